@@ -1,0 +1,93 @@
+// Package link is the seam between a carrier (PPTP, L2TP) and a session: the carrier makes a
+// Link for each call it accepts and hands it to Accept, which answers with the Sink of that call.
+// Nothing else passes between the two.
+package link
+
+import (
+	"net/netip"
+
+	"vpnd/internal/pktbuf"
+)
+
+// Link is the carrier's end of one call.
+type Link interface {
+	// Send takes ownership of b, whose payload is one PPP frame (address and control octets, if
+	// any, protocol, information; no flags, no FCS), puts the carrier's header in front and adds
+	// the datagram to out. Frames of one link leave in the order of the calls. It is safe for
+	// concurrent use, allocates nothing, and after Close or Down releases b.
+	Send(b *pktbuf.Buf, out *Batch)
+	// Close hangs the call up towards the peer, saying reason as far as the carrier can. It does
+	// not wait; Sink.Down follows unless it has been called already. Further calls do nothing.
+	Close(reason string)
+	// Info tells what is known of the call; it does not change.
+	Info() Info
+}
+
+// Info describes a call.
+type Info struct {
+	Type   string         // "PPTP" or "L2TP", as Connection Management shows it
+	Remote netip.AddrPort // the peer's outer address; the port is that of its control connection
+	Local  netip.Addr     // the address that the peer dialled
+	CallID uint16         // our identifier of the call, the one that the peer puts into data packets
+}
+
+// Sink is the session's end of one call. The carrier never calls it from two goroutines at once
+// for the same call.
+type Sink interface {
+	// Frame takes ownership of b, whose payload is one PPP frame as it came. It must not block.
+	Frame(b *pktbuf.Buf)
+	// Down is the last call: the call is over, and reason says why in words for a log.
+	Down(reason string)
+}
+
+// Accept takes a call that the carrier is about to confirm. It is called before the peer is
+// answered, so that the first frame, which can overtake the answer, finds the sink in place.
+// An error refuses the call; its text is for the log.
+type Accept func(l Link) (Sink, error)
+
+// Writer sends whole datagrams; it is a socket. WriteBatch does not keep the buffers: the caller
+// releases them. Datagrams that the system refuses are counted by the writer and lost.
+type Writer interface {
+	WriteBatch(pkts []Datagram)
+}
+
+// Datagram is one carrier packet ready to be sent to Dst from Src.
+type Datagram struct {
+	Buf *pktbuf.Buf
+	Dst netip.AddrPort // the port is 0 for GRE
+	Src netip.Addr     // the address that the peer dialled
+}
+
+// BatchSize is how many datagrams one system call carries at the most.
+const BatchSize = 64
+
+// Batch gathers the datagrams that one goroutine sends, so that one system call takes many.
+// The zero value is ready. It is not safe for concurrent use: each goroutine has its own.
+type Batch struct {
+	w    Writer
+	n    int
+	pkts [BatchSize]Datagram
+}
+
+// Add takes ownership of d.Buf and sends what is gathered when w changes or the batch is full.
+func (b *Batch) Add(w Writer, d Datagram) {
+	if b.n == BatchSize || b.n > 0 && b.w != w {
+		b.Flush()
+	}
+	b.w = w
+	b.pkts[b.n] = d
+	b.n++
+}
+
+// Flush sends what is gathered and releases the buffers.
+func (b *Batch) Flush() {
+	if b.n == 0 {
+		return
+	}
+	b.w.WriteBatch(b.pkts[:b.n])
+	for i := range b.pkts[:b.n] {
+		b.pkts[i].Buf.Release()
+		b.pkts[i].Buf = nil
+	}
+	b.n = 0
+}

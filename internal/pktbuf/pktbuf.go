@@ -1,0 +1,72 @@
+// Package pktbuf is the packet buffer that travels from a socket to the TUN device and back:
+// a fixed store with room in front, so that each layer puts its header before the payload
+// without a copy. Buffers come from a pool that has no lock which all sessions share.
+package pktbuf
+
+import "sync"
+
+const (
+	// Size is the store of one buffer in octets, headroom included. A datagram that does not
+	// fit is cut by the socket, noticed there and dropped.
+	Size = 2048
+	// Headroom is the free room in octets in front of the payload of a buffer from Get: enough
+	// for PPP, MPPE and the longest carrier header.
+	Headroom = 128
+)
+
+// Buf is one packet. It has one owner at a time; who gets a Buf either passes it on or calls
+// Release. The zero value is not usable: call Get.
+type Buf struct {
+	off, end int
+	store    [Size]byte
+}
+
+var pool = sync.Pool{New: func() any { return new(Buf) }}
+
+// Get returns an empty buffer with Headroom octets of room in front.
+func Get() *Buf {
+	b := pool.Get().(*Buf)
+	b.off, b.end = Headroom, Headroom
+	return b
+}
+
+// Release gives the buffer back. Neither b nor a slice of it may be used afterwards.
+func (b *Buf) Release() { pool.Put(b) }
+
+// Bytes is the payload, valid until Release.
+func (b *Buf) Bytes() []byte { return b.store[b.off:b.end] }
+
+// Len is the length of the payload in octets.
+func (b *Buf) Len() int { return b.end - b.off }
+
+// Room is all the space from the start of the payload to the end of the store, to be read into;
+// SetLen then says how much was read.
+func (b *Buf) Room() []byte { return b.store[b.off:] }
+
+// SetLen sets the payload's length to n octets from its present start. n over len(Room()) is cut.
+func (b *Buf) SetLen(n int) { b.end = min(b.off+max(n, 0), Size) }
+
+// Append copies p behind the payload and reports whether it fitted; if not, nothing changes.
+func (b *Buf) Append(p []byte) bool {
+	if len(p) > Size-b.end {
+		return false
+	}
+	b.end += copy(b.store[b.end:], p)
+	return true
+}
+
+// Prepend grows the payload by n octets to the front and returns it whole; the new octets hold
+// whatever was there. It returns nil, and changes nothing, when the room is used up.
+func (b *Buf) Prepend(n int) []byte {
+	if n < 0 || n > b.off {
+		return nil
+	}
+	b.off -= n
+	return b.store[b.off:b.end]
+}
+
+// TrimFront takes n octets (at most all) off the front and returns what is left.
+func (b *Buf) TrimFront(n int) []byte {
+	b.off = min(b.off+max(n, 0), b.end)
+	return b.store[b.off:b.end]
+}
