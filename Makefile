@@ -1,0 +1,43 @@
+# sudo make run    builds vpnd and starts it on its embedded defaults
+# sudo make test   installs what the tests need and runs all of them
+# See README.md for the rest.
+
+GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
+FUZZTIME ?= 20s
+GOLANGCI := build/tools/golangci-lint
+GOLANGCI_VERSION := v2.15.0
+
+.DEFAULT_GOAL := build
+.PHONY: build run test lint bench fuzz clean
+
+build:
+	$(GO) build -trimpath -o build/vpnd ./cmd/vpnd
+
+run: build
+	build/vpnd serve
+
+# -p 2: the guests of testenv boot beside the other packages, not beside three of them.
+test:
+	@scripts/install-test-packages
+	VPND_REQUIRE_PRIVILEGED=1 $(GO) test -p 2 -timeout 30m ./...
+
+lint: $(GOLANGCI)-$(GOLANGCI_VERSION)
+	$< run ./...
+
+$(GOLANGCI)-$(GOLANGCI_VERSION):
+	@echo "installing golangci-lint $(GOLANGCI_VERSION) into build/tools"
+	GOBIN=$(abspath build/tools) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(GOLANGCI) $@
+
+bench:
+	VPND_REQUIRE_PRIVILEGED=1 $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+# Each fuzz target of each package in turn, FUZZTIME long.
+fuzz:
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; done
+
+clean:
+	rm -rf build

@@ -1,0 +1,173 @@
+// Package vpnd_test holds the walls of the house as a test: who may import whom, and why.
+package vpnd_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A wall says that the packages below one of from, but for those below one of except, may import
+// nothing that matches one of deny.
+type wall struct {
+	why    string
+	from   []string
+	except []string
+	deny   []string
+}
+
+var walls = []wall{
+	{
+		why:    "the protocol cores do no I/O, log nothing and make no system call",
+		from:   []string{"ppp", "pptp", "l2tp"},
+		except: []string{"pptp/server", "pptp/client", "l2tp/server", "l2tp/client"},
+		deny:   []string{"=net", "os", "log", "golang.org/x/sys", "github.com"},
+	},
+	{
+		why:  "a carrier knows no PPP: the two meet in internal/session",
+		from: []string{"pptp", "l2tp", "internal/link", "internal/pktbuf"},
+		deny: []string{"vpnd/ppp", "vpnd/auth", "vpnd/usermgmt", "vpnd/internal/session", "vpnd/internal/daemon"},
+	},
+	{
+		why:  "PPP knows no carrier and no user table",
+		from: []string{"ppp"},
+		deny: []string{"vpnd/pptp", "vpnd/l2tp", "vpnd/auth", "vpnd/usermgmt", "vpnd/internal"},
+	},
+	{
+		why:  "the wire formats stand at the bottom",
+		from: []string{"ppp/wire", "ppp/fsm", "ppp/chap", "ppp/mppe", "pptp/wire", "l2tp/wire", "internal/link", "internal/pktbuf"},
+		deny: []string{"=vpnd/ppp", "=vpnd/pptp", "=vpnd/l2tp"},
+	},
+	{
+		why:  "the data plane moves packets and nothing else",
+		from: []string{"internal/dataplane", "internal/tun", "internal/ippool", "internal/sysnet"},
+		deny: []string{"vpnd/ppp", "vpnd/auth", "vpnd/usermgmt", "vpnd/pptp", "vpnd/l2tp", "vpnd/mgmt"},
+	},
+	{
+		why:  "authentication knows passwords and proofs, no protocol and no storage",
+		from: []string{"auth"},
+		deny: []string{"vpnd/ppp", "vpnd/usermgmt", "vpnd/internal"},
+	},
+	{
+		why:  "a session knows its call, its engine and its packets, not who owns them",
+		from: []string{"internal/session"},
+		deny: []string{"vpnd/pptp", "vpnd/l2tp", "vpnd/usermgmt", "vpnd/mgmt", "vpnd/internal/daemon"},
+	},
+	{
+		why:    "internal/daemon is the only place that knows all",
+		from:   []string{"."},
+		except: []string{"cmd", "internal/daemon"},
+		deny:   []string{"vpnd/internal/daemon"},
+	},
+}
+
+func TestWalls(t *testing.T) {
+	imports := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "build" || d.Name() == "examples" || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			imports++
+			for _, w := range walls {
+				if below(filepath.Dir(path), w.from) && !below(filepath.Dir(path), w.except) && below(imported, w.deny) {
+					t.Errorf("%s imports %s: %s", path, imported, w.why)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if imports < 100 {
+		t.Fatalf("only %d imports seen: the walk misses the tree", imports)
+	}
+}
+
+// TestWallsAreFelt breaks each wall in thought and wants to see it noticed.
+func TestWallsAreFelt(t *testing.T) {
+	for _, c := range []struct {
+		dir, imported string
+		denied        bool
+	}{
+		{"ppp", "net", true},
+		{"ppp", "net/netip", false},
+		{"ppp/wire", "vpnd/ppp", true},
+		{"ppp", "vpnd/ppp/wire", false},
+		{"pptp/server", "vpnd/ppp/wire", true},
+		{"pptp/server", "net", false},
+		{"pptp", "log/slog", true},
+		{"internal/session", "vpnd/pptp/server", true},
+		{"usermgmt", "vpnd/internal/daemon", true},
+		{"cmd/vpnd", "vpnd/internal/daemon", false},
+	} {
+		denied := false
+		for _, w := range walls {
+			denied = denied || below(c.dir, w.from) && !below(c.dir, w.except) && below(c.imported, w.deny)
+		}
+		if denied != c.denied {
+			t.Errorf("%s importing %s: denied is %v, want %v", c.dir, c.imported, denied, c.denied)
+		}
+	}
+}
+
+// TestPackagesAreDocumented wants a package comment in every package.
+func TestPackagesAreDocumented(t *testing.T) {
+	documented := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		dir := filepath.Dir(path)
+		documented[dir] = documented[dir] || file.Doc != nil
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir, ok := range documented {
+		if !ok {
+			t.Errorf("%s has no package comment", dir)
+		}
+	}
+}
+
+// below reports whether path is one of names or lies below one; "=name" is that name alone, and
+// "." is everything.
+func below(path string, names []string) bool {
+	for _, name := range names {
+		if exact, ok := strings.CutPrefix(name, "="); ok {
+			if path == exact {
+				return true
+			}
+			continue
+		}
+		if name == "." || path == name || strings.HasPrefix(path, name+"/") {
+			return true
+		}
+	}
+	return false
+}
