@@ -1,0 +1,95 @@
+// Package motp computes Mobile-OTP one-time passwords: six hexadecimal digits that a token makes
+// from the time, a secret and a PIN. It reads no clock; the caller passes the time.
+package motp
+
+import (
+	"crypto/md5" //nolint:gosec // the algorithm of Mobile-OTP is MD5
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// StepSeconds is how long one code stands, in seconds.
+	StepSeconds = 10
+	// CodeLen is the length of a code in hexadecimal digits.
+	CodeLen = 6
+
+	minSecret, maxSecret = 16, 32
+	minPIN, maxPIN       = 4, 7
+	newSecretOctets      = 16
+)
+
+// Errors of NewToken.
+var (
+	ErrSecret = errors.New("a mOTP secret has 16 to 32 hexadecimal digits")
+	ErrPIN    = errors.New("a mOTP PIN has 4 to 7 decimal digits")
+)
+
+// Token is what a user's token knows: the secret in lower-case hexadecimal digits, and the PIN.
+type Token struct {
+	Secret, PIN string
+}
+
+// NewToken checks a secret and a PIN by the limits of the user table. The secret is taken in either
+// case and kept in lower case. The error is ErrSecret or ErrPIN.
+func NewToken(secret, pin string) (Token, error) {
+	secret = strings.ToLower(secret)
+	if len(secret) < minSecret || len(secret) > maxSecret || strings.Trim(secret, "0123456789abcdef") != "" {
+		return Token{}, ErrSecret
+	}
+	if len(pin) < minPIN || len(pin) > maxPIN || strings.Trim(pin, "0123456789") != "" {
+		return Token{}, ErrPIN
+	}
+	return Token{Secret: secret, PIN: pin}, nil
+}
+
+// Step is the number of the 10-second step (counted from 1970, UTC) that t lies in.
+func Step(t time.Time) int64 { return t.Unix() / StepSeconds }
+
+// Code is the one-time password of step in lower case: the first six hexadecimal digits of
+// MD5(step || secret || PIN), all three as text.
+func (t Token) Code(step int64) string {
+	text := make([]byte, 0, 20+maxSecret+maxPIN)
+	text = strconv.AppendInt(text, step, 10)
+	text = append(text, t.Secret...)
+	text = append(text, t.PIN...)
+	sum := md5.Sum(text) //nolint:gosec // the algorithm of Mobile-OTP is MD5
+	return hex.EncodeToString(sum[:CodeLen/2])
+}
+
+// NewSecret draws a secret of 32 hexadecimal digits from random, as the Smart VPN Client's
+// generator does.
+func NewSecret(random io.Reader) (string, error) {
+	var raw [newSecretOctets]byte
+	if _, err := io.ReadFull(random, raw[:]); err != nil {
+		return "", fmt.Errorf("drawing a mOTP secret: %w", err)
+	}
+	return hex.EncodeToString(raw[:]), nil
+}
+
+// Weak reports whether a secret was visibly typed by hand: a few digits repeated, or a run
+// such as 0123456789abcdef.
+func Weak(secret string) bool {
+	secret = strings.ToLower(secret)
+	for period := 1; period <= len(secret)/2; period++ {
+		if secret[period:] == secret[:len(secret)-period] {
+			return true
+		}
+	}
+	const digits = "0123456789abcdef"
+	up, down := 0, 0
+	for i := 1; i < len(secret); i++ {
+		switch step := strings.IndexByte(digits, secret[i]) - strings.IndexByte(digits, secret[i-1]); step {
+		case 1, 1 - len(digits):
+			up++
+		case -1, len(digits) - 1:
+			down++
+		}
+	}
+	return max(up, down) >= len(secret)/2
+}
