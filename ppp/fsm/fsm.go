@@ -40,22 +40,22 @@ type Event uint8
 
 // The events, in the order of the table's rows.
 const (
-	Up      Event = iota // the lower layer is ready
-	Down                 // the lower layer is gone
-	Open                 // the link is wanted
-	Close                // the link is not wanted any more
-	TOPlus               // time-out with restart counter above zero
-	TOMinus              // time-out with the restart counter expired
-	RCRPlus              // Configure-Request, acceptable
-	RCRMinus             // Configure-Request, not acceptable
-	RCA                  // Configure-Ack
-	RCN                  // Configure-Nak or Configure-Reject
-	RTR                  // Terminate-Request
-	RTA                  // Terminate-Ack
-	RUC                  // unknown code
-	RXJPlus              // Code-Reject or Protocol-Reject that can be lived with
-	RXJMinus             // Code-Reject or Protocol-Reject that is fatal
-	RXR                  // Echo-Request, Echo-Reply or Discard-Request
+	Up       Event = iota // the lower layer is ready
+	Down                  // the lower layer is gone
+	Open                  // the link is wanted
+	Close                 // the link is not wanted any more
+	TOPlus                // time-out with restart counter above zero
+	TOMinus               // time-out with the restart counter expired
+	RCRPlus               // Configure-Request, acceptable
+	RCRMinus              // Configure-Request, not acceptable
+	RCA                   // Configure-Ack
+	RCN                   // Configure-Nak or Configure-Reject
+	RTR                   // Terminate-Request
+	RTA                   // Terminate-Ack
+	RUC                   // unknown code
+	RXJPlus               // Code-Reject or Protocol-Reject that can be lived with
+	RXJMinus              // Code-Reject or Protocol-Reject that is fatal
+	RXR                   // Echo-Request, Echo-Reply or Discard-Request
 
 	numEvents
 )
