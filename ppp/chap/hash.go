@@ -94,3 +94,14 @@ func authenticatorResponse(hashHash [16]byte, ntResponse [24]byte, challenge [8]
 	h.Write([]byte(padMagic))
 	return "S=" + strings.ToUpper(hex.EncodeToString(h.Sum(nil)))
 }
+
+// LMHash is LmPasswordHash of RFC 2433 section A.2, from which MPPE of 40 and 56 bits takes its
+// keys after MS-CHAP. Octets after the fourteenth do not count.
+func LMHash(password string) (hash [16]byte) {
+	var keys [14]byte
+	copy(keys[:], strings.ToUpper(password))
+	const constant = "KGS!@#$%"
+	desEncrypt(hash[:8], keys[:7], []byte(constant))
+	desEncrypt(hash[8:], keys[7:], []byte(constant))
+	return hash
+}

@@ -1,0 +1,147 @@
+package mppe_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/ip4defrag"
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+
+	"vpnd/ppp/chap"
+	"vpnd/ppp/mppe"
+)
+
+const (
+	client   = "192.0.2.11"
+	password = "Correct-Horse9"
+)
+
+type frame struct {
+	fromClient bool
+	protocol   uint16
+	body       []byte
+}
+
+// pppFrames reads the PPP frames out of the enhanced GRE packets of a recorded dial-in.
+func pppFrames(t *testing.T, name string) (frames []frame) {
+	t.Helper()
+	file, err := os.Open("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	reader, err := pcapgo.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fragments := ip4defrag.NewIPv4Defragmenter()
+	for packet := range gopacket.NewPacketSource(reader, layers.LayerTypeEthernet).Packets() {
+		ip, ok := packet.NetworkLayer().(*layers.IPv4)
+		if !ok {
+			continue
+		}
+		if ip, err = fragments.DefragIPv4(ip); err != nil {
+			t.Fatal(err)
+		}
+		if ip == nil || ip.Protocol != layers.IPProtocolGRE || len(ip.Payload) < 12 || ip.Payload[0]&0x10 == 0 {
+			continue
+		}
+		p := ip.Payload[12:]
+		if ip.Payload[1]&0x80 != 0 {
+			p = p[4:]
+		}
+		if p[0] == 0xFF && p[1] == 0x03 {
+			p = p[2:]
+		}
+		f := frame{fromClient: ip.SrcIP.String() == client}
+		if p[0]&1 == 1 {
+			f.protocol, f.body = uint16(p[0]), p[1:]
+		} else {
+			f.protocol, f.body = binary.BigEndian.Uint16(p), p[2:]
+		}
+		frames = append(frames, f)
+	}
+	return frames
+}
+
+// TestCaptures decrypts dial-ins of pppd with pptpd: each proof is right, and everything inside is
+// IPv4 with a right header checksum, IPv6 of the right length or compressed TCP, in both directions.
+func TestCaptures(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		strength mppe.Strength
+		down     bool // whether the packets to the client are stateless
+		least    int
+	}{
+		{"pptp-mschapv2-mppe128.pcap", mppe.Bits128, true, 90},
+		{"pptp-mschapv2-mppe40.pcap", mppe.Bits40, true, 6},
+		{"pptp-mppe-stateful.pcap", mppe.Bits128, false, 500},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var challenge [16]byte
+			var receive map[bool]*mppe.Decrypter // by direction: true from the client
+			count := map[bool]int{}
+			for i, f := range pppFrames(t, c.name) {
+				switch {
+				case f.protocol == 0xC223 && f.body[0] == 1:
+					challenge = [16]byte(f.body[5:21])
+				case f.protocol == 0xC223 && f.body[0] == 2:
+					length := binary.BigEndian.Uint16(f.body[2:])
+					proof, err := chap.NewV2(string(f.body[54:length]), challenge, f.body[5:54])
+					if err != nil || !proof.Verify(password) || proof.Verify("wrong") {
+						t.Fatalf("frame %d: proof of %q does not verify: %v", i, proof.User, err)
+					}
+					up, down := mppe.StartKeysV2(chap.HashHash(chap.NTHash(password)), proof.NTResponse)
+					receive = map[bool]*mppe.Decrypter{
+						true:  mppe.NewDecrypter(up, c.strength, true),
+						false: mppe.NewDecrypter(down, c.strength, c.down),
+					}
+				case f.protocol == 0x00FD:
+					if err := checkPacket(receive[f.fromClient], f.body); err != nil {
+						t.Fatalf("frame %d, from client %v: %v", i, f.fromClient, err)
+					}
+					count[f.fromClient]++
+				}
+			}
+			if count[true]+count[false] < c.least || count[true] == 0 || count[false] == 0 {
+				t.Errorf("%d packets decrypted from the client and %d to it", count[true], count[false])
+			}
+		})
+	}
+}
+
+func checkPacket(d *mppe.Decrypter, body []byte) error {
+	p := append([]byte(nil), body[2:]...)
+	if err := d.Open(binary.BigEndian.Uint16(body), p); err != nil {
+		return err
+	}
+	if p[0] == 0 {
+		p = p[1:]
+	}
+	protocol := p[0]
+	p = p[1:]
+	if protocol == 0x57 && len(p) >= 40 && p[0]>>4 == 6 && int(binary.BigEndian.Uint16(p[4:])) == len(p)-40 {
+		return nil
+	}
+	if protocol == 0x2D || protocol == 0x2F {
+		return nil // TCP with Van Jacobson's header compression
+	}
+	if protocol != 0x21 {
+		return fmt.Errorf("protocol %02x inside, want 21, 57, 2d or 2f", protocol)
+	}
+	if len(p) < 20 || p[0]>>4 != 4 || int(binary.BigEndian.Uint16(p[2:])) != len(p) {
+		return fmt.Errorf("no IPv4 packet inside: % x", p[:min(len(p), 20)])
+	}
+	sum := uint32(0)
+	for i := 0; i < int(p[0]&0x0F)*4; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(p[i:]))
+	}
+	if sum>>16+sum&0xFFFF != 0xFFFF {
+		return fmt.Errorf("IPv4 header checksum is wrong: % x", p[:20])
+	}
+	return nil
+}
