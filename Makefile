@@ -11,6 +11,7 @@ GOLANGCI_VERSION := v2.15.0
 .PHONY: build run test lint bench fuzz clean
 
 build:
+	@[ -d cmd/vpnd ] || { echo "vpnd cannot serve yet: the daemon is not there (see README.md)" >&2; exit 1; }
 	$(GO) build -trimpath -o build/vpnd ./cmd/vpnd
 
 run: build
