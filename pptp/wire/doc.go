@@ -1,0 +1,7 @@
+// Package wire is the format of PPTP (RFC 2637): the fifteen control messages of section 2 and
+// the enhanced GRE header of section 4.1. Each has Parse and Append, and nothing is remembered
+// between two calls.
+//
+// Reserved fields are sent as zero and ignored on receipt. Text fields end at the first zero octet;
+// text that is too long is cut.
+package wire
