@@ -1,0 +1,283 @@
+package ppp
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"vpnd/ppp/chap"
+	"vpnd/ppp/mppe"
+	"vpnd/ppp/wire"
+)
+
+// welcome is the message of a success.
+const welcome = "Welcome"
+
+// keys are the start keys of MPPE that an authentication has yielded.
+type keys struct {
+	server           bool
+	toServer, toPeer mppe.MasterKey // of 128 bits, and of all after MS-CHAPv2
+	lm               *mppe.MasterKey
+}
+
+func (k *keys) send(s mppe.Strength) mppe.MasterKey {
+	if k.lm != nil && s != mppe.Bits128 {
+		return *k.lm
+	}
+	if k.server {
+		return k.toPeer
+	}
+	return k.toServer
+}
+
+func (k *keys) receive(s mppe.Strength) mppe.MasterKey {
+	other := *k
+	other.server = !k.server
+	return other.send(s)
+}
+
+// keysOf derives the start keys from the password that proof has verified (RFC 3079); nil: the
+// protocol yields none.
+func keysOf(role Role, proof Proof, password string) *keys {
+	hash := chap.HashHash(chap.NTHash(password))
+	k := &keys{server: role == Server}
+	switch p := proof.(type) {
+	case chap.V2:
+		k.toServer, k.toPeer = mppe.StartKeysV2(hash, p.NTResponse)
+	case chap.V1:
+		k.toServer = mppe.StartKeyV1(hash, p.Challenge)
+		k.toPeer = k.toServer
+		lm := mppe.MasterKey(chap.LMHash(password))
+		k.lm = &lm
+	default:
+		return nil
+	}
+	return k
+}
+
+type authState uint8
+
+const (
+	authIdle    authState = iota
+	authAsking            // server: the peer's proof is awaited; client: the server's verdict
+	authWaiting           // server: the owner's verdict is awaited
+	authDone
+)
+
+// authentication is the authentication phase of either role.
+type authentication struct {
+	e         *Engine
+	state     authState
+	method    Method
+	protocol  wire.Protocol
+	id        uint8
+	retried   bool // the peer has been given another try
+	challenge [16]byte
+	proof     Proof
+	asked     [sha256.Size]byte // what the last answer was given to
+	answer    wire.Packet       // the last answer; a retransmitted question gets it again
+	request   wire.Packet       // what is repeated until it is answered
+	sends     int
+	repeatAt  time.Time
+	endAt     time.Time
+}
+
+func (a *authentication) reset() { *a = authentication{e: a.e} }
+
+func (a *authentication) deadline() time.Time { return earliest(a.repeatAt, a.endAt) }
+
+func (a *authentication) begin(now time.Time, method Method) {
+	a.reset()
+	a.method = method
+	a.state = authAsking
+	a.endAt = now.Add(a.e.cfg.AuthTimeout)
+	a.protocol = wire.CHAP
+	if method == PAP {
+		a.protocol = wire.PAP
+	}
+	switch {
+	case a.e.cfg.Role == Server && method != PAP:
+		a.sendChallenge(now)
+	case a.e.cfg.Role == Client && method == PAP:
+		a.sendPassword(now)
+	}
+}
+
+func (a *authentication) tick(now time.Time) {
+	switch {
+	case !a.endAt.IsZero() && !now.Before(a.endAt):
+		a.endAt = time.Time{}
+		a.e.hangUp(now, "peer did not authenticate within "+a.e.cfg.AuthTimeout.String(), "authentication took too long")
+	case !a.repeatAt.IsZero() && !now.Before(a.repeatAt):
+		if a.sends >= a.e.cfg.MaxConfigure {
+			a.repeatAt = time.Time{}
+			a.e.hangUp(now, "no answer to the authentication", "no answer to the authentication")
+			return
+		}
+		a.repeat(now)
+	}
+}
+
+func (a *authentication) repeat(now time.Time) {
+	a.sends++
+	a.repeatAt = now.Add(a.e.cfg.RestartTimer)
+	a.e.send(a.protocol, a.request)
+}
+
+func (a *authentication) receive(now time.Time, protocol wire.Protocol, p wire.Packet) {
+	if protocol != a.protocol || a.state == authIdle {
+		return
+	}
+	switch {
+	case a.e.cfg.Role == Client:
+		a.receiveClient(now, p)
+	case protocol == wire.PAP && p.Code == wire.PAPRequest, protocol == wire.CHAP && p.Code == wire.CHAPResponse:
+		a.receiveProof(p)
+	}
+}
+
+func (a *authentication) challengeValue() []byte {
+	if a.method == MSCHAPv1 {
+		return a.challenge[:8]
+	}
+	return a.challenge[:]
+}
+
+func (a *authentication) sendChallenge(now time.Time) {
+	if !a.e.draw(a.challenge[:]) {
+		return
+	}
+	a.id = a.e.nextID()
+	value := a.challengeValue()
+	body := append([]byte{byte(len(value))}, value...)
+	a.request = wire.Packet{Code: wire.CHAPChallenge, ID: a.id, Body: append(body, a.e.cfg.Name...)}
+	a.repeat(now)
+}
+
+// receiveProof takes a peer's Authenticate-Request or Response. One that was answered already is a
+// retransmission: it gets the same answer, not another verification.
+func (a *authentication) receiveProof(p wire.Packet) {
+	digest := sha256.Sum256(append([]byte{p.ID}, p.Body...))
+	if a.method == PAP {
+		digest = sha256.Sum256(p.Body) // a retransmission may have an identifier of its own
+	}
+	if a.answer.Code != 0 && digest == a.asked {
+		a.answer.ID = p.ID
+		a.e.send(a.protocol, a.answer)
+		return
+	}
+	if a.state != authAsking {
+		return
+	}
+	user, proof, err := a.parseProof(p)
+	if err != nil {
+		return
+	}
+	a.state, a.asked, a.proof, a.id = authWaiting, digest, proof, p.ID
+	a.repeatAt = time.Time{}
+	a.e.emit(Authenticate{User: user, Method: a.method, Proof: proof})
+}
+
+func (a *authentication) parseProof(p wire.Packet) (user string, proof Proof, err error) {
+	if a.method == PAP {
+		name, password, err := wire.ParsePAP(p.Body)
+		return string(name), chap.PAP{Password: string(password)}, err
+	}
+	value, name, err := wire.ParseCHAP(p.Body)
+	if err != nil {
+		return "", nil, err
+	}
+	user = string(name)
+	another := a.retried && p.ID == a.id+1 // RFC 2759 section 6: a try after a Failure counts on
+	if p.ID != a.id && !another {
+		return "", nil, wire.ErrNumber
+	}
+	switch a.method {
+	case MSCHAPv2:
+		proof, err = chap.NewV2(user, a.challenge, value)
+	case MSCHAPv1:
+		proof, err = chap.NewV1([8]byte(a.challenge[:8]), value)
+	default:
+		proof, err = chap.NewMD5(p.ID, a.challenge[:], value)
+	}
+	return user, proof, err
+}
+
+// Grant answers Authenticate: the peer is let in. It does nothing when no answer is awaited any more.
+func (e *Engine) Grant(now time.Time, g Grant) {
+	a := &e.auth
+	if e.phase != phaseAuthenticate || a.state != authWaiting {
+		return
+	}
+	e.grant = g
+	e.keys = keysOf(e.cfg.Role, a.proof, g.Password)
+	e.grant.Password = ""
+	e.ipcp.give(g)
+	message := welcome
+	if v2, ok := a.proof.(chap.V2); ok {
+		message = v2.AuthenticatorResponse(g.Password) + " M=" + welcome
+	}
+	if a.method == PAP {
+		a.reply(wire.PAPAck, prefixed(message))
+	} else {
+		a.reply(wire.CHAPSuccess, []byte(message))
+	}
+	a.state, a.proof, a.endAt = authDone, nil, time.Time{}
+	e.beginNetwork(now)
+}
+
+func (a *authentication) reply(code wire.Code, body []byte) {
+	a.answer = wire.Packet{Code: code, ID: a.id, Body: body}
+	a.e.send(a.protocol, a.answer)
+}
+
+func prefixed(message string) []byte {
+	message = message[:min(len(message), 255)]
+	return append([]byte{byte(len(message))}, message...)
+}
+
+// Refuse answers Authenticate: the peer is told why, as far as r says it, and hung up, unless r lets
+// it try again and its protocol has a way to.
+func (e *Engine) Refuse(now time.Time, r Refusal) {
+	a := &e.auth
+	if e.phase != phaseAuthenticate || a.state != authWaiting {
+		return
+	}
+	a.proof = nil
+	retry := r.Retry && !a.retried && (a.method == MSCHAPv1 || a.method == MSCHAPv2)
+	if retry {
+		a.retried = true
+		if !e.draw(a.challenge[:]) {
+			return
+		}
+	}
+	switch a.method {
+	case PAP:
+		a.reply(wire.PAPNak, prefixed(r.Message))
+	case MSCHAPv1, MSCHAPv2:
+		a.reply(wire.CHAPFailure, []byte(a.failure(r, retry)))
+	default:
+		a.reply(wire.CHAPFailure, []byte(r.Message))
+	}
+	if retry {
+		a.state, a.endAt = authAsking, now.Add(e.cfg.AuthTimeout)
+		return
+	}
+	a.state = authDone
+	e.hangUp(now, r.Reason, r.Message)
+}
+
+// failure is the message of a Failure (RFC 2433 section 6, RFC 2759 section 6).
+func (a *authentication) failure(r Refusal, retry bool) string {
+	again, version := 0, 2
+	if retry {
+		again = 1
+	}
+	if a.method == MSCHAPv2 {
+		version = 3
+	}
+	challenge := strings.ToUpper(hex.EncodeToString(a.challengeValue()))
+	return fmt.Sprintf("E=%d R=%d C=%s V=%d M=%s", r.Code, again, challenge, version, r.Message)
+}

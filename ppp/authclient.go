@@ -1,0 +1,101 @@
+package ppp
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"vpnd/ppp/chap"
+	"vpnd/ppp/wire"
+)
+
+// sendPassword is PAP's request.
+func (a *authentication) sendPassword(now time.Time) {
+	a.id = a.e.nextID()
+	body := append(prefixed(a.e.cfg.User), prefixed(a.e.cfg.Password)...)
+	a.request = wire.Packet{Code: wire.PAPRequest, ID: a.id, Body: body}
+	a.repeat(now)
+}
+
+// receiveClient takes what a server sends to the client that authenticates.
+func (a *authentication) receiveClient(now time.Time, p wire.Packet) {
+	success, failure := wire.CHAPSuccess, wire.CHAPFailure
+	message := string(p.Body)
+	if a.method == PAP {
+		success, failure = wire.PAPAck, wire.PAPNak
+		message = string(wire.ParseMessage(p.Body))
+	}
+	switch {
+	case p.Code == wire.CHAPChallenge && a.method != PAP:
+		a.respond(now, p)
+	case a.state != authAsking || p.ID != a.id || a.request.Code == 0:
+	case p.Code == failure:
+		a.e.hangUp(now, "authentication refused: "+strconv.QuoteToASCII(message), "")
+	case p.Code == success:
+		a.succeed(now, message)
+	}
+}
+
+// respond answers a challenge; the same challenge again gets the same answer.
+func (a *authentication) respond(now time.Time, p wire.Packet) {
+	if a.state == authDone {
+		if p.ID == a.id {
+			a.e.send(a.protocol, a.request)
+		}
+		return
+	}
+	if a.request.Code != 0 && p.ID == a.id {
+		a.repeat(now)
+		return
+	}
+	value, _, err := wire.ParseCHAP(p.Body)
+	if err != nil {
+		return
+	}
+	response, ok := a.response(p.ID, value)
+	if !ok {
+		return
+	}
+	a.id = p.ID
+	body := append([]byte{byte(len(response))}, response...)
+	a.request = wire.Packet{Code: wire.CHAPResponse, ID: p.ID, Body: append(body, a.e.cfg.User...)}
+	a.sends = 0
+	a.repeat(now)
+}
+
+func (a *authentication) response(id uint8, challenge []byte) ([]byte, bool) {
+	password := a.e.cfg.Password
+	switch a.method {
+	case MSCHAPv2:
+		var ours [16]byte
+		if len(challenge) != len(ours) || !a.e.draw(ours[:]) {
+			return nil, false
+		}
+		proof := chap.RespondV2(a.e.cfg.User, password, [16]byte(challenge), ours)
+		a.proof = proof
+		value := proof.Value()
+		return value[:], true
+	case MSCHAPv1:
+		if len(challenge) != 8 {
+			return nil, false
+		}
+		value := chap.V1Response([8]byte(challenge), password)
+		a.proof = chap.V1{Challenge: [8]byte(challenge)}
+		return value[:], true
+	default:
+		value := chap.MD5Response(id, challenge, password)
+		return value[:], true
+	}
+}
+
+// succeed enters the network phase. A server that cannot prove that it knows the password is refused.
+func (a *authentication) succeed(now time.Time, message string) {
+	if v2, ok := a.proof.(chap.V2); ok && !v2.VerifySuccess(strings.TrimSpace(message), a.e.cfg.Password) {
+		a.e.hangUp(now, "the server failed to prove that it knows the password", "")
+		return
+	}
+	a.state = authDone
+	a.repeatAt, a.endAt = time.Time{}, time.Time{}
+	a.e.keys = keysOf(Client, a.proof, a.e.cfg.Password)
+	a.e.beginNetwork(now)
+}

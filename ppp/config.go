@@ -1,0 +1,210 @@
+package ppp
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"vpnd/ppp/mppe"
+)
+
+// Role says which end of the link an engine is.
+type Role uint8
+
+// A Server has the peer authenticate and gives it an address; a Client is the peer.
+const (
+	Server Role = iota
+	Client
+)
+
+// Method is a way for a peer to show that it knows a password.
+type Method uint8
+
+// The methods, weakest first.
+const (
+	PAP Method = iota + 1
+	CHAPMD5
+	MSCHAPv1
+	MSCHAPv2
+)
+
+var methodNames = map[Method]string{PAP: "PAP", CHAPMD5: "CHAP", MSCHAPv1: "MS-CHAP", MSCHAPv2: "MS-CHAPv2"}
+
+// String is the method's name for people.
+func (m Method) String() string { return methodNames[m] }
+
+// ParseMethod takes the name that the configuration uses: mschapv2, mschap, chap or pap.
+func ParseMethod(name string) (Method, error) {
+	switch name {
+	case "pap":
+		return PAP, nil
+	case "chap":
+		return CHAPMD5, nil
+	case "mschap":
+		return MSCHAPv1, nil
+	case "mschapv2":
+		return MSCHAPv2, nil
+	}
+	return 0, fmt.Errorf("unknown authentication %q: one of mschapv2, mschap, chap, pap", name)
+}
+
+// MPPEMode says whether packets are encrypted.
+type MPPEMode uint8
+
+// The modes.
+const (
+	MPPEOff MPPEMode = iota
+	MPPEOptional
+	MPPERequired
+)
+
+// MPPE is what a link may agree about encryption.
+type MPPE struct {
+	Mode      MPPEMode
+	Strengths []mppe.Strength // allowed, the preferred one first; empty: 128, 56 and 40
+	Stateless bool            // stateful streams are refused
+	Passive   bool            // never begin CCP, only answer it (L2TP: phones break on it)
+}
+
+// Config is what an engine is made with. The zero value of a field is the default that its
+// comment gives; those of the counters are RFC 1661's.
+type Config struct {
+	Role Role
+	Name string // our name in CHAP challenges; "vpnd"
+	MRU  uint16 // what we ask for, in octets; 1500
+
+	Auth           []Method // server: in the order of offering; client: what it agrees to
+	User, Password string   // of a client
+	MPPE           MPPE
+
+	RestartTimer  time.Duration // 3 s
+	MaxConfigure  int           // 10
+	MaxTerminate  int           // 2
+	MaxFailure    int           // 5
+	EchoInterval  time.Duration // 30 s
+	EchoFailures  int           // 4: intervals of silence after which the link is dead; negative: never
+	AuthTimeout   time.Duration // 30 s from the opening of LCP until the peer is authenticated
+	SetupTimeout  time.Duration // 60 s from the start, or from a renegotiation, until packets may pass
+	Random        io.Reader     // crypto/rand
+	WantedAddress netip.Addr    // client: the address to ask for
+}
+
+func (c Config) withDefaults() Config {
+	set(&c.Name, "vpnd")
+	set(&c.MRU, defaultMRU)
+	set(&c.RestartTimer, 3*time.Second)
+	set(&c.MaxConfigure, 10)
+	set(&c.MaxTerminate, 2)
+	set(&c.MaxFailure, 5)
+	set(&c.EchoInterval, 30*time.Second)
+	set(&c.EchoFailures, 4)
+	set(&c.AuthTimeout, 30*time.Second)
+	set(&c.SetupTimeout, 60*time.Second)
+	if c.Role == Server {
+		c.Auth = c.serverMethods()
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if len(c.MPPE.Strengths) == 0 {
+		c.MPPE.Strengths = []mppe.Strength{mppe.Bits128, mppe.Bits56, mppe.Bits40}
+	}
+	return c
+}
+
+// serverMethods is what a server offers: all that it was given, or all that there are, but only
+// those that yield keys where encryption is required.
+func (c Config) serverMethods() []Method {
+	methods := c.Auth
+	if len(methods) == 0 {
+		methods = []Method{MSCHAPv2, MSCHAPv1, CHAPMD5, PAP}
+	}
+	if c.MPPE.Mode != MPPERequired {
+		return methods
+	}
+	var keyed []Method
+	for _, m := range methods {
+		if m == MSCHAPv1 || m == MSCHAPv2 {
+			keyed = append(keyed, m)
+		}
+	}
+	return keyed
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Proof is what a peer showed instead of its password.
+type Proof interface {
+	// Verify reports whether candidate is the password that the peer knows.
+	Verify(candidate string) bool
+}
+
+// Grant lets an authenticated peer in.
+type Grant struct {
+	Password    string // the candidate that the proof verified; MPPE's keys come from it
+	Local, Peer netip.Addr
+	DNS, NBNS   []netip.Addr // the first two of each are offered
+}
+
+// Refusal turns a peer away.
+type Refusal struct {
+	Code    int    // of RFC 2759 section 6: 691, or 646 to 649
+	Retry   bool   // MS-CHAP and MS-CHAPv2: the peer may try once more on the same link
+	Message string // for the peer
+	Reason  string // for our log; Closed carries it
+}
+
+// Event is what an engine wants of its owner.
+type Event interface{ event() }
+
+// Transmit is a frame to be sent, FF 03 and all.
+type Transmit struct{ Frame []byte }
+
+// Authenticate asks for Engine.Grant or Engine.Refuse, now or later.
+type Authenticate struct {
+	User   string
+	Method Method
+	Proof  Proof
+}
+
+// NetworkUp says that IP packets may pass. It comes again when encryption was agreed anew.
+type NetworkUp struct {
+	Local, Peer netip.Addr
+	DNS         []netip.Addr    // client: what the server gave
+	PeerMRU     uint16          // the longest information field that the peer takes, in octets
+	Encrypter   *mppe.Encrypter // nil: packets to the peer go in clear
+	Decrypter   *mppe.Decrypter // nil: packets from the peer come in clear
+	Encryption  string          // "MPPE-128 stateless", or "none"
+	Required    bool            // a packet in clear is to be dropped
+	PFC, ACFC   bool            // the peer takes short protocol numbers, and frames without FF 03
+}
+
+// NetworkDown says that no packet may pass until the next NetworkUp.
+type NetworkDown struct{}
+
+// CryptoReset says that the peer has lost its place in our encrypted stream: Encrypter.Reset is due.
+type CryptoReset struct{}
+
+// Closed is the last event: the link is over.
+type Closed struct {
+	Reason string // in words for a log
+	Peer   bool   // the peer ended it
+}
+
+// Note is something that the peer said of itself, cleaned: for a debug log.
+type Note struct{ Text string }
+
+func (Transmit) event()     {}
+func (Authenticate) event() {}
+func (NetworkUp) event()    {}
+func (NetworkDown) event()  {}
+func (CryptoReset) event()  {}
+func (Closed) event()       {}
+func (Note) event()         {}

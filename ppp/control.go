@@ -1,0 +1,227 @@
+package ppp
+
+import (
+	"bytes"
+	"time"
+
+	"vpnd/ppp/fsm"
+	"vpnd/ppp/wire"
+)
+
+// negotiator is what differs between LCP, CCP and IPCP: the options and what an open layer means.
+type negotiator interface {
+	// request gives the options that we ask for.
+	request() []wire.Option
+	// check judges the peer's request: what is to be Nak'ed, with which values, and what Rejected.
+	// If neither, the request is taken as agreed.
+	check(options []wire.Option) (nak, reject []wire.Option)
+	// nakked and rejected take the peer's answer to our request; a false ends the layer.
+	nakked(options []wire.Option) bool
+	rejected(options []wire.Option) bool
+	up()
+	down()
+	// finished is called when the layer is given up, or over.
+	finished()
+}
+
+// control runs the automaton of one control protocol (RFC 1661 section 4).
+type control struct {
+	e        *Engine
+	n        negotiator
+	protocol wire.Protocol
+	state    fsm.State
+	restart  int // restart counter
+	deadline time.Time
+	id       uint8  // of our last Configure- or Terminate-Request
+	waiting  bool   // the last request has not been answered yet
+	sent     []byte // its options
+	ackedID  uint8
+	acked    []byte // the options of the peer that we have acknowledged last
+	failures int    // Naks and Rejects sent since the last Ack
+	reply    wire.Packet
+	farewell string // what a Terminate-Request says
+}
+
+func (c *control) opened() bool { return c.state == fsm.Opened }
+
+func (c *control) do(now time.Time, event fsm.Event) {
+	tr, ok := fsm.Step(c.state, event)
+	if !ok {
+		return
+	}
+	before := c.state
+	c.state = tr.Next
+	if c.state != fsm.Opened && c.state < fsm.ReqSent {
+		c.waiting = false
+	}
+	if tr.Actions.Has(fsm.TLD) {
+		c.n.down()
+	}
+	if tr.Actions.Has(fsm.IRC) {
+		c.restart = c.e.cfg.MaxConfigure
+		if tr.Actions.Has(fsm.STR) {
+			c.restart = c.e.cfg.MaxTerminate
+		}
+	}
+	if tr.Actions.Has(fsm.ZRC) {
+		c.restart = 0
+		c.deadline = now.Add(c.e.cfg.RestartTimer)
+	}
+	if tr.Actions.Has(fsm.SCR) {
+		c.sendRequest(now)
+	}
+	if tr.Actions.Has(fsm.STR) {
+		c.sendTerminate(now)
+	}
+	if tr.Actions.Has(fsm.SCA) || tr.Actions.Has(fsm.SCN) || tr.Actions.Has(fsm.STA) || tr.Actions.Has(fsm.SCJ) || tr.Actions.Has(fsm.SER) {
+		c.e.send(c.protocol, c.reply)
+	}
+	switch c.state {
+	case fsm.Opened, fsm.Initial, fsm.Starting, fsm.Closed, fsm.Stopped:
+		c.deadline = time.Time{}
+	case fsm.AckRcvd:
+		if before == fsm.ReqSent {
+			c.deadline = now.Add(c.e.cfg.RestartTimer)
+		}
+	case fsm.Closing, fsm.Stopping, fsm.ReqSent, fsm.AckSent:
+	}
+	if tr.Actions.Has(fsm.TLU) {
+		c.failures = 0
+		c.n.up()
+	}
+	if tr.Actions.Has(fsm.TLF) {
+		c.n.finished()
+	}
+}
+
+func (c *control) sendRequest(now time.Time) {
+	c.restart--
+	if !c.waiting {
+		c.id, c.waiting = c.e.nextID(), true
+		c.sent = c.sent[:0]
+		for _, o := range c.n.request() {
+			c.sent = wire.AppendOption(c.sent, o)
+		}
+	}
+	c.e.send(c.protocol, wire.Packet{Code: wire.ConfigureRequest, ID: c.id, Body: c.sent})
+	c.deadline = now.Add(c.e.cfg.RestartTimer)
+}
+
+func (c *control) sendTerminate(now time.Time) {
+	c.restart--
+	c.id = c.e.nextID()
+	c.e.send(c.protocol, wire.Packet{Code: wire.TerminateRequest, ID: c.id, Body: []byte(c.farewell)})
+	c.deadline = now.Add(c.e.cfg.RestartTimer)
+}
+
+// tick is the restart timer.
+func (c *control) tick(now time.Time) {
+	if c.deadline.IsZero() || now.Before(c.deadline) {
+		return
+	}
+	if c.restart > 0 {
+		c.do(now, fsm.TOPlus)
+	} else {
+		c.do(now, fsm.TOMinus)
+	}
+}
+
+// receive takes a packet of codes 1 to 7; anything else is an unknown code.
+func (c *control) receive(now time.Time, p wire.Packet) {
+	switch p.Code {
+	case wire.ConfigureRequest:
+		c.receiveRequest(now, p)
+	case wire.ConfigureAck, wire.ConfigureNak, wire.ConfigureReject:
+		c.receiveAnswer(now, p)
+	case wire.TerminateRequest:
+		c.reply = wire.Packet{Code: wire.TerminateAck, ID: p.ID}
+		c.do(now, fsm.RTR)
+	case wire.TerminateAck:
+		c.do(now, fsm.RTA)
+	case wire.CodeReject:
+		c.do(now, fsm.RXJPlus)
+	default:
+		c.reply = wire.Packet{Code: wire.CodeReject, ID: c.e.nextID(), Body: c.e.cut(p.Append(nil))}
+		c.do(now, fsm.RUC)
+	}
+}
+
+func (c *control) receiveRequest(now time.Time, p wire.Packet) {
+	options, err := wire.ParseOptions(p.Body)
+	if err != nil {
+		return
+	}
+	if c.state == fsm.Closing || c.state == fsm.Stopping || c.state == fsm.Initial || c.state == fsm.Starting {
+		return
+	}
+	if c.state == fsm.Closed {
+		c.reply = wire.Packet{Code: wire.TerminateAck, ID: p.ID}
+		c.do(now, fsm.RCRPlus)
+		return
+	}
+	if c.state == fsm.Opened && p.ID == c.ackedID && bytes.Equal(p.Body, c.acked) {
+		// Our Ack was lost, or the frame was doubled: nothing new is being asked.
+		c.e.send(c.protocol, wire.Packet{Code: wire.ConfigureAck, ID: p.ID, Body: p.Body})
+		return
+	}
+	nak, reject := c.n.check(options)
+	switch {
+	case len(reject) > 0:
+		c.failures++
+		c.reply = wire.Packet{Code: wire.ConfigureReject, ID: p.ID}
+		nak = reject
+	case len(nak) > 0:
+		c.failures++
+		c.reply = wire.Packet{Code: wire.ConfigureNak, ID: p.ID}
+	default:
+		c.failures = 0
+		c.ackedID, c.acked = p.ID, append(c.acked[:0], p.Body...)
+		c.reply = wire.Packet{Code: wire.ConfigureAck, ID: p.ID, Body: p.Body}
+		c.do(now, fsm.RCRPlus)
+		return
+	}
+	if c.failures > 2*c.e.cfg.MaxFailure {
+		c.do(now, fsm.Close) // a peer that asks for the same for ever
+		return
+	}
+	for _, o := range nak {
+		if len(c.reply.Body)+2+len(o.Data)+wire.HeaderLen > int(c.e.peerMRU()) {
+			break
+		}
+		c.reply.Body = wire.AppendOption(c.reply.Body, o)
+	}
+	c.do(now, fsm.RCRMinus)
+}
+
+// receiveAnswer takes one answer to each request: a doubled frame is not a second answer.
+func (c *control) receiveAnswer(now time.Time, p wire.Packet) {
+	if !c.waiting || p.ID != c.id {
+		return
+	}
+	options, err := wire.ParseOptions(p.Body)
+	if err != nil || p.Code == wire.ConfigureAck && !bytes.Equal(p.Body, c.sent) {
+		return
+	}
+	c.waiting = false
+	wanted := true
+	switch p.Code {
+	case wire.ConfigureAck:
+		c.do(now, fsm.RCA)
+		return
+	case wire.ConfigureNak:
+		wanted = c.n.nakked(options)
+	default:
+		wanted = c.n.rejected(options)
+	}
+	if wanted {
+		c.do(now, fsm.RCN)
+	} else {
+		c.do(now, fsm.Close)
+	}
+}
+
+// begin brings the layer from wherever it is to its first request.
+func (c *control) begin(now time.Time) {
+	c.do(now, fsm.Open)
+	c.do(now, fsm.Up)
+}

@@ -1,0 +1,418 @@
+package ppp
+
+import (
+	"encoding/binary"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"vpnd/ppp/fsm"
+	"vpnd/ppp/wire"
+)
+
+const (
+	defaultMRU = 1500 // octets (RFC 1661 section 6.1)
+	minMRU     = 128  // a smaller one leaves no room for what must be said
+	noteLen    = 64
+)
+
+type phase uint8
+
+// The phases of RFC 1661 section 3.2.
+const (
+	phaseDead phase = iota
+	phaseEstablish
+	phaseAuthenticate
+	phaseNetwork
+	phaseTerminate
+	phaseClosed
+)
+
+// Engine is one end of a PPP link. It is not safe for concurrent use.
+type Engine struct {
+	cfg   Config
+	phase phase
+	id    uint8
+	lcp   lcp
+	auth  authentication
+	ccp   ccp
+	ipcp  ipcp
+
+	grant   Grant
+	keys    *keys
+	up      bool // the last word to the owner was NetworkUp
+	changed bool // what NetworkUp said holds no more
+	failed  string
+	reason  string
+	byPeer  bool
+
+	setupBy, heard, echoAt time.Time
+	resetAt                time.Time
+	refused                [4]refusedProtocol
+	events                 []Event
+}
+
+// refusedProtocol is a protocol that was answered with Protocol-Reject, and when.
+type refusedProtocol struct {
+	protocol wire.Protocol
+	at       time.Time
+}
+
+// New makes an engine; it does nothing before Start.
+func New(cfg Config) *Engine {
+	e := &Engine{cfg: cfg.withDefaults()}
+	e.lcp.init(e)
+	e.ccp.init(e)
+	e.ipcp.init(e)
+	e.auth.e = e
+	return e
+}
+
+// Start says that the lower layer is up: LCP begins.
+func (e *Engine) Start(now time.Time) {
+	if e.phase != phaseDead {
+		return
+	}
+	e.phase = phaseEstablish
+	e.heard = now
+	e.setupBy = now.Add(e.cfg.SetupTimeout)
+	e.lcp.begin(now)
+}
+
+// Receive takes a frame of the peer: any but data of an open link, which the owner handles itself.
+// The frame is not kept. What cannot be read is dropped.
+func (e *Engine) Receive(now time.Time, frame []byte) {
+	if e.phase == phaseDead || e.phase == phaseClosed {
+		return
+	}
+	protocol, info, err := wire.ParseFrame(frame)
+	if err != nil {
+		return
+	}
+	e.heard = now
+	if protocol == wire.LCP {
+		e.lcp.receiveFrame(now, info)
+		e.settle(now)
+		return
+	}
+	if !e.lcp.opened() {
+		return
+	}
+	switch protocol {
+	case wire.PAP, wire.CHAP:
+		if p, err := wire.ParsePacket(info); err == nil {
+			e.auth.receive(now, protocol, p)
+		}
+	case wire.CCP, wire.IPCP:
+		e.receiveNetwork(now, protocol, info)
+	case wire.IPv4, wire.Comp:
+	default:
+		e.refuseProtocol(now, protocol, info)
+	}
+	e.settle(now)
+}
+
+func (e *Engine) receiveNetwork(now time.Time, protocol wire.Protocol, info []byte) {
+	if e.phase != phaseNetwork {
+		return
+	}
+	if protocol == wire.CCP && !e.ccp.possible() {
+		e.refuseProtocol(now, protocol, info)
+		return
+	}
+	if protocol == wire.IPCP && e.held() {
+		return
+	}
+	p, err := wire.ParsePacket(info)
+	if err != nil {
+		return
+	}
+	if protocol == wire.CCP {
+		e.ccp.receivePacket(now, p)
+		return
+	}
+	e.ipcp.receive(now, p)
+}
+
+// held reports whether IP must wait for encryption.
+func (e *Engine) held() bool { return e.cfg.MPPE.Mode == MPPERequired && !e.ccp.encrypted() }
+
+// refuseProtocol answers with Protocol-Reject (RFC 1661 section 5.7), once for each protocol and second.
+func (e *Engine) refuseProtocol(now time.Time, protocol wire.Protocol, info []byte) {
+	if e.phase != phaseNetwork {
+		return
+	}
+	oldest := &e.refused[0]
+	for i := range e.refused {
+		r := &e.refused[i]
+		if r.protocol == protocol && now.Sub(r.at) < time.Second {
+			return
+		}
+		if r.protocol == protocol || r.at.Before(oldest.at) {
+			oldest = r
+		}
+	}
+	if !oldest.at.IsZero() && oldest.protocol != protocol && now.Sub(oldest.at) < time.Second {
+		return
+	}
+	*oldest = refusedProtocol{protocol, now}
+	body := append(binary.BigEndian.AppendUint16(nil, uint16(protocol)), info...)
+	e.send(wire.LCP, wire.Packet{Code: wire.ProtocolReject, ID: e.nextID(), Body: e.cut(body)})
+}
+
+// Tick runs the timers that are due.
+func (e *Engine) Tick(now time.Time) {
+	switch e.phase {
+	case phaseDead, phaseClosed:
+		return
+	case phaseEstablish, phaseAuthenticate, phaseNetwork:
+		if !e.setupBy.IsZero() && !now.Before(e.setupBy) {
+			e.setupBy = time.Time{}
+			e.hangUp(now, e.notUp(), "set-up took too long")
+		}
+	case phaseTerminate:
+	}
+	e.lcp.tick(now)
+	if e.phase == phaseNetwork {
+		e.ccp.tick(now)
+		e.ipcp.tick(now)
+	}
+	if e.phase == phaseAuthenticate {
+		e.auth.tick(now)
+	}
+	e.tickEcho(now)
+	e.settle(now)
+}
+
+// notUp says in words what a link that did not come up was waiting for.
+func (e *Engine) notUp() string {
+	within := " within " + e.cfg.SetupTimeout.String()
+	switch {
+	case e.phase == phaseEstablish:
+		return "LCP was not agreed" + within
+	case e.phase == phaseAuthenticate:
+		return "peer was not authenticated" + within
+	case e.held():
+		return "MPPE is required, but was not agreed" + within
+	}
+	return "IPCP was not agreed" + within
+}
+
+// Deadline is when Tick is due; zero: never.
+func (e *Engine) Deadline() time.Time {
+	if e.phase == phaseDead || e.phase == phaseClosed {
+		return time.Time{}
+	}
+	next := earliest(e.lcp.deadline, e.echoAt)
+	switch e.phase {
+	case phaseEstablish, phaseAuthenticate, phaseNetwork:
+		next = earliest(next, e.setupBy)
+	case phaseDead, phaseTerminate, phaseClosed:
+	}
+	if e.phase == phaseNetwork {
+		next = earliest(earliest(next, e.ccp.deadline), e.ipcp.deadline)
+	}
+	if e.phase == phaseAuthenticate {
+		next = earliest(next, e.auth.deadline())
+	}
+	return next
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// tickEcho asks a peer that has been silent for an interval whether it lives, and gives it up after
+// EchoFailures intervals. Any valid frame is a sign of life.
+func (e *Engine) tickEcho(now time.Time) {
+	if e.echoAt.IsZero() || now.Before(e.echoAt) {
+		return
+	}
+	silent := now.Sub(e.heard)
+	switch {
+	case silent < e.cfg.EchoInterval:
+		e.echoAt = e.heard.Add(e.cfg.EchoInterval)
+	case e.cfg.EchoFailures > 0 && silent >= time.Duration(e.cfg.EchoFailures)*e.cfg.EchoInterval:
+		e.finish("echo time-out: nothing came from the peer for "+silent.Round(time.Second).String(), false)
+	default:
+		e.echoAt = now.Add(e.cfg.EchoInterval)
+		e.send(wire.LCP, wire.Packet{Code: wire.EchoRequest, ID: e.nextID(), Body: e.lcp.magicBody()})
+	}
+}
+
+// Activity says that the data path has taken valid frames of the peer since the last call.
+func (e *Engine) Activity(now time.Time) { e.heard = now }
+
+// Close hangs the link up: Terminate-Request, then Closed. The peer is told reason, too.
+func (e *Engine) Close(now time.Time, reason string) {
+	switch e.phase {
+	case phaseDead:
+		e.finish(reason, false)
+	case phaseEstablish, phaseAuthenticate, phaseNetwork:
+		e.hangUp(now, reason, reason)
+	case phaseTerminate, phaseClosed:
+	}
+}
+
+// hangUp ends the link with reason for the log and farewell for the peer.
+func (e *Engine) hangUp(now time.Time, reason, farewell string) {
+	if e.phase == phaseTerminate || e.phase == phaseClosed {
+		return
+	}
+	e.reason = reason
+	e.lcp.farewell = farewell
+	e.phase = phaseTerminate
+	e.lcp.do(now, fsm.Close)
+	e.settle(now)
+}
+
+// ended notes that a layer without which the link is of no use is over; settle then hangs up, outside
+// of the automaton that has noticed it.
+func (e *Engine) ended(reason string) {
+	if e.phase == phaseNetwork && e.failed == "" {
+		e.failed = reason
+	}
+}
+
+// Down says that the lower layer is gone: Closed follows at once.
+func (e *Engine) Down(reason string) { e.finish(reason, true) }
+
+func (e *Engine) finish(reason string, byPeer bool) {
+	if e.phase == phaseClosed {
+		return
+	}
+	if e.reason == "" {
+		e.reason, e.byPeer = reason, byPeer
+	}
+	e.phase = phaseClosed
+	e.echoAt = time.Time{}
+	e.networkDown()
+	e.emit(Closed{Reason: e.reason, Peer: e.byPeer})
+}
+
+// Next takes the next event off the queue. Events are to be drained after each call.
+func (e *Engine) Next() (Event, bool) {
+	if len(e.events) == 0 {
+		e.events = nil
+		return nil, false
+	}
+	event := e.events[0]
+	e.events = e.events[1:]
+	return event, true
+}
+
+func (e *Engine) emit(event Event) { e.events = append(e.events, event) }
+
+// ResetRequest asks the peer to begin its stateful encrypted stream anew, once a second at most
+// (RFC 3078 section 7.4). The data path calls for it as long as it cannot decrypt.
+func (e *Engine) ResetRequest(now time.Time) {
+	if e.phase != phaseNetwork || !e.ccp.opened() || now.Sub(e.resetAt) < time.Second {
+		return
+	}
+	e.resetAt = now
+	e.send(wire.CCP, wire.Packet{Code: wire.ResetRequest, ID: e.nextID()})
+}
+
+// settle tells the owner whether packets may pass, when that has changed.
+func (e *Engine) settle(now time.Time) {
+	if failed := e.failed; failed != "" {
+		e.failed = ""
+		e.hangUp(now, failed, failed)
+		return
+	}
+	ready := e.phase == phaseNetwork && e.ipcp.opened() && !e.ccp.unsettled() && !e.held()
+	if !ready {
+		e.networkDown()
+		return
+	}
+	if e.up && !e.changed {
+		return
+	}
+	e.networkDown()
+	e.up, e.changed = true, false
+	e.setupBy = time.Time{}
+	up := NetworkUp{
+		Local: e.ipcp.local, Peer: e.ipcp.peer, DNS: e.ipcp.learned(),
+		PeerMRU: min(e.lcp.peerMRU, defaultMRU), PFC: e.lcp.peerPFC, ACFC: e.lcp.peerACFC,
+		Required: e.cfg.MPPE.Mode == MPPERequired,
+	}
+	up.Encrypter, up.Decrypter, up.Encryption = e.ccp.streams()
+	e.emit(up)
+	e.heard = now
+}
+
+func (e *Engine) networkDown() {
+	if e.up {
+		e.up = false
+		e.emit(NetworkDown{})
+	}
+}
+
+// beginNetwork enters the network phase with an authenticated peer.
+func (e *Engine) beginNetwork(now time.Time) {
+	e.phase = phaseNetwork
+	if e.cfg.MPPE.Mode == MPPERequired && e.keys == nil {
+		e.hangUp(now, "MPPE is required, but the authentication yields no keys", "MPPE required")
+		return
+	}
+	e.ccp.start(now)
+	if !e.held() {
+		e.ipcp.begin(now)
+	}
+	e.settle(now)
+}
+
+// endNetwork is LCP leaving its open state.
+func (e *Engine) endNetwork(now time.Time) {
+	e.networkDown()
+	e.ccp.init(e)
+	e.ipcp.init(e)
+	e.auth.reset()
+	e.keys, e.failed = nil, ""
+	e.echoAt = time.Time{}
+	if e.phase != phaseTerminate && e.phase != phaseClosed {
+		e.phase = phaseEstablish
+		e.setupBy = now.Add(e.cfg.SetupTimeout)
+	}
+}
+
+func (e *Engine) nextID() uint8 {
+	e.id++
+	return e.id
+}
+
+func (e *Engine) send(protocol wire.Protocol, p wire.Packet) {
+	frame := make([]byte, 0, 4+wire.HeaderLen+len(p.Body))
+	e.emit(Transmit{Frame: p.Append(wire.AppendFrame(frame, protocol))})
+}
+
+func (e *Engine) peerMRU() uint16 {
+	if !e.lcp.opened() {
+		return defaultMRU
+	}
+	return min(e.lcp.peerMRU, defaultMRU)
+}
+
+// cut shortens the body of a packet to what the peer takes.
+func (e *Engine) cut(body []byte) []byte {
+	return body[:min(len(body), int(e.peerMRU())-wire.HeaderLen)]
+}
+
+// draw fills b with random octets; without any, the link ends.
+func (e *Engine) draw(b []byte) bool {
+	if _, err := io.ReadFull(e.cfg.Random, b); err != nil {
+		e.finish("no random numbers: "+err.Error(), false)
+		return false
+	}
+	return true
+}
+
+// note passes on what the peer said of itself, escaped and cut.
+func (e *Engine) note(what string, text []byte) {
+	quoted := strconv.QuoteToASCII(string(text[:min(len(text), noteLen)]))
+	e.emit(Note{Text: what + " " + strings.Trim(quoted, `"`)})
+}

@@ -1,0 +1,323 @@
+package ppp
+
+import (
+	"bytes"
+	"encoding/binary"
+	"time"
+
+	"vpnd/ppp/fsm"
+	"vpnd/ppp/wire"
+)
+
+// Options of LCP (RFC 1661 section 6, RFC 1662 section 7.1).
+const (
+	optMRU      = 1
+	optAsyncmap = 2
+	optAuth     = 3
+	optMagic    = 5
+	optPFC      = 7
+	optACFC     = 8
+)
+
+// authData is the data of the authentication option for each method.
+var authData = map[Method][]byte{
+	PAP: {0xC0, 0x23}, CHAPMD5: {0xC2, 0x23, 5}, MSCHAPv1: {0xC2, 0x23, 0x80}, MSCHAPv2: {0xC2, 0x23, 0x81},
+}
+
+func methodOf(data []byte) Method {
+	for m, d := range authData {
+		if bytes.Equal(d, data) {
+			return m
+		}
+	}
+	return 0
+}
+
+// lcp is the Link Control Protocol, RFC 1661.
+type lcp struct {
+	control
+	now    time.Time // of the packet or timer that is being handled
+	mru    uint16    // what we ask for; 0: nothing
+	magic  uint32    // ours; 0: the peer rejects it
+	method Method    // server: what we ask for; client: what the peer asked for
+	naks   int       // of our authentication
+	loops  int       // equal magic numbers
+
+	peerMRU           uint16
+	peerPFC, peerACFC bool
+}
+
+func (l *lcp) init(e *Engine) {
+	*l = lcp{control: control{e: e, protocol: wire.LCP}, peerMRU: defaultMRU}
+	l.n = l
+	if e.cfg.MRU != defaultMRU {
+		l.mru = e.cfg.MRU
+	}
+	if e.cfg.Role == Server && len(e.cfg.Auth) > 0 {
+		l.method = e.cfg.Auth[0]
+	}
+}
+
+func (l *lcp) begin(now time.Time) {
+	l.now = now
+	if e := l.e; e.cfg.Role == Server && len(e.cfg.Auth) == 0 {
+		e.finish("MPPE is required, but no authentication that yields keys is allowed", false)
+		return
+	}
+	if l.newMagic() {
+		l.control.begin(now)
+	}
+}
+
+func (l *lcp) newMagic() bool {
+	var b [4]byte
+	for binary.BigEndian.Uint32(b[:]) == 0 {
+		if !l.e.draw(b[:]) {
+			return false
+		}
+	}
+	l.magic = binary.BigEndian.Uint32(b[:])
+	return true
+}
+
+func (l *lcp) magicBody() []byte { return binary.BigEndian.AppendUint32(nil, l.magic) }
+
+func (l *lcp) tick(now time.Time) {
+	l.now = now
+	l.control.tick(now)
+}
+
+// receiveFrame takes the information field of an LCP frame.
+func (l *lcp) receiveFrame(now time.Time, info []byte) {
+	p, err := wire.ParsePacket(info)
+	if err != nil {
+		return
+	}
+	l.now = now
+	switch p.Code {
+	case wire.TerminateRequest:
+		opened := l.opened()
+		l.receive(now, p)
+		if opened {
+			l.e.finish("peer hung up", true)
+		}
+	case wire.CodeReject:
+		l.codeRejected(now, p.Body)
+	case wire.ProtocolReject:
+		l.protocolRejected(now, p.Body)
+	case wire.EchoRequest:
+		l.echo(now, p)
+	case wire.EchoReply, wire.DiscardRequest:
+	case wire.Identification:
+		if len(p.Body) >= 4 {
+			l.e.note("identification", p.Body[4:])
+		}
+	case wire.TimeRemaining:
+		if len(p.Body) >= 8 {
+			l.e.note("time remaining", p.Body[8:])
+		}
+	default:
+		l.receive(now, p)
+	}
+}
+
+func (l *lcp) echo(now time.Time, p wire.Packet) {
+	if !l.opened() || len(p.Body) < 4 {
+		return
+	}
+	if l.magic != 0 && binary.BigEndian.Uint32(p.Body) == l.magic {
+		return // our own, looped back
+	}
+	body := l.e.cut(append(l.magicBody(), p.Body[4:]...))
+	l.reply = wire.Packet{Code: wire.EchoReply, ID: p.ID, Body: body}
+	l.do(now, fsm.RXR)
+}
+
+// codeRejected is fatal for the codes without which there is no LCP.
+func (l *lcp) codeRejected(now time.Time, body []byte) {
+	if len(body) == 0 || wire.Code(body[0]) > wire.CodeReject {
+		l.do(now, fsm.RXJPlus)
+		return
+	}
+	l.e.reason = "peer rejects LCP's own codes"
+	l.do(now, fsm.RXJMinus)
+}
+
+func (l *lcp) protocolRejected(now time.Time, body []byte) {
+	if len(body) < 2 || !l.opened() {
+		return
+	}
+	switch protocol := wire.Protocol(binary.BigEndian.Uint16(body)); protocol {
+	case wire.CCP:
+		l.e.ccp.do(now, fsm.RXJMinus)
+	case wire.IPCP:
+		l.e.hangUp(now, "peer does not speak IP: it rejects IPCP", "no IP")
+	case wire.LCP, wire.PAP, wire.CHAP:
+		l.e.hangUp(now, "peer rejects "+protocol.String(), "")
+	case wire.IPv4, wire.IPv6, wire.VJTCP, wire.VJUncomp, wire.Comp, wire.IPV6CP, wire.EAP:
+	}
+}
+
+func (l *lcp) request() []wire.Option {
+	var options []wire.Option
+	if l.mru != 0 {
+		options = append(options, wire.Option{Type: optMRU, Data: binary.BigEndian.AppendUint16(nil, l.mru)})
+	}
+	if l.e.cfg.Role == Server {
+		options = append(options, wire.Option{Type: optAuth, Data: authData[l.method]})
+	}
+	if l.magic != 0 {
+		options = append(options, wire.Option{Type: optMagic, Data: l.magicBody()})
+	}
+	return options
+}
+
+func (l *lcp) check(options []wire.Option) (nak, reject []wire.Option) {
+	l.peerMRU, l.peerPFC, l.peerACFC = defaultMRU, false, false
+	if l.e.cfg.Role == Client {
+		l.method = 0
+	}
+	for _, o := range options {
+		value, ok := l.judge(o)
+		switch {
+		case !ok:
+			reject = append(reject, o)
+		case value != nil:
+			nak = append(nak, wire.Option{Type: o.Type, Data: value})
+		}
+	}
+	return nak, reject
+}
+
+// judge takes one option of the peer: not ok is to be rejected, a value to be Nak'ed with it.
+func (l *lcp) judge(o wire.Option) (value []byte, ok bool) {
+	switch {
+	case o.Type == optMRU && len(o.Data) == 2:
+		l.peerMRU = binary.BigEndian.Uint16(o.Data)
+		if l.peerMRU < minMRU {
+			return binary.BigEndian.AppendUint16(nil, minMRU), true
+		}
+	case o.Type == optAsyncmap && len(o.Data) == 4:
+	case o.Type == optAuth && l.e.cfg.Role == Client:
+		return l.judgeAuth(methodOf(o.Data))
+	case o.Type == optMagic && len(o.Data) == 4:
+		magic := binary.BigEndian.Uint32(o.Data)
+		if magic == 0 || magic == l.magic {
+			return l.otherMagic()
+		}
+	case o.Type == optPFC && len(o.Data) == 0:
+		l.peerPFC = true
+	case o.Type == optACFC && len(o.Data) == 0:
+		l.peerACFC = true
+	default:
+		return nil, false
+	}
+	return nil, true
+}
+
+func (l *lcp) judgeAuth(m Method) ([]byte, bool) {
+	for _, allowed := range l.e.cfg.Auth {
+		if m == allowed {
+			l.method = m
+			return nil, true
+		}
+	}
+	if len(l.e.cfg.Auth) == 0 {
+		return nil, false
+	}
+	return authData[l.e.cfg.Auth[0]], true
+}
+
+func (l *lcp) otherMagic() ([]byte, bool) {
+	var b [4]byte
+	l.e.draw(b[:])
+	b[0] |= 1
+	return b[:], true
+}
+
+func (l *lcp) nakked(options []wire.Option) bool {
+	for _, o := range options {
+		switch {
+		case o.Type == optMRU && len(o.Data) == 2:
+			if mru := binary.BigEndian.Uint16(o.Data); mru >= minMRU && mru <= defaultMRU && l.mru != 0 {
+				l.mru = mru
+			}
+		case o.Type == optMagic && l.magic != 0:
+			if l.loops++; l.loops > l.e.cfg.MaxFailure {
+				return l.giveUp("the line is looped back")
+			}
+			if !l.newMagic() {
+				return false
+			}
+		case o.Type == optAuth && l.e.cfg.Role == Server:
+			if l.naks++; l.naks >= l.e.cfg.MaxFailure {
+				return l.giveUp("peer accepts none of the allowed authentications")
+			}
+			l.method = l.otherMethod(methodOf(o.Data))
+		}
+	}
+	return true
+}
+
+// otherMethod answers a Nak of our method: what the peer wishes if that is allowed, else ours once
+// more, and after that each of the others in turn: a peer that would like something unknown best
+// may still take the next one.
+func (l *lcp) otherMethod(wish Method) Method {
+	at := 0
+	for i, m := range l.e.cfg.Auth {
+		if m == wish {
+			return m
+		}
+		if m == l.method {
+			at = i
+		}
+	}
+	if l.naks > 1 {
+		at++
+	}
+	return l.e.cfg.Auth[at%len(l.e.cfg.Auth)]
+}
+
+func (l *lcp) rejected(options []wire.Option) bool {
+	for _, o := range options {
+		switch o.Type {
+		case optMRU:
+			l.mru = 0
+		case optMagic:
+			l.magic = 0
+		case optAuth:
+			return l.giveUp("peer refuses to authenticate")
+		}
+	}
+	return true
+}
+
+func (l *lcp) giveUp(reason string) bool {
+	l.e.reason = reason
+	l.farewell = reason
+	l.e.phase = phaseTerminate
+	return false
+}
+
+func (l *lcp) up() {
+	e := l.e
+	l.naks, l.loops = 0, 0
+	if e.cfg.EchoInterval > 0 {
+		e.echoAt = l.now.Add(e.cfg.EchoInterval)
+	}
+	if l.method == 0 {
+		e.beginNetwork(l.now)
+		return
+	}
+	e.phase = phaseAuthenticate
+	e.auth.begin(l.now, l.method)
+}
+
+func (l *lcp) down() { l.e.endNetwork(l.now) }
+
+func (l *lcp) finished() { l.e.finish("peer does not answer, or does not agree to LCP", false) }
+
+func (l *lcp) do(now time.Time, event fsm.Event) {
+	l.now = now
+	l.control.do(now, event)
+}

@@ -1,0 +1,529 @@
+package ppp_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"vpnd/ppp"
+	"vpnd/ppp/mppe"
+	"vpnd/ppp/wire"
+)
+
+// raw is a server whose peer the test plays by hand.
+type raw struct {
+	t   *testing.T
+	e   *ppp.Engine
+	now time.Time
+	out []string
+	raw [][]byte
+	all []ppp.Event
+}
+
+func newRaw(t *testing.T, cfg ppp.Config) *raw {
+	t.Helper()
+	r := &raw{t: t, e: ppp.New(cfg), now: start}
+	r.e.Start(r.now)
+	r.drain()
+	return r
+}
+
+func (r *raw) drain() {
+	for {
+		event, ok := r.e.Next()
+		if !ok {
+			return
+		}
+		if tx, ok := event.(ppp.Transmit); ok {
+			r.out = append(r.out, wire.Format(tx.Frame))
+			r.raw = append(r.raw, tx.Frame)
+			continue
+		}
+		r.all = append(r.all, event)
+		if a, ok := event.(ppp.Authenticate); ok && a.User == "alice" {
+			r.e.Grant(r.now, goodGrant)
+		}
+	}
+}
+
+// say gives the engine a frame and returns what it answers, readable.
+func (r *raw) say(f []byte) []string {
+	r.t.Helper()
+	r.out, r.raw = nil, nil
+	r.e.Receive(r.now, f)
+	r.drain()
+	return r.out
+}
+
+func (r *raw) want(got []string, want ...string) {
+	r.t.Helper()
+	if len(got) != len(want) {
+		r.t.Errorf("answers %q, want %q", got, want)
+		return
+	}
+	for i := range got {
+		if !strings.Contains(got[i], want[i]) {
+			r.t.Errorf("answer %q, want %q", got[i], want[i])
+		}
+	}
+}
+
+// openLCP has the peer acknowledge our request and ask for nothing special.
+func (r *raw) openLCP() {
+	r.t.Helper()
+	ours, _ := wire.ParsePacket(r.raw[len(r.raw)-1][4:])
+	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 1)), "LCP ConfAck id=0x1")
+	r.say(frame(wire.LCP, wire.ConfigureAck, ours.ID, ours.Body...))
+}
+
+func (r *raw) openPAP() {
+	r.t.Helper()
+	r.openLCP()
+	r.say(papLogin(1))
+}
+
+func papLogin(id uint8) []byte {
+	return frame(wire.PAP, wire.PAPRequest, id, append([]byte("\x05alice\x06"), "geheim"...)...)
+}
+
+// openIPCP finishes a link without encryption.
+func (r *raw) openIPCP() {
+	r.t.Helper()
+	r.say(frame(wire.IPCP, wire.ConfigureRequest, 9, append([]byte{3, 6}, given.AsSlice()...)...))
+	r.say(frame(wire.IPCP, wire.ConfigureAck, 0))
+	ours := frame(wire.IPCP, wire.ConfigureAck, 3, append([]byte{3, 6}, inner.AsSlice()...)...)
+	for id := range 8 {
+		ours[5] = uint8(id)
+		r.say(ours)
+	}
+	for _, event := range r.all {
+		if _, ok := event.(ppp.NetworkUp); ok {
+			return
+		}
+	}
+	r.t.Fatalf("the link is not up: %v %v", r.out, r.all)
+}
+
+var papOnly = ppp.Config{Auth: []ppp.Method{ppp.PAP}}
+
+// Every protocol in every phase: what is answered, and what is passed over in silence.
+func TestPhasesAndProtocols(t *testing.T) {
+	const silent, accept, reject = "", "x", "LCP ProtRej"
+	probes := []struct {
+		name                       string
+		frame                      []byte
+		establish, auth, net, open string
+	}{
+		{"LCP", frame(wire.LCP, wire.EchoRequest, 7, 0, 0, 0, 0), silent, "LCP EchoRep", "LCP EchoRep", "LCP EchoRep"},
+		{"LCP unknown code", frame(wire.LCP, 99, 7), "LCP CodeRej", "LCP CodeRej", "LCP CodeRej", "LCP CodeRej"},
+		{"PAP", papLogin(7), silent, "PAP AuthAck id=0x7", "PAP AuthAck id=0x7", "PAP AuthAck id=0x7"},
+		{"CHAP", frame(wire.CHAP, wire.CHAPResponse, 7, 0), silent, silent, silent, silent},
+		{"EAP", frame(wire.EAP, 2, 7, 1), silent, silent, reject, reject},
+		{"EAP with a huge length", frame(wire.EAP, 2, 7, 13, 0xC0, 0xFF, 0xFF, 0xFF, 0xFF), silent, silent, reject, reject},
+		{"CCP", frame(wire.CCP, wire.ConfigureRequest, 7, 18, 6, 1, 0, 0, 0x40), silent, silent, reject, reject},
+		{"IPCP", frame(wire.IPCP, wire.ConfigureRequest, 7), silent, silent, "IPCP ConfNak", "IPCP Conf"},
+		{"IPV6CP", frame(wire.IPV6CP, wire.ConfigureRequest, 7), silent, silent, reject, reject},
+		{"IPv6", frame(wire.IPv6, 0x60, 7), silent, silent, reject, reject},
+		{"VJ", frame(wire.VJTCP, 0x60, 7), silent, silent, reject, reject},
+		{"unknown", frame(0x1235, 1, 7), silent, silent, reject, reject},
+		{"IPv4", frame(wire.IPv4, 0x45, 7), silent, silent, silent, silent},
+		{"MPPE", frame(wire.Comp, 0x90, 7), silent, silent, silent, silent},
+	}
+	for _, p := range probes {
+		for phase, want := range map[string]string{"establish": p.establish, "authenticate": p.auth, "network": p.net, "open": p.open} {
+			r := newRaw(t, papOnly)
+			switch phase {
+			case "authenticate":
+				r.openLCP()
+			case "network":
+				r.openPAP()
+			case "open":
+				r.openPAP()
+				r.openIPCP()
+			}
+			events := len(r.all)
+			got := r.say(p.frame)
+			if want == silent && len(got) > 0 || want != silent && (len(got) == 0 || !strings.Contains(got[0], want)) {
+				t.Errorf("%s in %s: %q, want %q", p.name, phase, got, want)
+			}
+			if phase == "establish" && len(r.all) > events {
+				t.Errorf("%s in %s: events %v", p.name, phase, r.all[events:])
+			}
+		}
+	}
+}
+
+func TestLCPOptions(t *testing.T) {
+	r := newRaw(t, papOnly)
+	// Windows' callback, MRRU and endpoint, with options that are known before, between and after.
+	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 0,
+		1, 4, 5, 120, 13, 3, 6, 5, 6, 0, 0, 0, 0, 17, 4, 6, 64, 7, 2, 19, 3, 0)),
+		"LCP ConfRej id=0x0 <13 06> <17 06 40> <19 00>")
+	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 1, 5, 6, 0, 0, 0, 0, 1, 4, 0, 10)), "LCP ConfNak id=0x1 <magic")
+	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 2, 1, 4, 15, 251, 2, 6, 0, 0, 0, 0, 7, 2, 8, 2)),
+		"LCP ConfAck id=0x2 <mru 4091> <asyncmap 0x0> <pcomp> <accomp>")
+	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 3)), "LCP ConfAck id=0x3")
+	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 3, 1))) // half an option
+}
+
+func TestNakOfAuthentication(t *testing.T) {
+	nak := func(r *raw, data ...byte) []string {
+		ours, _ := wire.ParsePacket(r.raw[len(r.raw)-1][4:])
+		return r.say(frame(wire.LCP, wire.ConfigureNak, ours.ID, append([]byte{3, uint8(2 + len(data))}, data...)...))
+	}
+	t.Run("a method that is allowed", func(t *testing.T) {
+		r := newRaw(t, ppp.Config{})
+		r.drainFirst()
+		r.want(nak(r, 0xC0, 0x23), "<auth pap>")
+	})
+	t.Run("EAP", func(t *testing.T) {
+		r := newRaw(t, ppp.Config{})
+		r.drainFirst()
+		r.want(nak(r, 0xC2, 0x27), "<auth chap MS-v2>")
+		r.want(nak(r, 0xC2, 0x27), "<auth chap MS>")
+		r.want(nak(r, 0xC2, 0x27), "<auth chap MD5>")
+		r.want(nak(r, 0xC2, 0x27), "<auth pap>")
+		nak(r, 0xC2, 0x27)
+		r.now = r.now.Add(10 * time.Second)
+		r.e.Tick(r.now)
+		r.now = r.now.Add(10 * time.Second)
+		r.e.Tick(r.now)
+		r.drain()
+		closed, ok := r.all[len(r.all)-1].(ppp.Closed)
+		if !ok || !strings.Contains(closed.Reason, "none of the allowed authentications") {
+			t.Errorf("%v", r.all)
+		}
+	})
+}
+
+// drainFirst makes the first request, sent at Start, the last frame seen.
+func (r *raw) drainFirst() {
+	r.t.Helper()
+	if len(r.raw) != 1 {
+		r.t.Fatalf("%d frames at the start", len(r.raw))
+	}
+}
+
+func TestIPCPOptions(t *testing.T) {
+	r := newRaw(t, papOnly)
+	r.openPAP()
+	zero := []byte{0, 0, 0, 0}
+	ask := func(options ...byte) []byte {
+		var body []byte
+		for _, o := range options {
+			body = append(append(body, o, 6), zero...)
+		}
+		return frame(wire.IPCP, wire.ConfigureRequest, 7, body...)
+	}
+	// as Windows asks: addresses of a second DNS and of NBNS servers that there are not
+	r.want(r.say(ask(3, 129, 130, 131, 132)), "IPCP ConfRej id=0x7 <ms-wins 0.0.0.0> <ms-dns2 0.0.0.0> <ms-wins 0.0.0.0>")
+	r.want(r.say(ask(3, 129)), "IPCP ConfNak id=0x7 <addr 10.99.0.10> <ms-dns1 10.99.0.53>")
+	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 8, 3, 6, 192, 168, 0, 1)), "IPCP ConfNak id=0x8 <addr 10.99.0.10>")
+	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 9, 2, 6, 0, 0x2D, 15, 1)), "IPCP ConfRej id=0x9 <compress VJ")
+	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 10)), "IPCP ConfNak id=0xa <addr 10.99.0.10>")
+	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 11, 3, 6, 10, 99, 0, 10, 129, 6, 10, 99, 0, 53)), "IPCP ConfAck id=0xb")
+}
+
+// A reply is never longer than the peer's MRU allows.
+func TestRepliesAreCut(t *testing.T) {
+	r := newRaw(t, papOnly)
+	ours, _ := wire.ParsePacket(r.raw[0][4:])
+	r.say(frame(wire.LCP, wire.ConfigureRequest, 1, 1, 4, 0, 200))
+	r.say(frame(wire.LCP, wire.ConfigureAck, ours.ID, ours.Body...))
+	r.say(papLogin(1))
+	big := bytes.Repeat([]byte{1}, 1400)
+	options := bytes.Repeat([]byte{99, 2}, 700)
+	for name, f := range map[string][]byte{
+		"Echo-Reply": frame(wire.LCP, wire.EchoRequest, 7, big...), "Code-Reject": frame(wire.LCP, 99, 7, big...),
+		"Protocol-Reject": frame(0x1235, 1, 7, big...), "Configure-Reject": frame(wire.IPCP, wire.ConfigureRequest, 7, options...),
+	} {
+		r.say(f)
+		if len(r.raw) != 1 || len(r.raw[0]) > 4+200 || len(r.raw[0]) < 4+100 {
+			t.Errorf("%s: %d frames, the first has %d octets", name, len(r.raw), len(r.raw[0]))
+		}
+	}
+}
+
+func TestProtocolRejectIsRare(t *testing.T) {
+	r := newRaw(t, papOnly)
+	r.openPAP()
+	count := 0
+	for i := range 1000 {
+		count += len(r.say(frame(wire.Protocol(0x4001+2*(i%100)), 1, 1)))
+	}
+	if count == 0 || count > 4 {
+		t.Errorf("%d answers within one second", count)
+	}
+	r.now = r.now.Add(time.Second)
+	r.want(r.say(frame(0x4001, 1, 1)), "LCP ProtRej")
+}
+
+func TestIdentificationIsCleaned(t *testing.T) {
+	r := newRaw(t, papOnly)
+	r.openLCP()
+	for _, text := range []string{"MSRASV5.20", "MSRAS-0-COMPUTER", "\x00\x01\xff\x1b[2J" + strings.Repeat("x", 1000)} {
+		r.want(r.say(frame(wire.LCP, wire.Identification, 2, append([]byte{1, 2, 3, 4}, text...)...)))
+	}
+	var notes []string
+	for _, event := range r.all {
+		if n, ok := event.(ppp.Note); ok {
+			notes = append(notes, n.Text)
+		}
+	}
+	if len(notes) != 3 || notes[0] != "identification MSRASV5.20" || !strings.HasPrefix(notes[2], `identification \x00\x01\xff\x1b[2J`) || len(notes[2]) > 300 {
+		t.Errorf("%q", notes)
+	}
+}
+
+// An answer to a retransmitted proof is the first answer, without another verification.
+func TestRetransmittedProof(t *testing.T) {
+	r := newRaw(t, papOnly)
+	r.openLCP()
+	r.want(r.say(papLogin(3))[:1], "PAP AuthAck id=0x3")
+	r.want(r.say(papLogin(3)), "PAP AuthAck id=0x3")
+	r.want(r.say(papLogin(4)), "PAP AuthAck id=0x4")
+	asked := 0
+	for _, event := range r.all {
+		if _, ok := event.(ppp.Authenticate); ok {
+			asked++
+		}
+	}
+	if asked != 1 {
+		t.Errorf("verified %d times", asked)
+	}
+	r.want(r.say(frame(wire.PAP, wire.PAPRequest, 5, []byte("\x03bob\x01x")...)))
+}
+
+// MS-CHAPv2 with a second try: the client answers the challenge of the Failure under the next id.
+func TestSecondTry(t *testing.T) {
+	for _, bump := range []uint8{0, 1} {
+		e := ppp.New(ppp.Config{Auth: []ppp.Method{ppp.MSCHAPv2}})
+		r := &raw{t: t, e: e, now: start}
+		e.Start(r.now)
+		r.drain()
+		r.openLCP()
+		respond := func(id uint8, fill byte) []byte {
+			return frame(wire.CHAP, wire.CHAPResponse, id, append(append([]byte{49}, bytes.Repeat([]byte{fill}, 49)...), "bob"...)...)
+		}
+		challenge, _ := wire.ParsePacket(r.raw[len(r.raw)-1][4:])
+		r.say(respond(challenge.ID, 1))
+		e.Refuse(r.now, ppp.Refusal{Code: 691, Retry: true, Message: "no"})
+		r.out = nil
+		r.drain()
+		r.want(r.out, "CHAP Failure")
+		before := len(r.all)
+		r.want(r.say(respond(challenge.ID, 1)), "CHAP Failure") // a retransmission
+		r.say(respond(challenge.ID+bump, 2))
+		if len(r.all) != before+1 {
+			t.Fatalf("id+%d: the second try is not asked about: %v", bump, r.all)
+		}
+		e.Refuse(r.now, ppp.Refusal{Code: 691, Retry: true, Message: "no"})
+		r.out = nil
+		r.drain()
+		r.want(r.out, "CHAP Failure", "LCP TermReq")
+	}
+}
+
+// Windows sends a CCP Configure-Request again after CCP is open: data is held, the link stays, and
+// both streams begin anew.
+func TestCCPRequestWhenOpen(t *testing.T) {
+	for _, mode := range []ppp.MPPEMode{ppp.MPPEOptional, ppp.MPPERequired} {
+		client := clientConfig()
+		client.MPPE.Mode = ppp.MPPERequired
+		l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: mode}})
+		l.start()
+		l.run(10 * time.Second)
+		l.wantUp()
+		ups := l.b.ups
+		for i := range uint8(20) {
+			l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, 100+i, 18, 6, 1, 0, 0, 0x40))
+			l.drain(l.b)
+			if l.b.up != nil {
+				t.Fatal("packets may pass while CCP is negotiated")
+			}
+			l.run(5 * time.Second)
+			l.wantUp()
+		}
+		if l.b.ups < ups+20 {
+			t.Errorf("%d times up", l.b.ups)
+		}
+	}
+}
+
+func TestCCPNakHasOneKeyBit(t *testing.T) {
+	client := clientConfig()
+	l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
+	l.start()
+	l.run(10 * time.Second)
+	for _, c := range []struct {
+		bits [4]byte
+		want string
+	}{
+		{[4]byte{1, 0, 0, 0}, "CCP ConfNak id=0x63 <mppe +H -M +S -L -D -C>"},
+		{[4]byte{1, 0, 0, 0xE1}, "CCP ConfNak id=0x63 <mppe +H -M +S -L -D -C>"},
+		{[4]byte{0, 0, 0, 0x60}, "CCP ConfNak id=0x63 <mppe -H -M +S -L -D -C>"},
+		{[4]byte{1, 0, 0, 0xA0}, "CCP ConfNak id=0x63 <mppe +H +M -S -L -D -C>"},
+		{[4]byte{1, 0, 0, 0x01}, "CCP ConfNak id=0x63 <mppe +H -M +S -L -D -C>"},
+		{[4]byte{0, 0, 0, 0x20}, "CCP ConfAck id=0x63 <mppe -H -M -S +L -D -C>"},
+	} {
+		l.frames = nil
+		l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, 99, append([]byte{18, 6}, c.bits[:]...)...))
+		l.drain(l.b)
+		got := ""
+		for _, f := range l.frames {
+			if strings.Contains(f, "ConfNak") || strings.Contains(f, "ConfAck") {
+				got = strings.TrimPrefix(f, "< ")
+			}
+		}
+		if got != c.want {
+			t.Errorf("%x: %s, want %s", c.bits, got, c.want)
+		}
+	}
+}
+
+// A peer that asks for no strength for ever does not keep the link from opening, nor us busy.
+func TestCCPForEver(t *testing.T) {
+	l := newLink(t, clientConfig(), ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
+	l.start()
+	l.run(10 * time.Second)
+	for i := range uint8(100) {
+		l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, i, 18, 6, 0, 0, 0, 0))
+		l.run(time.Second)
+	}
+	l.run(time.Minute)
+	if l.b.up == nil || l.b.up.Encryption != "none" || l.b.closed != nil {
+		t.Errorf("up %v, closed %v\n%s", l.b.up, l.b.closed, l.tail())
+	}
+}
+
+// IPCP that comes before required encryption is held back in silence.
+func TestIPCPWaitsForMPPE(t *testing.T) {
+	client := clientConfig()
+	client.MPPE.Mode = ppp.MPPERequired
+	l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPERequired}})
+	l.start()
+	for range 100 {
+		l.run(5 * time.Millisecond)
+		if !strings.Contains(l.tail(), "CCP ConfAck") {
+			l.b.Receive(l.now, frame(wire.IPCP, wire.ConfigureRequest, 200, 3, 6, 0, 0, 0, 0))
+		}
+	}
+	l.run(10 * time.Second)
+	l.wantUp()
+	ccp := false
+	for _, f := range l.frames {
+		ccp = ccp || strings.HasPrefix(f, "< CCP ConfAck")
+		if !ccp && strings.Contains(f, "IPCP") {
+			t.Errorf("%s before CCP", f)
+		}
+	}
+}
+
+func TestStatefulReset(t *testing.T) {
+	client := clientConfig()
+	client.MPPE = ppp.MPPE{Mode: ppp.MPPERequired}
+	l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPERequired, Strengths: []mppe.Strength{mppe.Bits128}}})
+	l.start()
+	l.run(10 * time.Second)
+	l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, 77, 18, 6, 0, 0, 0, 0x40)) // the client wants it stateful
+	l.run(10 * time.Second)
+	if got := l.b.up; got == nil || got.Encryption != "MPPE-128 stateless" && got.Encryption != "MPPE-128 stateful" {
+		t.Fatalf("up: %v\n%s", got, l.tail())
+	}
+	for range 100 {
+		l.a.ResetRequest(l.now)
+	}
+	l.run(time.Second / 2)
+	if l.b.resets != 1 {
+		t.Errorf("%d resets, want one", l.b.resets)
+	}
+}
+
+func TestPeerHangsUp(t *testing.T) {
+	r := newRaw(t, papOnly)
+	r.openPAP()
+	r.openIPCP()
+	r.want(r.say(frame(wire.LCP, wire.TerminateRequest, 5, []byte("bye")...)), "LCP TermAck id=0x5")
+	closed, ok := r.all[len(r.all)-1].(ppp.Closed)
+	if !ok || closed.Reason != "peer hung up" || !closed.Peer {
+		t.Errorf("%v", r.all)
+	}
+	r.want(r.say(papLogin(9)))
+}
+
+// The client refuses a server that does not know the password.
+func TestFalseServer(t *testing.T) {
+	l := newLink(t, clientConfig(), ppp.Config{})
+	l.b.password = ""
+	l.start()
+	l.run(time.Second)
+	l.b.Grant(l.now, ppp.Grant{Password: "something else", Local: inner, Peer: given})
+	l.run(20 * time.Second)
+	if l.a.closed == nil || !strings.Contains(l.a.closed.Reason, "failed to prove") {
+		t.Errorf("%v", l.a.closed)
+	}
+}
+
+func TestLoopedBack(t *testing.T) {
+	e := ppp.New(ppp.Config{Role: ppp.Client})
+	e.Start(start)
+	now := start
+	for range 1000 {
+		event, ok := e.Next()
+		if !ok {
+			if next := e.Deadline(); !next.IsZero() {
+				now = next
+				e.Tick(now)
+				continue
+			}
+			break
+		}
+		switch v := event.(type) {
+		case ppp.Transmit:
+			e.Receive(now, v.Frame)
+		case ppp.Closed:
+			if v.Reason != "the line is looped back" {
+				t.Errorf("closed: %q", v.Reason)
+			}
+			return
+		}
+	}
+	t.Error("a looped line never ends")
+}
+
+func FuzzEngine(f *testing.F) {
+	f.Add(uint8(0), frame(wire.LCP, wire.ConfigureRequest, 1, 5, 6, 1, 2, 3, 4))
+	f.Add(uint8(1), papLogin(1))
+	f.Add(uint8(2), frame(wire.IPCP, wire.ConfigureRequest, 1, 3, 6, 0, 0, 0, 0))
+	f.Add(uint8(3), frame(wire.EAP, 2, 7, 13, 0xC0, 0xFF, 0xFF, 0xFF, 0xFF))
+	f.Add(uint8(1), frame(wire.LCP, wire.ConfigureRequest, 1, 1))
+	f.Add(uint8(2), frame(wire.LCP, wire.EchoRequest, 1))
+	f.Add(uint8(3), frame(wire.LCP, wire.ProtocolReject, 1, 0x80))
+	f.Fuzz(func(t *testing.T, to uint8, data []byte) {
+		cfg := ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEMode(to>>2) % 3}}
+		if to&0x80 != 0 {
+			cfg.Role, cfg.User, cfg.Password, cfg.Auth = ppp.Client, "alice", "geheim", []ppp.Method{ppp.MSCHAPv2, ppp.PAP}
+		}
+		client := clientConfig()
+		client.Random, cfg.Random = rand.NewChaCha8([32]byte{1}), rand.NewChaCha8([32]byte{2})
+		l := newLink(t, client, cfg)
+		l.start()
+		l.run(time.Duration(to&3) * 25 * time.Millisecond)
+		// data is a sequence of frames, each behind its length
+		for len(data) > 1 {
+			n := min(int(data[0]), len(data)-1)
+			l.b.Receive(l.now, data[1:1+n])
+			data = data[1+n:]
+			l.run(time.Millisecond)
+		}
+		l.run(5 * time.Minute)
+		if l.b.up == nil && l.b.closed == nil && !l.b.Deadline().IsZero() && l.b.Deadline().Before(l.now) {
+			t.Error("a timer is overdue")
+		}
+		if l.b.up == nil && l.b.closed == nil {
+			t.Errorf("stuck\n%s", l.tail())
+		}
+	})
+}
