@@ -1,0 +1,84 @@
+// Package auth answers who somebody is: a proof that a peer has given meets the candidate passwords
+// of the user it claims to be. It knows neither the protocol of the proof nor where users are stored.
+package auth
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"vpnd/auth/motp"
+)
+
+// Service is a type of dial-in.
+type Service string
+
+// The services.
+const (
+	PPTP Service = "pptp"
+	L2TP Service = "l2tp"
+)
+
+// Proof is what a peer showed instead of its password.
+type Proof interface {
+	// Verify reports whether candidate is the password that the peer knows.
+	Verify(candidate string) bool
+}
+
+// Attempt is one log-in.
+type Attempt struct {
+	User    string
+	Proof   Proof
+	Service Service
+	Source  netip.Addr // outer address of the peer
+}
+
+// Account is what a user may do and how it is known. A password and a token may both be set: either
+// lets the user in.
+type Account struct {
+	Name     string
+	Enabled  bool
+	Password string      // empty: none
+	Token    *motp.Token // nil: none
+	Services []Service
+	Terms    Terms
+}
+
+// Terms are the limits of a user's connections.
+type Terms struct {
+	Address     netip.Addr    // fixed inner address; invalid: from the pool
+	IdleTimeout time.Duration // of user data; 0: none
+	SessionTime time.Duration // 0: unlimited
+}
+
+// Users finds accounts. Names are compared without regard to case.
+type Users interface {
+	// Account gives the account of name; not ok: there is none.
+	Account(ctx context.Context, name string) (account Account, ok bool, err error)
+}
+
+// TokenState is what is remembered of a user's token.
+type TokenState struct {
+	LastStep int64 // the step of the code accepted last; 0: none
+	Offset   int64 // by how many steps the token's clock was ahead of ours
+}
+
+// Failures is what is remembered of a user's wrong log-ins.
+type Failures struct {
+	Count       int       // in a row
+	Locks       int       // in a row, each twice as long as the one before
+	LockedUntil time.Time // zero: not locked
+}
+
+// Ledger remembers across restarts. Names are those of Account.
+type Ledger interface {
+	// Token gives the state of a user's token; zero: nothing is known.
+	Token(ctx context.Context, user string) (TokenState, error)
+	// Advance stores state if its LastStep is greater than what is stored, and reports whether it was.
+	// What it has stored is on the disk when it returns.
+	Advance(ctx context.Context, user string, state TokenState) (bool, error)
+	// Failures gives a user's failures; zero: none.
+	Failures(ctx context.Context, user string) (Failures, error)
+	// SetFailures stores them.
+	SetFailures(ctx context.Context, user string, f Failures) error
+}
