@@ -1,0 +1,351 @@
+package auth_test
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vpnd/auth"
+	"vpnd/auth/motp"
+	"vpnd/ppp/chap"
+)
+
+var (
+	noon  = time.Date(2026, 5, 6, 12, 0, 0, 0, time.UTC)
+	home  = netip.MustParseAddr("192.0.2.7")
+	token = motp.Token{Secret: "0123456789abcdef0123456789abcdef", PIN: "1234"}
+)
+
+// memory is a user table and ledger that lasts as long as a test.
+type memory struct {
+	mu       sync.Mutex
+	users    map[string]auth.Account
+	tokens   map[string]auth.TokenState
+	fails    map[string]auth.Failures
+	lookups  []string
+	fsyncErr error
+}
+
+func (m *memory) Account(_ context.Context, name string) (auth.Account, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lookups = append(m.lookups, name)
+	a, ok := m.users[strings.ToLower(name)]
+	return a, ok, nil
+}
+
+func (m *memory) Token(_ context.Context, user string) (auth.TokenState, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tokens[user], nil
+}
+
+func (m *memory) Advance(_ context.Context, user string, s auth.TokenState) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fsyncErr != nil {
+		return false, m.fsyncErr
+	}
+	if s.LastStep <= m.tokens[user].LastStep {
+		return false, nil
+	}
+	m.tokens[user] = s
+	return true, nil
+}
+
+func (m *memory) Failures(_ context.Context, user string) (auth.Failures, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fails[user], nil
+}
+
+func (m *memory) SetFailures(_ context.Context, user string, f auth.Failures) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fails[user] = f
+	return nil
+}
+
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func setUp(t *testing.T) (*auth.Authenticator, *memory, *clock) {
+	t.Helper()
+	both := []auth.Service{auth.PPTP, auth.L2TP}
+	m := &memory{
+		users: map[string]auth.Account{
+			"alice":  {Name: "alice", Enabled: true, Token: &token, Services: both},
+			"bob":    {Name: "bob", Enabled: true, Password: "geheim", Services: []auth.Service{auth.L2TP}},
+			"carol":  {Name: "carol", Password: "geheim", Services: both},
+			"dave":   {Name: "dave", Enabled: true, Password: "geheim", Token: &token, Services: both},
+			"nobody": {Name: "nobody", Enabled: true, Services: both},
+		},
+		tokens: map[string]auth.TokenState{}, fails: map[string]auth.Failures{},
+	}
+	c := &clock{now: noon}
+	a := auth.New(auth.Config{Now: c.Now}, m, m)
+	t.Cleanup(a.Close)
+	return a, m, c
+}
+
+func pap(user, password string) auth.Attempt {
+	return auth.Attempt{User: user, Proof: chap.PAP{Password: password}, Service: auth.PPTP, Source: home}
+}
+
+func code(now time.Time, off time.Duration) string { return token.Code(motp.Step(now.Add(off))) }
+
+func TestOutcomes(t *testing.T) {
+	for _, c := range []struct {
+		name, user, password string
+		ok                   bool
+		code                 int
+		reason               string
+	}{
+		{"token", "alice", code(noon, 0), true, 0, ""},
+		{"token, name in capitals", "ALICE", code(noon, 0), true, 0, ""},
+		{"token, domain in front", `OFFICE\alice`, code(noon, 0), true, 0, ""},
+		{"token, code in capitals", "alice", strings.ToUpper(code(noon, 0)), true, 0, ""},
+		{"oldest code of the window", "alice", code(noon, -3*time.Minute), true, 0, ""},
+		{"newest code of the window", "alice", code(noon, 3*time.Minute), true, 0, ""},
+		{"too old", "alice", code(noon, -3*time.Minute-10*time.Second), false, 691, "wrong one-time password"},
+		{"too new", "alice", code(noon, 3*time.Minute+10*time.Second), false, 691, "wrong one-time password"},
+		{"both, password", "dave", "geheim", true, 0, ""},
+		{"both, token", "dave", code(noon, 0), true, 0, ""},
+		{"unknown", "mallory", "geheim", false, 691, "unknown user"},
+		{"wrong", "bob", "x", false, 691, "wrong password"},
+		{"empty", "bob", "", false, 691, "wrong password"},
+		{"no credentials, decoy password", "nobody", "\x00no password", false, 691, "wrong password"},
+		{"no credentials, decoy token", "nobody", motp.Token{Secret: strings.Repeat("0", 32), PIN: "0000"}.Code(motp.Step(noon)), false, 691, "wrong password"},
+		{"unknown, decoy password", "mallory", "\x00no password", false, 691, "unknown user"},
+		{"type", "bob", "geheim", false, 649, "dial-in type pptp not allowed"},
+		{"disabled", "carol", "geheim", false, 647, "account disabled"},
+		{"disabled and wrong", "carol", "x", false, 691, "wrong password"},
+	} {
+		a, _, _ := setUp(t)
+		got := a.Authenticate(t.Context(), pap(c.user, c.password))
+		if got.OK != c.ok || got.Code != c.code || got.Reason != c.reason {
+			t.Errorf("%s: %v %d %q, want %v %d %q", c.name, got.OK, got.Code, got.Reason, c.ok, c.code, c.reason)
+		}
+		if got.OK && got.Candidate != c.password {
+			t.Errorf("%s: candidate %q", c.name, got.Candidate)
+		}
+	}
+}
+
+// The window holds 37 codes, and all are tried, each once in a round, from the offset outwards.
+func TestWindow(t *testing.T) {
+	for _, offset := range []int64{0, 3, -18, 18, 500, -500} {
+		a, m, _ := setUp(t)
+		m.tokens["alice"] = auth.TokenState{Offset: offset}
+		var tried []string
+		at := pap("alice", "")
+		at.Proof = spy{&tried}
+		a.Authenticate(t.Context(), at)
+		if len(tried) != 1+2*37 {
+			t.Fatalf("offset %d: %d candidates, want a password and twice 37 codes", offset, len(tried))
+		}
+		centre := motp.Step(noon) + min(max(offset, -18), 18)
+		if tried[1] != token.Code(centre) {
+			t.Errorf("offset %d: the first code is not that of the offset", offset)
+		}
+		codes := slices.Sorted(slices.Values(tried[1:38]))
+		if len(slices.Compact(codes)) != 37 {
+			t.Errorf("offset %d: codes repeat", offset)
+		}
+	}
+}
+
+type spy struct{ tried *[]string }
+
+func (s spy) Verify(candidate string) bool {
+	*s.tried = append(*s.tried, candidate)
+	return false
+}
+
+// Unknown, wrong, disabled, locked: the same answer, after the same work.
+func TestNoDifferenceIsVisible(t *testing.T) {
+	a, m, c := setUp(t)
+	m.fails["dave"] = auth.Failures{LockedUntil: c.now.Add(time.Hour)}
+	for _, user := range []string{"mallory", "bob", "alice", "carol", "dave", "nobody"} {
+		var tried []string
+		at := pap(user, "")
+		at.Proof = spy{&tried}
+		got := a.Authenticate(t.Context(), at)
+		if got.Code != 691 || len(tried) != 75 {
+			t.Errorf("%s: code %d after %d candidates", user, got.Code, len(tried))
+		}
+	}
+}
+
+func TestOnce(t *testing.T) {
+	a, m, c := setUp(t)
+	want := func(password string, ok bool, reason string) {
+		t.Helper()
+		if got := a.Authenticate(t.Context(), pap("alice", password)); got.OK != ok || got.Reason != reason {
+			t.Errorf("%s: %v %q, want %v %q", password, got.OK, got.Reason, ok, reason)
+		}
+	}
+	first := code(c.now, 30*time.Second) // a token that is half a minute ahead
+	want(first, true, "")
+	want(first, false, "one-time password already used")
+	want(code(c.now, 20*time.Second), false, "one-time password already used")
+	if m.tokens["alice"].Offset != 3 {
+		t.Errorf("offset %d", m.tokens["alice"].Offset)
+	}
+	for range 20 { // a client that redials by itself locks nobody
+		want(first, false, "one-time password already used")
+	}
+	c.add(10 * time.Second)
+	want(code(c.now, 30*time.Second), true, "")
+	m.fsyncErr = context.DeadlineExceeded
+	c.add(10 * time.Second)
+	want(code(c.now, 30*time.Second), false, "the one-time password could not be stored as used: context deadline exceeded")
+}
+
+// Of 200 log-ins at once with one code exactly one is let in, whatever the protocol.
+func TestRace(t *testing.T) {
+	for _, protocol := range []string{"PAP", "CHAP", "MS-CHAP", "MS-CHAPv2"} {
+		a, _, c := setUp(t)
+		password := code(c.now, 0)
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		won, used := 0, 0
+		for i := range 200 {
+			at := pap("alice", password)
+			switch protocol {
+			case "CHAP":
+				challenge := []byte{byte(i), 1}
+				at.Proof = chap.MD5{ID: byte(i), Challenge: challenge, Response: chap.MD5Response(byte(i), challenge, password)}
+			case "MS-CHAP":
+				value := chap.V1Response([8]byte{byte(i)}, password)
+				at.Proof, _ = chap.NewV1([8]byte{byte(i)}, value[:])
+			case "MS-CHAPv2":
+				at.Proof = chap.RespondV2("alice", password, [16]byte{byte(i)}, [16]byte{1})
+			}
+			wg.Go(func() {
+				got := a.Authenticate(context.Background(), at)
+				mu.Lock()
+				defer mu.Unlock()
+				if got.OK {
+					won++
+				}
+				if got.Reason == "one-time password already used" {
+					used++
+				}
+			})
+		}
+		wg.Wait()
+		if won != 1 || used != 199 {
+			t.Errorf("%s: %d won, %d were used already", protocol, won, used)
+		}
+	}
+}
+
+func TestLockOut(t *testing.T) {
+	a, _, c := setUp(t)
+	guess := func() auth.Outcome {
+		at := pap("dave", "x")
+		at.Source = netip.AddrFrom4([4]byte{192, 0, 2, byte(c.Now().Unix() / 7)})
+		return a.Authenticate(t.Context(), at)
+	}
+	right := func() auth.Outcome {
+		at := pap("dave", "geheim")
+		at.Source = netip.MustParseAddr("192.0.2.250")
+		return a.Authenticate(t.Context(), at)
+	}
+	lock := time.Minute
+	for range 8 {
+		var last string
+		for range 5 {
+			last = guess().Reason
+			c.add(time.Second)
+		}
+		if want := "wrong one-time password, user locked for " + lock.String(); last != want {
+			t.Fatalf("%q, want %q", last, want)
+		}
+		if got := right(); got.OK || !strings.Contains(got.Reason, "locked until") || got.Code != 691 {
+			t.Errorf("a locked user: %v %q", got.OK, got.Reason)
+		}
+		c.add(lock)
+		lock = min(2*lock, time.Hour)
+	}
+	if got := right(); !got.OK {
+		t.Errorf("after the lock: %q", got.Reason)
+	}
+	if got := guess(); got.Reason != "wrong one-time password" {
+		t.Errorf("a success did not end the row: %q", got.Reason)
+	}
+}
+
+func TestSourceLimit(t *testing.T) {
+	a, m, c := setUp(t)
+	for i := range 40 {
+		at := pap("mallory", "x")
+		if i%2 == 0 {
+			at.User = "bob"
+			m.SetFailures(t.Context(), "bob", auth.Failures{})
+		}
+		got := a.Authenticate(t.Context(), at)
+		if limited := got.Reason == "too many failures from this address"; limited != (i >= 30) || got.Code != 691 {
+			t.Fatalf("failure %d: %q", i, got.Reason)
+		}
+	}
+	at := pap("alice", code(c.now, 0))
+	at.Source = netip.MustParseAddr("192.0.2.8")
+	if got := a.Authenticate(t.Context(), at); !got.OK {
+		t.Errorf("another address: %q", got.Reason)
+	}
+	c.add(10 * time.Minute)
+	if got := a.Authenticate(t.Context(), pap("alice", code(c.now, 0))); !got.OK {
+		t.Errorf("later: %q", got.Reason)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	for off, want := range map[time.Duration]string{
+		7 * time.Minute:   "the token's clock is 7 minutes ahead",
+		-65 * time.Minute: "the token's clock is 65 minutes behind, or the code is that old",
+		25 * time.Hour:    "",
+	} {
+		a, _, c := setUp(t)
+		got := a.Authenticate(t.Context(), pap("alice", code(c.now, off)))
+		if got.OK || got.Explain == nil {
+			t.Fatalf("%v: %v", off, got)
+		}
+		if text := got.Explain(); text != want {
+			t.Errorf("%v: %q, want %q", off, text, want)
+		}
+	}
+}
+
+func BenchmarkRefuse(b *testing.B) {
+	m := &memory{users: map[string]auth.Account{}, tokens: map[string]auth.TokenState{}, fails: map[string]auth.Failures{}}
+	a := auth.New(auth.Config{}, m, m)
+	defer a.Close()
+	n := uint32(0)
+	for b.Loop() {
+		n++
+		at := pap("mallory", "x")
+		at.Source = netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+		at.Proof = chap.RespondV2("mallory", "x", [16]byte{1}, [16]byte{2})
+		a.Authenticate(b.Context(), at)
+	}
+}

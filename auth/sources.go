@@ -1,0 +1,61 @@
+package auth
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	sourceBurst  = 30 // failures that one address may make at once
+	sourceEvery  = 10 * time.Second
+	maxSources   = 8192
+	sourceStride = 64 // how many are looked at to make room for one
+)
+
+// sources limits the failures of each source address. The zero value is ready.
+type sources struct {
+	mu sync.Mutex
+	by map[netip.Addr]*rate.Limiter
+}
+
+func (s *sources) allowed(source netip.Addr, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.by[source]
+	return l == nil || l.TokensAt(now) >= 1
+}
+
+func (s *sources) failed(source netip.Addr, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.by[source]
+	if l == nil {
+		if s.by == nil {
+			s.by = map[netip.Addr]*rate.Limiter{}
+		}
+		if len(s.by) >= maxSources {
+			s.makeRoom(now)
+		}
+		l = rate.NewLimiter(rate.Every(sourceEvery), sourceBurst)
+		s.by[source] = l
+	}
+	l.AllowN(now, 1)
+}
+
+// makeRoom forgets, of some sources, the one that has failed least.
+func (s *sources) makeRoom(now time.Time) {
+	var victim netip.Addr
+	best, seen := -1.0, 0
+	for source, l := range s.by {
+		if tokens := l.TokensAt(now); tokens > best {
+			victim, best = source, tokens
+		}
+		if seen++; seen == sourceStride {
+			break
+		}
+	}
+	delete(s.by, victim)
+}
