@@ -1,0 +1,250 @@
+// Package mmsg reads and writes datagrams in batches, one system call (recvmmsg, sendmmsg) for
+// many, straight into packet buffers and without an allocation for each.
+package mmsg
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
+)
+
+const (
+	oobLen  = 64 // room for one IP_PKTINFO
+	nameLen = unix.SizeofSockaddrInet4
+)
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	len uint32
+	_   [4]byte
+}
+
+// headers are what one system call needs besides the packets themselves.
+type headers struct {
+	msgs  [link.BatchSize]mmsghdr
+	iovs  [link.BatchSize]unix.Iovec
+	names [link.BatchSize]unix.RawSockaddrInet4
+	oobs  [link.BatchSize][oobLen]byte
+}
+
+func (h *headers) init() {
+	for i := range h.msgs {
+		h.msgs[i].hdr.Iov = &h.iovs[i]
+		h.msgs[i].hdr.SetIovlen(1)
+		h.msgs[i].hdr.Name = (*byte)(unsafe.Pointer(&h.names[i])) //nolint:gosec // what the system call takes
+	}
+}
+
+// Conn is an IPv4 socket, UDP or raw.
+type Conn struct {
+	net.PacketConn
+	raw     syscall.RawConn
+	refused atomic.Uint64
+	senders sync.Pool
+}
+
+// New takes a *net.UDPConn or *net.IPConn over.
+func New(c net.PacketConn) (*Conn, error) {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return nil, errors.New("not a socket of the system")
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	conn := &Conn{PacketConn: c, raw: raw}
+	conn.senders.New = func() any { return newSender() }
+	return conn, nil
+}
+
+// Control runs f on the socket's descriptor, to set options.
+func (c *Conn) Control(f func(fd int) error) error {
+	var err error
+	if e := c.raw.Control(func(fd uintptr) { err = f(int(fd)) }); e != nil {
+		return e
+	}
+	return err
+}
+
+// Refused counts the datagrams that the system did not take, and which are lost.
+func (c *Conn) Refused() uint64 { return c.refused.Load() }
+
+// Packet is one datagram that has come. From has no port on a raw socket. To is the address that it
+// was sent to, if the socket has IP_PKTINFO set.
+type Packet struct {
+	Buf  *pktbuf.Buf
+	From netip.AddrPort
+	To   netip.Addr
+}
+
+// Reader reads a socket. It is for one goroutine.
+type Reader struct {
+	c    *Conn
+	h    headers
+	bufs [link.BatchSize]*pktbuf.Buf
+	pkts [link.BatchSize]Packet
+	n    int
+	err  syscall.Errno
+	read func(fd uintptr) bool
+}
+
+// NewReader makes a Reader of c.
+func (c *Conn) NewReader() *Reader {
+	r := &Reader{c: c}
+	r.h.init()
+	r.read = r.recvmmsg
+	return r
+}
+
+// Read waits for datagrams and returns those that have come. Who keeps a Buf sets its place in the
+// result to nil; the others are used again. The result is valid until the next Read.
+func (r *Reader) Read() ([]Packet, error) {
+	for i := range r.bufs {
+		if r.bufs[i] != nil && (i >= r.n || r.pkts[i].Buf != nil) {
+			continue
+		}
+		r.bufs[i] = pktbuf.Get()
+	}
+	for i, b := range r.bufs {
+		room := b.Room()
+		r.h.iovs[i].Base = &room[0]
+		r.h.iovs[i].SetLen(len(room))
+		hdr := &r.h.msgs[i].hdr
+		hdr.Namelen = nameLen
+		hdr.Control = &r.h.oobs[i][0]
+		hdr.SetControllen(oobLen)
+	}
+	r.n, r.err = 0, 0
+	if err := r.c.raw.Read(r.read); err != nil {
+		return nil, err
+	}
+	if r.err != 0 {
+		return nil, r.err
+	}
+	for i := range r.n {
+		r.bufs[i].SetLen(int(r.h.msgs[i].len))
+		r.pkts[i] = Packet{Buf: r.bufs[i], From: addrPort(&r.h.names[i]), To: r.destination(i)}
+	}
+	return r.pkts[:r.n], nil
+}
+
+func (r *Reader) recvmmsg(fd uintptr) bool {
+	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.h.msgs)), link.BatchSize, unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // the system call
+	if e == unix.EAGAIN || e == unix.EINTR {
+		return false
+	}
+	r.err = e
+	if e == 0 {
+		r.n = int(n)
+	}
+	return true
+}
+
+// destination finds the IP_PKTINFO of datagram i.
+func (r *Reader) destination(i int) netip.Addr {
+	oob := r.h.oobs[i][:min(int(r.h.msgs[i].hdr.Controllen), oobLen)]
+	const head = unix.SizeofCmsghdr
+	if len(oob) < head+unix.SizeofInet4Pktinfo {
+		return netip.Addr{}
+	}
+	c := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0])) //nolint:gosec // its length has been checked
+	if c.Level != unix.IPPROTO_IP || c.Type != unix.IP_PKTINFO {
+		return netip.Addr{}
+	}
+	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[head])) //nolint:gosec // its length has been checked
+	return netip.AddrFrom4(info.Addr)
+}
+
+func addrPort(sa *unix.RawSockaddrInet4) netip.AddrPort {
+	port := (*[2]byte)(unsafe.Pointer(&sa.Port)) //nolint:gosec // network order
+	return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), binary.BigEndian.Uint16(port[:]))
+}
+
+// sender writes one batch at a time.
+type sender struct {
+	h        headers
+	at, n    int
+	refused  uint64
+	sendmmsg func(fd uintptr) bool
+}
+
+func newSender() *sender {
+	s := &sender{}
+	s.h.init()
+	s.sendmmsg = s.send
+	return s
+}
+
+// WriteBatch sends pkts, at most link.BatchSize, from the addresses that they name. What the system
+// does not take at once is lost and counted: a full queue holds nobody up.
+func (c *Conn) WriteBatch(pkts []link.Datagram) {
+	s, ok := c.senders.Get().(*sender)
+	if !ok {
+		return
+	}
+	s.n, s.at, s.refused = min(len(pkts), link.BatchSize), 0, 0
+	for i := range s.n {
+		s.set(i, &pkts[i])
+	}
+	if err := c.raw.Write(s.sendmmsg); err != nil {
+		s.refused += uint64(s.n - s.at)
+	}
+	if s.refused > 0 {
+		c.refused.Add(s.refused)
+	}
+	c.senders.Put(s)
+}
+
+func (s *sender) set(i int, d *link.Datagram) {
+	payload := d.Buf.Bytes()
+	s.h.iovs[i].Base = unsafe.SliceData(payload)
+	s.h.iovs[i].SetLen(len(payload))
+	name := &s.h.names[i]
+	name.Family = unix.AF_INET
+	name.Addr = d.Dst.Addr().As4()
+	port := (*[2]byte)(unsafe.Pointer(&name.Port)) //nolint:gosec // network order
+	binary.BigEndian.PutUint16(port[:], d.Dst.Port())
+	hdr := &s.h.msgs[i].hdr
+	hdr.Namelen = nameLen
+	hdr.Control = nil
+	hdr.SetControllen(0)
+	if !d.Src.Is4() {
+		return
+	}
+	oob := &s.h.oobs[i]
+	c := (*unix.Cmsghdr)(unsafe.Pointer(oob)) //nolint:gosec // oob is longer
+	c.Level, c.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
+	c.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
+	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[unix.SizeofCmsghdr])) //nolint:gosec // oob is longer
+	*info = unix.Inet4Pktinfo{Spec_dst: d.Src.As4()}
+	hdr.Control = &oob[0]
+	hdr.SetControllen(unix.CmsgSpace(unix.SizeofInet4Pktinfo))
+}
+
+// send never waits: a datagram that the system refuses is skipped.
+func (s *sender) send(fd uintptr) bool {
+	for s.at < s.n {
+		n, _, e := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.h.msgs[s.at])), uintptr(s.n-s.at), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // the system call
+		switch {
+		case e == unix.EINTR:
+		case e != 0:
+			s.refused++
+			s.at++
+		default:
+			s.at += int(n)
+		}
+	}
+	return true
+}

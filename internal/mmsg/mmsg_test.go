@@ -1,0 +1,109 @@
+package mmsg_test
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"vpnd/internal/link"
+	"vpnd/internal/mmsg"
+	"vpnd/internal/pktbuf"
+)
+
+func listen(t *testing.T) (*mmsg.Conn, netip.AddrPort) {
+	t.Helper()
+	u, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = u.Close() })
+	c, err := mmsg.New(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Control(func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1) }); err != nil {
+		t.Fatal(err)
+	}
+	return c, u.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+func batch(dst netip.AddrPort, n int) []link.Datagram {
+	pkts := make([]link.Datagram, n)
+	for i := range pkts {
+		b := pktbuf.Get()
+		b.Append([]byte{byte(i), 2, 3})
+		pkts[i] = link.Datagram{Buf: b, Dst: dst, Src: netip.MustParseAddr("127.0.0.5")}
+	}
+	return pkts
+}
+
+func TestThereAndBack(t *testing.T) {
+	a, _ := listen(t)
+	b, to := listen(t)
+	pkts := batch(to, link.BatchSize)
+	a.WriteBatch(pkts)
+	r := b.NewReader()
+	var kept *pktbuf.Buf
+	for want := 0; want < link.BatchSize; {
+		got, err := r.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range got {
+			if p.Buf.Len() != 3 || p.Buf.Bytes()[0] != byte(want) {
+				t.Fatalf("datagram %d: %v", want, p.Buf.Bytes())
+			}
+			if p.From.Addr() != pkts[0].Src || p.To != to.Addr() {
+				t.Fatalf("from %v to %v", p.From, p.To)
+			}
+			if want == 0 {
+				kept = p.Buf
+				got[i].Buf = nil
+			} else if p.Buf == kept {
+				t.Fatal("a buffer that was kept is used again")
+			}
+			want++
+		}
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	a, _ := listen(t)
+	b, to := listen(t)
+	r := b.NewReader()
+	pkts := batch(to, 8)
+	if n := testing.AllocsPerRun(200, func() {
+		a.WriteBatch(pkts)
+		for left := len(pkts); left > 0; {
+			got, err := r.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			left -= len(got)
+		}
+	}); n >= 1 {
+		t.Errorf("%v allocations for 8 datagrams", n)
+	}
+}
+
+func TestRefusedIsCounted(t *testing.T) {
+	a, _ := listen(t)
+	big := pktbuf.Get()
+	pkts := batch(netip.MustParseAddrPort("127.0.0.1:9"), 3)
+	pkts[1].Buf, pkts[1].Src = big, netip.MustParseAddr("203.0.113.9") // not ours: no way out
+	a.WriteBatch(pkts)
+	if a.Refused() == 0 {
+		t.Error("nothing is counted")
+	}
+	_ = a.Close()
+	before := a.Refused()
+	a.WriteBatch(pkts)
+	if a.Refused() != before+3 {
+		t.Errorf("%d counted after Close", a.Refused()-before)
+	}
+	if _, err := a.NewReader().Read(); err == nil {
+		t.Error("a closed socket reads")
+	}
+}

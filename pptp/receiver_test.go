@@ -1,0 +1,140 @@
+package pptp_test
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"vpnd/internal/pktbuf"
+	"vpnd/pptp"
+)
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// inbox gathers the numbers of the packets that are delivered.
+type inbox struct{ got []uint32 }
+
+func (i *inbox) deliver(b *pktbuf.Buf) {
+	i.got = append(i.got, binary.BigEndian.Uint32(b.Bytes()))
+	b.Release()
+}
+
+func numbered(seq uint32) *pktbuf.Buf {
+	b := pktbuf.Get()
+	b.Append(binary.BigEndian.AppendUint32(nil, seq))
+	return b
+}
+
+func TestOrder(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		in, want []uint32
+		late     int
+	}{
+		{"in order", []uint32{0, 1, 2, 3}, []uint32{0, 1, 2, 3}, 0},
+		{"first swapped", []uint32{1, 0, 2}, []uint32{0, 1, 2}, 0},
+		{"swapped as in a Windows trace", []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 9, 11}, []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, 0},
+		{"doubled", []uint32{0, 0, 1, 2, 1}, []uint32{0, 1, 2}, 2},
+		{"doubled while waiting", []uint32{0, 2, 2, 1}, []uint32{0, 1, 2}, 1},
+		{"a jump over the window", []uint32{0, 1, 1000, 1001}, []uint32{0, 1, 1000, 1001}, 0},
+		{"a hole, and the window is full", []uint32{0, 2, 3, 40}, []uint32{0, 2, 3, 40}, 0},
+		{"late", []uint32{0, 1000, 1}, []uint32{0, 1000}, 1},
+	} {
+		var r pptp.Receiver
+		var i inbox
+		late := 0
+		for _, seq := range c.in {
+			if b := numbered(seq); !r.Put(start, seq, b, i.deliver) {
+				late++
+				b.Release()
+			}
+		}
+		if !slices.Equal(i.got, c.want) || late != c.late {
+			t.Errorf("%s: %v and %d late, want %v and %d", c.name, i.got, late, c.want, c.late)
+		}
+	}
+}
+
+func TestWrapAround(t *testing.T) {
+	var r pptp.Receiver
+	var i inbox
+	for seq := uint32(1 << 31); ; seq = 0xFFFFFFF0 { // two jumps, for one may not exceed half of the space
+		r.Put(start, seq-1, numbered(seq-1), i.deliver)
+		if seq == 0xFFFFFFF0 {
+			break
+		}
+	}
+	i.got = nil
+	for d := range uint32(32) {
+		r.Put(start, 0xFFFFFFF0+(d^1), numbered(d), i.deliver)
+	}
+	if len(i.got) != 32 {
+		t.Errorf("%d delivered over the wrap-around", len(i.got))
+	}
+}
+
+func TestLostPacketDoesNotStall(t *testing.T) {
+	var r pptp.Receiver
+	var i inbox
+	r.Put(start, 0, numbered(0), i.deliver)
+	r.Put(start, 2, numbered(2), i.deliver)
+	r.Expire(start.Add(pptp.ReorderTimeout-1), i.deliver)
+	if len(i.got) != 1 || !r.Waiting() {
+		t.Fatalf("too early: %v", i.got)
+	}
+	r.Expire(start.Add(pptp.ReorderTimeout), i.deliver)
+	if !slices.Equal(i.got, []uint32{0, 2}) || r.Waiting() {
+		t.Errorf("%v", i.got)
+	}
+	r.Put(start, 5, numbered(5), i.deliver)
+	r.Drop()
+	if r.Waiting() || len(i.got) != 2 {
+		t.Errorf("after Drop: %v", i.got)
+	}
+}
+
+// Whatever the order, what is delivered goes up, and nothing in reach of the window is lost.
+func TestShuffled(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		var r pptp.Receiver
+		var i inbox
+		numbers := make([]uint32, 1000)
+		for n := range numbers {
+			numbers[n] = uint32(n)
+		}
+		for at := 0; at < len(numbers); at += 20 {
+			block := numbers[at : at+20]
+			rnd.Shuffle(len(block), func(i, j int) { block[i], block[j] = block[j], block[i] })
+		}
+		for _, seq := range numbers {
+			if b := numbered(seq); !r.Put(start, seq, b, i.deliver) {
+				b.Release()
+			}
+		}
+		if !slices.IsSorted(i.got) {
+			t.Fatalf("seed %d: out of order", seed)
+		}
+		if len(i.got) != len(numbers) {
+			t.Errorf("seed %d: %d of 1000 delivered", seed, len(i.got))
+		}
+	}
+}
+
+func TestReceiverAllocatesNothing(t *testing.T) {
+	var r pptp.Receiver
+	var seq uint32
+	deliver := (*pktbuf.Buf).Release
+	r.Put(start, 1, pktbuf.Get(), deliver)
+	r.Put(start, 0, pktbuf.Get(), deliver)
+	seq = 2
+	if n := testing.AllocsPerRun(1000, func() {
+		r.Put(start, seq+1, pktbuf.Get(), deliver)
+		r.Put(start, seq, pktbuf.Get(), deliver)
+		seq += 2
+	}); n >= 1 {
+		t.Errorf("%v allocations for two packets", n)
+	}
+}
