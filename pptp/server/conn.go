@@ -1,0 +1,193 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"vpnd/internal/mmsg"
+	"vpnd/pptp"
+)
+
+const (
+	// maxUnsent is how many octets may wait for a peer that does not read.
+	maxUnsent    = 16 << 10
+	writeTimeout = 10 * time.Second
+)
+
+// conn is one control connection.
+type conn struct {
+	s      *Server
+	tcp    *net.TCPConn
+	gre    *mmsg.Conn
+	remote netip.AddrPort
+	local  netip.Addr
+
+	mu      sync.Mutex
+	ctl     *pptp.Control
+	calls   map[uint16]*call
+	timer   *time.Timer
+	armed   time.Time
+	out     []byte
+	writing bool
+	closing bool
+}
+
+// run reads until the connection ends.
+func (c *conn) run() {
+	defer c.s.gone(c)
+	buf := make([]byte, 256)
+	for {
+		n, err := c.tcp.Read(buf)
+		if n > 0 {
+			c.do(func(now time.Time) { c.ctl.Receive(now, buf[:n]) })
+		}
+		if err != nil {
+			c.do(func(time.Time) { c.ctl.Down(lost(err)) })
+			_ = c.tcp.Close()
+			return
+		}
+	}
+}
+
+func lost(err error) string {
+	if errors.Is(err, io.EOF) {
+		return "client closed the control connection"
+	}
+	return "control connection lost"
+}
+
+// do runs f on the control machine and does what it wants. What concerns calls is done without the
+// lock: a session may be in the middle of something.
+func (c *conn) do(f func(now time.Time)) {
+	c.mu.Lock()
+	f(time.Now())
+	var later []pptp.Event
+	for {
+		event, ok := c.ctl.Next()
+		if !ok {
+			break
+		}
+		switch v := event.(type) {
+		case pptp.Write:
+			c.queue(v.Data)
+		case pptp.Closed:
+			c.closing = true
+			c.s.cfg.Logger.Debug("control connection closed", "type", "PPTP", "peer", c.remote, "reason", v.Reason)
+			if !c.writing {
+				_ = c.tcp.Close()
+			}
+		default:
+			later = append(later, event)
+		}
+	}
+	c.arm()
+	c.mu.Unlock()
+	for _, event := range later {
+		switch v := event.(type) {
+		case pptp.Dialled:
+			c.dialled(v.PeerCall)
+		case pptp.Cleared:
+			c.mu.Lock()
+			k := c.calls[v.Call]
+			delete(c.calls, v.Call)
+			c.mu.Unlock()
+			if k != nil {
+				k.down(v.Reason)
+			}
+		}
+	}
+}
+
+// dialled hands a new call over. It is in place before the peer is answered, for its first GRE packet
+// can overtake the answer.
+func (c *conn) dialled(peers uint16) {
+	k, err := c.newCall(peers)
+	if err != nil {
+		c.s.cfg.Logger.Info("refused", "type", "PPTP", "peer", c.remote, "reason", err.Error())
+		c.do(func(time.Time) { c.ctl.Refuse(peers) })
+		return
+	}
+	taken := false
+	c.do(func(time.Time) {
+		c.calls[k.id] = k
+		if taken = c.ctl.Accept(peers, k.id); !taken {
+			delete(c.calls, k.id)
+		}
+	})
+	if !taken {
+		k.down("client hung up at once")
+	}
+}
+
+func (c *conn) newCall(peers uint16) (*call, error) {
+	id, err := c.s.takeID()
+	if err != nil {
+		return nil, err
+	}
+	k := &call{c: c, id: id, peers: peers}
+	k.deliver = k.frame
+	if k.sink, err = c.s.accept(k); err != nil {
+		c.s.giveID(id)
+		return nil, err
+	}
+	c.s.calls[id].Store(k)
+	return k, nil
+}
+
+// arm sets the one timer to the machine's deadline.
+func (c *conn) arm() {
+	next := c.ctl.Deadline()
+	if next.Equal(c.armed) {
+		return
+	}
+	c.armed = next
+	switch {
+	case next.IsZero():
+		if c.timer != nil {
+			c.timer.Stop()
+		}
+	case c.timer == nil:
+		c.timer = time.AfterFunc(time.Until(next), func() { c.do(func(now time.Time) { c.armed = time.Time{}; c.ctl.Tick(now) }) })
+	default:
+		c.timer.Reset(time.Until(next))
+	}
+}
+
+// queue has octets written without waiting: a peer that does not read holds nobody up, and is cut
+// when too much waits for it.
+func (c *conn) queue(p []byte) {
+	if len(c.out)+len(p) > maxUnsent {
+		_ = c.tcp.Close()
+		return
+	}
+	c.out = append(c.out, p...)
+	if !c.writing {
+		c.writing = true
+		go c.write()
+	}
+}
+
+func (c *conn) write() {
+	for {
+		c.mu.Lock()
+		p := c.out
+		c.out = nil
+		if len(p) == 0 {
+			c.writing = false
+			if c.closing {
+				_ = c.tcp.Close()
+			}
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+		_ = c.tcp.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := c.tcp.Write(p); err != nil {
+			_ = c.tcp.Close()
+		}
+	}
+}

@@ -1,0 +1,288 @@
+// Package server is the PPTP access concentrator: the control connections on TCP port 1723 and the
+// raw GRE socket. It hands each call that a client dials to the link.Accept it was given.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vpnd/internal/link"
+	"vpnd/internal/mmsg"
+	"vpnd/pptp"
+	"vpnd/pptp/wire"
+)
+
+// idsKept is how many call identifiers that were given back last are not given out again.
+const idsKept = 4096
+
+// Config says where a Server listens and what it bears. The zero value of a field is the default that
+// its comment gives.
+type Config struct {
+	Listen                  []netip.Addr // IPv4 addresses; all
+	Port                    uint16       // TCP; 1723
+	Control                 pptp.Config
+	MaxConnections          int          // control connections in all; 8192
+	MaxConnectionsPerSource int          // of one address; 2048
+	MaxCalls                int          // in all, at most 32768; 8192
+	Logger                  *slog.Logger // nil: nothing is logged
+	Random                  io.Reader    // of call identifiers; crypto/rand
+}
+
+func (c Config) withDefaults() Config {
+	if len(c.Listen) == 0 {
+		c.Listen = []netip.Addr{netip.IPv4Unspecified()}
+	}
+	if c.Port == 0 {
+		c.Port = wire.Port
+	}
+	for _, n := range []struct {
+		field *int
+		value int
+	}{{&c.MaxConnections, 8192}, {&c.MaxConnectionsPerSource, 2048}, {&c.MaxCalls, 8192}} {
+		if *n.field == 0 {
+			*n.field = n.value
+		}
+	}
+	c.MaxCalls = min(c.MaxCalls, 32768)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	return c
+}
+
+// Server accepts PPTP control connections and their calls.
+type Server struct {
+	cfg       Config
+	accept    link.Accept
+	listeners []*net.TCPListener
+	gre       []*mmsg.Conn
+	calls     [1 << 16]atomic.Pointer[call] // by our identifier
+	attention attention
+	drops     drops
+	wg        sync.WaitGroup
+	connsWG   sync.WaitGroup
+	stopOnce  sync.Once
+
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	sources  map[netip.Addr]int
+	nCalls   int
+	idsUsed  [1 << 16]bool // in use, or among kept
+	kept     [idsKept]uint16
+	keptAt   int
+	stopping bool
+}
+
+// Stats are the server's counters since it started, and what stands now.
+type Stats struct {
+	Connections, Calls int
+	Dropped            map[string]uint64 // GRE packets, and connections over a limit, by reason
+}
+
+// Listen opens the TCP and GRE sockets. Nothing is accepted before Serve. An error says what is in the
+// way and how to mend it.
+func Listen(cfg Config, accept link.Accept) (*Server, error) {
+	s := &Server{
+		cfg: cfg.withDefaults(), accept: accept,
+		conns: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
+	}
+	s.attention.wake = make(chan struct{}, 1)
+	s.attention.stop = make(chan struct{})
+	for _, addr := range s.cfg.Listen {
+		if err := s.open(addr); err != nil {
+			s.closeSockets()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Server) open(addr netip.Addr) error {
+	tcp, err := listenTCP(netip.AddrPortFrom(addr, s.cfg.Port))
+	if err != nil {
+		return err
+	}
+	s.listeners = append(s.listeners, tcp)
+	gre, err := listenGRE(addr)
+	if err != nil {
+		return err
+	}
+	s.gre = append(s.gre, gre)
+	return nil
+}
+
+func (s *Server) closeSockets() {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	for _, g := range s.gre {
+		_ = g.Close()
+	}
+}
+
+// Addr is the address of the first TCP listener.
+func (s *Server) Addr() netip.AddrPort {
+	addr, _ := s.listeners[0].Addr().(*net.TCPAddr)
+	return addr.AddrPort()
+}
+
+// Serve accepts connections until Shutdown.
+func (s *Server) Serve() {
+	s.wg.Go(s.attention.run)
+	for i, l := range s.listeners {
+		s.wg.Go(func() { s.readGRE(s.gre[i]) })
+		s.wg.Go(func() { s.acceptTCP(l, s.gre[i]) })
+	}
+	s.wg.Wait()
+}
+
+func (s *Server) acceptTCP(l *net.TCPListener, gre *mmsg.Conn) {
+	for pause := time.Millisecond; ; {
+		tcp, err := l.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // most likely no descriptor is free: some time later one may be
+			s.cfg.Logger.Warn("cannot accept a connection", "type", "PPTP", "error", err)
+			time.Sleep(pause)
+			pause = min(2*pause, time.Second)
+			continue
+		}
+		pause = time.Millisecond
+		s.serve(tcp, gre)
+	}
+}
+
+// serve takes a connection, within the limits.
+func (s *Server) serve(tcp *net.TCPConn, gre *mmsg.Conn) {
+	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
+	local, _ := tcp.LocalAddr().(*net.TCPAddr)
+	c := &conn{
+		s: s, tcp: tcp, gre: gre, remote: unmap(remote.AddrPort()), local: unmap(local.AddrPort()).Addr(),
+		calls: map[uint16]*call{},
+	}
+	s.mu.Lock()
+	full := s.stopping || len(s.conns) >= s.cfg.MaxConnections ||
+		s.sources[c.remote.Addr()] >= s.cfg.MaxConnectionsPerSource
+	if !full {
+		s.conns[c] = struct{}{}
+		s.sources[c.remote.Addr()]++
+		s.connsWG.Add(1)
+	}
+	s.mu.Unlock()
+	if full {
+		s.drops.limit.Add(1)
+		_ = tcp.Close()
+		return
+	}
+	c.ctl = pptp.New(s.cfg.Control, time.Now())
+	c.arm()
+	go c.run()
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+
+// gone forgets a connection that is closed.
+func (s *Server) gone(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if s.sources[c.remote.Addr()]--; s.sources[c.remote.Addr()] <= 0 {
+		delete(s.sources, c.remote.Addr())
+	}
+	s.connsWG.Done()
+}
+
+var errBusy = errors.New("as many calls as the server bears")
+
+// takeID draws an identifier for a call: random, used by no other call, and none of the last ones.
+func (s *Server) takeID() (uint16, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nCalls >= s.cfg.MaxCalls {
+		return 0, errBusy
+	}
+	for {
+		var b [2]byte
+		if _, err := io.ReadFull(s.cfg.Random, b[:]); err != nil {
+			return 0, fmt.Errorf("drawing a call identifier: %w", err)
+		}
+		id := binary.BigEndian.Uint16(b[:])
+		if id == 0 || s.idsUsed[id] {
+			continue
+		}
+		s.idsUsed[id] = true
+		s.nCalls++
+		return id, nil
+	}
+}
+
+// giveID gives an identifier back; it is kept aside for a while, for packets are still under way.
+func (s *Server) giveID(id uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nCalls--
+	if old := s.kept[s.keptAt]; old != 0 {
+		s.idsUsed[old] = false
+	}
+	s.kept[s.keptAt] = id
+	s.keptAt = (s.keptAt + 1) % idsKept
+}
+
+// Shutdown hangs every call up, stops every control connection, closes the sockets, and waits for all
+// that, or for ctx; then it cuts what is left.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.mu.Lock()
+	s.stopping = true
+	conns := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	for _, c := range conns {
+		c.do(func(now time.Time) { c.ctl.Stop(now, "server is shutting down") })
+	}
+	done := make(chan struct{})
+	go func() {
+		s.connsWG.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		for _, c := range conns {
+			_ = c.tcp.Close()
+		}
+		<-done
+	}
+	s.closeSockets()
+	s.stopOnce.Do(func() { close(s.attention.stop) })
+	s.wg.Wait()
+}
+
+// Stats returns a copy of the counters.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Stats{Connections: len(s.conns), Calls: s.nCalls, Dropped: s.drops.byReason()}
+	for _, g := range s.gre {
+		st.Dropped["not sent"] += g.Refused()
+	}
+	return st
+}
