@@ -1,0 +1,190 @@
+package config
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	minMRU, maxMRU = 576, 1500
+	maxPool        = 1 << 16 // a call ID has 16 bits: more can't be in use
+	maxIfName      = 15      // IFNAMSIZ without its zero
+	maxDay         = 24 * time.Hour
+)
+
+// Validate checks what a file could not have said wrong by itself: limits, and keys that
+// contradict each other. The error is Faults.
+func (c Config) Validate() error {
+	var faults Faults
+	c.check(func(text string, keys ...string) {
+		faults = append(faults, Fault{Key: keys[0], Text: text})
+	})
+	if len(faults) > 0 {
+		return faults
+	}
+	return nil
+}
+
+// A reporter takes a fault and the keys that may be at fault, the likeliest first.
+type reporter func(text string, keys ...string)
+
+func (c Config) check(report reporter) {
+	if !filepath.IsAbs(c.StateDir) {
+		report(fmt.Sprintf("%q is not an absolute path", c.StateDir), "state_dir")
+	}
+	c.checkListen(report)
+	c.PPP.check(report)
+	c.Network.check(report)
+	c.checkPool(report)
+	within(report, "motp.window", c.MOTP.Window, 10*time.Second, maxDay)
+	if c.MOTP.MaxFailures < 1 || c.MOTP.MaxFailures > 1000 {
+		report(fmt.Sprintf("%d is not between 1 and 1000", c.MOTP.MaxFailures), "motp.max_failures")
+	}
+	within(report, "time.interval", c.Time.Interval, time.Minute, 7*maxDay)
+	within(report, "time.max_offset", c.Time.MaxOffset, time.Millisecond, maxDay)
+	if l := c.Management.Listen; l != "" {
+		if _, err := netip.ParseAddrPort(l); err != nil {
+			report(fmt.Sprintf("%q is not an address with a port; write it as 127.0.0.1:8443", l), "management.listen")
+		}
+	}
+	if s := c.Management.Socket; s != "" && !filepath.IsAbs(s) {
+		report(fmt.Sprintf("%q is not an absolute path", s), "management.socket")
+	}
+	if h := c.L2TP.Hostname; h == "" || len(h) > 64 {
+		report("must have 1 to 64 characters", "l2tp.hostname")
+	}
+}
+
+func (c Config) checkListen(report reporter) {
+	if len(c.Listen) == 0 {
+		report("is empty; write [0.0.0.0] for every address", "listen")
+	}
+	for i, a := range c.Listen {
+		switch {
+		case slices.Contains(c.Listen[:i], a):
+			report(fmt.Sprintf("%s stands twice; keep one", a), "listen")
+		case a.IsUnspecified() && len(c.Listen) > 1:
+			report("0.0.0.0 is every address already; keep it alone, or leave it out", "listen")
+		case a.IsMulticast():
+			report(fmt.Sprintf("%s is a multicast address", a), "listen")
+		case c.Network.InPool(a):
+			report(fmt.Sprintf("%s is listened on and lies in the pool; leave it out of the pool", a), "network.pool", "listen")
+		}
+	}
+}
+
+func (p PPP) check(report reporter) {
+	if len(p.Authentication) == 0 {
+		report("is empty; write at least [mschapv2]", "ppp.authentication")
+	}
+	for i, m := range p.Authentication {
+		if slices.Contains(p.Authentication[:i], m) {
+			report(fmt.Sprintf("%s stands twice; keep one", m), "ppp.authentication")
+		}
+	}
+	if p.MPPE == "required" && !slices.Contains(p.Authentication, "mschapv2") && !slices.Contains(p.Authentication, "mschap") {
+		report("MPPE has keys only from MS-CHAP: offer mschapv2 in ppp.authentication, or set ppp.mppe to off", "ppp.mppe", "ppp.authentication")
+	}
+	if p.MRU < minMRU || p.MRU > maxMRU {
+		report(fmt.Sprintf("%d is not between %d and %d", p.MRU, minMRU, maxMRU), "ppp.mru")
+	}
+	if p.EchoInterval != 0 {
+		within(report, "ppp.echo_interval", p.EchoInterval, time.Second, time.Hour)
+	}
+	if p.EchoFailures < 0 || p.EchoFailures > 100 {
+		report(fmt.Sprintf("%d is not between 0 (off) and 100", p.EchoFailures), "ppp.echo_failures")
+	}
+}
+
+func (n Network) check(report reporter) {
+	checkInterface(report, "network.interface", n.Interface)
+	for key, name := range map[string]string{"network.proxy_arp": n.ProxyARP, "network.masquerade": n.Masquerade} {
+		if name == "" {
+			continue
+		}
+		checkInterface(report, key, name)
+		if name == n.Interface {
+			report(fmt.Sprintf("%q is vpnd's own interface (network.interface); name another", name), key)
+		}
+	}
+	if !unicast(n.Address) {
+		report(fmt.Sprintf("%s cannot be the address of a host", n.Address), "network.address")
+	}
+	for key, servers := range map[string][]netip.Addr{"network.dns": n.DNS, "network.wins": n.WINS} {
+		if len(servers) > 2 {
+			report("PPP tells a client two servers and no more; keep two", key)
+		}
+	}
+}
+
+func (c Config) checkPool(report reporter) {
+	const key = "network.pool"
+	pool := c.Network.Pool
+	if len(pool) == 0 {
+		report("is empty; write a range such as 10.99.0.10-10.99.0.250", key)
+	}
+	size := uint64(0)
+	for i, r := range pool {
+		size += uint64(number(r.Last)) - uint64(number(r.First)) + 1
+		if !unicast(r.First) || !unicast(r.Last) || number(r.First)>>24 < 127 && number(r.Last)>>24 >= 127 {
+			report(fmt.Sprintf("%s holds addresses that no host can have", r), key)
+		}
+		if r.Contains(c.Network.Address) {
+			report(fmt.Sprintf("%s overlaps the interface: it contains network.address %s; %s",
+				r, c.Network.Address, without(r, c.Network.Address)), key, "network.address")
+		}
+		for _, other := range pool[:i] {
+			if r.First.Compare(other.Last) <= 0 && other.First.Compare(r.Last) <= 0 {
+				report(fmt.Sprintf("%s overlaps %s; keep each address once", r, other), key)
+			}
+		}
+	}
+	if size > maxPool {
+		report(fmt.Sprintf("has %d addresses; %d is the most", size, maxPool), key)
+	}
+}
+
+// without says how r is written without a.
+func without(r Range, a netip.Addr) string {
+	var parts []string
+	if r.First.Less(a) {
+		parts = append(parts, Range{r.First, a.Prev()}.String())
+	}
+	if a.Less(r.Last) {
+		parts = append(parts, Range{a.Next(), r.Last}.String())
+	}
+	if len(parts) == 0 {
+		return "name others"
+	}
+	return "write [" + strings.Join(parts, ", ") + "]"
+}
+
+func checkInterface(report reporter, key, name string) {
+	if name == "" || len(name) > maxIfName || name == "." || name == ".." ||
+		strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == ':' || r == '%' }) {
+		report(fmt.Sprintf("%q is not the name of an interface (1 to %d letters, digits and signs)", name, maxIfName), key)
+	}
+}
+
+func within(report reporter, key string, v, lowest, highest time.Duration) {
+	if v < lowest || v > highest {
+		report(fmt.Sprintf("%s is not between %s and %s", v, lowest, highest), key)
+	}
+}
+
+func unicast(a netip.Addr) bool {
+	return a.Is4() && a.As4()[0] != 0 && !a.IsLoopback() && a.As4()[0] < 224
+}
+
+func number(a netip.Addr) uint32 {
+	if !a.Is4() {
+		return 0
+	}
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}

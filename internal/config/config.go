@@ -1,0 +1,150 @@
+// Package config reads the daemon's configuration: YAML with embedded defaults, of which all faults
+// are told at once, each with its line and column.
+package config
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// DefaultPath is read when no file is named; it need not exist.
+const DefaultPath = "/etc/vpnd/vpnd.yaml"
+
+//go:embed default.yaml
+var defaults []byte
+
+// Config is the whole configuration.
+type Config struct {
+	StateDir   string       // folder of the user table and all that must last
+	Listen     []netip.Addr // outer IPv4 addresses; 0.0.0.0 is every one
+	Services   Services
+	PPP        PPP
+	Network    Network
+	L2TP       L2TP
+	MOTP       MOTP
+	Time       Time
+	Management Management
+	Log        Log
+}
+
+// Services says what types of dial-in are served.
+type Services struct {
+	PPTP, L2TP bool
+}
+
+// PPP is what is negotiated with every client.
+type PPP struct {
+	Authentication []string      // of "mschapv2", "mschap", "chap", "pap", in the order of offering
+	MPPE           string        // "off", "optional" or "required"
+	MRU            int           // octets, 576 to 1500
+	EchoInterval   time.Duration // 0: off
+	EchoFailures   int           // unanswered echoes that end a connection; 0: off
+}
+
+// Network is the inner side.
+type Network struct {
+	Interface  string     // name of the TUN interface
+	Address    netip.Addr // the server's inner IPv4 address
+	Pool       []Range    // addresses that clients get
+	DNS, WINS  []netip.Addr
+	ProxyARP   string // interface on which dial-in addresses are answered for; "": none
+	Masquerade string // interface towards the Internet; "": none
+	UserToUser bool   // whether users reach each other
+}
+
+// Range is the IPv4 addresses from First to Last, both included.
+type Range struct {
+	First, Last netip.Addr
+}
+
+// L2TP is the tunnel's identity and secret.
+type L2TP struct {
+	Secret   string // tunnel secret; "": none
+	Hostname string // host name towards peers
+}
+
+// MOTP rules one-time passwords.
+type MOTP struct {
+	Window      time.Duration // accepted to either side of the server's clock
+	MaxFailures int           // failures in a row that lock a user
+}
+
+// Time is the watch over the server's clock.
+type Time struct {
+	Servers   []string
+	Interval  time.Duration
+	MaxOffset time.Duration
+}
+
+// Management is where the daemon is managed.
+type Management struct {
+	Listen string // address and port; "": off
+	Socket string // path; "": off
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string // "debug", "info", "warn" or "error"
+	Format string // "text" or "json"
+}
+
+// Default gives what holds without a file.
+func Default() Config {
+	c, err := decode("default.yaml", defaults, Config{})
+	if err != nil {
+		panic(err) // embedded in the program, and covered by a test
+	}
+	return c
+}
+
+// Load reads the file at path. An empty path is DefaultPath if that is there, and the defaults
+// alone if not. The error is Faults when the file could be read.
+func Load(path string) (Config, error) {
+	named := path != ""
+	if !named {
+		path = DefaultPath
+	}
+	data, err := os.ReadFile(path) //nolint:gosec // the administrator names the file
+	switch {
+	case err == nil:
+		return Parse(path, data)
+	case !named && errors.Is(err, fs.ErrNotExist):
+		return Default(), nil
+	default:
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+}
+
+// Parse reads YAML over the defaults and checks the outcome. Name stands for the file in faults.
+// The error is Faults.
+func Parse(name string, data []byte) (Config, error) {
+	return decode(name, data, Default())
+}
+
+// Contains reports whether a lies in the range.
+func (r Range) Contains(a netip.Addr) bool {
+	return a.Is4() && r.First.Compare(a) <= 0 && a.Compare(r.Last) <= 0
+}
+
+// String writes the range as the configuration does.
+func (r Range) String() string {
+	if r.First == r.Last {
+		return r.First.String()
+	}
+	return r.First.String() + "-" + r.Last.String()
+}
+
+// InPool reports whether a may be given to a client.
+func (n Network) InPool(a netip.Addr) bool {
+	for _, r := range n.Pool {
+		if r.Contains(a) {
+			return a != n.Address
+		}
+	}
+	return false
+}

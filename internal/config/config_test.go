@@ -1,0 +1,217 @@
+package config_test
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"vpnd/internal/config"
+)
+
+var addresses = cmpopts.EquateComparable(netip.Addr{})
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func TestDefault(t *testing.T) {
+	want := config.Config{
+		StateDir: "/var/lib/vpnd",
+		Listen:   []netip.Addr{addr("0.0.0.0")},
+		Services: config.Services{PPTP: true, L2TP: true},
+		PPP: config.PPP{
+			Authentication: []string{"mschapv2", "mschap", "chap", "pap"}, MPPE: "optional", MRU: 1400,
+			EchoInterval: 30 * time.Second, EchoFailures: 4,
+		},
+		Network: config.Network{
+			Interface: "vpn0", Address: addr("10.99.0.1"),
+			Pool: []config.Range{{First: addr("10.99.0.10"), Last: addr("10.99.0.250")}},
+			DNS:  []netip.Addr{}, WINS: []netip.Addr{},
+		},
+		L2TP:       config.L2TP{Hostname: "vpnd"},
+		MOTP:       config.MOTP{Window: 3 * time.Minute, MaxFailures: 5},
+		Time:       config.Time{Servers: []string{}, Interval: time.Hour, MaxOffset: 10 * time.Second},
+		Management: config.Management{Listen: "127.0.0.1:8443", Socket: "/run/vpnd/vpnd.sock"},
+		Log:        config.Log{Level: "info", Format: "text"},
+	}
+	if diff := cmp.Diff(want, config.Default(), addresses); diff != "" {
+		t.Error(diff)
+	}
+	for _, empty := range []string{"", "# nothing\n", "---\n", "ppp:\n"} {
+		got, err := config.Parse("f", []byte(empty))
+		if err != nil {
+			t.Fatalf("%q: %v", empty, err)
+		}
+		if diff := cmp.Diff(want, got, addresses); diff != "" {
+			t.Errorf("%q: %s", empty, diff)
+		}
+	}
+}
+
+func TestParseOverDefaults(t *testing.T) {
+	c, err := config.Parse("f", []byte(`
+listen: 192.0.2.1
+services: {l2tp: false}
+ppp:
+  authentication: [pap]
+  mppe: "off"
+  echo_interval: 0
+network:
+  address: 10.1.0.254
+  pool: [10.1.0.0/25, 10.1.0.200 - 10.1.0.210, 10.1.0.220]
+  dns: [9.9.9.9]
+  user_to_user: true
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Listen; len(got) != 1 || got[0] != addr("192.0.2.1") {
+		t.Errorf("listen: %v", got)
+	}
+	if c.Services != (config.Services{PPTP: true}) || c.PPP.MPPE != "off" || c.PPP.EchoInterval != 0 || c.PPP.MRU != 1400 || !c.Network.UserToUser {
+		t.Errorf("got %+v", c)
+	}
+	want := []config.Range{
+		{First: addr("10.1.0.1"), Last: addr("10.1.0.126")},
+		{First: addr("10.1.0.200"), Last: addr("10.1.0.210")},
+		{First: addr("10.1.0.220"), Last: addr("10.1.0.220")},
+	}
+	if diff := cmp.Diff(want, c.Network.Pool, addresses); diff != "" {
+		t.Error(diff)
+	}
+	for a, in := range map[string]bool{"10.1.0.0": false, "10.1.0.1": true, "10.1.0.205": true, "10.1.0.127": false, "10.1.0.254": false} {
+		if got := c.Network.InPool(addr(a)); got != in {
+			t.Errorf("InPool(%s) = %v", a, got)
+		}
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAllFaultsAtOnce reads a file in which every line is wrong in a way of its own.
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, err := config.Parse("vpnd.yaml", []byte(`state_dir: [a]
+listen: [0.0.0.0, "::1"]
+servces: {pptp: true}
+services: {pptp: maybe}
+ppp:
+  mru: big
+  echo_interval: 30
+  authentication: [eap]
+  mru: 1400
+network: none
+motp: {window: soon, max_failures: }
+`))
+	want := strings.TrimSpace(`
+vpnd.yaml:1:12: state_dir: must be one value
+vpnd.yaml:2:19: listen: "::1" is not an IPv4 address
+vpnd.yaml:3:1: servces: unknown key; known here: l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
+vpnd.yaml:4:18: services.pptp: "maybe" is neither true nor false
+vpnd.yaml:6:8: ppp.mru: "big" is not a whole number
+vpnd.yaml:7:18: ppp.echo_interval: "30" has no unit; write 30s for seconds
+vpnd.yaml:8:20: ppp.authentication: "eap" is not one of mschapv2, mschap, chap, pap
+vpnd.yaml:9:3: ppp.mru: is set twice; keep one
+vpnd.yaml:10:10: network: must be a mapping of the keys address, dns, interface, masquerade, pool, proxy_arp, user_to_user, wins
+vpnd.yaml:11:16: motp.window: "soon" is not a duration; write it as 30s, 3m or 1h
+vpnd.yaml:11:36: motp.max_failures: must be one value`)
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	var faults config.Faults
+	if !errors.As(err, &faults) || len(faults) != 11 {
+		t.Errorf("got %T with %d faults", err, len(faults))
+	}
+}
+
+func TestContradictions(t *testing.T) {
+	for _, c := range []struct{ yaml, want string }{
+		{"network: {pool: 10.99.0.0/24}", "f:1:17: network.pool: 10.99.0.1-10.99.0.254 overlaps the interface: it contains network.address 10.99.0.1; write [10.99.0.2-10.99.0.254]"},
+		{"network:\n  address: 10.99.0.20", "f:2:12: network.address: 10.99.0.10-10.99.0.250 overlaps the interface: it contains network.address 10.99.0.20; write [10.99.0.10-10.99.0.19, 10.99.0.21-10.99.0.250]"},
+		{"network: {pool: [10.1.0.1-10.1.0.9, 10.1.0.9]}", "f:1:17: network.pool: 10.1.0.9 overlaps 10.1.0.1-10.1.0.9; keep each address once"},
+		{"network: {pool: 10.0.0.0/8, address: 192.0.2.1}", "f:1:17: network.pool: has 16777214 addresses; 65536 is the most"},
+		{"network: {pool: 10.1.0.9-10.1.0.1}", `f:1:17: network.pool: "10.1.0.9-10.1.0.1" ends before it begins; write 10.1.0.1-10.1.0.9`},
+		{"network: {pool: 10.1.0.9/24}", `f:1:17: network.pool: "10.1.0.9/24" has bits set behind its prefix; write 10.1.0.0/24`},
+		{"network: {pool: 127.0.0.1}", "f:1:17: network.pool: 127.0.0.1 holds addresses that no host can have"},
+		{"network: {pool: []}", "f:1:17: network.pool: is empty; write a range such as 10.99.0.10-10.99.0.250"},
+		{"network: {address: 224.0.0.1}", "f:1:20: network.address: 224.0.0.1 cannot be the address of a host"},
+		{"network: {interface: vpn/0}", `f:1:22: network.interface: "vpn/0" is not the name of an interface (1 to 15 letters, digits and signs)`},
+		{"network: {proxy_arp: vpn0}", `f:1:22: network.proxy_arp: "vpn0" is vpnd's own interface (network.interface); name another`},
+		{"network: {dns: [1.1.1.1, 1.1.1.2, 1.1.1.3]}", "f:1:16: network.dns: PPP tells a client two servers and no more; keep two"},
+		{"listen: [10.99.0.10]", "f:1:9: listen: 10.99.0.10 is listened on and lies in the pool; leave it out of the pool"},
+		{"listen: [0.0.0.0, 192.0.2.1]", "f:1:9: listen: 0.0.0.0 is every address already; keep it alone, or leave it out"},
+		{"listen: []", "f:1:9: listen: is empty; write [0.0.0.0] for every address"},
+		{"ppp: {mppe: required, authentication: [chap, pap]}", "f:1:13: ppp.mppe: MPPE has keys only from MS-CHAP: offer mschapv2 in ppp.authentication, or set ppp.mppe to off"},
+		{"ppp: {authentication: [pap, pap]}", "f:1:23: ppp.authentication: pap stands twice; keep one"},
+		{"ppp: {mru: 575}", "f:1:12: ppp.mru: 575 is not between 576 and 1500"},
+		{"ppp: {echo_interval: 1ms}", "f:1:22: ppp.echo_interval: 1ms is not between 1s and 1h0m0s"},
+		{"ppp: {echo_failures: -1}", "f:1:22: ppp.echo_failures: -1 is not between 0 (off) and 100"},
+		{"motp: {max_failures: 0}", "f:1:22: motp.max_failures: 0 is not between 1 and 1000"},
+		{"state_dir: here", `f:1:12: state_dir: "here" is not an absolute path`},
+		{"management: {listen: localhost}", `f:1:22: management.listen: "localhost" is not an address with a port; write it as 127.0.0.1:8443`},
+		{"log: {level: loud}", `f:1:14: log.level: "loud" is not one of debug, info, warn, error`},
+		{"a: b\n---\nc: d\n", "f:1:1: a: unknown key"},
+	} {
+		_, err := config.Parse("f", []byte(c.yaml))
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s\n got %v\nwant %s", c.yaml, err, c.want)
+		}
+	}
+}
+
+func TestNotYAML(t *testing.T) {
+	for _, text := range []string{"ppp: [", "\tppp: x", "ppp: {mru: 1400}\n  x", "a: *b", "\x00"} {
+		_, err := config.Parse("f", []byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), "f:") || !strings.Contains(err.Error(), "not YAML: ") {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
+func TestValidateWithoutFile(t *testing.T) {
+	c := config.Default()
+	c.Network.Address = addr("10.99.0.10")
+	c.PPP.MRU = 9000
+	var faults config.Faults
+	if err := c.Validate(); !errors.As(err, &faults) || len(faults) != 2 {
+		t.Errorf("got %v", err)
+	}
+	if err := (config.Config{}).Validate(); err == nil {
+		t.Error("the zero value passed")
+	}
+}
+
+func TestLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if _, err := config.Load(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file that was named: got %v", err)
+	}
+	if err := os.WriteFile(path, []byte("log: {level: debug}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path)
+	if err != nil || c.Log.Level != "debug" {
+		t.Errorf("got %+v, %v", c.Log, err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"", "ppp: {mru: 1}", "a: &a [*a]", "network: {pool: 1.2.3.4/0}", "? [a]\n: b", "<<: {ppp: {}}", "ppp: &p {<<: *p}"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := config.Parse("f", data)
+		if err == nil {
+			err = c.Validate()
+			if err != nil {
+				t.Errorf("%q was read and does not validate: %v", data, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,173 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A field takes the value of one key.
+type field interface {
+	set(d *decoder, key string, n *yaml.Node)
+}
+
+// A section is a mapping whose keys are all known.
+type section map[string]field
+
+// A setter takes a value, or says what is wrong with it.
+type setter func(d *decoder, key string, n *yaml.Node)
+
+func (s setter) set(d *decoder, key string, n *yaml.Node) { s(d, key, n) }
+
+type decoder struct {
+	name   string
+	nodes  map[string]*yaml.Node // what the file says, by key
+	faults Faults
+}
+
+func decode(name string, data []byte, base Config) (Config, error) {
+	d := &decoder{name: name, nodes: map[string]*yaml.Node{}}
+	c := base
+	if root := d.parse(data); root != nil {
+		c.fields().set(d, "", root)
+	}
+	if len(d.faults) == 0 {
+		c.check(d.report)
+	}
+	if len(d.faults) > 0 {
+		slices.SortStableFunc(d.faults, func(a, b Fault) int {
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
+		return Config{}, d.faults
+	}
+	return c, nil
+}
+
+// parse gives the file's only document, or nil when there is none.
+func (d *decoder) parse(data []byte) *yaml.Node {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		d.faults = append(d.faults, syntaxFault(d.name, err))
+		return nil
+	}
+	if err := dec.Decode(&second); err == nil {
+		d.fault(&second, "", "a second YAML document begins here; keep one")
+	} else if !errors.Is(err, io.EOF) {
+		d.faults = append(d.faults, syntaxFault(d.name, err))
+	}
+	if len(doc.Content) == 0 {
+		return nil
+	}
+	return doc.Content[0]
+}
+
+// syntaxFault takes the line out of an error such as "yaml: line 3: did not find expected key".
+func syntaxFault(name string, err error) Fault {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	f := Fault{File: name, Text: "not YAML: " + text}
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		number, what, _ := strings.Cut(rest, ": ")
+		if line, err := strconv.Atoi(number); err == nil {
+			f.Line, f.Text = line, "not YAML: "+what
+		}
+	}
+	return f
+}
+
+func (d *decoder) fault(n *yaml.Node, key, format string, args ...any) {
+	d.faults = append(d.faults, Fault{File: d.name, Line: n.Line, Column: n.Column, Key: key, Text: fmt.Sprintf(format, args...)})
+}
+
+// report places a fault of the outcome at the first of keys that the file sets.
+func (d *decoder) report(text string, keys ...string) {
+	for _, key := range keys {
+		if n, ok := d.nodes[key]; ok {
+			d.fault(n, key, "%s", text)
+			return
+		}
+	}
+	d.faults = append(d.faults, Fault{File: d.name, Key: keys[0], Text: text})
+}
+
+func (s section) set(d *decoder, key string, n *yaml.Node) {
+	n = resolve(n)
+	if isNull(n) {
+		return
+	}
+	known := strings.Join(slices.Sorted(maps.Keys(s)), ", ")
+	if n.Kind != yaml.MappingNode {
+		d.fault(n, key, "must be a mapping of the keys %s", known)
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i], n.Content[i+1]
+		child := name.Value
+		if key != "" {
+			child = key + "." + child
+		}
+		f, ok := s[name.Value]
+		switch _, again := d.nodes[child]; {
+		case !ok:
+			d.fault(name, child, "unknown key; known here: %s", known)
+		case again:
+			d.fault(name, child, "is set twice; keep one")
+		default:
+			d.nodes[child] = value
+			f.set(d, child, value)
+		}
+	}
+}
+
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// scalar sets *to from one value by means of parse.
+func scalar[T any](to *T, parse func(string) (T, error)) setter {
+	return func(d *decoder, key string, n *yaml.Node) {
+		n = resolve(n)
+		if n.Kind != yaml.ScalarNode || isNull(n) {
+			d.fault(n, key, "must be one value")
+			return
+		}
+		v, err := parse(n.Value)
+		if err != nil {
+			d.fault(n, key, "%v", err)
+			return
+		}
+		*to = v
+	}
+}
+
+// list sets *to from a sequence of values, or from one value alone.
+func list[T any](to *[]T, parse func(string) (T, error)) setter {
+	return func(d *decoder, key string, n *yaml.Node) {
+		n = resolve(n)
+		items := []*yaml.Node{n}
+		if n.Kind == yaml.SequenceNode {
+			items = n.Content
+		}
+		values := make([]T, len(items))
+		for i, item := range items {
+			scalar(&values[i], parse)(d, key, item)
+		}
+		*to = values
+	}
+}

@@ -1,0 +1,154 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// fields ties the keys of the file to c.
+func (c *Config) fields() section {
+	return section{
+		"state_dir": scalar(&c.StateDir, parseText),
+		"listen":    list(&c.Listen, parseIPv4),
+		"services": section{
+			"pptp": scalar(&c.Services.PPTP, parseBool),
+			"l2tp": scalar(&c.Services.L2TP, parseBool),
+		},
+		"ppp": section{
+			"authentication": list(&c.PPP.Authentication, oneOf("mschapv2", "mschap", "chap", "pap")),
+			"mppe":           scalar(&c.PPP.MPPE, oneOf("off", "optional", "required")),
+			"mru":            scalar(&c.PPP.MRU, parseInt),
+			"echo_interval":  scalar(&c.PPP.EchoInterval, parseDuration),
+			"echo_failures":  scalar(&c.PPP.EchoFailures, parseInt),
+		},
+		"network": section{
+			"interface":    scalar(&c.Network.Interface, parseText),
+			"address":      scalar(&c.Network.Address, parseIPv4),
+			"pool":         list(&c.Network.Pool, parseRange),
+			"dns":          list(&c.Network.DNS, parseIPv4),
+			"wins":         list(&c.Network.WINS, parseIPv4),
+			"proxy_arp":    scalar(&c.Network.ProxyARP, parseText),
+			"masquerade":   scalar(&c.Network.Masquerade, parseText),
+			"user_to_user": scalar(&c.Network.UserToUser, parseBool),
+		},
+		"l2tp": section{
+			"secret":   scalar(&c.L2TP.Secret, parseText),
+			"hostname": scalar(&c.L2TP.Hostname, parseText),
+		},
+		"motp": section{
+			"window":       scalar(&c.MOTP.Window, parseDuration),
+			"max_failures": scalar(&c.MOTP.MaxFailures, parseInt),
+		},
+		"time": section{
+			"servers":    list(&c.Time.Servers, parseText),
+			"interval":   scalar(&c.Time.Interval, parseDuration),
+			"max_offset": scalar(&c.Time.MaxOffset, parseDuration),
+		},
+		"management": section{
+			"listen": scalar(&c.Management.Listen, parseText),
+			"socket": scalar(&c.Management.Socket, parseText),
+		},
+		"log": section{
+			"level":  scalar(&c.Log.Level, oneOf("debug", "info", "warn", "error")),
+			"format": scalar(&c.Log.Format, oneOf("text", "json")),
+		},
+	}
+}
+
+func parseText(s string) (string, error) { return s, nil }
+
+func parseBool(s string) (bool, error) {
+	switch s {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	default:
+		return false, fmt.Errorf("%q is neither true nor false", s)
+	}
+}
+
+func parseInt(s string) (int, error) {
+	v, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a whole number", s)
+	}
+	return v, nil
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	if _, err := strconv.Atoi(s); err == nil && s != "0" {
+		return 0, fmt.Errorf("%q has no unit; write %ss for seconds", s, s)
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration; write it as 30s, 3m or 1h", s)
+	}
+	return v, nil
+}
+
+func oneOf(words ...string) func(string) (string, error) {
+	return func(s string) (string, error) {
+		if !slices.Contains(words, s) {
+			return "", fmt.Errorf("%q is not one of %s", s, strings.Join(words, ", "))
+		}
+		return s, nil
+	}
+}
+
+func parseIPv4(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil || !a.Is4() {
+		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 address", s)
+	}
+	return a, nil
+}
+
+// parseRange takes "first-last", a prefix, or one address. Of a prefix the network's own address
+// and the broadcast address are left out where it has them.
+func parseRange(s string) (Range, error) {
+	fail := fmt.Errorf("%q is not a range of IPv4 addresses; write it as 10.99.0.10-10.99.0.250 or 10.99.0.0/24", s)
+	if first, last, ok := strings.Cut(s, "-"); ok {
+		a, errFirst := parseIPv4(strings.TrimSpace(first))
+		b, errLast := parseIPv4(strings.TrimSpace(last))
+		if err := errors.Join(errFirst, errLast); err != nil {
+			return Range{}, fail
+		}
+		if b.Less(a) {
+			return Range{}, fmt.Errorf("%q ends before it begins; write %s-%s", s, b, a)
+		}
+		return Range{a, b}, nil
+	}
+	if !strings.Contains(s, "/") {
+		a, err := parseIPv4(s)
+		if err != nil {
+			return Range{}, fail
+		}
+		return Range{a, a}, nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil || !p.Addr().Is4() {
+		return Range{}, fail
+	}
+	if p != p.Masked() {
+		return Range{}, fmt.Errorf("%q has bits set behind its prefix; write %s", s, p.Masked())
+	}
+	first, last := p.Addr(), lastOf(p)
+	if p.Bits() <= 30 {
+		first, last = first.Next(), last.Prev()
+	}
+	return Range{first, last}, nil
+}
+
+func lastOf(p netip.Prefix) netip.Addr {
+	a := p.Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		a[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(a)
+}
