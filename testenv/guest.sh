@@ -1,0 +1,79 @@
+#!/bin/sh
+# Init of a guest. Its root is the host's, read-only: what must be written to lies on a tmpfs. It runs
+# the scripts that turn up in its folder, one after the other.
+[ $$ = 1 ] || { echo "this runs as a guest's init only" >&2; exit 1; }
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /mnt
+mkdir -p /dev/pts /dev/net /run/lock /run/m/lib /mnt/log /mnt/io
+mount -t devpts devpts /dev/pts
+cp -a /etc /mnt/etc && mount --bind /mnt/etc /etc
+mount --bind /mnt/log /var/log
+mount -t hostfs none /mnt/io -o "@DIR@"
+ln -s /usr/lib/uml/modules /run/m/lib/modules
+for module in ppp_generic ppp_async ppp_mppe ipv6; do modprobe -d /run/m "$module"; done
+ip link set lo up
+ip addr add @ADDRESS@/24 dev vec0
+ip link set vec0 up
+server=@SERVER@
+
+# code SECRET PIN [SECONDS]: the one-time password of now, on a clock that is SECONDS ahead.
+code() { printf %s "$(( ($(date +%s) + ${3:-0}) / 10 ))$1$2" | md5sum | cut -c1-6; }
+
+# pptp USER PASSWORD [OPTION...]: dials and waits until the link is up (status 0) or over (1). The
+# interface is ppp$unit, 0 if unset; pppd's log is /run/pppd$unit.
+pptp() {
+	user=$1 password=$2
+	shift 2
+	printf '"%s" * "%s" *\n' "$user" "$password" > /etc/ppp/chap-secrets
+	cp /etc/ppp/chap-secrets /etc/ppp/pap-secrets
+	: > "/run/pppd${unit:-0}"
+	pppd nodetach debug noauth user "$user" remotename vpnd nodefaultroute noipdefault unit "${unit:-0}" \
+		pty "pptp $server --nolaunchpppd" logfile "/run/pppd${unit:-0}" "$@" >/dev/null 2>&1 &
+	pppd=$!
+	echo $pppd > "/run/pppd${unit:-0}.pid"
+	waited=0
+	while kill -0 $pppd 2>/dev/null && [ $waited -lt 300 ]; do
+		if ip -4 addr show "ppp${unit:-0}" 2>/dev/null | grep -q peer; then return 0; fi
+		waited=$((waited + 1))
+		sleep 0.1
+	done
+	kill $pppd 2>/dev/null
+	wait $pppd
+	echo "pppd's status: $?"
+	return 1
+}
+
+# hangup: ends the dial-in properly, and waits for that.
+hangup() {
+	pid=$(cat "/run/pppd${unit:-0}.pid")
+	kill -TERM "$pid" 2>/dev/null
+	waited=0
+	while kill -0 "$pid" 2>/dev/null && [ $waited -lt 100 ]; do waited=$((waited + 1)); sleep 0.1; done
+	! kill -0 "$pid" 2>/dev/null
+}
+
+# gone: waits until pppd has ended by itself.
+gone() {
+	pid=$(cat "/run/pppd${unit:-0}.pid")
+	waited=0
+	while kill -0 "$pid" 2>/dev/null && [ $waited -lt 300 ]; do waited=$((waited + 1)); sleep 0.1; done
+	! kill -0 "$pid" 2>/dev/null
+}
+
+# address: that of ppp$unit.
+address() { ip -4 addr show "ppp${unit:-0}" | sed -n 's/.*inet \([0-9.]*\) .*/\1/p'; }
+
+n=0
+while :; do
+	if [ -e "/mnt/io/$n.sh" ]; then
+		echo "GUEST-BEGIN $n"
+		. "/mnt/io/$n.sh"
+		echo "GUEST-END $n $?"
+		n=$((n + 1))
+	else
+		sleep 0.05
+	fi
+done

@@ -1,0 +1,63 @@
+package testenv
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// ServerAddress is the server's outer address in a Lab; hosts have 192.0.2.11 and up.
+const ServerAddress = "192.0.2.1"
+
+var labs atomic.Uint32
+
+// Lab is a network namespace with a bridge: the wire between a server, which runs in the namespace,
+// and guests, each of which is one more real host on it. Nothing in it reaches any other network.
+type Lab struct {
+	Namespace string
+	t         testing.TB
+	taps      int
+}
+
+// New makes a Lab, which goes with the test. It needs root and the Debian packages that
+// scripts/install-test-packages names.
+func New(t testing.TB) *Lab {
+	t.Helper()
+	NeedRoot(t)
+	l := &Lab{Namespace: fmt.Sprintf("vpnd-%d-%d", os.Getpid(), labs.Add(1)), t: t}
+	run(t, "ip", "netns", "add", l.Namespace)
+	t.Cleanup(func() { run(t, "ip", "netns", "delete", l.Namespace) })
+	l.IP("link", "set", "lo", "up")
+	l.IP("link", "add", "br0", "type", "bridge")
+	l.IP("address", "add", ServerAddress+"/24", "dev", "br0")
+	l.IP("link", "set", "br0", "up")
+	return l
+}
+
+// IP runs ip(8) with args in the namespace.
+func (l *Lab) IP(args ...string) { run(l.t, "ip", append([]string{"-n", l.Namespace}, args...)...) }
+
+// Command is a command to be run in the namespace.
+func (l *Lab) Command(name string, args ...string) *exec.Cmd {
+	return exec.Command("ip", append([]string{"netns", "exec", l.Namespace, name}, args...)...) //nolint:gosec,noctx // a test names the command and ends it
+}
+
+// tap makes a port of the bridge for a guest and gives its name and the guest's address.
+func (l *Lab) tap() (name, address string) {
+	l.taps++
+	name = fmt.Sprintf("tap%d", l.taps)
+	l.IP("tuntap", "add", name, "mode", "tap")
+	l.IP("link", "set", name, "master", "br0", "up")
+	return name, fmt.Sprintf("192.0.2.%d", 10+l.taps)
+}
+
+func run(t testing.TB, name string, args ...string) {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput() //nolint:gosec,noctx // the test's own
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
