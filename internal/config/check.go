@@ -103,23 +103,13 @@ func (p PPP) check(report reporter) {
 
 func (n Network) check(report reporter) {
 	checkInterface(report, "network.interface", n.Interface)
-	for key, name := range map[string]string{"network.proxy_arp": n.ProxyARP, "network.masquerade": n.Masquerade} {
-		if name == "" {
-			continue
-		}
-		checkInterface(report, key, name)
-		if name == n.Interface {
-			report(fmt.Sprintf("%q is vpnd's own interface (network.interface); name another", name), key)
-		}
-	}
+	checkOther(report, "network.proxy_arp", n.ProxyARP, n.Interface)
+	checkOther(report, "network.masquerade", n.Masquerade, n.Interface)
 	if !unicast(n.Address) {
 		report(fmt.Sprintf("%s cannot be the address of a host", n.Address), "network.address")
 	}
-	for key, servers := range map[string][]netip.Addr{"network.dns": n.DNS, "network.wins": n.WINS} {
-		if len(servers) > 2 {
-			report("PPP tells a client two servers and no more; keep two", key)
-		}
-	}
+	atMostTwo(report, "network.dns", n.DNS)
+	atMostTwo(report, "network.wins", n.WINS)
 }
 
 func (c Config) checkPool(report reporter) {
@@ -168,6 +158,23 @@ func checkInterface(report reporter, key, name string) {
 	if name == "" || len(name) > maxIfName || name == "." || name == ".." ||
 		strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == ':' || r == '%' }) {
 		report(fmt.Sprintf("%q is not the name of an interface (1 to %d letters, digits and signs)", name, maxIfName), key)
+	}
+}
+
+// checkOther checks the name of an interface beside vpnd's own; "" is none.
+func checkOther(report reporter, key, name, own string) {
+	if name == "" {
+		return
+	}
+	checkInterface(report, key, name)
+	if name == own {
+		report(fmt.Sprintf("%q is vpnd's own interface (network.interface); name another", name), key)
+	}
+}
+
+func atMostTwo(report reporter, key string, servers []netip.Addr) {
+	if len(servers) > 2 {
+		report("PPP tells a client two servers and no more; keep two", key)
 	}
 }
 

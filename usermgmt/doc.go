@@ -1,0 +1,55 @@
+// Package usermgmt keeps the users: their profiles with the rules that hold for them, what is
+// remembered of their tokens and failures, and the address each had last. The store is SQLite;
+// several processes may use one state folder at once. It reads no clock.
+//
+// The folder holds users.db (with users.db-wal and users.db-shm while in use) and key. Passwords,
+// mOTP secrets and PINs are sealed by XChaCha20-Poly1305 under that key: CHAP needs them in clear
+// text, so they cannot be hashes. A copy of the database tells nothing without the key; a back-up
+// needs both.
+package usermgmt
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"vpnd/auth"
+)
+
+// Errors of a Table.
+var (
+	ErrNoUser = errors.New("no such user")
+	ErrExists = errors.New("the user exists already")
+	ErrClosed = errors.New("the user table is closed")
+)
+
+// Table is a user table. Names are compared without regard to case; every method but Add and List
+// gives ErrNoUser for a name that is not there, but for Account, Token, Failures and LastAddress,
+// which know nothing of it. It is safe for concurrent use.
+type Table interface {
+	auth.Users
+	auth.Ledger
+
+	// Add stores a new user. The error may be ErrExists or hold RuleErrors.
+	Add(ctx context.Context, p Profile) error
+	// Update changes a user as change does; nothing is stored if change gives an error, or if the
+	// outcome breaks a rule (RuleErrors). The name cannot be changed. Change must not use the Table.
+	Update(ctx context.Context, name string, change func(*Profile) error) error
+	// Remove deletes a user. The step of the one-time password accepted last is kept, so that it
+	// is not accepted again if the user is added anew.
+	Remove(ctx context.Context, name string) error
+	// Get gives a user with its secrets.
+	Get(ctx context.Context, name string) (Profile, error)
+	// List gives all users in the order of their names.
+	List(ctx context.Context) ([]Profile, error)
+	// Unlock forgets a user's failures.
+	Unlock(ctx context.Context, name string) error
+	// LastAddress gives the inner address that a user had last; invalid: none.
+	LastAddress(ctx context.Context, user string) (netip.Addr, error)
+	// SetLastAddress stores it.
+	SetLastAddress(ctx context.Context, user string, a netip.Addr) error
+	// Generation changes with every Add, Update, Remove and Unlock of any process.
+	Generation(ctx context.Context) (uint64, error)
+	// Close ends the use of the Table.
+	Close() error
+}

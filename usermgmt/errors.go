@@ -1,0 +1,44 @@
+package usermgmt
+
+import (
+	"fmt"
+)
+
+// KeyError tells of a key that is lost or does not fit the database. Nothing was changed.
+type KeyError struct {
+	Path, Database string
+	Text           string
+}
+
+// Error says what, where, and the mend.
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("the key file %s %s, and the passwords and secrets in %s cannot be read without it: "+
+		"put the key back from a backup, or move %s away and add the users anew; nothing was changed",
+		e.Path, e.Text, e.Database, e.Database)
+}
+
+// NewerError tells of a database that a newer vpnd has written. Nothing was changed.
+type NewerError struct {
+	Path         string
+	Found, Known int // versions of the database
+}
+
+// Error says what, where, and the mend.
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("the user table %s has version %d, and this vpnd knows versions up to %d: "+
+		"run the newer vpnd that wrote it, or put an older backup in its place; nothing was changed",
+		e.Path, e.Found, e.Known)
+}
+
+// DamagedError tells of a database that cannot be read. Nothing was changed.
+type DamagedError struct {
+	Path string
+	Text string
+}
+
+// Error says what, where, and the mend.
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("the user table %s is damaged (%s): put a backup in its place, "+
+		"or move it away with its -wal and -shm files and add the users anew; nothing was changed",
+		e.Path, e.Text)
+}

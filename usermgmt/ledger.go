@@ -1,0 +1,193 @@
+package usermgmt
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/netip"
+	"time"
+
+	"vpnd/auth"
+)
+
+// A smallWrite shares its transaction, and so the wait for the disk, with others. Do may be run
+// more than once.
+type smallWrite struct {
+	do   func(context.Context, *sql.Tx) error
+	done chan error // has room for the answer
+}
+
+// write queues a small write and waits until it is on the disk. When ctx ends first it may still
+// be written.
+func (s *Store) write(ctx context.Context, do func(context.Context, *sql.Tx) error) error {
+	w := &smallWrite{do: do, done: make(chan error, 1)}
+	select {
+	case s.small <- w:
+	case <-s.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stopped:
+	}
+	select {
+	case err := <-w.done:
+		return err
+	default:
+		return ErrClosed
+	}
+}
+
+// writeSmall gathers what waits into one transaction after another, until the store is closed.
+func (s *Store) writeSmall() {
+	defer close(s.stopped)
+	batch := make([]*smallWrite, 0, batchSize)
+	for {
+		select {
+		case w := <-s.small:
+			batch = append(batch[:0], w)
+		case <-s.closing:
+			return
+		}
+		for more := true; more && len(batch) < batchSize; {
+			select {
+			case w := <-s.small:
+				batch = append(batch, w)
+			default:
+				more = false
+			}
+		}
+		s.writeBatch(batch)
+	}
+}
+
+// writeBatch writes all in one transaction, or, if one of them fails, each in its own.
+func (s *Store) writeBatch(batch []*smallWrite) {
+	ctx := context.Background()
+	err := s.transact(ctx, func(tx *sql.Tx) error {
+		for _, w := range batch {
+			if err := w.do(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, w := range batch {
+		if err != nil && len(batch) > 1 {
+			w.done <- s.transact(ctx, func(tx *sql.Tx) error { return w.do(ctx, tx) })
+		} else {
+			w.done <- err
+		}
+	}
+}
+
+// Token implements auth.Ledger.
+func (s *Store) Token(ctx context.Context, user string) (auth.TokenState, error) {
+	var t auth.TokenState
+	err := s.db.QueryRowContext(ctx, `SELECT last_step, step_offset FROM ledger WHERE fold = ?`, fold(user)).Scan(&t.LastStep, &t.Offset)
+	return t, s.orNothing(err)
+}
+
+// Advance implements auth.Ledger.
+func (s *Store) Advance(ctx context.Context, user string, state auth.TokenState) (bool, error) {
+	// A channel, and not a variable, since a write may end after its ctx.
+	advanced := make(chan bool, 2)
+	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `INSERT INTO ledger (fold, last_step, step_offset)
+			SELECT fold, ?2, ?3 FROM users WHERE fold = ?1 AND ?2 > 0
+			ON CONFLICT (fold) DO UPDATE SET last_step = excluded.last_step, step_offset = excluded.step_offset
+			WHERE excluded.last_step > last_step`, fold(user), state.LastStep, state.Offset)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err == nil && n == 0 {
+			err = known(ctx, tx, user)
+		}
+		select {
+		case <-advanced: // of a transaction that came to nothing
+		default:
+		}
+		advanced <- n == 1
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return <-advanced, nil
+}
+
+// Failures implements auth.Ledger.
+func (s *Store) Failures(ctx context.Context, user string) (auth.Failures, error) {
+	var (
+		f     auth.Failures
+		until int64
+	)
+	err := s.db.QueryRowContext(ctx, `SELECT failures, locks, locked_until FROM ledger WHERE fold = ?`, fold(user)).Scan(&f.Count, &f.Locks, &until)
+	if until != 0 {
+		f.LockedUntil = time.UnixMilli(until)
+	}
+	return f, s.orNothing(err)
+}
+
+// SetFailures implements auth.Ledger.
+func (s *Store) SetFailures(ctx context.Context, user string, f auth.Failures) error {
+	var until int64
+	if !f.LockedUntil.IsZero() {
+		until = f.LockedUntil.UnixMilli()
+	}
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return upsert(ctx, tx, user, `INSERT INTO ledger (fold, failures, locks, locked_until)
+			SELECT fold, ?2, ?3, ?4 FROM users WHERE fold = ?1
+			ON CONFLICT (fold) DO UPDATE SET failures = ?2, locks = ?3, locked_until = ?4`, f.Count, f.Locks, until)
+	})
+}
+
+// LastAddress implements Table.
+func (s *Store) LastAddress(ctx context.Context, user string) (netip.Addr, error) {
+	var text string
+	err := s.db.QueryRowContext(ctx, `SELECT last_address FROM ledger WHERE fold = ?`, fold(user)).Scan(&text)
+	if err := s.orNothing(err); err != nil || text == "" {
+		return netip.Addr{}, err
+	}
+	return netip.ParseAddr(text)
+}
+
+// SetLastAddress implements Table.
+func (s *Store) SetLastAddress(ctx context.Context, user string, a netip.Addr) error {
+	text := ""
+	if a.IsValid() {
+		text = a.String()
+	}
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return upsert(ctx, tx, user, `INSERT INTO ledger (fold, last_address)
+			SELECT fold, ?2 FROM users WHERE fold = ?1
+			ON CONFLICT (fold) DO UPDATE SET last_address = ?2`, text)
+	})
+}
+
+// upsert runs a statement that writes user's row of the ledger, and none when there is no user.
+func upsert(ctx context.Context, tx *sql.Tx, user, statement string, args ...any) error {
+	res, err := tx.ExecContext(ctx, statement, append([]any{fold(user)}, args...)...)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err == nil && n == 0 {
+		err = noUser(user)
+	}
+	return err
+}
+
+// orNothing takes a missing row for the zero value.
+func (s *Store) orNothing(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return s.damaged(err)
+}

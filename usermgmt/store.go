@@ -1,0 +1,135 @@
+package usermgmt
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"sync"
+
+	"modernc.org/sqlite" // registers the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	readers   = 4   // connections
+	busyLimit = 10  // seconds that another process may hold the database
+	batchSize = 256 // small writes that share a transaction
+)
+
+// Options are what a store is told of its surroundings.
+type Options struct {
+	// CheckAddress says what is wrong with a user's fixed address, such as that it is not in the
+	// pool. Nil: nothing is.
+	CheckAddress func(netip.Addr) error
+}
+
+// Store is the Table in SQLite.
+type Store struct {
+	path, keyPath string
+	opts          Options
+	db            *sql.DB
+	seal          sealer
+	writing       sync.Mutex // held while this process has a transaction that writes
+
+	small   chan *smallWrite
+	closing chan struct{} // closed when no more is taken
+	stopped chan struct{} // closed when no more is written
+	once    sync.Once
+}
+
+var _ Table = (*Store)(nil)
+
+// Open opens the user table in dir, and makes folder, key and table when they are not there. The
+// error may be a KeyError, NewerError or DamagedError.
+func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
+	s, err := open(ctx, dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("user table: %w", err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, dir string, opts Options) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareFolder(dir); err != nil {
+		return nil, err
+	}
+	seal, err := loadKey(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		path: filepath.Join(dir, databaseFile), keyPath: filepath.Join(dir, keyFile),
+		opts: opts, seal: seal,
+		small: make(chan *smallWrite, batchSize), closing: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	if err := prepareDatabase(dir, s.path); err != nil {
+		return nil, err
+	}
+	if s.db, err = sql.Open("sqlite", dataSource(s.path)); err != nil {
+		return nil, err
+	}
+	s.db.SetMaxOpenConns(readers + 1)
+	s.db.SetMaxIdleConns(readers + 1)
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	go s.writeSmall()
+	return s, nil
+}
+
+// dataSource asks for what every connection needs: a write is on the disk when it is committed
+// (WAL with synchronous FULL), and a transaction waits for its turn when it begins.
+func dataSource(path string) string {
+	q := url.Values{
+		"_txlock": {"immediate"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", busyLimit*1000), "journal_mode(WAL)", "synchronous(FULL)"},
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+}
+
+// Close waits for the writes under way and closes the database. Nothing works afterwards.
+func (s *Store) Close() error {
+	s.once.Do(func() { close(s.closing) })
+	<-s.stopped
+	return s.db.Close()
+}
+
+// transact runs do in a transaction that writes. It is committed, on the disk, when transact
+// returns without an error, and has done nothing otherwise.
+func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return s.damaged(err)
+	}
+	if err := do(tx); err != nil {
+		_ = tx.Rollback() // the error of do is the one to tell
+		return s.damaged(err)
+	}
+	return s.damaged(tx.Commit())
+}
+
+// damaged makes a DamagedError of SQLite's errors for that, and leaves others as they are.
+func (s *Store) damaged(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return &DamagedError{s.path, e.Error()}
+	case sqlite3.SQLITE_BUSY:
+		return fmt.Errorf("%s: another process has held it for over %d s: %w", s.path, busyLimit, err)
+	default:
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+}
