@@ -1,0 +1,90 @@
+// Command vpnd is a VPN server for PPTP dial-in, and the commands that go with it. Results go to
+// standard output, messages to standard error; the exit status is 2 for a wrong command line and 1
+// for every other failure.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run runs one command line and gives its exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	_, _ = fmt.Fprintf(stderr, "vpnd: %v\n", err)
+	if usage := (*usageError)(nil); errors.As(err, &usage) {
+		_, _ = fmt.Fprintf(stderr, "See '%s --help'.\n", usage.command)
+		return 2
+	}
+	return 1
+}
+
+func newRootCommand() *cobra.Command {
+	root := newGroup("vpnd", "A VPN server for PPTP dial-in with one-time passwords",
+		newUserCommand(),
+		newMotpCommand(),
+	)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.PersistentFlags().String("config", "", "configuration `file` (default /etc/vpnd/vpnd.yaml if it is there)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%v", err) })
+	return root
+}
+
+// usageError is a wrong command line.
+type usageError struct {
+	command, text string
+}
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(cmd *cobra.Command, format string, args ...any) error {
+	return &usageError{cmd.CommandPath(), fmt.Sprintf(format, args...)}
+}
+
+// newGroup makes a command that does nothing but hold others.
+func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use: use, Short: short,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef(cmd, "%s has no command %q", cmd.CommandPath(), args[0])
+			}
+			return usagef(cmd, "%s needs a command", cmd.CommandPath())
+		},
+	}
+	group.AddCommand(commands...)
+	return group
+}
+
+// named wants exactly one argument for each of names.
+func named(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usagef(cmd, "%s is missing", names[len(args)])
+		case len(args) > len(names):
+			// Not quoted: it may be the second word of a password.
+			return usagef(cmd, "too many arguments; a value with spaces needs quotes")
+		default:
+			return nil
+		}
+	}
+}

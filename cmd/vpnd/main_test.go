@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"vpnd/auth"
+	"vpnd/usermgmt"
+)
+
+const (
+	testSecret = "f3a1c09d5be2478890aa1b2c3d4e5f60"
+	testPIN    = "7391"
+	testWord   = "hunter2 x"
+)
+
+// A house is a configuration with a state folder of its own.
+type house struct {
+	t           *testing.T
+	config, dir string
+}
+
+func newHouse(t *testing.T) house {
+	t.Helper()
+	dir := t.TempDir()
+	h := house{t, filepath.Join(dir, "vpnd.yaml"), filepath.Join(dir, "state")}
+	if err := os.WriteFile(h.config, []byte("state_dir: "+h.dir+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+type result struct {
+	status         int
+	stdout, stderr string
+}
+
+// run runs vpnd with --config and sees that it tells no secret.
+func (h house) run(stdin string, args ...string) result {
+	h.t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := run(h.t.Context(), append(args, "--config", h.config), strings.NewReader(stdin), &stdout, &stderr)
+	for _, text := range []string{testSecret, testPIN, testWord} {
+		if strings.Contains(stdout.String()+stderr.String(), text) {
+			h.t.Errorf("vpnd %s told %q", args, text)
+		}
+	}
+	return result{status, stdout.String(), stderr.String()}
+}
+
+// ok is run that must succeed; it gives standard output.
+func (h house) ok(stdin string, args ...string) string {
+	h.t.Helper()
+	r := h.run(stdin, args...)
+	if r.status != 0 {
+		h.t.Fatalf("vpnd %s: status %d: %s", args, r.status, r.stderr)
+	}
+	return r.stdout
+}
+
+func (h house) profile(name string) usermgmt.Profile {
+	h.t.Helper()
+	s, err := usermgmt.Open(h.t.Context(), h.dir, usermgmt.Options{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	p, err := s.Get(h.t.Context(), name)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
+}
+
+func TestUserAddAndSet(t *testing.T) {
+	h := newHouse(t)
+	h.ok("", "user", "add", "alice", "--motp-secret", testSecret, "--motp-pin", testPIN, "--dial-in", "pptp",
+		"--ipsec", "must", "--idle-timeout", "300s", "--address", "10.99.0.20", "--disabled")
+	p := h.profile("alice")
+	if p.MOTPSecret != testSecret || p.MOTPPIN != testPIN || p.Enabled || p.Password != "" || p.IPsec != usermgmt.IPsecMust ||
+		p.IdleTimeout != 5*time.Minute || p.Address.String() != "10.99.0.20" || !cmp.Equal(p.Services, []auth.Service{auth.PPTP}) {
+		t.Errorf("got %+v", p)
+	}
+	h.ok("", "user", "set", "ALICE", "--enabled", "--address", "", "--session-time", "8h", "--comment", "on call")
+	p = h.profile("alice")
+	if !p.Enabled || p.Address.IsValid() || p.SessionTime != 8*time.Hour || p.Comment != "on call" || p.MOTPPIN != testPIN || p.IdleTimeout != 5*time.Minute {
+		t.Errorf("got %+v", p)
+	}
+	h.ok(testWord+"\n", "user", "set", "alice", "--password-file", "-", "--motp-secret", "", "--dial-in", "none")
+	p = h.profile("alice")
+	if p.Password != testWord || p.MOTPSecret != "" || p.MOTPPIN != "" || len(p.Services) != 0 {
+		t.Errorf("got %+v", p)
+	}
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(testWord+"\r\nsecond line"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.ok("", "user", "add", "bob", "--password-file", file)
+	if p := h.profile("bob"); p.Password != testWord || !p.Enabled || len(p.Services) != 2 || p.IPsec != usermgmt.IPsecNone {
+		t.Errorf("got %+v", p)
+	}
+}
+
+func TestUserShowAndList(t *testing.T) {
+	h := newHouse(t)
+	if out := h.ok("", "user", "list", "--json"); out != "[]\n" {
+		t.Errorf("an empty table is %q", out)
+	}
+	out := h.ok("", "user", "add", "alice", "--password", testWord, "--motp-secret", testSecret, "--motp-pin", testPIN, "--json")
+	var one map[string]any
+	if err := json.Unmarshal([]byte(out), &one); err != nil {
+		t.Fatalf("%v in %q", err, out)
+	}
+	want := map[string]any{
+		"name": "alice", "enabled": true, "has_password": true, "has_motp": true, "dial_in": []any{"l2tp", "pptp"}, "ipsec": "none",
+		"address": "", "idle_timeout": "0s", "session_time": "0s", "comment": "", "last_address": "", "failures": 0.0, "locked_until": nil,
+	}
+	if diff := cmp.Diff(want, one); diff != "" {
+		t.Error(diff)
+	}
+	text := h.ok("", "user", "show", "alice")
+	for _, line := range []string{`password: +set`, `mOTP secret: +set`, `mOTP PIN: +set`, `dial-in: +l2tp,pptp`, `idle time-out: +never`} {
+		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(text) {
+			t.Errorf("no %q in\n%s", line, text)
+		}
+	}
+	if list := h.ok("", "user", "list"); !regexp.MustCompile(`(?m)^alice +enabled +password or mOTP +l2tp,pptp +-`).MatchString(list) {
+		t.Errorf("got\n%s", list)
+	}
+}
+
+func TestUserUnlockAndRemove(t *testing.T) {
+	h := newHouse(t)
+	h.ok("", "user", "add", "alice", "--password", testWord)
+	// The daemon's end of the same folder.
+	s, err := usermgmt.Open(t.Context(), h.dir, usermgmt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	locked := auth.Failures{Count: 5, Locks: 1, LockedUntil: time.Now().Add(time.Hour)}
+	if err := s.SetFailures(t.Context(), "alice", locked); err != nil {
+		t.Fatal(err)
+	}
+	if out := h.ok("", "user", "show", "alice"); !strings.Contains(out, "locked until ") {
+		t.Errorf("got\n%s", out)
+	}
+	h.ok("", "user", "unlock", "alice")
+	if f, err := s.Failures(t.Context(), "alice"); err != nil || f != (auth.Failures{}) {
+		t.Errorf("%+v, %v", f, err)
+	}
+	h.ok("", "user", "remove", "alice")
+	if _, ok, err := s.Account(t.Context(), "alice"); ok || err != nil {
+		t.Errorf("%v, %v", ok, err)
+	}
+}
+
+func TestWarnsOfWeakSecrets(t *testing.T) {
+	r := newHouse(t).run("", "user", "add", "alice", "--motp-secret", "0123456789abcdef", "--motp-pin", testPIN)
+	if r.status != 0 || !strings.Contains(r.stderr, "warning: the mOTP secret of alice is easily guessed") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	h := newHouse(t)
+	h.ok("", "user", "add", "alice", "--password", testWord, "--address", "10.99.0.20")
+	for _, c := range []struct {
+		args   string
+		status int
+		says   string
+	}{
+		{"", 2, "vpnd needs a command"},
+		{"dance", 2, `vpnd has no command "dance"`},
+		{"user", 2, "vpnd user needs a command"},
+		{"user dance", 2, `vpnd user has no command "dance"`},
+		{"user add", 2, "NAME is missing"},
+		{"user show alice " + testPIN, 2, "too many arguments"},
+		{"user list --loud", 2, "unknown flag: --loud"},
+		{"user set alice", 2, "nothing to set"},
+		{"user set alice --enabled --disabled", 2, "exclude each other"},
+		{"user set alice --password x --password-file y", 2, "exclude each other"},
+		{"user set alice --address here", 2, "not an IPv4 address"},
+		{"user set alice --idle-timeout 300", 2, "idle-timeout"},
+		{"user add bob", 2, "no terminal to ask"},
+		{"user add bob --password-file /nonexistent", 1, "no such file"},
+		{"user add bob --password-file -", 1, "first line is empty"},
+		{"user add bob --motp-secret " + testSecret, 1, "motp-pin: is missing"},
+		{"user add Alice --password x", 1, "alice: the user exists already"},
+		{"user add bob --password x --dial-in sstp", 1, `dial-in: "sstp" is not one of pptp, l2tp`},
+		{"user add bob --password x --address 10.1.1.1", 1, "address: 10.1.1.1 is outside the pool 10.99.0.10-10.99.0.250"},
+		{"user add bob --password x --address 10.99.0.20", 1, "10.99.0.20 is taken by user alice"},
+		{"user show bob", 1, `"bob": no such user`},
+		{"user remove bob", 1, `"bob": no such user`},
+		{"motp code --pin 1234", 2, "a mOTP secret has 16 to 32"},
+		{"motp secret now", 2, "too many arguments"},
+	} {
+		r := h.run("", strings.Fields(c.args)...)
+		if r.status != c.status || !strings.Contains(r.stderr, c.says) || r.stdout != "" {
+			t.Errorf("vpnd %s: want %d and %q, got %+v", c.args, c.status, c.says, r)
+		}
+	}
+}
+
+func TestConfigFaults(t *testing.T) {
+	h := newHouse(t)
+	if err := os.WriteFile(h.config, []byte("stat_dir: x\nppp: {mru: 1}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := h.run("", "user", "list")
+	if r.status != 1 || !strings.Contains(r.stderr, h.config+":1:1: stat_dir: unknown key") {
+		t.Errorf("%+v", r)
+	}
+	h.config = filepath.Join(h.dir, "none.yaml")
+	if r := h.run("", "user", "list"); r.status != 1 || !strings.Contains(r.stderr, h.config+": no such file") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestMotp(t *testing.T) {
+	h := newHouse(t)
+	if out := h.ok("", "motp", "secret"); !regexp.MustCompile(`^[0-9a-f]{32}\n$`).MatchString(out) || out == h.ok("", "motp", "secret") {
+		t.Errorf("got %q", out)
+	}
+	for pin, want := range map[string]string{"1234": "105899\n", "1234567": "c64913\n"} {
+		if out := h.ok("", "motp", "code", "--secret", strings.ToUpper(testSecret), "--pin", pin, "--at", "1464048009"); out != want {
+			t.Errorf("PIN %s: got %q, want %q", pin, out, want)
+		}
+	}
+	if out := h.ok("", "motp", "code", "--secret", testSecret, "--pin", "1234"); !regexp.MustCompile(`^[0-9a-f]{6}\n$`).MatchString(out) {
+		t.Errorf("got %q", out)
+	}
+}

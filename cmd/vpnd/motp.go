@@ -1,0 +1,55 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vpnd/auth/motp"
+)
+
+func newMotpCommand() *cobra.Command {
+	return newGroup("motp", "Mobile-OTP secrets and one-time passwords", newMotpSecretCommand(), newMotpCodeCommand())
+}
+
+func newMotpSecretCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "secret", Short: "Draw a new secret", Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			secret, err := motp.NewSecret(rand.Reader)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), secret)
+			return err
+		},
+	}
+}
+
+func newMotpCodeCommand() *cobra.Command {
+	var (
+		secret, pin string
+		at          int64
+	)
+	cmd := &cobra.Command{
+		Use: "code --secret HEX --pin DIGITS", Short: "Compute the one-time password of now, or of --at", Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			token, err := motp.NewToken(secret, pin)
+			if err != nil {
+				return usagef(cmd, "%v", err)
+			}
+			when := time.Now()
+			if cmd.Flags().Changed("at") {
+				when = time.Unix(at, 0)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), token.Code(motp.Step(when)))
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&secret, "secret", "", "the token's secret, 16 to 32 `hex` digits")
+	cmd.Flags().StringVar(&pin, "pin", "", "the token's PIN, 4 to 7 `digits`")
+	cmd.Flags().Int64Var(&at, "at", 0, "`Unix time` in seconds to compute for")
+	return cmd
+}

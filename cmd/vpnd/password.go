@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// maxLine bounds what is read as a password; the rules allow far less.
+const maxLine = 4096
+
+// passwordFrom reads the first line of a file, or of standard input for "-".
+func passwordFrom(cmd *cobra.Command, path string) (string, error) {
+	in := cmd.InOrStdin()
+	if path != "-" {
+		file, err := os.Open(path) //nolint:gosec // the administrator names the file
+		if err != nil {
+			return "", fmt.Errorf("--password-file: %w", err)
+		}
+		defer func() { _ = file.Close() }()
+		in = file
+	}
+	line, err := bufio.NewReader(io.LimitReader(in, maxLine)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("--password-file: %w", err)
+	}
+	line = strings.TrimRight(line, "\r\n")
+	if line == "" {
+		return "", errors.New("--password-file: the first line is empty")
+	}
+	return line, nil
+}
+
+// askPassword asks twice on the terminal, without echo.
+func askPassword(cmd *cobra.Command) (string, error) {
+	file, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return "", usagef(cmd, "no terminal to ask for a password on: give --password-file FILE (- for standard input), --password, or --motp-secret with --motp-pin")
+	}
+	password, err := promptOn(cmd, file, "Password: ")
+	if err != nil {
+		return "", err
+	}
+	again, err := promptOn(cmd, file, "The same again: ")
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case password != again:
+		return "", errors.New("the two passwords differ; nothing was changed")
+	case password == "":
+		return "", errors.New("the password is empty; nothing was changed")
+	}
+	return password, nil
+}
+
+// promptOn reads a line without echo. A signal meanwhile gives the terminal its echo back before
+// it ends the program.
+func promptOn(cmd *cobra.Command, terminal *os.File, prompt string) (string, error) {
+	fd := int(terminal.Fd())
+	state, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer close(done)
+	defer signal.Stop(signals)
+	go func() {
+		select {
+		case <-signals:
+			_ = term.Restore(fd, state)
+			os.Exit(1)
+		case <-done:
+		}
+	}()
+	if _, err := fmt.Fprint(cmd.ErrOrStderr(), prompt); err != nil {
+		return "", err
+	}
+	password, err := term.ReadPassword(fd)
+	_, _ = fmt.Fprintln(cmd.ErrOrStderr())
+	return string(password), err
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal gives both ends of a pseudo terminal.
+func openTerminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no pseudo terminal: %v", err)
+	}
+	fd := int(master.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = master.Close(), slave.Close() })
+	return master, slave
+}
+
+// TestPrompt types a password on a terminal: it is taken, and neither echoed nor told.
+func TestPrompt(t *testing.T) {
+	for _, c := range []struct {
+		second string
+		status int
+		says   string
+	}{{testWord, 0, "user alice added"}, {"other", 1, "the two passwords differ"}} {
+		h := newHouse(t)
+		master, slave := openTerminal(t)
+		stderr, prompts := io.Pipe()
+		status := make(chan int, 1)
+		go func() {
+			status <- run(t.Context(), []string{"user", "add", "alice", "--config", h.config}, slave, io.Discard, prompts)
+			_ = prompts.Close()
+		}()
+		// The line is typed once the prompt is there; the echo is switched off right after it, so
+		// what the terminal shows is looked at below through its settings, not its output.
+		told := &strings.Builder{}
+		r := bufio.NewReader(io.TeeReader(stderr, told))
+		for _, line := range []string{testWord, c.second} {
+			if _, err := r.ReadString(':'); err != nil {
+				t.Fatal(err)
+			}
+			waitForNoEcho(t, slave)
+			if _, err := master.WriteString(line + "\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-status; got != c.status || !strings.Contains(told.String(), c.says) || strings.Contains(told.String(), testWord) {
+			t.Errorf("status %d: %s", got, told)
+		}
+		if !echoes(t, slave) {
+			t.Error("the terminal was left without echo")
+		}
+		if c.status == 0 && h.profile("alice").Password != testWord {
+			t.Error("another password was stored")
+		}
+	}
+}
+
+func echoes(t *testing.T, terminal *os.File) bool {
+	t.Helper()
+	settings, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settings.Lflag&unix.ECHO != 0
+}
+
+// waitForNoEcho returns once the terminal has stopped to echo; the test's own time limit ends it.
+func waitForNoEcho(t *testing.T, terminal *os.File) {
+	t.Helper()
+	for echoes(t, terminal) && t.Context().Err() == nil {
+		_, _ = unix.Poll(nil, 1)
+	}
+}
