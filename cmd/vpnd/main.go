@@ -38,6 +38,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func newRootCommand() *cobra.Command {
 	root := newGroup("vpnd", "A VPN server for PPTP dial-in with one-time passwords",
+		newServeCommand(),
+		newCheckCommand(),
 		newUserCommand(),
 		newMotpCommand(),
 	)

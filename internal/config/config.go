@@ -91,6 +91,7 @@ type Management struct {
 type Log struct {
 	Level  string // "debug", "info", "warn" or "error"
 	Format string // "text" or "json"
+	Trace  string // user or peer address whose PPP negotiation is logged; "": none
 }
 
 // Default gives what holds without a file.

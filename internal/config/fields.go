@@ -56,6 +56,7 @@ func (c *Config) fields() section {
 		"log": section{
 			"level":  scalar(&c.Log.Level, oneOf("debug", "info", "warn", "error")),
 			"format": scalar(&c.Log.Format, oneOf("text", "json")),
+			"trace":  scalar(&c.Log.Trace, parseText),
 		},
 	}
 }

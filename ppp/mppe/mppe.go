@@ -150,3 +150,7 @@ func (d *Decrypter) startsIPv4(p []byte) bool {
 	trial.xor(head[:])
 	return head[0] == 0x21 || head == [2]byte{0x00, 0x21}
 }
+
+// Waiting reports whether a stateful stream has lost a packet and waits for a flushed one: a CCP
+// Reset-Request is due.
+func (d *Decrypter) Waiting() bool { return d.discard }

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"vpnd/internal/daemon"
+)
+
+var errCheck = errors.New("serving would fail")
+
+func newCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration and this machine",
+		Long:  "Checks the configuration and this machine, and says each finding and its mend. Fails if serving would.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			fatal := false
+			for _, f := range daemon.Check(cfg) {
+				_, _ = fmt.Fprintln(cmd.OutOrStdout(), f)
+				fatal = fatal || f.Fatal
+			}
+			if fatal {
+				return errCheck
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,294 @@
+// Package daemon puts the parts together: the only place that knows all of them.
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"vpnd/auth"
+	"vpnd/internal/config"
+	"vpnd/internal/dataplane"
+	"vpnd/internal/ippool"
+	"vpnd/internal/session"
+	"vpnd/internal/sysnet"
+	"vpnd/internal/tun"
+	"vpnd/ppp"
+	"vpnd/pptp"
+	"vpnd/pptp/server"
+	"vpnd/usermgmt"
+)
+
+const (
+	// hangUpTime is how long clients have for a proper good-bye when the daemon ends.
+	hangUpTime = 7 * time.Second
+	stopTime   = 3 * time.Second
+	// watchEvery is how often the user table is looked at for changes.
+	watchEvery = time.Second
+)
+
+// Options are what a Daemon is told besides the configuration.
+type Options struct {
+	Log    io.Writer // the log goes here
+	Ready  func()    // called once when all stands
+	Reload <-chan struct{}
+	// Load reads the configuration again; nil: it cannot be reloaded.
+	Load func() (config.Config, error)
+}
+
+// Run serves until ctx is done, and then hangs everybody up. It either stands completely before it
+// calls Ready, or undoes what it has begun and says what is in the way and how to mend it.
+func Run(ctx context.Context, cfg config.Config, opts Options) error {
+	d := &daemon{cfg: cfg, level: new(slog.LevelVar)}
+	d.level.Set(logLevel(cfg.Log.Level))
+	d.log = newLogger(opts.Log, cfg.Log.Format, d.level)
+	defer d.undoAll()
+	if err := d.setUp(ctx); err != nil {
+		return err
+	}
+	failed := d.start()
+	d.log.Info("serving", "pptp", cfg.Services.PPTP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
+	if opts.Ready != nil {
+		opts.Ready()
+	}
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			d.shutDown()
+			return nil
+		case err := <-failed:
+			d.shutDown()
+			return err
+		case <-opts.Reload:
+			d.reload(opts.Load)
+		case <-ticker.C:
+			d.watchUsers(ctx)
+		}
+	}
+}
+
+type daemon struct {
+	cfg   config.Config
+	log   *slog.Logger
+	level *slog.LevelVar
+	undo  []func() // in the order in which it was done
+
+	store      *usermgmt.Store
+	generation uint64
+	pool       *ippool.Pool
+	tun        *tun.Device
+	changes    *sysnet.Changes
+	plane      *dataplane.Plane
+	sessions   *session.Manager
+	pptp       *server.Server
+	wg         sync.WaitGroup
+}
+
+func (d *daemon) later(f func()) { d.undo = append(d.undo, f) }
+
+func (d *daemon) undoAll() {
+	for i := len(d.undo) - 1; i >= 0; i-- {
+		d.undo[i]()
+	}
+}
+
+func (d *daemon) setUp(ctx context.Context) error {
+	n := d.cfg.Network
+	var err error
+	if d.store, err = usermgmt.Open(ctx, d.cfg.StateDir, usermgmt.Options{}); err != nil {
+		return err
+	}
+	d.later(func() { d.complain("closing the user table", d.store.Close()) })
+	ranges := make([]ippool.Range, len(n.Pool))
+	for i, r := range n.Pool {
+		ranges[i] = ippool.Range(r)
+	}
+	if d.pool, err = ippool.New(ranges, n.Address); err != nil {
+		return fmt.Errorf("network.pool: %w", err)
+	}
+	if d.tun, err = tun.Open(tun.Config{Name: n.Interface, Address: n.Address, MTU: d.cfg.PPP.MRU, Routes: prefixes(n.Pool)}); err != nil {
+		return err
+	}
+	d.later(func() {
+		d.complain("closing the TUN device", d.tun.Close())
+		d.wg.Wait()
+	})
+	d.changes, err = sysnet.Setup(sysnet.Config{
+		StateDir: d.cfg.StateDir, Interface: n.Interface, Masquerade: n.Masquerade, ProxyARP: n.ProxyARP, Pool: prefixes(n.Pool),
+	})
+	if err != nil {
+		return err
+	}
+	d.later(func() { d.complain("taking back what was set up", d.changes.Undo()) })
+	for _, w := range d.changes.Warnings() {
+		d.log.Warn(w)
+	}
+	d.plane = dataplane.New(d.tun, dataplane.Config{Local: n.Address, UserToUser: n.UserToUser})
+	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures}, d.store, d.store)
+	d.later(authenticator.Close)
+	d.sessions = session.NewManager(d.sessionConfig(authenticator))
+	if d.cfg.Services.PPTP {
+		d.pptp, err = server.Listen(server.Config{
+			Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname},
+		}, d.sessions.Accept)
+		if err != nil {
+			return fmt.Errorf("PPTP: %w", err)
+		}
+	}
+	if d.cfg.Services.L2TP {
+		d.log.Warn("L2TP is not served by this version", "mend", "set services.l2tp to false to silence this")
+	}
+	return nil
+}
+
+// prefixes covers ranges with as few prefixes as there can be.
+func prefixes(ranges []config.Range) []netip.Prefix {
+	var all []netip.Prefix
+	for _, r := range ranges {
+		for a := r.First; a.IsValid() && a.Compare(r.Last) <= 0; {
+			bits := 32
+			for bits > 0 {
+				p := netip.PrefixFrom(a, bits-1)
+				if p.Masked().Addr() != a || lastOf(p).Compare(r.Last) > 0 {
+					break
+				}
+				bits--
+			}
+			p := netip.PrefixFrom(a, bits)
+			all = append(all, p)
+			a = lastOf(p).Next()
+		}
+	}
+	return all
+}
+
+func lastOf(p netip.Prefix) netip.Addr {
+	a := p.Masked().Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		a[i/8] |= 0x80 >> (i % 8)
+	}
+	return netip.AddrFrom4(a)
+}
+
+func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
+	p, n := d.cfg.PPP, d.cfg.Network
+	methods := make([]ppp.Method, 0, len(p.Authentication))
+	for _, name := range p.Authentication {
+		if m, err := ppp.ParseMethod(name); err == nil { // config has checked them
+			methods = append(methods, m)
+		}
+	}
+	mode := map[string]ppp.MPPEMode{"off": ppp.MPPEOff, "optional": ppp.MPPEOptional, "required": ppp.MPPERequired}[p.MPPE]
+	cfg := session.Config{
+		PPP: ppp.Config{
+			MRU: uint16(p.MRU), Auth: methods, MPPE: ppp.MPPE{Mode: mode}, //nolint:gosec // config has checked the range
+			EchoInterval: orNever(p.EchoInterval), EchoFailures: p.EchoFailures,
+		},
+		Local: n.Address, DNS: n.DNS, NBNS: n.WINS, Auth: authenticator, Pool: d.pool, Leases: d.store,
+		Plane: d.plane, Logger: d.log, Trace: d.cfg.Log.Trace,
+	}
+	if p.EchoFailures == 0 {
+		cfg.PPP.EchoFailures = -1
+	}
+	if n.ProxyARP != "" {
+		cfg.Up = func(a netip.Addr) { d.complain("proxy ARP", d.changes.AddProxyARP(a)) }
+		cfg.Down = func(a netip.Addr) { d.complain("proxy ARP", d.changes.RemoveProxyARP(a)) }
+	}
+	return cfg
+}
+
+// orNever turns the configuration's 0, off, into the engine's.
+func orNever(interval time.Duration) time.Duration {
+	if interval == 0 {
+		return -1
+	}
+	return interval
+}
+
+func (d *daemon) complain(what string, err error) {
+	if err != nil {
+		d.log.Warn(what, "error", err)
+	}
+}
+
+// start runs what serves. What fails for good comes out of the channel.
+func (d *daemon) start() <-chan error {
+	failed := make(chan error, 1)
+	d.wg.Go(func() {
+		if err := d.plane.Run(); err != nil {
+			select {
+			case failed <- fmt.Errorf("TUN device %s: %w", d.cfg.Network.Interface, err):
+			default:
+			}
+		}
+	})
+	if d.pptp != nil {
+		d.wg.Go(d.pptp.Serve)
+	}
+	return failed
+}
+
+// shutDown hangs everybody up.
+func (d *daemon) shutDown() {
+	d.log.Info("shutting down", "connections", len(d.sessions.Connections()))
+	ctx, cancel := context.WithTimeout(context.Background(), hangUpTime)
+	d.sessions.Shutdown(ctx, "server is shutting down")
+	cancel()
+	if d.pptp != nil {
+		ctx, cancel = context.WithTimeout(context.Background(), stopTime)
+		d.pptp.Shutdown(ctx)
+		cancel()
+	}
+}
+
+func (d *daemon) reload(load func() (config.Config, error)) {
+	if load == nil {
+		return
+	}
+	cfg, err := load()
+	if err != nil {
+		d.log.Error("the configuration is not reloaded", "error", err)
+		return
+	}
+	d.level.Set(logLevel(cfg.Log.Level))
+	d.log.Info("reloaded: the log level; all else takes a restart", "level", cfg.Log.Level)
+}
+
+// watchUsers hangs up the connections of users that were disabled, removed, or kept from the type of
+// dial-in, by whatever process.
+func (d *daemon) watchUsers(ctx context.Context) {
+	generation, err := d.store.Generation(ctx)
+	if err != nil || generation == d.generation {
+		return
+	}
+	d.generation = generation
+	profiles, err := d.store.List(ctx)
+	if err != nil {
+		d.log.Warn("reading the user table", "error", err)
+		return
+	}
+	users := map[string]usermgmt.Profile{}
+	var fixed []netip.Addr
+	for _, p := range profiles {
+		users[p.Name] = p
+		if p.Address.IsValid() {
+			fixed = append(fixed, p.Address)
+		}
+	}
+	d.pool.Reserve(fixed)
+	for reason, unwanted := range map[string]func(usermgmt.Profile, bool) bool{
+		"user was removed":  func(_ usermgmt.Profile, ok bool) bool { return !ok },
+		"user was disabled": func(p usermgmt.Profile, ok bool) bool { return ok && !p.Enabled },
+	} {
+		d.sessions.DropIf(func(c session.Connection) bool {
+			p, ok := users[c.User]
+			return unwanted(p, ok)
+		}, reason)
+	}
+}

@@ -1,0 +1,350 @@
+package dataplane
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
+)
+
+// Numbers of PPP protocols that carry user data.
+const (
+	protoIPv4 = 0x0021
+	protoMPPE = 0x00FD
+)
+
+const (
+	// mppeLen is by how much the longest IP packet is shorter when it is encrypted: the inner
+	// protocol number and the MPPE header.
+	mppeLen = 4
+	// resetEvery and icmpEvery bound what bad packets make us do.
+	resetEvery = 500 * time.Millisecond
+	icmpEvery  = 10 * time.Millisecond
+)
+
+// PortConfig says whose a port is.
+type PortConfig struct {
+	Addr      netip.Addr // the user's inner address
+	Link      link.Link
+	NeedReset func() // the Decipher is Waiting; called with a lock of the port held: it must not wait
+}
+
+// Params are what the two ends of a link have agreed.
+type Params struct {
+	PeerMRU   int  // the longest information field that the peer takes, in octets
+	PFC, ACFC bool // the peer takes short protocol numbers, and frames without FF 03
+	Cipher    Cipher
+	Decipher  Decipher
+	Required  bool // packets in clear are dropped
+}
+
+func (p *Params) maxIP() int {
+	if p.Cipher != nil {
+		return p.PeerMRU - mppeLen
+	}
+	return p.PeerMRU
+}
+
+// Port is a session's end of the data path.
+type Port struct {
+	plane *Plane
+	cfg   PortConfig
+	addr  [4]byte
+
+	params atomic.Pointer[Params] // nil: nothing passes
+	gone   atomic.Bool
+	rx, tx sync.Mutex // held while a packet is on its way in, or out
+
+	received           atomic.Uint64
+	rxPackets, rxBytes atomic.Uint64
+	txPackets, txBytes atomic.Uint64
+	resetAt, icmpAt    atomic.Int64 // when there was the last one, in Unix nanoseconds
+}
+
+// Stats are a port's counters: IP packets and their octets, from the user (Rx) and to the user (Tx).
+type Stats struct {
+	RxPackets, RxBytes, TxPackets, TxBytes uint64
+	Received                               uint64 // frames with user data, passed on or not: signs of life
+}
+
+// Stats gives the counters.
+func (t *Port) Stats() Stats {
+	return Stats{
+		RxPackets: t.rxPackets.Load(), RxBytes: t.rxBytes.Load(),
+		TxPackets: t.txPackets.Load(), TxBytes: t.txBytes.Load(), Received: t.received.Load(),
+	}
+}
+
+// Up lets packets pass. It is called again when something was agreed anew.
+func (t *Port) Up(p Params) {
+	t.params.Store(&p)
+	if t.gone.Load() {
+		t.params.Store(nil)
+	}
+}
+
+// Hold lets nothing pass until the next Up.
+func (t *Port) Hold() { t.params.Store(nil) }
+
+// ResetCipher has the stream towards the peer begin anew.
+func (t *Port) ResetCipher() {
+	t.tx.Lock()
+	defer t.tx.Unlock()
+	if p := t.params.Load(); p != nil && p.Cipher != nil {
+		p.Cipher.Reset()
+	}
+}
+
+// Remove ends the port. When it has returned, no packet is sent or written for it any more. It must
+// not be called by the link or the TUN device from within a packet.
+func (t *Port) Remove() {
+	t.gone.Store(true)
+	t.params.Store(nil)
+	t.plane.remove(t)
+	t.rx.Lock()
+	t.tx.Lock()
+	t.tx.Unlock() //nolint:staticcheck // whoever had it has finished
+	t.rx.Unlock()
+}
+
+// Inbound takes a PPP frame of the peer. If it carries user data, Inbound takes ownership of b and
+// answers false. Anything else it leaves as it is.
+func (t *Port) Inbound(b *pktbuf.Buf) (control bool) {
+	protocol, n := frameProtocol(b.Bytes())
+	if protocol != protoIPv4 && protocol != protoMPPE {
+		return true
+	}
+	t.received.Add(1)
+	t.rx.Lock()
+	defer t.rx.Unlock()
+	p := t.params.Load()
+	if p == nil {
+		t.plane.drop(DropHold)
+		b.Release()
+		return false
+	}
+	b.TrimFront(n)
+	switch {
+	case protocol == protoMPPE:
+		if !t.decrypt(p, b) {
+			b.Release()
+			return false
+		}
+	case p.Required:
+		t.plane.drop(DropClear)
+		b.Release()
+		return false
+	}
+	t.inbound(p, b)
+	return false
+}
+
+// frameProtocol finds the protocol number of a frame, with or without FF 03 and of one or two octets,
+// and how much of the frame comes before the information field; 0: there is none.
+func frameProtocol(f []byte) (protocol uint16, n int) {
+	if len(f) >= 2 && f[0] == 0xFF && f[1] == 0x03 {
+		n = 2
+	}
+	if len(f) > n && f[n]&1 == 1 {
+		return uint16(f[n]), n + 1
+	}
+	if len(f) < n+2 {
+		return 0, 0
+	}
+	return binary.BigEndian.Uint16(f[n:]), n + 2
+}
+
+// decrypt leaves the IP packet in b.
+func (t *Port) decrypt(p *Params, b *pktbuf.Buf) bool {
+	f := b.Bytes()
+	if p.Decipher == nil || len(f) < 2 {
+		t.plane.drop(DropCipher)
+		return false
+	}
+	inner := b.TrimFront(2)
+	if err := p.Decipher.Open(binary.BigEndian.Uint16(f), inner); err != nil {
+		t.plane.drop(DropCipher)
+		if p.Decipher.Waiting() && t.cfg.NeedReset != nil && due(&t.resetAt, resetEvery) {
+			t.cfg.NeedReset()
+		}
+		return false
+	}
+	switch {
+	case len(inner) > 0 && inner[0] == protoIPv4:
+		b.TrimFront(1)
+	case len(inner) > 1 && inner[0] == 0 && inner[1] == protoIPv4:
+		b.TrimFront(2)
+	default:
+		t.plane.drop(DropCipher)
+		return false
+	}
+	return true
+}
+
+// due reports whether every has passed since the last time that it did.
+func due(last *atomic.Int64, every time.Duration) bool {
+	now := time.Now().UnixNano()
+	at := last.Load()
+	return now-at >= int64(every) && last.CompareAndSwap(at, now)
+}
+
+// inbound takes an IP packet of the user, and ownership of b.
+func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
+	ip := header(b.Bytes())
+	if ip == nil {
+		t.plane.drop(DropMalformed)
+		b.Release()
+		return
+	}
+	b.SetLen(ip.totalLen())
+	if ip.src() != t.addr {
+		t.plane.drop(DropSource)
+		b.Release()
+		return
+	}
+	dst := ip.dst()
+	if dst[0] >= 224 {
+		t.plane.drop(DropMulticast)
+		b.Release()
+		return
+	}
+	t.rxPackets.Add(1)
+	t.rxBytes.Add(uint64(b.Len()))
+	clampMSS(b.Bytes(), min(p.maxIP(), t.plane.tun.MTU()))
+	if dst != t.plane.local {
+		if other := t.plane.find(dst); other != nil {
+			t.toUser(other, b)
+			return
+		}
+	}
+	t.plane.write(b.Bytes())
+	b.Release()
+}
+
+var batches = sync.Pool{New: func() any { return new(link.Batch) }}
+
+// toUser routes a packet to another user, or to this one itself, as a router does.
+func (t *Port) toUser(other *Port, b *pktbuf.Buf) {
+	if !t.plane.cfg.UserToUser {
+		t.plane.drop(DropUser)
+		b.Release()
+		return
+	}
+	ip := header(b.Bytes())
+	if ip.ttl() <= 1 {
+		t.plane.drop(DropTTL)
+		t.answer(ip, icmpTimeExceeded, 0, 0)
+		b.Release()
+		return
+	}
+	ip.decrementTTL()
+	out, ok := batches.Get().(*link.Batch)
+	if !ok {
+		b.Release()
+		return
+	}
+	other.outbound(b, out)
+	out.Flush()
+	batches.Put(out)
+}
+
+// outbound takes an IP packet for the user, and ownership of b.
+func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
+	p := t.params.Load()
+	if p == nil {
+		t.plane.drop(DropHold)
+		b.Release()
+		return
+	}
+	limit := p.maxIP()
+	if b.Len() > limit {
+		t.tooBig(b, limit, out)
+		return
+	}
+	clampMSS(b.Bytes(), min(limit, t.plane.tun.MTU()))
+	t.send(b, out)
+}
+
+// tooBig fragments a packet, or says that it cannot.
+func (t *Port) tooBig(b *pktbuf.Buf, limit int, out *link.Batch) {
+	defer b.Release()
+	ip := header(b.Bytes())
+	if ip.dontFragment() || limit < ip.headerLen()+8 {
+		t.plane.drop(DropTooBig)
+		t.answer(ip, icmpUnreachable, icmpFragmentationNeeded, limit)
+		return
+	}
+	for at := 0; at >= 0; {
+		f := pktbuf.Get()
+		at = ip.fragment(f, at, limit)
+		t.send(f, out)
+	}
+}
+
+// send puts the PPP header in front of an IP packet, encrypted if that was agreed. Order matters to
+// the cipher and to the link alike: both are served under one lock of the port's own.
+func (t *Port) send(b *pktbuf.Buf, out *link.Batch) {
+	size := uint64(b.Len())
+	t.tx.Lock()
+	defer t.tx.Unlock()
+	p := t.params.Load()
+	if p == nil {
+		t.plane.drop(DropHold)
+		b.Release()
+		return
+	}
+	prependProtocol(b, protoIPv4, p.PFC)
+	if p.Cipher != nil {
+		h := p.Cipher.Seal(b.Bytes())
+		binary.BigEndian.PutUint16(b.Prepend(2), h)
+		prependProtocol(b, protoMPPE, p.PFC)
+	}
+	if !p.ACFC {
+		f := b.Prepend(2)
+		f[0], f[1] = 0xFF, 0x03
+	}
+	t.txPackets.Add(1)
+	t.txBytes.Add(size)
+	t.cfg.Link.Send(b, out)
+}
+
+func prependProtocol(b *pktbuf.Buf, protocol byte, short bool) {
+	b.Prepend(1)[0] = protocol
+	if !short {
+		b.Prepend(1)[0] = 0
+	}
+}
+
+// answer sends the source of a packet an ICMP message about it, not too often. mtu counts for
+// fragmentation needed alone.
+func (t *Port) answer(about ipv4, kind, code byte, mtu int) {
+	if !due(&t.icmpAt, icmpEvery) {
+		return
+	}
+	from := t.plane.local
+	if about.src() == from {
+		from = about.dst() // the system takes no packet from outside that comes from itself
+	}
+	reply := pktbuf.Get()
+	defer reply.Release()
+	if !about.icmp(reply, from, kind, code, mtu) {
+		return
+	}
+	if other := t.plane.find(about.src()); other != nil {
+		out, ok := batches.Get().(*link.Batch)
+		if !ok {
+			return
+		}
+		copied := pktbuf.Get()
+		copied.Append(reply.Bytes())
+		other.send(copied, out)
+		out.Flush()
+		batches.Put(out)
+		return
+	}
+	t.plane.write(reply.Bytes())
+}

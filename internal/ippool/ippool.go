@@ -1,0 +1,259 @@
+// Package ippool hands the inner addresses of dial-in users out: each to one connection at a
+// time, the user's fixed address or last one where there is such, and never the address that the
+// client itself has outside.
+package ippool
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"sync"
+)
+
+// Errors of New and Take; those of Take are the reason for which a dial-in is refused.
+var (
+	// ErrEmpty means that no address is free.
+	ErrEmpty = errors.New("address pool is empty")
+	// ErrTaken means that another connection has the user's fixed address.
+	ErrTaken = errors.New("fixed address is in use")
+	// ErrOutside means that the user's fixed address is not in the pool, or is kept out of it.
+	ErrOutside = errors.New("fixed address is not in the pool")
+	// ErrOuter means that the user's fixed address is the one from which his client dials.
+	ErrOuter = errors.New("fixed address is the client's own outer address")
+	// ErrRange is a range that is not one of IPv4 addresses, first to last.
+	ErrRange = errors.New("not a range of IPv4 addresses")
+)
+
+// Range is the addresses First to Last, both included.
+type Range struct{ First, Last netip.Addr }
+
+// Prefix is the range of p's host addresses: the network's own address and the broadcast address
+// are left out of a prefix of 30 bits or fewer.
+func Prefix(p netip.Prefix) Range {
+	if !p.IsValid() || !p.Addr().Is4() {
+		return Range{}
+	}
+	first := number(p.Masked().Addr())
+	last := first | uint32(uint64(1)<<(32-p.Bits())-1)
+	if p.Bits() <= 30 {
+		first, last = first+1, last-1
+	}
+	return Range{address(first), address(last)}
+}
+
+// span is a merged range; base is the index of its first address in the bitmaps.
+type span struct {
+	first, last uint32
+	base        int
+}
+
+// Pool is a set of addresses, each free or in use. It is safe for concurrent use.
+type Pool struct {
+	spans []span // sorted, apart from each other; never changed
+	size  int
+
+	mu       sync.Mutex
+	closed   []uint64 // bitmap: in use, excluded, or behind the end
+	reserved []uint64 // bitmap: somebody's fixed address
+	holders  map[int]string
+	next     int // where the search begins, so that an address given back rests for a while
+}
+
+// New makes a pool of ranges, which may overlap, without the addresses of exclude.
+func New(ranges []Range, exclude ...netip.Addr) (*Pool, error) {
+	spans, err := merge(ranges)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{spans: spans, holders: map[int]string{}}
+	for i := range p.spans {
+		s := &p.spans[i]
+		s.base = p.size
+		p.size += int(s.last-s.first) + 1
+	}
+	words := (p.size + 63) / 64
+	p.closed, p.reserved = make([]uint64, words), make([]uint64, words)
+	for i := p.size; i < words*64; i++ {
+		set(p.closed, i)
+	}
+	for _, addr := range exclude {
+		if i, ok := p.index(addr); ok {
+			set(p.closed, i)
+		}
+	}
+	return p, nil
+}
+
+func merge(ranges []Range) ([]span, error) {
+	var spans []span
+	for _, r := range ranges {
+		if !r.First.Is4() || !r.Last.Is4() || r.Last.Less(r.First) {
+			return nil, fmt.Errorf("%s-%s: %w", r.First, r.Last, ErrRange)
+		}
+		spans = append(spans, span{first: number(r.First), last: number(r.Last)})
+	}
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	merged := spans[:0]
+	for _, s := range spans {
+		if n := len(merged); n > 0 && uint64(s.first) <= uint64(merged[n-1].last)+1 {
+			merged[n-1].last = max(merged[n-1].last, s.last)
+			continue
+		}
+		merged = append(merged, s)
+	}
+	return merged, nil
+}
+
+// Take gives user an address. A valid fixed is the one, or else an error is returned; without it
+// last is preferred when it is free. outer, the address that the client dials from, is never given. The
+// errors wrap ErrEmpty, ErrTaken, ErrOutside or ErrOuter.
+func (p *Pool) Take(user string, fixed, last, outer netip.Addr) (netip.Addr, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if fixed.IsValid() {
+		return p.takeFixed(user, fixed, outer)
+	}
+	outside, avoid := p.index(outer)
+	if i, ok := p.index(last); ok && !(avoid && i == outside) && !has(p.closed, i) && !has(p.reserved, i) {
+		return p.hold(i, user), nil
+	}
+	if i, ok := p.search(outside, avoid); ok {
+		p.next = (i + 1) % p.size
+		return p.hold(i, user), nil
+	}
+	return netip.Addr{}, fmt.Errorf("%w: %d connections hold an address", ErrEmpty, len(p.holders))
+}
+
+// search finds the first free address from p.next on, around the end; the word of p.next is
+// looked at twice, its upper bits first and its lower bits last.
+func (p *Pool) search(outside int, avoid bool) (int, bool) {
+	words := len(p.closed)
+	if words == 0 {
+		return 0, false
+	}
+	for n := range words + 1 {
+		w := (p.next/64 + n) % words
+		busy := p.closed[w] | p.reserved[w]
+		if avoid && outside/64 == w {
+			busy |= 1 << (outside % 64)
+		}
+		switch n {
+		case 0:
+			busy |= 1<<(p.next%64) - 1
+		case words:
+			busy |= ^uint64(1<<(p.next%64) - 1)
+		}
+		if busy != ^uint64(0) {
+			return w*64 + bits.TrailingZeros64(^busy), true
+		}
+	}
+	return 0, false
+}
+
+func (p *Pool) takeFixed(user string, fixed, outer netip.Addr) (netip.Addr, error) {
+	i, ok := p.index(fixed)
+	if !ok {
+		return netip.Addr{}, fmt.Errorf("%s: %w", fixed, ErrOutside)
+	}
+	if fixed == outer {
+		return netip.Addr{}, fmt.Errorf("%s: %w", fixed, ErrOuter)
+	}
+	if !has(p.closed, i) {
+		return p.hold(i, user), nil
+	}
+	if holder, ok := p.holders[i]; ok {
+		return netip.Addr{}, fmt.Errorf("%s: %w by %s", fixed, ErrTaken, holder)
+	}
+	return netip.Addr{}, fmt.Errorf("%s: %w", fixed, ErrOutside)
+}
+
+func (p *Pool) hold(i int, user string) netip.Addr {
+	set(p.closed, i)
+	p.holders[i] = user
+	return p.address(i)
+}
+
+// Give returns an address that Take gave. Any other address changes nothing.
+func (p *Pool) Give(addr netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, ok := p.index(addr)
+	if _, held := p.holders[i]; ok && held {
+		delete(p.holders, i)
+		p.closed[i/64] &^= 1 << (i % 64)
+	}
+}
+
+// Reserve says which addresses are fixed ones of users: only a user who has one as his fixed
+// address gets it. The list replaces the one before; connections keep what they have.
+func (p *Pool) Reserve(fixed []netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.reserved)
+	for _, addr := range fixed {
+		if i, ok := p.index(addr); ok {
+			set(p.reserved, i)
+		}
+	}
+}
+
+// Contains reports whether addr is in one of the pool's ranges, excluded or not.
+func (p *Pool) Contains(addr netip.Addr) bool {
+	_, ok := p.index(addr)
+	return ok
+}
+
+// InUse is the number of addresses that connections hold.
+func (p *Pool) InUse() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.holders)
+}
+
+// Size is the number of addresses of all ranges, excluded ones included.
+func (p *Pool) Size() int { return p.size }
+
+func (p *Pool) index(addr netip.Addr) (int, bool) {
+	if !addr.Is4() {
+		return 0, false
+	}
+	a := number(addr)
+	n, found := slices.BinarySearchFunc(p.spans, a, func(s span, a uint32) int {
+		switch {
+		case s.last < a:
+			return -1
+		case s.first > a:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		return 0, false
+	}
+	return p.spans[n].base + int(a-p.spans[n].first), true
+}
+
+func (p *Pool) address(i int) netip.Addr {
+	n, found := slices.BinarySearchFunc(p.spans, i, func(s span, i int) int { return cmp.Compare(s.base, i) })
+	if !found {
+		n--
+	}
+	return address(p.spans[n].first + uint32(i-p.spans[n].base))
+}
+
+func number(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
+
+func address(n uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, n)))
+}
+
+func has(m []uint64, i int) bool { return m[i/64]&(1<<(i%64)) != 0 }
+
+func set(m []uint64, i int) { m[i/64] |= 1 << (i % 64) }

@@ -1,0 +1,217 @@
+// Package session is one call from its first frame to the last: link, PPP engine, authentication,
+// address and data path; and the table of the connections that there are.
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vpnd/auth"
+	"vpnd/internal/dataplane"
+	"vpnd/internal/ippool"
+	"vpnd/internal/link"
+	"vpnd/ppp"
+)
+
+const (
+	// idLen is the length of a connection's id: 60 bits of chance.
+	idLen = 12
+	// nameLen is how much of a name that a peer gave is shown.
+	nameLen = 64
+)
+
+// Authenticator answers log-ins: auth.Authenticator does.
+type Authenticator interface {
+	Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome
+}
+
+// Leases remembers which address a user had last.
+type Leases interface {
+	LastAddress(ctx context.Context, user string) (netip.Addr, error)
+	SetLastAddress(ctx context.Context, user string, addr netip.Addr) error
+}
+
+// Config is what a Manager is made with.
+type Config struct {
+	PPP         ppp.Config // of every session; Role is set here
+	Local       netip.Addr // the server's inner address
+	DNS, NBNS   []netip.Addr
+	Auth        Authenticator
+	AuthAtOnce  int // log-ins that are verified at the same time; 16
+	Pool        *ippool.Pool
+	Leases      Leases
+	Plane       *dataplane.Plane
+	MaxSessions int // 8192
+	Logger      *slog.Logger
+	Trace       string // a user's name or a peer's address: its negotiation is logged
+	// Up and Down, if not nil, are told of an address that is in use, and no more.
+	Up, Down func(netip.Addr)
+}
+
+// Manager makes a session of each call, and knows all that there are.
+type Manager struct {
+	cfg    Config
+	gate   chan struct{} // a place for each log-in that is being verified
+	ctx    context.Context
+	stop   context.CancelFunc
+	panics atomic.Uint64
+
+	mu       sync.Mutex
+	sessions map[string]*session // by id
+	closed   bool
+	empty    chan struct{} // closed when the last session has gone after closed
+}
+
+// NewManager makes a Manager without sessions.
+func NewManager(cfg Config) *Manager {
+	cfg.PPP.Role = ppp.Server
+	if cfg.AuthAtOnce == 0 {
+		cfg.AuthAtOnce = 16
+	}
+	if cfg.MaxSessions == 0 {
+		cfg.MaxSessions = 8192
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	m := &Manager{
+		cfg: cfg, gate: make(chan struct{}, cfg.AuthAtOnce),
+		sessions: map[string]*session{}, empty: make(chan struct{}),
+	}
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	return m
+}
+
+// Connection is an open connection as an administrator sees it.
+type Connection struct {
+	ID, User, Type, Encryption, Auth string
+	Remote                           netip.Addr
+	Virtual                          netip.Addr
+	Since                            time.Time
+	Stats                            dataplane.Stats
+}
+
+var (
+	errFull    = errors.New("as many sessions as the server bears")
+	errStopped = errors.New("server is shutting down")
+)
+
+// Accept takes a call; it is a link.Accept.
+func (m *Manager) Accept(l link.Link) (link.Sink, error) {
+	s := newSession(m, l, strings.ToLower(rand.Text()[:idLen]))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.closed:
+		return nil, errStopped
+	case len(m.sessions) >= m.cfg.MaxSessions:
+		return nil, errFull
+	}
+	m.sessions[s.id] = s
+	s.begin()
+	return s, nil
+}
+
+func (m *Manager) gone(s *session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sessions, s.id)
+	if m.closed && len(m.sessions) == 0 {
+		m.stop()
+		close(m.empty)
+	}
+}
+
+func (m *Manager) all() []*session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make([]*session, 0, len(m.sessions))
+	for _, s := range m.sessions {
+		all = append(all, s)
+	}
+	return all
+}
+
+// Connections lists what is open, oldest first.
+func (m *Manager) Connections() []Connection {
+	var open []Connection
+	for _, s := range m.all() {
+		if c, ok := s.connection(); ok {
+			open = append(open, c)
+		}
+	}
+	slices.SortFunc(open, func(a, b Connection) int {
+		if n := a.Since.Compare(b.Since); n != 0 {
+			return n
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return open
+}
+
+// Count is how many sessions there are, open or being set up.
+func (m *Manager) Count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.sessions)
+}
+
+// Panics is how many sessions have ended by a fault of ours.
+func (m *Manager) Panics() uint64 { return m.panics.Load() }
+
+// Drop hangs up the connections with the id, or of the user, that which names, and returns how many
+// there were. The clients are told reason.
+func (m *Manager) Drop(which, reason string) int {
+	return m.DropIf(func(c Connection) bool { return c.ID == which || strings.EqualFold(c.User, which) }, reason)
+}
+
+// DropIf hangs up the connections that unwanted picks.
+func (m *Manager) DropIf(unwanted func(Connection) bool, reason string) int {
+	n := 0
+	for _, s := range m.all() {
+		if c, ok := s.connection(); ok && unwanted(c) {
+			s.close(reason)
+			n++
+		}
+	}
+	return n
+}
+
+// Shutdown takes no more calls, hangs every session up and waits until all are gone, or for ctx; then
+// it cuts what is left.
+func (m *Manager) Shutdown(ctx context.Context, reason string) {
+	m.mu.Lock()
+	first := !m.closed
+	m.closed = true
+	if first && len(m.sessions) == 0 {
+		m.stop()
+		close(m.empty)
+	}
+	m.mu.Unlock()
+	for _, s := range m.all() {
+		s.close(reason)
+	}
+	select {
+	case <-m.empty:
+	case <-ctx.Done():
+		for _, s := range m.all() {
+			s.cut(reason)
+		}
+		<-m.empty
+	}
+}
+
+// clean makes a name that a peer gave fit for a log: printable ASCII, not too long.
+func clean(name string) string {
+	quoted := strconv.QuoteToASCII(name[:min(len(name), nameLen)])
+	return quoted[1 : len(quoted)-1]
+}

@@ -1,0 +1,395 @@
+package session
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vpnd/auth"
+	"vpnd/internal/dataplane"
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
+	"vpnd/ppp"
+	"vpnd/ppp/wire"
+)
+
+const (
+	// startDelay is how long we wait for the peer's first frame until we begin: what we say before
+	// the peer has heard that its call is accepted would be lost, and be repeated 3 s later only.
+	startDelay = 300 * time.Millisecond
+	// traceLen is how many frames are kept for a trace until the user is known.
+	traceLen = 64
+)
+
+// session is one call. Its lock is held for as long as the engine works, never while anything waits;
+// user data does not take it.
+type session struct {
+	m    *Manager
+	id   string
+	link link.Link
+	info link.Info
+	log  *slog.Logger
+	port atomic.Pointer[dataplane.Port]
+
+	mu       sync.Mutex
+	engine   *ppp.Engine
+	begun    bool
+	over     bool
+	user     string // of the account, once it is known
+	method   ppp.Method
+	terms    auth.Terms
+	oneTime  bool
+	addr     netip.Addr
+	up       bool
+	crypto   string
+	since    time.Time
+	reason   string
+	timer    *time.Timer
+	armed    time.Time
+	startAt  time.Time
+	idleAt   time.Time // when idleness is looked at next
+	quietAt  time.Time // since when no user data has passed
+	data     uint64    // user packets that had passed at quietAt
+	received uint64    // frames that had come when the timer fired last
+	final    dataplane.Stats
+	resync   bool
+	traced   []string
+	tracing  traceState
+}
+
+type traceState uint8
+
+const (
+	traceOff   traceState = iota
+	traceMaybe            // the user is not known yet
+	traceOn
+)
+
+func newSession(m *Manager, l link.Link, id string) *session {
+	cfg := m.cfg.PPP
+	info := l.Info()
+	if info.Type == "L2TP" {
+		cfg.MPPE.Passive = true // phones break on a CCP that they did not begin
+	}
+	s := &session{m: m, id: id, link: l, info: info, engine: ppp.New(cfg)}
+	s.log = m.cfg.Logger.With("session", id, "type", info.Type, "peer", info.Remote.Addr())
+	if trace := m.cfg.Trace; trace != "" {
+		s.tracing = traceMaybe
+		if trace == info.Remote.Addr().String() {
+			s.tracing = traceOn
+		}
+	}
+	return s
+}
+
+// begin is called once, before the call is confirmed to the peer.
+func (s *session) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.startAt = time.Now().Add(startDelay)
+	s.arm()
+}
+
+// Frame takes a frame of the peer: user data goes its own way, the rest to the engine.
+func (s *session) Frame(b *pktbuf.Buf) {
+	defer s.survive()
+	if port := s.port.Load(); port != nil && !port.Inbound(b) {
+		return
+	}
+	s.do(func(now time.Time) {
+		s.start(now)
+		s.trace("received", b.Bytes())
+		s.engine.Receive(now, b.Bytes())
+	})
+	b.Release()
+}
+
+// Down is told by the carrier that the call is over.
+func (s *session) Down(reason string) {
+	defer s.survive()
+	s.do(func(time.Time) { s.engine.Down(reason) })
+}
+
+func (s *session) start(now time.Time) {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	s.startAt = time.Time{}
+	s.engine.Start(now)
+}
+
+// close hangs up properly; cut does so without waiting for the peer.
+func (s *session) close(reason string) {
+	s.do(func(now time.Time) { s.engine.Close(now, reason) })
+}
+
+func (s *session) cut(reason string) {
+	s.do(func(time.Time) { s.engine.Down(reason) })
+}
+
+// survive keeps a fault of ours in one session from ending the others.
+func (s *session) survive() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	s.m.panics.Add(1)
+	s.log.Error("session ended by a fault of the server", "fault", fmt.Sprint(fault), "stack", string(debug.Stack()))
+	defer func() {
+		if again := recover(); again != nil {
+			s.log.Error("and its end was faulty, too", "fault", fmt.Sprint(again))
+			s.m.gone(s)
+		}
+	}()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end("fault of the server")
+}
+
+// do runs f on the engine, and then does what the engine wants.
+func (s *session) do(f func(now time.Time)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
+	now := time.Now()
+	f(now)
+	out, ok := batches.Get().(*link.Batch)
+	if !ok {
+		return
+	}
+	for !s.over {
+		event, ok := s.engine.Next()
+		if !ok {
+			break
+		}
+		s.handle(now, event, out)
+	}
+	out.Flush()
+	batches.Put(out)
+	if !s.over {
+		s.arm()
+	}
+}
+
+var batches = sync.Pool{New: func() any { return new(link.Batch) }}
+
+func (s *session) handle(now time.Time, event ppp.Event, out *link.Batch) {
+	switch v := event.(type) {
+	case ppp.Transmit:
+		s.trace("sent", v.Frame)
+		b := pktbuf.Get()
+		b.Append(v.Frame)
+		s.link.Send(b, out)
+	case ppp.Authenticate:
+		go s.authenticate(v)
+	case ppp.NetworkUp:
+		s.networkUp(now, v)
+	case ppp.NetworkDown:
+		if port := s.port.Load(); port != nil {
+			port.Hold()
+		}
+	case ppp.CryptoReset:
+		if port := s.port.Load(); port != nil {
+			port.ResetCipher()
+		}
+	case ppp.Note:
+		s.log.Debug("peer says", "text", v.Text)
+	case ppp.Closed:
+		out.Flush()
+		s.end(v.Reason)
+	}
+}
+
+func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
+	port := s.port.Load()
+	if port == nil {
+		var err error
+		port, err = s.m.cfg.Plane.Add(dataplane.PortConfig{Addr: v.Peer, Link: s.link, NeedReset: s.needReset})
+		if err != nil {
+			s.engine.Close(now, "no data path: "+err.Error())
+			return
+		}
+		s.port.Store(port)
+		if s.m.cfg.Up != nil {
+			s.m.cfg.Up(v.Peer)
+		}
+	}
+	params := dataplane.Params{PeerMRU: int(v.PeerMRU), PFC: v.PFC, ACFC: v.ACFC, Required: v.Required}
+	if v.Encrypter != nil {
+		params.Cipher = v.Encrypter
+	}
+	if v.Decrypter != nil {
+		params.Decipher = v.Decrypter
+	}
+	port.Up(params)
+	if s.up {
+		if s.crypto != v.Encryption {
+			s.crypto = v.Encryption
+			s.log.Info("encryption changed", "user", s.user, "encryption", v.Encryption)
+		}
+		return
+	}
+	s.up, s.since, s.crypto = true, now, v.Encryption
+	s.quietAt = now
+	if s.terms.IdleTimeout > 0 {
+		s.idleAt = now.Add(s.idleStep())
+	}
+	attrs := []any{"user", s.user, "address", v.Peer, "auth", s.method, "encryption", v.Encryption}
+	if s.oneTime && v.Encrypter != nil {
+		attrs = append(attrs, "note", "the encryption's key comes from a one-time password of 24 bits")
+	}
+	s.log.Info("connected", attrs...)
+}
+
+// needReset is called by the data path, which holds a lock of its own.
+func (s *session) needReset() {
+	go func() {
+		defer s.survive()
+		s.do(func(now time.Time) { s.engine.ResetRequest(now) })
+	}()
+}
+
+// end is the end of everything, but for the last words to the carrier. The caller holds the lock.
+func (s *session) end(reason string) {
+	if s.over {
+		return
+	}
+	s.over = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	if port := s.port.Load(); port != nil {
+		port.Remove()
+		s.final = port.Stats()
+		if s.m.cfg.Down != nil {
+			s.m.cfg.Down(s.addr)
+		}
+	}
+	if s.addr.IsValid() {
+		s.m.cfg.Pool.Give(s.addr)
+	}
+	switch {
+	case s.up:
+		s.log.Info("disconnected", "user", s.user, "address", s.addr, "reason", reason, "duration", time.Since(s.since).Round(time.Second),
+			"rx_bytes", s.final.RxBytes, "tx_bytes", s.final.TxBytes)
+	case s.reason != "": // the refusal has its own line
+	default:
+		s.log.Info("refused", "user", s.user, "reason", reason)
+	}
+	s.link.Close(reason)
+	s.m.gone(s)
+}
+
+// arm sets the one timer to what is due next.
+func (s *session) arm() {
+	next := s.engine.Deadline()
+	for _, t := range []time.Time{s.startAt, s.idleAt, s.limit()} {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	if next.Equal(s.armed) && s.timer != nil || next.IsZero() {
+		return
+	}
+	s.armed = next
+	if s.timer == nil {
+		s.timer = time.AfterFunc(time.Until(next), s.fire)
+		return
+	}
+	s.timer.Reset(time.Until(next))
+}
+
+// limit is when the user's time is up; zero: never.
+func (s *session) limit() time.Time {
+	if !s.up || s.terms.SessionTime <= 0 {
+		return time.Time{}
+	}
+	return s.since.Add(s.terms.SessionTime)
+}
+
+func (s *session) idleStep() time.Duration {
+	return min(max(s.terms.IdleTimeout/10, time.Second), 30*time.Second)
+}
+
+// fire is the timer. The data path's counters are read here, and only here, for signs of life.
+func (s *session) fire() {
+	defer s.survive()
+	s.do(func(now time.Time) {
+		s.armed = time.Time{}
+		if !s.startAt.IsZero() && !now.Before(s.startAt) {
+			s.start(now)
+		}
+		if port := s.port.Load(); port != nil {
+			st := port.Stats()
+			if st.Received != s.received {
+				s.received = st.Received
+				s.engine.Activity(now)
+			}
+			if data := st.RxPackets + st.TxPackets; data != s.data {
+				s.data, s.quietAt = data, now
+			}
+		}
+		s.engine.Tick(now)
+		if limit := s.limit(); !limit.IsZero() && !now.Before(limit) {
+			s.terms.SessionTime = 0
+			s.engine.Close(now, "session time limit reached")
+		}
+		if !s.idleAt.IsZero() && !now.Before(s.idleAt) {
+			s.idleAt = now.Add(s.idleStep())
+			if now.Sub(s.quietAt) >= s.terms.IdleTimeout {
+				s.idleAt = time.Time{}
+				s.engine.Close(now, "idle time-out")
+			}
+		}
+	})
+}
+
+func (s *session) connection() (Connection, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.up || s.over {
+		return Connection{}, false
+	}
+	return Connection{
+		ID: s.id, User: s.user, Type: s.info.Type, Encryption: s.crypto, Auth: s.method.String(),
+		Remote: s.info.Remote.Addr(), Virtual: s.addr, Since: s.since, Stats: s.port.Load().Stats(),
+	}, true
+}
+
+// trace logs a control frame in readable form, without secrets, if this peer or user is watched.
+func (s *session) trace(direction string, frame []byte) {
+	if s.tracing == traceOff {
+		return
+	}
+	line := direction + " " + wire.Format(frame)
+	if s.tracing == traceMaybe {
+		if len(s.traced) < traceLen {
+			s.traced = append(s.traced, line)
+		}
+		return
+	}
+	s.log.Info("negotiation", "frame", line)
+}
+
+// traceUser decides about a trace that waits for the user's name.
+func (s *session) traceUser(user string) {
+	if s.tracing != traceMaybe {
+		return
+	}
+	s.tracing = traceOff
+	if strings.EqualFold(s.m.cfg.Trace, user) {
+		s.tracing = traceOn
+		for _, line := range s.traced {
+			s.log.Info("negotiation", "frame", line)
+		}
+	}
+	s.traced = nil
+}

@@ -1,0 +1,264 @@
+// Package sysnet changes the system's network settings for the daemon, and takes back exactly what it
+// has changed: at exit, and after a crash at the next start.
+package sysnet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	listFile   = "system-changes.json"
+	tableName  = "vpnd"
+	forwardKey = "/proc/sys/net/ipv4/ip_forward"
+)
+
+// Config says what is wanted.
+type Config struct {
+	StateDir   string         // the list of changes lies here
+	Interface  string         // the TUN interface
+	Pool       []netip.Prefix // the users' addresses
+	Masquerade string         // interface towards the Internet; empty: no masquerading
+	ProxyARP   string         // LAN interface on which users' addresses are answered for; empty: none
+}
+
+// list is what was changed, as it is kept in the file.
+type list struct {
+	Forwarding bool         `json:"forwarding"` // was off, and is on
+	Masquerade bool         `json:"masquerade"` // our table is in place
+	ProxyARP   string       `json:"proxy_arp,omitempty"`
+	Proxies    []netip.Addr `json:"proxies,omitempty"`
+}
+
+// Changes are the changes that are in force. They are safe for concurrent use.
+type Changes struct {
+	path     string
+	warnings []string
+	mu       sync.Mutex
+	list     list
+}
+
+// Setup takes back what an earlier daemon has left behind, turns forwarding on, and sets up what else
+// the configuration asks for. On an error nothing stays changed.
+func Setup(cfg Config) (*Changes, error) {
+	c := &Changes{path: filepath.Join(cfg.StateDir, listFile)}
+	if err := c.recover(); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(Config) error{c.checkInterfaces, c.forward, c.masquerade} {
+		if err := step(cfg); err != nil {
+			return nil, errors.Join(err, c.Undo())
+		}
+	}
+	c.list.ProxyARP = cfg.ProxyARP
+	return c, nil
+}
+
+// recover undoes what the list of a daemon that was killed says.
+func (c *Changes) recover() error {
+	data, err := os.ReadFile(c.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the list of system changes: %w", err)
+	}
+	if err := json.Unmarshal(data, &c.list); err != nil {
+		return fmt.Errorf("%s is damaged: undo by hand what vpnd has set up (nft table %s, ip_forward), and remove the file: %w", c.path, tableName, err)
+	}
+	return c.Undo()
+}
+
+// save writes the list before the change is made: a crash in between makes us undo what was not done,
+// which does no harm.
+func (c *Changes) save() error {
+	data, err := json.Marshal(c.list)
+	if err != nil {
+		return err
+	}
+	part := c.path + ".part"
+	if err := os.WriteFile(part, data, 0o600); err != nil {
+		return fmt.Errorf("keeping the list of system changes: %w", err)
+	}
+	return os.Rename(part, c.path)
+}
+
+func (c *Changes) checkInterfaces(cfg Config) error {
+	for key, name := range map[string]string{"network.masquerade": cfg.Masquerade, "network.proxy_arp": cfg.ProxyARP} {
+		if name == "" {
+			continue
+		}
+		if _, err := net.InterfaceByName(name); err != nil {
+			return fmt.Errorf("%s: there is no interface %s", key, name)
+		}
+	}
+	return nil
+}
+
+func (c *Changes) forward(Config) error {
+	value, err := os.ReadFile(forwardKey)
+	if err != nil {
+		return fmt.Errorf("IP forwarding: %w", err)
+	}
+	if strings.TrimSpace(string(value)) == "1" {
+		return nil
+	}
+	c.list.Forwarding = true
+	if err := c.save(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(forwardKey, []byte("1"), 0); err != nil {
+		c.list.Forwarding = false
+		c.warnings = append(c.warnings, fmt.Sprintf("users reach this machine alone, for IP forwarding cannot be turned on (%v): set net.ipv4.ip_forward=1 on it, or for this container", err))
+		return c.save()
+	}
+	return nil
+}
+
+// Warnings are what could not be set up, and can be done without.
+func (c *Changes) Warnings() []string { return c.warnings }
+
+// masquerade puts the users' packets that leave by the interface under its address.
+func (c *Changes) masquerade(cfg Config) error {
+	if cfg.Masquerade == "" {
+		return nil
+	}
+	c.list.Masquerade = true
+	if err := c.save(); err != nil {
+		return err
+	}
+	n := &nftables.Conn{}
+	table := n.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName})
+	chain := n.AddChain(&nftables.Chain{
+		Name: "postrouting", Table: table, Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
+	})
+	for _, p := range cfg.Pool {
+		n.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: masqueradeRule(p, cfg.Masquerade)})
+	}
+	if err := n.Flush(); err != nil {
+		return fmt.Errorf("network.masquerade: nftables: %w: has this kernel nf_tables and nft_masq?", err)
+	}
+	return nil
+}
+
+// masqueradeRule is: ip saddr POOL oifname IFACE masquerade.
+func masqueradeRule(pool netip.Prefix, iface string) []expr.Any {
+	mask := net.CIDRMask(pool.Bits(), 32)
+	name := make([]byte, unix.IFNAMSIZ)
+	copy(name, iface)
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: binaryutil.NativeEndian.PutUint32(0)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: pool.Masked().Addr().AsSlice()},
+		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: name},
+		&expr.Masq{},
+	}
+}
+
+// AddProxyARP has the LAN interface answer for addr. It does nothing without one.
+func (c *Changes) AddProxyARP(addr netip.Addr) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.list.ProxyARP == "" {
+		return nil
+	}
+	c.list.Proxies = append(c.list.Proxies, addr)
+	if err := c.save(); err != nil {
+		return err
+	}
+	neigh, err := proxy(c.list.ProxyARP, addr)
+	if err != nil {
+		return err
+	}
+	return netlink.NeighSet(neigh)
+}
+
+// RemoveProxyARP takes AddProxyARP back.
+func (c *Changes) RemoveProxyARP(addr netip.Addr) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, a := range c.list.Proxies {
+		if a != addr {
+			continue
+		}
+		c.list.Proxies = append(c.list.Proxies[:i], c.list.Proxies[i+1:]...)
+		err := removeProxy(c.list.ProxyARP, addr)
+		return errors.Join(err, c.save())
+	}
+	return nil
+}
+
+func proxy(iface string, addr netip.Addr) (*netlink.Neigh, error) {
+	l, err := netlink.LinkByName(iface)
+	if err != nil {
+		return nil, fmt.Errorf("network.proxy_arp: interface %s: %w", iface, err)
+	}
+	return &netlink.Neigh{
+		LinkIndex: l.Attrs().Index, Family: netlink.FAMILY_V4, Flags: netlink.NTF_PROXY, IP: addr.AsSlice(),
+	}, nil
+}
+
+func removeProxy(iface string, addr netip.Addr) error {
+	neigh, err := proxy(iface, addr)
+	if err != nil {
+		return err
+	}
+	if err := netlink.NeighDel(neigh); err != nil && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
+}
+
+// Undo takes everything back that is on the list, and the list with it. What cannot be taken back is
+// reported, and the rest is done all the same.
+func (c *Changes) Undo() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, addr := range c.list.Proxies {
+		errs = append(errs, removeProxy(c.list.ProxyARP, addr))
+	}
+	if c.list.Masquerade {
+		errs = append(errs, removeTable())
+	}
+	if c.list.Forwarding {
+		errs = append(errs, os.WriteFile(forwardKey, []byte("0"), 0))
+	}
+	c.list = list{}
+	if err := os.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// removeTable removes our table if it is there.
+func removeTable() error {
+	n := &nftables.Conn{}
+	tables, err := n.ListTablesOfFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return fmt.Errorf("nftables: %w", err)
+	}
+	for _, t := range tables {
+		if t.Name == tableName {
+			n.DelTable(t)
+			return n.Flush()
+		}
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+// Package tun is the TUN device that all dial-in users share.
+package tun
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"github.com/songgao/water"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"vpnd/internal/pktbuf"
+)
+
+// Config describes the device.
+type Config struct {
+	Name    string         // of the interface, at most 15 octets
+	Address netip.Addr     // the server's inner address
+	MTU     int            // octets
+	Routes  []netip.Prefix // what is reached through the device: the users' addresses
+}
+
+// Device is an open TUN device. Reading is for one goroutine, writing for any number.
+type Device struct {
+	file *os.File
+	raw  syscall.RawConn
+	name string
+	mtu  int
+
+	bufs []*pktbuf.Buf // of the ReadBatch under way
+	n    int
+	err  error
+	read func(fd uintptr) bool
+}
+
+// Open makes the interface, gives it address, MTU and routes, and brings it up. It goes with Close, or
+// with the process. An error says what is in the way and how to mend it.
+func Open(cfg Config) (*Device, error) {
+	if _, err := net.InterfaceByName(cfg.Name); err == nil {
+		return nil, fmt.Errorf("there is an interface %s already: stop the daemon that has it, or set network.interface", cfg.Name)
+	}
+	ifce, err := water.New(water.Config{
+		DeviceType: water.TUN, PlatformSpecificParams: water.PlatformSpecificParams{Name: cfg.Name},
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, errors.New("there is no /dev/net/tun: load the module tun (modprobe tun), or give the container the device")
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("no right to make the interface %s: run as root or with CAP_NET_ADMIN", cfg.Name)
+	case err != nil:
+		return nil, fmt.Errorf("making the interface %s: %w", cfg.Name, err)
+	}
+	d, err := open(ifce, cfg)
+	if err != nil {
+		_ = ifce.Close()
+		return nil, fmt.Errorf("interface %s: %w", cfg.Name, err)
+	}
+	return d, nil
+}
+
+func open(ifce *water.Interface, cfg Config) (*Device, error) {
+	file, ok := ifce.ReadWriteCloser.(*os.File)
+	if !ok {
+		return nil, errors.New("not a file of the system")
+	}
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{file: file, raw: raw, name: ifce.Name(), mtu: cfg.MTU}
+	d.read = d.readAll
+	return d, configure(cfg)
+}
+
+func configure(cfg Config) error {
+	l, err := netlink.LinkByName(cfg.Name)
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetMTU(l, cfg.MTU); err != nil {
+		return fmt.Errorf("setting the MTU to %d: %w", cfg.MTU, err)
+	}
+	own := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(cfg.Address, 32))}
+	if err := netlink.AddrAdd(l, own); err != nil {
+		return fmt.Errorf("setting the address %v: %w", cfg.Address, err)
+	}
+	if err := netlink.LinkSetUp(l); err != nil {
+		return fmt.Errorf("bringing it up: %w", err)
+	}
+	for _, p := range cfg.Routes {
+		route := &netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(p), Scope: netlink.SCOPE_LINK, Src: cfg.Address.AsSlice()}
+		if err := netlink.RouteAdd(route); err != nil {
+			return fmt.Errorf("adding a route to %v (is network.pool used elsewhere on this machine?): %w", p, err)
+		}
+	}
+	return nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
+}
+
+// ReadBatch waits for a packet and takes it and what else is there, up to len(bufs), into bufs. The
+// error is fs.ErrClosed after Close.
+func (d *Device) ReadBatch(bufs []*pktbuf.Buf) (int, error) {
+	d.bufs, d.n, d.err = bufs, 0, nil
+	if err := d.raw.Read(d.read); err != nil {
+		return 0, err
+	}
+	return d.n, d.err
+}
+
+func (d *Device) readAll(fd uintptr) bool {
+	for d.n < len(d.bufs) {
+		b := d.bufs[d.n]
+		n, err := unix.Read(int(fd), b.Room())
+		switch {
+		case err == unix.EINTR: //nolint:errorlint // a system call returns it bare
+			continue
+		case err == unix.EAGAIN: //nolint:errorlint // a system call returns it bare
+			return d.n > 0
+		case err != nil:
+			d.err = err
+			return true
+		}
+		b.SetLen(n)
+		d.n++
+	}
+	return true
+}
+
+// WritePacket gives the system one IP packet. It does not keep p.
+func (d *Device) WritePacket(p []byte) error {
+	_, err := d.file.Write(p)
+	return err
+}
+
+// MTU is the interface's, in octets.
+func (d *Device) MTU() int { return d.mtu }
+
+// Name is the interface's.
+func (d *Device) Name() string { return d.name }
+
+// Close takes the interface down; ReadBatch returns.
+func (d *Device) Close() error { return d.file.Close() }

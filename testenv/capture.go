@@ -1,0 +1,116 @@
+package testenv
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+)
+
+// Capture is a recording of what passes an interface of a Lab.
+type Capture struct {
+	t    testing.TB
+	path string
+	cmd  *exec.Cmd
+}
+
+// Capture begins to record an interface with tcpdump. It ends with the test, or with Packets.
+func (l *Lab) Capture(t testing.TB, iface string) *Capture {
+	t.Helper()
+	c := &Capture{t: t, path: filepath.Join(t.TempDir(), "capture.pcap")}
+	c.cmd = l.Command("tcpdump", "-Z", "root", "-U", "-n", "-s", "256", "-i", iface, "-w", c.path)
+	var said bytes.Buffer
+	c.cmd.Stderr = &said
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatalf("tcpdump: %v", err)
+	}
+	t.Cleanup(c.stop)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if info, err := os.Stat(c.path); err == nil && info.Size() >= 24 {
+			return c
+		}
+		if time.Now().After(deadline) {
+			c.stop()
+			t.Fatalf("tcpdump does not begin: %s", said.String())
+		}
+	}
+}
+
+func (c *Capture) stop() {
+	if c.cmd == nil {
+		return
+	}
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	_ = c.cmd.Wait()
+	c.cmd = nil
+}
+
+// Packets ends the recording and gives what was recorded.
+func (c *Capture) Packets() []gopacket.Packet {
+	c.t.Helper()
+	c.stop()
+	f, err := os.Open(c.path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	r, err := pcapgo.NewReader(f)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var packets []gopacket.Packet
+	for p := range gopacket.NewPacketSource(r, r.LinkType()).Packets() {
+		packets = append(packets, p)
+	}
+	return packets
+}
+
+// Count ends the recording and counts the PPP frames in GRE that hold an IP packet in clear, and
+// those that are encrypted.
+func (c *Capture) Count() (clear, sealed int) {
+	c.t.Helper()
+	for _, p := range c.Packets() {
+		ip, ok := p.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+		if !ok || ip.Protocol != layers.IPProtocolGRE {
+			continue
+		}
+		switch protocol(ip.Payload) {
+		case 0x0021:
+			clear++
+		case 0x00FD:
+			sealed++
+		}
+	}
+	return clear, sealed
+}
+
+// protocol finds the PPP protocol number behind an enhanced GRE header; 0: there is none.
+func protocol(gre []byte) uint16 {
+	if len(gre) < 8 || gre[0]&0x10 == 0 {
+		return 0
+	}
+	at := 12
+	if gre[1]&0x80 != 0 {
+		at += 4
+	}
+	if len(gre) < at+4 {
+		return 0
+	}
+	frame := gre[at:]
+	if frame[0] == 0xFF && frame[1] == 0x03 {
+		frame = frame[2:]
+	}
+	if frame[0]&1 == 1 {
+		return uint16(frame[0])
+	}
+	return binary.BigEndian.Uint16(frame)
+}

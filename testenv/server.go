@@ -1,0 +1,193 @@
+package testenv
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Server is a vpnd daemon in a Lab, at ServerAddress, with a state folder of its own.
+type Server struct {
+	t      testing.TB
+	lab    *Lab
+	binary string
+	config string
+	cmd    *exec.Cmd
+	done   chan struct{}
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "vpnd-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "vpnd")
+	out, err := exec.Command("go", "build", "-o", path, "vpnd/cmd/vpnd").CombinedOutput() //nolint:gosec,noctx // the test's own
+	if err != nil {
+		return "", fmt.Errorf("building vpnd: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// NewServer makes a daemon with a configuration, in YAML without state_dir, and does not start it yet.
+func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	s := &Server{t: t, lab: l, binary: binary, config: filepath.Join(dir, "vpnd.yaml")}
+	yaml = "state_dir: " + filepath.Join(dir, "state") + "\nservices: {pptp: true, l2tp: false}\nmanagement: {listen: \"\", socket: \"\"}\n" + yaml
+	if err := os.WriteFile(s.config, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Serve is NewServer and Start.
+func (l *Lab) Serve(t testing.TB, yaml string) *Server {
+	t.Helper()
+	s := l.NewServer(t, yaml)
+	s.Start()
+	return s
+}
+
+// Start runs the daemon and waits until it is ready.
+func (s *Server) Start() {
+	s.t.Helper()
+	s.cmd = s.lab.Command(s.binary, "serve", "--config", s.config)
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.cmd.Stderr = writer(s.write)
+	stdout, err := s.cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.done = make(chan struct{})
+	ready := make(chan bool, 1)
+	go func() {
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() {
+			if lines.Text() == "ready" {
+				ready <- true
+			}
+		}
+		ready <- false
+		_ = s.cmd.Wait()
+		close(s.done)
+	}()
+	select {
+	case ok := <-ready:
+		if !ok {
+			<-s.done
+			s.t.Fatalf("the server ends at once:\n%s", s.Log())
+		}
+	case <-time.After(20 * time.Second):
+		s.t.Fatalf("the server does not become ready:\n%s", s.Log())
+	}
+}
+
+type writer func(p []byte)
+
+func (w writer) Write(p []byte) (int, error) {
+	w(p)
+	return len(p), nil
+}
+
+func (s *Server) write(p []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log.Write(p)
+}
+
+// Log is all that the daemon has logged.
+func (s *Server) Log() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+// Forget empties the log.
+func (s *Server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log.Reset()
+}
+
+// WaitLog waits for a line that contains all of words, and gives it.
+func (s *Server) WaitLog(words ...string) string {
+	s.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if line, ok := s.find(words); ok {
+			return line
+		}
+	}
+	s.t.Fatalf("no line with %q in the log:\n%s", words, s.Log())
+	return ""
+}
+
+func (s *Server) find(words []string) (string, bool) {
+lines:
+	for line := range strings.Lines(s.Log()) {
+		for _, word := range words {
+			if !strings.Contains(line, word) {
+				continue lines
+			}
+		}
+		return line, true
+	}
+	return "", false
+}
+
+// VPND runs a command of vpnd on the server's configuration and gives what it printed.
+func (s *Server) VPND(args ...string) string {
+	s.t.Helper()
+	cmd := s.lab.Command(s.binary, append(args, "--config", s.config)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("vpnd %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// PID is the daemon's process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Stop ends the daemon properly, if it runs, and fails the test when it does not end.
+func (s *Server) Stop() { s.end(syscall.SIGTERM) }
+
+// Kill ends the daemon as a crash does.
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+func (s *Server) end(signal syscall.Signal) {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(signal)
+	select {
+	case <-s.done:
+	case <-time.After(20 * time.Second):
+		_ = s.cmd.Process.Kill()
+		<-s.done
+		s.t.Errorf("the server does not end:\n%s", s.Log())
+	}
+	s.cmd = nil
+	if log := s.Log(); strings.Contains(log, "panic") || strings.Contains(log, "DATA RACE") || strings.Contains(log, "fault of the server") {
+		s.t.Errorf("a fault of the server:\n%s", log)
+	}
+}
