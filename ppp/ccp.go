@@ -23,6 +23,9 @@ const (
 
 var mppeBits = map[mppe.Strength]uint32{mppe.Bits128: mppe128, mppe.Bits56: mppe56, mppe.Bits40: mppe40}
 
+// ccpDelay is how long a server waits for the client's first request.
+const ccpDelay = time.Second
+
 // stream is what is agreed for one direction; strength 0: packets go in clear.
 type stream struct {
 	strength  mppe.Strength
@@ -42,6 +45,7 @@ func (s stream) data() []byte {
 type ccp struct {
 	control
 	in, out stream // in: what we ask for
+	beginAt time.Time
 	naks    int
 	wasUp   bool
 	over    bool // given up: packets go in clear
@@ -62,9 +66,25 @@ func (c *ccp) start(now time.Time) {
 	case !c.possible():
 	case c.e.cfg.MPPE.Passive && c.e.cfg.MPPE.Mode == MPPEOptional:
 		c.state = fsm.Stopped
+	case c.e.cfg.Role == Server:
+		// pppd hangs up on a request for another strength than its own: the client comes first.
+		c.state = fsm.Stopped
+		c.beginAt = now.Add(ccpDelay)
 	default:
 		c.begin(now)
 	}
+}
+
+// due is when the timer of CCP is.
+func (c *ccp) due() time.Time { return earliest(c.deadline, c.beginAt) }
+
+func (c *ccp) tick(now time.Time) {
+	if !c.beginAt.IsZero() && !now.Before(c.beginAt) {
+		c.beginAt = time.Time{}
+		c.state = fsm.Initial
+		c.begin(now)
+	}
+	c.control.tick(now)
 }
 
 // encrypted reports whether both directions are.
@@ -107,6 +127,7 @@ func (c *ccp) request() []wire.Option {
 
 func (c *ccp) check(options []wire.Option) (nak, reject []wire.Option) {
 	c.out = stream{}
+	c.beginAt = time.Time{}
 	for _, o := range options {
 		if o.Type != optMPPE || len(o.Data) != 4 {
 			reject = append(reject, o)
@@ -124,6 +145,9 @@ func (c *ccp) check(options []wire.Option) (nak, reject []wire.Option) {
 	if len(options) == 0 && c.e.cfg.MPPE.Mode == MPPERequired {
 		c.out = c.choose(mppeStateless)
 		nak = append(nak, wire.Option{Type: optMPPE, Data: c.out.data()})
+	}
+	if c.state == fsm.Stopped && c.out.strength != 0 {
+		c.in.strength = c.out.strength
 	}
 	return nak, reject
 }

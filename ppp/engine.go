@@ -211,7 +211,7 @@ func (e *Engine) Deadline() time.Time {
 	case phaseDead, phaseTerminate, phaseClosed:
 	}
 	if e.phase == phaseNetwork {
-		next = earliest(earliest(next, e.ccp.deadline), e.ipcp.deadline)
+		next = earliest(earliest(next, e.ccp.due()), e.ipcp.deadline)
 	}
 	if e.phase == phaseAuthenticate {
 		next = earliest(next, e.auth.deadline())
