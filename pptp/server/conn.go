@@ -8,8 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/pptp"
+	"vpnd/pptp/gre"
 )
 
 const (
@@ -96,10 +98,30 @@ func (c *conn) do(f func(now time.Time)) {
 			delete(c.calls, v.Call)
 			c.mu.Unlock()
 			if k != nil {
-				k.down(v.Reason)
+				k.Down(v.Reason)
 			}
 		}
 	}
+}
+
+// call is one call: the carrier's end of a link.
+type call struct {
+	*gre.Call
+	c *conn
+}
+
+// Info tells what is known of the call.
+func (k *call) Info() link.Info {
+	return link.Info{Type: "PPTP", Remote: k.c.remote, Local: k.c.local, CallID: k.ID()}
+}
+
+// Close hangs up towards the peer. It may be called from within Sink.Frame, so another goroutine does
+// the work.
+func (k *call) Close(reason string) {
+	if k.Over() {
+		return
+	}
+	go k.c.do(func(now time.Time) { k.c.ctl.Disconnect(now, k.ID(), reason) })
 }
 
 // dialled hands a new call over. It is in place before the peer is answered, for its first GRE packet
@@ -113,28 +135,29 @@ func (c *conn) dialled(peers uint16) {
 	}
 	taken := false
 	c.do(func(time.Time) {
-		c.calls[k.id] = k
-		if taken = c.ctl.Accept(peers, k.id); !taken {
-			delete(c.calls, k.id)
+		c.calls[k.ID()] = k
+		if taken = c.ctl.Accept(peers, k.ID()); !taken {
+			delete(c.calls, k.ID())
 		}
 	})
 	if !taken {
-		k.down("client hung up at once")
+		k.Down("client hung up at once")
 	}
 }
 
 func (c *conn) newCall(peers uint16) (*call, error) {
-	id, err := c.s.takeID()
+	data, err := c.s.calls.NewCall(gre.Route{Socket: c.gre, Remote: c.remote.Addr(), Local: c.local})
 	if err != nil {
 		return nil, err
 	}
-	k := &call{c: c, id: id, peers: peers}
-	k.deliver = k.frame
-	if k.sink, err = c.s.accept(k); err != nil {
-		c.s.giveID(id)
+	data.SetPeer(peers)
+	k := &call{Call: data, c: c}
+	sink, err := c.s.accept(k)
+	if err != nil {
+		data.Down("")
 		return nil, err
 	}
-	c.s.calls[id].Store(k)
+	data.Begin(sink)
 	return k, nil
 }
 

@@ -5,9 +5,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -19,11 +17,9 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/pptp"
+	"vpnd/pptp/gre"
 	"vpnd/pptp/wire"
 )
-
-// idsKept is how many call identifiers that were given back last are not given out again.
-const idsKept = 4096
 
 // Config says where a Server listens and what it bears. The zero value of a field is the default that
 // its comment gives.
@@ -53,7 +49,6 @@ func (c Config) withDefaults() Config {
 			*n.field = n.value
 		}
 	}
-	c.MaxCalls = min(c.MaxCalls, 32768)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -69,20 +64,14 @@ type Server struct {
 	accept    link.Accept
 	listeners []*net.TCPListener
 	gre       []*mmsg.Conn
-	calls     [1 << 16]atomic.Pointer[call] // by our identifier
-	attention attention
-	drops     drops
+	calls     *gre.Exchange
+	refused   atomic.Uint64 // connections over a limit
 	wg        sync.WaitGroup
 	connsWG   sync.WaitGroup
-	stopOnce  sync.Once
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	sources  map[netip.Addr]int
-	nCalls   int
-	idsUsed  [1 << 16]bool // in use, or among kept
-	kept     [idsKept]uint16
-	keptAt   int
 	stopping bool
 }
 
@@ -99,8 +88,7 @@ func Listen(cfg Config, accept link.Accept) (*Server, error) {
 		cfg: cfg.withDefaults(), accept: accept,
 		conns: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
 	}
-	s.attention.wake = make(chan struct{}, 1)
-	s.attention.stop = make(chan struct{})
+	s.calls = gre.NewExchange(s.cfg.MaxCalls, s.cfg.Random)
 	for _, addr := range s.cfg.Listen {
 		if err := s.open(addr); err != nil {
 			s.closeSockets()
@@ -116,11 +104,11 @@ func (s *Server) open(addr netip.Addr) error {
 		return err
 	}
 	s.listeners = append(s.listeners, tcp)
-	gre, err := listenGRE(addr)
+	socket, err := gre.Listen(addr)
 	if err != nil {
 		return err
 	}
-	s.gre = append(s.gre, gre)
+	s.gre = append(s.gre, socket)
 	return nil
 }
 
@@ -141,15 +129,15 @@ func (s *Server) Addr() netip.AddrPort {
 
 // Serve accepts connections until Shutdown.
 func (s *Server) Serve() {
-	s.wg.Go(s.attention.run)
+	s.wg.Go(s.calls.Run)
 	for i, l := range s.listeners {
-		s.wg.Go(func() { s.readGRE(s.gre[i]) })
+		s.wg.Go(func() { s.calls.Read(s.gre[i]) })
 		s.wg.Go(func() { s.acceptTCP(l, s.gre[i]) })
 	}
 	s.wg.Wait()
 }
 
-func (s *Server) acceptTCP(l *net.TCPListener, gre *mmsg.Conn) {
+func (s *Server) acceptTCP(l *net.TCPListener, socket *mmsg.Conn) {
 	for pause := time.Millisecond; ; {
 		tcp, err := l.AcceptTCP()
 		if errors.Is(err, net.ErrClosed) {
@@ -162,16 +150,16 @@ func (s *Server) acceptTCP(l *net.TCPListener, gre *mmsg.Conn) {
 			continue
 		}
 		pause = time.Millisecond
-		s.serve(tcp, gre)
+		s.serve(tcp, socket)
 	}
 }
 
 // serve takes a connection, within the limits.
-func (s *Server) serve(tcp *net.TCPConn, gre *mmsg.Conn) {
+func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
 	local, _ := tcp.LocalAddr().(*net.TCPAddr)
 	c := &conn{
-		s: s, tcp: tcp, gre: gre, remote: unmap(remote.AddrPort()), local: unmap(local.AddrPort()).Addr(),
+		s: s, tcp: tcp, gre: socket, remote: unmap(remote.AddrPort()), local: unmap(local.AddrPort()).Addr(),
 		calls: map[uint16]*call{},
 	}
 	s.mu.Lock()
@@ -184,7 +172,7 @@ func (s *Server) serve(tcp *net.TCPConn, gre *mmsg.Conn) {
 	}
 	s.mu.Unlock()
 	if full {
-		s.drops.limit.Add(1)
+		s.refused.Add(1)
 		_ = tcp.Close()
 		return
 	}
@@ -204,42 +192,6 @@ func (s *Server) gone(c *conn) {
 		delete(s.sources, c.remote.Addr())
 	}
 	s.connsWG.Done()
-}
-
-var errBusy = errors.New("as many calls as the server bears")
-
-// takeID draws an identifier for a call: random, used by no other call, and none of the last ones.
-func (s *Server) takeID() (uint16, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.nCalls >= s.cfg.MaxCalls {
-		return 0, errBusy
-	}
-	for {
-		var b [2]byte
-		if _, err := io.ReadFull(s.cfg.Random, b[:]); err != nil {
-			return 0, fmt.Errorf("drawing a call identifier: %w", err)
-		}
-		id := binary.BigEndian.Uint16(b[:])
-		if id == 0 || s.idsUsed[id] {
-			continue
-		}
-		s.idsUsed[id] = true
-		s.nCalls++
-		return id, nil
-	}
-}
-
-// giveID gives an identifier back; it is kept aside for a while, for packets are still under way.
-func (s *Server) giveID(id uint16) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.nCalls--
-	if old := s.kept[s.keptAt]; old != 0 {
-		s.idsUsed[old] = false
-	}
-	s.kept[s.keptAt] = id
-	s.keptAt = (s.keptAt + 1) % idsKept
 }
 
 // Shutdown hangs every call up, stops every control connection, closes the sockets, and waits for all
@@ -272,7 +224,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		<-done
 	}
 	s.closeSockets()
-	s.stopOnce.Do(func() { close(s.attention.stop) })
+	s.calls.Stop()
 	s.wg.Wait()
 }
 
@@ -280,7 +232,8 @@ func (s *Server) Shutdown(ctx context.Context) {
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Stats{Connections: len(s.conns), Calls: s.nCalls, Dropped: s.drops.byReason()}
+	st := Stats{Connections: len(s.conns), Calls: s.calls.Calls(), Dropped: s.calls.Dropped()}
+	st.Dropped["too many connections"] = s.refused.Load()
 	for _, g := range s.gre {
 		st.Dropped["not sent"] += g.Refused()
 	}

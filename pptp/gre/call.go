@@ -1,0 +1,156 @@
+package gre
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vpnd/internal/link"
+	"vpnd/internal/mmsg"
+	"vpnd/internal/pktbuf"
+	"vpnd/pptp"
+	"vpnd/pptp/wire"
+)
+
+// Route says between whom a call's packets go.
+type Route struct {
+	Socket        *mmsg.Conn
+	Remote, Local netip.Addr // outer addresses; an invalid Local leaves the choice to the system
+}
+
+// Call is the data half of one call.
+type Call struct {
+	x       *Exchange
+	route   Route
+	ours    uint16
+	peers   atomic.Uint32 // the peer's identifier; 0 until it is known
+	sink    link.Sink
+	deliver func(*pktbuf.Buf)
+	over    atomic.Bool
+
+	tx  sync.Mutex
+	seq uint32
+
+	rx       sync.Mutex
+	rxOver   bool
+	receiver pptp.Receiver
+	received bool
+
+	highest atomic.Uint32 // number received
+	owes    atomic.Int64  // since when an acknowledgement is due, in Unix nanoseconds; 0: none is
+	noticed atomic.Bool   // it is in the attention list
+}
+
+// ID is our identifier of the call, which the peer puts into its packets.
+func (k *Call) ID() uint16 { return k.ours }
+
+// Over reports whether Down has been called.
+func (k *Call) Over() bool { return k.over.Load() }
+
+// SetPeer says which identifier the peer wants in our packets. Nothing is sent before.
+func (k *Call) SetPeer(id uint16) { k.peers.Store(uint32(id)) }
+
+// Begin has frames delivered to sink from now on.
+func (k *Call) Begin(sink link.Sink) {
+	k.sink = sink
+	k.deliver = k.frame
+	k.x.calls[k.ours].Store(k)
+}
+
+// Send puts the GRE header in front of a PPP frame, with the acknowledgement that is due, as
+// link.Link has it.
+func (k *Call) Send(b *pktbuf.Buf, out *link.Batch) {
+	if k.over.Load() {
+		b.Release()
+		return
+	}
+	h := wire.GRE{CallID: uint16(k.peers.Load()), HasSeq: true}
+	payload := b.Len()
+	k.tx.Lock()
+	defer k.tx.Unlock()
+	if k.owes.Load() != 0 && k.owes.Swap(0) != 0 {
+		h.HasAck, h.Ack = true, k.highest.Load()
+	}
+	header := b.Prepend(h.Len())
+	if header == nil {
+		b.Release()
+		return
+	}
+	h.Seq = k.seq
+	k.seq++
+	h.Put(header, payload)
+	out.Add(k.route.Socket, k.datagram(b))
+}
+
+func (k *Call) datagram(b *pktbuf.Buf) link.Datagram {
+	return link.Datagram{Buf: b, Dst: netip.AddrPortFrom(k.route.Remote, 0), Src: k.route.Local}
+}
+
+// frame gives the session one frame in its turn. The caller holds rx.
+func (k *Call) frame(b *pktbuf.Buf) {
+	if b.Len() == 0 {
+		b.Release()
+		return
+	}
+	k.sink.Frame(b)
+}
+
+// receive takes the payload of a GRE packet, and ownership of b if it answers true.
+func (k *Call) receive(now time.Time, seq uint32, b *pktbuf.Buf) bool {
+	k.rx.Lock()
+	defer k.rx.Unlock()
+	if k.rxOver || !k.receiver.Put(now, seq, b, k.deliver) {
+		return false
+	}
+	if last := k.highest.Load(); !k.received || int32(seq-last) > 0 {
+		k.received = true
+		k.highest.Store(seq)
+	}
+	k.owes.CompareAndSwap(0, now.UnixNano())
+	return true
+}
+
+// attend does what time alone brings: packets that have waited too long, and an acknowledgement that
+// found no packet to go with. It reports whether there is more to come.
+func (k *Call) attend(now time.Time, out *link.Batch) (more bool) {
+	k.rx.Lock()
+	if !k.rxOver {
+		k.receiver.Expire(now, k.deliver)
+	}
+	more = k.receiver.Waiting()
+	k.rx.Unlock()
+	since := k.owes.Load()
+	switch {
+	case since == 0 || k.over.Load():
+		return more
+	case now.UnixNano()-since < int64(pptp.AckDelay):
+		return true
+	}
+	k.tx.Lock()
+	defer k.tx.Unlock()
+	if k.owes.Swap(0) != 0 {
+		h := wire.GRE{CallID: uint16(k.peers.Load()), HasAck: true, Ack: k.highest.Load()}
+		b := pktbuf.Get()
+		h.Put(b.Prepend(h.Len()), 0)
+		out.Add(k.route.Socket, k.datagram(b))
+	}
+	return more
+}
+
+// Down ends the call, gives its identifier back, and tells the sink, if there is one, last of all. It
+// does nothing the second time.
+func (k *Call) Down(reason string) {
+	if k.over.Swap(true) {
+		return
+	}
+	k.x.calls[k.ours].CompareAndSwap(k, nil)
+	k.rx.Lock()
+	k.rxOver = true
+	k.receiver.Drop()
+	k.rx.Unlock()
+	if k.sink != nil {
+		k.sink.Down(reason)
+	}
+	k.x.giveID(k.ours)
+}

@@ -1,0 +1,242 @@
+// Package gre carries the data of PPTP calls: PPP frames in enhanced GRE (RFC 2637 section 4), over
+// raw sockets that are read and written in batches. Server and client share it.
+package gre
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vpnd/internal/link"
+	"vpnd/internal/mmsg"
+	"vpnd/pptp/wire"
+)
+
+// idsKept is how many call identifiers that were given back last are not given out again.
+const idsKept = 4096
+
+// Exchange finds the call that a packet belongs to, whatever socket it came by: one table for all.
+type Exchange struct {
+	calls     [1 << 16]atomic.Pointer[Call] // by our identifier
+	attention attention
+	drops     drops
+	max       int
+	random    io.Reader
+
+	mu      sync.Mutex
+	n       int
+	idsUsed [1 << 16]bool // in use, or among kept
+	kept    [idsKept]uint16
+	keptAt  int
+}
+
+// NewExchange makes an Exchange for at most maxCalls calls (32768 at the most), whose identifiers are
+// drawn from random.
+func NewExchange(maxCalls int, random io.Reader) *Exchange {
+	x := &Exchange{max: min(maxCalls, 32768), random: random}
+	x.attention.wake = make(chan struct{}, 1)
+	x.attention.stop = make(chan struct{})
+	return x
+}
+
+// ErrBusy is the error of NewCall when there are as many calls as there may be.
+var ErrBusy = errors.New("as many calls as the server bears")
+
+// NewCall makes a call with an identifier of its own: random, and none of those used last. No packet
+// reaches it before Begin.
+func (x *Exchange) NewCall(r Route) (*Call, error) {
+	id, err := x.takeID()
+	if err != nil {
+		return nil, err
+	}
+	return &Call{x: x, route: r, ours: id}, nil
+}
+
+func (x *Exchange) takeID() (uint16, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.n >= x.max {
+		return 0, ErrBusy
+	}
+	for {
+		var b [2]byte
+		if _, err := io.ReadFull(x.random, b[:]); err != nil {
+			return 0, fmt.Errorf("drawing a call identifier: %w", err)
+		}
+		id := binary.BigEndian.Uint16(b[:])
+		if id == 0 || x.idsUsed[id] {
+			continue
+		}
+		x.idsUsed[id] = true
+		x.n++
+		return id, nil
+	}
+}
+
+// giveID gives an identifier back; it is kept aside for a while, for packets are still under way.
+func (x *Exchange) giveID(id uint16) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.n--
+	if old := x.kept[x.keptAt]; old != 0 {
+		x.idsUsed[old] = false
+	}
+	x.kept[x.keptAt] = id
+	x.keptAt = (x.keptAt + 1) % idsKept
+}
+
+// Calls is how many there are.
+func (x *Exchange) Calls() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.n
+}
+
+// Dropped counts the packets that were not taken, by reason.
+func (x *Exchange) Dropped() map[string]uint64 { return x.drops.byReason() }
+
+// drops counts what was not taken.
+type drops struct {
+	malformed, unknown, source, late atomic.Uint64
+}
+
+func (d *drops) byReason() map[string]uint64 {
+	return map[string]uint64{
+		"malformed": d.malformed.Load(), "unknown call": d.unknown.Load(),
+		"wrong source address": d.source.Load(), "late or doubled": d.late.Load(),
+	}
+}
+
+// Read takes the packets of a socket until it is closed.
+func (x *Exchange) Read(c *mmsg.Conn) {
+	r := c.NewReader()
+	for {
+		pkts, err := r.Read()
+		if err != nil {
+			return
+		}
+		now := time.Now()
+		for i := range pkts {
+			if x.packet(now, &pkts[i]) {
+				pkts[i].Buf = nil
+			}
+		}
+	}
+}
+
+// Run does what time alone brings to calls, until Stop.
+func (x *Exchange) Run() { x.attention.run() }
+
+// Stop ends Run.
+func (x *Exchange) Stop() { x.attention.once.Do(func() { close(x.attention.stop) }) }
+
+// packet takes one IP packet as the raw socket gives it, and ownership of its Buf if it answers true.
+// What is dropped is counted, not answered and not logged: anybody can send it.
+func (x *Exchange) packet(now time.Time, p *mmsg.Packet) bool {
+	b := p.Buf
+	ip := b.Bytes()
+	if len(ip) < 20 {
+		x.drops.malformed.Add(1)
+		return false
+	}
+	h, payload, err := wire.ParseGRE(b.TrimFront(int(ip[0]&0x0F) * 4))
+	if err != nil {
+		x.drops.malformed.Add(1)
+		return false
+	}
+	k := x.calls[h.CallID].Load()
+	if k == nil {
+		x.drops.unknown.Add(1)
+		return false
+	}
+	if k.route.Remote != p.From.Addr() {
+		x.drops.source.Add(1)
+		return false
+	}
+	if !h.HasSeq {
+		return false // an acknowledgement: nothing of ours waits for one
+	}
+	b.TrimFront(h.Len())
+	b.SetLen(len(payload))
+	if !k.receive(now, h.Seq, b) {
+		x.drops.late.Add(1)
+		return false
+	}
+	x.attention.add(k)
+	return true
+}
+
+// attentionEvery is how often calls are looked at that wait for something.
+const attentionEvery = 50 * time.Millisecond
+
+// attention is the list of the calls for which time alone will bring something to do. One goroutine
+// looks after it, and sleeps while it is empty.
+type attention struct {
+	mu    sync.Mutex
+	calls []*Call
+	wake  chan struct{}
+	stop  chan struct{}
+	once  sync.Once
+}
+
+// add puts k on the list unless it is there. It costs a shared lock once in attentionEvery for a call,
+// whatever its packets.
+func (a *attention) add(k *Call) {
+	if k.noticed.Load() || !k.noticed.CompareAndSwap(false, true) {
+		return
+	}
+	a.mu.Lock()
+	a.calls = append(a.calls, k)
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (a *attention) run() {
+	var out link.Batch
+	var mine []*Call
+	ticker := time.NewTicker(attentionEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-a.stop:
+			return
+		case <-a.wake:
+		}
+		ticker.Reset(attentionEvery)
+		for {
+			select {
+			case <-a.stop:
+				return
+			case <-ticker.C:
+			}
+			a.mu.Lock()
+			mine, a.calls = a.calls, mine[:0]
+			a.mu.Unlock()
+			if len(mine) == 0 {
+				break
+			}
+			a.look(mine, &out)
+			clear(mine)
+		}
+		ticker.Stop()
+	}
+}
+
+func (a *attention) look(calls []*Call, out *link.Batch) {
+	now := time.Now()
+	for _, k := range calls {
+		more := k.attend(now, out)
+		k.noticed.Store(false)
+		if more || k.owes.Load() != 0 && !k.over.Load() {
+			a.add(k)
+		}
+	}
+	out.Flush()
+}
