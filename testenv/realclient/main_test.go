@@ -31,6 +31,7 @@ type site struct {
 
 func newSite(t *testing.T, yaml string) *site {
 	t.Helper()
+	t.Parallel()
 	lab := testenv.New(t)
 	s := &site{t: t, lab: lab, server: lab.NewServer(t, network+yaml)}
 	s.server.VPND("user", "add", "alice", "--password", "geheim", "--dial-in", "pptp")

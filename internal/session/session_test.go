@@ -1,0 +1,319 @@
+package session_test
+
+import (
+	"context"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vpnd/auth"
+	"vpnd/auth/motp"
+	"vpnd/internal/ippool"
+	"vpnd/internal/session"
+	"vpnd/ppp"
+	"vpnd/testenv"
+	"vpnd/usermgmt"
+)
+
+func TestConnection(t *testing.T) {
+	s := newStack(t, nil)
+	cfg := config()
+	cfg.MPPE.Mode = ppp.MPPERequired
+	c, err := s.dial(cfg)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.log)
+	}
+	s.passes(c)
+	list := s.m.Connections()
+	if len(list) != 1 {
+		t.Fatalf("%+v", list)
+	}
+	got := list[0]
+	if got.User != "alice" || got.Type != "PPTP" || got.Encryption != "MPPE-128 stateless" || got.Auth != "MS-CHAPv2" || got.Remote != clientIP || len(got.ID) != 12 {
+		t.Errorf("%+v", got)
+	}
+	if got.Stats.RxPackets != 1 || got.Stats.TxPackets != 1 || got.Stats.RxBytes != 28 {
+		t.Errorf("%+v", got.Stats)
+	}
+	if n := s.m.Drop("ALICE", "dropped by an administrator"); n != 1 {
+		t.Errorf("%d dropped", n)
+	}
+	<-c.Closed()
+	s.empty()
+	for _, want := range []string{
+		"msg=connected session=" + got.ID + " type=PPTP peer=127.0.0.9 user=alice address=" + got.Virtual.String() + ` auth=MS-CHAPv2 encryption="MPPE-128 stateless"`,
+		"msg=disconnected session=" + got.ID, `reason="dropped by an administrator"`, "rx_bytes=28 tx_bytes=28",
+	} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log has no %q:\n%s", want, s.log)
+		}
+	}
+	if strings.Contains(s.log.String(), "geheim") {
+		t.Error("the log has the password")
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	s := newStack(t, nil)
+	for _, c := range []struct {
+		change    func(*ppp.Config)
+		peer, log string
+	}{
+		{func(c *ppp.Config) { c.Password = "x" }, "E=691 R=0", `user=alice auth=MS-CHAPv2 reason="wrong password"`},
+		{func(c *ppp.Config) { c.User = "mallory\n\x1b[2Jx" }, "E=691 R=0", `user=mallory\n\x1b[2Jx auth=MS-CHAPv2 reason="unknown user"`},
+		{func(c *ppp.Config) { c.User, c.Password = "otto", token.Code(motp.Step(time.Now())+60) }, "E=691 R=0", `the token's clock is 10 minutes ahead`},
+	} {
+		cfg := config()
+		c.change(&cfg)
+		_, err := s.dial(cfg)
+		if err == nil || !strings.Contains(err.Error(), c.peer) {
+			t.Errorf("the client is told %v, want %s", err, c.peer)
+		}
+		s.wait(c.log, func() bool { return strings.Contains(s.log.String(), c.log) })
+	}
+	s.empty()
+}
+
+// 200 dial-ins at once with one code: exactly one is let in.
+func TestOneTimePasswordRace(t *testing.T) {
+	s := newStack(t, nil)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	won, lost := 0, 0
+	cfg := config(ppp.PAP)
+	cfg.User, cfg.Password = "otto", token.Code(motp.Step(time.Now()))
+	gate := make(chan struct{}, 50)
+	for range 200 {
+		wg.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			_, err := s.dial(cfg)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				won++
+			} else {
+				lost++
+			}
+		})
+	}
+	wg.Wait()
+	if won != 1 || lost != 199 {
+		t.Errorf("%d won, %d lost", won, lost)
+	}
+	if n := strings.Count(s.log.String(), "one-time password already used"); n != 199 {
+		t.Errorf("%d were told that it is used\n%s", n, s.log)
+	}
+}
+
+func TestPoolEmptyAndFixedAddress(t *testing.T) {
+	s := newStack(t, func(c *session.Config) {
+		var err error
+		only := netip.MustParseAddr("10.99.0.7")
+		if c.Pool, err = ippool.New([]ippool.Range{{First: only, Last: only}}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	first, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "E=649") {
+		t.Errorf("the pool is empty: %v", err)
+	}
+	s.wait("the log says so", func() bool { return strings.Contains(s.log.String(), "address pool is empty") })
+	first.Hangup()
+	s.empty()
+	err = s.store.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
+		p.Address = netip.MustParseAddr("10.99.0.7")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.dial(config()) // the phone has lost its network, and dials anew
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.log)
+	}
+	<-old.Closed()
+	s.passes(again)
+	if !strings.Contains(s.log.String(), "replaced by a new dial-in of the user") {
+		t.Errorf("%s", s.log)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	s := newStack(t, nil)
+	err := s.store.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
+		p.SessionTime = time.Second
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.Closed()
+	s.wait("the limit", func() bool { return strings.Contains(s.log.String(), `reason="session time limit reached"`) })
+	err = s.store.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
+		p.SessionTime, p.IdleTimeout = 0, 2*time.Second
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = s.dial(config()); err != nil {
+		t.Fatal(err)
+	}
+	<-c.Closed()
+	s.wait("idle", func() bool { return strings.Contains(s.log.String(), `reason="idle time-out"`) })
+	s.empty()
+}
+
+// faulty fails inside of the authentication, for one user.
+type faulty struct{ session.Authenticator }
+
+func (f faulty) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome {
+	if at.User == "mallory" {
+		panic("a fault")
+	}
+	return f.Authenticator.Authenticate(ctx, at)
+}
+
+// A fault of ours in one session ends that session, and no other.
+func TestFaultInOneSession(t *testing.T) {
+	s := newStack(t, func(c *session.Config) { c.Auth = faulty{c.Auth} })
+	good, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := config()
+	bad.User = "mallory"
+	if _, err := s.dial(bad); err == nil {
+		t.Error("it is let in")
+	}
+	s.wait("one session is left", func() bool { return s.m.Count() == 1 && s.srv.Stats().Calls == 1 })
+	s.passes(good)
+	if s.m.Panics() != 1 || !strings.Contains(s.log.String(), "session ended by a fault of the server") || !strings.Contains(s.log.String(), "session_test.go") {
+		t.Errorf("%d faults\n%s", s.m.Panics(), s.log)
+	}
+}
+
+// Dial-ins and hang-ups of all kinds at once leave nothing behind.
+func TestChurn(t *testing.T) {
+	s := newStack(t, func(c *session.Config) { c.Logger = nil })
+	if c, err := s.dial(config()); err != nil {
+		t.Fatal(err)
+	} else {
+		c.Hangup()
+	}
+	s.empty()
+	before := runtime.NumGoroutine()
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := range 10 {
+				cfg := config([]ppp.Method{ppp.PAP, ppp.MSCHAPv2}[i%2])
+				c, err := s.dial(cfg)
+				if err != nil {
+					t.Errorf("%v", err)
+					continue
+				}
+				switch (w + i) % 3 {
+				case 0:
+					c.Hangup()
+				case 1:
+					s.m.Drop("alice", "dropped")
+				default:
+					c.Down("killed")
+				}
+				<-c.Closed()
+			}
+		})
+	}
+	wg.Wait()
+	s.empty()
+	s.wait("no goroutine is left", func() bool { return runtime.NumGoroutine() <= before+2 })
+}
+
+func TestShutdown(t *testing.T) {
+	s := newStack(t, nil)
+	var clients []*testenv.Client
+	for range 5 {
+		c, err := s.dial(config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, c)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	s.m.Shutdown(ctx, "server is shutting down")
+	for _, c := range clients {
+		<-c.Closed()
+		if c.Reason() != "peer hung up" {
+			t.Errorf("%q", c.Reason())
+		}
+	}
+	if ctx.Err() != nil {
+		t.Error("they had to be cut")
+	}
+	if _, err := s.dial(config()); err == nil {
+		t.Error("a call is taken after the end")
+	}
+}
+
+// The trace of one user shows the negotiation from its first frame, and no secret.
+func TestTrace(t *testing.T) {
+	for _, trace := range []string{"alice", clientIP.String(), "bob"} {
+		s := newStack(t, func(c *session.Config) { c.Trace = trace })
+		c, err := s.dial(config(ppp.PAP))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Hangup()
+		s.empty()
+		for _, line := range []string{"received LCP ConfReq", "sent LCP ConfAck", "received PAP AuthReq", "sent IPCP ConfNak"} {
+			if got := strings.Contains(s.log.String(), line); got != (trace != "bob") {
+				t.Errorf("trace of %s: %q: %v", trace, line, got)
+			}
+		}
+		if strings.Contains(s.log.String(), "geheim") {
+			t.Error("the trace has the password")
+		}
+		s.closeNow()
+	}
+}
+
+// closeNow ends the stack before the test does, so that another can have its port.
+func (s *stack) closeNow() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s.srv.Shutdown(ctx)
+}
+
+func TestFull(t *testing.T) {
+	s := newStack(t, func(c *session.Config) { c.MaxSessions = 1 })
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.dial(config()); err == nil {
+		t.Error("a second session is taken")
+	}
+	c.Hangup()
+	s.empty()
+	if c, err = s.dial(config()); err != nil {
+		t.Fatal(err)
+	}
+	s.passes(c)
+}

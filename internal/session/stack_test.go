@@ -1,0 +1,224 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vpnd/auth"
+	"vpnd/auth/motp"
+	"vpnd/internal/dataplane"
+	"vpnd/internal/ippool"
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
+	"vpnd/internal/session"
+	"vpnd/ppp"
+	"vpnd/pptp"
+	"vpnd/pptp/client"
+	"vpnd/pptp/server"
+	"vpnd/testenv"
+	"vpnd/usermgmt"
+)
+
+var (
+	serverIP = netip.MustParseAddr("127.0.0.1")
+	clientIP = netip.MustParseAddr("127.0.0.9")
+	inner    = netip.MustParseAddr("10.99.0.1")
+	token    = motp.Token{Secret: "0123456789abcdef0123456789abcdef", PIN: "1234"}
+)
+
+// device is a TUN device without a system behind it.
+type device struct {
+	in     chan []byte
+	closed chan struct{}
+	once   sync.Once
+	mu     sync.Mutex
+	out    [][]byte
+}
+
+func newDevice() *device {
+	return &device{in: make(chan []byte, 100), closed: make(chan struct{})}
+}
+
+func (d *device) ReadBatch(bufs []*pktbuf.Buf) (int, error) {
+	select {
+	case p := <-d.in:
+		bufs[0].Append(p)
+		return 1, nil
+	case <-d.closed:
+		return 0, fs.ErrClosed
+	}
+}
+
+func (d *device) WritePacket(p []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.out) < 1000 {
+		d.out = append(d.out, bytes.Clone(p))
+	}
+	return nil
+}
+
+func (d *device) MTU() int { return 1400 }
+
+func (d *device) packets() [][]byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.out
+}
+
+// logBook is a log that a test reads.
+type logBook struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// stack is everything but the TUN device, in this process, on loopback.
+type stack struct {
+	tb     testing.TB
+	m      *session.Manager
+	srv    *server.Server
+	store  *usermgmt.Store
+	dev    *device
+	log    *logBook
+	dialer *client.Dialer
+	at     netip.AddrPort
+}
+
+func newStack(tb testing.TB, change func(*session.Config)) *stack {
+	tb.Helper()
+	testenv.NeedRoot(tb)
+	s := &stack{tb: tb, dev: newDevice(), log: new(logBook), at: netip.AddrPortFrom(serverIP, 17231)}
+	var err error
+	must := func(err error) {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	s.store, err = usermgmt.Open(context.Background(), tb.TempDir(), usermgmt.Options{})
+	must(err)
+	services := []auth.Service{auth.PPTP}
+	must(s.store.Add(context.Background(), usermgmt.Profile{Name: "alice", Enabled: true, Password: "geheim", Services: services, IPsec: usermgmt.IPsecNone}))
+	must(s.store.Add(context.Background(), usermgmt.Profile{Name: "otto", Enabled: true, MOTPSecret: token.Secret, MOTPPIN: token.PIN, Services: services, IPsec: usermgmt.IPsecNone}))
+	pool, err := ippool.New([]ippool.Range{ippool.Prefix(netip.MustParsePrefix("10.99.0.0/16"))}, inner)
+	must(err)
+	authenticator := auth.New(auth.Config{MaxFailures: 1000}, s.store, s.store)
+	cfg := session.Config{
+		Local: inner, Auth: authenticator, Pool: pool, Leases: s.store,
+		Plane:  dataplane.New(s.dev, dataplane.Config{Local: inner}),
+		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		PPP:    ppp.Config{MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	s.m = session.NewManager(cfg)
+	s.srv, err = server.Listen(server.Config{Listen: []netip.Addr{serverIP}, Port: s.at.Port(), Control: pptp.Config{Host: "vpnd"}}, s.m.Accept)
+	must(err)
+	s.dialer, err = client.New(clientIP)
+	must(err)
+	var wg sync.WaitGroup
+	wg.Go(s.srv.Serve)
+	wg.Go(func() { _ = cfg.Plane.Run() })
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		s.m.Shutdown(ctx, "the test is over")
+		s.srv.Shutdown(ctx)
+		s.dev.once.Do(func() { close(s.dev.closed) })
+		wg.Wait()
+		s.dialer.Close()
+		authenticator.Close()
+		must(s.store.Close())
+	})
+	return s
+}
+
+// config is that of a client that is let in.
+func config(methods ...ppp.Method) ppp.Config {
+	if len(methods) == 0 {
+		methods = []ppp.Method{ppp.MSCHAPv2}
+	}
+	return ppp.Config{User: "alice", Password: "geheim", Auth: methods}
+}
+
+func (s *stack) dial(cfg ppp.Config) (*testenv.Client, error) {
+	c := new(testenv.Client)
+	return c, s.dialWith(c, cfg)
+}
+
+func (s *stack) dialWith(c *testenv.Client, cfg ppp.Config) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return c.Dial(ctx, s.dialer, s.at, cfg)
+}
+
+// wait waits for what other goroutines do.
+func (s *stack) wait(what string, done func() bool) {
+	s.tb.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			s.tb.Fatalf("%s: it does not happen\n%s", what, s.log)
+		}
+	}
+}
+
+// empty wants that nothing is left of any connection.
+func (s *stack) empty() {
+	s.tb.Helper()
+	s.wait("no session, no call, no connection is left", func() bool {
+		st := s.srv.Stats()
+		return s.m.Count() == 0 && st.Calls == 0 && st.Connections == 0
+	})
+}
+
+// ping is an ICMP echo request as the client sends it.
+func ping(from netip.Addr, to netip.Addr) []byte {
+	p := make([]byte, 28)
+	p[0], p[3], p[8], p[9] = 0x45, 28, 64, 1
+	copy(p[12:], from.AsSlice())
+	copy(p[16:], to.AsSlice())
+	p[20] = 8
+	return p
+}
+
+// passes sends a packet each way.
+func (s *stack) passes(c *testenv.Client) {
+	s.tb.Helper()
+	network, _ := c.Network()
+	var out link.Batch
+	before := len(s.dev.packets())
+	request := ping(network.Local, inner)
+	c.SendIP(&out, request)
+	s.wait("a packet reaches the server", func() bool { return len(s.dev.packets()) > before })
+	if got := s.dev.packets()[before]; !bytes.Equal(got, request) {
+		s.tb.Errorf("%x, want %x", got, request)
+	}
+	n, _ := c.Packets()
+	reply := ping(inner, network.Local)
+	s.dev.in <- reply
+	s.wait("a packet reaches the client", func() bool { now, _ := c.Packets(); return now > n })
+	if _, got := c.Packets(); !bytes.Equal(got, reply) {
+		s.tb.Errorf("%x, want %x", got, reply)
+	}
+}

@@ -1,0 +1,217 @@
+// Package client dials PPTP servers: it is the PNS of RFC 2637. One Dialer bears any number of calls.
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"vpnd/internal/link"
+	"vpnd/internal/mmsg"
+	"vpnd/pptp/gre"
+	"vpnd/pptp/wire"
+)
+
+const (
+	dialTime = 10 * time.Second
+	speed    = 100_000_000 // bits per second
+	window   = 64          // packets
+)
+
+// Dialer has the GRE socket that its calls share.
+type Dialer struct {
+	local  netip.Addr
+	socket *mmsg.Conn
+	calls  *gre.Exchange
+	wg     sync.WaitGroup
+}
+
+// New makes a Dialer that dials from local, or from any address of this machine when local is
+// 0.0.0.0. Close ends it.
+func New(local netip.Addr) (*Dialer, error) {
+	socket, err := gre.Listen(local)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dialer{local: local, socket: socket, calls: gre.NewExchange(1<<15, rand.Reader)}
+	d.wg.Go(d.calls.Run)
+	d.wg.Go(func() { d.calls.Read(d.socket) })
+	return d, nil
+}
+
+// Close ends the Dialer; its calls are to be closed before.
+func (d *Dialer) Close() {
+	_ = d.socket.Close()
+	d.calls.Stop()
+	d.wg.Wait()
+}
+
+// ErrRefused is the error of Dial when the server does not take the call.
+var ErrRefused = errors.New("server refuses the call")
+
+// Dial opens a control connection to a server and one call on it. Frames go to the sink that accept
+// makes. The error wraps ErrRefused if the server has answered.
+func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Accept) (link.Link, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	var nd net.Dialer
+	if !d.local.IsUnspecified() {
+		nd.LocalAddr = &net.TCPAddr{IP: d.local.AsSlice()}
+	}
+	tcp, err := nd.DialContext(ctx, "tcp4", server.String())
+	if err != nil {
+		return nil, fmt.Errorf("no answer from %v: %w", server, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = tcp.SetDeadline(time.Unix(1, 0)) })
+	c, err := d.call(tcp, server, accept)
+	if err == nil && !stop() {
+		c.Down("time is up")
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = tcp.Close()
+		return nil, err
+	}
+	go c.read()
+	return c, nil
+}
+
+// call is one call and its control connection.
+type call struct {
+	*gre.Call
+	info link.Info
+	peer uint16
+
+	mu  sync.Mutex
+	tcp net.Conn
+	buf []byte
+}
+
+// call does what RFC 2637 section 3 asks of a PNS.
+func (d *Dialer) call(tcp net.Conn, server netip.AddrPort, accept link.Accept) (*call, error) {
+	local, _ := tcp.LocalAddr().(*net.TCPAddr)
+	from := local.AddrPort().Addr().Unmap()
+	data, err := d.calls.NewCall(gre.Route{Socket: d.socket, Remote: server.Addr(), Local: from})
+	if err != nil {
+		return nil, err
+	}
+	c := &call{Call: data, tcp: tcp, info: link.Info{Type: "PPTP", Remote: server, Local: from, CallID: data.ID()}}
+	host, _ := os.Hostname()
+	c.say(&wire.StartRequest{Version: wire.Version, Framing: 3, Bearer: 3, Host: host, Vendor: "vpnd"})
+	start, err := hear[*wire.StartReply](c)
+	if err == nil && start.Result != 1 {
+		err = fmt.Errorf("%w: Start-Control-Connection-Reply with result %d", ErrRefused, start.Result)
+	}
+	if err != nil {
+		data.Down("")
+		return nil, err
+	}
+	c.say(&wire.OutgoingCallRequest{
+		CallID: data.ID(), Serial: 1, MinBPS: 300, MaxBPS: speed, Bearer: 3, Framing: 3, Window: window,
+	})
+	reply, err := hear[*wire.OutgoingCallReply](c)
+	if err == nil && reply.Result != 1 {
+		err = fmt.Errorf("%w: Outgoing-Call-Reply with result %d", ErrRefused, reply.Result)
+	}
+	if err != nil {
+		data.Down("")
+		return nil, err
+	}
+	c.peer = reply.CallID
+	data.SetPeer(reply.CallID)
+	sink, err := accept(c)
+	if err != nil {
+		data.Down("")
+		return nil, err
+	}
+	data.Begin(sink)
+	return c, nil
+}
+
+func (c *call) say(m wire.Message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = c.tcp.Write(m.Append(nil)) // an error shows at the next reading
+}
+
+// next reads one message, answering what is asked in between.
+func (c *call) next() (wire.Message, error) {
+	for {
+		m, n, err := wire.Parse(c.buf)
+		switch {
+		case err == nil:
+			c.buf = append([]byte(nil), c.buf[n:]...)
+			if echo, ok := m.(*wire.EchoRequest); ok {
+				c.say(&wire.EchoReply{ID: echo.ID, Result: 1})
+				continue
+			}
+			return m, nil
+		case !errors.Is(err, wire.ErrShort):
+			return nil, err
+		}
+		var b [wire.MaxLen]byte
+		got, err := c.tcp.Read(b[:])
+		c.buf = append(c.buf, b[:got]...)
+		if err != nil {
+			return nil, fmt.Errorf("control connection: %w", err)
+		}
+	}
+}
+
+func hear[M wire.Message](c *call) (M, error) {
+	for {
+		m, err := c.next()
+		if err != nil {
+			var none M
+			return none, err
+		}
+		if want, ok := m.(M); ok {
+			return want, nil
+		}
+	}
+}
+
+// read serves the control connection until it ends, and the call with it.
+func (c *call) read() {
+	reason := "server closed the control connection"
+	for {
+		m, err := c.next()
+		if err != nil {
+			break
+		}
+		switch m := m.(type) {
+		case *wire.CallDisconnectNotify:
+			if m.CallID == c.peer {
+				reason = "server hung up"
+				c.say(&wire.StopRequest{Reason: 1})
+			}
+		case *wire.StopRequest:
+			c.say(&wire.StopReply{Result: 1})
+		case *wire.StopReply:
+			_ = c.tcp.Close()
+		}
+		if c.Over() {
+			break
+		}
+	}
+	_ = c.tcp.Close()
+	c.Down(reason)
+}
+
+// Info tells what is known of the call.
+func (c *call) Info() link.Info { return c.info }
+
+// Close hangs up: Call-Clear-Request; the server answers with Call-Disconnect-Notify, or the connection
+// is closed after a while.
+func (c *call) Close(string) {
+	go func() {
+		c.say(&wire.CallClearRequest{CallID: c.ID()})
+		_ = c.tcp.SetReadDeadline(time.Now().Add(3 * time.Second))
+	}()
+}
