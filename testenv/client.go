@@ -41,6 +41,8 @@ type Client struct {
 	// Watch, if not nil, sees each frame that has come, before the engine; false keeps it from the
 	// engine. It is set before Dial.
 	Watch func(frame []byte) bool
+	// Swap has each two packets leave in the wrong order, from the first on.
+	Swap bool
 
 	link   link.Link
 	up     chan struct{}
@@ -68,6 +70,9 @@ func (c *Client) Dial(ctx context.Context, d *client.Dialer, server netip.AddrPo
 	c.up, c.closed = make(chan struct{}), make(chan struct{})
 	_, err := d.Dial(ctx, server, func(l link.Link) (link.Sink, error) {
 		c.link = l
+		if c.Swap {
+			c.link = &swapper{Link: l}
+		}
 		return c, nil
 	})
 	if err != nil {
@@ -203,6 +208,42 @@ func (c *Client) Network() (network ppp.NetworkUp, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.network, c.isUp
+}
+
+// Forsake closes the control connection without a word, and knows nothing of the call any more.
+func (c *Client) Forsake() {
+	if f, ok := c.link.(interface{ Forsake() }); ok {
+		f.Forsake()
+	}
+}
+
+// swapper sends each two datagrams in the wrong order: the carrier has numbered them by then.
+type swapper struct {
+	link.Link
+	mu   sync.Mutex
+	held link.Batch
+	n    int
+}
+
+// Send holds every other datagram back until the next one has been sent, or for a moment.
+func (s *swapper) Send(b *pktbuf.Buf, out *link.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	if s.n%2 == 1 {
+		s.Link.Send(b, &s.held)
+		time.AfterFunc(20*time.Millisecond, s.flush)
+		return
+	}
+	s.Link.Send(b, out)
+	out.Flush()
+	s.held.Flush()
+}
+
+func (s *swapper) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held.Flush()
 }
 
 // Packets counts the IP packets that have come, and gives the last one.

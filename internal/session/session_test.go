@@ -44,7 +44,7 @@ func TestConnection(t *testing.T) {
 	<-c.Closed()
 	s.empty()
 	for _, want := range []string{
-		"msg=connected session=" + got.ID + " type=PPTP peer=127.0.0.9 user=alice address=" + got.Virtual.String() + ` auth=MS-CHAPv2 encryption="MPPE-128 stateless"`,
+		"msg=connected session=" + got.ID + " type=PPTP peer=127.0.2.9 user=alice address=" + got.Virtual.String() + ` auth=MS-CHAPv2 encryption="MPPE-128 stateless"`,
 		"msg=disconnected session=" + got.ID, `reason="dropped by an administrator"`, "rx_bytes=28 tx_bytes=28",
 	} {
 		if !strings.Contains(s.log.String(), want) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -28,8 +29,8 @@ import (
 )
 
 var (
-	serverIP = netip.MustParseAddr("127.0.0.1")
-	clientIP = netip.MustParseAddr("127.0.0.9")
+	serverIP = netip.MustParseAddr("127.0.2.1")
+	clientIP = netip.MustParseAddr("127.0.2.9")
 	inner    = netip.MustParseAddr("10.99.0.1")
 	token    = motp.Token{Secret: "0123456789abcdef0123456789abcdef", PIN: "1234"}
 )
@@ -221,4 +222,22 @@ func (s *stack) passes(c *testenv.Client) {
 	if _, got := c.Packets(); !bytes.Equal(got, reply) {
 		s.tb.Errorf("%x, want %x", got, reply)
 	}
+}
+
+// silent opens n control connections that say nothing, or garbage, from another address.
+func (s *stack) silent(n int) []net.Conn {
+	s.tb.Helper()
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 2, 77)}}
+		conn, err := d.Dial("tcp4", s.at.String())
+		if err != nil {
+			s.tb.Fatal(err)
+		}
+		if i%2 == 0 {
+			_, _ = conn.Write(bytes.Repeat([]byte{0, 16, byte(i)}, i))
+		}
+		conns[i] = conn
+	}
+	return conns
 }

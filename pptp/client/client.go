@@ -207,6 +207,9 @@ func (c *call) read() {
 // Info tells what is known of the call.
 func (c *call) Info() link.Info { return c.info }
 
+// Forsake closes the control connection without a word, as some clients do.
+func (c *call) Forsake() { _ = c.tcp.Close() }
+
 // Close hangs up: Call-Clear-Request; the server answers with Call-Disconnect-Notify, or the connection
 // is closed after a while.
 func (c *call) Close(string) {

@@ -22,9 +22,9 @@ import (
 )
 
 var (
-	serverIP = netip.MustParseAddr("127.0.0.1")
-	clientIP = netip.MustParseAddr("127.0.0.2")
-	otherIP  = netip.MustParseAddr("127.0.0.3")
+	serverIP = netip.MustParseAddr("127.0.1.1")
+	clientIP = netip.MustParseAddr("127.0.1.2")
+	otherIP  = netip.MustParseAddr("127.0.1.3")
 )
 
 // session is a sink that remembers.
@@ -137,7 +137,7 @@ type client struct {
 func connect(t *testing.T) *client {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: clientIP.AsSlice()}, Timeout: 5 * time.Second}
-	tcp, err := d.Dial("tcp4", "127.0.0.1:17230")
+	tcp, err := d.Dial("tcp4", "127.0.1.1:17230")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +399,7 @@ func TestSilentAndGarbageConnections(t *testing.T) {
 	var conns []net.Conn
 	for i := range 400 {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: otherIP.AsSlice()}}
-		conn, err := d.Dial("tcp4", "127.0.0.1:17230")
+		conn, err := d.Dial("tcp4", "127.0.1.1:17230")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -457,7 +457,7 @@ func TestLifeCycleRace(t *testing.T) {
 func TestListenErrors(t *testing.T) {
 	start(t, server.Config{})
 	_, err := server.Listen(server.Config{Listen: []netip.Addr{serverIP}, Port: 17230}, nil)
-	if err == nil || !strings.Contains(err.Error(), "TCP port 17230 of 127.0.0.1 is in use") {
+	if err == nil || !strings.Contains(err.Error(), "TCP port 17230 of 127.0.1.1 is in use") {
 		t.Errorf("%v", err)
 	}
 	_, err = server.Listen(server.Config{Listen: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, nil)

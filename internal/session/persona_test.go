@@ -1,0 +1,201 @@
+package session_test
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vpnd/internal/link"
+	"vpnd/ppp"
+	"vpnd/ppp/wire"
+	"vpnd/testenv"
+)
+
+// A persona is a client that does on the wire what a real one does: our engine, with frames put in,
+// held back and sent twice.
+
+// frame builds a control frame.
+func frame(p wire.Protocol, code wire.Code, id uint8, body ...byte) []byte {
+	return wire.Packet{Code: code, ID: id, Body: body}.Append(wire.AppendFrame(nil, p))
+}
+
+// heard gathers the server's frames in readable form.
+type heard struct {
+	mu     sync.Mutex
+	frames []string
+}
+
+func (h *heard) watch(f []byte) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.frames = append(h.frames, wire.Format(f))
+	return true
+}
+
+func (h *heard) has(text string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Contains(strings.Join(h.frames, "\n"), text)
+}
+
+func (h *heard) all() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Join(h.frames, "\n")
+}
+
+// Windows 10 as in a trace against another server: LCP with callback, three Identifications, IPV6CP
+// before CCP, one id counter for all protocols, CCP asked for again when it is open, two Echo-Replies
+// for one request.
+func TestPersonaWindows10(t *testing.T) {
+	for _, mode := range []ppp.MPPEMode{ppp.MPPEOptional, ppp.MPPERequired} {
+		s := newStack(t, nil)
+		h := &heard{}
+		c := &testenv.Client{Watch: h.watch}
+		cfg := config()
+		cfg.MPPE.Mode = mode
+		if err := s.dialWith(c, cfg); err != nil {
+			t.Fatalf("%v\n%s", err, h.all())
+		}
+		s.passes(c)
+		guid := bytes.Repeat([]byte{0xAB, 0x00, 0x1B}, 6)[:16]
+		for _, text := range []string{"MSRASV5.20", "MSRAS-0-COMPUTERNAME", string(guid)} {
+			c.Send(frame(wire.LCP, wire.Identification, 2, append([]byte{1, 2, 3, 4}, text...)...))
+		}
+		s.wait("three identifications", func() bool { return strings.Count(s.log.String(), "text=\"identification") == 3 })
+		for _, raw := range []string{"\x1b", "\xab"} {
+			if strings.Contains(s.log.String(), raw) {
+				t.Error("octets of the peer are in the log as they came")
+			}
+		}
+		c.Send(frame(wire.IPV6CP, wire.ConfigureRequest, 5, 1, 10, 1, 2, 3, 4, 5, 6, 7, 8))
+		s.wait("IPV6CP is rejected", func() bool { return h.has("LCP ProtRej") })
+		// CCP again, twice, with the bits that were agreed
+		for id := range uint8(2) {
+			c.Send(frame(wire.CCP, wire.ConfigureRequest, 200+id, 18, 6, 1, 0, 0, 0x40))
+			s.wait("the link is up again", func() bool {
+				list := s.m.Connections()
+				network, up := c.Network()
+				return up && len(list) == 1 && list[0].Encryption == "MPPE-128 stateless" && network.Encrypter != nil
+			})
+			time.Sleep(50 * time.Millisecond) // both ends are at rest
+			s.passes(c)
+		}
+		c.Send(frame(wire.LCP, wire.EchoReply, 9, 1, 2, 3, 4))
+		c.Send(frame(wire.LCP, wire.EchoReply, 9, 1, 2, 3, 4))
+		s.passes(c)
+		c.Hangup()
+		s.empty()
+		s.closeNow()
+	}
+}
+
+// The first packets of a Windows client arrive swapped, and so do others later on.
+func TestPersonaSwappedPackets(t *testing.T) {
+	s := newStack(t, nil)
+	c := &testenv.Client{Swap: true}
+	cfg := config()
+	cfg.MPPE.Mode = ppp.MPPERequired
+	if err := s.dialWith(c, cfg); err != nil {
+		t.Fatal(err)
+	}
+	network, _ := c.Network()
+	var out link.Batch
+	const n = 100
+	for range n / 2 {
+		c.SendIP(&out, ping(network.Local, inner), ping(network.Local, inner))
+	}
+	s.wait("all packets arrive", func() bool { return len(s.dev.packets()) == n })
+}
+
+func TestPersonaLCPOptions(t *testing.T) {
+	s := newStack(t, nil)
+	h := &heard{}
+	c := &testenv.Client{Watch: h.watch}
+	if err := s.dialWith(c, config(ppp.MSCHAPv2)); err != nil {
+		t.Fatal(err)
+	}
+	// Options as Windows, Windows 7 and multilink clients ask for them, on a link that is up: the whole
+	// link is negotiated anew, and the user has to prove again who he is.
+	c.Send(frame(wire.LCP, wire.ConfigureRequest, 77, 1, 4, 5, 120, 5, 6, 1, 2, 3, 4, 7, 2, 8, 2, 13, 3, 6, 17, 4, 6, 64, 19, 3, 0))
+	s.wait("the odd options are rejected, in their order", func() bool { return h.has("LCP ConfRej id=0x4d <13 06> <17 06 40> <19 00>") })
+	c.Send(frame(wire.LCP, wire.ConfigureRequest, 78))
+	s.wait("an empty request gets an empty acknowledgement", func() bool { return h.has("LCP ConfAck id=0x4e\n") || strings.HasSuffix(h.all(), "LCP ConfAck id=0x4e") })
+	if list := s.m.Connections(); len(list) == 1 && list[0].Stats.RxPackets > 0 {
+		t.Errorf("%+v", list)
+	}
+}
+
+// Android closes the TCP connection and says nothing else.
+func TestPersonaAndroid(t *testing.T) {
+	s := newStack(t, nil)
+	cfg := config(ppp.PAP, ppp.CHAPMD5, ppp.MSCHAPv1, ppp.MSCHAPv2)
+	cfg.MRU = 1270
+	c, err := s.dial(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.passes(c)
+	s.dev.in <- append(ping(inner, s.m.Connections()[0].Virtual), make([]byte, 10)...)
+	c.Forsake()
+	s.empty()
+	if !strings.Contains(s.log.String(), `reason="client closed the control connection"`) {
+		t.Errorf("%s", s.log)
+	}
+}
+
+// TP-Link's Archer C9 asks for no encryption at all, for ever.
+func TestPersonaArcher(t *testing.T) {
+	s := newStack(t, nil)
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range uint8(60) {
+		c.Send(frame(wire.CCP, wire.ConfigureRequest, 100+id, 18, 6, 0, 0, 0, 0))
+	}
+	s.passes(c)
+	if list := s.m.Connections(); len(list) != 1 || list[0].Encryption != "none" {
+		t.Errorf("%+v", list)
+	}
+}
+
+// Broken equipment opens IPV6CP, terminates it, and stays on IPv4; a client tries CCP with compression
+// and terminates it with octets of any kind.
+func TestPersonaBrokenProtocols(t *testing.T) {
+	s := newStack(t, nil)
+	h := &heard{}
+	c := &testenv.Client{Watch: h.watch}
+	if err := s.dialWith(c, config()); err != nil {
+		t.Fatal(err)
+	}
+	c.Send(frame(wire.IPV6CP, wire.TerminateRequest, 9))
+	c.Send(frame(wire.CCP, wire.ConfigureRequest, 10, 18, 6, 1, 0, 0, 1, 26, 4, 120, 0))
+	s.wait("compression is rejected", func() bool { return h.has("CCP ConfRej id=0xa <") })
+	c.Send(frame(wire.CCP, wire.TerminateRequest, 11, []byte("\x4f\x00\x00\x02\xdc\x00\x00\x00")...))
+	s.wait("and its end acknowledged", func() bool { return h.has("CCP TermAck id=0xb") })
+	s.passes(c)
+}
+
+// Garbage, and 1,000 connections that say nothing, do not disturb a user.
+func TestBadNeighbours(t *testing.T) {
+	s := newStack(t, nil)
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns := s.silent(1000)
+	s.passes(c)
+	for _, raw := range [][]byte{{}, {0xFF}, {0xFF, 0x03}, {0xC0, 0x21}, {0xC0, 0x21, 1, 1, 255, 255}, {0xC0, 0x21, 1, 1, 0, 3}, bytes.Repeat([]byte{0}, 1400), {0x80, 0x21, 1, 1, 0, 5, 3}} {
+		c.Send(raw)
+	}
+	s.passes(c)
+	if n := s.m.Count(); n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+}
