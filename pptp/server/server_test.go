@@ -320,9 +320,10 @@ func TestClientVanishes(t *testing.T) {
 // waitFor waits for something that other goroutines will do.
 func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); {
+	for deadline := time.Now().Add(30 * time.Second); !done(); {
 		if time.Now().After(deadline) {
-			t.Fatal("it does not happen")
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("it does not happen\n%s", stacks[:runtime.Stack(stacks, true)])
 		}
 		runtime.Gosched()
 	}
@@ -377,12 +378,12 @@ func TestShutdownHangsUp(t *testing.T) {
 func TestPeerThatDoesNotRead(t *testing.T) {
 	srv := start(t, server.Config{})
 	deaf := connect(t)
-	if err := deaf.tcp.(*net.TCPConn).SetReadBuffer(1024); err != nil {
+	if err := deaf.tcp.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
 		t.Fatal(err)
 	}
 	flood := (&wire.StartRequest{Version: wire.Version}).Append(nil)
 	flood = append(flood, bytes.Repeat((&wire.StartRequest{Version: wire.Version}).Append(nil), 2000)...)
-	_ = deaf.tcp.SetWriteDeadline(time.Now().Add(20 * time.Second))
+	_ = deaf.tcp.SetWriteDeadline(time.Now().Add(10 * time.Second))
 	for range 1000 {
 		if _, err := deaf.tcp.Write(flood); err != nil {
 			break
