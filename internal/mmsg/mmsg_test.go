@@ -88,6 +88,24 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
+// A buffer that was cut, and not kept, is whole again at the next reading.
+func TestCutBuffersAreWholeAgain(t *testing.T) {
+	a, _ := listen(t)
+	b, to := listen(t)
+	r := b.NewReader()
+	for round := range 3000 {
+		a.WriteBatch(batch(to, 1))
+		got, err := r.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got[0].Buf.Len() != 3 {
+			t.Fatalf("round %d: %d octets", round, got[0].Buf.Len())
+		}
+		got[0].Buf.TrimFront(3)
+	}
+}
+
 func TestRefusedIsCounted(t *testing.T) {
 	a, _ := listen(t)
 	big := pktbuf.Get()

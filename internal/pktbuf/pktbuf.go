@@ -26,9 +26,12 @@ var pool = sync.Pool{New: func() any { return new(Buf) }}
 // Get returns an empty buffer with Headroom octets of room in front.
 func Get() *Buf {
 	b := pool.Get().(*Buf)
-	b.off, b.end = Headroom, Headroom
+	b.Reset()
 	return b
 }
+
+// Reset makes b what Get returns: empty, with all its headroom.
+func (b *Buf) Reset() { b.off, b.end = Headroom, Headroom }
 
 // Release gives the buffer back. Neither b nor a slice of it may be used afterwards.
 func (b *Buf) Release() { pool.Put(b) }
