@@ -6,7 +6,6 @@ import (
 	"context"
 	"net/netip"
 	"time"
-
 	"vpnd/auth/motp"
 )
 

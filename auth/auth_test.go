@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/ppp/chap"
@@ -301,7 +300,9 @@ func TestSourceLimit(t *testing.T) {
 		at := pap("mallory", "x")
 		if i%2 == 0 {
 			at.User = "bob"
-			m.SetFailures(t.Context(), "bob", auth.Failures{})
+			if err := m.SetFailures(t.Context(), "bob", auth.Failures{}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		got := a.Authenticate(t.Context(), at)
 		if limited := got.Reason == "too many failures from this address"; limited != (i >= 30) || got.Code != 691 {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
 	"vpnd/auth/motp"
 )
 
@@ -71,7 +70,7 @@ func New(cfg Config, users Users, ledger Ledger) *Authenticator {
 		cfg.MaxFailures = 5
 	}
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = time.Now //nolint:forbidigo // the clock that a test replaces
 	}
 	a := &Authenticator{
 		cfg: cfg, users: users, ledger: ledger, pending: map[string]Failures{},
@@ -181,14 +180,14 @@ func (a *Authenticator) search(account Account, known bool, state TokenState, pr
 	if !known || token == nil {
 		token = decoy.Token
 	}
-	real := known && account.Token != nil
+	owned := known && account.Token != nil
 	for _, upper := range []bool{false, true} {
 		for step := range a.steps(motp.Step(now), state.Offset) {
 			code := token.Code(step)
 			if upper {
 				code = strings.ToUpper(code)
 			}
-			if proof.Verify(code) && real {
+			if proof.Verify(code) && owned {
 				return match{candidate: code, oneTime: true, step: step}, true
 			}
 		}

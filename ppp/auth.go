@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
 	"vpnd/ppp/chap"
 	"vpnd/ppp/mppe"
 	"vpnd/ppp/wire"

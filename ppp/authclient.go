@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
 	"vpnd/ppp/chap"
 	"vpnd/ppp/wire"
 )

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
-
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/mppe"
 	"vpnd/ppp/wire"

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 	"time"
-
 	"vpnd/ppp/mppe"
 )
 

@@ -3,7 +3,6 @@ package ppp
 import (
 	"bytes"
 	"time"
-
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/wire"
 )
@@ -203,7 +202,7 @@ func (c *control) receiveAnswer(now time.Time, p wire.Packet) {
 		return
 	}
 	c.waiting = false
-	wanted := true
+	var wanted bool
 	switch p.Code {
 	case wire.ConfigureAck:
 		c.do(now, fsm.RCA)

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/wire"
 )

@@ -2,7 +2,6 @@ package ppp
 
 import (
 	"net/netip"
-
 	"vpnd/ppp/wire"
 )
 

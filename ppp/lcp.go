@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"time"
-
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/wire"
 )

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"testing"
 	"time"
-
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 )

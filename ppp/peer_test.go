@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
 	"vpnd/ppp/wire"

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"time"
-
 	"vpnd/pptp/wire"
 )
 

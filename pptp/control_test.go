@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 	"vpnd/pptp"
 	"vpnd/pptp/wire"
 )

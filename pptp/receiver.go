@@ -2,7 +2,6 @@ package pptp
 
 import (
 	"time"
-
 	"vpnd/internal/pktbuf"
 )
 

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
 	"vpnd/internal/pktbuf"
 	"vpnd/pptp"
 )

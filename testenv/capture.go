@@ -76,7 +76,7 @@ func (c *Capture) Packets() []gopacket.Packet {
 
 // Count ends the recording and counts the PPP frames in GRE that hold an IP packet in clear, and
 // those that are encrypted.
-func (c *Capture) Count() (clear, sealed int) {
+func (c *Capture) Count() (open, sealed int) {
 	c.t.Helper()
 	for _, p := range c.Packets() {
 		ip, ok := p.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
@@ -85,12 +85,12 @@ func (c *Capture) Count() (clear, sealed int) {
 		}
 		switch protocol(ip.Payload) {
 		case 0x0021:
-			clear++
+			open++
 		case 0x00FD:
 			sealed++
 		}
 	}
-	return clear, sealed
+	return open, sealed
 }
 
 // protocol finds the PPP protocol number behind an enhanced GRE header; 0: there is none.

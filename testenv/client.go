@@ -7,14 +7,13 @@ import (
 	"runtime"
 	"sync"
 	"time"
-
-	"github.com/vishvananda/netns"
-
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 	"vpnd/pptp/client"
+
+	"github.com/vishvananda/netns"
 )
 
 // InNamespace runs f on a thread in the named network namespace: the sockets that f opens belong to it.

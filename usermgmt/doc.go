@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-
 	"vpnd/auth"
 )
 

@@ -24,7 +24,7 @@ func prepareFolder(dir string) error {
 		return err
 	}
 	if err := os.Mkdir(dir, dirPerm); err == nil {
-		return os.Chmod(dir, dirPerm) //nolint:gosec // a folder needs its x bit
+		return os.Chmod(dir, dirPerm)
 	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -50,7 +50,7 @@ func prepareFolder(dir string) error {
 		return fmt.Errorf("%s has mode %04o and holds files that are not vpnd's: name a folder of its own as state_dir, or run chmod 0700 %s",
 			dir, info.Mode().Perm(), dir)
 	}
-	return os.Chmod(dir, dirPerm) //nolint:gosec // a folder needs its x bit
+	return os.Chmod(dir, dirPerm)
 }
 
 // prepareDatabase makes an empty database file of mode 0600, whose mode SQLite copies to the files

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/netip"
 	"time"
-
 	"vpnd/auth"
 )
 

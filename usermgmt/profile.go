@@ -9,7 +9,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
 	"vpnd/auth"
 	"vpnd/auth/motp"
 )

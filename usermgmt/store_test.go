@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-
 	"vpnd/auth"
 	"vpnd/usermgmt"
 )
@@ -305,7 +304,8 @@ func TestCloseAnswersAll(t *testing.T) {
 				if err != nil {
 					return
 				}
-				for old := highest.Load(); ok && step > old && !highest.CompareAndSwap(old, step); old = highest.Load() {
+				for old := highest.Load(); ok && step > old && !highest.CompareAndSwap(old, step); {
+					old = highest.Load()
 				}
 				once.Do(func() { close(stored) })
 			}

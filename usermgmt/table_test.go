@@ -10,13 +10,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
-
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 const secret = "f3a1c09d5be2478890aa1b2c3d4e5f60"
@@ -62,6 +61,7 @@ func must(t *testing.T, err error) {
 }
 
 func tableKeepsProfiles(t *testing.T, table usermgmt.Table) {
+	t.Helper()
 	ctx := t.Context()
 	must(t, table.Add(ctx, full("bob")))
 	must(t, table.Add(ctx, simple("Alice")))
@@ -97,6 +97,7 @@ func tableKeepsProfiles(t *testing.T, table usermgmt.Table) {
 }
 
 func tableFoldsNames(t *testing.T, table usermgmt.Table) {
+	t.Helper()
 	ctx := t.Context()
 	must(t, table.Add(ctx, simple("Alice")))
 	if err := table.Add(ctx, simple("aLICE")); !errors.Is(err, usermgmt.ErrExists) {
@@ -114,6 +115,7 @@ func tableFoldsNames(t *testing.T, table usermgmt.Table) {
 }
 
 func tableHoldsRules(t *testing.T, table usermgmt.Table) {
+	t.Helper()
 	ctx := t.Context()
 	must(t, table.Add(ctx, full("owner")))
 	for _, c := range []struct {
@@ -178,6 +180,7 @@ func brokenFields(err error) []string {
 }
 
 func tableKeepsLedger(t *testing.T, table usermgmt.Table) {
+	t.Helper()
 	ctx := t.Context()
 	must(t, table.Add(ctx, full("alice")))
 	must(t, table.Add(ctx, simple("bob")))
@@ -225,6 +228,7 @@ func tableKeepsLedger(t *testing.T, table usermgmt.Table) {
 }
 
 func tableKnowsNothingOfOthers(t *testing.T, table usermgmt.Table) {
+	t.Helper()
 	ctx := t.Context()
 	for what, err := range map[string]error{
 		"Update": table.Update(ctx, "x", func(*usermgmt.Profile) error { return nil }), "Remove": table.Remove(ctx, "x"), "Unlock": table.Unlock(ctx, "x"),
@@ -255,6 +259,7 @@ func tableKnowsNothingOfOthers(t *testing.T, table usermgmt.Table) {
 }
 
 func tableCountsGenerations(t *testing.T, table usermgmt.Table) {
+	t.Helper()
 	ctx := t.Context()
 	last, err := table.Generation(ctx)
 	must(t, err)
@@ -289,6 +294,7 @@ func tableCountsGenerations(t *testing.T, table usermgmt.Table) {
 }
 
 func tableAdvancesOnce(t *testing.T, table usermgmt.Table) {
+	t.Helper()
 	must(t, table.Add(t.Context(), simple("alice")))
 	for step := int64(1); step <= 5; step++ {
 		if won := race(t, step, table); won != 1 {
@@ -323,6 +329,7 @@ func race(t *testing.T, step int64, tables ...usermgmt.Table) int64 {
 }
 
 func tableKeepsStepOfRemoved(t *testing.T, table usermgmt.Table) {
+	t.Helper()
 	ctx := t.Context()
 	must(t, table.Add(ctx, full("alice")))
 	_, err := table.Advance(ctx, "alice", auth.TokenState{LastStep: 9, Offset: 4})
@@ -343,6 +350,7 @@ func tableKeepsStepOfRemoved(t *testing.T, table usermgmt.Table) {
 }
 
 func tableChangesNothingOnErrors(t *testing.T, table usermgmt.Table) {
+	t.Helper()
 	ctx := t.Context()
 	must(t, table.Add(ctx, full("alice")))
 	own := errors.New("changed my mind")

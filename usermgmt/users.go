@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-
 	"vpnd/auth"
 )
 

@@ -3,10 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"vpnd/internal/daemon"
 
 	"github.com/spf13/cobra"
-
-	"vpnd/internal/daemon"
 )
 
 var errCheck = errors.New("serving would fail")

@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-
-	"github.com/spf13/cobra"
-
 	"vpnd/internal/config"
 	"vpnd/usermgmt"
+
+	"github.com/spf13/cobra"
 )
 
 // loadConfig reads the configuration that --config names, or the default one.

@@ -9,11 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-
 	"vpnd/auth"
 	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const (

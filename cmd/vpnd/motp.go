@@ -4,10 +4,9 @@ import (
 	"crypto/rand"
 	"fmt"
 	"time"
+	"vpnd/auth/motp"
 
 	"github.com/spf13/cobra"
-
-	"vpnd/auth/motp"
 )
 
 func newMotpCommand() *cobra.Command {

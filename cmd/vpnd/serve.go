@@ -6,11 +6,10 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/spf13/cobra"
-
 	"vpnd/internal/config"
 	"vpnd/internal/daemon"
+
+	"github.com/spf13/cobra"
 )
 
 func newServeCommand() *cobra.Command {

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-
-	"github.com/spf13/cobra"
-
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/usermgmt"
+
+	"github.com/spf13/cobra"
 )
 
 func newUserCommand() *cobra.Command {

@@ -2,10 +2,9 @@ package main
 
 import (
 	"time"
+	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
-
-	"vpnd/usermgmt"
 )
 
 // userFlags are the flags that say what a user is.

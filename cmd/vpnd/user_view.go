@@ -7,10 +7,9 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
-
-	"vpnd/usermgmt"
 )
 
 // userView is what is shown of a user: never a password, secret or PIN.

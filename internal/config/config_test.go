@@ -9,11 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/config"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
-	"vpnd/internal/config"
 )
 
 var addresses = cmpopts.EquateComparable(netip.Addr{})

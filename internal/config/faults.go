@@ -34,7 +34,7 @@ func (f Fault) String() string {
 }
 
 // Faults is everything that is wrong, in the order of the file.
-type Faults []Fault
+type Faults []Fault //nolint:errname // the plural says what it is
 
 // Error writes one fault a line.
 func (f Faults) Error() string {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
 	"vpnd/internal/config"
 	"vpnd/internal/link"
 	"vpnd/pptp/server"

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
 	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/internal/dataplane"
@@ -187,7 +186,7 @@ func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config
 	mode := map[string]ppp.MPPEMode{"off": ppp.MPPEOff, "optional": ppp.MPPEOptional, "required": ppp.MPPERequired}[p.MPPE]
 	cfg := session.Config{
 		PPP: ppp.Config{
-			MRU: uint16(p.MRU), Auth: methods, MPPE: ppp.MPPE{Mode: mode}, //nolint:gosec // config has checked the range
+			MRU: uint16(p.MRU), Auth: methods, MPPE: ppp.MPPE{Mode: mode},
 			EchoInterval: orNever(p.EchoInterval), EchoFailures: p.EchoFailures,
 		},
 		Local: n.Address, DNS: n.DNS, NBNS: n.WINS, Auth: authenticator, Pool: d.pool, Leases: d.store,

@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"encoding/binary"
-
 	"vpnd/internal/pktbuf"
 )
 

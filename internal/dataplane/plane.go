@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
 )

@@ -8,14 +8,13 @@ import (
 	"net"
 	"net/netip"
 	"testing"
-
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
-
 	"vpnd/internal/dataplane"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
 	"vpnd/ppp/mppe"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
 )
 
 var (

@@ -118,7 +118,7 @@ func (p *Pool) Take(user string, fixed, last, outer netip.Addr) (netip.Addr, err
 		return p.takeFixed(user, fixed, outer)
 	}
 	outside, avoid := p.index(outer)
-	if i, ok := p.index(last); ok && !(avoid && i == outside) && !has(p.closed, i) && !has(p.reserved, i) {
+	if i, ok := p.index(last); ok && (!avoid || i != outside) && !has(p.closed, i) && !has(p.reserved, i) {
 		return p.hold(i, user), nil
 	}
 	if i, ok := p.search(outside, avoid); ok {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
 	"vpnd/internal/ippool"
 )
 

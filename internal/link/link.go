@@ -5,7 +5,6 @@ package link
 
 import (
 	"net/netip"
-
 	"vpnd/internal/pktbuf"
 )
 

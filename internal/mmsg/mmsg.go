@@ -11,11 +11,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
-
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -42,7 +41,7 @@ func (h *headers) init() {
 	for i := range h.msgs {
 		h.msgs[i].hdr.Iov = &h.iovs[i]
 		h.msgs[i].hdr.SetIovlen(1)
-		h.msgs[i].hdr.Name = (*byte)(unsafe.Pointer(&h.names[i])) //nolint:gosec // what the system call takes
+		h.msgs[i].hdr.Name = (*byte)(unsafe.Pointer(&h.names[i]))
 	}
 }
 
@@ -142,7 +141,7 @@ func (r *Reader) Read() ([]Packet, error) {
 }
 
 func (r *Reader) recvmmsg(fd uintptr) bool {
-	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.h.msgs)), link.BatchSize, unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // the system call
+	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.h.msgs)), link.BatchSize, unix.MSG_DONTWAIT, 0, 0)
 	if e == unix.EAGAIN || e == unix.EINTR {
 		return false
 	}
@@ -160,16 +159,16 @@ func (r *Reader) destination(i int) netip.Addr {
 	if len(oob) < head+unix.SizeofInet4Pktinfo {
 		return netip.Addr{}
 	}
-	c := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0])) //nolint:gosec // its length has been checked
+	c := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
 	if c.Level != unix.IPPROTO_IP || c.Type != unix.IP_PKTINFO {
 		return netip.Addr{}
 	}
-	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[head])) //nolint:gosec // its length has been checked
+	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[head]))
 	return netip.AddrFrom4(info.Addr)
 }
 
 func addrPort(sa *unix.RawSockaddrInet4) netip.AddrPort {
-	port := (*[2]byte)(unsafe.Pointer(&sa.Port)) //nolint:gosec // network order
+	port := (*[2]byte)(unsafe.Pointer(&sa.Port))
 	return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), binary.BigEndian.Uint16(port[:]))
 }
 
@@ -215,7 +214,7 @@ func (s *sender) set(i int, d *link.Datagram) {
 	name := &s.h.names[i]
 	name.Family = unix.AF_INET
 	name.Addr = d.Dst.Addr().As4()
-	port := (*[2]byte)(unsafe.Pointer(&name.Port)) //nolint:gosec // network order
+	port := (*[2]byte)(unsafe.Pointer(&name.Port))
 	binary.BigEndian.PutUint16(port[:], d.Dst.Port())
 	hdr := &s.h.msgs[i].hdr
 	hdr.Namelen = nameLen
@@ -225,10 +224,10 @@ func (s *sender) set(i int, d *link.Datagram) {
 		return
 	}
 	oob := &s.h.oobs[i]
-	c := (*unix.Cmsghdr)(unsafe.Pointer(oob)) //nolint:gosec // oob is longer
+	c := (*unix.Cmsghdr)(unsafe.Pointer(oob))
 	c.Level, c.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
 	c.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
-	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[unix.SizeofCmsghdr])) //nolint:gosec // oob is longer
+	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[unix.SizeofCmsghdr]))
 	*info = unix.Inet4Pktinfo{Spec_dst: d.Src.As4()}
 	hdr.Control = &oob[0]
 	hdr.SetControllen(unix.CmsgSpace(unix.SizeofInet4Pktinfo))
@@ -237,7 +236,7 @@ func (s *sender) set(i int, d *link.Datagram) {
 // send never waits: a datagram that the system refuses is skipped.
 func (s *sender) send(fd uintptr) bool {
 	for s.at < s.n {
-		n, _, e := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.h.msgs[s.at])), uintptr(s.n-s.at), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // the system call
+		n, _, e := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.h.msgs[s.at])), uintptr(s.n-s.at), unix.MSG_DONTWAIT, 0, 0)
 		switch {
 		case e == unix.EINTR:
 		case e != 0:

@@ -4,12 +4,11 @@ import (
 	"net"
 	"net/netip"
 	"testing"
-
-	"golang.org/x/sys/unix"
-
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"
+
+	"golang.org/x/sys/unix"
 )
 
 func listen(t *testing.T) (*mmsg.Conn, netip.AddrPort) {

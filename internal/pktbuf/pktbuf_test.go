@@ -3,7 +3,6 @@ package pktbuf_test
 import (
 	"bytes"
 	"testing"
-
 	"vpnd/internal/pktbuf"
 )
 

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-
 	"vpnd/auth"
 	"vpnd/internal/ippool"
 	"vpnd/ppp"

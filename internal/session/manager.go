@@ -14,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
 	"vpnd/auth"
 	"vpnd/internal/dataplane"
 	"vpnd/internal/ippool"

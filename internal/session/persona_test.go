@@ -6,7 +6,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
 	"vpnd/internal/link"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
@@ -122,7 +121,9 @@ func TestPersonaLCPOptions(t *testing.T) {
 	c.Send(frame(wire.LCP, wire.ConfigureRequest, 77, 1, 4, 5, 120, 5, 6, 1, 2, 3, 4, 7, 2, 8, 2, 13, 3, 6, 17, 4, 6, 64, 19, 3, 0))
 	s.wait("the odd options are rejected, in their order", func() bool { return h.has("LCP ConfRej id=0x4d <13 06> <17 06 40> <19 00>") })
 	c.Send(frame(wire.LCP, wire.ConfigureRequest, 78))
-	s.wait("an empty request gets an empty acknowledgement", func() bool { return h.has("LCP ConfAck id=0x4e\n") || strings.HasSuffix(h.all(), "LCP ConfAck id=0x4e") })
+	s.wait("an empty request gets an empty acknowledgement", func() bool {
+		return h.has("LCP ConfAck id=0x4e\n") || strings.HasSuffix(h.all(), "LCP ConfAck id=0x4e")
+	})
 	if list := s.m.Connections(); len(list) == 1 && list[0].Stats.RxPackets > 0 {
 		t.Errorf("%+v", list)
 	}

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
 	"vpnd/auth"
 	"vpnd/internal/dataplane"
 	"vpnd/internal/link"
@@ -57,7 +56,6 @@ type session struct {
 	data     uint64    // user packets that had passed at quietAt
 	received uint64    // frames that had come when the timer fired last
 	final    dataplane.Stats
-	resync   bool
 	traced   []string
 	tracing  traceState
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/internal/ippool"

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/internal/dataplane"

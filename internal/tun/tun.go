@@ -9,12 +9,11 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"vpnd/internal/pktbuf"
 
 	"github.com/songgao/water"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	"vpnd/internal/pktbuf"
 )
 
 // Config describes the device.
@@ -120,9 +119,9 @@ func (d *Device) readAll(fd uintptr) bool {
 		b := d.bufs[d.n]
 		n, err := unix.Read(int(fd), b.Room())
 		switch {
-		case err == unix.EINTR: //nolint:errorlint // a system call returns it bare
+		case err == unix.EINTR:
 			continue
-		case err == unix.EAGAIN: //nolint:errorlint // a system call returns it bare
+		case err == unix.EAGAIN:
 			return d.n > 0
 		case err != nil:
 			d.err = err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
 	"vpnd/ppp/chap"
 )
 

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
 	"vpnd/ppp/fsm"
 )
 

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"vpnd/ppp/chap"
+	"vpnd/ppp/mppe"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/ip4defrag"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
-
-	"vpnd/ppp/chap"
-	"vpnd/ppp/mppe"
 )
 
 const (
@@ -33,7 +32,7 @@ func pppFrames(t *testing.T, name string) (frames []frame) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	reader, err := pcapgo.NewReader(file)
 	if err != nil {
 		t.Fatal(err)

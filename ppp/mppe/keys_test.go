@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
-
 	"vpnd/ppp/chap"
 )
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-
 	"vpnd/ppp/mppe"
 )
 
@@ -27,6 +26,7 @@ func modes(t *testing.T, f func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypt
 // TestInOrder runs past the wrap-around of the coherency count twice.
 func TestInOrder(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, _ bool) {
+		t.Helper()
 		for n := range 9000 {
 			p := packet(n)
 			header := e.Seal(p)
@@ -44,6 +44,7 @@ func TestInOrder(t *testing.T) {
 // a stateful one after the Reset-Request that Open asks for.
 func TestLoss(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, stateless bool) {
+		t.Helper()
 		for lost := range 600 {
 			for range lost {
 				e.Seal(packet(0))
@@ -71,6 +72,7 @@ func TestLoss(t *testing.T) {
 
 func TestLate(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, _ bool) {
+		t.Helper()
 		first := packet(1)
 		header := e.Seal(first)
 		if err := d.Open(header, bytes.Clone(first)); err != nil {
@@ -90,6 +92,7 @@ func TestLate(t *testing.T) {
 
 func TestMalformed(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, stateless bool) {
+		t.Helper()
 		for _, p := range [][]byte{nil, {}, {0x21}} {
 			if err := d.Open(0x9000, p); !errors.Is(err, mppe.ErrShort) {
 				t.Errorf("%d octets: %v", len(p), err)
@@ -113,6 +116,7 @@ func TestMalformed(t *testing.T) {
 
 func TestAllocations(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, _ bool) {
+		t.Helper()
 		p := make([]byte, 1400)
 		if n := testing.AllocsPerRun(1000, func() {
 			if err := d.Open(e.Seal(p), p); err != nil {

@@ -7,13 +7,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"vpnd/ppp/wire"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
-
-	"vpnd/ppp/wire"
 )
 
 const client = "192.0.2.11"
@@ -30,7 +29,7 @@ func frames(t *testing.T, name string) (list []frame) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	reader, err := pcapgo.NewReader(file)
 	if err != nil {
 		t.Fatal(err)

@@ -84,6 +84,7 @@ func Format(frame []byte) string {
 		names = papNames
 	case CHAP:
 		names = chapNames
+	default:
 	}
 	name := fmt.Sprintf("code=0x%x", uint8(p.Code))
 	if p.Code > 0 && int(p.Code) < len(names) {
@@ -154,6 +155,7 @@ func formatControl(b *strings.Builder, protocol Protocol, p Packet) {
 		if len(p.Body) >= 4 {
 			fmt.Fprintf(b, " magic=0x%x %s", binary.BigEndian.Uint32(p.Body), quote(p.Body[4:]))
 		}
+	default:
 	}
 }
 
@@ -170,6 +172,7 @@ func formatOption(protocol Protocol, o Option) string {
 		if o.Type == 1 && len(o.Data) == 8 {
 			s = fmt.Sprintf("addr fe80::%x:%x:%x:%x", o.Data[:2], o.Data[2:4], o.Data[4:6], o.Data[6:])
 		}
+	default:
 	}
 	if s == "" {
 		s = fmt.Sprintf("%d", o.Type)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
 	"vpnd/ppp/wire"
 )
 
@@ -73,7 +72,7 @@ func TestFormatHides(t *testing.T) {
 		t.Error(got)
 	}
 	raw := wire.Packet{Code: wire.Identification, Body: []byte("\x00\x00\x00\x00\x1b[2J\n<script>\xff")}.Append(wire.AppendFrame(nil, wire.LCP))
-	if got := wire.Format(raw); strings.ContainsAny(got, "\x1b\n\xff") {
+	if got := wire.Format(raw); strings.Contains(got, "\x1b") || strings.Contains(got, "\n") || strings.Contains(got, "\xff") {
 		t.Errorf("raw octets of the peer in %q", got)
 	}
 }

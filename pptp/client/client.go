@@ -11,7 +11,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/pptp/gre"

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/pptp/wire"

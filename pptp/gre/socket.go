@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-
-	"golang.org/x/sys/unix"
-
 	"vpnd/internal/mmsg"
 	"vpnd/pptp/wire"
+
+	"golang.org/x/sys/unix"
 )
 
 // socketBuffer is what a socket may hold of each direction, in octets.

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/pptp"

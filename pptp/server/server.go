@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/pptp"

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
 	"vpnd/pptp"

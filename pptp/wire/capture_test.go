@@ -5,12 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"vpnd/pptp/wire"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
-
-	"vpnd/pptp/wire"
 )
 
 // The dial-ins of pptp-linux into pptpd in testdata hold what neither side has from us.

@@ -6,10 +6,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"vpnd/pptp/wire"
 
 	"github.com/google/go-cmp/cmp"
-
-	"vpnd/pptp/wire"
 )
 
 func zeros(n int) string { return strings.Repeat("00", n) }
@@ -121,7 +120,7 @@ func TestMessages(t *testing.T) {
 func TestParseWrongLength(t *testing.T) {
 	for _, tt := range messages {
 		good := unhex(t, tt.hex)
-		for n := range 65536 {
+		for n := 0; n < 65536; n++ {
 			if _, raw := tt.msg.(*wire.Raw); n == len(good) || raw && n >= wire.HeaderLen && n <= wire.MaxLen {
 				continue
 			}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
 	"vpnd/testenv"
 )
 

@@ -45,10 +45,10 @@ func TestProtocols(t *testing.T) {
 			s.must("ping -c 3 -W 2 -p 70696e672d70696e672d 10.99.0.1")
 			s.transfer(t)
 			s.hangup()
-			clear, sealed := capture.Count()
+			inClear, sealed := capture.Count()
 			switch {
-			case c.want == "none" && (clear == 0 || sealed > 0), c.want != "none" && (sealed == 0 || clear > 0):
-				t.Errorf("%d packets in clear, %d encrypted, want %s\n%s", clear, sealed, c.want, s.pppd())
+			case c.want == "none" && (inClear == 0 || sealed > 0), c.want != "none" && (sealed == 0 || inClear > 0):
+				t.Errorf("%d packets in clear, %d encrypted, want %s\n%s", inClear, sealed, c.want, s.pppd())
 			}
 		})
 		if !ok {
