@@ -3,6 +3,7 @@ package testenv
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ type Server struct {
 	t      testing.TB
 	lab    *Lab
 	binary string
+	dir    string
 	config string
 	cmd    *exec.Cmd
 	done   chan struct{}
@@ -47,14 +49,41 @@ func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	s := &Server{t: t, lab: l, binary: binary, config: filepath.Join(dir, "vpnd.yaml")}
-	yaml = "state_dir: " + filepath.Join(dir, "state") + "\nservices: {pptp: true, l2tp: false}\nmanagement: {listen: \"\", socket: \"\"}\n" + yaml
-	if err := os.WriteFile(s.config, []byte(yaml), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s := &Server{t: t, lab: l, binary: binary, dir: t.TempDir()}
+	s.config = filepath.Join(s.dir, "vpnd.yaml")
+	s.Configure(yaml)
 	t.Cleanup(s.Stop)
 	return s
+}
+
+// Configure writes the configuration anew, in YAML without state_dir.
+func (s *Server) Configure(yaml string) {
+	s.t.Helper()
+	yaml = "state_dir: " + s.StateDir() + "\nservices: {pptp: true, l2tp: false}\nmanagement: {listen: \"\", socket: \"\"}\n" + yaml
+	if err := os.WriteFile(s.config, []byte(yaml), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// StateDir is the daemon's state folder.
+func (s *Server) StateDir() string { return filepath.Join(s.dir, "state") }
+
+// Fails runs a daemon that is not to come up, and gives what it says.
+func (l *Lab) Fails(t testing.TB, yaml string) string {
+	t.Helper()
+	return l.NewServer(t, yaml).RunAs(t)
+}
+
+// RunAs runs a daemon that is not to come up, by the command wrapper, and gives what it says.
+func (s *Server) RunAs(t testing.TB, wrapper ...string) string {
+	t.Helper()
+	args := append(append([]string{"-k", "5", "20"}, wrapper...), s.binary, "serve", "--config", s.config)
+	out, err := s.lab.Command("timeout", args...).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("status: %v, want 1", err)
+	}
+	return string(out)
 }
 
 // Serve is NewServer and Start.
@@ -68,7 +97,14 @@ func (l *Lab) Serve(t testing.TB, yaml string) *Server {
 // Start runs the daemon and waits until it is ready.
 func (s *Server) Start() {
 	s.t.Helper()
-	s.cmd = s.lab.Command(s.binary, "serve", "--config", s.config)
+	s.StartAs()
+}
+
+// StartAs is Start by the command wrapper.
+func (s *Server) StartAs(wrapper ...string) {
+	s.t.Helper()
+	args := append(append([]string{}, wrapper...), s.binary, "serve", "--config", s.config)
+	s.cmd = s.lab.Command(args[0], args[1:]...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s.cmd.Stderr = writer(s.write)
 	stdout, err := s.cmd.StdoutPipe()
@@ -157,12 +193,17 @@ lines:
 // VPND runs a command of vpnd on the server's configuration and gives what it printed.
 func (s *Server) VPND(args ...string) string {
 	s.t.Helper()
-	cmd := s.lab.Command(s.binary, append(args, "--config", s.config)...)
-	out, err := cmd.CombinedOutput()
+	out, err := s.Try(args...)
 	if err != nil {
 		s.t.Fatalf("vpnd %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
+}
+
+// Try is VPND for a command that may fail.
+func (s *Server) Try(args ...string) (string, error) {
+	out, err := s.lab.Command(s.binary, append(args, "--config", s.config)...).CombinedOutput()
+	return string(out), err
 }
 
 // PID is the daemon's process.

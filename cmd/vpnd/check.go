@@ -24,7 +24,7 @@ func newCheckCommand() *cobra.Command {
 			fatal := false
 			for _, f := range daemon.Check(cfg) {
 				_, _ = fmt.Fprintln(cmd.OutOrStdout(), f)
-				fatal = fatal || f.Fatal
+				fatal = fatal || f.Fatal && f.Wrong != ""
 			}
 			if fatal {
 				return errCheck
