@@ -17,9 +17,10 @@ import (
 
 // Capture is a recording of what passes an interface of a Lab.
 type Capture struct {
-	t    testing.TB
-	path string
-	cmd  *exec.Cmd
+	t     testing.TB
+	path  string
+	cmd   *exec.Cmd
+	ended chan struct{}
 }
 
 // Capture begins to record an interface with tcpdump. It ends with the test, or with Packets.
@@ -29,8 +30,8 @@ func (l *Lab) Capture(t testing.TB, iface string) *Capture {
 	c.cmd = l.Command("tcpdump", "-Z", "root", "-U", "-n", "-s", "256", "-i", iface, "-w", c.path)
 	var said bytes.Buffer
 	c.cmd.Stderr = &said
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := c.cmd.Start(); err != nil {
+	c.ended = make(chan struct{})
+	if err := start(c.cmd, c.ended); err != nil {
 		t.Fatalf("tcpdump: %v", err)
 	}
 	t.Cleanup(c.stop)
@@ -51,6 +52,7 @@ func (c *Capture) stop() {
 	}
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	_ = c.cmd.Wait()
+	close(c.ended)
 	c.cmd = nil
 }
 

@@ -59,13 +59,14 @@ func (l *Lab) Guest(t testing.TB) *Guest {
 		"mem=256M", "umid="+l.Namespace+g.tap, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "init="+init,
 		"vec0:transport=tap,ifname="+g.tap+",depth=128", "con=null", "con0=null,fd:1", "quiet")
 	// A guest starts a process of the host for each of its own; in a process namespace they end with it.
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 	g.cmd.Env = append(os.Environ(), "TMPDIR=/tmp", "HOME="+g.dir)
 	stdout, err := g.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.cmd.Start(); err != nil {
+	ended := make(chan struct{})
+	if err := start(g.cmd, ended); err != nil {
 		t.Fatalf("starting a guest (Debian package user-mode-linux): %v", err)
 	}
 	done := make(chan struct{})
@@ -77,6 +78,7 @@ func (l *Lab) Guest(t testing.TB) *Guest {
 		_ = g.cmd.Process.Kill()
 		<-done
 		_ = g.cmd.Wait()
+		close(ended)
 	})
 	if out, code := g.RunFor(bootTime, "true"); code != 0 {
 		t.Fatalf("the guest does not boot: %s", out)

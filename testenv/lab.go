@@ -61,3 +61,25 @@ func run(t testing.TB, name string, args ...string) {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 }
+
+// Host is a network namespace on a Lab's wire, for programs of this machine that dial in.
+type Host struct {
+	Namespace string
+	Address   string
+}
+
+// Host makes a host, which goes with the test.
+func (l *Lab) Host(t testing.TB) *Host {
+	t.Helper()
+	l.taps++
+	h := &Host{Namespace: fmt.Sprintf("%s-%d", l.Namespace, l.taps), Address: fmt.Sprintf("192.0.2.%d", 10+l.taps)}
+	run(t, "ip", "netns", "add", h.Namespace)
+	t.Cleanup(func() { run(t, "ip", "netns", "delete", h.Namespace) })
+	port := fmt.Sprintf("port%d", l.taps)
+	l.IP("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", h.Namespace)
+	l.IP("link", "set", port, "master", "br0", "up")
+	for _, args := range [][]string{{"link", "set", "lo", "up"}, {"address", "add", h.Address + "/24", "dev", "eth0"}, {"link", "set", "eth0", "up"}} {
+		run(t, "ip", append([]string{"-n", h.Namespace}, args...)...)
+	}
+	return h
+}

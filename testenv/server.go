@@ -105,16 +105,15 @@ func (s *Server) StartAs(wrapper ...string) {
 	s.t.Helper()
 	args := append(append([]string{}, wrapper...), s.binary, "serve", "--config", s.config)
 	s.cmd = s.lab.Command(args[0], args[1:]...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s.cmd.Stderr = writer(s.write)
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.cmd.Start(); err != nil {
+	s.done = make(chan struct{})
+	if err := start(s.cmd, s.done); err != nil {
 		s.t.Fatal(err)
 	}
-	s.done = make(chan struct{})
 	ready := make(chan bool, 1)
 	go func() {
 		lines := bufio.NewScanner(stdout)
