@@ -1,5 +1,3 @@
-// Package testenv has what tests need that dial in for real: network namespaces, and real clients in
-// guests with a Linux kernel of their own.
 package testenv
 
 import (

@@ -129,6 +129,8 @@ func (s *Store) damaged(err error) error {
 		return &DamagedError{s.path, e.Error()}
 	case sqlite3.SQLITE_BUSY:
 		return fmt.Errorf("%s: another process has held it for over %d s: %w", s.path, busyLimit, err)
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("%s: the disk is full, or failing; make room in %s: %w", s.path, filepath.Dir(s.path), err)
 	default:
 		return fmt.Errorf("%s: %w", s.path, err)
 	}

@@ -169,7 +169,7 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-func TestRequiredEncryptionAndSmallPool(t *testing.T) {
+func TestRequiredEncryption(t *testing.T) {
 	s := newSite(t, "ppp: {mppe: required}\n")
 	s.refused("alice", "geheim", only["MS-CHAPv2"]+" nomppe")
 	s.server.WaitLog("refused", "MPPE is required")
@@ -178,6 +178,27 @@ func TestRequiredEncryptionAndSmallPool(t *testing.T) {
 	s.dial("alice", "geheim", "require-mppe-128")
 	s.must("ping -c 1 -W 2 10.99.0.1")
 	s.hangup()
+}
+
+// Two clients behind one outer address, and a pool that holds one of them.
+func TestPoolEmpty(t *testing.T) {
+	s := newSite(t, "")
+	s.server.Stop()
+	s.server.Configure("network: {interface: vpn0, address: 10.99.0.1, pool: 10.99.0.10-10.99.0.11}\n")
+	s.server.VPND("user", "add", "fritz", "--password", "geheim", "--dial-in", "pptp", "--address", "10.99.0.11")
+	s.server.Start()
+	s.dial("alice", "geheim", "nomppe")
+	s.server.WaitLog("connected", "user=alice", "address=10.99.0.10")
+	if out, code := s.guest.Run("unit=1; pptp alice geheim nomppe"); code == 0 {
+		t.Errorf("a third address is found: %s", out)
+	}
+	s.server.WaitLog("refused", "address pool is empty")
+	if out, code := s.guest.Run("unit=1; pptp fritz geheim require-mppe-128 && address"); code != 0 || strings.TrimSpace(out) != "10.99.0.11" {
+		t.Errorf("a second client behind the same address: %s\n%s", out, s.server.Log())
+	}
+	s.must("unit=0; ping -c 1 -W 2 -I ppp0 10.99.0.1; ping -c 1 -W 2 -I ppp1 10.99.0.1")
+	s.must("unit=1; hangup")
+	s.must("unit=0; hangup")
 }
 
 // However a connection ends, nothing is left of it and the next dial works.
