@@ -48,6 +48,7 @@ type Client struct {
 	closed chan struct{}
 
 	mu      sync.Mutex
+	cfg     ppp.Config
 	engine  *ppp.Engine
 	network ppp.NetworkUp
 	isUp    bool
@@ -65,6 +66,7 @@ func (e *ClosedError) Error() string { return e.Reason }
 // Dial dials a server by PPTP and waits until the link is up.
 func (c *Client) Dial(ctx context.Context, d *client.Dialer, server netip.AddrPort, cfg ppp.Config) error {
 	cfg.Role = ppp.Client
+	c.cfg = cfg
 	c.engine = ppp.New(cfg)
 	c.up, c.closed = make(chan struct{}), make(chan struct{})
 	_, err := d.Dial(ctx, server, func(l link.Link) (link.Sink, error) {
@@ -261,6 +263,15 @@ func (c *Client) Reason() string {
 
 // Closed is closed when the link is.
 func (c *Client) Closed() <-chan struct{} { return c.closed }
+
+// Renegotiate begins with LCP anew on the same call, as a client does that has lost its state.
+func (c *Client) Renegotiate() {
+	c.mu.Lock()
+	c.engine = ppp.New(c.cfg)
+	c.isUp = false
+	c.mu.Unlock()
+	c.do(func(now time.Time) { c.engine.Start(now) })
+}
 
 // Hangup ends the link properly and waits for that.
 func (c *Client) Hangup() {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 	"vpnd/auth"
@@ -49,6 +50,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	if err := d.setUp(ctx); err != nil {
 		return err
 	}
+	d.watchUsers(ctx)
 	failed := d.start()
 	d.log.Info("serving", "pptp", cfg.Services.PPTP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
 	if opts.Ready != nil {
@@ -284,6 +286,9 @@ func (d *daemon) watchUsers(ctx context.Context) {
 	for reason, unwanted := range map[string]func(usermgmt.Profile, bool) bool{
 		"user was removed":  func(_ usermgmt.Profile, ok bool) bool { return !ok },
 		"user was disabled": func(p usermgmt.Profile, ok bool) bool { return ok && !p.Enabled },
+		"dial-in type pptp is no longer allowed": func(p usermgmt.Profile, ok bool) bool {
+			return ok && p.Enabled && !slices.Contains(p.Services, auth.PPTP)
+		},
 	} {
 		d.sessions.DropIf(func(c session.Connection) bool {
 			p, ok := users[c.User]

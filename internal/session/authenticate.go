@@ -58,7 +58,7 @@ var errNotAdmitted = errors.New("not admitted")
 // refusal.
 func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outcome, error) {
 	account := out.Account
-	addr, err := s.address(account)
+	addr, kept, err := s.address(account)
 	if err != nil {
 		return auth.Outcome{Code: auth.CodeNotAllowed, Reason: err.Error()}, errNotAdmitted
 	}
@@ -72,11 +72,13 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 			Password: out.Candidate, Local: s.m.cfg.Local, Peer: addr, DNS: s.m.cfg.DNS, NBNS: s.m.cfg.NBNS,
 		})
 	})
-	if !taken { // the call ended in the meantime
-		s.m.cfg.Pool.Give(addr)
+	if !taken { // the call ended in the meantime, and what it held was given back
+		if !kept {
+			s.m.cfg.Pool.Give(addr)
+		}
 		return out, nil
 	}
-	if s.m.cfg.Leases != nil && !account.Terms.Address.IsValid() {
+	if s.m.cfg.Leases != nil && !kept && !account.Terms.Address.IsValid() {
 		if err := s.m.cfg.Leases.SetLastAddress(s.m.ctx, account.Name, addr); err != nil {
 			s.log.Warn("the user's address could not be remembered", "user", account.Name, "error", err)
 		}
@@ -84,20 +86,36 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 	return out, nil
 }
 
-// address takes an address for the user. A fixed one that the same user still holds, by a connection
-// that has not been noticed to be dead, is taken over.
-func (s *session) address(account auth.Account) (netip.Addr, error) {
+var errOtherUser = errors.New("another user than before on the same link")
+
+// held is the address that the link has already: when it is negotiated anew, its user authenticates
+// anew, too, and keeps it. Another user does not get in.
+func (s *session) held(user string) (netip.Addr, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.addr.IsValid() && s.user != user {
+		return netip.Addr{}, errOtherUser
+	}
+	return s.addr, nil
+}
+
+// address takes an address for the user, or keeps the one that the link has. A fixed one that the same
+// user still holds, by a connection that has not been noticed to be dead, is taken over.
+func (s *session) address(account auth.Account) (addr netip.Addr, kept bool, err error) {
+	if addr, err = s.held(account.Name); err != nil || addr.IsValid() {
+		return addr, true, err
+	}
 	var last netip.Addr
 	fixed := account.Terms.Address
 	if s.m.cfg.Leases != nil && !fixed.IsValid() {
 		last, _ = s.m.cfg.Leases.LastAddress(context.WithoutCancel(s.m.ctx), account.Name)
 	}
 	outer := s.info.Remote.Addr()
-	addr, err := s.m.cfg.Pool.Take(account.Name, fixed, last, outer)
+	addr, err = s.m.cfg.Pool.Take(account.Name, fixed, last, outer)
 	if errors.Is(err, ippool.ErrTaken) && s.replace(account.Name, fixed) {
 		addr, err = s.m.cfg.Pool.Take(account.Name, fixed, last, outer)
 	}
-	return addr, err
+	return addr, false, err
 }
 
 func (s *session) replace(user string, addr netip.Addr) bool {

@@ -50,6 +50,7 @@ type Config struct {
 	Leases      Leases
 	Plane       *dataplane.Plane
 	MaxSessions int // 8192
+	MaxPending  int // sessions of one outer address that are not up yet; 512
 	Logger      *slog.Logger
 	Trace       string // a user's name or a peer's address: its negotiation is logged
 	// Up and Down, if not nil, are told of an address that is in use, and no more.
@@ -66,6 +67,7 @@ type Manager struct {
 
 	mu       sync.Mutex
 	sessions map[string]*session // by id
+	pending  map[netip.Addr]int  // by outer address
 	closed   bool
 	empty    chan struct{} // closed when the last session has gone after closed
 }
@@ -79,12 +81,15 @@ func NewManager(cfg Config) *Manager {
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = 8192
 	}
+	if cfg.MaxPending == 0 {
+		cfg.MaxPending = 512
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	m := &Manager{
 		cfg: cfg, gate: make(chan struct{}, cfg.AuthAtOnce),
-		sessions: map[string]*session{}, empty: make(chan struct{}),
+		sessions: map[string]*session{}, pending: map[netip.Addr]int{}, empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	return m
@@ -100,6 +105,7 @@ type Connection struct {
 }
 
 var (
+	errPending = errors.New("too many sessions of this address that are not up yet")
 	errFull    = errors.New("as many sessions as the server bears")
 	errStopped = errors.New("server is shutting down")
 )
@@ -114,15 +120,38 @@ func (m *Manager) Accept(l link.Link) (link.Sink, error) {
 		return nil, errStopped
 	case len(m.sessions) >= m.cfg.MaxSessions:
 		return nil, errFull
+	case m.pending[s.source()] >= m.cfg.MaxPending:
+		return nil, errPending
 	}
 	m.sessions[s.id] = s
+	s.pending = true
+	m.pending[s.source()]++
 	s.begin()
 	return s, nil
+}
+
+// established takes a session off those that are not up yet.
+func (m *Manager) established(s *session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.settle(s)
+}
+
+// settle does so, with the lock held.
+func (m *Manager) settle(s *session) {
+	if !s.pending {
+		return
+	}
+	s.pending = false
+	if m.pending[s.source()]--; m.pending[s.source()] == 0 {
+		delete(m.pending, s.source())
+	}
 }
 
 func (m *Manager) gone(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.settle(s)
 	delete(m.sessions, s.id)
 	if m.closed && len(m.sessions) == 0 {
 		m.stop()

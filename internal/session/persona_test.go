@@ -124,8 +124,26 @@ func TestPersonaLCPOptions(t *testing.T) {
 	s.wait("an empty request gets an empty acknowledgement", func() bool {
 		return h.has("LCP ConfAck id=0x4e\n") || strings.HasSuffix(h.all(), "LCP ConfAck id=0x4e")
 	})
-	if list := s.m.Connections(); len(list) == 1 && list[0].Stats.RxPackets > 0 {
-		t.Errorf("%+v", list)
+	addr := s.m.Connections()[0].Virtual
+	c.Hangup()
+	s.empty()
+	// Our own client negotiates a link anew that is up: its user is the same, and keeps the address.
+	again := new(testenv.Client)
+	if err := s.dialWith(again, config()); err != nil {
+		t.Fatal(err)
+	}
+	asked := strings.Count(s.log.String(), "msg=connected")
+	again.Renegotiate()
+	s.wait("the link is up again", func() bool { _, up := again.Network(); return up })
+	s.passes(again)
+	if list := s.m.Connections(); len(list) != 1 || list[0].Virtual != addr {
+		t.Errorf("%+v, want %v", list, addr)
+	}
+	if n := s.pool.InUse(); n != 1 {
+		t.Errorf("%d addresses are in use", n)
+	}
+	if n := strings.Count(s.log.String(), "msg=connected"); n != asked {
+		t.Errorf("connected %d times", n)
 	}
 }
 

@@ -35,6 +35,8 @@ type session struct {
 	log  *slog.Logger
 	port atomic.Pointer[dataplane.Port]
 
+	pending bool // not up yet; under the Manager's lock
+
 	mu       sync.Mutex
 	engine   *ppp.Engine
 	begun    bool
@@ -85,6 +87,8 @@ func newSession(m *Manager, l link.Link, id string) *session {
 	return s
 }
 
+func (s *session) source() netip.Addr { return s.info.Remote.Addr() }
+
 // begin is called once, before the call is confirmed to the peer.
 func (s *session) begin() {
 	s.mu.Lock()
@@ -124,10 +128,12 @@ func (s *session) start(now time.Time) {
 
 // close hangs up properly; cut does so without waiting for the peer.
 func (s *session) close(reason string) {
+	defer s.survive()
 	s.do(func(now time.Time) { s.engine.Close(now, reason) })
 }
 
 func (s *session) cut(reason string) {
+	defer s.survive()
 	s.do(func(time.Time) { s.engine.Down(reason) })
 }
 
@@ -236,6 +242,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 		return
 	}
 	s.up, s.since, s.crypto = true, now, v.Encryption
+	s.m.established(s)
 	s.quietAt = now
 	if s.terms.IdleTimeout > 0 {
 		s.idleAt = now.Add(s.idleStep())

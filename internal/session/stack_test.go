@@ -99,6 +99,7 @@ type stack struct {
 	srv    *server.Server
 	store  *usermgmt.Store
 	dev    *device
+	pool   *ippool.Pool
 	log    *logBook
 	dialer *client.Dialer
 	at     netip.AddrPort
@@ -122,6 +123,7 @@ func newStack(tb testing.TB, change func(*session.Config)) *stack {
 	must(s.store.Add(context.Background(), usermgmt.Profile{Name: "otto", Enabled: true, MOTPSecret: token.Secret, MOTPPIN: token.PIN, Services: services, IPsec: usermgmt.IPsecNone}))
 	pool, err := ippool.New([]ippool.Range{ippool.Prefix(netip.MustParsePrefix("10.99.0.0/16"))}, inner)
 	must(err)
+	s.pool = pool
 	authenticator := auth.New(auth.Config{MaxFailures: 1000}, s.store, s.store)
 	cfg := session.Config{
 		Local: inner, Auth: authenticator, Pool: pool, Leases: s.store,
