@@ -3,7 +3,6 @@ package testenv_test
 import (
 	"strings"
 	"testing"
-
 	"vpnd/testenv"
 )
 

@@ -28,8 +28,8 @@ func New(t testing.TB) *Lab {
 	t.Helper()
 	NeedRoot(t)
 	l := &Lab{Namespace: fmt.Sprintf("vpnd-%d-%d", os.Getpid(), labs.Add(1)), t: t}
-	run(t, "ip", "netns", "add", l.Namespace)
-	t.Cleanup(func() { run(t, "ip", "netns", "delete", l.Namespace) })
+	run(t, "netns", "add", l.Namespace)
+	t.Cleanup(func() { run(t, "netns", "delete", l.Namespace) })
 	l.IP("link", "set", "lo", "up")
 	l.IP("link", "add", "br0", "type", "bridge")
 	l.IP("address", "add", ServerAddress+"/24", "dev", "br0")
@@ -38,7 +38,7 @@ func New(t testing.TB) *Lab {
 }
 
 // IP runs ip(8) with args in the namespace.
-func (l *Lab) IP(args ...string) { run(l.t, "ip", append([]string{"-n", l.Namespace}, args...)...) }
+func (l *Lab) IP(args ...string) { run(l.t, append([]string{"-n", l.Namespace}, args...)...) }
 
 // Command is a command to be run in the namespace.
 func (l *Lab) Command(name string, args ...string) *exec.Cmd {
@@ -54,11 +54,12 @@ func (l *Lab) tap() (name, address string) {
 	return name, fmt.Sprintf("192.0.2.%d", 10+l.taps)
 }
 
-func run(t testing.TB, name string, args ...string) {
+// run runs ip(8).
+func run(t testing.TB, args ...string) {
 	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput() //nolint:gosec,noctx // the test's own
+	out, err := exec.Command("ip", args...).CombinedOutput() //nolint:gosec,noctx // the test's own
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }
 
@@ -73,13 +74,13 @@ func (l *Lab) Host(t testing.TB) *Host {
 	t.Helper()
 	l.taps++
 	h := &Host{Namespace: fmt.Sprintf("%s-%d", l.Namespace, l.taps), Address: fmt.Sprintf("192.0.2.%d", 10+l.taps)}
-	run(t, "ip", "netns", "add", h.Namespace)
-	t.Cleanup(func() { run(t, "ip", "netns", "delete", h.Namespace) })
+	run(t, "netns", "add", h.Namespace)
+	t.Cleanup(func() { run(t, "netns", "delete", h.Namespace) })
 	port := fmt.Sprintf("port%d", l.taps)
 	l.IP("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", h.Namespace)
 	l.IP("link", "set", port, "master", "br0", "up")
 	for _, args := range [][]string{{"link", "set", "lo", "up"}, {"address", "add", h.Address + "/24", "dev", "eth0"}, {"link", "set", "eth0", "up"}} {
-		run(t, "ip", append([]string{"-n", h.Namespace}, args...)...)
+		run(t, append([]string{"-n", h.Namespace}, args...)...)
 	}
 	return h
 }

@@ -3,7 +3,6 @@ package daemon
 import (
 	"net/netip"
 	"testing"
-
 	"vpnd/internal/config"
 )
 

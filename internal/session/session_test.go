@@ -11,6 +11,8 @@ import (
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/internal/ippool"
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
 	"vpnd/internal/session"
 	"vpnd/ppp"
 	"vpnd/testenv"
@@ -315,4 +317,34 @@ func TestFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.passes(c)
+}
+
+// mute is a client that dials and says nothing.
+type mute struct{}
+
+func (mute) Frame(b *pktbuf.Buf) { b.Release() }
+func (mute) Down(string)         {}
+
+// Calls that never come up do not take the places of others.
+func TestPendingSessionsAreBounded(t *testing.T) {
+	s := newStack(t, func(c *session.Config) { c.MaxPending = 3 })
+	var links []link.Link
+	for i := range 5 {
+		l, err := s.dialer.Dial(t.Context(), s.at, func(link.Link) (link.Sink, error) { return mute{}, nil })
+		if (err == nil) != (i < 3) {
+			t.Errorf("call %d: %v", i, err)
+		}
+		if err == nil {
+			links = append(links, l)
+		}
+	}
+	links[0].Close("")
+	s.wait("a place is free", func() bool { return s.m.Count() == 2 })
+	for range 3 { // those that are up do not count
+		c, err := s.dial(config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.passes(c)
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
 	"vpnd/internal/sysnet"
 	"vpnd/testenv"
 )

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 	"vpnd/internal/pktbuf"
 	"vpnd/internal/tun"
 	"vpnd/testenv"

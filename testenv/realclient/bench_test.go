@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 	"vpnd/internal/link"
 	"vpnd/ppp"
 	"vpnd/pptp/client"
