@@ -13,7 +13,7 @@ cp -a /etc /mnt/etc && mount --bind /mnt/etc /etc
 mount --bind /mnt/log /var/log
 mount -t hostfs none /mnt/io -o "@DIR@"
 ln -s /usr/lib/uml/modules /run/m/lib/modules
-for module in ppp_generic ppp_async ppp_mppe ipv6; do modprobe -d /run/m "$module"; done
+for module in ppp_generic ppp_async ppp_mppe l2tp_ppp ipv6; do modprobe -d /run/m "$module"; done
 ip link set lo up
 ip addr add @ADDRESS@/24 dev vec0
 ip link set vec0 up
@@ -44,6 +44,58 @@ pptp() {
 	wait $pppd
 	echo "pppd's status: $?"
 	return 1
+}
+
+# l2tp USER PASSWORD [OPTION...]: the same by L2TP, with xl2tpd; its own log is /run/xl2tpd.log. Lines of
+# its configuration for the server are in $lac.
+l2tp() {
+	user=$1 password=$2
+	shift 2
+	printf '"%s" * "%s" *\n' "$user" "$password" > /etc/ppp/chap-secrets
+	cp /etc/ppp/chap-secrets /etc/ppp/pap-secrets
+	printf '* * %s\n' "${secret:-none}" > /etc/xl2tpd/l2tp-secrets
+	{ echo "[lac vpnd]"; echo "lns = $server"; echo "pppoptfile = /etc/ppp/options.l2tp"; echo "redial = no"; echo "$lac"; } > /etc/xl2tpd/xl2tpd.conf
+	printf '%s\n' "user $user" noauth nodefaultroute noipdefault debug "remotename vpnd" "logfile /run/pppd0" > /etc/ppp/options.l2tp
+	for option; do echo "$option"; done >> /etc/ppp/options.l2tp
+	: > /run/pppd0
+	mkdir -p /run/xl2tpd
+	waited=0
+	while ip link show ppp0 >/dev/null 2>&1 && [ $waited -lt 50 ]; do waited=$((waited + 1)); sleep 0.1; done
+	rm -f /run/xl2tpd/l2tp-control
+	xl2tpd -D -p /run/xl2tpd/pid -C /run/xl2tpd/l2tp-control > /run/xl2tpd.log 2>&1 &
+	waited=0
+	while [ ! -p /run/xl2tpd/l2tp-control ] && [ $waited -lt 50 ]; do waited=$((waited + 1)); sleep 0.1; done
+	echo "c vpnd" > /run/xl2tpd/l2tp-control
+	waited=0
+	while [ $waited -lt 100 ]; do
+		if ip -4 addr show ppp0 2>/dev/null | grep -q peer; then return 0; fi
+		if grep -q 'Connection terminated\|Modem hangup' /run/pppd0 || grep -q 'closing, reason\|Connection closed to\|Call is closed\|Maximum retries' /run/xl2tpd.log; then break; fi
+		waited=$((waited + 1))
+		sleep 0.1
+	done
+	l2tp_end
+	return 1
+}
+
+# l2tp_hangup: ends the call and the tunnel properly.
+l2tp_hangup() {
+	echo "d vpnd" > /run/xl2tpd/l2tp-control
+	waited=0
+	while ip link show ppp0 >/dev/null 2>&1 && [ $waited -lt 100 ]; do waited=$((waited + 1)); sleep 0.1; done
+	l2tp_end
+}
+
+# l2tp_end: ends xl2tpd and its pppd, and waits for that.
+l2tp_end() {
+	pid=$(cat /run/xl2tpd/pid)
+	kill "$pid" 2>/dev/null
+	waited=0
+	while { kill -0 "$pid" 2>/dev/null || ip link show ppp0 >/dev/null 2>&1; } && [ $waited -lt 100 ]; do
+		waited=$((waited + 1))
+		[ $waited = 30 ] && killall -9 xl2tpd pppd 2>/dev/null
+		sleep 0.1
+	done
+	[ $waited -lt 100 ]
 }
 
 # hangup: ends the dial-in properly, and waits for that.

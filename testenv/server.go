@@ -59,7 +59,7 @@ func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
 // Configure writes the configuration anew, in YAML without state_dir.
 func (s *Server) Configure(yaml string) {
 	s.t.Helper()
-	yaml = "state_dir: " + s.StateDir() + "\nservices: {pptp: true, l2tp: false}\nmanagement: {listen: \"\", socket: \"\"}\n" + yaml
+	yaml = "state_dir: " + s.StateDir() + "\nservices: {pptp: true, l2tp: true}\nmanagement: {listen: \"\", socket: \"\"}\n" + yaml
 	if err := os.WriteFile(s.config, []byte(yaml), 0o600); err != nil {
 		s.t.Fatal(err)
 	}

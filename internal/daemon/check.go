@@ -12,7 +12,8 @@ import (
 	"strings"
 	"vpnd/internal/config"
 	"vpnd/internal/link"
-	"vpnd/pptp/server"
+	l2tpserver "vpnd/l2tp/server"
+	pptpserver "vpnd/pptp/server"
 	"vpnd/usermgmt"
 )
 
@@ -45,6 +46,8 @@ func Check(cfg config.Config) []Finding {
 		tunDevice(),
 		interfaceFree(cfg.Network.Interface),
 		pptpPort(cfg),
+		l2tpPort(cfg),
+		secret(cfg),
 		lan("network.proxy_arp", cfg.Network.ProxyARP),
 		lan("network.masquerade", cfg.Network.Masquerade),
 		forwarding(cfg),
@@ -103,13 +106,36 @@ func pptpPort(cfg config.Config) Finding {
 	if !cfg.Services.PPTP {
 		return Finding{}
 	}
-	s, err := server.Listen(server.Config{Listen: cfg.Listen}, func(link.Link) (link.Sink, error) { return nil, errors.ErrUnsupported })
+	s, err := pptpserver.Listen(pptpserver.Config{Listen: cfg.Listen}, nobody)
 	if err != nil {
 		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
 		return f
 	}
 	s.Shutdown(context.Background())
 	return f
+}
+
+func nobody(link.Link) (link.Sink, error) { return nil, errors.ErrUnsupported }
+
+func l2tpPort(cfg config.Config) Finding {
+	f := Finding{What: "L2TP (UDP 1701)", Fatal: true, Mend: "mend that"}
+	if !cfg.Services.L2TP {
+		return Finding{}
+	}
+	s, err := l2tpserver.Listen(l2tpserver.Config{Listen: cfg.Listen}, nobody)
+	if err != nil {
+		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
+		return f
+	}
+	s.Shutdown(context.Background())
+	return f
+}
+
+func secret(cfg config.Config) Finding {
+	if cfg.L2TP.Secret == "" || !cfg.Services.L2TP {
+		return Finding{}
+	}
+	return Finding{What: "l2tp.secret", Wrong: "Apple's clients know no tunnel secret and stay out", Mend: "leave it empty if they are to dial in"}
 }
 
 func lan(key, name string) Finding {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"vpnd/auth"
@@ -17,9 +18,11 @@ import (
 	"vpnd/internal/session"
 	"vpnd/internal/sysnet"
 	"vpnd/internal/tun"
+	"vpnd/l2tp"
+	l2tpserver "vpnd/l2tp/server"
 	"vpnd/ppp"
 	"vpnd/pptp"
-	"vpnd/pptp/server"
+	pptpserver "vpnd/pptp/server"
 	"vpnd/usermgmt"
 )
 
@@ -52,7 +55,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	}
 	d.watchUsers(ctx)
 	failed := d.start()
-	d.log.Info("serving", "pptp", cfg.Services.PPTP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
+	d.log.Info("serving", "pptp", cfg.Services.PPTP, "l2tp", cfg.Services.L2TP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
 	if opts.Ready != nil {
 		opts.Ready()
 	}
@@ -87,7 +90,8 @@ type daemon struct {
 	changes    *sysnet.Changes
 	plane      *dataplane.Plane
 	sessions   *session.Manager
-	pptp       *server.Server
+	pptp       *pptpserver.Server
+	l2tp       *l2tpserver.Server
 	wg         sync.WaitGroup
 }
 
@@ -135,7 +139,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 	d.later(authenticator.Close)
 	d.sessions = session.NewManager(d.sessionConfig(authenticator))
 	if d.cfg.Services.PPTP {
-		d.pptp, err = server.Listen(server.Config{
+		d.pptp, err = pptpserver.Listen(pptpserver.Config{
 			Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname},
 		}, d.sessions.Accept)
 		if err != nil {
@@ -143,7 +147,12 @@ func (d *daemon) setUp(ctx context.Context) error {
 		}
 	}
 	if d.cfg.Services.L2TP {
-		d.log.Warn("L2TP is not served by this version", "mend", "set services.l2tp to false to silence this")
+		d.l2tp, err = l2tpserver.Listen(l2tpserver.Config{
+			Listen: d.cfg.Listen, Logger: d.log, Tunnel: l2tp.Config{Host: d.cfg.L2TP.Hostname, Secret: d.cfg.L2TP.Secret},
+		}, d.sessions.Accept)
+		if err != nil {
+			return fmt.Errorf("L2TP: %w", err)
+		}
 	}
 	return nil
 }
@@ -232,6 +241,9 @@ func (d *daemon) start() <-chan error {
 	if d.pptp != nil {
 		d.wg.Go(d.pptp.Serve)
 	}
+	if d.l2tp != nil {
+		d.wg.Go(d.l2tp.Serve)
+	}
 	return failed
 }
 
@@ -241,11 +253,16 @@ func (d *daemon) shutDown() {
 	ctx, cancel := context.WithTimeout(context.Background(), hangUpTime)
 	d.sessions.Shutdown(ctx, "server is shutting down")
 	cancel()
+	ctx, cancel = context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	var stopping sync.WaitGroup
 	if d.pptp != nil {
-		ctx, cancel = context.WithTimeout(context.Background(), stopTime)
-		d.pptp.Shutdown(ctx)
-		cancel()
+		stopping.Go(func() { d.pptp.Shutdown(ctx) })
 	}
+	if d.l2tp != nil {
+		stopping.Go(func() { d.l2tp.Shutdown(ctx) })
+	}
+	stopping.Wait()
 }
 
 func (d *daemon) reload(load func() (config.Config, error)) {
@@ -286,13 +303,13 @@ func (d *daemon) watchUsers(ctx context.Context) {
 	for reason, unwanted := range map[string]func(usermgmt.Profile, bool) bool{
 		"user was removed":  func(_ usermgmt.Profile, ok bool) bool { return !ok },
 		"user was disabled": func(p usermgmt.Profile, ok bool) bool { return ok && !p.Enabled },
-		"dial-in type pptp is no longer allowed": func(p usermgmt.Profile, ok bool) bool {
-			return ok && p.Enabled && !slices.Contains(p.Services, auth.PPTP)
-		},
 	} {
 		d.sessions.DropIf(func(c session.Connection) bool {
 			p, ok := users[c.User]
 			return unwanted(p, ok)
 		}, reason)
 	}
+	d.sessions.DropIf(func(c session.Connection) bool {
+		return !slices.Contains(users[c.User].Services, auth.Service(strings.ToLower(c.Type)))
+	}, "this type of dial-in is no longer allowed")
 }

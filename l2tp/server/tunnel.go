@@ -1,0 +1,283 @@
+package server
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vpnd/internal/link"
+	"vpnd/internal/mmsg"
+	"vpnd/internal/pktbuf"
+	"vpnd/l2tp"
+	"vpnd/l2tp/wire"
+)
+
+// tunnel is one tunnel with its peer.
+type tunnel struct {
+	s      *Server
+	socket *mmsg.Conn
+	id     uint16
+	key    peerKey
+	peer   netip.AddrPort
+	local  netip.Addr    // the address that the peer dialled
+	data   atomic.Int64  // when data came last, in Unix nanoseconds
+	open   atomic.Bool   // the peer has shown that it hears us
+	over   atomic.Bool   // it is closed
+	number atomic.Uint32 // the peer's identifier
+
+	mu    sync.Mutex
+	ctl   *l2tp.Tunnel
+	calls map[uint16]*call
+	timer *time.Timer
+	armed time.Time
+}
+
+// do runs f on the tunnel's machine and does what it wants. What concerns calls is done without the
+// lock: a session may be in the middle of something.
+func (t *tunnel) do(f func()) {
+	t.mu.Lock()
+	if data := t.data.Load(); data != 0 {
+		t.ctl.Heard(time.Unix(0, data))
+	}
+	f()
+	var later []l2tp.Event
+	for {
+		event, ok := t.ctl.Next()
+		if !ok {
+			break
+		}
+		if tx, ok := event.(l2tp.Transmit); ok {
+			t.send(tx.Datagram)
+			continue
+		}
+		later = append(later, event)
+	}
+	t.open.Store(!t.ctl.HalfOpen())
+	t.number.Store(uint32(t.ctl.Peer()))
+	t.arm()
+	t.mu.Unlock()
+	for _, event := range later {
+		t.handle(event)
+	}
+}
+
+func (t *tunnel) handle(event l2tp.Event) {
+	switch v := event.(type) {
+	case l2tp.Dialled:
+		t.dialled(v.PeerSession)
+	case l2tp.Sequencing:
+		if k := t.call(v.Session, false); k != nil {
+			k.numbered.Store(true)
+		}
+	case l2tp.Cleared:
+		if k := t.call(v.Session, true); k != nil {
+			k.down(v.Reason)
+		}
+	case l2tp.Closed:
+		t.closed(v.Reason)
+	}
+}
+
+func (t *tunnel) call(id uint16, remove bool) *call {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := t.calls[id]
+	if remove {
+		delete(t.calls, id)
+	}
+	return k
+}
+
+func (t *tunnel) send(datagram []byte) {
+	b := pktbuf.Get()
+	b.Append(datagram)
+	t.socket.WriteBatch([]link.Datagram{{Buf: b, Dst: t.peer, Src: t.local}})
+	b.Release()
+}
+
+func (t *tunnel) arm() {
+	next := t.ctl.Deadline()
+	if next.Equal(t.armed) {
+		return
+	}
+	t.armed = next
+	switch {
+	case next.IsZero():
+		if t.timer != nil {
+			t.timer.Stop()
+		}
+	case t.timer == nil:
+		t.timer = time.AfterFunc(time.Until(next), func() {
+			t.do(func() { t.armed = time.Time{}; t.ctl.Tick(time.Now()) })
+		})
+	default:
+		t.timer.Reset(time.Until(next))
+	}
+}
+
+func (t *tunnel) closed(reason string) {
+	if t.over.Swap(true) {
+		return
+	}
+	s := t.s
+	s.cfg.Logger.Debug("tunnel closed", "type", "L2TP", "peer", t.peer, "reason", reason)
+	s.tunnels[t.id].CompareAndSwap(t, nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.peers, t.key)
+	if s.addrs[t.peer] == t {
+		delete(s.addrs, t.peer)
+	}
+	s.nTunnels--
+	s.gone.Done()
+}
+
+// dialled hands a new call over. It is in place before the peer is answered.
+func (t *tunnel) dialled(peers uint16) {
+	k, err := t.newCall(peers)
+	if err != nil {
+		t.s.cfg.Logger.Info("refused", "type", "L2TP", "peer", t.peer, "reason", err.Error())
+		t.do(func() { t.ctl.Refuse(time.Now(), peers) })
+		return
+	}
+	taken := false
+	t.do(func() {
+		t.calls[k.id] = k
+		if taken = t.ctl.Accept(time.Now(), peers, k.id); !taken {
+			delete(t.calls, k.id)
+		}
+	})
+	if !taken {
+		k.down("client hung up at once")
+	}
+}
+
+var errBusy = errors.New("as many calls as the server bears")
+
+func (t *tunnel) newCall(peers uint16) (*call, error) {
+	k := &call{t: t, peers: peers}
+	s := t.s
+	s.mu.Lock()
+	if s.nCalls >= s.cfg.MaxCalls {
+		s.mu.Unlock()
+		return nil, errBusy
+	}
+	id, ok := draw(s.cfg.Random, func(id uint16) bool { return s.calls[id].Load() == nil })
+	if ok {
+		k.id = id
+		s.nCalls++
+		s.calls[id].Store(k)
+	}
+	s.mu.Unlock()
+	if !ok {
+		return nil, errBusy
+	}
+	sink, err := s.accept(k)
+	if err != nil {
+		k.down("")
+		return nil, err
+	}
+	k.begin(sink)
+	return k, nil
+}
+
+// call is one call: the carrier's end of a link.
+type call struct {
+	t         *tunnel
+	id, peers uint16
+	over      atomic.Bool
+	numbered  atomic.Bool // data messages carry numbers
+
+	tx sync.Mutex
+	ns uint16
+
+	rx   sync.Mutex
+	sink link.Sink // nil: it has not begun, or is over
+	nr   uint16    // the number that is expected next
+}
+
+func (k *call) begin(sink link.Sink) {
+	k.rx.Lock()
+	defer k.rx.Unlock()
+	if !k.over.Load() {
+		k.sink = sink
+	}
+}
+
+// Info tells what is known of the call.
+func (k *call) Info() link.Info {
+	return link.Info{Type: "L2TP", Remote: k.t.peer, Local: k.t.local, CallID: k.id}
+}
+
+// Send puts the header of a data message in front of a PPP frame.
+func (k *call) Send(b *pktbuf.Buf, out *link.Batch) {
+	if k.over.Load() {
+		b.Release()
+		return
+	}
+	h := wire.Header{Tunnel: uint16(k.t.number.Load()), Session: k.peers, HasSeq: k.numbered.Load()}
+	k.tx.Lock()
+	defer k.tx.Unlock()
+	header := b.Prepend(h.DataLen())
+	if header == nil {
+		b.Release()
+		return
+	}
+	if h.HasSeq {
+		h.Ns = k.ns
+		k.ns++
+	}
+	h.PutData(header)
+	out.Add(k.t.socket, link.Datagram{Buf: b, Dst: k.t.peer, Src: k.t.local})
+}
+
+// Close hangs up towards the peer. It may be called from within Sink.Frame, so another goroutine does
+// the work.
+func (k *call) Close(reason string) {
+	if k.over.Load() {
+		return
+	}
+	go k.t.do(func() { k.t.ctl.Disconnect(time.Now(), k.id, reason) })
+}
+
+// receive takes the payload of a data message, and ownership of b if it answers true. A peer that sends
+// numbers gets numbers; late messages are dropped then.
+func (k *call) receive(now time.Time, h wire.Header, b *pktbuf.Buf) bool {
+	k.t.data.Store(now.UnixNano())
+	k.rx.Lock()
+	defer k.rx.Unlock()
+	if k.sink == nil || b.Len() == 0 {
+		return false
+	}
+	if h.HasSeq {
+		if int16(h.Ns-k.nr) < 0 {
+			return false
+		}
+		k.nr = h.Ns + 1
+		if !k.numbered.Load() {
+			k.numbered.Store(true)
+		}
+	}
+	k.sink.Frame(b)
+	return true
+}
+
+// down ends the call; the session hears of it last.
+func (k *call) down(reason string) {
+	if k.over.Swap(true) {
+		return
+	}
+	k.t.s.calls[k.id].CompareAndSwap(k, nil)
+	k.rx.Lock()
+	sink := k.sink
+	k.sink = nil
+	k.rx.Unlock()
+	if sink != nil {
+		sink.Down(reason)
+	}
+	k.t.s.mu.Lock()
+	k.t.s.nCalls--
+	k.t.s.mu.Unlock()
+}

@@ -1,0 +1,534 @@
+package l2tp
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"vpnd/l2tp/wire"
+)
+
+// Result codes of StopCCN and CDN (RFC 2661 section 4.4.2).
+const (
+	stopGeneral     = 2
+	stopNoRight     = 4
+	stopVersion     = 5
+	stopShutDown    = 6
+	cdnAdmin        = 3
+	cdnTemporary    = 4
+	cdnPermanent    = 5
+	cdnGeneral      = 2
+	errorNoResource = 4
+	errorUnknownAVP = 8
+)
+
+// Config is what a Tunnel is made with.
+type Config struct {
+	Host             string        // our name; "vpnd"
+	Secret           string        // of the tunnel; empty: peers need none
+	HandshakeTimeout time.Duration // for the SCCCN; 20 s
+	HelloInterval    time.Duration // silence before a Hello; 60 s
+	IdleTimeout      time.Duration // of a tunnel without a session; 60 s
+	MaxSessions      int           // 1024
+	Random           io.Reader     // crypto/rand
+}
+
+func (c Config) withDefaults() Config {
+	if c.Host == "" {
+		c.Host = "vpnd"
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&c.HandshakeTimeout, 20 * time.Second}, {&c.HelloInterval, time.Minute}, {&c.IdleTimeout, time.Minute}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.MaxSessions == 0 {
+		c.MaxSessions = 1024
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	return c
+}
+
+// Event is what a Tunnel wants of its owner.
+type Event interface{ event() }
+
+// Transmit is a datagram for the peer.
+type Transmit struct{ Datagram []byte }
+
+// Dialled asks for Tunnel.Accept or Tunnel.Refuse.
+type Dialled struct{ PeerSession uint16 }
+
+// Sequencing says that the peer wants numbers in the data messages of a session.
+type Sequencing struct{ Session uint16 }
+
+// Cleared says that a session is over.
+type Cleared struct {
+	Session uint16 // our identifier
+	Reason  string // in words for a log
+}
+
+// Closed is the last event.
+type Closed struct{ Reason string }
+
+func (Transmit) event()   {}
+func (Dialled) event()    {}
+func (Sequencing) event() {}
+func (Cleared) event()    {}
+func (Closed) event()     {}
+
+type state uint8
+
+const (
+	stateIdle      state = iota // the SCCRQ is awaited
+	stateHandshake              // the SCCCN is
+	stateOpen
+	stateStopping // our StopCCN is unanswered, or the peer's may be repeated
+	stateClosed
+)
+
+// linger is how long a tunnel that the peer has stopped answers its repetitions: a full cycle of
+// retransmissions (RFC 2661 section 5.7), cut to what costs little.
+const linger = 5 * time.Second
+
+const clientClosed = "client closed the tunnel"
+
+type session struct {
+	peers, ours uint16
+}
+
+// Tunnel is the LNS's end of one tunnel. It is not safe for concurrent use.
+type Tunnel struct {
+	cfg       Config
+	state     state
+	ours      uint16
+	ch        channel
+	sessions  []session
+	challenge []byte // ours
+	host      string
+	heard     time.Time // anything of the peer's, data included
+	helloAt   time.Time
+	endAt     time.Time // when the present state is given up; zero: never
+	sent      int       // messages sent: each one acknowledges
+	stopped   string    // why it is stopping
+	events    []Event
+}
+
+// New makes a Tunnel whose identifier is ours; the SCCRQ is then given to Receive.
+func New(cfg Config, ours uint16, now time.Time) *Tunnel {
+	t := &Tunnel{cfg: cfg.withDefaults(), ours: ours, heard: now}
+	t.ch.init(func(datagram []byte) {
+		t.sent++
+		t.events = append(t.events, Transmit{datagram})
+	})
+	return t
+}
+
+// Peer is the peer's tunnel identifier, which our data messages carry.
+func (t *Tunnel) Peer() uint16 { return t.ch.peer }
+
+// Host is the name that the peer gave itself, as it sent it, without the NUL of Apple's clients.
+func (t *Tunnel) Host() string { return t.host }
+
+// HalfOpen reports whether the peer has not shown yet that it hears us.
+func (t *Tunnel) HalfOpen() bool { return t.state == stateIdle || t.state == stateHandshake }
+
+// Next takes the next event off the queue. Events are to be drained after each call.
+func (t *Tunnel) Next() (Event, bool) {
+	if len(t.events) == 0 {
+		t.events = nil
+		return nil, false
+	}
+	event := t.events[0]
+	t.events = t.events[1:]
+	return event, true
+}
+
+// Heard says that data of the peer has come since.
+func (t *Tunnel) Heard(now time.Time) { t.heard = now }
+
+// Receive takes a control message. What cannot be read is dropped, without an answer.
+func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
+	if t.state == stateClosed {
+		return
+	}
+	t.heard = now
+	if t.state == stateIdle && (h.Ns != 0 || h.Nr != 0 || len(body) == 0) {
+		t.close("SCCRQ with a wrong number")
+		return
+	}
+	avps, err := wire.ParseAVPs(body, t.cfg.Secret)
+	if len(body) > 0 && err == nil && (len(avps) == 0 || avps[0].Type != wire.AttrMessageType || avps[0].Vendor != 0 || len(avps[0].Value) != 2) {
+		return
+	}
+	if err != nil && t.state == stateIdle {
+		t.close(err.Error())
+		return
+	}
+	if err != nil && err != wire.ErrHidden { //nolint:errorlint // ParseAVPs returns it bare
+		return
+	}
+	if t.state == stateIdle { // whom our first answer goes to
+		if id := find(avps, wire.AttrTunnelID); len(id) == 2 {
+			t.ch.peer = binary.BigEndian.Uint16(id)
+		}
+		if t.ch.peer == 0 {
+			t.close("SCCRQ without a tunnel identifier")
+			return
+		}
+	}
+	if !t.ch.receive(now, h, len(body) == 0) {
+		t.settle()
+		return
+	}
+	before := t.sent
+	if err != nil {
+		t.stop(now, wire.Result{Code: stopNoRight, Message: "hidden AVP does not decode: is the secret right?"}, err.Error())
+	} else {
+		t.message(now, h.Session, avps)
+	}
+	if t.sent == before && t.state != stateClosed {
+		t.ch.ack() // at once: clients wait for it
+	}
+	t.settle()
+}
+
+func find(avps []wire.AVP, t wire.Attribute) []byte {
+	for _, a := range avps {
+		if a.Known && a.Type == t {
+			return a.Value
+		}
+	}
+	return nil
+}
+
+// unknownMandatory reports whether there is an AVP that must be understood, and is not.
+func unknownMandatory(avps []wire.AVP) bool {
+	return slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Mandatory && !a.Known })
+}
+
+func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP) {
+	kind := wire.MessageType(binary.BigEndian.Uint16(avps[0].Value))
+	switch kind {
+	case wire.SCCRQ:
+		if t.state == stateIdle {
+			t.request(now, avps)
+		}
+		return
+	case wire.StopCCN:
+		t.clearAll(clientClosed)
+		t.state, t.stopped, t.endAt = stateStopping, clientClosed, now.Add(linger)
+		return
+	default:
+	}
+	if t.state == stateIdle {
+		t.close(kind.String() + " before SCCRQ")
+		return
+	}
+	if t.state == stateStopping {
+		return
+	}
+	if unknownMandatory(avps) && kind != wire.ICRQ && kind != wire.ICCN && kind != wire.CDN {
+		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, "client sent an unknown mandatory AVP")
+		return
+	}
+	if t.state == stateHandshake {
+		if kind == wire.SCCCN {
+			t.connected(now, avps)
+		}
+		return
+	}
+	switch kind {
+	case wire.ICRQ:
+		t.call(now, avps)
+	case wire.ICCN:
+		t.callConnected(now, id, avps)
+	case wire.CDN:
+		t.disconnected(now, id, avps)
+	case wire.OCRQ:
+		if peers := find(avps, wire.AttrSessionID); len(peers) == 2 {
+			t.cdn(now, binary.BigEndian.Uint16(peers), 0, wire.Result{Code: cdnPermanent, Message: "no outgoing calls"})
+		}
+	default: // Hello, WEN, SLI and what nobody asked for: the acknowledgement is all
+	}
+}
+
+// request is the SCCRQ.
+func (t *Tunnel) request(now time.Time, avps []wire.AVP) {
+	t.host = strings.TrimRight(string(find(avps, wire.AttrHostName)), "\x00")
+	if w := find(avps, wire.AttrReceiveWindow); len(w) == 2 {
+		t.ch.setWindow(int(binary.BigEndian.Uint16(w)))
+	}
+	t.state = stateHandshake
+	t.ch.lazy = true
+	t.endAt = now.Add(t.cfg.HandshakeTimeout)
+	challenge := find(avps, wire.AttrChallenge)
+	switch v := find(avps, wire.AttrProtocolVersion); {
+	case unknownMandatory(avps):
+		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, "client sent an unknown mandatory AVP")
+		return
+	case len(v) != 2 || v[0] != 1:
+		t.stop(now, wire.Result{Code: stopVersion, Error: 0x0100}, "client speaks another version of L2TP")
+		return
+	case len(challenge) > 0 && t.cfg.Secret == "":
+		t.stop(now, wire.Result{Code: stopNoRight, Message: "no tunnel secret here"}, "client wants a tunnel secret, and l2tp.secret is empty")
+		return
+	}
+	b := begin(wire.SCCRP)
+	b = wire.AppendAVP(b, true, wire.AttrProtocolVersion, []byte{1, 0})
+	b = wire.AppendAVP(b, true, wire.AttrFraming, []byte{0, 0, 0, 3})
+	b = wire.AppendAVP(b, true, wire.AttrHostName, []byte(t.cfg.Host))
+	b = wire.AppendAVP(b, true, wire.AttrTunnelID, u16(t.ours))
+	b = wire.AppendAVP(b, true, wire.AttrReceiveWindow, u16(ourWindow))
+	if len(challenge) > 0 {
+		r := wire.ChallengeResponse(wire.SCCRP, t.cfg.Secret, challenge)
+		b = wire.AppendAVP(b, true, wire.AttrChallengeResponse, r[:])
+	}
+	if t.cfg.Secret != "" {
+		t.challenge = make([]byte, 16)
+		if _, err := io.ReadFull(t.cfg.Random, t.challenge); err != nil {
+			t.close("no random numbers: " + err.Error())
+			return
+		}
+		b = wire.AppendAVP(b, true, wire.AttrChallenge, t.challenge)
+	}
+	t.ch.push(now, 0, b)
+}
+
+func begin(kind wire.MessageType) []byte {
+	return wire.AppendAVP(nil, true, wire.AttrMessageType, u16(uint16(kind)))
+}
+
+func u16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
+
+// connected is the SCCCN.
+func (t *Tunnel) connected(now time.Time, avps []wire.AVP) {
+	if t.challenge != nil {
+		want := wire.ChallengeResponse(wire.SCCCN, t.cfg.Secret, t.challenge)
+		if subtle.ConstantTimeCompare(want[:], find(avps, wire.AttrChallengeResponse)) != 1 {
+			t.stop(now, wire.Result{Code: stopNoRight, Message: "wrong tunnel secret"}, "wrong tunnel secret")
+			return
+		}
+	}
+	t.state, t.challenge = stateOpen, nil
+	t.ch.lazy = false
+	t.endAt = now.Add(t.cfg.IdleTimeout)
+}
+
+// call is the ICRQ.
+func (t *Tunnel) call(now time.Time, avps []wire.AVP) {
+	id := find(avps, wire.AttrSessionID)
+	if len(id) != 2 {
+		return
+	}
+	peers := binary.BigEndian.Uint16(id)
+	switch {
+	case unknownMandatory(avps):
+		t.cdn(now, peers, 0, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"})
+	case peers == 0 || t.find(peers) >= 0 || len(t.sessions) >= t.cfg.MaxSessions:
+		t.cdn(now, peers, 0, wire.Result{Code: cdnTemporary, Error: errorNoResource})
+	default:
+		t.sessions = append(t.sessions, session{peers: peers})
+		t.events = append(t.events, Dialled{PeerSession: peers})
+	}
+}
+
+// find gives the place of the session with the peer's identifier.
+func (t *Tunnel) find(peers uint16) int {
+	return slices.IndexFunc(t.sessions, func(s session) bool { return s.peers == peers })
+}
+
+func (t *Tunnel) findOurs(ours uint16) int {
+	return slices.IndexFunc(t.sessions, func(s session) bool { return s.ours == ours && ours != 0 })
+}
+
+// Accept answers Dialled: ours is the identifier that the peer's data messages are to carry. It answers
+// false when the peer has hung up already.
+func (t *Tunnel) Accept(now time.Time, peers, ours uint16) bool {
+	i := t.find(peers)
+	if i < 0 || t.sessions[i].ours != 0 || t.state != stateOpen {
+		return false
+	}
+	t.sessions[i].ours = ours
+	t.endAt = time.Time{}
+	t.ch.push(now, peers, wire.AppendAVP(begin(wire.ICRP), true, wire.AttrSessionID, u16(ours)))
+	t.settle()
+	return true
+}
+
+// Refuse answers Dialled: the call is not taken.
+func (t *Tunnel) Refuse(now time.Time, peers uint16) {
+	if i := t.find(peers); i >= 0 && t.sessions[i].ours == 0 {
+		t.remove(now, i)
+		t.cdn(now, peers, 0, wire.Result{Code: cdnTemporary, Error: errorNoResource})
+		t.settle()
+	}
+}
+
+func (t *Tunnel) remove(now time.Time, i int) {
+	t.sessions = slices.Delete(t.sessions, i, i+1)
+	if len(t.sessions) == 0 && t.state == stateOpen {
+		t.endAt = now.Add(t.cfg.IdleTimeout)
+	}
+}
+
+func (t *Tunnel) callConnected(now time.Time, id uint16, avps []wire.AVP) {
+	i := t.findOurs(id)
+	if i < 0 {
+		return
+	}
+	if unknownMandatory(avps) {
+		t.hangUp(now, i, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, "client sent an unknown mandatory AVP")
+		return
+	}
+	if slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Known && a.Type == wire.AttrSequencingRequired }) {
+		t.events = append(t.events, Sequencing{Session: id})
+	}
+}
+
+// disconnected is the CDN: it names the session by our identifier in its header, or else by its own.
+func (t *Tunnel) disconnected(now time.Time, id uint16, avps []wire.AVP) {
+	i := t.findOurs(id)
+	if peers := find(avps, wire.AttrSessionID); i < 0 && len(peers) == 2 {
+		i = t.find(binary.BigEndian.Uint16(peers))
+	}
+	if i < 0 {
+		return
+	}
+	ours := t.sessions[i].ours
+	t.remove(now, i)
+	if ours != 0 {
+		r := wire.ParseResult(find(avps, wire.AttrResultCode))
+		t.events = append(t.events, Cleared{Session: ours, Reason: fmt.Sprintf("client disconnected the call (result %d)", r.Code)})
+	}
+}
+
+func (t *Tunnel) hangUp(now time.Time, i int, r wire.Result, reason string) {
+	s := t.sessions[i]
+	t.remove(now, i)
+	t.cdn(now, s.peers, s.ours, r)
+	t.events = append(t.events, Cleared{Session: s.ours, Reason: reason})
+}
+
+func (t *Tunnel) cdn(now time.Time, peers, ours uint16, r wire.Result) {
+	b := wire.AppendAVP(begin(wire.CDN), true, wire.AttrResultCode, r.Append(nil))
+	t.ch.push(now, peers, wire.AppendAVP(b, true, wire.AttrSessionID, u16(ours)))
+}
+
+// Disconnect ends our session ours towards the peer; Cleared follows.
+func (t *Tunnel) Disconnect(now time.Time, ours uint16, reason string) {
+	if i := t.findOurs(ours); i >= 0 && t.state == stateOpen {
+		t.hangUp(now, i, wire.Result{Code: cdnAdmin}, reason)
+		t.settle()
+	}
+}
+
+// Stop ends all sessions and the tunnel; Closed follows when the peer has acknowledged that, or after a
+// while.
+func (t *Tunnel) Stop(now time.Time, reason string) {
+	switch t.state {
+	case stateIdle:
+		t.close(reason)
+	case stateHandshake, stateOpen:
+		t.stop(now, wire.Result{Code: stopShutDown}, reason)
+		t.settle()
+	case stateStopping, stateClosed:
+	}
+}
+
+func (t *Tunnel) stop(now time.Time, r wire.Result, reason string) {
+	t.clearAll(reason)
+	t.state, t.stopped = stateStopping, reason
+	t.endAt = now.Add(linger)
+	b := wire.AppendAVP(begin(wire.StopCCN), true, wire.AttrTunnelID, u16(t.ours))
+	t.ch.push(now, 0, wire.AppendAVP(b, true, wire.AttrResultCode, r.Append(nil)))
+}
+
+func (t *Tunnel) clearAll(reason string) {
+	for _, s := range t.sessions {
+		if s.ours != 0 {
+			t.events = append(t.events, Cleared{Session: s.ours, Reason: reason})
+		}
+	}
+	t.sessions = nil
+}
+
+func (t *Tunnel) close(reason string) {
+	if t.state == stateClosed {
+		return
+	}
+	t.clearAll(reason)
+	t.state = stateClosed
+	t.events = append(t.events, Closed{Reason: reason})
+}
+
+// settle closes a tunnel whose StopCCN has been acknowledged.
+func (t *Tunnel) settle() {
+	if t.state == stateStopping && len(t.ch.queue) == 0 && t.stopped != clientClosed {
+		t.close(t.stopped)
+	}
+}
+
+// Deadline is when Tick is due; zero: never.
+func (t *Tunnel) Deadline() time.Time {
+	if t.state == stateClosed {
+		return time.Time{}
+	}
+	next := t.ch.deadline
+	for _, d := range []time.Time{t.endAt, t.hello()} {
+		if !d.IsZero() && (next.IsZero() || d.Before(next)) {
+			next = d
+		}
+	}
+	return next
+}
+
+// hello is when a Hello is due.
+func (t *Tunnel) hello() time.Time {
+	if t.state != stateOpen || len(t.ch.queue) > 0 {
+		return time.Time{}
+	}
+	return t.heard.Add(t.cfg.HelloInterval)
+}
+
+// Tick runs the timers that are due.
+func (t *Tunnel) Tick(now time.Time) {
+	if t.state == stateClosed {
+		return
+	}
+	if !t.endAt.IsZero() && !now.Before(t.endAt) {
+		t.end(now)
+		return
+	}
+	if !t.ch.tick(now, t.heard) {
+		t.close("client does not answer any more")
+		return
+	}
+	if due := t.hello(); !due.IsZero() && !now.Before(due) {
+		t.ch.push(now, 0, begin(wire.Hello))
+	}
+}
+
+func (t *Tunnel) end(now time.Time) {
+	t.endAt = time.Time{}
+	switch t.state {
+	case stateHandshake:
+		t.close("no SCCCN within " + t.cfg.HandshakeTimeout.String())
+	case stateOpen:
+		t.Stop(now, "no call within "+t.cfg.IdleTimeout.String())
+	default:
+		t.close(t.stopped)
+	}
+}
+
+// Forget ends the tunnel without a word: Cleared for every session, then Closed.
+func (t *Tunnel) Forget() { t.close("forgotten") }

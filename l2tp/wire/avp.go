@@ -1,0 +1,221 @@
+package wire
+
+import (
+	"crypto/md5" //nolint:gosec // RFC 2661 hides by MD5
+	"encoding/binary"
+	"fmt"
+)
+
+// MessageType is the value of the first AVP.
+type MessageType uint16
+
+// The message types of RFC 2661 section 3.2.
+const (
+	SCCRQ   MessageType = 1
+	SCCRP   MessageType = 2
+	SCCCN   MessageType = 3
+	StopCCN MessageType = 4
+	Hello   MessageType = 6
+	OCRQ    MessageType = 7
+	OCRP    MessageType = 8
+	OCCN    MessageType = 9
+	ICRQ    MessageType = 10
+	ICRP    MessageType = 11
+	ICCN    MessageType = 12
+	CDN     MessageType = 14
+	WEN     MessageType = 15
+	SLI     MessageType = 16
+)
+
+var messageNames = map[MessageType]string{
+	SCCRQ: "SCCRQ", SCCRP: "SCCRP", SCCCN: "SCCCN", StopCCN: "StopCCN", Hello: "Hello", OCRQ: "OCRQ", OCRP: "OCRP",
+	OCCN: "OCCN", ICRQ: "ICRQ", ICRP: "ICRP", ICCN: "ICCN", CDN: "CDN", WEN: "WEN", SLI: "SLI",
+}
+
+// String is the message's name in RFC 2661.
+func (t MessageType) String() string {
+	if name, ok := messageNames[t]; ok {
+		return name
+	}
+	return fmt.Sprintf("message %d", uint16(t))
+}
+
+// Attribute is the type of an AVP without a vendor.
+type Attribute uint16
+
+// The attributes of RFC 2661 section 4.4.
+const (
+	AttrMessageType        Attribute = 0
+	AttrResultCode         Attribute = 1
+	AttrProtocolVersion    Attribute = 2
+	AttrFraming            Attribute = 3
+	AttrBearer             Attribute = 4
+	AttrTieBreaker         Attribute = 5
+	AttrFirmware           Attribute = 6
+	AttrHostName           Attribute = 7
+	AttrVendorName         Attribute = 8
+	AttrTunnelID           Attribute = 9
+	AttrReceiveWindow      Attribute = 10
+	AttrChallenge          Attribute = 11
+	AttrCauseCode          Attribute = 12
+	AttrChallengeResponse  Attribute = 13
+	AttrSessionID          Attribute = 14
+	AttrSerial             Attribute = 15
+	AttrRandomVector       Attribute = 36
+	AttrSequencingRequired Attribute = 39
+
+	lastAttribute Attribute = 39
+)
+
+// Bits of an AVP's first two octets.
+const (
+	avpMandatory = 0x8000
+	avpHidden    = 0x4000
+	avpReserved  = 0x3C00
+	avpLength    = 0x03FF
+	avpHeader    = 6
+)
+
+// AVP is an attribute-value pair.
+type AVP struct {
+	Mandatory bool
+	Hidden    bool // Value has been decoded
+	Known     bool // an attribute of RFC 2661 without reserved bits
+	Vendor    uint16
+	Type      Attribute
+	Value     []byte
+}
+
+// ParseAVPs takes the body of a control message apart. Hidden values are decoded with secret; the error
+// is ErrHidden when that fails, and ErrShort or ErrLength when the lengths lie: then nothing of the
+// message is to be used.
+func ParseAVPs(body []byte, secret string) ([]AVP, error) {
+	var avps []AVP
+	var vector []byte
+	for len(body) > 0 {
+		if len(body) < avpHeader {
+			return nil, ErrShort
+		}
+		bits := binary.BigEndian.Uint16(body)
+		n := int(bits & avpLength)
+		if n < avpHeader || n > len(body) {
+			return nil, ErrLength
+		}
+		a := AVP{
+			Mandatory: bits&avpMandatory != 0, Hidden: bits&avpHidden != 0,
+			Vendor: binary.BigEndian.Uint16(body[2:]), Type: Attribute(binary.BigEndian.Uint16(body[4:])),
+			Value: body[avpHeader:n],
+		}
+		a.Known = bits&avpReserved == 0 && a.Vendor == 0 && a.Type <= lastAttribute
+		if a.Hidden {
+			var ok bool
+			if a.Value, ok = reveal(a.Type, a.Value, secret, vector); !ok {
+				return nil, ErrHidden
+			}
+		}
+		if a.Known && a.Type == AttrRandomVector {
+			vector = a.Value
+		}
+		avps = append(avps, a)
+		body = body[n:]
+	}
+	return avps, nil
+}
+
+// AppendAVP appends an AVP that is not hidden.
+func AppendAVP(b []byte, mandatory bool, t Attribute, value []byte) []byte {
+	bits := uint16(avpHeader + len(value))
+	if mandatory {
+		bits |= avpMandatory
+	}
+	b = binary.BigEndian.AppendUint16(b, bits)
+	b = binary.BigEndian.AppendUint16(b, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(t))
+	return append(b, value...)
+}
+
+// reveal undoes the hiding of RFC 2661 section 4.3: blocks of 16 octets, each under the MD5 of the
+// secret and the block before. The first two octets then are the value's length.
+func reveal(t Attribute, hidden []byte, secret string, vector []byte) ([]byte, bool) {
+	if secret == "" || len(vector) == 0 || len(hidden) < 2 {
+		return nil, false
+	}
+	clear := make([]byte, len(hidden))
+	key := append(binary.BigEndian.AppendUint16(nil, uint16(t)), secret...)
+	key = append(key, vector...)
+	for at := 0; at < len(hidden); at += md5.Size {
+		pad := md5.Sum(key) //nolint:gosec // RFC 2661
+		end := min(at+md5.Size, len(hidden))
+		for i := at; i < end; i++ {
+			clear[i] = hidden[i] ^ pad[i-at]
+		}
+		key = append(append(key[:0], secret...), hidden[at:end]...)
+	}
+	n := int(binary.BigEndian.Uint16(clear))
+	if n > len(clear)-2 {
+		return nil, false
+	}
+	return clear[2 : 2+n], true
+}
+
+// Hide is the value that reveal undoes, padded by pad octets of zeros.
+func Hide(t Attribute, value []byte, secret string, vector []byte, pad int) []byte {
+	clear := binary.BigEndian.AppendUint16(nil, uint16(len(value)))
+	clear = append(append(clear, value...), make([]byte, pad)...)
+	key := append(binary.BigEndian.AppendUint16(nil, uint16(t)), secret...)
+	key = append(key, vector...)
+	for at := 0; at < len(clear); at += md5.Size {
+		mask := md5.Sum(key) //nolint:gosec // RFC 2661
+		end := min(at+md5.Size, len(clear))
+		for i := at; i < end; i++ {
+			clear[i] ^= mask[i-at]
+		}
+		key = append(append(key[:0], secret...), clear[at:end]...)
+	}
+	return clear
+}
+
+// ChallengeResponse answers a challenge in a message of type t (RFC 2661 section 4.4.3).
+func ChallengeResponse(t MessageType, secret string, challenge []byte) [16]byte {
+	text := append([]byte{byte(t)}, secret...)
+	return md5.Sum(append(text, challenge...)) //nolint:gosec // RFC 2661
+}
+
+// Result is the value of a Result Code AVP.
+type Result struct {
+	Code, Error uint16 // Error 0: none
+	Message     string
+}
+
+// ParseResult takes what real peers send: with and without an error code, and in the byte order of
+// Apple's clients, which is the wrong one.
+func ParseResult(value []byte) Result {
+	var r Result
+	if len(value) >= 2 {
+		r.Code = turned(binary.BigEndian.Uint16(value))
+	}
+	if len(value) >= 4 {
+		r.Error = turned(binary.BigEndian.Uint16(value[2:]))
+		r.Message = string(value[4:])
+	}
+	return r
+}
+
+func turned(v uint16) uint16 {
+	if v&0xFF == 0 {
+		return v >> 8
+	}
+	return v
+}
+
+// Append appends the value of a Result Code AVP.
+func (r Result) Append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, r.Code)
+	b = binary.BigEndian.AppendUint16(b, r.Error)
+	return append(b, r.Message...)
+}
+
+// IsSCCRQ reports whether the body of a control message begins as that of an SCCRQ does.
+func IsSCCRQ(body []byte) bool {
+	return len(body) >= 8 && binary.BigEndian.Uint16(body[4:]) == uint16(AttrMessageType) && MessageType(binary.BigEndian.Uint16(body[6:])) == SCCRQ
+}

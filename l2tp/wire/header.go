@@ -1,0 +1,124 @@
+// Package wire is the format of L2TP version 2 (RFC 2661): the header of control and data messages
+// (section 3.1) and the attribute-value pairs of control messages (section 4). What Parse functions
+// return points into the message, but for hidden values; nothing is allocated by a length field.
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// Port is the UDP port of L2TP.
+const Port = 1701
+
+// Bits of the first two octets.
+const (
+	bitType     = 0x8000
+	bitLength   = 0x4000
+	bitSequence = 0x0800
+	bitOffset   = 0x0200
+	version     = 2
+	versionMask = 0x000F
+)
+
+// Errors of the Parse functions.
+var (
+	ErrShort   = errors.New("l2tp: message too short")
+	ErrVersion = errors.New("l2tp: another version")
+	ErrHeader  = errors.New("l2tp: control message without length or sequence number")
+	ErrLength  = errors.New("l2tp: length field lies")
+	ErrHidden  = errors.New("l2tp: hidden AVP does not decode")
+)
+
+// Header is the header of a message.
+type Header struct {
+	Control bool
+	HasSeq  bool   // always, in a control message
+	Tunnel  uint16 // the receiver's identifiers
+	Session uint16
+	Ns, Nr  uint16
+}
+
+// MaxHeader is the length of the longest header that Append and Put write, in octets.
+const MaxHeader = 12
+
+// ParseHeader takes a datagram apart. What lies behind the length, if there is one, is padding.
+func ParseHeader(b []byte) (Header, []byte, error) {
+	if len(b) < 2 {
+		return Header{}, nil, ErrShort
+	}
+	flags := binary.BigEndian.Uint16(b)
+	if flags&versionMask != version {
+		return Header{}, nil, ErrVersion
+	}
+	h := Header{Control: flags&bitType != 0, HasSeq: flags&bitSequence != 0}
+	if h.Control && (flags&bitLength == 0 || !h.HasSeq || flags&bitOffset != 0) {
+		return Header{}, nil, ErrHeader
+	}
+	at := 2
+	if flags&bitLength != 0 {
+		if len(b) < at+2 {
+			return Header{}, nil, ErrShort
+		}
+		n := int(binary.BigEndian.Uint16(b[at:]))
+		if n > len(b) || n < at+2 {
+			return Header{}, nil, ErrLength
+		}
+		b = b[:n]
+		at += 2
+	}
+	if len(b) < at+4 {
+		return Header{}, nil, ErrShort
+	}
+	h.Tunnel, h.Session = binary.BigEndian.Uint16(b[at:]), binary.BigEndian.Uint16(b[at+2:])
+	at += 4
+	if h.HasSeq {
+		if len(b) < at+4 {
+			return Header{}, nil, ErrShort
+		}
+		h.Ns, h.Nr = binary.BigEndian.Uint16(b[at:]), binary.BigEndian.Uint16(b[at+2:])
+		at += 4
+	}
+	if flags&bitOffset != 0 {
+		if len(b) < at+2 {
+			return Header{}, nil, ErrShort
+		}
+		at += 2 + int(binary.BigEndian.Uint16(b[at:]))
+		if at > len(b) {
+			return Header{}, nil, ErrLength
+		}
+	}
+	return h, b[at:], nil
+}
+
+// AppendControl appends a whole control message with body, its AVPs; an empty one is an
+// acknowledgement (ZLB).
+func AppendControl(b []byte, h Header, body []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, bitType|bitLength|bitSequence|version)
+	b = binary.BigEndian.AppendUint16(b, uint16(MaxHeader+len(body)))
+	for _, v := range [...]uint16{h.Tunnel, h.Session, h.Ns, h.Nr} {
+		b = binary.BigEndian.AppendUint16(b, v)
+	}
+	return append(b, body...)
+}
+
+// DataLen is the length of a data message's header in octets.
+func (h Header) DataLen() int {
+	if h.HasSeq {
+		return 10
+	}
+	return 6
+}
+
+// PutData writes the header of a data message into b[:h.DataLen()].
+func (h Header) PutData(b []byte) {
+	flags := uint16(version)
+	if h.HasSeq {
+		flags |= bitSequence
+		binary.BigEndian.PutUint16(b[6:], h.Ns)
+		binary.BigEndian.PutUint16(b[8:], h.Nr)
+	}
+	binary.BigEndian.PutUint16(b, flags)
+	binary.BigEndian.PutUint16(b[2:], h.Tunnel)
+	binary.BigEndian.PutUint16(b[4:], h.Session)
+}
