@@ -2,7 +2,6 @@ package l2tp
 
 import (
 	"time"
-
 	"vpnd/l2tp/wire"
 )
 

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
 	"vpnd/l2tp/wire"
 )
 

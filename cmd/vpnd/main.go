@@ -1,4 +1,4 @@
-// Command vpnd is a VPN server for PPTP dial-in, and the commands that go with it. Results go to
+// Command vpnd is a VPN server for PPTP and L2TP dial-in, and the commands that go with it. Results go to
 // standard output, messages to standard error; the exit status is 2 for a wrong command line and 1
 // for every other failure.
 package main
@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func newRootCommand() *cobra.Command {
-	root := newGroup("vpnd", "A VPN server for PPTP dial-in with one-time passwords",
+	root := newGroup("vpnd", "A VPN server for PPTP and L2TP dial-in with one-time passwords",
 		newServeCommand(),
 		newCheckCommand(),
 		newUserCommand(),

@@ -15,13 +15,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
-
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/l2tp"
 	"vpnd/l2tp/wire"
+
+	"golang.org/x/sys/unix"
 )
 
 const (

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"

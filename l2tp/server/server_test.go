@@ -1,0 +1,217 @@
+package server_test
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
+	"vpnd/l2tp/server"
+	"vpnd/l2tp/wire"
+)
+
+var at = netip.MustParseAddrPort("127.0.3.1:17010")
+
+// session is a sink that answers each frame with itself.
+type session struct {
+	l    link.Link
+	down chan string
+}
+
+func (s *session) Frame(b *pktbuf.Buf) {
+	var out link.Batch
+	s.l.Send(b, &out)
+	out.Flush()
+}
+
+func (s *session) Down(reason string) { s.down <- reason }
+
+func start(t *testing.T) (*server.Server, chan *session) {
+	t.Helper()
+	sessions := make(chan *session, 100)
+	s, err := server.Listen(server.Config{Listen: []netip.Addr{at.Addr()}, Port: at.Port()}, func(l link.Link) (link.Sink, error) {
+		s := &session{l: l, down: make(chan string, 1)}
+		sessions <- s
+		return s, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		s.Serve()
+		close(done)
+	}()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		s.Shutdown(ctx)
+		<-done
+	})
+	return s, sessions
+}
+
+// client is a LAC at the level of messages.
+type client struct {
+	t                    *testing.T
+	conn                 *net.UDPConn
+	tunnel, call, ns, nr uint16
+}
+
+func connect(t *testing.T, from string) *client {
+	t.Helper()
+	conn, err := net.DialUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(from)), net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &client{t: t, conn: conn}
+}
+
+func u16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
+
+func (c *client) say(kind wire.MessageType, avps ...[]byte) {
+	b := wire.AppendAVP(nil, true, wire.AttrMessageType, u16(uint16(kind)))
+	for _, a := range avps {
+		b = append(b, a...)
+	}
+	h := wire.Header{Tunnel: c.tunnel, Session: c.call, Ns: c.ns, Nr: c.nr}
+	c.ns++
+	if _, err := c.conn.Write(wire.AppendControl(nil, h, b)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// hear waits for a message of a kind and gives the value of an attribute of it.
+func (c *client) hear(kind wire.MessageType, attr wire.Attribute) uint16 {
+	c.t.Helper()
+	for {
+		h, body := c.read()
+		if !h.Control || len(body) == 0 {
+			continue
+		}
+		avps, err := wire.ParseAVPs(body, "")
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.nr = h.Ns + 1
+		if wire.MessageType(binary.BigEndian.Uint16(avps[0].Value)) != kind {
+			continue
+		}
+		for _, a := range avps {
+			if a.Type == attr {
+				return binary.BigEndian.Uint16(a.Value)
+			}
+		}
+	}
+}
+
+func (c *client) read() (wire.Header, []byte) {
+	c.t.Helper()
+	b := make([]byte, 2048)
+	_ = c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	n, err := c.conn.Read(b)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	h, body, err := wire.ParseHeader(b[:n])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return h, body
+}
+
+func (c *client) dial() {
+	c.t.Helper()
+	c.say(wire.SCCRQ, wire.AppendAVP(nil, true, wire.AttrProtocolVersion, []byte{1, 0}), wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(9)))
+	c.tunnel = c.hear(wire.SCCRP, wire.AttrTunnelID)
+	c.say(wire.SCCCN)
+	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+	c.call = c.hear(wire.ICRP, wire.AttrSessionID)
+	c.say(wire.ICCN)
+}
+
+func (c *client) data(h wire.Header, frame string) {
+	c.t.Helper()
+	b := make([]byte, h.DataLen(), 100)
+	h.PutData(b)
+	if _, err := c.conn.Write(append(b, frame...)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// echo sends a frame and wants it back.
+func (c *client) echo(frame string, numbered bool) {
+	c.t.Helper()
+	c.data(wire.Header{Tunnel: c.tunnel, Session: c.call, HasSeq: numbered, Ns: c.ns}, frame)
+	c.ns++
+	for {
+		h, body := c.read()
+		if h.Control {
+			continue
+		}
+		if string(body) != frame || h.Tunnel != 9 || h.Session != 5 || h.HasSeq != numbered {
+			c.t.Errorf("%+v %q", h, body)
+		}
+		return
+	}
+}
+
+func TestCall(t *testing.T) {
+	srv, sessions := start(t)
+	c := connect(t, "127.0.3.2:0")
+	c.dial()
+	s := <-sessions
+	if info := s.l.Info(); info.Type != "L2TP" || info.Local != at.Addr() || info.Remote.Addr().String() != "127.0.3.2" {
+		t.Errorf("%+v", info)
+	}
+	c.echo("hello", false)
+	c.echo("with numbers", true) // a peer that sends them gets them
+	c.data(wire.Header{Tunnel: c.tunnel, Session: c.call, HasSeq: true, Ns: 0}, "late")
+	c.echo("and on", true)
+	stranger := connect(t, "127.0.3.3:0")
+	stranger.data(wire.Header{Tunnel: c.tunnel, Session: c.call}, "spoofed")
+	stranger.data(wire.Header{Tunnel: c.tunnel, Session: c.call + 1}, "unknown")
+	stranger.tunnel = c.tunnel
+	stranger.say(wire.StopCCN)
+	c.echo("still here", true)
+	if d := srv.Stats().Dropped; d["wrong source address"] != 2 || d["unknown tunnel or call"] != 1 || d["late or doubled"] != 1 {
+		t.Errorf("%v", d)
+	}
+	_ = stranger.conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if n, err := stranger.conn.Read(make([]byte, 100)); err == nil {
+		t.Errorf("a stranger is answered %d octets", n)
+	}
+	s.l.Close("dropped")
+	if reason := <-s.down; reason != "dropped" {
+		t.Errorf("%q", reason)
+	}
+	c.hear(wire.CDN, wire.AttrSessionID)
+}
+
+// A flood of SCCRQs leaves a bounded number of tunnels behind, one answer each, and a real client gets
+// through beside it.
+func TestFlood(t *testing.T) {
+	srv, sessions := start(t)
+	user := connect(t, "127.0.3.2:0")
+	user.dial()
+	<-sessions
+	flood := connect(t, "127.0.3.3:0")
+	for n := range 20000 {
+		flood.ns, flood.nr, flood.tunnel = 0, 0, 0
+		flood.say(wire.SCCRQ, wire.AppendAVP(nil, true, wire.AttrProtocolVersion, []byte{1, 0}), wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(uint16(n+1))))
+		if n%5000 == 4999 {
+			user.echo("still here", true)
+			other := connect(t, "127.0.3.4:0")
+			other.dial()
+			<-sessions
+			other.echo("welcome", false)
+		}
+	}
+	if n := srv.Stats().Tunnels; n > 1024+10 {
+		t.Errorf("%d tunnels", n)
+	}
+}

@@ -1,0 +1,228 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"vpnd/l2tp/wire"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+)
+
+// secret is that of the captures' tunnels.
+const secret = "tunnel-Secret7"
+
+// datagrams gives the L2TP datagrams of a capture: xl2tpd with xl2tpd.
+func datagrams(t *testing.T, name string) [][]byte {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	r, err := pcapgo.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]byte
+	for p := range gopacket.NewPacketSource(r, r.LinkType()).Packets() {
+		if udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP); ok && udp.DstPort == wire.Port {
+			all = append(all, udp.Payload)
+		}
+	}
+	return all
+}
+
+// Every message of the captures parses; those without hidden values are encoded again to the same octets.
+func TestCaptures(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.pcap")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no captures: %v", err)
+	}
+	seen := map[wire.MessageType]int{}
+	data, same := 0, 0
+	for _, name := range files {
+		for _, d := range datagrams(t, name) {
+			h, body, err := wire.ParseHeader(d)
+			if err != nil {
+				t.Fatalf("%s: %x: %v", name, d, err)
+			}
+			if !h.Control {
+				data++
+				if body[0] != 0xFF && body[0] != 0x00 && body[0] != 0x21 && body[0] != 0xFD {
+					t.Errorf("%s: no PPP frame: %x", name, body)
+				}
+				continue
+			}
+			avps, err := wire.ParseAVPs(body, secret)
+			if err != nil {
+				t.Fatalf("%s: %x: %v", name, body, err)
+			}
+			var again []byte
+			plain := true
+			for i, a := range avps {
+				if i == 0 {
+					seen[wire.MessageType(binary.BigEndian.Uint16(a.Value))]++
+				}
+				if a.Hidden || !a.Known {
+					plain = false
+				}
+				again = wire.AppendAVP(again, a.Mandatory, a.Type, a.Value)
+			}
+			if plain && !bytes.Equal(wire.AppendControl(nil, h, again), d) {
+				t.Errorf("%s: %x, want %x", name, wire.AppendControl(nil, h, again), d)
+			}
+			if plain {
+				same++
+			}
+		}
+	}
+	for _, kind := range []wire.MessageType{wire.SCCRQ, wire.SCCRP, wire.SCCCN, wire.ICRQ, wire.ICRP, wire.ICCN} {
+		if seen[kind] == 0 {
+			t.Errorf("no %v in the captures", kind)
+		}
+	}
+	if data == 0 || same == 0 {
+		t.Errorf("%d data messages, %d control messages encoded again", data, same)
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		in   []byte
+		err  error
+		want wire.Header
+		body string
+	}{
+		{"bare data", []byte("\x00\x02\x00\x05\x00\x07ppp"), nil, wire.Header{Tunnel: 5, Session: 7}, "ppp"},
+		{"length, and padding behind", []byte("\x40\x02\x00\x0b\x00\x05\x00\x07pppxx"), nil, wire.Header{Tunnel: 5, Session: 7}, "ppp"},
+		{"sequence", []byte("\x08\x02\x00\x05\x00\x07\x00\x01\x00\x02ppp"), nil, wire.Header{Tunnel: 5, Session: 7, HasSeq: true, Ns: 1, Nr: 2}, "ppp"},
+		{"offset", []byte("\x02\x02\x00\x05\x00\x07\x00\x02xxppp"), nil, wire.Header{Tunnel: 5, Session: 7}, "ppp"},
+		{"priority", []byte("\x01\x02\x00\x05\x00\x07ppp"), nil, wire.Header{Tunnel: 5, Session: 7}, "ppp"},
+		{"offset over the end", []byte("\x02\x02\x00\x05\x00\x07\x00\x09ppp"), wire.ErrLength, wire.Header{}, ""},
+		{"length over the end", []byte("\x40\x02\x00\xff\x00\x05\x00\x07"), wire.ErrLength, wire.Header{}, ""},
+		{"length 0", []byte("\x80\x02\x00\x00\x00\x00\x00"), wire.ErrHeader, wire.Header{}, ""},
+		{"control without length", []byte("\x88\x02\x00\x05\x00\x07\x00\x01\x00\x02"), wire.ErrHeader, wire.Header{}, ""},
+		{"L2F", []byte("\x00\x01\x00\x05\x00\x07"), wire.ErrVersion, wire.Header{}, ""},
+		{"L2TPv3", []byte("\xc8\x03\x00\x0c\x00\x05\x00\x07\x00\x01\x00\x02"), wire.ErrVersion, wire.Header{}, ""},
+		{"nothing", nil, wire.ErrShort, wire.Header{}, ""},
+	} {
+		h, body, err := wire.ParseHeader(c.in)
+		if !errors.Is(err, c.err) || h != c.want || string(body) != c.body {
+			t.Errorf("%s: %+v %q %v", c.name, h, body, err)
+		}
+	}
+	for _, h := range []wire.Header{{Tunnel: 1, Session: 2}, {Tunnel: 1, Session: 2, HasSeq: true, Ns: 0xFFFF, Nr: 3}} {
+		b := make([]byte, h.DataLen(), 20)
+		h.PutData(b)
+		got, body, err := wire.ParseHeader(append(b, "x"...))
+		if err != nil || got != h || string(body) != "x" {
+			t.Errorf("%+v becomes %+v, %v", h, got, err)
+		}
+	}
+}
+
+func TestAVPLengths(t *testing.T) {
+	good := wire.AppendAVP(nil, true, wire.AttrHostName, []byte(strings.Repeat("h", 1017)))
+	if avps, err := wire.ParseAVPs(good, ""); err != nil || len(avps) != 1 || len(avps[0].Value) != 1017 {
+		t.Errorf("the longest value: %v", err)
+	}
+	for n := range 6 {
+		if _, err := wire.ParseAVPs([]byte{0x80, byte(n), 0, 0, 0, 7, 1, 2}, ""); !errors.Is(err, wire.ErrLength) {
+			t.Errorf("length %d: %v", n, err)
+		}
+	}
+	for n := 1; n < len(good); n++ {
+		if _, err := wire.ParseAVPs(good[:n], ""); err == nil {
+			t.Fatalf("cut to %d octets it is taken", n)
+		}
+	}
+	reserved, err := wire.ParseAVPs([]byte{0x84, 8, 0, 0, 0, 7, 1, 2}, "")
+	if err != nil || reserved[0].Known {
+		t.Errorf("reserved bits: %+v, %v", reserved, err)
+	}
+}
+
+func TestHiding(t *testing.T) {
+	vector := []byte("random vector")
+	for n := range 200 {
+		value := bytes.Repeat([]byte{byte(n)}, n)
+		body := wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
+		at := len(body)
+		body = wire.AppendAVP(body, true, wire.AttrChallenge, wire.Hide(wire.AttrChallenge, value, secret, vector, n%7))
+		body[at] |= 0x40
+		avps, err := wire.ParseAVPs(body, secret)
+		if err != nil || len(avps) != 2 || !bytes.Equal(avps[1].Value, value) {
+			t.Fatalf("%d octets: %v", n, err)
+		}
+		if _, err := wire.ParseAVPs(body[at:], secret); !errors.Is(err, wire.ErrHidden) {
+			t.Errorf("without a random vector: %v", err)
+		}
+		if _, err := wire.ParseAVPs(body, ""); !errors.Is(err, wire.ErrHidden) {
+			t.Errorf("without a secret: %v", err)
+		}
+	}
+	// every inner length in a value of every length up to 17 octets
+	for n := range 18 {
+		for inner := range 65536 {
+			if inner > 40 && inner < 65500 {
+				continue
+			}
+			clear := append([]byte{byte(inner >> 8), byte(inner)}, make([]byte, max(n-2, 0))...)[:n]
+			hidden := wire.Hide(wire.AttrChallenge, clear, secret, vector, 0)[2:] // not what it is for: but of length n
+			body := wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
+			at := len(body)
+			body = wire.AppendAVP(body, true, wire.AttrChallenge, hidden)
+			body[at] |= 0x40
+			avps, err := wire.ParseAVPs(body, secret)
+			if err == nil && len(avps[1].Value) > n {
+				t.Fatalf("%d octets reveal %d", n, len(avps[1].Value))
+			}
+		}
+	}
+}
+
+func TestResults(t *testing.T) {
+	for in, want := range map[string]wire.Result{
+		"\x00\x01":             {Code: 1},
+		"\x00\x02\x00\x06text": {Code: 2, Error: 6, Message: "text"},
+		"\x03\x00":             {Code: 3}, // Apple
+		"\x01\x00\x00\x00":     {Code: 1},
+		"":                     {},
+	} {
+		if got := wire.ParseResult([]byte(in)); got != want {
+			t.Errorf("%x: %+v, want %+v", in, got, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte{0x80, 0x02, 0, 0, 0, 0, 0}) // an endless loop elsewhere
+	f.Add(wire.AppendControl(nil, wire.Header{Tunnel: 1}, wire.AppendAVP(nil, true, wire.AttrMessageType, []byte{0, 1})))
+	f.Add([]byte("\x02\x02\x00\x05\x00\x07\x00\x02xxppp"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, body, err := wire.ParseHeader(b)
+		if err != nil {
+			return
+		}
+		if h.Control && !h.HasSeq {
+			t.Error("a control message without numbers")
+		}
+		avps, err := wire.ParseAVPs(body, secret)
+		total := 0
+		for _, a := range avps {
+			total += len(a.Value)
+		}
+		if err == nil && total > len(b) {
+			t.Errorf("%d octets of values from %d", total, len(b))
+		}
+		wire.IsSCCRQ(body)
+	})
+}
