@@ -39,6 +39,7 @@ type channel struct {
 	// lazy: nothing is repeated by itself, but only when the peer repeats its own: who has sent an
 	// SCCRQ under another's address gets one answer for each.
 	lazy bool
+	full bool // the peer acknowledges nothing
 	out  func(datagram []byte)
 }
 
@@ -51,14 +52,14 @@ func (c *channel) setWindow(n int) {
 	c.ssthresh = c.window
 }
 
-// push queues a message. It answers false when too many wait.
-func (c *channel) push(now time.Time, session uint16, body []byte) bool {
+// push queues a message. When too many wait, the channel is of no use any more.
+func (c *channel) push(now time.Time, session uint16, body []byte) {
 	if len(c.queue) >= maxQueue {
-		return false
+		c.full = true
+		return
 	}
 	c.queue = append(c.queue, message{session, body})
 	c.flush(now)
-	return true
 }
 
 // flush sends what the windows allow.

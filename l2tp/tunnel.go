@@ -115,7 +115,6 @@ type Tunnel struct {
 	challenge []byte // ours
 	host      string
 	heard     time.Time // anything of the peer's, data included
-	helloAt   time.Time
 	endAt     time.Time // when the present state is given up; zero: never
 	sent      int       // messages sent: each one acknowledges
 	stopped   string    // why it is stopping
@@ -470,8 +469,12 @@ func (t *Tunnel) close(reason string) {
 	t.events = append(t.events, Closed{Reason: reason})
 }
 
-// settle closes a tunnel whose StopCCN has been acknowledged.
+// settle closes a tunnel whose StopCCN has been acknowledged, and one whose peer acknowledges nothing.
 func (t *Tunnel) settle() {
+	if t.ch.full {
+		t.close("client acknowledges nothing")
+		return
+	}
 	if t.state == stateStopping && len(t.ch.queue) == 0 && t.stopped != clientClosed {
 		t.close(t.stopped)
 	}

@@ -140,39 +140,39 @@ func reveal(t Attribute, hidden []byte, secret string, vector []byte) ([]byte, b
 	if secret == "" || len(vector) == 0 || len(hidden) < 2 {
 		return nil, false
 	}
-	clear := make([]byte, len(hidden))
+	text := make([]byte, len(hidden))
 	key := append(binary.BigEndian.AppendUint16(nil, uint16(t)), secret...)
 	key = append(key, vector...)
 	for at := 0; at < len(hidden); at += md5.Size {
 		pad := md5.Sum(key) //nolint:gosec // RFC 2661
 		end := min(at+md5.Size, len(hidden))
 		for i := at; i < end; i++ {
-			clear[i] = hidden[i] ^ pad[i-at]
+			text[i] = hidden[i] ^ pad[i-at]
 		}
 		key = append(append(key[:0], secret...), hidden[at:end]...)
 	}
-	n := int(binary.BigEndian.Uint16(clear))
-	if n > len(clear)-2 {
+	n := int(binary.BigEndian.Uint16(text))
+	if n > len(text)-2 {
 		return nil, false
 	}
-	return clear[2 : 2+n], true
+	return text[2 : 2+n], true
 }
 
 // Hide is the value that reveal undoes, padded by pad octets of zeros.
 func Hide(t Attribute, value []byte, secret string, vector []byte, pad int) []byte {
-	clear := binary.BigEndian.AppendUint16(nil, uint16(len(value)))
-	clear = append(append(clear, value...), make([]byte, pad)...)
+	text := binary.BigEndian.AppendUint16(nil, uint16(len(value)))
+	text = append(append(text, value...), make([]byte, pad)...)
 	key := append(binary.BigEndian.AppendUint16(nil, uint16(t)), secret...)
 	key = append(key, vector...)
-	for at := 0; at < len(clear); at += md5.Size {
+	for at := 0; at < len(text); at += md5.Size {
 		mask := md5.Sum(key) //nolint:gosec // RFC 2661
-		end := min(at+md5.Size, len(clear))
+		end := min(at+md5.Size, len(text))
 		for i := at; i < end; i++ {
-			clear[i] ^= mask[i-at]
+			text[i] ^= mask[i-at]
 		}
-		key = append(append(key[:0], secret...), clear[at:end]...)
+		key = append(append(key[:0], secret...), text[at:end]...)
 	}
-	return clear
+	return text
 }
 
 // ChallengeResponse answers a challenge in a message of type t (RFC 2661 section 4.4.3).
