@@ -175,8 +175,8 @@ func TestHiding(t *testing.T) {
 			if inner > 40 && inner < 65500 {
 				continue
 			}
-			clear := append([]byte{byte(inner >> 8), byte(inner)}, make([]byte, max(n-2, 0))...)[:n]
-			hidden := wire.Hide(wire.AttrChallenge, clear, secret, vector, 0)[2:] // not what it is for: but of length n
+			plain := append([]byte{byte(inner >> 8), byte(inner)}, make([]byte, max(n-2, 0))...)[:n]
+			hidden := wire.Hide(wire.AttrChallenge, plain, secret, vector, 0)[2:] // not what it is for: but of length n
 			body := wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
 			at := len(body)
 			body = wire.AppendAVP(body, true, wire.AttrChallenge, hidden)
