@@ -36,7 +36,7 @@ pptp() {
 	echo $pppd > "/run/pppd${unit:-0}.pid"
 	waited=0
 	while kill -0 $pppd 2>/dev/null && [ $waited -lt 300 ]; do
-		if ip -4 addr show "ppp${unit:-0}" 2>/dev/null | grep -q peer; then return 0; fi
+		if ip -4 addr show up dev "ppp${unit:-0}" 2>/dev/null | grep -q peer; then return 0; fi
 		waited=$((waited + 1))
 		sleep 0.1
 	done
@@ -68,7 +68,7 @@ l2tp() {
 	echo "c vpnd" > /run/xl2tpd/l2tp-control
 	waited=0
 	while [ $waited -lt 100 ]; do
-		if ip -4 addr show ppp0 2>/dev/null | grep -q peer; then return 0; fi
+		if ip -4 addr show up dev ppp0 2>/dev/null | grep -q peer; then return 0; fi
 		if grep -q 'Connection terminated\|Modem hangup' /run/pppd0 || grep -q 'closing, reason\|Connection closed to\|Call is closed\|Maximum retries' /run/xl2tpd.log; then break; fi
 		waited=$((waited + 1))
 		sleep 0.1
