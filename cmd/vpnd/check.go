@@ -15,7 +15,7 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration and this machine",
 		Long:  "Checks the configuration and this machine, and says each finding and its mend. Fails if serving would.",
-		Args:  cobra.NoArgs,
+		Args:  named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
 			if err != nil {

@@ -18,7 +18,7 @@ func newServeCommand() *cobra.Command {
 		Short: "Run the daemon in the foreground",
 		Long: "Runs the daemon in the foreground. Prints the line \"ready\" when everything stands. SIGTERM hangs every\n" +
 			"call up and ends it; SIGHUP reloads the log level.",
-		Args: cobra.NoArgs,
+		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
 			if err != nil {
