@@ -124,7 +124,6 @@ func TestPersonaLCPOptions(t *testing.T) {
 	s.wait("an empty request gets an empty acknowledgement", func() bool {
 		return h.has("LCP ConfAck id=0x4e\n") || strings.HasSuffix(h.all(), "LCP ConfAck id=0x4e")
 	})
-	addr := s.m.Connections()[0].Virtual
 	c.Hangup()
 	s.empty()
 	// Our own client negotiates a link anew that is up: its user is the same, and keeps the address.
@@ -132,6 +131,7 @@ func TestPersonaLCPOptions(t *testing.T) {
 	if err := s.dialWith(again, config()); err != nil {
 		t.Fatal(err)
 	}
+	addr := s.m.Connections()[0].Virtual
 	asked := strings.Count(s.log.String(), "msg=connected")
 	again.Renegotiate()
 	s.wait("the link is up again", func() bool { _, up := again.Network(); return up })
