@@ -30,6 +30,7 @@ const (
 type Config struct {
 	Host             string        // our name; "vpnd"
 	Secret           string        // of the tunnel; empty: peers need none
+	Hide             bool          // with a Secret: our identifiers go hidden (RFC 2661 section 4.3)
 	HandshakeTimeout time.Duration // for the SCCCN; 20 s
 	HelloInterval    time.Duration // silence before a Hello; 60 s
 	IdleTimeout      time.Duration // of a tunnel without a session; 60 s
@@ -64,6 +65,12 @@ type Event interface{ event() }
 // Transmit is a datagram for the peer.
 type Transmit struct{ Datagram []byte }
 
+// Opened says that the tunnel that we dialled stands: Tunnel.Call may be used.
+type Opened struct{}
+
+// Answered says that a call of ours was taken: data messages carry the peer's session.
+type Answered struct{ Session, PeerSession uint16 }
+
 // Dialled asks for Tunnel.Accept or Tunnel.Refuse.
 type Dialled struct{ PeerSession uint16 }
 
@@ -80,6 +87,8 @@ type Cleared struct {
 type Closed struct{ Reason string }
 
 func (Transmit) event()   {}
+func (Opened) event()     {}
+func (Answered) event()   {}
 func (Dialled) event()    {}
 func (Sequencing) event() {}
 func (Cleared) event()    {}
@@ -89,6 +98,7 @@ type state uint8
 
 const (
 	stateIdle      state = iota // the SCCRQ is awaited
+	stateDialling               // the SCCRP is, we being the client
 	stateHandshake              // the SCCCN is
 	stateOpen
 	stateStopping // our StopCCN is unanswered, or the peer's may be repeated
@@ -99,16 +109,17 @@ const (
 // retransmissions (RFC 2661 section 5.7), cut to what costs little.
 const linger = 5 * time.Second
 
-const clientClosed = "client closed the tunnel"
-
 type session struct {
 	peers, ours uint16
+	wanted      bool // we have asked for it, and wait for the ICRP
 }
 
-// Tunnel is the LNS's end of one tunnel. It is not safe for concurrent use.
+// Tunnel is one end of a tunnel: the LNS's, or the LAC's when Dial made it. It is not safe for
+// concurrent use.
 type Tunnel struct {
 	cfg       Config
 	state     state
+	peer      string // what the peer is called in reasons: client or server
 	ours      uint16
 	ch        channel
 	sessions  []session
@@ -118,12 +129,13 @@ type Tunnel struct {
 	endAt     time.Time // when the present state is given up; zero: never
 	sent      int       // messages sent: each one acknowledges
 	stopped   string    // why it is stopping
+	theirs    bool      // the peer has stopped it
 	events    []Event
 }
 
 // New makes a Tunnel whose identifier is ours; the SCCRQ is then given to Receive.
 func New(cfg Config, ours uint16, now time.Time) *Tunnel {
-	t := &Tunnel{cfg: cfg.withDefaults(), ours: ours, heard: now}
+	t := &Tunnel{cfg: cfg.withDefaults(), ours: ours, heard: now, peer: "client"}
 	t.ch.init(func(datagram []byte) {
 		t.sent++
 		t.events = append(t.events, Transmit{datagram})
@@ -223,8 +235,7 @@ func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP) {
 		}
 		return
 	case wire.StopCCN:
-		t.clearAll(clientClosed)
-		t.state, t.stopped, t.endAt = stateStopping, clientClosed, now.Add(linger)
+		t.peerStopped(now, avps)
 		return
 	default:
 	}
@@ -235,8 +246,14 @@ func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP) {
 	if t.state == stateStopping {
 		return
 	}
+	if t.state == stateDialling {
+		if kind == wire.SCCRP {
+			t.replied(now, avps)
+		}
+		return
+	}
 	if unknownMandatory(avps) && kind != wire.ICRQ && kind != wire.ICCN && kind != wire.CDN {
-		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, "client sent an unknown mandatory AVP")
+		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, t.peer+" sent an unknown mandatory AVP")
 		return
 	}
 	if t.state == stateHandshake {
@@ -248,6 +265,8 @@ func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP) {
 	switch kind {
 	case wire.ICRQ:
 		t.call(now, avps)
+	case wire.ICRP:
+		t.answered(now, id, avps)
 	case wire.ICCN:
 		t.callConnected(now, id, avps)
 	case wire.CDN:
@@ -258,6 +277,19 @@ func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP) {
 		}
 	default: // Hello, WEN, SLI and what nobody asked for: the acknowledgement is all
 	}
+}
+
+// peerStopped is the StopCCN.
+func (t *Tunnel) peerStopped(now time.Time, avps []wire.AVP) {
+	reason := t.peer + " closed the tunnel"
+	if r := wire.ParseResult(find(avps, wire.AttrResultCode)); t.state == stateDialling {
+		reason = fmt.Sprintf("server refuses the tunnel (result %d) %q", r.Code, r.Message)
+		if id := find(avps, wire.AttrTunnelID); len(id) == 2 {
+			t.ch.peer = binary.BigEndian.Uint16(id)
+		}
+	}
+	t.clearAll(reason)
+	t.state, t.stopped, t.theirs, t.endAt = stateStopping, reason, true, now.Add(linger)
 }
 
 // request is the SCCRQ.
@@ -281,25 +313,46 @@ func (t *Tunnel) request(now time.Time, avps []wire.AVP) {
 		t.stop(now, wire.Result{Code: stopNoRight, Message: "no tunnel secret here"}, "client wants a tunnel secret, and l2tp.secret is empty")
 		return
 	}
-	b := begin(wire.SCCRP)
-	b = wire.AppendAVP(b, true, wire.AttrProtocolVersion, []byte{1, 0})
-	b = wire.AppendAVP(b, true, wire.AttrFraming, []byte{0, 0, 0, 3})
-	b = wire.AppendAVP(b, true, wire.AttrHostName, []byte(t.cfg.Host))
-	b = wire.AppendAVP(b, true, wire.AttrTunnelID, u16(t.ours))
-	b = wire.AppendAVP(b, true, wire.AttrReceiveWindow, u16(ourWindow))
+	b := t.introduce(wire.SCCRP)
 	if len(challenge) > 0 {
 		r := wire.ChallengeResponse(wire.SCCRP, t.cfg.Secret, challenge)
 		b = wire.AppendAVP(b, true, wire.AttrChallengeResponse, r[:])
 	}
-	if t.cfg.Secret != "" {
-		t.challenge = make([]byte, 16)
-		if _, err := io.ReadFull(t.cfg.Random, t.challenge); err != nil {
-			t.close("no random numbers: " + err.Error())
-			return
-		}
-		b = wire.AppendAVP(b, true, wire.AttrChallenge, t.challenge)
-	}
 	t.ch.push(now, 0, b)
+}
+
+// introduce begins an SCCRQ or SCCRP with what both say of us, our challenge included.
+func (t *Tunnel) introduce(kind wire.MessageType) []byte {
+	b := begin(kind)
+	b = wire.AppendAVP(b, true, wire.AttrProtocolVersion, []byte{1, 0})
+	b = wire.AppendAVP(b, true, wire.AttrFraming, []byte{0, 0, 0, 3})
+	b = wire.AppendAVP(b, true, wire.AttrHostName, []byte(t.cfg.Host))
+	b = t.appendID(b, wire.AttrTunnelID, t.ours)
+	b = wire.AppendAVP(b, true, wire.AttrReceiveWindow, u16(ourWindow))
+	if t.cfg.Secret == "" {
+		return b
+	}
+	t.challenge = t.random()
+	return wire.AppendAVP(b, true, wire.AttrChallenge, t.challenge)
+}
+
+// random draws what nobody else can foresee.
+func (t *Tunnel) random() []byte {
+	b := make([]byte, 16)
+	if _, err := io.ReadFull(t.cfg.Random, b); err != nil {
+		t.close("no random numbers: " + err.Error())
+	}
+	return b
+}
+
+// appendID appends one of our identifiers, hidden if that is wanted.
+func (t *Tunnel) appendID(b []byte, kind wire.Attribute, id uint16) []byte {
+	if !t.cfg.Hide || t.cfg.Secret == "" {
+		return wire.AppendAVP(b, true, kind, u16(id))
+	}
+	vector := t.random()
+	b = wire.AppendAVP(b, true, wire.AttrRandomVector, vector)
+	return wire.AppendHidden(b, true, kind, u16(id), t.cfg.Secret, vector)
 }
 
 func begin(kind wire.MessageType) []byte {
@@ -358,7 +411,7 @@ func (t *Tunnel) Accept(now time.Time, peers, ours uint16) bool {
 	}
 	t.sessions[i].ours = ours
 	t.endAt = time.Time{}
-	t.ch.push(now, peers, wire.AppendAVP(begin(wire.ICRP), true, wire.AttrSessionID, u16(ours)))
+	t.ch.push(now, peers, t.appendID(begin(wire.ICRP), wire.AttrSessionID, ours))
 	t.settle()
 	return true
 }
@@ -385,7 +438,7 @@ func (t *Tunnel) callConnected(now time.Time, id uint16, avps []wire.AVP) {
 		return
 	}
 	if unknownMandatory(avps) {
-		t.hangUp(now, i, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, "client sent an unknown mandatory AVP")
+		t.hangUp(now, i, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, t.peer+" sent an unknown mandatory AVP")
 		return
 	}
 	if slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Known && a.Type == wire.AttrSequencingRequired }) {
@@ -406,7 +459,7 @@ func (t *Tunnel) disconnected(now time.Time, id uint16, avps []wire.AVP) {
 	t.remove(now, i)
 	if ours != 0 {
 		r := wire.ParseResult(find(avps, wire.AttrResultCode))
-		t.events = append(t.events, Cleared{Session: ours, Reason: fmt.Sprintf("client disconnected the call (result %d)", r.Code)})
+		t.events = append(t.events, Cleared{Session: ours, Reason: fmt.Sprintf("%s disconnected the call (result %d)", t.peer, r.Code)})
 	}
 }
 
@@ -419,7 +472,7 @@ func (t *Tunnel) hangUp(now time.Time, i int, r wire.Result, reason string) {
 
 func (t *Tunnel) cdn(now time.Time, peers, ours uint16, r wire.Result) {
 	b := wire.AppendAVP(begin(wire.CDN), true, wire.AttrResultCode, r.Append(nil))
-	t.ch.push(now, peers, wire.AppendAVP(b, true, wire.AttrSessionID, u16(ours)))
+	t.ch.push(now, peers, t.appendID(b, wire.AttrSessionID, ours))
 }
 
 // Disconnect ends our session ours towards the peer; Cleared follows.
@@ -434,7 +487,7 @@ func (t *Tunnel) Disconnect(now time.Time, ours uint16, reason string) {
 // while.
 func (t *Tunnel) Stop(now time.Time, reason string) {
 	switch t.state {
-	case stateIdle:
+	case stateIdle, stateDialling:
 		t.close(reason)
 	case stateHandshake, stateOpen:
 		t.stop(now, wire.Result{Code: stopShutDown}, reason)
@@ -447,7 +500,7 @@ func (t *Tunnel) stop(now time.Time, r wire.Result, reason string) {
 	t.clearAll(reason)
 	t.state, t.stopped = stateStopping, reason
 	t.endAt = now.Add(linger)
-	b := wire.AppendAVP(begin(wire.StopCCN), true, wire.AttrTunnelID, u16(t.ours))
+	b := t.appendID(begin(wire.StopCCN), wire.AttrTunnelID, t.ours)
 	t.ch.push(now, 0, wire.AppendAVP(b, true, wire.AttrResultCode, r.Append(nil)))
 }
 
@@ -472,10 +525,10 @@ func (t *Tunnel) close(reason string) {
 // settle closes a tunnel whose StopCCN has been acknowledged, and one whose peer acknowledges nothing.
 func (t *Tunnel) settle() {
 	if t.ch.full {
-		t.close("client acknowledges nothing")
+		t.close(t.peer + " acknowledges nothing")
 		return
 	}
-	if t.state == stateStopping && len(t.ch.queue) == 0 && t.stopped != clientClosed {
+	if t.state == stateStopping && len(t.ch.queue) == 0 && !t.theirs {
 		t.close(t.stopped)
 	}
 }
@@ -512,7 +565,11 @@ func (t *Tunnel) Tick(now time.Time) {
 		return
 	}
 	if !t.ch.tick(now, t.heard) {
-		t.close("client does not answer any more")
+		if t.state == stateDialling {
+			t.close("server does not answer")
+			return
+		}
+		t.close(t.peer + " does not answer any more")
 		return
 	}
 	if due := t.hello(); !due.IsZero() && !now.Before(due) {
@@ -523,6 +580,8 @@ func (t *Tunnel) Tick(now time.Time) {
 func (t *Tunnel) end(now time.Time) {
 	t.endAt = time.Time{}
 	switch t.state {
+	case stateDialling:
+		t.close("server does not answer")
 	case stateHandshake:
 		t.close("no SCCCN within " + t.cfg.HandshakeTimeout.String())
 	case stateOpen:

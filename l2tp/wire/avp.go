@@ -61,6 +61,8 @@ const (
 	AttrChallengeResponse  Attribute = 13
 	AttrSessionID          Attribute = 14
 	AttrSerial             Attribute = 15
+	AttrFramingType        Attribute = 19
+	AttrSpeed              Attribute = 24
 	AttrRandomVector       Attribute = 36
 	AttrSequencingRequired Attribute = 39
 
@@ -132,6 +134,15 @@ func AppendAVP(b []byte, mandatory bool, t Attribute, value []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, 0)
 	b = binary.BigEndian.AppendUint16(b, uint16(t))
 	return append(b, value...)
+}
+
+// AppendHidden appends a hidden AVP (RFC 2661 section 4.3); vector is the value of the Random Vector AVP
+// that stands before it.
+func AppendHidden(b []byte, mandatory bool, t Attribute, value []byte, secret string, vector []byte) []byte {
+	at := len(b)
+	b = AppendAVP(b, mandatory, t, Hide(t, value, secret, vector, 0))
+	b[at] |= avpHidden >> 8
+	return b
 }
 
 // reveal undoes the hiding of RFC 2661 section 4.3: blocks of 16 octets, each under the MD5 of the

@@ -1,0 +1,84 @@
+package l2tp
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+	"time"
+	"vpnd/l2tp/wire"
+)
+
+// callSpeed is what an ICCN tells of our line, in bits per second.
+const callSpeed = 100_000_000
+
+// Dial makes the LAC's end of a tunnel, whose identifier is ours, and asks the server for it. Opened
+// follows, or Closed.
+func Dial(cfg Config, ours uint16, now time.Time) *Tunnel {
+	t := New(cfg, ours, now)
+	t.peer, t.state = "server", stateDialling
+	t.endAt = now.Add(t.cfg.HandshakeTimeout)
+	t.ch.push(now, 0, t.introduce(wire.SCCRQ))
+	return t
+}
+
+// replied is the SCCRP.
+func (t *Tunnel) replied(now time.Time, avps []wire.AVP) {
+	id := find(avps, wire.AttrTunnelID)
+	if len(id) != 2 || binary.BigEndian.Uint16(id) == 0 {
+		t.close("server gives no tunnel identifier")
+		return
+	}
+	t.ch.peer = binary.BigEndian.Uint16(id)
+	if w := find(avps, wire.AttrReceiveWindow); len(w) == 2 {
+		t.ch.setWindow(int(binary.BigEndian.Uint16(w)))
+	}
+	challenge := find(avps, wire.AttrChallenge)
+	switch {
+	case unknownMandatory(avps):
+		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, "server sent an unknown mandatory AVP")
+		return
+	case t.challenge != nil:
+		want := wire.ChallengeResponse(wire.SCCRP, t.cfg.Secret, t.challenge)
+		if subtle.ConstantTimeCompare(want[:], find(avps, wire.AttrChallengeResponse)) != 1 {
+			t.stop(now, wire.Result{Code: stopNoRight, Message: "wrong tunnel secret"}, "server does not know the tunnel secret")
+			return
+		}
+	case len(challenge) > 0:
+		t.stop(now, wire.Result{Code: stopNoRight, Message: "no tunnel secret here"}, "server wants a tunnel secret")
+		return
+	}
+	b := begin(wire.SCCCN)
+	if len(challenge) > 0 {
+		r := wire.ChallengeResponse(wire.SCCCN, t.cfg.Secret, challenge)
+		b = wire.AppendAVP(b, true, wire.AttrChallengeResponse, r[:])
+	}
+	t.state, t.challenge = stateOpen, nil
+	t.endAt = now.Add(t.cfg.IdleTimeout)
+	t.ch.push(now, 0, b)
+	t.events = append(t.events, Opened{})
+}
+
+// Call asks for a call whose identifier is ours. Answered follows, or Cleared.
+func (t *Tunnel) Call(now time.Time, ours uint16) {
+	t.sessions = append(t.sessions, session{ours: ours, wanted: true})
+	t.endAt = time.Time{}
+	b := t.appendID(begin(wire.ICRQ), wire.AttrSessionID, ours)
+	t.ch.push(now, 0, wire.AppendAVP(b, true, wire.AttrSerial, []byte{0, 0, 0, 1}))
+	t.settle()
+}
+
+// answered is the ICRP.
+func (t *Tunnel) answered(now time.Time, ours uint16, avps []wire.AVP) {
+	i, id := t.findOurs(ours), find(avps, wire.AttrSessionID)
+	if i < 0 || !t.sessions[i].wanted {
+		return
+	}
+	if len(id) != 2 || binary.BigEndian.Uint16(id) == 0 {
+		t.hangUp(now, i, wire.Result{Code: cdnGeneral}, "server gives no session identifier")
+		return
+	}
+	s := &t.sessions[i]
+	s.peers, s.wanted = binary.BigEndian.Uint16(id), false
+	b := wire.AppendAVP(begin(wire.ICCN), true, wire.AttrSpeed, binary.BigEndian.AppendUint32(nil, callSpeed))
+	t.ch.push(now, s.peers, wire.AppendAVP(b, true, wire.AttrFramingType, []byte{0, 0, 0, 1}))
+	t.events = append(t.events, Answered{Session: ours, PeerSession: s.peers})
+}
