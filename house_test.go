@@ -24,7 +24,7 @@ var walls = []wall{
 	{
 		why:    "the protocol cores do no I/O, log nothing and make no system call",
 		from:   []string{"ppp", "pptp", "l2tp"},
-		except: []string{"pptp/server", "pptp/client", "pptp/gre", "l2tp/server", "l2tp/client"},
+		except: []string{"pptp/server", "pptp/client", "pptp/gre", "l2tp/server", "l2tp/client", "l2tp/data"},
 		deny:   []string{"=net", "os", "log", "golang.org/x/sys", "github.com"},
 	},
 	{

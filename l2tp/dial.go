@@ -79,6 +79,10 @@ func (t *Tunnel) answered(now time.Time, ours uint16, avps []wire.AVP) {
 	s := &t.sessions[i]
 	s.peers, s.wanted = binary.BigEndian.Uint16(id), false
 	b := wire.AppendAVP(begin(wire.ICCN), true, wire.AttrSpeed, binary.BigEndian.AppendUint32(nil, callSpeed))
-	t.ch.push(now, s.peers, wire.AppendAVP(b, true, wire.AttrFramingType, []byte{0, 0, 0, 1}))
+	b = wire.AppendAVP(b, true, wire.AttrFramingType, []byte{0, 0, 0, 1})
+	if t.cfg.Sequencing {
+		b = wire.AppendAVP(b, true, wire.AttrSequencingRequired, nil)
+	}
+	t.ch.push(now, s.peers, b)
 	t.events = append(t.events, Answered{Session: ours, PeerSession: s.peers})
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Host             string        // our name; "vpnd"
 	Secret           string        // of the tunnel; empty: peers need none
 	Hide             bool          // with a Secret: our identifiers go hidden (RFC 2661 section 4.3)
+	Sequencing       bool          // calls that we dial ask for numbers in data messages
 	HandshakeTimeout time.Duration // for the SCCCN; 20 s
 	HelloInterval    time.Duration // silence before a Hello; 60 s
 	IdleTimeout      time.Duration // of a tunnel without a session; 60 s
@@ -84,7 +85,10 @@ type Cleared struct {
 }
 
 // Closed is the last event.
-type Closed struct{ Reason string }
+type Closed struct {
+	Reason string
+	Silent bool // the server that we dialled has never answered
+}
 
 func (Transmit) event()   {}
 func (Opened) event()     {}
@@ -518,8 +522,9 @@ func (t *Tunnel) close(reason string) {
 		return
 	}
 	t.clearAll(reason)
+	silent := t.state == stateDialling && t.ch.nr == 0
 	t.state = stateClosed
-	t.events = append(t.events, Closed{Reason: reason})
+	t.events = append(t.events, Closed{Reason: reason, Silent: silent})
 }
 
 // settle closes a tunnel whose StopCCN has been acknowledged, and one whose peer acknowledges nothing.
@@ -565,10 +570,6 @@ func (t *Tunnel) Tick(now time.Time) {
 		return
 	}
 	if !t.ch.tick(now, t.heard) {
-		if t.state == stateDialling {
-			t.close("server does not answer")
-			return
-		}
 		t.close(t.peer + " does not answer any more")
 		return
 	}
@@ -581,7 +582,7 @@ func (t *Tunnel) end(now time.Time) {
 	t.endAt = time.Time{}
 	switch t.state {
 	case stateDialling:
-		t.close("server does not answer")
+		t.close("server does not answer any more")
 	case stateHandshake:
 		t.close("no SCCCN within " + t.cfg.HandshakeTimeout.String())
 	case stateOpen:

@@ -18,18 +18,15 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/l2tp"
+	"vpnd/l2tp/data"
 	"vpnd/l2tp/wire"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// maxHalfOpen is how many tunnels may wait for their peer's second message: when one more
-	// comes, the oldest one goes. A flood from invented addresses costs no more than that.
-	maxHalfOpen = 1024
-	// socketBuffer is what a socket may hold of each direction, in octets.
-	socketBuffer = 4 << 20
-)
+// maxHalfOpen is how many tunnels may wait for their peer's second message: when one more
+// comes, the oldest one goes. A flood from invented addresses costs no more than that.
+const maxHalfOpen = 1024
 
 // Config says where a Server listens and what it bears. The zero value of a field is the default that
 // its comment gives.
@@ -132,32 +129,13 @@ func listenUDP(at netip.AddrPort) (*mmsg.Conn, error) {
 	}
 	c, err := mmsg.New(u)
 	if err == nil {
-		err = c.Control(configure)
+		err = data.Configure(c)
 	}
 	if err != nil {
 		_ = u.Close()
 		return nil, fmt.Errorf("setting up the socket of %v: %w", at, err)
 	}
 	return c, nil
-}
-
-// configure asks for the address that each datagram was sent to: the answer comes from there.
-func configure(fd int) error {
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1); err != nil {
-		return err
-	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT); err != nil {
-		return err
-	}
-	for _, option := range [][2]int{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
-		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, option[0], socketBuffer) == nil {
-			continue // more than net.core.rmem_max takes CAP_NET_ADMIN
-		}
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, option[1], socketBuffer); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *Server) closeSockets() {
@@ -212,9 +190,8 @@ func (s *Server) datagram(c *mmsg.Conn, now time.Time, p *mmsg.Packet) bool {
 		s.drops.source.Add(1)
 		return false
 	}
-	p.Buf.TrimFront(cap(raw) - cap(payload)) // as far as the payload lies behind the start
-	p.Buf.SetLen(len(payload))
-	if !k.receive(now, h, p.Buf) {
+	k.t.heard.Store(now.UnixNano())
+	if err := k.Receive(h, payload, p.Buf); err != nil {
 		s.drops.late.Add(1)
 		return false
 	}

@@ -10,7 +10,7 @@ import (
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"
 	"vpnd/l2tp"
-	"vpnd/l2tp/wire"
+	"vpnd/l2tp/data"
 )
 
 // tunnel is one tunnel with its peer.
@@ -20,11 +20,10 @@ type tunnel struct {
 	id     uint16
 	key    peerKey
 	peer   netip.AddrPort
-	local  netip.Addr    // the address that the peer dialled
-	data   atomic.Int64  // when data came last, in Unix nanoseconds
-	open   atomic.Bool   // the peer has shown that it hears us
-	over   atomic.Bool   // it is closed
-	number atomic.Uint32 // the peer's identifier
+	local  netip.Addr   // the address that the peer dialled
+	heard  atomic.Int64 // when data came last, in Unix nanoseconds
+	open   atomic.Bool  // the peer has shown that it hears us
+	over   atomic.Bool  // it is closed
 
 	mu    sync.Mutex
 	ctl   *l2tp.Tunnel
@@ -37,8 +36,8 @@ type tunnel struct {
 // lock: a session may be in the middle of something.
 func (t *tunnel) do(f func()) {
 	t.mu.Lock()
-	if data := t.data.Load(); data != 0 {
-		t.ctl.Heard(time.Unix(0, data))
+	if heard := t.heard.Load(); heard != 0 {
+		t.ctl.Heard(time.Unix(0, heard))
 	}
 	f()
 	var later []l2tp.Event
@@ -54,7 +53,6 @@ func (t *tunnel) do(f func()) {
 		later = append(later, event)
 	}
 	t.open.Store(!t.ctl.HalfOpen())
-	t.number.Store(uint32(t.ctl.Peer()))
 	t.arm()
 	t.mu.Unlock()
 	for _, event := range later {
@@ -68,7 +66,7 @@ func (t *tunnel) handle(event l2tp.Event) {
 		t.dialled(v.PeerSession)
 	case l2tp.Sequencing:
 		if k := t.call(v.Session, false); k != nil {
-			k.numbered.Store(true)
+			k.Number()
 		}
 	case l2tp.Cleared:
 		if k := t.call(v.Session, true); k != nil {
@@ -156,8 +154,9 @@ func (t *tunnel) dialled(peers uint16) {
 var errBusy = errors.New("as many calls as the server bears")
 
 func (t *tunnel) newCall(peers uint16) (*call, error) {
-	k := &call{t: t, peers: peers}
 	s := t.s
+	k := &call{t: t, Call: data.New(data.Route{Socket: t.socket, Remote: t.peer, Local: t.local})}
+	k.SetPeer(t.ctl.Peer(), peers)
 	s.mu.Lock()
 	if s.nCalls >= s.cfg.MaxCalls {
 		s.mu.Unlock()
@@ -178,31 +177,15 @@ func (t *tunnel) newCall(peers uint16) (*call, error) {
 		k.down("")
 		return nil, err
 	}
-	k.begin(sink)
+	k.Begin(sink)
 	return k, nil
 }
 
 // call is one call: the carrier's end of a link.
 type call struct {
-	t         *tunnel
-	id, peers uint16
-	over      atomic.Bool
-	numbered  atomic.Bool // data messages carry numbers
-
-	tx sync.Mutex
-	ns uint16
-
-	rx   sync.Mutex
-	sink link.Sink // nil: it has not begun, or is over
-	nr   uint16    // the number that is expected next
-}
-
-func (k *call) begin(sink link.Sink) {
-	k.rx.Lock()
-	defer k.rx.Unlock()
-	if !k.over.Load() {
-		k.sink = sink
-	}
+	*data.Call
+	t  *tunnel
+	id uint16
 }
 
 // Info tells what is known of the call.
@@ -210,71 +193,20 @@ func (k *call) Info() link.Info {
 	return link.Info{Type: "L2TP", Remote: k.t.peer, Local: k.t.local, CallID: k.id}
 }
 
-// Send puts the header of a data message in front of a PPP frame.
-func (k *call) Send(b *pktbuf.Buf, out *link.Batch) {
-	if k.over.Load() {
-		b.Release()
-		return
-	}
-	h := wire.Header{Tunnel: uint16(k.t.number.Load()), Session: k.peers, HasSeq: k.numbered.Load()}
-	k.tx.Lock()
-	defer k.tx.Unlock()
-	header := b.Prepend(h.DataLen())
-	if header == nil {
-		b.Release()
-		return
-	}
-	if h.HasSeq {
-		h.Ns = k.ns
-		k.ns++
-	}
-	h.PutData(header)
-	out.Add(k.t.socket, link.Datagram{Buf: b, Dst: k.t.peer, Src: k.t.local})
-}
-
 // Close hangs up towards the peer. It may be called from within Sink.Frame, so another goroutine does
 // the work.
 func (k *call) Close(reason string) {
-	if k.over.Load() {
+	if k.Over() {
 		return
 	}
 	go k.t.do(func() { k.t.ctl.Disconnect(time.Now(), k.id, reason) })
 }
 
-// receive takes the payload of a data message, and ownership of b if it answers true. A peer that sends
-// numbers gets numbers; late messages are dropped then.
-func (k *call) receive(now time.Time, h wire.Header, b *pktbuf.Buf) bool {
-	k.t.data.Store(now.UnixNano())
-	k.rx.Lock()
-	defer k.rx.Unlock()
-	if k.sink == nil || b.Len() == 0 {
-		return false
-	}
-	if h.HasSeq {
-		if int16(h.Ns-k.nr) < 0 {
-			return false
-		}
-		k.nr = h.Ns + 1
-		if !k.numbered.Load() {
-			k.numbered.Store(true)
-		}
-	}
-	k.sink.Frame(b)
-	return true
-}
-
-// down ends the call; the session hears of it last.
+// down ends the call; the session hears of it before its place is given away.
 func (k *call) down(reason string) {
-	if k.over.Swap(true) {
-		return
-	}
 	k.t.s.calls[k.id].CompareAndSwap(k, nil)
-	k.rx.Lock()
-	sink := k.sink
-	k.sink = nil
-	k.rx.Unlock()
-	if sink != nil {
-		sink.Down(reason)
+	if !k.Down(reason) {
+		return
 	}
 	k.t.s.mu.Lock()
 	k.t.s.nCalls--

@@ -1,0 +1,247 @@
+// Package client dials L2TP servers: it is the LAC of RFC 2661, with one call a tunnel.
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+	"vpnd/internal/link"
+	"vpnd/internal/mmsg"
+	"vpnd/internal/pktbuf"
+	"vpnd/l2tp"
+	"vpnd/l2tp/data"
+	"vpnd/l2tp/wire"
+)
+
+// Errors of Dial.
+var (
+	// ErrRefused means that the server has answered, and does not take the call.
+	ErrRefused = errors.New("server refuses the call")
+	// ErrSilent means that no server answers.
+	ErrSilent = errors.New("no answer")
+)
+
+// Dialer says how to dial. The zero value dials from any address of this machine, without a secret.
+type Dialer struct {
+	Local  netip.AddrPort // invalid: the system chooses; port 0: any
+	Secret string         // of the tunnel
+	Hide   bool           // with a Secret: our identifiers go hidden
+	Host   string         // our name; the machine's
+	// Sequencing asks the server for numbers in data messages.
+	Sequencing bool
+}
+
+// Dial opens a tunnel to a server and one call in it, and waits for both. Frames go to the sink that
+// accept makes. The error wraps ErrRefused or ErrSilent, or is ctx's.
+func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Accept) (link.Link, error) {
+	at := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	if d.Local.IsValid() {
+		at = d.Local
+	}
+	udp, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return nil, fmt.Errorf("opening a UDP socket: %w", err)
+	}
+	socket, err := mmsg.New(udp)
+	if err == nil {
+		err = data.Configure(socket)
+	}
+	if err != nil {
+		_ = udp.Close()
+		return nil, fmt.Errorf("setting up a UDP socket: %w", err)
+	}
+	cfg := l2tp.Config{Host: d.Host, Secret: d.Secret, Hide: d.Hide, Sequencing: d.Sequencing}
+	if cfg.Host == "" {
+		cfg.Host, _ = os.Hostname()
+	}
+	c := &call{
+		Call: data.New(data.Route{Socket: socket, Remote: server}), socket: socket, server: server,
+		accept: accept, outcome: make(chan error, 1),
+	}
+	var id [4]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		_ = socket.Close()
+		return nil, err
+	}
+	tunnel := max(binary.BigEndian.Uint16(id[:]), 1)
+	c.id = max(binary.BigEndian.Uint16(id[2:]), 1)
+	c.ctl = l2tp.Dial(cfg, tunnel, time.Now())
+	go c.read()
+	c.do(func() {})
+	select {
+	case err = <-c.outcome:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		c.do(func() { c.ctl.Stop(time.Now(), "dialling is given up") })
+		return nil, err
+	}
+	return c, nil
+}
+
+// call is one call and its tunnel.
+type call struct {
+	*data.Call
+	socket  *mmsg.Conn
+	server  netip.AddrPort
+	id      uint16
+	accept  link.Accept
+	outcome chan error   // of dialling: one
+	heard   atomic.Int64 // when data came last, in Unix nanoseconds
+
+	mu    sync.Mutex
+	ctl   *l2tp.Tunnel
+	timer *time.Timer
+}
+
+// do runs f on the tunnel's machine and does what it wants; what concerns the session, without the lock.
+func (c *call) do(f func()) {
+	c.mu.Lock()
+	if heard := c.heard.Load(); heard != 0 {
+		c.ctl.Heard(time.Unix(0, heard))
+	}
+	f()
+	var later []l2tp.Event
+	for {
+		event, ok := c.ctl.Next()
+		if !ok {
+			break
+		}
+		switch v := event.(type) {
+		case l2tp.Transmit:
+			c.send(v.Datagram)
+		case l2tp.Opened:
+			c.ctl.Call(time.Now(), c.id)
+		case l2tp.Dialled:
+			c.ctl.Refuse(time.Now(), v.PeerSession)
+		default:
+			later = append(later, event)
+		}
+	}
+	c.arm()
+	c.mu.Unlock()
+	for _, event := range later {
+		c.handle(event)
+	}
+}
+
+func (c *call) handle(event l2tp.Event) {
+	switch v := event.(type) {
+	case l2tp.Answered:
+		c.begin(v)
+	case l2tp.Sequencing:
+		c.Number()
+	case l2tp.Cleared:
+		c.settle(fmt.Errorf("%w: %s", ErrRefused, v.Reason))
+		c.Down(v.Reason)
+		c.do(func() { c.ctl.Stop(time.Now(), "the call is over") })
+	case l2tp.Closed:
+		err := fmt.Errorf("%w: %s", ErrRefused, v.Reason)
+		if v.Silent {
+			err = fmt.Errorf("%w from %v", ErrSilent, c.server)
+		}
+		c.settle(err)
+		c.Down(v.Reason)
+		_ = c.socket.Close()
+	}
+}
+
+// settle says how dialling has ended, once.
+func (c *call) settle(err error) {
+	select {
+	case c.outcome <- err:
+	default:
+	}
+}
+
+func (c *call) begin(v l2tp.Answered) {
+	c.SetPeer(c.ctl.Peer(), v.PeerSession)
+	sink, err := c.accept(c)
+	if err == nil {
+		c.Begin(sink)
+	}
+	c.settle(err)
+}
+
+func (c *call) send(datagram []byte) {
+	b := pktbuf.Get()
+	b.Append(datagram)
+	c.socket.WriteBatch([]link.Datagram{{Buf: b, Dst: c.server}})
+	b.Release()
+}
+
+func (c *call) arm() {
+	next := c.ctl.Deadline()
+	switch {
+	case next.IsZero() && c.timer != nil:
+		c.timer.Stop()
+	case next.IsZero():
+	case c.timer == nil:
+		c.timer = time.AfterFunc(time.Until(next), func() { c.do(func() { c.ctl.Tick(time.Now()) }) })
+	default:
+		c.timer.Reset(time.Until(next))
+	}
+}
+
+// read takes what the server sends until the socket is closed.
+func (c *call) read() {
+	r := c.socket.NewReader()
+	for {
+		pkts, err := r.Read()
+		if err != nil {
+			return
+		}
+		for i := range pkts {
+			if c.datagram(time.Now(), &pkts[i]) {
+				pkts[i].Buf = nil
+			}
+		}
+	}
+}
+
+// datagram takes one datagram, and ownership of its Buf if it answers true.
+func (c *call) datagram(now time.Time, p *mmsg.Packet) bool {
+	if p.From != c.server {
+		return false
+	}
+	h, payload, err := wire.ParseHeader(p.Buf.Bytes())
+	if err != nil {
+		return false
+	}
+	if h.Control {
+		c.do(func() { c.ctl.Receive(now, h, payload) })
+		return false
+	}
+	if h.Session != c.id || c.Receive(h, payload, p.Buf) != nil {
+		return false
+	}
+	c.heard.Store(now.UnixNano())
+	return true
+}
+
+// Info tells what is known of the call.
+func (c *call) Info() link.Info {
+	return link.Info{Type: "L2TP", Remote: c.server, CallID: c.id}
+}
+
+// Close hangs up: the call first, and then the tunnel.
+func (c *call) Close(reason string) {
+	if !c.Over() {
+		go c.do(func() { c.ctl.Disconnect(time.Now(), c.id, reason) })
+	}
+}
+
+// Forsake closes the socket without a word: the server hears nothing any more.
+func (c *call) Forsake() {
+	_ = c.socket.Close()
+	c.do(func() { c.ctl.Forget() })
+}
