@@ -29,6 +29,7 @@ func (a *authentication) receiveClient(now time.Time, p wire.Packet) {
 		a.respond(now, p)
 	case a.state != authAsking || p.ID != a.id || a.request.Code == 0:
 	case p.Code == failure:
+		a.e.cause = CauseRefused
 		a.e.hangUp(now, "authentication refused: "+strconv.QuoteToASCII(message), "")
 	case p.Code == success:
 		a.succeed(now, message)
@@ -90,6 +91,7 @@ func (a *authentication) response(id uint8, challenge []byte) ([]byte, bool) {
 // succeed enters the network phase. A server that cannot prove that it knows the password is refused.
 func (a *authentication) succeed(now time.Time, message string) {
 	if v2, ok := a.proof.(chap.V2); ok && !v2.VerifySuccess(strings.TrimSpace(message), a.e.cfg.Password) {
+		a.e.cause = CauseUnproven
 		a.e.hangUp(now, "the server failed to prove that it knows the password", "")
 		return
 	}

@@ -191,10 +191,22 @@ type NetworkDown struct{}
 // CryptoReset says that the peer has lost its place in our encrypted stream: Encrypter.Reset is due.
 type CryptoReset struct{}
 
+// Cause is what a client's link has failed by.
+type Cause uint8
+
+// The causes. Whatever has no cause of its own is in the reason alone.
+const (
+	CauseOther     Cause = iota
+	CauseRefused         // the server refused our name and password
+	CauseUnproven        // the server did not prove that it knows the password
+	CauseNoAddress       // the server gave no address
+)
+
 // Closed is the last event: the link is over.
 type Closed struct {
 	Reason string // in words for a log
 	Peer   bool   // the peer ended it
+	Cause  Cause  // of a client's link that did not come up
 }
 
 // Note is something that the peer said of itself, cleaned: for a debug log.

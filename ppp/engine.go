@@ -44,6 +44,7 @@ type Engine struct {
 	changed bool // what NetworkUp said holds no more
 	failed  string
 	reason  string
+	cause   Cause
 	byPeer  bool
 
 	setupBy, heard, echoAt time.Time
@@ -290,7 +291,7 @@ func (e *Engine) finish(reason string, byPeer bool) {
 	e.phase = phaseClosed
 	e.echoAt = time.Time{}
 	e.networkDown()
-	e.emit(Closed{Reason: e.reason, Peer: e.byPeer})
+	e.emit(Closed{Reason: e.reason, Peer: e.byPeer, Cause: e.cause})
 }
 
 // Next takes the next event off the queue. Events are to be drained after each call.

@@ -163,6 +163,7 @@ func (i *ipcp) up() {
 	i.naks = 0
 	i.e.changed = true
 	if !i.local.IsValid() && i.e.cfg.Role == Client {
+		i.e.cause = CauseNoAddress
 		i.e.ended("the server gave no address")
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"runtime"
 	"sync"
 	"time"
+	"vpnd/internal/dial"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
-	"vpnd/pptp/client"
 
 	"github.com/vishvananda/netns"
 )
@@ -43,77 +43,105 @@ type Client struct {
 	// Swap has each two packets leave in the wrong order, from the first on.
 	Swap bool
 
-	link   link.Link
-	up     chan struct{}
-	closed chan struct{}
-
-	mu      sync.Mutex
-	cfg     ppp.Config
-	engine  *ppp.Engine
-	network ppp.NetworkUp
-	isUp    bool
-	reason  string
-	timer   *time.Timer
-	packets uint64
-	last    []byte
+	*dial.Conn
+	data inbox
 }
 
 // ClosedError is the error of a dial-in that ended before its link was up; it says why.
-type ClosedError struct{ Reason string }
+type ClosedError struct{ ppp.Closed }
 
 func (e *ClosedError) Error() string { return e.Reason }
 
-// Dial dials a server by PPTP and waits until the link is up.
-func (c *Client) Dial(ctx context.Context, d *client.Dialer, server netip.AddrPort, cfg ppp.Config) error {
-	cfg.Role = ppp.Client
-	c.cfg = cfg
-	c.engine = ppp.New(cfg)
-	c.up, c.closed = make(chan struct{}), make(chan struct{})
-	_, err := d.Dial(ctx, server, func(l link.Link) (link.Sink, error) {
-		c.link = l
+// Dial dials a server and waits until the link is up.
+func (c *Client) Dial(ctx context.Context, carrier dial.Carrier, server netip.AddrPort, cfg ppp.Config) error {
+	c.Conn = dial.New(cfg, &c.data)
+	err := c.Conn.Dial(ctx, carrier, server, func(l link.Link, s link.Sink) (link.Link, link.Sink) {
 		if c.Swap {
-			c.link = &swapper{Link: l}
+			l = &swapper{Link: l}
 		}
-		return c, nil
+		return l, watcher{s, c.Watch}
 	})
 	if err != nil {
 		return err
 	}
-	c.do(func(now time.Time) { c.engine.Start(now) })
 	select {
-	case <-c.up:
+	case <-c.Up():
 		return nil
-	case <-c.closed:
-		return &ClosedError{c.Reason()}
+	case <-c.Closed():
+		return &ClosedError{c.End()}
 	case <-ctx.Done():
-		c.link.Close("")
+		c.Link().Close("")
 		return errors.New("the link does not come up")
 	}
 }
 
-// Frame takes a frame of the server.
-func (c *Client) Frame(b *pktbuf.Buf) {
+// watcher shows each frame to a test.
+type watcher struct {
+	link.Sink
+	watch func(frame []byte) bool
+}
+
+func (w watcher) Frame(b *pktbuf.Buf) {
+	if w.watch != nil && !w.watch(b.Bytes()) {
+		b.Release()
+		return
+	}
+	w.Sink.Frame(b)
+}
+
+// inbox counts the packets that have come.
+type inbox struct {
+	mu      sync.Mutex
+	network *ppp.NetworkUp // nil: nothing passes
+	packets uint64
+	last    []byte
+}
+
+// Up implements dial.Data.
+func (i *inbox) Up(v ppp.NetworkUp) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.network = &v
+}
+
+// Hold implements dial.Data.
+func (i *inbox) Hold() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.network = nil
+}
+
+// ResetCipher implements dial.Data.
+func (i *inbox) ResetCipher() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.network != nil && i.network.Encrypter != nil {
+		i.network.Encrypter.Reset()
+	}
+}
+
+// Received implements dial.Data.
+func (i *inbox) Received() uint64 {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.packets
+}
+
+// Inbound implements dial.Data.
+func (i *inbox) Inbound(b *pktbuf.Buf) (control bool) {
+	protocol, info, err := wire.ParseFrame(b.Bytes())
+	if err != nil || protocol != wire.IPv4 && protocol != wire.Comp {
+		return true
+	}
 	defer b.Release()
-	frame := b.Bytes()
-	if c.Watch != nil && !c.Watch(frame) {
-		return
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.network == nil {
+		return false
 	}
-	protocol, info, err := wire.ParseFrame(frame)
-	if err != nil {
-		return
-	}
-	if protocol != wire.IPv4 && protocol != wire.Comp {
-		c.do(func(now time.Time) { c.engine.Receive(now, frame) })
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.isUp {
-		return
-	}
-	if d := c.network.Decrypter; d != nil && protocol == wire.Comp && len(info) > 4 {
+	if d := i.network.Decrypter; d != nil && protocol == wire.Comp && len(info) > 4 {
 		if d.Open(uint16(info[0])<<8|uint16(info[1]), info[2:]) != nil {
-			return
+			return false
 		}
 		info = info[2:]
 		if info[0] == 0 {
@@ -121,60 +149,16 @@ func (c *Client) Frame(b *pktbuf.Buf) {
 		}
 		info = info[1:]
 	}
-	c.packets++
-	c.last = append(c.last[:0], info...)
+	i.packets++
+	i.last = append(i.last[:0], info...)
+	return false
 }
 
-// Down is told that the call is over.
-func (c *Client) Down(reason string) {
-	c.do(func(time.Time) { c.engine.Down(reason) })
-}
-
-func (c *Client) do(f func(now time.Time)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f(time.Now())
-	var out link.Batch
-	for {
-		event, ok := c.engine.Next()
-		if !ok {
-			break
-		}
-		switch v := event.(type) {
-		case ppp.Transmit:
-			b := pktbuf.Get()
-			b.Append(v.Frame)
-			c.link.Send(b, &out)
-		case ppp.NetworkUp:
-			c.network, c.isUp = v, true
-			select {
-			case <-c.up:
-			default:
-				close(c.up)
-			}
-		case ppp.NetworkDown:
-			c.isUp = false
-		case ppp.Closed:
-			out.Flush()
-			c.reason = v.Reason
-			c.link.Close("")
-			close(c.closed)
-		}
-	}
-	out.Flush()
-	c.arm()
-}
-
-func (c *Client) arm() {
-	next := c.engine.Deadline()
-	if next.IsZero() {
-		return
-	}
-	if c.timer == nil {
-		c.timer = time.AfterFunc(time.Until(next), func() { c.do(func(now time.Time) { c.engine.Tick(now) }) })
-		return
-	}
-	c.timer.Reset(time.Until(next))
+// Packets counts the IP packets that have come, and gives the last one.
+func (c *Client) Packets() (n uint64, last []byte) {
+	c.data.mu.Lock()
+	defer c.data.mu.Unlock()
+	return c.data.packets, append([]byte(nil), c.data.last...)
 }
 
 // Send sends a frame as it is, in one packet of the carrier.
@@ -182,40 +166,39 @@ func (c *Client) Send(frame []byte) {
 	var out link.Batch
 	b := pktbuf.Get()
 	b.Append(frame)
-	c.link.Send(b, &out)
+	c.Link().Send(b, &out)
 	out.Flush()
 }
 
 // SendIP sends IP packets in one batch, encrypted if that was agreed.
 func (c *Client) SendIP(out *link.Batch, packets ...[]byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.data.mu.Lock()
+	defer c.data.mu.Unlock()
 	for _, p := range packets {
 		b := pktbuf.Get()
 		b.Append([]byte{0x00, 0x21})
 		b.Append(p)
-		if e := c.network.Encrypter; e != nil {
-			h := e.Seal(b.Bytes())
+		if n := c.data.network; n != nil && n.Encrypter != nil {
+			h := n.Encrypter.Seal(b.Bytes())
 			head := b.Prepend(4)
 			head[0], head[1], head[2], head[3] = 0x00, 0xFD, byte(h>>8), byte(h)
 		}
-		c.link.Send(b, out)
+		c.Link().Send(b, out)
 	}
 	out.Flush()
 }
 
-// Network is what was agreed; ok is false while packets may not pass.
-func (c *Client) Network() (network ppp.NetworkUp, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.network, c.isUp
-}
-
-// Forsake closes the control connection without a word, and knows nothing of the call any more.
+// Forsake ends the control connection without a word, and knows nothing of the call any more.
 func (c *Client) Forsake() {
-	if f, ok := c.link.(interface{ Forsake() }); ok {
+	if f, ok := c.Link().(interface{ Forsake() }); ok {
 		f.Forsake()
 	}
+}
+
+// Hangup ends the link properly and waits for that.
+func (c *Client) Hangup() {
+	c.Conn.Hangup("client hangs up")
+	<-c.Closed()
 }
 
 // swapper sends each two datagrams in the wrong order: the carrier has numbered them by then.
@@ -245,36 +228,4 @@ func (s *swapper) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held.Flush()
-}
-
-// Packets counts the IP packets that have come, and gives the last one.
-func (c *Client) Packets() (n uint64, last []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.packets, append([]byte(nil), c.last...)
-}
-
-// Reason is why the link is closed.
-func (c *Client) Reason() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.reason
-}
-
-// Closed is closed when the link is.
-func (c *Client) Closed() <-chan struct{} { return c.closed }
-
-// Renegotiate begins with LCP anew on the same call, as a client does that has lost its state.
-func (c *Client) Renegotiate() {
-	c.mu.Lock()
-	c.engine = ppp.New(c.cfg)
-	c.isUp = false
-	c.mu.Unlock()
-	c.do(func(now time.Time) { c.engine.Start(now) })
-}
-
-// Hangup ends the link properly and waits for that.
-func (c *Client) Hangup() {
-	c.do(func(now time.Time) { c.engine.Close(now, "client hangs up") })
-	<-c.closed
 }

@@ -56,8 +56,9 @@ type Plane struct {
 
 	// ports finds a port by its address: a map of the networks of 256 addresses, which is copied
 	// when one is added, and never shrinks; in each, a pointer for each address.
-	ports atomic.Pointer[map[uint32]*leaf]
-	mu    sync.Mutex // held while ports come and go
+	ports  atomic.Pointer[map[uint32]*leaf]
+	uplink atomic.Pointer[Port]
+	mu     sync.Mutex // held while ports come and go
 }
 
 type leaf [256]atomic.Pointer[Port]
@@ -141,6 +142,9 @@ func (p *Plane) Add(cfg PortConfig) (*Port, error) {
 	if !l[n&0xFF].CompareAndSwap(nil, port) {
 		return nil, fmt.Errorf("%v: %w", cfg.Addr, ErrInUse)
 	}
+	if cfg.Uplink {
+		p.uplink.Store(port)
+	}
 	return port, nil
 }
 
@@ -149,6 +153,7 @@ func (p *Plane) remove(port *Port) {
 	if l := (*p.ports.Load())[n>>8]; l != nil {
 		l[n&0xFF].CompareAndSwap(port, nil)
 	}
+	p.uplink.CompareAndSwap(port, nil)
 }
 
 // Run carries packets from the TUN device to the ports until the device is closed.
@@ -186,7 +191,11 @@ func (p *Plane) outbound(b *pktbuf.Buf, out *link.Batch) {
 	}
 	b.SetLen(ip.totalLen())
 	dst := ip.dst()
-	if port := p.find(dst); port != nil {
+	port := p.find(dst)
+	if port == nil {
+		port = p.uplink.Load()
+	}
+	if port != nil {
 		port.outbound(b, out)
 		return
 	}

@@ -29,6 +29,7 @@ const (
 type PortConfig struct {
 	Addr      netip.Addr // the user's inner address
 	Link      link.Link
+	Uplink    bool   // a client's port: packets come from any address, and all that no port has goes to it
 	NeedReset func() // the Decipher is Waiting; called with a lock of the port held: it must not wait
 }
 
@@ -200,7 +201,7 @@ func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
 		return
 	}
 	b.SetLen(ip.totalLen())
-	if ip.src() != t.addr {
+	if ip.src() != t.addr && !t.cfg.Uplink {
 		t.plane.drop(DropSource)
 		b.Release()
 		return

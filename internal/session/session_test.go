@@ -261,8 +261,8 @@ func TestShutdown(t *testing.T) {
 	s.m.Shutdown(ctx, "server is shutting down")
 	for _, c := range clients {
 		<-c.Closed()
-		if c.Reason() != "peer hung up" {
-			t.Errorf("%q", c.Reason())
+		if c.End().Reason != "peer hung up" {
+			t.Errorf("%q", c.End().Reason)
 		}
 	}
 	if ctx.Err() != nil {

@@ -1,0 +1,199 @@
+// Package dial is the client's side: PPP over a call that a carrier has dialled, and a TUN device for
+// what passes.
+package dial
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
+	"vpnd/ppp"
+	"vpnd/ppp/wire"
+)
+
+// Carrier dials calls, as the Dialers of pptp/client and l2tp/client do.
+type Carrier interface {
+	Dial(ctx context.Context, server netip.AddrPort, accept link.Accept) (link.Link, error)
+}
+
+// Data is where user data goes. Its methods must not wait.
+type Data interface {
+	// Inbound takes a frame, and ownership of it, unless it answers that the frame is control.
+	Inbound(b *pktbuf.Buf) (control bool)
+	// Up lets packets pass, as it was agreed; Hold does not, until the next Up.
+	Up(v ppp.NetworkUp)
+	Hold()
+	// ResetCipher has the stream towards the server begin anew.
+	ResetCipher()
+	// Received counts the frames that have come.
+	Received() uint64
+}
+
+// Conn is a dial-in as its client has it: a link and the engine on it.
+type Conn struct {
+	cfg  ppp.Config
+	data Data
+	link link.Link
+
+	up     chan struct{} // packets may pass, for the first time
+	closed chan struct{}
+
+	mu       sync.Mutex
+	engine   *ppp.Engine
+	isUp     bool
+	network  ppp.NetworkUp
+	end      ppp.Closed
+	timer    *time.Timer
+	received uint64
+}
+
+// New makes a Conn, which Dial then dials.
+func New(cfg ppp.Config, data Data) *Conn {
+	cfg.Role = ppp.Client
+	return &Conn{cfg: cfg, data: data, engine: ppp.New(cfg), up: make(chan struct{}), closed: make(chan struct{})}
+}
+
+// Dial has the carrier dial a server and begins with PPP; it does not wait for the link to be up. wrap, if
+// not nil, stands between the carrier and PPP.
+func (c *Conn) Dial(ctx context.Context, carrier Carrier, server netip.AddrPort, wrap func(link.Link, link.Sink) (link.Link, link.Sink)) error {
+	_, err := carrier.Dial(ctx, server, func(l link.Link) (link.Sink, error) {
+		var sink link.Sink = c
+		c.link = l
+		if wrap != nil {
+			c.link, sink = wrap(l, c)
+		}
+		return sink, nil
+	})
+	if err != nil {
+		return err
+	}
+	c.do(func(now time.Time) { c.engine.Start(now) })
+	return nil
+}
+
+// Frame takes a frame of the server.
+func (c *Conn) Frame(b *pktbuf.Buf) {
+	if !c.data.Inbound(b) {
+		return
+	}
+	defer b.Release()
+	if protocol, _, err := wire.ParseFrame(b.Bytes()); err != nil || protocol == wire.IPv4 || protocol == wire.Comp {
+		return
+	}
+	c.do(func(now time.Time) { c.engine.Receive(now, b.Bytes()) })
+}
+
+// Down is told by the carrier that the call is over.
+func (c *Conn) Down(reason string) {
+	c.do(func(time.Time) { c.engine.Down(reason) })
+}
+
+func (c *Conn) do(f func(now time.Time)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(time.Now())
+	var out link.Batch
+	for {
+		event, ok := c.engine.Next()
+		if !ok {
+			break
+		}
+		c.handle(event, &out)
+	}
+	out.Flush()
+	c.arm()
+}
+
+func (c *Conn) handle(event ppp.Event, out *link.Batch) {
+	switch v := event.(type) {
+	case ppp.Transmit:
+		b := pktbuf.Get()
+		b.Append(v.Frame)
+		c.link.Send(b, out)
+	case ppp.NetworkUp:
+		c.network, c.isUp = v, true
+		c.data.Up(v)
+		select {
+		case <-c.up:
+		default:
+			close(c.up)
+		}
+	case ppp.NetworkDown:
+		c.isUp = false
+		c.data.Hold()
+	case ppp.CryptoReset:
+		c.data.ResetCipher()
+	case ppp.Closed:
+		out.Flush()
+		c.end = v
+		c.link.Close(v.Reason)
+		close(c.closed)
+	}
+}
+
+func (c *Conn) arm() {
+	next := c.engine.Deadline()
+	switch {
+	case next.IsZero() && c.timer != nil:
+		c.timer.Stop()
+	case next.IsZero():
+	case c.timer == nil:
+		c.timer = time.AfterFunc(time.Until(next), c.fire)
+	default:
+		c.timer.Reset(time.Until(next))
+	}
+}
+
+func (c *Conn) fire() {
+	c.do(func(now time.Time) {
+		if n := c.data.Received(); n != c.received {
+			c.received = n
+			c.engine.Activity(now)
+		}
+		c.engine.Tick(now)
+	})
+}
+
+// NeedReset asks the server to begin its encrypted stream anew. It does not wait.
+func (c *Conn) NeedReset() {
+	go c.do(func(now time.Time) { c.engine.ResetRequest(now) })
+}
+
+// Link is the call; nil before Dial.
+func (c *Conn) Link() link.Link { return c.link }
+
+// Up is closed when packets may pass for the first time.
+func (c *Conn) Up() <-chan struct{} { return c.up }
+
+// Closed is closed when the link is.
+func (c *Conn) Closed() <-chan struct{} { return c.closed }
+
+// End is why the link is closed; the zero value before.
+func (c *Conn) End() ppp.Closed {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end
+}
+
+// Network is what was agreed; ok is false while packets may not pass.
+func (c *Conn) Network() (network ppp.NetworkUp, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.network, c.isUp
+}
+
+// Renegotiate begins with LCP anew on the same call, as a client does that has lost its state.
+func (c *Conn) Renegotiate() {
+	c.mu.Lock()
+	c.engine = ppp.New(c.cfg)
+	c.isUp = false
+	c.mu.Unlock()
+	c.do(func(now time.Time) { c.engine.Start(now) })
+}
+
+// Hangup ends the link properly; Closed tells when that is done.
+func (c *Conn) Hangup(reason string) {
+	c.do(func(now time.Time) { c.engine.Close(now, reason) })
+}
