@@ -33,8 +33,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		_, _ = fmt.Fprintf(stderr, "See '%s --help'.\n", usage.command)
 		return 2
 	}
+	if exit := (*exitError)(nil); errors.As(err, &exit) {
+		return exit.code
+	}
 	return 1
 }
+
+// exitError is a failure with an exit status of its own.
+type exitError struct {
+	code int
+	error
+}
+
+func (e *exitError) Unwrap() error { return e.error }
 
 func newRootCommand() *cobra.Command {
 	root := newGroup("vpnd", "A VPN server for PPTP and L2TP dial-in with one-time passwords",
@@ -42,6 +53,7 @@ func newRootCommand() *cobra.Command {
 		newCheckCommand(),
 		newUserCommand(),
 		newMotpCommand(),
+		newDialCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().String("config", "", "configuration `file` (default /etc/vpnd/vpnd.yaml if it is there)")

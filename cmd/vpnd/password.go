@@ -41,15 +41,11 @@ func passwordFrom(cmd *cobra.Command, path string) (string, error) {
 
 // askPassword asks twice on the terminal, without echo.
 func askPassword(cmd *cobra.Command) (string, error) {
-	file, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return "", usagef(cmd, "no terminal to ask for a password on: give --password-file FILE (- for standard input), --password, or --motp-secret with --motp-pin")
-	}
-	password, err := promptOn(cmd, file, "Password: ")
+	password, err := askOnce(cmd, "Password: ", noTerminal)
 	if err != nil {
 		return "", err
 	}
-	again, err := promptOn(cmd, file, "The same again: ")
+	again, err := askOnce(cmd, "The same again: ", noTerminal)
 	if err != nil {
 		return "", err
 	}
@@ -60,6 +56,17 @@ func askPassword(cmd *cobra.Command) (string, error) {
 		return "", errors.New("the password is empty; nothing was changed")
 	}
 	return password, nil
+}
+
+const noTerminal = "no terminal to ask for a password on: give --password-file FILE (- for standard input), --password, or --motp-secret with --motp-pin"
+
+// askOnce asks on the terminal, without echo; without one, the command line is wrong as otherwise says.
+func askOnce(cmd *cobra.Command, prompt, otherwise string) (string, error) {
+	file, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return "", usagef(cmd, "%s", otherwise)
+	}
+	return promptOn(cmd, file, prompt)
 }
 
 // promptOn reads a line without echo. A signal meanwhile gives the terminal its echo back before

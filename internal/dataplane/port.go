@@ -27,7 +27,7 @@ const (
 
 // PortConfig says whose a port is.
 type PortConfig struct {
-	Addr      netip.Addr // the user's inner address
+	Addr      netip.Addr // the peer's inner address
 	Link      link.Link
 	Uplink    bool   // a client's port: packets come from any address, and all that no port has goes to it
 	NeedReset func() // the Decipher is Waiting; called with a lock of the port held: it must not wait

@@ -39,6 +39,7 @@ type Conn struct {
 
 	up     chan struct{} // packets may pass, for the first time
 	closed chan struct{}
+	over   chan struct{} // the carrier has ended the call
 
 	mu       sync.Mutex
 	engine   *ppp.Engine
@@ -52,7 +53,7 @@ type Conn struct {
 // New makes a Conn, which Dial then dials.
 func New(cfg ppp.Config, data Data) *Conn {
 	cfg.Role = ppp.Client
-	return &Conn{cfg: cfg, data: data, engine: ppp.New(cfg), up: make(chan struct{}), closed: make(chan struct{})}
+	return &Conn{cfg: cfg, data: data, engine: ppp.New(cfg), up: make(chan struct{}), closed: make(chan struct{}), over: make(chan struct{})}
 }
 
 // Dial has the carrier dial a server and begins with PPP; it does not wait for the link to be up. wrap, if
@@ -88,6 +89,7 @@ func (c *Conn) Frame(b *pktbuf.Buf) {
 // Down is told by the carrier that the call is over.
 func (c *Conn) Down(reason string) {
 	c.do(func(time.Time) { c.engine.Down(reason) })
+	close(c.over)
 }
 
 func (c *Conn) do(f func(now time.Time)) {
@@ -169,6 +171,9 @@ func (c *Conn) Up() <-chan struct{} { return c.up }
 
 // Closed is closed when the link is.
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
+
+// Over is closed when the carrier has ended the call, too.
+func (c *Conn) Over() <-chan struct{} { return c.over }
 
 // End is why the link is closed; the zero value before.
 func (c *Conn) End() ppp.Closed {

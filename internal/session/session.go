@@ -226,14 +226,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 			s.m.cfg.Up(v.Peer)
 		}
 	}
-	params := dataplane.Params{PeerMRU: int(v.PeerMRU), PFC: v.PFC, ACFC: v.ACFC, Required: v.Required}
-	if v.Encrypter != nil {
-		params.Cipher = v.Encrypter
-	}
-	if v.Decrypter != nil {
-		params.Decipher = v.Decrypter
-	}
-	port.Up(params)
+	port.Up(Params(v))
 	if s.up {
 		if s.crypto != v.Encryption {
 			s.crypto = v.Encryption
@@ -252,6 +245,18 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 		attrs = append(attrs, "note", "the encryption's key comes from a one-time password of 24 bits")
 	}
 	s.log.Info("connected", attrs...)
+}
+
+// Params is what the data path has to know of what an engine has agreed.
+func Params(v ppp.NetworkUp) dataplane.Params {
+	p := dataplane.Params{PeerMRU: int(v.PeerMRU), PFC: v.PFC, ACFC: v.ACFC, Required: v.Required}
+	if v.Encrypter != nil {
+		p.Cipher = v.Encrypter
+	}
+	if v.Decrypter != nil {
+		p.Decipher = v.Decrypter
+	}
+	return p
 }
 
 // needReset is called by the data path, which holds a lock of its own.

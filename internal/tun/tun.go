@@ -41,7 +41,7 @@ type Device struct {
 // with the process. An error says what is in the way and how to mend it.
 func Open(cfg Config) (*Device, error) {
 	if _, err := net.InterfaceByName(cfg.Name); err == nil {
-		return nil, fmt.Errorf("there is an interface %s already: stop the daemon that has it, or set network.interface", cfg.Name)
+		return nil, fmt.Errorf("there is an interface %s already: stop the program that has it, or choose another name", cfg.Name)
 	}
 	ifce, err := water.New(water.Config{
 		DeviceType: water.TUN, PlatformSpecificParams: water.PlatformSpecificParams{Name: cfg.Name},

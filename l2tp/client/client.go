@@ -142,8 +142,8 @@ func (c *call) handle(event l2tp.Event) {
 		c.Number()
 	case l2tp.Cleared:
 		c.settle(fmt.Errorf("%w: %s", ErrRefused, v.Reason))
-		c.Down(v.Reason)
 		c.do(func() { c.ctl.Stop(time.Now(), "the call is over") })
+		c.Down(v.Reason)
 	case l2tp.Closed:
 		err := fmt.Errorf("%w: %s", ErrRefused, v.Reason)
 		if v.Silent {

@@ -1,0 +1,87 @@
+package dial
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"vpnd/internal/dataplane"
+	"vpnd/internal/pktbuf"
+	"vpnd/internal/session"
+	"vpnd/ppp"
+)
+
+// path is the way of user data through a TUN device. There is none until attach.
+type path struct {
+	port atomic.Pointer[dataplane.Port]
+
+	mu      sync.Mutex
+	network *ppp.NetworkUp // nil: nothing passes
+}
+
+// attach opens the way: everything that the system sends into the plane's device goes to the link.
+func (p *path) attach(plane *dataplane.Plane, c *Conn, peer netip.Addr) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !peer.IsValid() {
+		peer = netip.IPv4Unspecified()
+	}
+	port, err := plane.Add(dataplane.PortConfig{Addr: peer, Link: c.Link(), Uplink: true, NeedReset: c.NeedReset})
+	if err != nil {
+		return err
+	}
+	if p.network != nil {
+		port.Up(session.Params(*p.network))
+	}
+	p.port.Store(port)
+	return nil
+}
+
+// detach closes the way.
+func (p *path) detach() {
+	if port := p.port.Load(); port != nil {
+		port.Remove()
+	}
+}
+
+// Inbound implements Data.
+func (p *path) Inbound(b *pktbuf.Buf) (control bool) {
+	port := p.port.Load()
+	return port == nil || port.Inbound(b)
+}
+
+// Up implements Data.
+func (p *path) Up(v ppp.NetworkUp) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.network = &v
+	if port := p.port.Load(); port != nil {
+		port.Up(session.Params(v))
+	}
+}
+
+// Hold implements Data.
+func (p *path) Hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.network = nil
+	if port := p.port.Load(); port != nil {
+		port.Hold()
+	}
+}
+
+// ResetCipher implements Data. A stream that has not been used needs nothing.
+func (p *path) ResetCipher() {
+	if port := p.port.Load(); port != nil {
+		port.ResetCipher()
+	}
+}
+
+// Received implements Data.
+func (p *path) Received() uint64 { return p.stats().Received }
+
+func (p *path) stats() dataplane.Stats {
+	if port := p.port.Load(); port != nil {
+		return port.Stats()
+	}
+	return dataplane.Stats{}
+}

@@ -1,0 +1,250 @@
+package dial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+	"vpnd/internal/dataplane"
+	"vpnd/internal/tun"
+	l2tpclient "vpnd/l2tp/client"
+	"vpnd/ppp"
+	pptpclient "vpnd/pptp/client"
+)
+
+// What a dial-in fails by: the errors of Run wrap one of these, or ctx's.
+var (
+	ErrNoAnswer  = errors.New("no answer")
+	ErrRefused   = errors.New("refused")
+	ErrPassword  = errors.New("authentication refused")
+	ErrNoAddress = errors.New("no address")
+	ErrProtocol  = errors.New("protocol disagreement")
+	ErrLost      = errors.New("connection lost")
+)
+
+const (
+	// hangUpTime is how long a proper good-bye may take.
+	hangUpTime = 5 * time.Second
+	// connectTime is how long the carrier may take to dial.
+	connectTime = 30 * time.Second
+)
+
+// Options say where and how to dial in.
+type Options struct {
+	Type      string // "pptp" or "l2tp"
+	Server    netip.AddrPort
+	PPP       ppp.Config // Password comes from the function
+	Password  func(ctx context.Context) (string, error)
+	Secret    string         // of the L2TP tunnel
+	Interface string         // name of the TUN interface
+	Routes    []netip.Prefix // what is reached through the connection, besides the server itself
+	Report    time.Duration  // between two transfer figures; 0: at the end only
+}
+
+// Kinds of events, in the order in which they come.
+const (
+	Connecting     = "connecting"
+	Authenticating = "authenticating"
+	Connected      = "connected"
+	Transfer       = "transfer"
+	Disconnected   = "disconnected"
+)
+
+// Event tells how a dial-in goes.
+type Event struct {
+	Kind       string         `json:"event"`
+	Time       time.Time      `json:"time"`
+	Type       string         `json:"type,omitempty"`
+	Server     string         `json:"server,omitempty"`
+	User       string         `json:"user,omitempty"`
+	Interface  string         `json:"interface,omitempty"`
+	Address    netip.Addr     `json:"address,omitzero"`
+	Peer       netip.Addr     `json:"peer,omitzero"`
+	Encryption string         `json:"encryption,omitempty"`
+	DNS        []netip.Addr   `json:"dns,omitempty"`
+	Routes     []netip.Prefix `json:"routes,omitempty"`
+	Reason     string         `json:"reason,omitempty"`
+	Seconds    float64        `json:"seconds,omitempty"`
+	RxBytes    uint64         `json:"rx_bytes,omitempty"`
+	TxBytes    uint64         `json:"tx_bytes,omitempty"`
+	RxPackets  uint64         `json:"rx_packets,omitempty"`
+	TxPackets  uint64         `json:"tx_packets,omitempty"`
+}
+
+// Run dials in once, and carries packets until the connection ends or ctx is done; then it hangs up
+// properly, and that is no error. tell hears of each step as it happens.
+func Run(ctx context.Context, o Options, tell func(Event)) error {
+	d := &dialIn{o: o, tell: func(e Event) {
+		e.Time = time.Now()
+		tell(e)
+	}}
+	return d.run(ctx)
+}
+
+// dialIn is one of them.
+type dialIn struct {
+	o    Options
+	tell func(Event)
+	path path
+	conn *Conn
+}
+
+func (d *dialIn) run(ctx context.Context) error {
+	carrier, closeCarrier, err := d.carrier()
+	if err != nil {
+		return err
+	}
+	defer closeCarrier()
+	d.tell(Event{Kind: Connecting, Type: strings.ToUpper(d.o.Type), Server: d.o.Server.String()})
+	cfg := d.o.PPP
+	if cfg.Password, err = d.o.Password(ctx); err != nil {
+		return err
+	}
+	d.conn = New(cfg, &d.path)
+	dialling, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	if err := d.conn.Dial(dialling, carrier, d.o.Server, nil); err != nil {
+		return whyNot(ctx, err)
+	}
+	defer d.hangUp()
+	d.tell(Event{Kind: Authenticating, User: cfg.User})
+	select {
+	case <-d.conn.Up():
+	case <-d.conn.Closed():
+		return failure(d.conn.End())
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return d.carry(ctx)
+}
+
+func (d *dialIn) carrier() (Carrier, func(), error) {
+	if d.o.Type == "l2tp" {
+		return &l2tpclient.Dialer{Secret: d.o.Secret}, func() {}, nil
+	}
+	dialer, err := pptpclient.New(netip.IPv4Unspecified())
+	if err != nil {
+		return nil, nil, err
+	}
+	return dialer, dialer.Close, nil
+}
+
+// whyNot tells the carriers' errors from one another.
+func whyNot(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, pptpclient.ErrRefused) || errors.Is(err, l2tpclient.ErrRefused):
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	default:
+		return fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	}
+}
+
+// carry makes the interface and carries packets.
+func (d *dialIn) carry(ctx context.Context) error {
+	since := time.Now()
+	network, _ := d.conn.Network()
+	mtu := int(network.PeerMRU)
+	if network.Encrypter != nil {
+		mtu -= 4
+	}
+	routes, undo, err := routesFor(d.o.Routes, d.o.Server.Addr(), network.Peer)
+	if err != nil {
+		return err
+	}
+	defer undo()
+	device, err := tun.Open(tun.Config{Name: d.o.Interface, Address: network.Local, MTU: mtu, Routes: routes})
+	if err != nil {
+		return err
+	}
+	plane := dataplane.New(device, dataplane.Config{Local: network.Local})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer func() { _ = device.Close() }()
+	if err := d.path.attach(plane, d.conn, network.Peer); err != nil {
+		return err
+	}
+	defer d.path.detach()
+	wg.Go(func() { _ = plane.Run() })
+	d.tell(Event{
+		Kind: Connected, Interface: d.o.Interface, Address: network.Local, Peer: network.Peer,
+		Encryption: network.Encryption, DNS: network.DNS, Routes: d.o.Routes,
+	})
+	end, err := d.wait(ctx, since)
+	d.tell(d.figures(Disconnected, since, end))
+	return err
+}
+
+// wait returns why the connection has ended; an error if nobody here wanted that.
+func (d *dialIn) wait(ctx context.Context, since time.Time) (reason string, err error) {
+	var tick <-chan time.Time
+	if d.o.Report > 0 {
+		ticker := time.NewTicker(d.o.Report)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for {
+		select {
+		case <-tick:
+			d.tell(d.figures(Transfer, since, ""))
+		case <-ctx.Done():
+			return "hung up", nil
+		case <-d.conn.Closed():
+			reason := d.conn.End().Reason
+			return reason, fmt.Errorf("%w: %s", ErrLost, reason)
+		}
+	}
+}
+
+func (d *dialIn) figures(kind string, since time.Time, reason string) Event {
+	s := d.path.stats()
+	return Event{
+		Kind: kind, Reason: reason, Seconds: time.Since(since).Seconds(),
+		RxBytes: s.RxBytes, TxBytes: s.TxBytes, RxPackets: s.RxPackets, TxPackets: s.TxPackets,
+	}
+}
+
+// hangUp ends the link and the call, and waits for that.
+func (d *dialIn) hangUp() {
+	d.conn.Hangup("client hangs up")
+	limit := time.After(hangUpTime)
+	for _, done := range []<-chan struct{}{d.conn.Closed(), d.conn.Over()} {
+		select {
+		case <-done:
+		case <-limit:
+			return
+		}
+	}
+}
+
+// failure tells the causes of a link that did not come up from one another.
+func failure(end ppp.Closed) error {
+	switch end.Cause {
+	case ppp.CauseRefused:
+		return fmt.Errorf("%w: %s", ErrPassword, refusal(end.Reason))
+	case ppp.CauseNoAddress:
+		return fmt.Errorf("%w: %s", ErrNoAddress, end.Reason)
+	default:
+		return fmt.Errorf("%w: %s", ErrProtocol, end.Reason)
+	}
+}
+
+// refusals are the error codes of MS-CHAP (RFC 2759 section 6) in words.
+var refusals = map[string]string{
+	"E=646": "not at this hour", "E=647": "the account is disabled", "E=648": "the password has expired",
+	"E=649": "the user may not dial in, or not in this way", "E=691": "wrong name or password",
+}
+
+// refusal is what the server said, in words if it said a number.
+func refusal(reason string) string {
+	for code, words := range refusals {
+		if strings.Contains(reason, code) {
+			return words
+		}
+	}
+	return strings.TrimPrefix(reason, "authentication refused: ")
+}
