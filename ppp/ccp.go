@@ -94,6 +94,7 @@ func (c *ccp) unsettled() bool { return c.wasUp && !c.opened() && !c.over }
 
 // receivePacket takes a packet of CCP.
 func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
+	encrypted := c.encrypted()
 	switch p.Code {
 	case wire.ResetRequest:
 		if c.opened() && c.out.strength != 0 {
@@ -112,8 +113,8 @@ func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
 		}
 		c.receive(now, p)
 	}
-	if c.e.phase == phaseNetwork && c.encrypted() && c.e.ipcp.state == fsm.Initial {
-		c.e.ipcp.begin(now)
+	if c.e.phase == phaseNetwork && c.encrypted() && !encrypted {
+		c.e.ipcp.hurry(now)
 	}
 }
 

@@ -2,6 +2,8 @@ package ppp
 
 import (
 	"net/netip"
+	"time"
+	"vpnd/ppp/fsm"
 	"vpnd/ppp/wire"
 )
 
@@ -30,6 +32,17 @@ func (i *ipcp) init(e *Engine) {
 	if e.cfg.Role == Client {
 		i.local = e.cfg.WantedAddress
 		i.askDNS = [2]bool{true, true}
+	}
+}
+
+// hurry begins, or asks again at once: a peer that wants encryption has heard nothing of IP before.
+func (i *ipcp) hurry(now time.Time) {
+	switch i.state {
+	case fsm.Initial:
+		i.begin(now)
+	case fsm.ReqSent, fsm.AckSent:
+		i.do(now, fsm.TOPlus)
+	default:
 	}
 }
 
