@@ -98,6 +98,47 @@ l2tp_end() {
 	[ $waited -lt 100 ]
 }
 
+# serve [OPTION...]: the options of the pppd of a server in this guest, which has the inner address
+# 10.88.0.1 and lets in whom "users" names, as lines of chap-secrets. pppd's log is /run/pppd-server.
+serve() {
+	printf '%s\n' "$users" > /etc/ppp/chap-secrets
+	cp /etc/ppp/chap-secrets /etc/ppp/pap-secrets
+	printf '%s\n' "name vpnd" debug auth nodefaultroute "ms-dns 10.88.0.53" "logfile /run/pppd-server" > /etc/ppp/options.server
+	for option; do echo "$option"; done >> /etc/ppp/options.server
+	: > /run/pppd-server
+}
+
+# serve_pptp [OPTION...]: pptpd with that pppd.
+serve_pptp() {
+	serve "$@"
+	pkill pptpd; while pidof pptpd >/dev/null; do sleep 0.05; done
+	printf '%s\n' "option /etc/ppp/options.server" "localip 10.88.0.1" "remoteip 10.88.0.10-20" > /run/pptpd.conf
+	pptpd --fg --conf /run/pptpd.conf > /run/pptpd.log 2>&1 &
+	listening tcp 1723
+}
+
+# serve_l2tp [OPTION...]: xl2tpd with that pppd; its log is /run/xl2tpd.log, and lines of its
+# configuration are in $lns, the tunnel's secret in $secret.
+serve_l2tp() {
+	serve "$@"
+	pkill xl2tpd; while pidof xl2tpd >/dev/null; do sleep 0.05; done
+	printf '* * %s\n' "${secret:-none}" > /etc/xl2tpd/l2tp-secrets
+	{ echo "[lns default]"; echo "ip range = 10.88.0.10-10.88.0.20"; echo "local ip = 10.88.0.1"; echo "pppoptfile = /etc/ppp/options.server"; echo "$lns"; } > /etc/xl2tpd/xl2tpd.conf
+	mkdir -p /run/xl2tpd
+	xl2tpd -D -p /run/xl2tpd/pid -C /run/xl2tpd/l2tp-control > /run/xl2tpd.log 2>&1 &
+	listening udp 1701
+}
+
+# listening tcp|udp PORT: waits for a server.
+listening() {
+	waited=0
+	while ! ss -Hln --"$1" "sport = :$2" | grep -q .; do
+		waited=$((waited + 1))
+		[ $waited -lt 100 ] || return 1
+		sleep 0.1
+	done
+}
+
 # hangup: ends the dial-in properly, and waits for that.
 hangup() {
 	pid=$(cat "/run/pppd${unit:-0}.pid")

@@ -41,8 +41,13 @@ func New(t testing.TB) *Lab {
 func (l *Lab) IP(args ...string) { run(l.t, append([]string{"-n", l.Namespace}, args...)...) }
 
 // Command is a command to be run in the namespace.
-func (l *Lab) Command(name string, args ...string) *exec.Cmd {
-	return exec.Command("ip", append([]string{"netns", "exec", l.Namespace, name}, args...)...) //nolint:gosec,noctx // a test names the command and ends it
+func (l *Lab) Command(name string, args ...string) *exec.Cmd { return command(l.Namespace, name, args) }
+
+// Command is a command to be run on the host.
+func (h *Host) Command(name string, args ...string) *exec.Cmd { return command(h.Namespace, name, args) }
+
+func command(namespace, name string, args []string) *exec.Cmd {
+	return exec.Command("ip", append([]string{"netns", "exec", namespace, name}, args...)...) //nolint:gosec,noctx // a test names the command and ends it
 }
 
 // tap makes a port of the bridge for a guest and gives its name and the guest's address.
