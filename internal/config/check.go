@@ -14,6 +14,7 @@ const (
 	minMRU, maxMRU = 576, 1500
 	maxPool        = 1 << 16 // a call ID has 16 bits: more can't be in use
 	maxIfName      = 15      // IFNAMSIZ without its zero
+	maxRoutes      = 40      // each takes up to 18 octets of one DHCP message
 	maxDay         = 24 * time.Hour
 )
 
@@ -57,6 +58,10 @@ func (c Config) check(report reporter) {
 	}
 	if h := c.L2TP.Hostname; h == "" || len(h) > 64 {
 		report("must have 1 to 64 characters", "l2tp.hostname")
+	}
+	within(report, "l2tp.hello_interval", c.L2TP.HelloInterval, time.Second, time.Hour)
+	if c.L2TP.HideAVPs && c.L2TP.Secret == "" {
+		report("hiding takes a secret: set l2tp.secret, or hide_avps to false", "l2tp.hide_avps")
 	}
 }
 
@@ -107,6 +112,12 @@ func (n Network) check(report reporter) {
 	checkOther(report, "network.masquerade", n.Masquerade, n.Interface)
 	if !unicast(n.Address) {
 		report(fmt.Sprintf("%s cannot be the address of a host", n.Address), "network.address")
+	}
+	if len(n.Routes) > maxRoutes {
+		report(fmt.Sprintf("has %d routes; a DHCP message bears %d at the most", len(n.Routes), maxRoutes), "network.routes")
+	}
+	if len(n.Domain) > 253 || strings.ContainsFunc(n.Domain, notInDomain) {
+		report(fmt.Sprintf("%q is no domain name; write it as example.net", n.Domain), "network.domain")
 	}
 	atMostTwo(report, "network.dns", n.DNS)
 	atMostTwo(report, "network.wins", n.WINS)
@@ -194,4 +205,9 @@ func number(a netip.Addr) uint32 {
 	}
 	b := a.As4()
 	return binary.BigEndian.Uint32(b[:])
+}
+
+// notInDomain tells what a domain name does not have (RFC 1123 section 2.1).
+func notInDomain(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.'
 }

@@ -52,9 +52,11 @@ type Network struct {
 	Address    netip.Addr // the server's inner IPv4 address
 	Pool       []Range    // addresses that clients get
 	DNS, WINS  []netip.Addr
-	ProxyARP   string // interface on which dial-in addresses are answered for; "": none
-	Masquerade string // interface towards the Internet; "": none
-	UserToUser bool   // whether users reach each other
+	ProxyARP   string         // interface on which dial-in addresses are answered for; "": none
+	Masquerade string         // interface towards the Internet; "": none
+	UserToUser bool           // whether users reach each other
+	Routes     []netip.Prefix // what clients are told, by DHCP, to reach through the server
+	Domain     string         // DNS domain that clients are told, by DHCP; "": none
 }
 
 // Range is the IPv4 addresses from First to Last, both included.
@@ -64,8 +66,10 @@ type Range struct {
 
 // L2TP is the tunnel's identity and secret.
 type L2TP struct {
-	Secret   string // tunnel secret; "": none
-	Hostname string // host name towards peers
+	Secret        string        // tunnel secret; "": none
+	Hostname      string        // host name towards peers
+	HelloInterval time.Duration // silence of a peer before it is asked whether it lives
+	HideAVPs      bool          // with a Secret: our identifiers go hidden
 }
 
 // MOTP rules one-time passwords.

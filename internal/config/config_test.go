@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-var addresses = cmpopts.EquateComparable(netip.Addr{})
+var addresses = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
@@ -31,9 +31,9 @@ func TestDefault(t *testing.T) {
 		Network: config.Network{
 			Interface: "vpn0", Address: addr("10.99.0.1"),
 			Pool: []config.Range{{First: addr("10.99.0.10"), Last: addr("10.99.0.250")}},
-			DNS:  []netip.Addr{}, WINS: []netip.Addr{},
+			DNS:  []netip.Addr{}, WINS: []netip.Addr{}, Routes: []netip.Prefix{},
 		},
-		L2TP:       config.L2TP{Hostname: "vpnd"},
+		L2TP:       config.L2TP{Hostname: "vpnd", HelloInterval: time.Minute},
 		MOTP:       config.MOTP{Window: 3 * time.Minute, MaxFailures: 5},
 		Time:       config.Time{Servers: []string{}, Interval: time.Hour, MaxOffset: 10 * time.Second},
 		Management: config.Management{Listen: "127.0.0.1:8443", Socket: "/run/vpnd/vpnd.sock"},
@@ -117,7 +117,7 @@ vpnd.yaml:6:8: ppp.mru: "big" is not a whole number
 vpnd.yaml:7:18: ppp.echo_interval: "30" has no unit; write 30s for seconds
 vpnd.yaml:8:20: ppp.authentication: "eap" is not one of mschapv2, mschap, chap, pap
 vpnd.yaml:9:3: ppp.mru: is set twice; keep one
-vpnd.yaml:10:10: network: must be a mapping of the keys address, dns, interface, masquerade, pool, proxy_arp, user_to_user, wins
+vpnd.yaml:10:10: network: must be a mapping of the keys address, dns, domain, interface, masquerade, pool, proxy_arp, routes, user_to_user, wins
 vpnd.yaml:11:16: motp.window: "soon" is not a duration; write it as 30s, 3m or 1h
 vpnd.yaml:11:36: motp.max_failures: must be one value`)
 	if err == nil || err.Error() != want {

@@ -35,10 +35,14 @@ func (c *Config) fields() section {
 			"proxy_arp":    scalar(&c.Network.ProxyARP, parseText),
 			"masquerade":   scalar(&c.Network.Masquerade, parseText),
 			"user_to_user": scalar(&c.Network.UserToUser, parseBool),
+			"routes":       list(&c.Network.Routes, parsePrefix),
+			"domain":       scalar(&c.Network.Domain, parseText),
 		},
 		"l2tp": section{
-			"secret":   scalar(&c.L2TP.Secret, parseText),
-			"hostname": scalar(&c.L2TP.Hostname, parseText),
+			"secret":         scalar(&c.L2TP.Secret, parseText),
+			"hostname":       scalar(&c.L2TP.Hostname, parseText),
+			"hello_interval": scalar(&c.L2TP.HelloInterval, parseDuration),
+			"hide_avps":      scalar(&c.L2TP.HideAVPs, parseBool),
 		},
 		"motp": section{
 			"window":       scalar(&c.MOTP.Window, parseDuration),
@@ -80,6 +84,17 @@ func parseInt(s string) (int, error) {
 		return 0, fmt.Errorf("%q is not a whole number", s)
 	}
 	return v, nil
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil || !p.Addr().Is4() {
+		return netip.Prefix{}, fmt.Errorf("%q is not an IPv4 prefix; write it as 192.168.1.0/24", s)
+	}
+	if p != p.Masked() {
+		return netip.Prefix{}, fmt.Errorf("%q has bits behind its length; write %v", s, p.Masked())
+	}
+	return p, nil
 }
 
 func parseDuration(s string) (time.Duration, error) {

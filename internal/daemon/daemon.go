@@ -14,6 +14,7 @@ import (
 	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/internal/dataplane"
+	"vpnd/internal/dhcp"
 	"vpnd/internal/ippool"
 	"vpnd/internal/session"
 	"vpnd/internal/sysnet"
@@ -134,7 +135,10 @@ func (d *daemon) setUp(ctx context.Context) error {
 	for _, w := range d.changes.Warnings() {
 		d.log.Warn(w)
 	}
-	d.plane = dataplane.New(d.tun, dataplane.Config{Local: n.Address, UserToUser: n.UserToUser})
+	d.plane = dataplane.New(d.tun, dataplane.Config{
+		Local: n.Address, UserToUser: n.UserToUser,
+		DHCP: dhcp.Config{Server: n.Address, DNS: n.DNS, NBNS: n.WINS, Domain: n.Domain, Routes: n.Routes}.Answer,
+	})
 	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures}, d.store, d.store)
 	d.later(authenticator.Close)
 	d.sessions = session.NewManager(d.sessionConfig(authenticator))
@@ -148,7 +152,10 @@ func (d *daemon) setUp(ctx context.Context) error {
 	}
 	if d.cfg.Services.L2TP {
 		d.l2tp, err = l2tpserver.Listen(l2tpserver.Config{
-			Listen: d.cfg.Listen, Logger: d.log, Tunnel: l2tp.Config{Host: d.cfg.L2TP.Hostname, Secret: d.cfg.L2TP.Secret},
+			Listen: d.cfg.Listen, Logger: d.log, Tunnel: l2tp.Config{
+				Host: d.cfg.L2TP.Hostname, Secret: d.cfg.L2TP.Secret,
+				Hide: d.cfg.L2TP.HideAVPs, HelloInterval: d.cfg.L2TP.HelloInterval,
+			},
 		}, d.sessions.Accept)
 		if err != nil {
 			return fmt.Errorf("L2TP: %w", err)

@@ -16,6 +16,8 @@ const (
 
 	protoICMP = 1
 	protoTCP  = 6
+	protoUDP  = 17
+	portDHCP  = 67
 
 	flagDF     = 0x4000
 	flagMF     = 0x2000
@@ -44,6 +46,13 @@ func (p ipv4) dst() [4]byte       { return [4]byte(p[16:20]) }
 func (p ipv4) ttl() byte          { return p[8] }
 func (p ipv4) fragmentBits() int  { return int(binary.BigEndian.Uint16(p[6:])) }
 func (p ipv4) dontFragment() bool { return p.fragmentBits()&flagDF != 0 }
+
+// isDHCP reports whether the packet is a whole message to a DHCP server (RFC 2131 section 4.1).
+func (p ipv4) isDHCP() bool {
+	n := p.headerLen()
+	return p[9] == protoUDP && p.fragmentBits()&(flagMF|offsetMask) == 0 && p.totalLen() >= n+8 &&
+		binary.BigEndian.Uint16(p[n+2:]) == portDHCP
+}
 
 func (p ipv4) decrementTTL() {
 	old := binary.BigEndian.Uint16(p[8:])

@@ -20,9 +20,10 @@ const (
 	// mppeLen is by how much the longest IP packet is shorter when it is encrypted: the inner
 	// protocol number and the MPPE header.
 	mppeLen = 4
-	// resetEvery and icmpEvery bound what bad packets make us do.
+	// resetEvery, icmpEvery and dhcpEvery bound what bad packets make us do.
 	resetEvery = 500 * time.Millisecond
 	icmpEvery  = 10 * time.Millisecond
+	dhcpEvery  = 100 * time.Millisecond
 )
 
 // PortConfig says whose a port is.
@@ -59,10 +60,10 @@ type Port struct {
 	gone   atomic.Bool
 	rx, tx sync.Mutex // held while a packet is on its way in, or out
 
-	received           atomic.Uint64
-	rxPackets, rxBytes atomic.Uint64
-	txPackets, txBytes atomic.Uint64
-	resetAt, icmpAt    atomic.Int64 // when there was the last one, in Unix nanoseconds
+	received                atomic.Uint64
+	rxPackets, rxBytes      atomic.Uint64
+	txPackets, txBytes      atomic.Uint64
+	resetAt, icmpAt, dhcpAt atomic.Int64 // when there was the last one, in Unix nanoseconds
 }
 
 // Stats are a port's counters: IP packets and their octets, from the user (Rx) and to the user (Tx).
@@ -207,6 +208,10 @@ func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
 		return
 	}
 	dst := ip.dst()
+	if (dst == broadcast || dst == t.plane.local) && ip.isDHCP() && t.plane.cfg.DHCP != nil {
+		t.dhcp(b)
+		return
+	}
 	if dst[0] >= 224 {
 		t.plane.drop(DropMulticast)
 		b.Release()
@@ -223,6 +228,27 @@ func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
 	}
 	t.plane.write(b.Bytes())
 	b.Release()
+}
+
+var broadcast = [4]byte{255, 255, 255, 255}
+
+// dhcp answers a DHCP message of the user, not too often, and releases b.
+func (t *Port) dhcp(b *pktbuf.Buf) {
+	defer b.Release()
+	if !due(&t.dhcpAt, dhcpEvery) {
+		return
+	}
+	reply := pktbuf.Get()
+	p, ok := t.plane.cfg.DHCP(reply.Room()[:0], b.Bytes())
+	out, isBatch := batches.Get().(*link.Batch)
+	if !ok || !isBatch || len(p) > len(reply.Room()) {
+		reply.Release()
+		return
+	}
+	reply.Append(p)
+	t.outbound(reply, out)
+	out.Flush()
+	batches.Put(out)
 }
 
 var batches = sync.Pool{New: func() any { return new(link.Batch) }}
