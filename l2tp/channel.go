@@ -142,9 +142,9 @@ func (c *channel) grow() {
 	}
 }
 
-// tick repeats the oldest message when it is time. It answers false when that has been in vain: nothing
-// has been heard of the peer since the message was sent first.
-func (c *channel) tick(now, heard time.Time) bool {
+// tick repeats the oldest message when it is time. It answers false when that has been in vain, and the
+// peer shows no other sign of life.
+func (c *channel) tick(now time.Time, alive func() bool) bool {
 	if c.deadline.IsZero() || now.Before(c.deadline) {
 		return true
 	}
@@ -154,7 +154,7 @@ func (c *channel) tick(now, heard time.Time) bool {
 	}
 	c.tries++
 	if c.tries >= maxTries {
-		if !heard.After(c.since) {
+		if !alive() {
 			return false
 		}
 		c.tries, c.since = maxTries-1, now

@@ -569,13 +569,20 @@ func (t *Tunnel) Tick(now time.Time) {
 		t.end(now)
 		return
 	}
-	if !t.ch.tick(now, t.heard) {
+	if !t.ch.tick(now, func() bool { return t.alive(now) }) {
 		t.close(t.peer + " does not answer any more")
 		return
 	}
 	if due := t.hello(); !due.IsZero() && !now.Before(due) {
 		t.ch.push(now, 0, begin(wire.Hello))
 	}
+}
+
+// alive reports whether a peer that acknowledges nothing has sent anything at all in the meantime.
+// Android never acknowledges a Hello: it is alive for as long as its data comes more often than Hellos go.
+func (t *Tunnel) alive(now time.Time) bool {
+	oldest := wire.MessageType(binary.BigEndian.Uint16(t.ch.queue[0].body[6:]))
+	return t.heard.After(t.ch.since) || oldest == wire.Hello && now.Sub(t.heard) < t.cfg.HelloInterval
 }
 
 func (t *Tunnel) end(now time.Time) {

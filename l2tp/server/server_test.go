@@ -192,6 +192,27 @@ func TestCall(t *testing.T) {
 	c.hear(wire.CDN, wire.AttrSessionID)
 }
 
+// D-Link's DIR-300 puts 0 for our tunnel's identifier into all that it says after the SCCRQ.
+func TestPersonaDIR300(t *testing.T) {
+	_, sessions := start(t)
+	c := connect(t, "127.0.3.2:0")
+	c.say(wire.SCCRQ, wire.AppendAVP(nil, true, wire.AttrProtocolVersion, []byte{1, 0}), wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(9)))
+	ours := c.hear(wire.SCCRP, wire.AttrTunnelID)
+	c.say(wire.SCCCN)
+	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+	c.call = c.hear(wire.ICRP, wire.AttrSessionID)
+	c.say(wire.ICCN)
+	s := <-sessions
+	c.tunnel = ours // its data messages are right
+	c.echo("hello", false)
+	c.tunnel = 0
+	c.ns-- // data has no part in the numbers of control messages
+	c.say(wire.CDN, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(3)), wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+	if reason := <-s.down; reason != "client disconnected the call (result 3)" {
+		t.Errorf("%q", reason)
+	}
+}
+
 // A flood of SCCRQs leaves a bounded number of tunnels behind, one answer each, and a real client gets
 // through beside it.
 func TestFlood(t *testing.T) {
