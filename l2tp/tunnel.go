@@ -496,7 +496,11 @@ func (t *Tunnel) Stop(now time.Time, reason string) {
 	case stateHandshake, stateOpen:
 		t.stop(now, wire.Result{Code: stopShutDown}, reason)
 		t.settle()
-	case stateStopping, stateClosed:
+	case stateStopping:
+		if t.theirs { // it only waits for repetitions
+			t.close(t.stopped)
+		}
+	case stateClosed:
 	}
 }
 

@@ -15,10 +15,13 @@ import (
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/internal/dataplane"
+	"vpnd/internal/dhcp"
 	"vpnd/internal/ippool"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
 	"vpnd/internal/session"
+	l2tpclient "vpnd/l2tp/client"
+	l2tpserver "vpnd/l2tp/server"
 	"vpnd/ppp"
 	"vpnd/pptp"
 	"vpnd/pptp/client"
@@ -103,12 +106,14 @@ type stack struct {
 	log    *logBook
 	dialer *client.Dialer
 	at     netip.AddrPort
+	l2tp   *l2tpserver.Server
+	l2tpAt netip.AddrPort
 }
 
 func newStack(tb testing.TB, change func(*session.Config)) *stack {
 	tb.Helper()
 	testenv.NeedRoot(tb)
-	s := &stack{tb: tb, dev: newDevice(), log: new(logBook), at: netip.AddrPortFrom(serverIP, 17231)}
+	s := &stack{tb: tb, dev: newDevice(), log: new(logBook), at: netip.AddrPortFrom(serverIP, 17231), l2tpAt: netip.AddrPortFrom(serverIP, 17011)}
 	var err error
 	must := func(err error) {
 		tb.Helper()
@@ -118,7 +123,7 @@ func newStack(tb testing.TB, change func(*session.Config)) *stack {
 	}
 	s.store, err = usermgmt.Open(context.Background(), tb.TempDir(), usermgmt.Options{})
 	must(err)
-	services := []auth.Service{auth.PPTP}
+	services := []auth.Service{auth.PPTP, auth.L2TP}
 	must(s.store.Add(context.Background(), usermgmt.Profile{Name: "alice", Enabled: true, Password: "geheim", Services: services, IPsec: usermgmt.IPsecNone}))
 	must(s.store.Add(context.Background(), usermgmt.Profile{Name: "otto", Enabled: true, MOTPSecret: token.Secret, MOTPPIN: token.PIN, Services: services, IPsec: usermgmt.IPsecNone}))
 	pool, err := ippool.New([]ippool.Range{ippool.Prefix(netip.MustParsePrefix("10.99.0.0/16"))}, inner)
@@ -127,7 +132,7 @@ func newStack(tb testing.TB, change func(*session.Config)) *stack {
 	authenticator := auth.New(auth.Config{MaxFailures: 1000}, s.store, s.store)
 	cfg := session.Config{
 		Local: inner, Auth: authenticator, Pool: pool, Leases: s.store,
-		Plane:  dataplane.New(s.dev, dataplane.Config{Local: inner}),
+		Plane:  dataplane.New(s.dev, dataplane.Config{Local: inner, DHCP: dhcp.Config{Server: inner, Domain: "example.net"}.Answer}),
 		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		PPP:    ppp.Config{MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}},
 	}
@@ -137,16 +142,20 @@ func newStack(tb testing.TB, change func(*session.Config)) *stack {
 	s.m = session.NewManager(cfg)
 	s.srv, err = server.Listen(server.Config{Listen: []netip.Addr{serverIP}, Port: s.at.Port(), Control: pptp.Config{Host: "vpnd"}}, s.m.Accept)
 	must(err)
+	s.l2tp, err = l2tpserver.Listen(l2tpserver.Config{Listen: []netip.Addr{serverIP}, Port: s.l2tpAt.Port()}, s.m.Accept)
+	must(err)
 	s.dialer, err = client.New(clientIP)
 	must(err)
 	var wg sync.WaitGroup
 	wg.Go(s.srv.Serve)
+	wg.Go(s.l2tp.Serve)
 	wg.Go(func() { _ = cfg.Plane.Run() })
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		s.m.Shutdown(ctx, "the test is over")
 		s.srv.Shutdown(ctx)
+		s.l2tp.Shutdown(ctx)
 		s.dev.once.Do(func() { close(s.dev.closed) })
 		wg.Wait()
 		s.dialer.Close()
@@ -173,6 +182,14 @@ func (s *stack) dialWith(c *testenv.Client, cfg ppp.Config) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	return c.Dial(ctx, s.dialer, s.at, cfg)
+}
+
+// dialL2TP dials by the other carrier.
+func (s *stack) dialL2TP(d *l2tpclient.Dialer, cfg ppp.Config) (*testenv.Client, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	c := new(testenv.Client)
+	return c, c.Dial(ctx, d, s.l2tpAt, cfg)
 }
 
 // wait waits for what other goroutines do.
