@@ -61,7 +61,7 @@ func (t *Tunnel) replied(now time.Time, avps []wire.AVP) {
 func (t *Tunnel) Call(now time.Time, ours uint16) {
 	t.sessions = append(t.sessions, session{ours: ours, wanted: true})
 	t.endAt = time.Time{}
-	b := t.appendID(begin(wire.ICRQ), wire.AttrSessionID, ours)
+	b := t.appendSession(begin(wire.ICRQ), ours)
 	t.ch.push(now, 0, wire.AppendAVP(b, true, wire.AttrSerial, []byte{0, 0, 0, 1}))
 	t.settle()
 }

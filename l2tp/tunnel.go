@@ -30,7 +30,7 @@ const (
 type Config struct {
 	Host             string        // our name; "vpnd"
 	Secret           string        // of the tunnel; empty: peers need none
-	Hide             bool          // with a Secret: our identifiers go hidden (RFC 2661 section 4.3)
+	Hide             bool          // with a Secret: the identifiers of our sessions go hidden (RFC 2661 section 4.3)
 	Sequencing       bool          // calls that we dial ask for numbers in data messages
 	HandshakeTimeout time.Duration // for the SCCCN; 20 s
 	HelloInterval    time.Duration // silence before a Hello; 60 s
@@ -331,7 +331,7 @@ func (t *Tunnel) introduce(kind wire.MessageType) []byte {
 	b = wire.AppendAVP(b, true, wire.AttrProtocolVersion, []byte{1, 0})
 	b = wire.AppendAVP(b, true, wire.AttrFraming, []byte{0, 0, 0, 3})
 	b = wire.AppendAVP(b, true, wire.AttrHostName, []byte(t.cfg.Host))
-	b = t.appendID(b, wire.AttrTunnelID, t.ours)
+	b = wire.AppendAVP(b, true, wire.AttrTunnelID, u16(t.ours))
 	b = wire.AppendAVP(b, true, wire.AttrReceiveWindow, u16(ourWindow))
 	if t.cfg.Secret == "" {
 		return b
@@ -349,14 +349,15 @@ func (t *Tunnel) random() []byte {
 	return b
 }
 
-// appendID appends one of our identifiers, hidden if that is wanted.
-func (t *Tunnel) appendID(b []byte, kind wire.Attribute, id uint16) []byte {
+// appendSession appends the identifier of a session, hidden if that is wanted. The tunnel's own is never
+// hidden: xl2tpd looks the secret up only when it has read the message that the identifier is in.
+func (t *Tunnel) appendSession(b []byte, id uint16) []byte {
 	if !t.cfg.Hide || t.cfg.Secret == "" {
-		return wire.AppendAVP(b, true, kind, u16(id))
+		return wire.AppendAVP(b, true, wire.AttrSessionID, u16(id))
 	}
 	vector := t.random()
 	b = wire.AppendAVP(b, true, wire.AttrRandomVector, vector)
-	return wire.AppendHidden(b, true, kind, u16(id), t.cfg.Secret, vector)
+	return wire.AppendHidden(b, true, wire.AttrSessionID, u16(id), t.cfg.Secret, vector)
 }
 
 func begin(kind wire.MessageType) []byte {
@@ -415,7 +416,7 @@ func (t *Tunnel) Accept(now time.Time, peers, ours uint16) bool {
 	}
 	t.sessions[i].ours = ours
 	t.endAt = time.Time{}
-	t.ch.push(now, peers, t.appendID(begin(wire.ICRP), wire.AttrSessionID, ours))
+	t.ch.push(now, peers, t.appendSession(begin(wire.ICRP), ours))
 	t.settle()
 	return true
 }
@@ -476,7 +477,7 @@ func (t *Tunnel) hangUp(now time.Time, i int, r wire.Result, reason string) {
 
 func (t *Tunnel) cdn(now time.Time, peers, ours uint16, r wire.Result) {
 	b := wire.AppendAVP(begin(wire.CDN), true, wire.AttrResultCode, r.Append(nil))
-	t.ch.push(now, peers, t.appendID(b, wire.AttrSessionID, ours))
+	t.ch.push(now, peers, t.appendSession(b, ours))
 }
 
 // Disconnect ends our session ours towards the peer; Cleared follows.
@@ -508,7 +509,7 @@ func (t *Tunnel) stop(now time.Time, r wire.Result, reason string) {
 	t.clearAll(reason)
 	t.state, t.stopped = stateStopping, reason
 	t.endAt = now.Add(linger)
-	b := t.appendID(begin(wire.StopCCN), wire.AttrTunnelID, t.ours)
+	b := wire.AppendAVP(begin(wire.StopCCN), true, wire.AttrTunnelID, u16(t.ours))
 	t.ch.push(now, 0, wire.AppendAVP(b, true, wire.AttrResultCode, r.Append(nil)))
 }
 

@@ -116,3 +116,23 @@ func protocol(gre []byte) uint16 {
 	}
 	return binary.BigEndian.Uint16(frame)
 }
+
+// Datagram is a UDP datagram of a recording.
+type Datagram struct {
+	From    string // address
+	Payload []byte
+}
+
+// UDP ends the recording and gives the datagrams from or to a port.
+func (c *Capture) UDP(port uint16) []Datagram {
+	c.t.Helper()
+	var all []Datagram
+	for _, p := range c.Packets() {
+		ip, isIP := p.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+		udp, isUDP := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
+		if isIP && isUDP && (udp.SrcPort == layers.UDPPort(port) || udp.DstPort == layers.UDPPort(port)) {
+			all = append(all, Datagram{ip.SrcIP.String(), udp.Payload})
+		}
+	}
+	return all
+}

@@ -44,7 +44,9 @@ func (l *Lab) IP(args ...string) { run(l.t, append([]string{"-n", l.Namespace}, 
 func (l *Lab) Command(name string, args ...string) *exec.Cmd { return command(l.Namespace, name, args) }
 
 // Command is a command to be run on the host.
-func (h *Host) Command(name string, args ...string) *exec.Cmd { return command(h.Namespace, name, args) }
+func (h *Host) Command(name string, args ...string) *exec.Cmd {
+	return command(h.Namespace, name, args)
+}
 
 func command(namespace, name string, args []string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", namespace, name}, args...)...) //nolint:gosec,noctx // a test names the command and ends it

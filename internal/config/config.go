@@ -69,7 +69,7 @@ type L2TP struct {
 	Secret        string        // tunnel secret; "": none
 	Hostname      string        // host name towards peers
 	HelloInterval time.Duration // silence of a peer before it is asked whether it lives
-	HideAVPs      bool          // with a Secret: our identifiers go hidden
+	HideAVPs      bool          // with a Secret: the identifiers of our sessions go hidden
 }
 
 // MOTP rules one-time passwords.

@@ -157,7 +157,7 @@ func (d *dialIn) carry(ctx context.Context) error {
 		return err
 	}
 	defer undo()
-	device, err := tun.Open(tun.Config{Name: d.o.Interface, Address: network.Local, MTU: mtu, Routes: routes})
+	device, err := tun.Open(tun.Config{Name: d.o.Interface, Address: network.Local, MTU: mtu, Routes: routes, Beside: true})
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,8 @@ type Config struct {
 	Name    string         // of the interface, at most 15 octets
 	Address netip.Addr     // the server's inner address
 	MTU     int            // octets
-	Routes  []netip.Prefix // what is reached through the device: the users' addresses
+	Routes  []netip.Prefix // what is reached through the device
+	Beside  bool           // others may have routes to the same
 }
 
 // Device is an open TUN device. Reading is for one goroutine, writing for any number.
@@ -93,7 +94,11 @@ func configure(cfg Config) error {
 	}
 	for _, p := range cfg.Routes {
 		route := &netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(p), Scope: netlink.SCOPE_LINK, Src: cfg.Address.AsSlice()}
-		if err := netlink.RouteAdd(route); err != nil {
+		add := netlink.RouteAdd
+		if cfg.Beside {
+			add = netlink.RouteAppend
+		}
+		if err := add(route); err != nil {
 			return fmt.Errorf("adding a route to %v (is network.pool used elsewhere on this machine?): %w", p, err)
 		}
 	}

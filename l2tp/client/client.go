@@ -33,7 +33,7 @@ var (
 type Dialer struct {
 	Local  netip.AddrPort // invalid: the system chooses; port 0: any
 	Secret string         // of the tunnel
-	Hide   bool           // with a Secret: our identifiers go hidden
+	Hide   bool           // with a Secret: the identifier of our session goes hidden
 	Host   string         // our name; the machine's
 	// Sequencing asks the server for numbers in data messages.
 	Sequencing bool

@@ -1,0 +1,174 @@
+package realclient
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/l2tp/wire"
+	"vpnd/testenv"
+)
+
+// nft runs nft(8) on a script in a namespace.
+func nft(t *testing.T, namespace, script string) string {
+	t.Helper()
+	cmd := exec.Command("ip", "netns", "exec", namespace, "nft", "-f", "-") //nolint:gosec // the test's own
+	cmd.Stdin = strings.NewReader(script)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("nft: %v: %s\n%s", err, out, script)
+	}
+	return string(out)
+}
+
+// A message that gets lost on the wire, once, holds a dial-in up for a moment and no more.
+func TestL2TPLostMessage(t *testing.T) {
+	s := newSite(t, "")
+	for _, lost := range []wire.MessageType{wire.SCCRQ, wire.SCCRP, wire.SCCCN, wire.ICRQ, wire.ICRP, wire.ICCN} {
+		t.Run(lost.String(), func(t *testing.T) {
+			s.t = t
+			hook, port := "input", "dport"
+			if lost == wire.SCCRP || lost == wire.ICRP {
+				hook, port = "output", "sport"
+			}
+			// The message type stands 26 octets behind the start of the UDP header.
+			nft(t, s.lab.Namespace, fmt.Sprintf("table ip lose { chain c { type filter hook %s priority 0; "+
+				"udp %s 1701 @th,64,16 & 0xf00f == 0xc002 @th,208,16 %d limit rate 1/hour burst 1 packets counter drop\n}\n}", hook, port, lost))
+			s.server.Forget()
+			s.dialL2TP("lac=", "alice", "geheim", "nomppe")
+			s.server.WaitLog("connected", "type=L2TP")
+			s.must("ping -c 2 -W 2 10.99.0.1")
+			s.hangupL2TP()
+			if out := nft(t, s.lab.Namespace, "list table ip lose\n"); !strings.Contains(out, "counter packets 1 ") {
+				t.Errorf("nothing was lost: %s", out)
+			}
+			nft(t, s.lab.Namespace, "delete table ip lose\n")
+		})
+	}
+}
+
+// xl2tpd understands what we hide. It hides nothing itself, although "hidden bit" is on.
+func TestL2TPHidden(t *testing.T) {
+	s := newSite(t, "l2tp: {secret: tunnel-Secret7, hide_avps: true}\n")
+	capture := s.lab.Capture(t, s.guest.Interface())
+	s.dialL2TP(`secret=tunnel-Secret7; lac=$(printf 'challenge = yes\nhidden bit = yes')`, "alice", "geheim", "nomppe")
+	s.must("ping -c 2 -W 2 10.99.0.1")
+	s.hangupL2TP()
+	if n := hidden(t, capture, testenv.ServerAddress); n == 0 {
+		t.Error("we hide nothing")
+	}
+}
+
+// hidden counts the hidden AVPs from an address, which must be readable.
+func hidden(t *testing.T, capture *testenv.Capture, from string) int {
+	t.Helper()
+	n := 0
+	for _, p := range capture.UDP(wire.Port) {
+		h, body, err := wire.ParseHeader(p.Payload)
+		if err != nil || !h.Control {
+			continue
+		}
+		avps, err := wire.ParseAVPs(body, "tunnel-Secret7")
+		if err != nil {
+			t.Errorf("%x: %v", p.Payload, err)
+		}
+		for _, a := range avps {
+			if a.Hidden && p.From == from {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// A Hello keeps an idle tunnel; a client that has vanished does not answer it, and nothing is left.
+func TestL2TPHello(t *testing.T) {
+	s := newSite(t, "l2tp: {hello_interval: 1s}\nppp: {echo_interval: 0s}\n")
+	capture := s.lab.Capture(t, s.guest.Interface())
+	s.dialL2TP("lac=", "alice", "geheim", "nomppe lcp-echo-interval 0")
+	s.must("sleep 5; ping -c 1 -W 2 10.99.0.1")
+	hellos := 0
+	for _, p := range capture.UDP(wire.Port) {
+		if h, body, err := wire.ParseHeader(p.Payload); err == nil && h.Control && len(body) >= 8 && body[7] == byte(wire.Hello) && p.From == testenv.ServerAddress {
+			hellos++
+		}
+	}
+	if hellos < 3 {
+		t.Errorf("%d Hellos in 5 seconds", hellos)
+	}
+	s.guest.Cut()
+	before := time.Now()
+	s.server.WaitLog("disconnected", "client does not answer any more")
+	if took := time.Since(before); took > 35*time.Second {
+		t.Errorf("it takes %v", took)
+	}
+	s.guest.Connect()
+	s.must("l2tp_end")
+	s.server.Forget()
+	s.dialL2TP("lac=", "alice", "geheim", "nomppe")
+	s.hangupL2TP()
+}
+
+// Two clients behind one NAT, which translates the source port of the second: both have 1701.
+func TestL2TPBehindNAT(t *testing.T) {
+	t.Parallel()
+	lab, lan := testenv.New(t), testenv.New(t)
+	server := lab.NewServer(t, network)
+	for _, user := range []string{"alice", "bob"} {
+		server.VPND("user", "add", user, "--password", "geheim", "--dial-in", "l2tp")
+	}
+	lab.IP("link", "add", "wan", "type", "veth", "peer", "name", "wan", "netns", lan.Namespace)
+	lab.IP("address", "add", "198.51.100.1/24", "dev", "wan")
+	lab.IP("link", "set", "wan", "up")
+	lan.IP("address", "add", "198.51.100.2/24", "dev", "wan")
+	lan.IP("link", "set", "wan", "up")
+	if out, err := lan.Command("sysctl", "-w", "net.ipv4.ip_forward=1").CombinedOutput(); err != nil {
+		t.Fatalf("%s", out)
+	}
+	nft(t, lan.Namespace, `table ip nat {
+		chain in { type nat hook prerouting priority -100; ip daddr 192.0.2.1 udp dport 1701 dnat to 198.51.100.1
+		}
+		chain out { type nat hook postrouting priority 100; oifname "wan" masquerade
+		}
+	}`)
+	server.Start()
+	sites := map[string]*site{}
+	for _, user := range []string{"alice", "bob"} {
+		s := &site{t: t, lab: lab, server: server, guest: lan.Guest(t)}
+		sites[user] = s
+		s.dialL2TP("lac=", user, "geheim", "nomppe")
+		server.WaitLog("connected", "user="+user, "peer=198.51.100.2")
+	}
+	for _, s := range sites {
+		s.must("ping -c 3 -W 2 10.99.0.1")
+		s.transfer(t)
+	}
+	for _, s := range sites {
+		server.Forget()
+		s.hangupL2TP()
+	}
+}
+
+// The same user by both services at once, and two tunnels of one client beside each other.
+func TestBothServices(t *testing.T) {
+	s := newSite(t, "")
+	host := s.lab.Host(t)
+	s.dialL2TP("lac=", "alice", "geheim", "nomppe")
+	byPPTP := host.Dial(t, testenv.ServerAddress, "--type", "pptp", "--user", "alice", "--password", "geheim", "--interface", "a")
+	byL2TP := host.Dial(t, testenv.ServerAddress, "--type", "l2tp", "--user", "alice", "--password", "geheim", "--interface", "b")
+	for iface, d := range map[string]*testenv.DialIn{"a": byPPTP, "b": byL2TP} {
+		d.Connected()
+		if out, err := host.Command("ping", "-c", "2", "-W", "5", "-I", iface, "10.99.0.1").CombinedOutput(); err != nil {
+			t.Errorf("%s", out)
+		}
+	}
+	s.must("ping -c 2 -W 2 10.99.0.1")
+	byPPTP.Interrupt()
+	byL2TP.Interrupt()
+	s.server.WaitLog("disconnected", "type=PPTP")
+	s.server.WaitLog("disconnected", "type=L2TP")
+	s.must("ping -c 2 -W 2 10.99.0.1")
+	s.server.Forget()
+	s.hangupL2TP()
+}
