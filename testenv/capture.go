@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"vpnd/internal/netlab"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -31,7 +32,7 @@ func (l *Lab) Capture(t testing.TB, iface string) *Capture {
 	var said bytes.Buffer
 	c.cmd.Stderr = &said
 	c.ended = make(chan struct{})
-	if err := start(c.cmd, c.ended); err != nil {
+	if err := netlab.Start(c.cmd, c.ended); err != nil {
 		t.Fatalf("tcpdump: %v", err)
 	}
 	t.Cleanup(c.stop)

@@ -4,35 +4,18 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"runtime"
 	"sync"
 	"time"
 	"vpnd/internal/dial"
 	"vpnd/internal/link"
+	"vpnd/internal/netlab"
 	"vpnd/internal/pktbuf"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
-
-	"github.com/vishvananda/netns"
 )
 
 // InNamespace runs f on a thread in the named network namespace: the sockets that f opens belong to it.
-func InNamespace(name string, f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
-		ns, err := netns.GetFromName(name)
-		if err == nil {
-			err = netns.Set(ns)
-			_ = ns.Close()
-		}
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
-	return <-done
-}
+func InNamespace(name string, f func() error) error { return netlab.DoNamed(name, f) }
 
 // Client is our own client: PPP in this process, without an interface. A test can do with its link
 // what it wants.

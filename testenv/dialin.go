@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/dial"
+	"vpnd/internal/netlab"
 )
 
 // DialIn is a `vpnd dial` that runs on a Host, with an interface of its own there.
@@ -41,7 +42,7 @@ func (h *Host) Dial(t testing.TB, args ...string) *DialIn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := start(d.cmd, d.ended); err != nil {
+	if err := netlab.Start(d.cmd, d.ended); err != nil {
 		t.Fatal(err)
 	}
 	go func() {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"vpnd/internal/netlab"
 )
 
 //go:embed guest.sh
@@ -66,7 +67,7 @@ func (l *Lab) Guest(t testing.TB) *Guest {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
-	if err := start(g.cmd, ended); err != nil {
+	if err := netlab.Start(g.cmd, ended); err != nil {
 		t.Fatalf("starting a guest (Debian package user-mode-linux): %v", err)
 	}
 	done := make(chan struct{})

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"vpnd/internal/netlab"
 )
 
 // Server is a vpnd daemon in a Lab, at ServerAddress, with a state folder of its own.
@@ -111,7 +112,7 @@ func (s *Server) StartAs(wrapper ...string) {
 		s.t.Fatal(err)
 	}
 	s.done = make(chan struct{})
-	if err := start(s.cmd, s.done); err != nil {
+	if err := netlab.Start(s.cmd, s.done); err != nil {
 		s.t.Fatal(err)
 	}
 	ready := make(chan bool, 1)

@@ -54,6 +54,7 @@ func newRootCommand() *cobra.Command {
 		newUserCommand(),
 		newMotpCommand(),
 		newDialCommand(),
+		newDemoCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().String("config", "", "configuration `file` (default /etc/vpnd/vpnd.yaml if it is there)")

@@ -49,7 +49,7 @@ func (s *session) authenticate(question ppp.Authenticate) {
 			reason += ": " + more
 		}
 	}
-	s.log.Info("refused", "user", clean(question.User), "auth", question.Method, "reason", reason)
+	s.log.Info("refused", "user", clean(question.User), "auth", question.Method.String(), "reason", reason)
 }
 
 var errNotAdmitted = errors.New("not admitted")

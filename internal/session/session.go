@@ -240,7 +240,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	if s.terms.IdleTimeout > 0 {
 		s.idleAt = now.Add(s.idleStep())
 	}
-	attrs := []any{"user", s.user, "address", v.Peer, "auth", s.method, "encryption", v.Encryption}
+	attrs := []any{"user", s.user, "address", v.Peer, "auth", s.method.String(), "encryption", v.Encryption}
 	if s.oneTime && v.Encrypter != nil {
 		attrs = append(attrs, "note", "the encryption's key comes from a one-time password of 24 bits")
 	}
