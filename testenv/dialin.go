@@ -27,12 +27,8 @@ type DialIn struct {
 // Dial runs `vpnd dial` on the host; args are its command line from the server on. It ends with the test.
 func (h *Host) Dial(t testing.TB, args ...string) *DialIn {
 	t.Helper()
-	binary, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
 	d := &DialIn{t: t, ended: make(chan struct{})}
-	d.cmd = h.Command(binary, append([]string{"dial", "--json"}, args...)...)
+	d.cmd = h.Command(Binary(t), append([]string{"dial", "--json"}, args...)...)
 	d.cmd.Stderr = writer(func(p []byte) {
 		d.mu.Lock()
 		defer d.mu.Unlock()

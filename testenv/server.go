@@ -43,14 +43,20 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// NewServer makes a daemon with a configuration, in YAML without state_dir, and does not start it yet.
-func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
+// Binary is the vpnd command, built once for all tests of a package.
+func Binary(t testing.TB) string {
 	t.Helper()
 	binary, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, lab: l, binary: binary, dir: t.TempDir()}
+	return binary
+}
+
+// NewServer makes a daemon with a configuration, in YAML without state_dir, and does not start it yet.
+func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
+	t.Helper()
+	s := &Server{t: t, lab: l, binary: Binary(t), dir: t.TempDir()}
 	s.config = filepath.Join(s.dir, "vpnd.yaml")
 	s.Configure(yaml)
 	t.Cleanup(s.Stop)
