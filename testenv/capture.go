@@ -3,9 +3,12 @@ package testenv
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -35,7 +38,10 @@ func (l *Lab) Capture(t testing.TB, iface string) *Capture {
 	if err := netlab.Start(c.cmd, c.ended); err != nil {
 		t.Fatalf("tcpdump: %v", err)
 	}
-	t.Cleanup(c.stop)
+	t.Cleanup(func() {
+		c.stop()
+		c.keep()
+	})
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if info, err := os.Stat(c.path); err == nil && info.Size() >= 24 {
 			return c
@@ -55,6 +61,39 @@ func (c *Capture) stop() {
 	_ = c.cmd.Wait()
 	close(c.ended)
 	c.cmd = nil
+}
+
+// keep writes the recording as pcapng where it can be looked at, if the test has failed: in the folder that
+// the environment's VPND_CAPTURES names, or in that for temporary files.
+func (c *Capture) keep() {
+	if !c.t.Failed() {
+		return
+	}
+	name := strings.NewReplacer("/", "-", " ", "-").Replace(c.t.Name())
+	out, err := os.CreateTemp(os.Getenv("VPND_CAPTURES"), name+"-*.pcapng")
+	if err == nil {
+		err = errors.Join(writePcapng(out, c.Packets()), out.Close())
+	}
+	if err != nil {
+		c.t.Logf("the recording cannot be kept: %v", err)
+		return
+	}
+	c.t.Logf("what passed the wire: %s", out.Name())
+}
+
+func writePcapng(out io.Writer, packets []gopacket.Packet) error {
+	w, err := pcapgo.NewNgWriter(out, layers.LinkTypeEthernet)
+	if err != nil {
+		return err
+	}
+	for _, p := range packets {
+		info := p.Metadata().CaptureInfo
+		info.InterfaceIndex = 0
+		if err := w.WritePacket(info, p.Data()); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
 }
 
 // Packets ends the recording and gives what was recorded.

@@ -74,20 +74,33 @@ func run(t testing.TB, args ...string) {
 type Host struct {
 	Namespace string
 	Address   string
+	t         testing.TB
 }
 
 // Host makes a host, which goes with the test.
 func (l *Lab) Host(t testing.TB) *Host {
 	t.Helper()
-	l.taps++
-	h := &Host{Namespace: fmt.Sprintf("%s-%d", l.Namespace, l.taps), Address: fmt.Sprintf("192.0.2.%d", 10+l.taps)}
-	run(t, "netns", "add", h.Namespace)
-	t.Cleanup(func() { run(t, "netns", "delete", h.Namespace) })
+	h := l.newHost(t)
 	port := fmt.Sprintf("port%d", l.taps)
 	l.IP("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", h.Namespace)
 	l.IP("link", "set", port, "master", "br0", "up")
-	for _, args := range [][]string{{"link", "set", "lo", "up"}, {"address", "add", h.Address + "/24", "dev", "eth0"}, {"link", "set", "eth0", "up"}} {
-		run(t, append([]string{"-n", h.Namespace}, args...)...)
-	}
+	h.configure()
 	return h
+}
+
+// newHost makes a host that has no wire yet.
+func (l *Lab) newHost(t testing.TB) *Host {
+	t.Helper()
+	l.taps++
+	h := &Host{Namespace: fmt.Sprintf("%s-%d", l.Namespace, l.taps), Address: fmt.Sprintf("192.0.2.%d", 10+l.taps), t: t}
+	run(t, "netns", "add", h.Namespace)
+	t.Cleanup(func() { run(t, "netns", "delete", h.Namespace) })
+	return h
+}
+
+func (h *Host) configure() {
+	h.t.Helper()
+	for _, args := range [][]string{{"link", "set", "lo", "up"}, {"address", "add", h.Address + "/24", "dev", "eth0"}, {"link", "set", "eth0", "up"}} {
+		run(h.t, append([]string{"-n", h.Namespace}, args...)...)
+	}
 }

@@ -238,3 +238,17 @@ func (s *Server) end(signal syscall.Signal) {
 		s.t.Errorf("a fault of the server:\n%s", log)
 	}
 }
+
+// RSS is the daemon's resident memory, in octets.
+func (s *Server) RSS() int {
+	s.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.PID()))
+	var size, resident int
+	if err == nil {
+		_, err = fmt.Sscan(string(status), &size, &resident)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resident * os.Getpagesize()
+}

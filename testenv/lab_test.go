@@ -1,0 +1,119 @@
+package testenv_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/ppp"
+	"vpnd/testenv"
+
+	l2tpclient "vpnd/l2tp/client"
+)
+
+// A bad wire, each way: dial-ins come up on it by both carriers, and packets pass.
+func TestBadWire(t *testing.T) {
+	t.Parallel()
+	lab := testenv.New(t)
+	server := lab.Serve(t, "")
+	alice := server.AddUser(testenv.User{Name: "alice", Password: "geheim"})
+	host := lab.HostBehind(t, testenv.Link{Loss: 0.1, Double: 0.1, Delay: 2 * time.Millisecond, Jitter: 3 * time.Millisecond, Seed: 1})
+	before := time.Now()
+	out, err := host.Command("ping", "-c", "200", "-i", "0.01", "-W", "1", testenv.ServerAddress).CombinedOutput()
+	if !strings.Contains(string(out), "DUP!") || !strings.Contains(string(out), "% packet loss") || strings.Contains(string(out), " 0% packet loss") {
+		t.Errorf("neither loss nor doubles: %v %s", err, out)
+	}
+	if time.Since(before) < 200*10*time.Millisecond {
+		t.Errorf("it takes %v", time.Since(before))
+	}
+	for _, kind := range []string{"pptp", "l2tp"} {
+		d := alice.Dial(host, kind, nil)
+		up := d.Connected()
+		out, _ := host.Command("ping", "-c", "50", "-i", "0.02", "-W", "2", up.Peer.String()).CombinedOutput()
+		if strings.Contains(string(out), "100% packet loss") {
+			t.Errorf("%s: %s", kind, out)
+		}
+		if code := d.Interrupt(); code != 0 {
+			t.Errorf("%s: status %d: %s", kind, code, d.Said())
+		}
+	}
+}
+
+// A token whose clock is wrong gets in within the window, and not beyond.
+func TestClock(t *testing.T) {
+	t.Parallel()
+	lab := testenv.New(t)
+	server := lab.Serve(t, "")
+	for name, c := range map[string]struct {
+		ahead time.Duration
+		code  int
+	}{"in-time": {2 * time.Minute, 0}, "too-late": {-10 * time.Minute, 5}} {
+		user := server.AddUser(testenv.User{Name: name})
+		var clock testenv.Clock
+		clock.Move(c.ahead)
+		d := user.Dial(lab.Host(t), "pptp", &clock)
+		if c.code == 0 {
+			d.Connected()
+			d.Interrupt()
+		} else if code := d.Wait(); code != c.code {
+			t.Errorf("%s: status %d: %s", name, code, d.Said())
+		}
+	}
+}
+
+// A flood of SCCRQs from 100,000 ports of 500 addresses, while 20 users transfer: they lose nothing, and the
+// server's memory stays within its bounds.
+func TestFloodBesideUsers(t *testing.T) {
+	lab := testenv.New(t)
+	server := lab.Serve(t, "network: {pool: 10.99.0.10-10.99.0.60}\n")
+	server.AddUser(testenv.User{Name: "alice", Password: "geheim"})
+	host, crowd := lab.Host(t), lab.Host(t)
+	var clients []*testenv.Client
+	for range 20 {
+		c := new(testenv.Client)
+		err := testenv.InNamespace(host.Namespace, func() error {
+			return c.Dial(t.Context(), &l2tpclient.Dialer{}, netip.MustParseAddrPort(testenv.ServerAddress+":1701"),
+				ppp.Config{User: "alice", Password: "geheim", Auth: []ppp.Method{ppp.MSCHAPv2}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, c)
+	}
+	before := server.RSS()
+	stop := make(chan struct{})
+	flooded := make(chan int, 1)
+	go func() { flooded <- crowd.FloodSCCRQ(100_000, stop) }()
+	lost, sent := 0, 0
+	for done := false; !done; {
+		for _, c := range clients {
+			if !c.Ping(5 * time.Second) {
+				lost++
+			}
+			sent++
+		}
+		select {
+		case n := <-flooded:
+			done = true
+			if n != 100_000 {
+				t.Errorf("%d SCCRQs were sent", n)
+			}
+		default:
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d pings were lost", lost, sent)
+	}
+	late := new(testenv.Client)
+	err := testenv.InNamespace(host.Namespace, func() error {
+		return late.Dial(t.Context(), &l2tpclient.Dialer{}, netip.MustParseAddrPort(testenv.ServerAddress+":1701"),
+			ppp.Config{User: "alice", Password: "geheim", Auth: []ppp.Method{ppp.MSCHAPv2}})
+	})
+	if err != nil {
+		t.Errorf("nobody gets in after the flood: %v", err)
+	}
+	if grown := server.RSS() - before; grown > 40<<20 {
+		t.Errorf("the server has grown by %d MiB", grown>>20)
+	}
+	t.Logf("%d pings beside the flood; memory %d MiB before, %d after", sent, before>>20, server.RSS()>>20)
+}

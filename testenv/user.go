@@ -1,0 +1,77 @@
+package testenv
+
+import (
+	"crypto/rand"
+	"strings"
+	"sync"
+	"time"
+	"vpnd/auth/motp"
+)
+
+// User is somebody who may dial in, by all types of dial-in unless DialIn says otherwise: with Password, or
+// with one-time passwords if there is none.
+type User struct {
+	Name     string
+	Password string
+	DialIn   []string // of "pptp", "l2tp"
+	Token    motp.Token
+}
+
+// AddUser puts a user into the server's table. A user without a password gets a token, which the result
+// has.
+func (s *Server) AddUser(u User) User {
+	s.t.Helper()
+	if len(u.DialIn) == 0 {
+		u.DialIn = []string{"pptp", "l2tp"}
+	}
+	args := []string{"user", "add", u.Name, "--dial-in", strings.Join(u.DialIn, ",")}
+	if u.Password != "" {
+		args = append(args, "--password", u.Password)
+	} else {
+		if u.Token.Secret == "" {
+			secret, err := motp.NewSecret(rand.Reader)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			u.Token = motp.Token{Secret: secret, PIN: "1234"}
+		}
+		args = append(args, "--motp-secret", u.Token.Secret, "--motp-pin", u.Token.PIN)
+	}
+	s.VPND(args...)
+	return u
+}
+
+// Dial has a user dial in from a host with our own client: by kind, "pptp" or "l2tp", with the password of
+// now on the user's clock (nil: the machine's). args are more options of `vpnd dial`. Connected waits for
+// the link.
+func (u User) Dial(h *Host, kind string, clock *Clock, args ...string) *DialIn {
+	h.t.Helper()
+	password := u.Password
+	if password == "" {
+		password = u.Token.Code(motp.Step(clock.Now()))
+	}
+	return h.Dial(h.t, append([]string{ServerAddress, "--type", kind, "--user", u.Name, "--password", password, "--auth", "mschapv2,mschap,chap,pap"}, args...)...)
+}
+
+// Clock is the clock of a user's token, which a test moves. The zero value is the machine's.
+type Clock struct {
+	mu     sync.Mutex
+	offset time.Duration
+}
+
+// Now is the time on the clock; a nil Clock is the machine's.
+func (c *Clock) Now() time.Time {
+	if c == nil {
+		return time.Now()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.offset)
+}
+
+// Move sets the clock forward, or back, by d.
+func (c *Clock) Move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset += d
+}
