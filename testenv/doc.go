@@ -1,22 +1,34 @@
 // Package testenv has what tests need that dial in for real: network namespaces, a vpnd daemon in one
 // of them, and clients: real ones in guests with a Linux kernel of their own, and our own.
 //
-// A Lab is a wire in a network namespace. Lab.Serve runs a daemon at ServerAddress; Lab.Guest boots a
-// guest on the wire (User Mode Linux, a process like any other, ready in about two seconds), in which
-// Guest.Run runs shell commands, with functions for dialling in: pptp USER PASSWORD [OPTION...], hangup,
-// gone, address, and code SECRET PIN for a one-time password of that moment. Guest.Cut pulls the cable.
-// Lab.Capture records what passes. Client is our own client without an interface, for tests of what
-// goes over the wire and for load; Lab.Host and InNamespace give it a place to dial from.
+// A Lab is a wire in a network namespace, which New makes. Lab.Serve runs a daemon at ServerAddress;
+// Server.AddUser gives it users, with tokens for one-time passwords. A host on the wire is one of two:
+//
+//   - Lab.Host is a namespace, from which Host.Dial and User.Dial run `vpnd dial`, with an interface and
+//     routes; Lab.HostBehind has a wire that loses, doubles, delays and reorders frames.
+//   - Lab.Guest boots a guest (User Mode Linux, a process like any other, ready in about two seconds), in
+//     which Guest.Run runs shell commands, with functions for dialling in and for serving, which guest.sh
+//     describes: pptp USER PASSWORD [OPTION...], l2tp, hangup, gone, address, serve_pptp, serve_l2tp, and
+//     code SECRET PIN for a one-time password of that moment. Guest.Cut pulls the cable.
+//
+// Lab.Capture records what passes an interface; the recording of a test that fails is kept as pcapng. A
+// Clock is that of a user's token, which a test moves. Client is our own client without an interface, for
+// tests of what goes over the wire and for load.
 //
 //	lab := testenv.New(t)
-//	server := lab.NewServer(t, "ppp: {mppe: required}\n")
-//	server.VPND("user", "add", "alice", "--password", "geheim", "--dial-in", "pptp")
-//	server.Start()
-//	guest := lab.Guest(t)
-//	if out, code := guest.Run("pptp alice geheim require-mppe-128 && ping -c 1 10.99.0.1"); code != 0 {
-//		t.Fatal(out, server.Log())
+//	server := lab.Serve(t, "ppp: {mppe: required}\n")
+//	anna := server.AddUser(testenv.User{Name: "anna"})
+//	host := lab.Host(t)
+//	dialIn := anna.Dial(host, "l2tp", nil)
+//	up := dialIn.Connected() // up.Address, up.Peer, up.Encryption
+//	if out, err := host.Command("ping", "-c", "1", up.Peer.String()).CombinedOutput(); err != nil {
+//		t.Errorf("%s", out)
+//	}
+//	if code := dialIn.Interrupt(); code != 0 {
+//		t.Error(dialIn.Said())
 //	}
 //
 // All of it needs root and the Debian packages that scripts/install-test-packages installs. Everything
-// goes with the test.
+// goes with the test. The folder examples has a module of its own that uses it: its go.mod shows the two
+// lines that another project needs, the requirement of vpnd, and vpnd/cmd/vpnd as a tool.
 package testenv
