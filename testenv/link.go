@@ -35,7 +35,7 @@ func (l *Lab) HostBehind(t testing.TB, link Link) *Host {
 	h.configure()
 	var wg sync.WaitGroup
 	for i, from := range ends {
-		w := &direction{link: link, to: ends[1-i], rnd: rand.New(rand.NewPCG(link.Seed, uint64(i))), wake: make(chan struct{}, 1), done: make(chan struct{})}
+		w := &direction{link: link, to: ends[1-i], rnd: rand.New(rand.NewPCG(link.Seed, uint64(i))), wake: make(chan struct{}, 1), done: make(chan struct{})} //nolint:gosec // chance that a test repeats
 		wg.Go(func() { w.read(from) })
 		wg.Go(w.write)
 	}

@@ -37,7 +37,7 @@ func (s *show) text() string {
 func start(t *testing.T, tmp string) *show {
 	t.Helper()
 	testenv.NeedRoot(t)
-	s := &show{t: t, tmp: tmp, cmd: exec.Command(testenv.Binary(t), "demo")} //nolint:gosec,noctx // ended by the tests
+	s := &show{t: t, tmp: tmp, cmd: exec.Command(testenv.Binary(t), "demo")} //nolint:noctx // ended by the tests
 	s.cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	s.cmd.Stdout, s.cmd.Stderr = s, s
 	if err := s.cmd.Start(); err != nil {
@@ -66,7 +66,7 @@ func (s *show) left() (folders, processes []string) {
 	}
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, f := range lines {
-		if line, err := os.ReadFile(f); err == nil && bytes.Contains(line, []byte(s.tmp)) { //nolint:gosec // of /proc
+		if line, err := os.ReadFile(f); err == nil && bytes.Contains(line, []byte(s.tmp)) {
 			processes = append(processes, string(line))
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // nft runs nft(8) on a script in a namespace.
 func nft(t *testing.T, namespace, script string) string {
 	t.Helper()
-	cmd := exec.Command("ip", "netns", "exec", namespace, "nft", "-f", "-") //nolint:gosec // the test's own
+	cmd := exec.Command("ip", "netns", "exec", namespace, "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(script)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
