@@ -25,7 +25,8 @@ type frame struct {
 	body       []byte
 }
 
-// pppFrames reads the PPP frames out of the enhanced GRE packets of a recorded dial-in.
+// pppFrames reads the PPP frames out of the enhanced GRE packets, or L2TP data messages, of a
+// recorded dial-in.
 func pppFrames(t *testing.T, name string) (frames []frame) {
 	t.Helper()
 	file, err := os.Open("testdata/" + name)
@@ -46,12 +47,12 @@ func pppFrames(t *testing.T, name string) (frames []frame) {
 		if ip, err = fragments.DefragIPv4(ip); err != nil {
 			t.Fatal(err)
 		}
-		if ip == nil || ip.Protocol != layers.IPProtocolGRE || len(ip.Payload) < 12 || ip.Payload[0]&0x10 == 0 {
+		if ip == nil {
 			continue
 		}
-		p := ip.Payload[12:]
-		if ip.Payload[1]&0x80 != 0 {
-			p = p[4:]
+		p := tunnelled(ip)
+		if len(p) == 0 {
+			continue
 		}
 		if p[0] == 0xFF && p[1] == 0x03 {
 			p = p[2:]
@@ -67,8 +68,27 @@ func pppFrames(t *testing.T, name string) (frames []frame) {
 	return frames
 }
 
-// TestCaptures decrypts dial-ins of pppd with pptpd: each proof is right, and everything inside is
-// IPv4 with a right header checksum, IPv6 of the right length or compressed TCP, in both directions.
+// tunnelled is the PPP frame in an enhanced GRE packet (RFC 2637 section 4.1), or in an L2TP data
+// message without offset (RFC 2661 section 3.1).
+func tunnelled(ip *layers.IPv4) []byte {
+	p := ip.Payload
+	switch {
+	case ip.Protocol == layers.IPProtocolGRE && p[0]&0x10 != 0:
+		if p[1]&0x80 != 0 {
+			return p[16:]
+		}
+		return p[12:]
+	case ip.Protocol == layers.IPProtocolUDP && p[8]&0x80 == 0:
+		p = p[8:]
+		at := 6 + int(p[0]&0x40)/0x40*2 + int(p[0]&0x08)/0x08*4
+		return p[at:]
+	}
+	return nil
+}
+
+// TestCaptures decrypts dial-ins of pppd with pptpd and xl2tpd: each proof is right, and everything
+// inside is IPv4, IPv6 of the right length or compressed TCP, in both directions. All checksums of
+// IPv4, ICMP and TCP are right: what pings and transfers carried is there to the last octet.
 func TestCaptures(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -79,6 +99,7 @@ func TestCaptures(t *testing.T) {
 		{"pptp-mschapv2-mppe128.pcap", mppe.Bits128, true, 90},
 		{"pptp-mschapv2-mppe40.pcap", mppe.Bits40, true, 6},
 		{"pptp-mppe-stateful.pcap", mppe.Bits128, false, 500},
+		{"l2tp-mschapv2-mppe128.pcap", mppe.Bits128, true, 30},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var challenge [16]byte
@@ -135,12 +156,31 @@ func checkPacket(d *mppe.Decrypter, body []byte) error {
 	if len(p) < 20 || p[0]>>4 != 4 || int(binary.BigEndian.Uint16(p[2:])) != len(p) {
 		return fmt.Errorf("no IPv4 packet inside: % x", p[:min(len(p), 20)])
 	}
-	sum := uint32(0)
-	for i := 0; i < int(p[0]&0x0F)*4; i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(p[i:]))
-	}
-	if sum>>16+sum&0xFFFF != 0xFFFF {
+	header := int(p[0]&0x0F) * 4
+	if checksum(0, p[:header]) != 0xFFFF {
 		return fmt.Errorf("IPv4 header checksum is wrong: % x", p[:20])
 	}
+	pseudo := uint32(0)
+	switch layers.IPProtocol(p[9]) {
+	case layers.IPProtocolTCP:
+		pseudo = checksum(uint32(p[9])+uint32(len(p)-header), p[12:20])
+	case layers.IPProtocolICMPv4:
+	default:
+		return nil
+	}
+	if fragment := binary.BigEndian.Uint16(p[6:])&0x3FFF != 0; !fragment && checksum(pseudo, p[header:]) != 0xFFFF {
+		return fmt.Errorf("checksum of IP protocol %d is wrong", p[9])
+	}
 	return nil
+}
+
+// checksum adds octets to the Internet checksum of what came before.
+func checksum(sum uint32, p []byte) uint32 {
+	for i, octet := range p {
+		sum += uint32(octet) << (8 * (1 - i%2))
+	}
+	for sum > 0xFFFF {
+		sum = sum>>16 + sum&0xFFFF
+	}
+	return sum
 }
