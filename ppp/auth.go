@@ -63,6 +63,7 @@ const (
 	authAsking            // server: the peer's proof is awaited; client: the server's verdict
 	authWaiting           // server: the owner's verdict is awaited
 	authDone
+	authAgain // server: the peer of an open link has been challenged again
 )
 
 // authentication is the authentication phase of either role.
@@ -75,11 +76,13 @@ type authentication struct {
 	retried   bool // the peer has been given another try
 	challenge [16]byte
 	proof     Proof
+	user      string // server: who was let in, and by which password, for later challenges
+	password  string
 	asked     [sha256.Size]byte // what the last answer was given to
 	answer    wire.Packet       // the last answer; a retransmitted question gets it again
 	request   wire.Packet       // what is repeated until it is answered
 	sends     int
-	repeatAt  time.Time
+	repeatAt  time.Time // in authDone: when to challenge again
 	endAt     time.Time
 }
 
@@ -110,6 +113,11 @@ func (a *authentication) tick(now time.Time) {
 		a.endAt = time.Time{}
 		a.e.hangUp(now, "peer did not authenticate within "+a.e.cfg.AuthTimeout.String(), "authentication took too long")
 	case !a.repeatAt.IsZero() && !now.Before(a.repeatAt):
+		if a.state == authDone {
+			a.state, a.sends, a.retried = authAgain, 0, false
+			a.sendChallenge(now)
+			return
+		}
 		if a.sends >= a.e.cfg.MaxConfigure {
 			a.repeatAt = time.Time{}
 			a.e.hangUp(now, "no answer to the authentication", "no answer to the authentication")
@@ -133,7 +141,7 @@ func (a *authentication) receive(now time.Time, protocol wire.Protocol, p wire.P
 	case a.e.cfg.Role == Client:
 		a.receiveClient(now, p)
 	case protocol == wire.PAP && p.Code == wire.PAPRequest, protocol == wire.CHAP && p.Code == wire.CHAPResponse:
-		a.receiveProof(p)
+		a.receiveProof(now, p)
 	}
 }
 
@@ -157,7 +165,7 @@ func (a *authentication) sendChallenge(now time.Time) {
 
 // receiveProof takes a peer's Authenticate-Request or Response. One that was answered already is a
 // retransmission: it gets the same answer, not another verification.
-func (a *authentication) receiveProof(p wire.Packet) {
+func (a *authentication) receiveProof(now time.Time, p wire.Packet) {
 	digest := sha256.Sum256(append([]byte{p.ID}, p.Body...))
 	if a.method == PAP {
 		digest = sha256.Sum256(p.Body) // a retransmission may have an identifier of its own
@@ -167,14 +175,19 @@ func (a *authentication) receiveProof(p wire.Packet) {
 		a.e.send(a.protocol, a.answer)
 		return
 	}
-	if a.state != authAsking {
+	if a.state != authAsking && a.state != authAgain {
 		return
 	}
 	user, proof, err := a.parseProof(p)
 	if err != nil {
 		return
 	}
-	a.state, a.asked, a.proof, a.id = authWaiting, digest, proof, p.ID
+	a.asked, a.id = digest, p.ID
+	if a.state == authAgain {
+		a.proveAgain(now, user, proof)
+		return
+	}
+	a.state, a.proof, a.user = authWaiting, proof, user
 	a.repeatAt = time.Time{}
 	a.e.emit(Authenticate{User: user, Method: a.method, Proof: proof})
 }
@@ -204,6 +217,27 @@ func (a *authentication) parseProof(p wire.Packet) (user string, proof Proof, er
 	return user, proof, err
 }
 
+// proveAgain judges the answer to a later challenge by the password that let the peer in. The keys of
+// MPPE stay.
+func (a *authentication) proveAgain(now time.Time, user string, proof Proof) {
+	if user != a.user || !proof.Verify(a.password) {
+		const message = "Access denied"
+		a.fail(Refusal{Code: 691, Message: message}, false)
+		a.e.hangUp(now, "peer failed to authenticate when it was challenged again", message)
+		return
+	}
+	a.reply(wire.CHAPSuccess, []byte(success(proof, a.password)))
+	a.state, a.repeatAt = authDone, now.Add(a.e.cfg.Rechallenge)
+}
+
+// success is the message of a success; after MS-CHAPv2 it proves that we know the password, too.
+func success(proof Proof, password string) string {
+	if v2, ok := proof.(chap.V2); ok {
+		return v2.AuthenticatorResponse(password) + " M=" + welcome
+	}
+	return welcome
+}
+
 // Grant answers Authenticate: the peer is let in. It does nothing when no answer is awaited any more.
 func (e *Engine) Grant(now time.Time, g Grant) {
 	a := &e.auth
@@ -214,16 +248,16 @@ func (e *Engine) Grant(now time.Time, g Grant) {
 	e.keys = keysOf(e.cfg.Role, a.proof, g.Password)
 	e.grant.Password = ""
 	e.ipcp.give(g)
-	message := welcome
-	if v2, ok := a.proof.(chap.V2); ok {
-		message = v2.AuthenticatorResponse(g.Password) + " M=" + welcome
-	}
+	message := success(a.proof, g.Password)
 	if a.method == PAP {
 		a.reply(wire.PAPAck, prefixed(message))
 	} else {
 		a.reply(wire.CHAPSuccess, []byte(message))
 	}
 	a.state, a.proof, a.endAt = authDone, nil, time.Time{}
+	if e.cfg.Rechallenge > 0 && !g.OneTime && a.method != PAP {
+		a.password, a.repeatAt = g.Password, now.Add(e.cfg.Rechallenge)
+	}
 	e.beginNetwork(now)
 }
 
@@ -252,6 +286,16 @@ func (e *Engine) Refuse(now time.Time, r Refusal) {
 			return
 		}
 	}
+	a.fail(r, retry)
+	if retry {
+		a.state, a.endAt = authAsking, now.Add(e.cfg.AuthTimeout)
+		return
+	}
+	a.state = authDone
+	e.hangUp(now, r.Reason, r.Message)
+}
+
+func (a *authentication) fail(r Refusal, retry bool) {
 	switch a.method {
 	case PAP:
 		a.reply(wire.PAPNak, prefixed(r.Message))
@@ -260,12 +304,6 @@ func (e *Engine) Refuse(now time.Time, r Refusal) {
 	default:
 		a.reply(wire.CHAPFailure, []byte(r.Message))
 	}
-	if retry {
-		a.state, a.endAt = authAsking, now.Add(e.cfg.AuthTimeout)
-		return
-	}
-	a.state = authDone
-	e.hangUp(now, r.Reason, r.Message)
 }
 
 // failure is the message of a Failure (RFC 2433 section 6, RFC 2759 section 6).

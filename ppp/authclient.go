@@ -27,25 +27,20 @@ func (a *authentication) receiveClient(now time.Time, p wire.Packet) {
 	switch {
 	case p.Code == wire.CHAPChallenge && a.method != PAP:
 		a.respond(now, p)
-	case a.state != authAsking || p.ID != a.id || a.request.Code == 0:
+	case p.ID != a.id || a.request.Code == 0:
 	case p.Code == failure:
 		a.e.cause = CauseRefused
 		a.e.hangUp(now, "authentication refused: "+strconv.QuoteToASCII(message), "")
-	case p.Code == success:
+	case p.Code == success && a.state == authAsking:
 		a.succeed(now, message)
 	}
 }
 
-// respond answers a challenge; the same challenge again gets the same answer.
+// respond answers a challenge; the same challenge again gets the same answer. One that comes on the
+// open link changes nothing else: the server repeats it until it is answered.
 func (a *authentication) respond(now time.Time, p wire.Packet) {
-	if a.state == authDone {
-		if p.ID == a.id {
-			a.e.send(a.protocol, a.request)
-		}
-		return
-	}
 	if a.request.Code != 0 && p.ID == a.id {
-		a.repeat(now)
+		a.say(now)
 		return
 	}
 	value, _, err := wire.ParseCHAP(p.Body)
@@ -60,6 +55,15 @@ func (a *authentication) respond(now time.Time, p wire.Packet) {
 	body := append([]byte{byte(len(response))}, response...)
 	a.request = wire.Packet{Code: wire.CHAPResponse, ID: p.ID, Body: append(body, a.e.cfg.User...)}
 	a.sends = 0
+	a.say(now)
+}
+
+// say sends the answer to a challenge; until the server has let us in it is repeated.
+func (a *authentication) say(now time.Time) {
+	if a.state == authDone {
+		a.e.send(a.protocol, a.request)
+		return
+	}
 	a.repeat(now)
 }
 

@@ -86,6 +86,7 @@ type Config struct {
 	EchoFailures  int           // 4: intervals of silence after which the link is dead; negative: never
 	AuthTimeout   time.Duration // 30 s from the opening of LCP until the peer is authenticated
 	SetupTimeout  time.Duration // 60 s from the start, or from a renegotiation, until packets may pass
+	Rechallenge   time.Duration // server: after which CHAP asks for a proof again, on the open link; 0: never
 	Random        io.Reader     // crypto/rand
 	WantedAddress netip.Addr    // client: the address to ask for
 }
@@ -148,6 +149,7 @@ type Proof interface {
 // Grant lets an authenticated peer in.
 type Grant struct {
 	Password    string // the candidate that the proof verified; MPPE's keys come from it
+	OneTime     bool   // it is spent: the peer is not challenged again
 	Local, Peer netip.Addr
 	DNS, NBNS   []netip.Addr // the first two of each are offered
 }
@@ -177,7 +179,7 @@ type Authenticate struct {
 type NetworkUp struct {
 	Local, Peer netip.Addr
 	DNS         []netip.Addr    // client: what the server gave
-	PeerMRU     uint16          // the longest information field that the peer takes, in octets
+	PeerMRU     uint16          // the longest information field to send, in octets: the smaller of both MRUs
 	Encrypter   *mppe.Encrypter // nil: packets to the peer go in clear
 	Decrypter   *mppe.Decrypter // nil: packets from the peer come in clear
 	Encryption  string          // "MPPE-128 stateless", or "none"

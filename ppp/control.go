@@ -2,6 +2,7 @@ package ppp
 
 import (
 	"bytes"
+	"slices"
 	"time"
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/wire"
@@ -164,6 +165,9 @@ func (c *control) receiveRequest(now time.Time, p wire.Packet) {
 		return
 	}
 	nak, reject := c.n.check(options)
+	if len(reject) == 0 && c.failures >= c.e.cfg.MaxFailure {
+		reject = among(options, nak) // RFC 1661 section 4.6
+	}
 	switch {
 	case len(reject) > 0:
 		c.failures++
@@ -190,6 +194,16 @@ func (c *control) receiveRequest(now time.Time, p wire.Packet) {
 		c.reply.Body = wire.AppendOption(c.reply.Body, o)
 	}
 	c.do(now, fsm.RCRMinus)
+}
+
+// among gives the options of a request of whose types there are some in nak.
+func among(request, nak []wire.Option) (list []wire.Option) {
+	for _, o := range request {
+		if slices.ContainsFunc(nak, func(n wire.Option) bool { return n.Type == o.Type }) {
+			list = append(list, o)
+		}
+	}
+	return list
 }
 
 // receiveAnswer takes one answer to each request: a doubled frame is not a second answer.

@@ -178,7 +178,7 @@ func (e *Engine) Tick(now time.Time) {
 		e.ccp.tick(now)
 		e.ipcp.tick(now)
 	}
-	if e.phase == phaseAuthenticate {
+	if e.phase == phaseAuthenticate || e.phase == phaseNetwork {
 		e.auth.tick(now)
 	}
 	e.tickEcho(now)
@@ -213,7 +213,7 @@ func (e *Engine) Deadline() time.Time {
 	if e.phase == phaseNetwork {
 		next = earliest(earliest(next, e.ccp.due()), e.ipcp.deadline)
 	}
-	if e.phase == phaseAuthenticate {
+	if e.phase == phaseAuthenticate || e.phase == phaseNetwork {
 		next = earliest(next, e.auth.deadline())
 	}
 	return next
@@ -327,6 +327,9 @@ func (e *Engine) settle(now time.Time) {
 	ready := e.phase == phaseNetwork && e.ipcp.opened() && !e.ccp.unsettled() && !e.held()
 	if !ready {
 		e.networkDown()
+		if e.phase == phaseNetwork && e.setupBy.IsZero() { // something is being agreed anew
+			e.setupBy = now.Add(e.cfg.SetupTimeout)
+		}
 		return
 	}
 	if e.up && !e.changed {
@@ -337,7 +340,7 @@ func (e *Engine) settle(now time.Time) {
 	e.setupBy = time.Time{}
 	up := NetworkUp{
 		Local: e.ipcp.local, Peer: e.ipcp.peer, DNS: e.ipcp.learned(),
-		PeerMRU: min(e.lcp.peerMRU, defaultMRU), PFC: e.lcp.peerPFC, ACFC: e.lcp.peerACFC,
+		PeerMRU: min(e.lcp.peerMRU, e.cfg.MRU), PFC: e.lcp.peerPFC, ACFC: e.lcp.peerACFC,
 		Required: e.cfg.MPPE.Mode == MPPERequired,
 	}
 	up.Encrypter, up.Decrypter, up.Encryption = e.ccp.streams()

@@ -242,7 +242,7 @@ func (l *lcp) nakked(options []wire.Option) bool {
 				l.mru = mru
 			}
 		case o.Type == optMagic && l.magic != 0:
-			if l.loops++; l.loops > l.e.cfg.MaxFailure {
+			if l.loops++; l.loops >= l.e.cfg.MaxFailure {
 				return l.giveUp("the line is looped back")
 			}
 			if !l.newMagic() {

@@ -28,6 +28,7 @@ type end struct {
 	resets   int
 	method   ppp.Method
 	notes    []string
+	oneTime  bool
 	password string // a server's; the answer is prompt unless it is empty
 	refusal  ppp.Refusal
 }
@@ -84,7 +85,9 @@ func (l *wireLink) drain(e *end) {
 			switch {
 			case e.password == "":
 			case v.User == "alice" && v.Proof.Verify(e.password):
-				e.Grant(l.now, goodGrant)
+				grant := goodGrant
+				grant.OneTime = e.oneTime
+				e.Grant(l.now, grant)
 			default:
 				e.Refuse(l.now, e.refusal)
 			}

@@ -101,6 +101,9 @@ func (p PPP) check(report reporter) {
 	if p.EchoInterval != 0 {
 		within(report, "ppp.echo_interval", p.EchoInterval, time.Second, time.Hour)
 	}
+	if p.CHAPInterval != 0 {
+		within(report, "ppp.chap_interval", p.CHAPInterval, time.Minute, 24*time.Hour)
+	}
 	if p.EchoFailures < 0 || p.EchoFailures > 100 {
 		report(fmt.Sprintf("%d is not between 0 (off) and 100", p.EchoFailures), "ppp.echo_failures")
 	}

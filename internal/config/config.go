@@ -44,6 +44,7 @@ type PPP struct {
 	MRU            int           // octets, 576 to 1500
 	EchoInterval   time.Duration // 0: off
 	EchoFailures   int           // unanswered echoes that end a connection; 0: off
+	CHAPInterval   time.Duration // after which CHAP asks again, except for one-time passwords; 0: never
 }
 
 // Network is the inner side.

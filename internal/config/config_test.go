@@ -61,6 +61,7 @@ ppp:
   authentication: [pap]
   mppe: "off"
   echo_interval: 0
+  chap_interval: 1h
 network:
   address: 10.1.0.254
   pool: [10.1.0.0/25, 10.1.0.200 - 10.1.0.210, 10.1.0.220]
@@ -73,7 +74,7 @@ network:
 	if got := c.Listen; len(got) != 1 || got[0] != addr("192.0.2.1") {
 		t.Errorf("listen: %v", got)
 	}
-	if c.Services != (config.Services{PPTP: true}) || c.PPP.MPPE != "off" || c.PPP.EchoInterval != 0 || c.PPP.MRU != 1400 || !c.Network.UserToUser {
+	if c.Services != (config.Services{PPTP: true}) || c.PPP.MPPE != "off" || c.PPP.EchoInterval != 0 || c.PPP.CHAPInterval != time.Hour || c.PPP.MRU != 1400 || !c.Network.UserToUser {
 		t.Errorf("got %+v", c)
 	}
 	want := []config.Range{
@@ -150,6 +151,7 @@ func TestContradictions(t *testing.T) {
 		{"ppp: {authentication: [pap, pap]}", "f:1:23: ppp.authentication: pap stands twice; keep one"},
 		{"ppp: {mru: 575}", "f:1:12: ppp.mru: 575 is not between 576 and 1500"},
 		{"ppp: {echo_interval: 1ms}", "f:1:22: ppp.echo_interval: 1ms is not between 1s and 1h0m0s"},
+		{"ppp: {chap_interval: 10s}", "f:1:22: ppp.chap_interval: 10s is not between 1m0s and 24h0m0s"},
 		{"ppp: {echo_failures: -1}", "f:1:22: ppp.echo_failures: -1 is not between 0 (off) and 100"},
 		{"motp: {max_failures: 0}", "f:1:22: motp.max_failures: 0 is not between 1 and 1000"},
 		{"state_dir: here", `f:1:12: state_dir: "here" is not an absolute path`},

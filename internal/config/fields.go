@@ -25,6 +25,7 @@ func (c *Config) fields() section {
 			"mru":            scalar(&c.PPP.MRU, parseInt),
 			"echo_interval":  scalar(&c.PPP.EchoInterval, parseDuration),
 			"echo_failures":  scalar(&c.PPP.EchoFailures, parseInt),
+			"chap_interval":  scalar(&c.PPP.CHAPInterval, parseDuration),
 		},
 		"network": section{
 			"interface":    scalar(&c.Network.Interface, parseText),

@@ -205,7 +205,7 @@ func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config
 	cfg := session.Config{
 		PPP: ppp.Config{
 			MRU: uint16(p.MRU), Auth: methods, MPPE: ppp.MPPE{Mode: mode},
-			EchoInterval: orNever(p.EchoInterval), EchoFailures: p.EchoFailures,
+			EchoInterval: orNever(p.EchoInterval), EchoFailures: p.EchoFailures, Rechallenge: p.CHAPInterval,
 		},
 		Local: n.Address, DNS: n.DNS, NBNS: n.WINS, Auth: authenticator, Pool: d.pool, Leases: d.store,
 		Plane: d.plane, Logger: d.log, Trace: d.cfg.Log.Trace,

@@ -69,7 +69,8 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 		s.addr = addr
 		s.traceUser(account.Name)
 		s.engine.Grant(now, ppp.Grant{
-			Password: out.Candidate, Local: s.m.cfg.Local, Peer: addr, DNS: s.m.cfg.DNS, NBNS: s.m.cfg.NBNS,
+			Password: out.Candidate, OneTime: out.OneTime,
+			Local: s.m.cfg.Local, Peer: addr, DNS: s.m.cfg.DNS, NBNS: s.m.cfg.NBNS,
 		})
 	})
 	if !taken { // the call ended in the meantime, and what it held was given back

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"net/netip"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -107,6 +108,39 @@ func TestOneTimePasswordRace(t *testing.T) {
 	}
 	if n := strings.Count(s.log.String(), "one-time password already used"); n != 199 {
 		t.Errorf("%d were told that it is used\n%s", n, s.log)
+	}
+}
+
+// CHAP asks again who dialled in by a password, and never who did by a one-time password.
+func TestRechallenge(t *testing.T) {
+	s := newStack(t, func(c *session.Config) {
+		c.Trace = clientIP.String()
+		c.PPP.Rechallenge = 20 * time.Millisecond
+	})
+	once := config(ppp.CHAPMD5)
+	once.User, once.Password = "otto", token.Code(motp.Step(time.Now()))
+	for _, cfg := range []ppp.Config{once, config(ppp.CHAPMD5)} {
+		if _, err := s.dial(cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	challenge := regexp.MustCompile(`session=(\S+) .*sent CHAP Challenge`)
+	asked := map[string]int{}
+	s.wait("alice is asked again and again", func() bool {
+		clear(asked)
+		most := 0
+		for _, m := range challenge.FindAllStringSubmatch(s.log.String(), -1) {
+			asked[m[1]]++
+			most = max(most, asked[m[1]])
+		}
+		return most >= 5
+	})
+	least := 5
+	for _, n := range asked {
+		least = min(least, n)
+	}
+	if len(asked) != 2 || least != 1 || s.m.Count() != 2 {
+		t.Errorf("challenges by session: %v, of %d sessions\n%s", asked, s.m.Count(), s.log)
 	}
 }
 

@@ -1,6 +1,7 @@
 package chap
 
 import (
+	"bytes"
 	"crypto/md5" //nolint:gosec // RFC 1994
 	"crypto/subtle"
 	"errors"
@@ -38,7 +39,7 @@ func NewMD5(id byte, challenge, value []byte) (MD5, error) {
 	if len(value) != md5.Size {
 		return MD5{}, ErrLength
 	}
-	return MD5{ID: id, Challenge: challenge, Response: [16]byte(value)}, nil
+	return MD5{ID: id, Challenge: bytes.Clone(challenge), Response: [16]byte(value)}, nil
 }
 
 // MD5Response is the value field with which a client answers.
