@@ -105,18 +105,12 @@ func proof(t *testing.T, m ppp.Method, id uint8, challenge []byte, user, passwor
 // challenged gives identifier and value of the challenge that was sent last.
 func (r *raw) challenged() (id uint8, value []byte) {
 	r.t.Helper()
-	for i := len(r.raw) - 1; i >= 0; i-- {
-		protocol, info, _ := wire.ParseFrame(r.raw[i])
-		if p, err := wire.ParsePacket(info); err == nil && protocol == wire.CHAP && p.Code == wire.CHAPChallenge {
-			value, name, err := wire.ParseCHAP(p.Body)
-			if err != nil || len(name) == 0 {
-				r.t.Fatalf("challenge %q: %v", r.out[i], err)
-			}
-			return p.ID, value
-		}
+	p, ok := r.ask[wire.CHAP]
+	value, name, err := wire.ParseCHAP(p.Body)
+	if !ok || err != nil || len(name) == 0 {
+		r.t.Fatalf("challenge %v: %v among %q", p, err, r.out)
 	}
-	r.t.Fatalf("no challenge among %q", r.out)
-	return 0, nil
+	return p.ID, value
 }
 
 // openAuth opens LCP with m agreed and gives the identifier and the value of the challenge.

@@ -2,7 +2,6 @@ package ppp_test
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -19,11 +18,12 @@ type raw struct {
 	out []string
 	raw [][]byte
 	all []ppp.Event
+	ask map[wire.Protocol]wire.Packet // the last request of each protocol; of CHAP, the challenge
 }
 
 func newRaw(t *testing.T, cfg ppp.Config) *raw {
 	t.Helper()
-	r := &raw{t: t, e: ppp.New(cfg), now: start}
+	r := &raw{t: t, e: ppp.New(cfg), now: start, ask: map[wire.Protocol]wire.Packet{}}
 	r.e.Start(r.now)
 	r.drain()
 	return r
@@ -38,10 +38,14 @@ func (r *raw) drain() {
 		if tx, ok := event.(ppp.Transmit); ok {
 			r.out = append(r.out, wire.Format(tx.Frame))
 			r.raw = append(r.raw, tx.Frame)
+			protocol, info, _ := wire.ParseFrame(tx.Frame)
+			if p, err := wire.ParsePacket(info); err == nil && p.Code == wire.ConfigureRequest {
+				r.ask[protocol] = p
+			}
 			continue
 		}
 		r.all = append(r.all, event)
-		if a, ok := event.(ppp.Authenticate); ok && a.User == "alice" {
+		if a, ok := event.(ppp.Authenticate); ok && strings.HasSuffix(a.User, "alice") {
 			r.e.Grant(r.now, goodGrant)
 		}
 	}
@@ -69,12 +73,30 @@ func (r *raw) want(got []string, want ...string) {
 	}
 }
 
+// ack acknowledges the last Configure-Request of the engine.
+func (r *raw) ack(p wire.Protocol) []string {
+	r.t.Helper()
+	return r.say(frame(p, wire.ConfigureAck, r.ask[p].ID, r.ask[p].Body...))
+}
+
+// up is the last NetworkUp; nil if a NetworkDown came after it.
+func (r *raw) up() (up *ppp.NetworkUp) {
+	for _, event := range r.all {
+		switch v := event.(type) {
+		case ppp.NetworkUp:
+			up = &v
+		case ppp.NetworkDown:
+			up = nil
+		}
+	}
+	return up
+}
+
 // openLCP has the peer acknowledge our request and ask for nothing special.
 func (r *raw) openLCP() {
 	r.t.Helper()
-	ours, _ := wire.ParsePacket(r.raw[len(r.raw)-1][4:])
 	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 1)), "LCP ConfAck id=0x1")
-	r.say(frame(wire.LCP, wire.ConfigureAck, ours.ID, ours.Body...))
+	r.ack(wire.LCP)
 }
 
 func (r *raw) openPAP() {
@@ -91,64 +113,115 @@ func papLogin(id uint8) []byte {
 func (r *raw) openIPCP() {
 	r.t.Helper()
 	r.say(frame(wire.IPCP, wire.ConfigureRequest, 9, append([]byte{3, 6}, given.AsSlice()...)...))
-	r.say(frame(wire.IPCP, wire.ConfigureAck, 0))
-	ours := frame(wire.IPCP, wire.ConfigureAck, 3, append([]byte{3, 6}, inner.AsSlice()...)...)
-	for id := range 8 {
-		ours[5] = uint8(id)
-		r.say(ours)
+	if r.ack(wire.IPCP); r.up() == nil {
+		r.t.Fatalf("the link is not up: %v %v", r.out, r.all)
 	}
-	for _, event := range r.all {
-		if _, ok := event.(ppp.NetworkUp); ok {
-			return
-		}
-	}
-	r.t.Fatalf("the link is not up: %v %v", r.out, r.all)
 }
 
 var papOnly = ppp.Config{Auth: []ppp.Method{ppp.PAP}}
 
-// Every protocol in every phase: what is answered, and what is passed over in silence.
+// Every protocol in every phase: what is answered, and what is passed over in silence. In the phases
+// before the start and after the end, there is nothing but silence.
 func TestPhasesAndProtocols(t *testing.T) {
-	const silent, accept, reject = "", "x", "LCP ProtRej"
+	const silent, reject = "", "LCP ProtRej"
 	probes := []struct {
-		name                       string
-		frame                      []byte
-		establish, auth, net, open string
+		name                                  string
+		frame                                 []byte
+		establish, auth, net, open, terminate string
 	}{
-		{"LCP", frame(wire.LCP, wire.EchoRequest, 7, 0, 0, 0, 0), silent, "LCP EchoRep", "LCP EchoRep", "LCP EchoRep"},
-		{"LCP unknown code", frame(wire.LCP, 99, 7), "LCP CodeRej", "LCP CodeRej", "LCP CodeRej", "LCP CodeRej"},
-		{"PAP", papLogin(7), silent, "PAP AuthAck id=0x7", "PAP AuthAck id=0x7", "PAP AuthAck id=0x7"},
-		{"CHAP", frame(wire.CHAP, wire.CHAPResponse, 7, 0), silent, silent, silent, silent},
-		{"EAP", frame(wire.EAP, 2, 7, 1), silent, silent, reject, reject},
-		{"EAP with a huge length", frame(wire.EAP, 2, 7, 13, 0xC0, 0xFF, 0xFF, 0xFF, 0xFF), silent, silent, reject, reject},
-		{"CCP", frame(wire.CCP, wire.ConfigureRequest, 7, 18, 6, 1, 0, 0, 0x40), silent, silent, reject, reject},
-		{"IPCP", frame(wire.IPCP, wire.ConfigureRequest, 7), silent, silent, "IPCP ConfNak", "IPCP Conf"},
-		{"IPV6CP", frame(wire.IPV6CP, wire.ConfigureRequest, 7), silent, silent, reject, reject},
-		{"IPv6", frame(wire.IPv6, 0x60, 7), silent, silent, reject, reject},
-		{"VJ", frame(wire.VJTCP, 0x60, 7), silent, silent, reject, reject},
-		{"unknown", frame(0x1235, 1, 7), silent, silent, reject, reject},
-		{"IPv4", frame(wire.IPv4, 0x45, 7), silent, silent, silent, silent},
-		{"MPPE", frame(wire.Comp, 0x90, 7), silent, silent, silent, silent},
+		{"LCP", frame(wire.LCP, wire.EchoRequest, 7, 0, 0, 0, 0), silent, "LCP EchoRep", "LCP EchoRep", "LCP EchoRep", silent},
+		{"LCP unknown code", frame(wire.LCP, 99, 7), "LCP CodeRej", "LCP CodeRej", "LCP CodeRej", "LCP CodeRej", "LCP CodeRej"},
+		{"LCP request", frame(wire.LCP, wire.ConfigureRequest, 7), "LCP ConfAck", "LCP ConfReq", "LCP ConfReq", "LCP ConfReq", silent},
+		{"LCP terminate", frame(wire.LCP, wire.TerminateRequest, 7), "LCP TermAck", "LCP TermAck", "LCP TermAck", "LCP TermAck", "LCP TermAck"},
+		{"LCP identification", frame(wire.LCP, wire.Identification, 7, 0, 0, 0, 0, 'x'), silent, silent, silent, silent, silent},
+		{"LCP time remaining", frame(wire.LCP, wire.TimeRemaining, 7, 0, 0, 0, 0, 0, 0, 0, 9), silent, silent, silent, silent, silent},
+		{"LCP reset", frame(wire.LCP, wire.ResetRequest, 7), "LCP CodeRej", "LCP CodeRej", "LCP CodeRej", "LCP CodeRej", "LCP CodeRej"},
+		{"PAP", papLogin(7), silent, "PAP AuthAck id=0x7", "PAP AuthAck id=0x7", "PAP AuthAck id=0x7", silent},
+		{"PAP success", frame(wire.PAP, wire.PAPAck, 7, 0), silent, silent, silent, silent, silent},
+		{"CHAP", frame(wire.CHAP, wire.CHAPResponse, 7, 0), silent, silent, silent, silent, silent},
+		{"CHAP challenge", frame(wire.CHAP, wire.CHAPChallenge, 7, 1, 2, 'x'), silent, silent, silent, silent, silent},
+		{"CHAP success", frame(wire.CHAP, wire.CHAPSuccess, 7), silent, silent, silent, silent, silent},
+		{"EAP", frame(wire.EAP, 2, 7, 1), silent, silent, reject, reject, silent},
+		{"EAP with a huge length", frame(wire.EAP, 2, 7, 13, 0xC0, 0xFF, 0xFF, 0xFF, 0xFF), silent, silent, reject, reject, silent},
+		{"CCP", frame(wire.CCP, wire.ConfigureRequest, 7, 18, 6, 1, 0, 0, 0x40), silent, silent, reject, reject, silent},
+		{"IPCP", frame(wire.IPCP, wire.ConfigureRequest, 7), silent, silent, "IPCP ConfNak", "IPCP Conf", silent},
+		{"IPCP unknown code", frame(wire.IPCP, 8, 7), silent, silent, "IPCP CodeRej", "IPCP CodeRej", silent},
+		{"IPV6CP", frame(wire.IPV6CP, wire.ConfigureRequest, 7), silent, silent, reject, reject, silent},
+		{"IPV6CP terminate", frame(wire.IPV6CP, wire.TerminateRequest, 7), silent, silent, reject, reject, silent},
+		{"IPv6", frame(wire.IPv6, 0x60, 7), silent, silent, reject, reject, silent},
+		{"VJ", frame(wire.VJTCP, 0x60, 7), silent, silent, reject, reject, silent},
+		{"unknown", frame(0x1235, 1, 7), silent, silent, reject, reject, silent},
+		{"IPv4", frame(wire.IPv4, 0x45, 7), silent, silent, silent, silent, silent},
+		{"MPPE", frame(wire.Comp, 0x90, 0), silent, silent, silent, silent, silent},
 	}
 	for _, p := range probes {
-		for phase, want := range map[string]string{"establish": p.establish, "authenticate": p.auth, "network": p.net, "open": p.open} {
-			r := newRaw(t, papOnly)
-			switch phase {
-			case "authenticate":
-				r.openLCP()
-			case "network":
-				r.openPAP()
-			case "open":
-				r.openPAP()
-				r.openIPCP()
-			}
+		for phase, want := range map[string]string{
+			"dead": silent, "establish": p.establish, "authenticate": p.auth, "network": p.net, "open": p.open,
+			"terminate": p.terminate, "closed": silent,
+		} {
+			r := inPhase(t, phase)
 			events := len(r.all)
 			got := r.say(p.frame)
 			if want == silent && len(got) > 0 || want != silent && (len(got) == 0 || !strings.Contains(got[0], want)) {
 				t.Errorf("%s in %s: %q, want %q", p.name, phase, got, want)
 			}
-			if phase == "establish" && len(r.all) > events {
-				t.Errorf("%s in %s: events %v", p.name, phase, r.all[events:])
+			for _, event := range r.all[events:] {
+				switch event.(type) {
+				case ppp.NetworkUp:
+					t.Errorf("%s in %s opens the link", p.name, phase)
+				case ppp.Authenticate:
+					if phase != "authenticate" {
+						t.Errorf("%s in %s is a proof", p.name, phase)
+					}
+				}
+			}
+		}
+	}
+}
+
+// inPhase is a link in a phase of RFC 1661 section 3.2; in "open" IP passes.
+func inPhase(t *testing.T, phase string) *raw {
+	t.Helper()
+	if phase == "dead" {
+		return &raw{t: t, e: ppp.New(papOnly), now: start}
+	}
+	r := newRaw(t, papOnly)
+	switch phase {
+	case "authenticate":
+		r.openLCP()
+	case "network":
+		r.openPAP()
+	case "open", "terminate", "closed":
+		r.openPAP()
+		r.openIPCP()
+	}
+	switch phase {
+	case "terminate":
+		r.e.Close(r.now, "enough")
+	case "closed":
+		r.e.Down("gone")
+	}
+	r.drain()
+	return r
+}
+
+// A proof of another protocol than the agreed one is not looked at.
+func TestAgreedAuthentication(t *testing.T) {
+	for _, agreed := range methods {
+		for _, other := range methods {
+			r, id, challenge := openAuth(t, agreed, ppp.Config{})
+			value := append([]byte(nil), challenge...)
+			for len(value) < 16 {
+				value = append(value, 0)
+			}
+			if other == ppp.MSCHAPv1 {
+				value = value[:8]
+			}
+			r.say(proof(t, other, id, value, "bob", "x"))
+			// Responses of MS-CHAP and MS-CHAPv2 have the same form.
+			same := agreed == other || agreed >= ppp.MSCHAPv1 && other >= ppp.MSCHAPv1
+			if got := r.asked() == 1; got != same {
+				t.Errorf("%v agreed, %v sent: asked %v", agreed, other, got)
 			}
 		}
 	}
@@ -254,9 +327,11 @@ func TestRepliesAreCut(t *testing.T) {
 	r.say(papLogin(1))
 	big := bytes.Repeat([]byte{1}, 1400)
 	options := bytes.Repeat([]byte{99, 2}, 700)
+	wrong := bytes.Repeat([]byte{129, 6, 8, 8, 8, 8}, 250) // and no address: one is appended
 	for name, f := range map[string][]byte{
 		"Echo-Reply": frame(wire.LCP, wire.EchoRequest, 7, big...), "Code-Reject": frame(wire.LCP, 99, 7, big...),
 		"Protocol-Reject": frame(0x1235, 1, 7, big...), "Configure-Reject": frame(wire.IPCP, wire.ConfigureRequest, 7, options...),
+		"Configure-Nak": frame(wire.IPCP, wire.ConfigureRequest, 7, wrong...),
 	} {
 		r.say(f)
 		if len(r.raw) != 1 || len(r.raw[0]) > 4+200 || len(r.raw[0]) < 4+100 {
@@ -448,39 +523,4 @@ func TestLoopedBack(t *testing.T) {
 		}
 	}
 	t.Error("a looped line never ends")
-}
-
-func FuzzEngine(f *testing.F) {
-	f.Add(uint8(0), frame(wire.LCP, wire.ConfigureRequest, 1, 5, 6, 1, 2, 3, 4))
-	f.Add(uint8(1), papLogin(1))
-	f.Add(uint8(2), frame(wire.IPCP, wire.ConfigureRequest, 1, 3, 6, 0, 0, 0, 0))
-	f.Add(uint8(3), frame(wire.EAP, 2, 7, 13, 0xC0, 0xFF, 0xFF, 0xFF, 0xFF))
-	f.Add(uint8(1), frame(wire.LCP, wire.ConfigureRequest, 1, 1))
-	f.Add(uint8(2), frame(wire.LCP, wire.EchoRequest, 1))
-	f.Add(uint8(3), frame(wire.LCP, wire.ProtocolReject, 1, 0x80))
-	f.Fuzz(func(t *testing.T, to uint8, data []byte) {
-		cfg := ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEMode(to>>2) % 3}}
-		if to&0x80 != 0 {
-			cfg.Role, cfg.User, cfg.Password, cfg.Auth = ppp.Client, "alice", "geheim", []ppp.Method{ppp.MSCHAPv2, ppp.PAP}
-		}
-		client := clientConfig()
-		client.Random, cfg.Random = rand.NewChaCha8([32]byte{1}), rand.NewChaCha8([32]byte{2})
-		l := newLink(t, client, cfg)
-		l.start()
-		l.run(time.Duration(to&3) * 25 * time.Millisecond)
-		// data is a sequence of frames, each behind its length
-		for len(data) > 1 {
-			n := min(int(data[0]), len(data)-1)
-			l.b.Receive(l.now, data[1:1+n])
-			data = data[1+n:]
-			l.run(time.Millisecond)
-		}
-		l.run(5 * time.Minute)
-		if l.b.up == nil && l.b.closed == nil && !l.b.Deadline().IsZero() && l.b.Deadline().Before(l.now) {
-			t.Error("a timer is overdue")
-		}
-		if l.b.up == nil && l.b.closed == nil {
-			t.Errorf("stuck\n%s", l.tail())
-		}
-	})
 }
