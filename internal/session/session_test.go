@@ -269,7 +269,7 @@ func TestChurn(t *testing.T) {
 				case 1:
 					s.m.Drop("alice", "dropped")
 				default:
-					c.Down("killed")
+					c.Forsake() // killed
 				}
 				<-c.Closed()
 			}
@@ -334,6 +334,7 @@ func (s *stack) closeNow() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	s.srv.Shutdown(ctx)
+	s.l2tp.Shutdown(ctx)
 }
 
 func TestFull(t *testing.T) {

@@ -159,7 +159,7 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 	local, _ := tcp.LocalAddr().(*net.TCPAddr)
 	c := &conn{
 		s: s, tcp: tcp, gre: socket, remote: unmap(remote.AddrPort()), local: unmap(local.AddrPort()).Addr(),
-		calls: map[uint16]*call{},
+		calls: map[uint16]*call{}, ctl: pptp.New(s.cfg.Control, time.Now()),
 	}
 	s.mu.Lock()
 	full := s.stopping || len(s.conns) >= s.cfg.MaxConnections ||
@@ -175,8 +175,7 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 		_ = tcp.Close()
 		return
 	}
-	c.ctl = pptp.New(s.cfg.Control, time.Now())
-	c.arm()
+	c.do(func(time.Time) {}) // sets the timer
 	go c.run()
 }
 
