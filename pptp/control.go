@@ -92,7 +92,10 @@ const (
 	stateClosed
 )
 
-type call struct{ ours, peers uint16 }
+type call struct {
+	ours, peers uint16 // ours is 0 until Accept
+	cleared     bool   // the peer hung up before we had answered
+}
 
 // Control is the server's end of one control connection. It is not safe for concurrent use.
 type Control struct {
@@ -239,7 +242,8 @@ func (c *Control) dial(m *wire.OutgoingCallRequest) {
 }
 
 // Accept answers Dialled: ours is the identifier that the peer's GRE packets are to carry. It answers
-// false when the peer has hung up already.
+// false when the connection is gone; a peer that has hung up in the meantime is answered nevertheless,
+// and Cleared follows.
 func (c *Control) Accept(peers, ours uint16) bool {
 	i := c.find(peers)
 	if i < 0 || c.calls[i].ours != 0 {
@@ -247,6 +251,9 @@ func (c *Control) Accept(peers, ours uint16) bool {
 	}
 	c.calls[i].ours = ours
 	c.callReply(peers, ours, resultOK, errorNone)
+	if c.calls[i].cleared {
+		c.clear(peers, "client hung up at once")
+	}
 	return true
 }
 
@@ -280,10 +287,11 @@ func (c *Control) clear(id uint16, reason string) {
 		return
 	}
 	ours := c.calls[i].ours
-	c.remove(i)
 	if ours == 0 {
+		c.calls[i].cleared = true
 		return
 	}
+	c.remove(i)
 	c.write(&wire.CallDisconnectNotify{CallID: ours, Result: disconnectRequested})
 	c.events = append(c.events, Cleared{Call: ours, Reason: reason})
 }

@@ -2,6 +2,7 @@ package pptp_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -281,6 +282,108 @@ func TestTimers(t *testing.T) {
 			t.Errorf("%v", p.ended)
 		}
 	})
+}
+
+// A call that is cleared before it is answered is answered, and its end is told.
+func TestClearedAtOnce(t *testing.T) {
+	p := newPeer(t, pptp.Config{})
+	p.say(hello)
+	said := p.say(dial, &wire.CallClearRequest{CallID: 7}, &wire.CallClearRequest{CallID: 7})
+	if types(said) != "Outgoing-Call-Reply Call-Disconnect-Notify" || said[1].(*wire.CallDisconnectNotify).CallID != 1001 {
+		t.Errorf("%s", types(said))
+	}
+	if fmt.Sprint(p.ended) != "[1001 client hung up at once]" {
+		t.Errorf("%v", p.ended)
+	}
+	p.refuse = true
+	if said := p.say(dial, &wire.CallClearRequest{CallID: 7}); types(said) != "Outgoing-Call-Reply" {
+		t.Errorf("%s", types(said))
+	}
+	p.refuse = false
+	if said := p.say(dial); types(said) != "Outgoing-Call-Reply" || said[0].(*wire.OutgoingCallReply).Result != 1 {
+		t.Errorf("the identifier is not free again: %s", types(said))
+	}
+}
+
+// every makes one message of each of the fifteen types, about the calls that ids name.
+func every(mine, yours uint16) []wire.Message {
+	return []wire.Message{
+		&wire.StartRequest{Version: wire.Version}, &wire.StartReply{Version: wire.Version, Result: 1},
+		&wire.StopRequest{Reason: 1}, &wire.StopReply{Result: 1},
+		&wire.EchoRequest{ID: 1}, &wire.EchoReply{ID: 1, Result: 1},
+		&wire.OutgoingCallRequest{CallID: mine}, &wire.OutgoingCallReply{CallID: mine, PeerCallID: yours, Result: 1},
+		&wire.IncomingCallRequest{CallID: mine}, &wire.IncomingCallReply{CallID: mine, PeerCallID: yours, Result: 1},
+		&wire.IncomingCallConnected{PeerCallID: yours}, &wire.CallClearRequest{CallID: mine},
+		&wire.CallDisconnectNotify{CallID: mine}, &wire.WANErrorNotify{PeerCallID: yours}, &wire.SetLinkInfo{PeerCallID: yours},
+	}
+}
+
+// play says the messages that octets choose, two octets each, and checks what holds in any order:
+// at most two answers to one, each call that was accepted ends once, and nothing follows the end.
+func play(t *testing.T, script []byte) {
+	t.Helper()
+	p := newPeer(t, pptp.Config{MaxCalls: 4})
+	for ; len(script) > 1; script = script[2:] {
+		ids := []uint16{0, 1, 2, 7, 1001, 1002, 1003, 0xFFFF}
+		messages := every(ids[script[1]&7], ids[script[1]>>3&7])
+		over := len(p.ended) > 0 && strings.HasPrefix(p.ended[len(p.ended)-1], "closed")
+		m := messages[int(script[0])%len(messages)]
+		if said := p.say(m); len(said) > 2 || over && len(said) > 0 {
+			t.Fatalf("%v is answered by %s", m.Type(), types(said))
+		}
+		if script[0] >= 240 {
+			p.wait(time.Duration(script[1]) * time.Second)
+		}
+		if len(p.calls) > len(p.ended)+4 {
+			t.Fatalf("%d calls, %d ended", len(p.calls), len(p.ended))
+		}
+	}
+	p.wait(time.Hour)
+	ends := map[string]int{}
+	for _, e := range p.ended {
+		what, _, _ := strings.Cut(e, " ")
+		ends[what]++
+	}
+	for _, id := range p.calls {
+		if ends[fmt.Sprint(id)] != 1 {
+			t.Errorf("call %d ended %d times: %v", id, ends[fmt.Sprint(id)], p.ended)
+		}
+	}
+	if len(ends) != len(p.calls)+1 || ends["closed"] != 1 || !strings.HasPrefix(p.ended[len(p.ended)-1], "closed") {
+		t.Errorf("%v", p.ended)
+	}
+}
+
+// Microsoft's driver once fell over messages in an order that no client sends (CVE-2022-23253).
+func TestAnyOrder(t *testing.T) {
+	for a := range 15 {
+		for b := range 15 {
+			for ids := range 64 {
+				play(t, []byte{0, 0, byte(a), byte(ids), byte(b), byte(ids), byte(a), byte(ids)})
+				play(t, []byte{0, 0, 6, 1, byte(a), byte(ids), byte(b), byte(ids)})
+			}
+		}
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 5000 {
+		script := []byte{0, 0}
+		for range rnd.IntN(100) {
+			kind := byte(rnd.Uint32())
+			if k := kind % 15; (k == 2 || k == 3) && rnd.IntN(20) > 0 {
+				kind = 6 // rather a call than the end
+			}
+			script = append(script, kind, byte(rnd.Uint32()))
+		}
+		play(t, script)
+	}
+}
+
+func FuzzOrder(f *testing.F) {
+	f.Add([]byte{14, 0, 0, 0})                     // Set-Link-Info before all
+	f.Add([]byte{0, 0, 0, 0, 6, 1, 14, 32, 11, 1}) // a second start; a call
+	f.Add([]byte{0, 0, 6, 1, 6, 1, 11, 4, 12, 1, 2, 0, 6, 2})
+	f.Add([]byte{0, 0, 6, 1, 244, 130, 5, 0, 244, 130})
+	f.Fuzz(play)
 }
 
 func FuzzControl(f *testing.F) {

@@ -20,7 +20,7 @@ type Receiver struct {
 	next  uint32 // the number to be delivered next
 	held  int
 	slots *[ReorderWindow]*pktbuf.Buf // by number, modulo the window; nil while nothing has waited
-	since time.Time                   // when the oldest hole was noticed
+	since time.Time                   // when the hole at next was noticed
 }
 
 // Put takes the packet numbered seq, and ownership of b, and delivers what is in order now. It answers
@@ -51,7 +51,7 @@ func (r *Receiver) Put(now time.Time, seq uint32, b *pktbuf.Buf, deliver func(*p
 		return false
 	}
 	*slot = b
-	if r.held == 0 {
+	if r.held == 0 || seq == r.next {
 		r.since = now
 	}
 	r.held++

@@ -40,6 +40,8 @@ func TestOrder(t *testing.T) {
 		{"a jump over the window", []uint32{0, 1, 1000, 1001}, []uint32{0, 1, 1000, 1001}, 0},
 		{"a hole, and the window is full", []uint32{0, 2, 3, 40}, []uint32{0, 2, 3, 40}, 0},
 		{"late", []uint32{0, 1000, 1}, []uint32{0, 1000}, 1},
+		{"a jump while one waits", []uint32{0, 2, 1000, 1001}, []uint32{0, 2, 1000, 1001}, 0},
+		{"a jump of nearly half of the space", []uint32{0, 2, 1<<31 - 1, 1 << 31}, []uint32{0, 2, 1<<31 - 1, 1 << 31}, 0},
 	} {
 		var r pptp.Receiver
 		var i inbox
@@ -88,6 +90,15 @@ func TestLostPacketDoesNotStall(t *testing.T) {
 		t.Errorf("%v", i.got)
 	}
 	r.Put(start, 5, numbered(5), i.deliver)
+	r.Put(start, 7, numbered(7), i.deliver)
+	r.Put(start, 9, numbered(9), i.deliver)
+	r.Put(start.Add(90*time.Millisecond), 3, numbered(3), i.deliver)
+	r.Put(start.Add(90*time.Millisecond), 4, numbered(4), i.deliver)
+	r.Expire(start.Add(pptp.ReorderTimeout), i.deliver) // 6 is missed for 10 ms only
+	if !slices.Equal(i.got, []uint32{0, 2, 3, 4, 5}) {
+		t.Errorf("a hole behind another is not waited for: %v", i.got)
+	}
+	i.got = i.got[:2]
 	r.Drop()
 	if r.Waiting() || len(i.got) != 2 {
 		t.Errorf("after Drop: %v", i.got)
@@ -119,6 +130,40 @@ func TestShuffled(t *testing.T) {
 		if len(i.got) != len(numbers) {
 			t.Errorf("seed %d: %d of 1000 delivered", seed, len(i.got))
 		}
+	}
+}
+
+// Numbers that begin at 1 are delivered, too, when nothing before has come.
+func TestBeginsAtOne(t *testing.T) {
+	var r pptp.Receiver
+	var i inbox
+	r.Put(start, 1, numbered(1), i.deliver)
+	r.Expire(start.Add(pptp.ReorderTimeout), i.deliver)
+	r.Put(start.Add(pptp.ReorderTimeout), 2, numbered(2), i.deliver)
+	if !slices.Equal(i.got, []uint32{1, 2}) {
+		t.Errorf("%v", i.got)
+	}
+}
+
+// A late or doubled packet costs nothing and changes nothing, whatever its number.
+func TestLateFlood(t *testing.T) {
+	var r pptp.Receiver
+	var i inbox
+	r.Put(start, 1<<30, numbered(1<<30), i.deliver) // far ahead: the first
+	r.Put(start, 1<<30+2, numbered(1<<30+2), i.deliver)
+	late := numbered(0)
+	if n := testing.AllocsPerRun(1000, func() {
+		for _, seq := range []uint32{0, 1, 1<<30 - 1, 1 << 30, 1<<30 + 2, 1<<31 + 1<<30 + 1} {
+			if r.Put(start, seq, late, i.deliver) {
+				t.Fatalf("%d is taken", seq)
+			}
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	r.Put(start, 1<<30+1, numbered(1<<30+1), i.deliver)
+	if !slices.Equal(i.got, []uint32{1 << 30, 1<<30 + 1, 1<<30 + 2}) {
+		t.Errorf("%v", i.got)
 	}
 }
 

@@ -81,7 +81,8 @@ func (c *Conn) Control(f func(fd int) error) error {
 func (c *Conn) Refused() uint64 { return c.refused.Load() }
 
 // Packet is one datagram that has come. From has no port on a raw socket. To is the address that it
-// was sent to, if the socket has IP_PKTINFO set.
+// was sent to, if the socket has IP_PKTINFO set. One that is longer than a Buf has no octet left: a part
+// is not to be taken for the whole.
 type Packet struct {
 	Buf  *pktbuf.Buf
 	From netip.AddrPort
@@ -135,6 +136,9 @@ func (r *Reader) Read() ([]Packet, error) {
 	}
 	for i := range r.n {
 		r.bufs[i].SetLen(int(r.h.msgs[i].len))
+		if r.h.msgs[i].hdr.Flags&unix.MSG_TRUNC != 0 {
+			r.bufs[i].SetLen(0)
+		}
 		r.pkts[i] = Packet{Buf: r.bufs[i], From: addrPort(&r.h.names[i]), To: r.destination(i)}
 	}
 	return r.pkts[:r.n], nil

@@ -124,3 +124,29 @@ func TestRefusedIsCounted(t *testing.T) {
 		t.Error("a closed socket reads")
 	}
 }
+
+// What is too long for a buffer has nothing left, and the next datagram is whole.
+func TestTooLongIsNotTakenInPart(t *testing.T) {
+	a, _ := listen(t)
+	b, to := listen(t)
+	if _, err := a.WriteTo(make([]byte, pktbuf.Size-pktbuf.Headroom+1), net.UDPAddrFromAddrPort(to)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.WriteTo(make([]byte, pktbuf.Size-pktbuf.Headroom), net.UDPAddrFromAddrPort(to)); err != nil {
+		t.Fatal(err)
+	}
+	r := b.NewReader()
+	var lengths []int
+	for len(lengths) < 2 {
+		got, err := r.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range got {
+			lengths = append(lengths, p.Buf.Len())
+		}
+	}
+	if lengths[0] != 0 || lengths[1] != pktbuf.Size-pktbuf.Headroom {
+		t.Errorf("lengths %v", lengths)
+	}
+}

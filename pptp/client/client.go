@@ -19,8 +19,9 @@ import (
 
 const (
 	dialTime = 10 * time.Second
-	speed    = 100_000_000 // bits per second
-	window   = 64          // packets
+	stopTime = 3 * time.Second // for the server's last words
+	speed    = 100_000_000     // bits per second
+	window   = 64              // packets
 )
 
 // Dialer has the GRE socket that its calls share.
@@ -189,6 +190,7 @@ func (c *call) read() {
 			if m.CallID == c.peer {
 				reason = "server hung up"
 				c.say(&wire.StopRequest{Reason: 1})
+				_ = c.tcp.SetReadDeadline(time.Now().Add(stopTime))
 			}
 		case *wire.StopRequest:
 			c.say(&wire.StopReply{Result: 1})
@@ -214,6 +216,6 @@ func (c *call) Forsake() { _ = c.tcp.Close() }
 func (c *call) Close(string) {
 	go func() {
 		c.say(&wire.CallClearRequest{CallID: c.ID()})
-		_ = c.tcp.SetReadDeadline(time.Now().Add(3 * time.Second))
+		_ = c.tcp.SetReadDeadline(time.Now().Add(stopTime))
 	}()
 }

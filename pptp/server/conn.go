@@ -13,11 +13,8 @@ import (
 	"vpnd/pptp/gre"
 )
 
-const (
-	// maxUnsent is how many octets may wait for a peer that does not read.
-	maxUnsent    = 16 << 10
-	writeTimeout = 10 * time.Second
-)
+// maxUnsent is how many octets may wait for a peer that does not read.
+const maxUnsent = 16 << 10
 
 // conn is one control connection.
 type conn struct {
@@ -107,6 +104,10 @@ func (c *conn) do(f func(now time.Time)) {
 type call struct {
 	*gre.Call
 	c *conn
+
+	// Under the conn's lock: that the session has hung up, perhaps before the peer was answered, and why.
+	closing bool
+	reason  string
 }
 
 // Info tells what is known of the call.
@@ -120,7 +121,10 @@ func (k *call) Close(reason string) {
 	if k.Over() {
 		return
 	}
-	go k.c.do(func(now time.Time) { k.c.ctl.Disconnect(now, k.ID(), reason) })
+	go k.c.do(func(now time.Time) {
+		k.closing, k.reason = true, reason
+		k.c.ctl.Disconnect(now, k.ID(), reason)
+	})
 }
 
 // dialled hands a new call over. It is in place before the peer is answered, for its first GRE packet
@@ -133,10 +137,12 @@ func (c *conn) dialled(peers uint16) {
 		return
 	}
 	taken := false
-	c.do(func(time.Time) {
+	c.do(func(now time.Time) {
 		c.calls[k.ID()] = k
 		if taken = c.ctl.Accept(peers, k.ID()); !taken {
 			delete(c.calls, k.ID())
+		} else if k.closing {
+			c.ctl.Disconnect(now, k.ID(), k.reason)
 		}
 	})
 	if !taken {
@@ -207,7 +213,7 @@ func (c *conn) write() {
 			return
 		}
 		c.mu.Unlock()
-		_ = c.tcp.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_ = c.tcp.SetWriteDeadline(time.Now().Add(c.s.cfg.WriteTimeout))
 		if _, err := c.tcp.Write(p); err != nil {
 			_ = c.tcp.Close()
 		}

@@ -26,11 +26,12 @@ type Config struct {
 	Listen                  []netip.Addr // IPv4 addresses; all
 	Port                    uint16       // TCP; 1723
 	Control                 pptp.Config
-	MaxConnections          int          // control connections in all; 8192
-	MaxConnectionsPerSource int          // of one address; 2048
-	MaxCalls                int          // in all, at most 32768; 8192
-	Logger                  *slog.Logger // nil: nothing is logged
-	Random                  io.Reader    // of call identifiers; crypto/rand
+	MaxConnections          int           // control connections in all; 8192
+	MaxConnectionsPerSource int           // of one address; 2048
+	MaxCalls                int           // in all, at most 32768; 8192
+	WriteTimeout            time.Duration // how long a peer may not read what is written to it; 10 s
+	Logger                  *slog.Logger  // nil: nothing is logged
+	Random                  io.Reader     // of call identifiers; crypto/rand
 }
 
 func (c Config) withDefaults() Config {
@@ -47,6 +48,9 @@ func (c Config) withDefaults() Config {
 		if *n.field == 0 {
 			*n.field = n.value
 		}
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 10 * time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
