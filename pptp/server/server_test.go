@@ -57,6 +57,7 @@ type concentrator struct {
 	sessions chan *session
 	refuse   error
 	echo     bool
+	early    bool // sessions hang up before they are accepted
 }
 
 func start(t *testing.T, cfg server.Config) *concentrator {
@@ -70,6 +71,9 @@ func start(t *testing.T, cfg server.Config) *concentrator {
 			return nil, c.refuse
 		}
 		s := &session{l: l, frames: make(chan []byte, 1000), down: make(chan string, 2), echo: c.echo}
+		if c.early {
+			l.Close("early")
+		}
 		c.sessions <- s
 		return s, nil
 	})
@@ -376,6 +380,8 @@ func TestShutdownHangsUp(t *testing.T) {
 // A peer that does not read is cut, and holds nobody up.
 func TestPeerThatDoesNotRead(t *testing.T) {
 	srv := start(t, server.Config{})
+	user := dial(t)
+	s := srv.session()
 	deaf := connect(t)
 	if err := deaf.tcp.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
 		t.Fatal(err)
@@ -383,15 +389,20 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	flood := (&wire.StartRequest{Version: wire.Version}).Append(nil)
 	flood = append(flood, bytes.Repeat((&wire.StartRequest{Version: wire.Version}).Append(nil), 2000)...)
 	_ = deaf.tcp.SetWriteDeadline(time.Now().Add(10 * time.Second))
-	for range 1000 {
+	for seq := range uint32(1000) {
+		user.send(seq, "meanwhile")
+		if got := s.frame(t); got != "meanwhile" {
+			t.Fatalf("%q", got)
+		}
 		if _, err := deaf.tcp.Write(flood); err != nil {
 			break
 		}
 	}
-	waitFor(t, func() bool { return srv.Stats().Connections == 0 })
-	c := dial(t)
-	srv.session()
-	_ = c
+	waitFor(t, func() bool { return srv.Stats().Connections == 1 })
+	user.say(&wire.EchoRequest{ID: 1})
+	if m, ok := user.hear().(*wire.EchoReply); !ok || m.ID != 1 {
+		t.Errorf("%+v", m)
+	}
 }
 
 func TestSilentAndGarbageConnections(t *testing.T) {

@@ -1,0 +1,193 @@
+package server_test
+
+import (
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"vpnd/pptp/server"
+	"vpnd/pptp/wire"
+)
+
+// descriptors is how many are open in this process.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(open)
+}
+
+// drain takes the sessions that are made, until stop is called, which waits for the end of each and
+// gives their number.
+func (c *concentrator) drain() (stop func() int) {
+	done, n := make(chan struct{}), make(chan int)
+	go func() {
+		made := 0
+		for {
+			select {
+			case s := <-c.sessions:
+				made++
+				s.ended(c.t)
+				continue
+			case <-done:
+			}
+			break
+		}
+		for len(c.sessions) > 0 {
+			made++
+			(<-c.sessions).ended(c.t)
+		}
+		n <- made
+	}()
+	return func() int { close(done); return <-n }
+}
+
+// warm has all that serves running, and gives how many goroutines and descriptors that takes.
+func (c *concentrator) warm() (goroutines, fds int) {
+	first := dial(c.t)
+	_, _ = first.tcp.Close(), first.gre.Close()
+	c.session().ended(c.t)
+	waitFor(c.t, func() bool { return c.Stats().Connections == 0 })
+	return runtime.NumGoroutine(), descriptors(c.t)
+}
+
+// nothingLeft wants what warm gave.
+func (c *concentrator) nothingLeft(goroutines, fds int) {
+	c.t.Helper()
+	waitFor(c.t, func() bool { st := c.Stats(); return st.Calls == 0 && st.Connections == 0 })
+	waitFor(c.t, func() bool { return runtime.NumGoroutine() <= goroutines && descriptors(c.t) <= fds })
+}
+
+// A client that dials and resets the connection before it is answered leaves nothing behind.
+func TestResetAfterDialling(t *testing.T) {
+	srv := start(t, server.Config{})
+	goroutines, fds := srv.warm()
+	made := srv.drain()
+	hello := (&wire.OutgoingCallRequest{CallID: 7}).Append((&wire.StartRequest{Version: wire.Version}).Append(nil))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 2500 {
+				c, err := net.Dial("tcp4", "127.0.1.1:17230")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = c.Write(hello)
+				if i%4 == 0 {
+					_, _ = c.Read(make([]byte, 1+i%200))
+				}
+				_ = c.(*net.TCPConn).SetLinger(0)
+				_ = c.Close()
+			}
+		})
+	}
+	wg.Wait()
+	waitFor(t, func() bool { return srv.Stats().Connections == 0 })
+	if n := made(); n < 2500 {
+		t.Errorf("only %d calls were made", n)
+	}
+	srv.nothingLeft(goroutines, fds)
+}
+
+// Calls are made and cleared, and their connection reset, while packets for them come (CVE-2022-21972,
+// CVE-2022-23270).
+func TestCallsBeginAndEndUnderPackets(t *testing.T) {
+	const calls, batch = 100_000, 20
+	srv := start(t, server.Config{})
+	srv.echo = true
+	goroutines, fds := srv.warm()
+	made := srv.drain()
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range 10 {
+				c := connect(t)
+				c.say(&wire.StartRequest{Version: wire.Version})
+				c.hear()
+				var current atomic.Uint32
+				var packets sync.WaitGroup
+				stop := make(chan struct{})
+				packets.Go(func() {
+					for seq := uint32(0); ; seq++ {
+						select {
+						case <-stop:
+							return
+						default:
+							c.sendFrom(c.gre, uint16(current.Load()), seq, "data")
+						}
+					}
+				})
+				for range calls / 20 / batch {
+					var b []byte
+					for id := range uint16(batch) {
+						b = (&wire.OutgoingCallRequest{CallID: id}).Append(b)
+						b = (&wire.CallClearRequest{CallID: id}).Append(b)
+					}
+					_, _ = c.tcp.Write(b)
+					for range 2 * batch {
+						if r, ok := c.hear().(*wire.OutgoingCallReply); ok {
+							current.Store(uint32(r.CallID))
+						}
+					}
+				}
+				_, _ = c.tcp.Write((&wire.OutgoingCallRequest{CallID: 99}).Append(nil))
+				_ = c.tcp.(*net.TCPConn).SetLinger(0)
+				_ = c.tcp.Close()
+				close(stop)
+				packets.Wait()
+				_ = c.gre.Close()
+			}
+		})
+	}
+	wg.Wait()
+	waitFor(t, func() bool { return srv.Stats().Connections == 0 })
+	if n := made(); n < calls {
+		t.Errorf("%d calls were made", n)
+	}
+	srv.nothingLeft(goroutines, fds)
+}
+
+// A flood of late packets for a call, as anybody sends who knows its identifier and address, ends no call
+// and holds nobody up.
+func TestLateFlood(t *testing.T) {
+	srv := start(t, server.Config{})
+	srv.echo = true
+	victim := dial(t)
+	ofVictim := srv.session()
+	user := dial(t)
+	ofUser := srv.session()
+	victim.send(5000, "far ahead")
+	ofVictim.frame(t)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for seq := range uint32(2) {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					victim.sendFrom(victim.gre, victim.call, seq, "late")
+				}
+			}
+		})
+	}
+	for seq := range uint32(500) {
+		user.send(seq, "user's")
+		if got := ofUser.frame(t); got != "user's" {
+			t.Fatalf("%q", got)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	waitFor(t, func() bool { return srv.Stats().Dropped["late or doubled"] > 1000 })
+	victim.send(5001, "in time")
+	if got := ofVictim.frame(t); got != "in time" {
+		t.Errorf("%q", got)
+	}
+}
