@@ -25,6 +25,8 @@ type Client struct {
 	Watch func(frame []byte) bool
 	// Swap has each two packets leave in the wrong order, from the first on.
 	Swap bool
+	// Wrap, if not nil, stands between the engine and the call.
+	Wrap func(link.Link) link.Link
 
 	*dial.Conn
 	data inbox
@@ -41,6 +43,9 @@ func (c *Client) Dial(ctx context.Context, carrier dial.Carrier, server netip.Ad
 	err := c.Conn.Dial(ctx, carrier, server, func(l link.Link, s link.Sink) (link.Link, link.Sink) {
 		if c.Swap {
 			l = &swapper{Link: l}
+		}
+		if c.Wrap != nil {
+			l = c.Wrap(l)
 		}
 		return l, watcher{s, c.Watch}
 	})
