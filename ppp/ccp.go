@@ -48,6 +48,10 @@ type ccp struct {
 	naks    int
 	wasUp   bool
 	over    bool // given up: packets go in clear
+
+	// The two streams since CCP opened last: IPCP negotiated anew does not begin them anew.
+	encrypter *mppe.Encrypter
+	decrypter *mppe.Decrypter
 }
 
 func (c *ccp) init(e *Engine) {
@@ -189,6 +193,13 @@ func (c *ccp) up() {
 	c.wasUp, c.over = true, false
 	c.naks = 0
 	c.e.changed = true
+	c.encrypter, c.decrypter = nil, nil
+	if c.out.strength != 0 {
+		c.encrypter = mppe.NewEncrypter(c.e.keys.send(c.out.strength), c.out.strength, c.out.stateless)
+	}
+	if c.in.strength != 0 {
+		c.decrypter = mppe.NewDecrypter(c.e.keys.receive(c.in.strength), c.in.strength, c.in.stateless)
+	}
 	if c.e.cfg.MPPE.Mode == MPPERequired && !c.encrypted() {
 		c.finished()
 	}
@@ -204,18 +215,14 @@ func (c *ccp) finished() {
 	}
 }
 
-// streams are the two directions of an open CCP, each from the start of its key.
+// streams are the two directions of an open CCP.
 func (c *ccp) streams() (out *mppe.Encrypter, in *mppe.Decrypter, text string) {
 	if !c.opened() {
 		return nil, nil, "none"
 	}
-	text = "none"
-	if c.out.strength != 0 {
-		out = mppe.NewEncrypter(c.e.keys.send(c.out.strength), c.out.strength, c.out.stateless)
+	out, in, text = c.encrypter, c.decrypter, "none"
+	if out != nil {
 		text = c.out.String()
-	}
-	if c.in.strength != 0 {
-		in = mppe.NewDecrypter(c.e.keys.receive(c.in.strength), c.in.strength, c.in.stateless)
 	}
 	switch {
 	case out == nil && in != nil:

@@ -229,3 +229,30 @@ func TestLinkHarnessKeepsOrder(t *testing.T) {
 		t.Errorf("first frame: %s", l.frames[0])
 	}
 }
+
+// IPCP that is negotiated anew while CCP stays open does not begin the encrypted streams anew: the peer
+// goes on with its own. CCP anew does.
+func TestStreamsLastAsLongAsCCP(t *testing.T) {
+	client := clientConfig()
+	client.MPPE.Mode = ppp.MPPERequired
+	l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPERequired}})
+	l.start()
+	l.run(10 * time.Second)
+	l.wantUp()
+	a, b := l.a.up, l.b.up
+	l.b.Receive(l.now, frame(wire.IPCP, wire.ConfigureRequest, 200, append([]byte{3, 6}, goodGrant.Peer.AsSlice()...)...))
+	l.run(10 * time.Second)
+	l.wantUp()
+	if l.a.up == a || l.b.up == b {
+		t.Fatal("nothing was negotiated")
+	}
+	if l.a.up.Encrypter != a.Encrypter || l.a.up.Decrypter != a.Decrypter || l.b.up.Encrypter != b.Encrypter || l.b.up.Decrypter != b.Decrypter {
+		t.Error("the streams begin anew with IPCP")
+	}
+	l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, 201, 18, 6, 1, 0, 0, 0x40))
+	l.run(10 * time.Second)
+	l.wantUp()
+	if l.a.up.Encrypter == a.Encrypter || l.a.up.Decrypter == a.Decrypter || l.b.up.Encrypter == b.Encrypter || l.b.up.Decrypter == b.Decrypter {
+		t.Error("CCP anew keeps the old streams")
+	}
+}
