@@ -195,6 +195,7 @@ func FuzzPacket(f *testing.F) {
 	}
 	s := new(sink)
 	f.Fuzz(func(t *testing.T, ip []byte) {
+		ip = ip[:min(len(ip), pktbuf.Size-pktbuf.Headroom)]
 		k.receiver.Drop()
 		k.receiver = pptp.Receiver{}
 		*s = sink{}
