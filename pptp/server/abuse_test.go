@@ -67,11 +67,15 @@ func TestResetAfterDialling(t *testing.T) {
 	srv := start(t, server.Config{})
 	goroutines, fds := srv.warm()
 	made := srv.drain()
+	dials := 10_000
+	if testing.Short() {
+		dials = 1000
+	}
 	hello := (&wire.OutgoingCallRequest{CallID: 7}).Append((&wire.StartRequest{Version: wire.Version}).Append(nil))
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			for i := range 2500 {
+			for i := range dials / 4 {
 				c, err := net.Dial("tcp4", "127.0.1.1:17230")
 				if err != nil {
 					t.Error(err)
@@ -88,7 +92,7 @@ func TestResetAfterDialling(t *testing.T) {
 	}
 	wg.Wait()
 	waitFor(t, func() bool { return srv.Stats().Connections == 0 })
-	if n := made(); n < 2500 {
+	if n := made(); n < dials/4 {
 		t.Errorf("only %d calls were made", n)
 	}
 	srv.nothingLeft(goroutines, fds)
@@ -97,7 +101,11 @@ func TestResetAfterDialling(t *testing.T) {
 // Calls are made and cleared, and their connection reset, while packets for them come (CVE-2022-21972,
 // CVE-2022-23270).
 func TestCallsBeginAndEndUnderPackets(t *testing.T) {
-	const calls, batch = 100_000, 20
+	const batch = 20
+	calls := 100_000
+	if testing.Short() {
+		calls = 10_000
+	}
 	srv := start(t, server.Config{})
 	srv.echo = true
 	goroutines, fds := srv.warm()
