@@ -32,6 +32,9 @@ type PortConfig struct {
 	Link      link.Link
 	Uplink    bool   // a client's port: packets come from any address, and all that no port has goes to it
 	NeedReset func() // the Decipher is Waiting; called with a lock of the port held: it must not wait
+	// Fault, if not nil, is told of a fault of ours on the way to the peer, after which nothing passes.
+	// It must not wait either.
+	Fault func(fault any)
 }
 
 // Params are what the two ends of a link have agreed.
@@ -278,8 +281,10 @@ func (t *Port) toUser(other *Port, b *pktbuf.Buf) {
 	batches.Put(out)
 }
 
-// outbound takes an IP packet for the user, and ownership of b.
+// outbound takes an IP packet for the user, and ownership of b. It comes from the device or from another
+// user: a fault of ours in it must not end either.
 func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
+	defer t.survive()
 	p := t.params.Load()
 	if p == nil {
 		t.plane.drop(DropHold)
@@ -293,6 +298,17 @@ func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
 	}
 	clampMSS(b.Bytes(), min(limit, t.plane.tun.MTU()))
 	t.send(b, out)
+}
+
+func (t *Port) survive() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	t.Hold()
+	if t.cfg.Fault != nil {
+		t.cfg.Fault(fault)
+	}
 }
 
 // tooBig fragments a packet, or says that it cannot.
@@ -351,16 +367,17 @@ func (t *Port) answer(about ipv4, kind, code byte, mtu int) {
 	if !due(&t.icmpAt, icmpEvery) {
 		return
 	}
+	other := t.plane.find(about.src())
 	from := t.plane.local
-	if about.src() == from {
-		from = about.dst() // the system takes no packet from outside that comes from itself
+	if other == nil {
+		from = about.dst() // the system takes no packet through the device that comes from itself
 	}
 	reply := pktbuf.Get()
 	defer reply.Release()
 	if !about.icmp(reply, from, kind, code, mtu) {
 		return
 	}
-	if other := t.plane.find(about.src()); other != nil {
+	if other != nil {
 		out, ok := batches.Get().(*link.Batch)
 		if !ok {
 			return

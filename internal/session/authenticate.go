@@ -22,16 +22,10 @@ var messages = map[int]string{
 // may take its time.
 func (s *session) authenticate(question ppp.Authenticate) {
 	defer s.survive()
-	select {
-	case s.m.gate <- struct{}{}:
-	case <-s.m.ctx.Done():
+	out, ok := s.verify(question)
+	if !ok {
 		return
 	}
-	out := s.m.cfg.Auth.Authenticate(s.m.ctx, auth.Attempt{
-		User: question.User, Proof: question.Proof,
-		Service: auth.Service(strings.ToLower(s.info.Type)), Source: s.info.Remote.Addr(),
-	})
-	<-s.m.gate
 	if out.OK {
 		var err error
 		if out, err = s.admit(out, question); err == nil {
@@ -50,6 +44,20 @@ func (s *session) authenticate(question ppp.Authenticate) {
 		}
 	}
 	s.log.Info("refused", "user", clean(question.User), "auth", question.Method.String(), "reason", reason)
+}
+
+// verify asks the Authenticator when there is a place for that; false: the server ends.
+func (s *session) verify(question ppp.Authenticate) (auth.Outcome, bool) {
+	select {
+	case s.m.gate <- struct{}{}:
+	case <-s.m.ctx.Done():
+		return auth.Outcome{}, false
+	}
+	defer func() { <-s.m.gate }()
+	return s.m.cfg.Auth.Authenticate(s.m.ctx, auth.Attempt{
+		User: question.User, Proof: question.Proof,
+		Service: auth.Service(strings.ToLower(s.info.Type)), Source: s.info.Remote.Addr(),
+	}), true
 }
 
 var errNotAdmitted = errors.New("not admitted")

@@ -139,12 +139,20 @@ func (s *session) cut(reason string) {
 
 // survive keeps a fault of ours in one session from ending the others.
 func (s *session) survive() {
-	fault := recover()
-	if fault == nil {
-		return
+	if fault := recover(); fault != nil {
+		s.failed(fault, debug.Stack())
 	}
+}
+
+// faulty is survive's like for the data path, in which nothing waits.
+func (s *session) faulty(fault any) {
+	stack := debug.Stack()
+	go s.failed(fault, stack)
+}
+
+func (s *session) failed(fault any, stack []byte) {
 	s.m.panics.Add(1)
-	s.log.Error("session ended by a fault of the server", "fault", fmt.Sprint(fault), "stack", string(debug.Stack()))
+	s.log.Error("session ended by a fault of the server", "fault", fmt.Sprint(fault), "stack", string(stack))
 	defer func() {
 		if again := recover(); again != nil {
 			s.log.Error("and its end was faulty, too", "fault", fmt.Sprint(again))
@@ -216,7 +224,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	port := s.port.Load()
 	if port == nil {
 		var err error
-		port, err = s.m.cfg.Plane.Add(dataplane.PortConfig{Addr: v.Peer, Link: s.link, NeedReset: s.needReset})
+		port, err = s.m.cfg.Plane.Add(dataplane.PortConfig{Addr: v.Peer, Link: s.link, NeedReset: s.needReset, Fault: s.faulty})
 		if err != nil {
 			s.engine.Close(now, "no data path: "+err.Error())
 			return
@@ -283,9 +291,6 @@ func (s *session) end(reason string) {
 			s.m.cfg.Down(s.addr)
 		}
 	}
-	if s.addr.IsValid() {
-		s.m.cfg.Pool.Give(s.addr)
-	}
 	switch {
 	case s.up:
 		s.log.Info("disconnected", "user", s.user, "address", s.addr, "reason", reason, "duration", time.Since(s.since).Round(time.Second),
@@ -293,6 +298,9 @@ func (s *session) end(reason string) {
 	case s.reason != "": // the refusal has its own line
 	default:
 		s.log.Info("refused", "user", s.user, "reason", reason)
+	}
+	if s.addr.IsValid() { // now that nobody is told of it any more
+		s.m.cfg.Pool.Give(s.addr)
 	}
 	s.link.Close(reason)
 	s.m.gone(s)

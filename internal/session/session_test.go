@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"regexp"
 	"runtime"
@@ -106,9 +107,7 @@ func TestOneTimePasswordRace(t *testing.T) {
 	if won != 1 || lost != 199 {
 		t.Errorf("%d won, %d lost", won, lost)
 	}
-	if n := strings.Count(s.log.String(), "one-time password already used"); n != 199 {
-		t.Errorf("%d were told that it is used\n%s", n, s.log)
-	}
+	s.wait("all are told that it is used", func() bool { return strings.Count(s.log.String(), "one-time password already used") == 199 })
 }
 
 // CHAP asks again who dialled in by a password, and never who did by a one-time password.
@@ -224,9 +223,9 @@ func (f faulty) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome 
 	return f.Authenticator.Authenticate(ctx, at)
 }
 
-// A fault of ours in one session ends that session, and no other.
+// A fault of ours in one session ends that session, and no other; nor does it keep the next from logging in.
 func TestFaultInOneSession(t *testing.T) {
-	s := newStack(t, func(c *session.Config) { c.Auth = faulty{c.Auth} })
+	s := newStack(t, func(c *session.Config) { c.Auth, c.AuthAtOnce = faulty{c.Auth}, 1 })
 	good, err := s.dial(config())
 	if err != nil {
 		t.Fatal(err)
@@ -241,6 +240,52 @@ func TestFaultInOneSession(t *testing.T) {
 	if s.m.Panics() != 1 || !strings.Contains(s.log.String(), "session ended by a fault of the server") || !strings.Contains(s.log.String(), "session_test.go") {
 		t.Errorf("%d faults\n%s", s.m.Panics(), s.log)
 	}
+	if again, err := s.dial(config()); err != nil {
+		t.Error(err)
+	} else {
+		s.passes(again)
+	}
+}
+
+// An address is in use until all who are told of its connection know of the end.
+func TestAddressOutlivesItsConnection(t *testing.T) {
+	var s *stack
+	inUse := make(chan int, 1)
+	s = newStack(t, func(c *session.Config) {
+		c.Down = func(netip.Addr) { inUse <- s.pool.InUse() }
+		c.Logger = slog.New(&endWatcher{c.Logger.Handler(), func() { inUse <- s.pool.InUse() }})
+	})
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Hangup()
+	for _, when := range []string{"while the end is told", "while it is logged"} {
+		if n := <-inUse; n != 1 {
+			t.Errorf("%s, %d addresses are in use", when, n)
+		}
+	}
+	s.empty()
+	if n := s.pool.InUse(); n != 0 {
+		t.Errorf("%d addresses are in use at last", n)
+	}
+}
+
+// endWatcher is a log that calls f for each end of a connection.
+type endWatcher struct {
+	slog.Handler
+	f func()
+}
+
+func (w *endWatcher) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &endWatcher{w.Handler.WithAttrs(attrs), w.f}
+}
+
+func (w *endWatcher) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "disconnected" {
+		w.f()
+	}
+	return w.Handler.Handle(ctx, r)
 }
 
 // Dial-ins and hang-ups of all kinds at once leave nothing behind.
