@@ -215,7 +215,7 @@ func TestConfigFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := h.run("", "user", "list")
-	if r.status != 1 || !strings.Contains(r.stderr, h.config+":1:1: stat_dir: unknown key") {
+	if r.status != 1 || !strings.Contains(r.stderr, h.config+":1:1: stat_dir: unknown key") || !strings.Contains(r.stderr, h.config+":2:12: ppp.mru: 1 is not") {
 		t.Errorf("%+v", r)
 	}
 	h.config = filepath.Join(h.dir, "none.yaml")

@@ -61,7 +61,7 @@ func (c Config) check(report reporter) {
 	}
 	within(report, "l2tp.hello_interval", c.L2TP.HelloInterval, time.Second, time.Hour)
 	if c.L2TP.HideAVPs && c.L2TP.Secret == "" {
-		report("hiding takes a secret: set l2tp.secret, or hide_avps to false", "l2tp.hide_avps")
+		report("hiding takes a secret: set l2tp.secret, or hide_avps to false", "l2tp.hide_avps", "l2tp.secret")
 	}
 }
 
@@ -182,7 +182,7 @@ func checkOther(report reporter, key, name, own string) {
 	}
 	checkInterface(report, key, name)
 	if name == own {
-		report(fmt.Sprintf("%q is vpnd's own interface (network.interface); name another", name), key)
+		report(fmt.Sprintf("%q is vpnd's own interface (network.interface); name another", name), key, "network.interface")
 	}
 }
 

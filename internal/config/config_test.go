@@ -166,6 +166,30 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
+// What contradicts something is told beside what cannot be read, but nothing that follows from that.
+func TestContradictionsBesideOtherFaults(t *testing.T) {
+	_, err := config.Parse("f", []byte(`mangement: {}
+ppp: {mru: 100, mppe: required, authentication: [cha]}
+network:
+  address: 10.99.0.20
+  pool: [10.99.0.0/24]
+  dns: [here]
+listen: [10.99.0.300, 10.99.0.21]
+l2tp: no
+`))
+	want := strings.TrimSpace(`
+f:1:1: mangement: unknown key; known here: l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
+f:2:12: ppp.mru: 100 is not between 576 and 1500
+f:2:50: ppp.authentication: "cha" is not one of mschapv2, mschap, chap, pap
+f:5:9: network.pool: 10.99.0.1-10.99.0.254 overlaps the interface: it contains network.address 10.99.0.20; write [10.99.0.1-10.99.0.19, 10.99.0.21-10.99.0.254]
+f:6:9: network.dns: "here" is not an IPv4 address
+f:7:10: listen: "10.99.0.300" is not an IPv4 address
+f:8:7: l2tp: must be a mapping of the keys hello_interval, hide_avps, hostname, secret`)
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
 func TestNotYAML(t *testing.T) {
 	for _, text := range []string{"ppp: [", "\tppp: x", "ppp: {mru: 1400}\n  x", "a: *b", "\x00"} {
 		_, err := config.Parse("f", []byte(text))

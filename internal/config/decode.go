@@ -31,15 +31,18 @@ type decoder struct {
 	name   string
 	nodes  map[string]*yaml.Node // what the file says, by key
 	faults Faults
+	unread Faults // those of reading
 }
 
 func decode(name string, data []byte, base Config) (Config, error) {
 	d := &decoder{name: name, nodes: map[string]*yaml.Node{}}
 	c := base
-	if root := d.parse(data); root != nil {
+	root := d.parse(data)
+	if root != nil {
 		c.fields().set(d, "", root)
 	}
-	if len(d.faults) == 0 {
+	d.unread = d.faults
+	if root != nil || len(d.faults) == 0 {
 		c.check(d.report)
 	}
 	if len(d.faults) > 0 {
@@ -90,8 +93,12 @@ func (d *decoder) fault(n *yaml.Node, key, format string, args ...any) {
 	d.faults = append(d.faults, Fault{File: d.name, Line: n.Line, Column: n.Column, Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
-// report places a fault of the outcome at the first of keys that the file sets.
+// report places a fault of the outcome at the first of keys that the file sets. Of a key that could not
+// be read nothing more is told.
 func (d *decoder) report(text string, keys ...string) {
+	if slices.ContainsFunc(keys, d.unreadable) {
+		return
+	}
 	for _, key := range keys {
 		if n, ok := d.nodes[key]; ok {
 			d.fault(n, key, "%s", text)
@@ -99,6 +106,12 @@ func (d *decoder) report(text string, keys ...string) {
 		}
 	}
 	d.faults = append(d.faults, Fault{File: d.name, Key: keys[0], Text: text})
+}
+
+// unreadable reports whether key, or the section that it is in, could not be read.
+func (d *decoder) unreadable(key string) bool {
+	section, _, _ := strings.Cut(key, ".")
+	return slices.ContainsFunc(d.unread, func(f Fault) bool { return f.Key == key || f.Key == section })
 }
 
 func (s section) set(d *decoder, key string, n *yaml.Node) {
