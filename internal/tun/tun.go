@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"vpnd/internal/pktbuf"
 
@@ -36,6 +37,26 @@ type Device struct {
 	n    int
 	err  error
 	read func(fd uintptr) bool
+
+	writers sync.Pool // of *writer
+}
+
+// writer writes one packet at a time. The device does not keep a writer waiting, so that there is no need
+// of the lock that the writers of a file share.
+type writer struct {
+	packet []byte
+	err    error
+	write  func(fd uintptr)
+}
+
+func newWriter() any {
+	w := &writer{}
+	w.write = func(fd uintptr) {
+		for w.err = unix.EINTR; w.err == unix.EINTR; {
+			_, w.err = unix.Write(int(fd), w.packet)
+		}
+	}
+	return w
 }
 
 // Open makes the interface, gives it address, MTU and routes, and brings it up. It goes with Close, or
@@ -72,7 +93,7 @@ func open(ifce *water.Interface, cfg Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{file: file, raw: raw, name: ifce.Name(), mtu: cfg.MTU}
+	d := &Device{file: file, raw: raw, name: ifce.Name(), mtu: cfg.MTU, writers: sync.Pool{New: newWriter}}
 	d.read = d.readAll
 	return d, configure(cfg)
 }
@@ -140,7 +161,17 @@ func (d *Device) readAll(fd uintptr) bool {
 
 // WritePacket gives the system one IP packet. It does not keep p.
 func (d *Device) WritePacket(p []byte) error {
-	_, err := d.file.Write(p)
+	w, ok := d.writers.Get().(*writer)
+	if !ok {
+		return fs.ErrInvalid
+	}
+	w.packet = p
+	err := d.raw.Control(w.write)
+	if err == nil {
+		err = w.err
+	}
+	w.packet = nil
+	d.writers.Put(w)
 	return err
 }
 

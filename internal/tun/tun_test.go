@@ -98,6 +98,27 @@ func TestPackets(t *testing.T) {
 	})
 }
 
+// A packet costs no allocation, and none is written after the end.
+func TestWrite(t *testing.T) {
+	inside(t, func(d *tun.Device) error {
+		packet := append([]byte{0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0}, 10, 99, 0, 77, 10, 99, 0, 1)
+		if n := testing.AllocsPerRun(1000, func() {
+			if err := d.WritePacket(packet); err != nil {
+				t.Error(err)
+			}
+		}); n >= 1 {
+			t.Errorf("%v allocations for a packet", n)
+		}
+		if err := d.Close(); err != nil {
+			return err
+		}
+		if err := d.WritePacket(packet); err == nil {
+			t.Error("a packet is written after the end")
+		}
+		return nil
+	})
+}
+
 func TestClose(t *testing.T) {
 	inside(t, func(d *tun.Device) error {
 		done := make(chan error, 1)
