@@ -38,6 +38,7 @@ type Config struct {
 
 // list is what was changed, as it is kept in the file.
 type list struct {
+	System     string       `json:"system"`     // what systemID gave
 	Forwarding bool         `json:"forwarding"` // was off, and is on
 	Masquerade bool         `json:"masquerade"` // our table is in place
 	ProxyARP   string       `json:"proxy_arp,omitempty"`
@@ -47,7 +48,9 @@ type list struct {
 // Changes are the changes that are in force. They are safe for concurrent use.
 type Changes struct {
 	path     string
+	folder   *os.File // locked for as long as the changes are in force
 	warnings []string
+	foreign  map[netip.Addr]bool // proxy ARP entries that others have made
 	mu       sync.Mutex
 	list     list
 }
@@ -56,16 +59,32 @@ type Changes struct {
 // the configuration asks for. On an error nothing stays changed.
 func Setup(cfg Config) (*Changes, error) {
 	c := &Changes{path: filepath.Join(cfg.StateDir, listFile)}
-	if err := c.recover(); err != nil {
+	if err := c.lock(cfg.StateDir); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(Config) error{c.checkInterfaces, c.forward, c.masquerade} {
+	if err := c.recover(); err != nil {
+		return nil, errors.Join(err, c.folder.Close())
+	}
+	for _, step := range []func(Config) error{c.identify, c.checkInterfaces, c.forward, c.masquerade, c.proxyARP} {
 		if err := step(cfg); err != nil {
 			return nil, errors.Join(err, c.Undo())
 		}
 	}
-	c.list.ProxyARP = cfg.ProxyARP
 	return c, nil
+}
+
+// lock keeps the list from a second daemon, which would undo what this one has set up.
+func (c *Changes) lock(stateDir string) error {
+	folder, err := os.Open(stateDir) //nolint:gosec // the administrator names the folder
+	if err != nil {
+		return fmt.Errorf("state_dir: %w", err)
+	}
+	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = folder.Close()
+		return fmt.Errorf("state_dir: another vpnd serves from %s (%w): stop it, or give this one a folder of its own", stateDir, err)
+	}
+	c.folder = folder
+	return nil
 }
 
 // recover undoes what the list of a daemon that was killed says.
@@ -80,7 +99,27 @@ func (c *Changes) recover() error {
 	if err := json.Unmarshal(data, &c.list); err != nil {
 		return fmt.Errorf("%s is damaged: undo by hand what vpnd has set up (nft table %s, ip_forward), and remove the file: %w", c.path, tableName, err)
 	}
-	return c.Undo()
+	system, err := systemID()
+	if err != nil {
+		return err
+	}
+	if c.list.System != system { // and what was changed went with the one that was
+		c.list = list{}
+	}
+	return c.undo()
+}
+
+// systemID names what is changed: this network namespace, since the machine was started.
+func systemID() (string, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", err
+	}
+	namespace, err := os.Readlink("/proc/thread-self/ns/net")
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(boot)) + " " + namespace, nil
 }
 
 // save writes the list before the change is made: a crash in between makes us undo what was not done,
@@ -95,6 +134,11 @@ func (c *Changes) save() error {
 		return fmt.Errorf("keeping the list of system changes: %w", err)
 	}
 	return os.Rename(part, c.path)
+}
+
+func (c *Changes) identify(Config) (err error) {
+	c.list.System, err = systemID()
+	return err
 }
 
 func (c *Changes) checkInterfaces(cfg Config) error {
@@ -137,6 +181,14 @@ func (c *Changes) masquerade(cfg Config) error {
 	if cfg.Masquerade == "" {
 		return nil
 	}
+	old, err := findTable()
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		return fmt.Errorf("network.masquerade: there is an nftables table %s that this daemon has not made: stop the daemon that has it, or run nft delete table ip %s",
+			tableName, tableName)
+	}
 	c.list.Masquerade = true
 	if err := c.save(); err != nil {
 		return err
@@ -171,11 +223,34 @@ func masqueradeRule(pool netip.Prefix, iface string) []expr.Any {
 	}
 }
 
-// AddProxyARP has the LAN interface answer for addr. It does nothing without one.
+// proxyARP looks at what is answered for on the LAN interface already.
+func (c *Changes) proxyARP(cfg Config) error {
+	if cfg.ProxyARP == "" {
+		return nil
+	}
+	l, err := netlink.LinkByName(cfg.ProxyARP)
+	if err != nil {
+		return fmt.Errorf("network.proxy_arp: interface %s: %w", cfg.ProxyARP, err)
+	}
+	entries, err := netlink.NeighProxyList(l.Attrs().Index, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("network.proxy_arp: %w", err)
+	}
+	c.foreign = map[netip.Addr]bool{}
+	for _, e := range entries {
+		if addr, ok := netip.AddrFromSlice(e.IP.To4()); ok {
+			c.foreign[addr] = true
+		}
+	}
+	c.list.ProxyARP = cfg.ProxyARP
+	return nil
+}
+
+// AddProxyARP has the LAN interface answer for addr. It does nothing without one, or if it does already.
 func (c *Changes) AddProxyARP(addr netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.list.ProxyARP == "" {
+	if c.list.ProxyARP == "" || c.foreign[addr] {
 		return nil
 	}
 	c.list.Proxies = append(c.list.Proxies, addr)
@@ -216,6 +291,9 @@ func proxy(iface string, addr netip.Addr) (*netlink.Neigh, error) {
 
 func removeProxy(iface string, addr netip.Addr) error {
 	neigh, err := proxy(iface, addr)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil // the entry went with it
+	}
 	if err != nil {
 		return err
 	}
@@ -230,6 +308,10 @@ func removeProxy(iface string, addr netip.Addr) error {
 func (c *Changes) Undo() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return errors.Join(c.undo(), c.folder.Close())
+}
+
+func (c *Changes) undo() error {
 	var errs []error
 	for _, addr := range c.list.Proxies {
 		errs = append(errs, removeProxy(c.list.ProxyARP, addr))
@@ -249,16 +331,25 @@ func (c *Changes) Undo() error {
 
 // removeTable removes our table if it is there.
 func removeTable() error {
+	t, err := findTable()
+	if err != nil || t == nil {
+		return err
+	}
 	n := &nftables.Conn{}
-	tables, err := n.ListTablesOfFamily(nftables.TableFamilyIPv4)
+	n.DelTable(t)
+	return n.Flush()
+}
+
+// findTable finds the table of our name; nil: there is none.
+func findTable() (*nftables.Table, error) {
+	tables, err := (&nftables.Conn{}).ListTablesOfFamily(nftables.TableFamilyIPv4)
 	if err != nil {
-		return fmt.Errorf("nftables: %w", err)
+		return nil, fmt.Errorf("network.masquerade: nftables: %w: has this kernel nf_tables?", err)
 	}
 	for _, t := range tables {
 		if t.Name == tableName {
-			n.DelTable(t)
-			return n.Flush()
+			return t, nil
 		}
 	}
-	return nil
+	return nil, nil //nolint:nilnil // none is no error
 }

@@ -64,6 +64,9 @@ func TestThereAndBack(t *testing.T) {
 				if out, err := exec.Command("nft", "add table ip mine; add chain ip mine c").CombinedOutput(); err != nil {
 					t.Fatalf("%v: %s", err, out)
 				}
+				if out, err := exec.Command("ip", "neighbor", "add", "proxy", "10.99.0.12", "dev", "br0").CombinedOutput(); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
 				before := state(t)
 				cfg := config(t)
 				c, err := sysnet.Setup(cfg)
@@ -71,8 +74,8 @@ func TestThereAndBack(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				a, b := netip.MustParseAddr("10.99.0.10"), netip.MustParseAddr("10.99.0.11")
-				for _, err := range []error{c.AddProxyARP(a), c.AddProxyARP(b), c.RemoveProxyARP(a)} {
+				a, b, other := netip.MustParseAddr("10.99.0.10"), netip.MustParseAddr("10.99.0.11"), netip.MustParseAddr("10.99.0.12")
+				for _, err := range []error{c.AddProxyARP(a), c.AddProxyARP(b), c.AddProxyARP(other), c.RemoveProxyARP(a), c.RemoveProxyARP(other)} {
 					if err != nil {
 						t.Error(err)
 					}
@@ -92,7 +95,11 @@ func TestThereAndBack(t *testing.T) {
 				if info, err := os.Stat(filepath.Join(cfg.StateDir, "system-changes.json")); err != nil || info.Mode().Perm() != 0o600 {
 					t.Errorf("the list of changes: %v, %v", info, err)
 				}
+				if _, err := sysnet.Setup(cfg); err == nil || !strings.Contains(err.Error(), "another vpnd serves from "+cfg.StateDir) {
+					t.Errorf("a second daemon: %v", err)
+				}
 				if crash { // the next daemon finds the list, and wants nothing of it
+					c.Abandon()
 					cfg.Masquerade, cfg.ProxyARP = "", ""
 					if c, err = sysnet.Setup(cfg); err != nil {
 						t.Error(err)
@@ -113,6 +120,56 @@ func TestThereAndBack(t *testing.T) {
 	}
 }
 
+// After a restart of the machine, or in another container, there is nothing to take back.
+func TestAnotherSystem(t *testing.T) {
+	cfg := config(t)
+	inside(t, func() {
+		c, err := sysnet.Setup(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.AddProxyARP(netip.MustParseAddr("10.99.0.10")); err != nil {
+			t.Error(err)
+		}
+		c.Abandon()
+	})
+	inside(t, func() {
+		write(t, forward, "1")
+		before := state(t)
+		cfg.Masquerade, cfg.ProxyARP = "", ""
+		c, err := sysnet.Setup(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now := state(t); now != before {
+			t.Errorf("changed:\n%s", now)
+		}
+		if err := c.Undo(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A LAN interface that has gone took its entries with it.
+func TestInterfaceGone(t *testing.T) {
+	inside(t, func() {
+		cfg := config(t)
+		c, err := sysnet.Setup(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.AddProxyARP(netip.MustParseAddr("10.99.0.10")); err != nil {
+			t.Error(err)
+		}
+		if out, err := exec.Command("ip", "link", "delete", "br0").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if err := c.Undo(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestErrors(t *testing.T) {
 	inside(t, func() {
 		before := state(t)
@@ -120,6 +177,16 @@ func TestErrors(t *testing.T) {
 		cfg.Masquerade = "eth7"
 		if _, err := sysnet.Setup(cfg); err == nil || err.Error() != "network.masquerade: there is no interface eth7" {
 			t.Errorf("%v", err)
+		}
+		if out, err := exec.Command("nft", "add table ip vpnd").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if _, err := sysnet.Setup(config(t)); err == nil || !strings.Contains(err.Error(), "run nft delete table ip vpnd") {
+			t.Errorf("%v", err)
+		}
+		before = strings.ReplaceAll(before, "\n", "\ntable ip vpnd {\n}\n")
+		if after := state(t); after != before {
+			t.Errorf("the table of another:\n%s\nbefore:\n%s", after, before)
 		}
 		cfg = config(t)
 		write(t, filepath.Join(cfg.StateDir, "system-changes.json"), "{garbage")
