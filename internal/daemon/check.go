@@ -10,11 +10,16 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 	"vpnd/internal/config"
 	"vpnd/internal/link"
+	"vpnd/internal/sysnet"
+	"vpnd/internal/tun"
 	l2tpserver "vpnd/l2tp/server"
 	pptpserver "vpnd/pptp/server"
 	"vpnd/usermgmt"
+
+	"golang.org/x/sys/unix"
 )
 
 // Finding is one thing that Check has looked at.
@@ -49,10 +54,13 @@ func Check(cfg config.Config) []Finding {
 		l2tpPort(cfg),
 		secret(cfg),
 		lan("network.proxy_arp", cfg.Network.ProxyARP),
-		lan("network.masquerade", cfg.Network.Masquerade),
-		forwarding(cfg),
+		masquerade(cfg),
+		routes(cfg),
+		forwarding(),
+		clock(),
 		stateFolder(cfg),
 		echo(cfg),
+		services(cfg),
 	}
 	var said []Finding
 	for _, f := range findings {
@@ -149,19 +157,78 @@ func lan(key, name string) Finding {
 	return f
 }
 
-func forwarding(cfg config.Config) Finding {
-	f := Finding{What: "IP forwarding", Mend: "the daemon turns it on while it runs"}
-	value, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
-	if err == nil && strings.TrimSpace(string(value)) == "0" && (cfg.Network.Masquerade != "" || cfg.Network.ProxyARP != "") {
-		f.Wrong = "off"
+func masquerade(cfg config.Config) Finding {
+	f := lan("network.masquerade", cfg.Network.Masquerade)
+	if f.What == "" || f.Wrong != "" {
+		return f
+	}
+	if err := sysnet.CanMasquerade(); err != nil {
+		f.Wrong, f.Mend = err.Error(), "load the module nf_tables (modprobe nf_tables), or leave network.masquerade empty"
 	}
 	return f
+}
+
+// routes looks for what else on this machine has the users' addresses.
+func routes(cfg config.Config) Finding {
+	f := Finding{What: "routes to network.pool", Fatal: true, Mend: "set network.pool to addresses that nothing else has"}
+	for _, p := range prefixes(cfg.Network.Pool) {
+		found, err := tun.RouteTo(p)
+		switch {
+		case err != nil:
+			f.Wrong = err.Error()
+		case found != "" && found != cfg.Network.Interface: // the interface has a finding of its own
+			f.Wrong = fmt.Sprintf("%v is reached by interface %s already", p, found)
+		}
+	}
+	return f
+}
+
+const forwardKey = "/proc/sys/net/ipv4/ip_forward"
+
+func forwarding() Finding {
+	f := Finding{What: "IP forwarding"}
+	value, err := os.ReadFile(forwardKey)
+	switch {
+	case err != nil:
+		f.Wrong, f.Mend = err.Error(), "set net.ipv4.ip_forward=1 on this machine, or for this container"
+	case strings.TrimSpace(string(value)) == "1":
+	case unix.Access(forwardKey, unix.W_OK) != nil:
+		f.Wrong, f.Mend = "off, and the daemon cannot turn it on: users would reach this machine alone", "set net.ipv4.ip_forward=1 on this machine, or for this container"
+	default:
+		f.What += " (off; the daemon turns it on while it runs)"
+	}
+	return f
+}
+
+// clock asks the kernel whether anything keeps the clock right: one-time passwords come from the time.
+func clock() Finding {
+	f := Finding{What: "clock, " + time.Now().UTC().Format("2006-01-02 15:04:05 UTC")}
+	state, err := unix.Adjtimex(&unix.Timex{})
+	switch {
+	case err != nil:
+		f.Wrong = err.Error()
+	case state == unix.TIME_ERROR:
+		f.Wrong = "nothing keeps it right (the kernel says that it is not synchronised)"
+	}
+	f.Mend = "run a time service, such as chrony or systemd-timesyncd: a wrong clock refuses one-time passwords"
+	return f
+}
+
+func services(cfg config.Config) Finding {
+	if cfg.Services.PPTP || cfg.Services.L2TP {
+		return Finding{}
+	}
+	return Finding{What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Mend: "set services.pptp or services.l2tp to true"}
 }
 
 // stateFolder opens the user table where there is one. It makes none.
 func stateFolder(cfg config.Config) Finding {
 	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "mend that"}
-	if _, err := os.Stat(filepath.Join(cfg.StateDir, "key")); errors.Is(err, os.ErrNotExist) {
+	if !there(filepath.Join(cfg.StateDir, "key")) && !there(filepath.Join(cfg.StateDir, "users.db")) {
+		if err := canMake(cfg.StateDir); err != nil {
+			f.Wrong, f.Mend = err.Error(), "mend that, or set state_dir to a folder that can be written to"
+			return f
+		}
 		return Finding{What: f.What, Wrong: "not there yet", Mend: "the daemon makes it; `vpnd user add` adds a user"}
 	}
 	store, err := usermgmt.Open(context.Background(), cfg.StateDir, usermgmt.Options{})
@@ -188,6 +255,25 @@ func stateFolder(cfg config.Config) Finding {
 		return Finding{What: f.What, Wrong: fmt.Sprintf("fixed addresses outside of the pool: %v", outside), Mend: "correct them, or network.pool"}
 	}
 	return f
+}
+
+func there(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// canMake reports why a folder, or the first one above it that is there, cannot be written to.
+func canMake(dir string) error {
+	for !there(dir) {
+		dir = filepath.Dir(dir)
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", dir)
+	}
+	if err := unix.Access(dir, unix.W_OK); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	return nil
 }
 
 func echo(cfg config.Config) Finding {

@@ -158,6 +158,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 			},
 		}, d.sessions.Accept)
 		if err != nil {
+			d.stopServers()
 			return fmt.Errorf("L2TP: %w", err)
 		}
 	}
@@ -260,7 +261,11 @@ func (d *daemon) shutDown() {
 	ctx, cancel := context.WithTimeout(context.Background(), hangUpTime)
 	d.sessions.Shutdown(ctx, "server is shutting down")
 	cancel()
-	ctx, cancel = context.WithTimeout(context.Background(), stopTime)
+	d.stopServers()
+}
+
+func (d *daemon) stopServers() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	var stopping sync.WaitGroup
 	if d.pptp != nil {

@@ -176,6 +176,12 @@ func (c *Changes) forward(Config) error {
 // Warnings are what could not be set up, and can be done without.
 func (c *Changes) Warnings() []string { return c.warnings }
 
+// CanMasquerade reports what keeps this system from masquerading.
+func CanMasquerade() error {
+	_, err := findTable()
+	return err
+}
+
 // masquerade puts the users' packets that leave by the interface under its address.
 func (c *Changes) masquerade(cfg Config) error {
 	if cfg.Masquerade == "" {
@@ -183,7 +189,7 @@ func (c *Changes) masquerade(cfg Config) error {
 	}
 	old, err := findTable()
 	if err != nil {
-		return err
+		return fmt.Errorf("network.masquerade: %w", err)
 	}
 	if old != nil {
 		return fmt.Errorf("network.masquerade: there is an nftables table %s that this daemon has not made: stop the daemon that has it, or run nft delete table ip %s",
@@ -344,7 +350,7 @@ func removeTable() error {
 func findTable() (*nftables.Table, error) {
 	tables, err := (&nftables.Conn{}).ListTablesOfFamily(nftables.TableFamilyIPv4)
 	if err != nil {
-		return nil, fmt.Errorf("network.masquerade: nftables: %w: has this kernel nf_tables?", err)
+		return nil, fmt.Errorf("nftables: %w: has this kernel nf_tables?", err)
 	}
 	for _, t := range tables {
 		if t.Name == tableName {

@@ -126,6 +126,20 @@ func configure(cfg Config) error {
 	return nil
 }
 
+// RouteTo names the interface by which the system reaches exactly the prefix; empty: there is none. Open
+// fails for such a route.
+func RouteTo(p netip.Prefix) (string, error) {
+	found, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Dst: ipNet(p)}, netlink.RT_FILTER_DST)
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	l, err := net.InterfaceByIndex(found[0].LinkIndex)
+	if err != nil {
+		return "", err
+	}
+	return l.Name, nil
+}
+
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
 }

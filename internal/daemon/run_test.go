@@ -1,0 +1,209 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"vpnd/auth"
+	"vpnd/internal/config"
+	"vpnd/ppp"
+	"vpnd/pptp/client"
+	"vpnd/testenv"
+	"vpnd/usermgmt"
+)
+
+// inside runs f in a namespace with a bridge br0.
+func inside(t *testing.T, f func(lab *testenv.Lab, cfg config.Config) error) {
+	t.Helper()
+	lab := testenv.New(t)
+	cfg := config.Default()
+	cfg.StateDir = filepath.Join(t.TempDir(), "state")
+	if err := testenv.InNamespace(lab.Namespace, func() error { return f(lab, cfg) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// system is what a daemon changes.
+func system(t *testing.T) string {
+	t.Helper()
+	var all bytes.Buffer
+	for _, command := range [][]string{
+		{"nft", "list", "ruleset"}, {"ip", "-o", "link"}, {"ip", "route"}, {"ip", "neighbor", "show", "proxy"}, {"sysctl", "net.ipv4.ip_forward"},
+	} {
+		out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", command, err, out)
+		}
+		all.Write(out)
+	}
+	return all.String()
+}
+
+// A daemon that cannot start leaves the system as it was, whatever it had set up by then.
+func TestFailedStart(t *testing.T) {
+	inside(t, func(_ *testenv.Lab, cfg config.Config) error {
+		cfg.Network.Masquerade, cfg.Network.ProxyARP = "br0", "br0"
+		before := system(t)
+		other, err := net.ListenPacket("udp4", "0.0.0.0:1701")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = other.Close() }()
+		err = Run(t.Context(), cfg, Options{Log: new(bytes.Buffer), Ready: func() { t.Error("it is ready") }})
+		if err == nil || !strings.Contains(err.Error(), "L2TP: UDP port 1701 of 0.0.0.0 is in use: stop the other L2TP server there") {
+			t.Errorf("%v", err)
+		}
+		if after := system(t); after != before {
+			t.Errorf("after:\n%s\nbefore:\n%s", after, before)
+		}
+		if _, err := os.Stat(filepath.Join(cfg.StateDir, "system-changes.json")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the list of changes: %v", err)
+		}
+		l, err := net.Listen("tcp4", "0.0.0.0:1723")
+		if err != nil {
+			return err
+		}
+		return l.Close()
+	})
+}
+
+// 100 reloads while users log in and hang up disturb nobody.
+func TestReloadsDuringLogIns(t *testing.T) {
+	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
+		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+		if err != nil {
+			return err
+		}
+		err = store.Add(t.Context(), usermgmt.Profile{
+			Name: "alice", Enabled: true, Password: "geheim", Services: []auth.Service{auth.PPTP}, IPsec: usermgmt.IPsecNone,
+		})
+		if err := errors.Join(err, store.Close()); err != nil {
+			return err
+		}
+		dialer, err := client.New(netip.MustParseAddr("127.0.2.9"))
+		if err != nil {
+			return err
+		}
+		defer dialer.Close()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		reload, dialIns := make(chan struct{}), new(sync.WaitGroup)
+		var loads, logIns atomic.Int64
+		storm := func() {
+			for range 8 {
+				dialIns.Go(func() {
+					for range 10 {
+						if err := testenv.InNamespace(lab.Namespace, func() error { return logIn(ctx, dialer) }); err != nil {
+							t.Error(err)
+							return
+						}
+						logIns.Add(1)
+					}
+				})
+			}
+			for range 100 {
+				reload <- struct{}{}
+			}
+			dialIns.Wait()
+			stop()
+		}
+		var log bytes.Buffer
+		err = Run(ctx, cfg, Options{
+			Log: &log, Reload: reload, Ready: func() { go storm() },
+			Load: func() (config.Config, error) {
+				again := cfg
+				again.Log.Level = []string{"debug", "info", "warn"}[loads.Add(1)%3]
+				return again, nil
+			},
+		})
+		if loads.Load() != 100 || logIns.Load() != 80 || strings.Contains(log.String(), "fault") {
+			t.Errorf("%d reloads, %d log-ins\n%s", loads.Load(), logIns.Load(), &log)
+		}
+		return err
+	})
+}
+
+func logIn(ctx context.Context, dialer *client.Dialer) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var c testenv.Client
+	err := c.Dial(ctx, dialer, netip.MustParseAddrPort("127.0.2.1:1723"), ppp.Config{
+		User: "alice", Password: "geheim", Auth: []ppp.Method{ppp.MSCHAPv2},
+	})
+	if err != nil {
+		return err
+	}
+	c.Hangup()
+	return nil
+}
+
+// finding gives what Check has found of what begins so.
+func finding(t *testing.T, cfg config.Config, what string) string {
+	t.Helper()
+	for _, f := range Check(cfg) {
+		if strings.HasPrefix(f.What, what) {
+			return f.String()
+		}
+	}
+	return ""
+}
+
+func TestCheck(t *testing.T) {
+	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
+		before := system(t)
+		cfg.Network.Masquerade = "br0"
+		for _, f := range Check(cfg) {
+			if f.Fatal && f.Wrong != "" {
+				t.Errorf("%v", f)
+			}
+		}
+		if _, err := os.Stat(cfg.StateDir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a state folder is made: %v", err)
+		}
+		if after := system(t); after != before {
+			t.Errorf("after:\n%s\nbefore:\n%s", after, before)
+		}
+		lab.IP("route", "add", "10.99.0.32/27", "dev", "br0")
+		file := filepath.Join(t.TempDir(), "file")
+		lost := t.TempDir()
+		for _, path := range []string{file, filepath.Join(lost, "users.db")} {
+			if err := os.WriteFile(path, []byte("SQLite format 3"), 0o600); err != nil {
+				return err
+			}
+		}
+		for _, c := range []struct {
+			what   string
+			change func(*config.Config)
+			want   string
+		}{
+			{"IP forwarding", func(*config.Config) {}, "ok    IP forwarding (off; the daemon turns it on while it runs)"},
+			{"clock", func(*config.Config) {}, "clock, 20"},
+			{"routes", func(*config.Config) {}, "FAIL  routes to network.pool: 10.99.0.32/27 is reached by interface br0 already; set network.pool"},
+			{"network.masquerade", func(c *config.Config) { c.Network.Masquerade = "eth9" }, "FAIL  network.masquerade eth9: there is no such interface; correct"},
+			{"services", func(c *config.Config) { c.Services = config.Services{} }, "warn  services: PPTP and L2TP are off: nobody can dial in; set"},
+			{"l2tp.secret", func(c *config.Config) { c.L2TP.Secret = "x" }, "warn  l2tp.secret: Apple's clients know no tunnel secret"},
+			{"ppp.echo", func(c *config.Config) { c.PPP.EchoFailures = 0 }, "warn  ppp.echo_interval, ppp.echo_failures: 0 means"},
+			{"user table", func(*config.Config) {}, "warn  user table in " + cfg.StateDir + ": not there yet"},
+			{"user table", func(c *config.Config) { c.StateDir = filepath.Join(file, "state") }, "FAIL  user table in " + file + "/state: " + file + " is not a folder; "},
+			{"user table", func(c *config.Config) { c.StateDir = lost }, "FAIL  user table in " + lost + ": user table: "},
+		} {
+			changed := cfg
+			c.change(&changed)
+			if got := finding(t, changed, c.what); !strings.Contains(got, c.want) {
+				t.Errorf("%s: %q, want %q", c.what, got, c.want)
+			}
+		}
+		return nil
+	})
+}
