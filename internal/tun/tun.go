@@ -52,7 +52,7 @@ type writer struct {
 func newWriter() any {
 	w := &writer{}
 	w.write = func(fd uintptr) {
-		for w.err = unix.EINTR; w.err == unix.EINTR; {
+		for w.err = unix.EINTR; errors.Is(w.err, unix.EINTR); {
 			_, w.err = unix.Write(int(fd), w.packet)
 		}
 	}
