@@ -111,6 +111,7 @@ func (a *authentication) tick(now time.Time) {
 	switch {
 	case !a.endAt.IsZero() && !now.Before(a.endAt):
 		a.endAt = time.Time{}
+		a.e.cause = CauseSilent
 		a.e.hangUp(now, "peer did not authenticate within "+a.e.cfg.AuthTimeout.String(), "authentication took too long")
 	case !a.repeatAt.IsZero() && !now.Before(a.repeatAt):
 		if a.state == authDone {
@@ -120,6 +121,7 @@ func (a *authentication) tick(now time.Time) {
 		}
 		if a.sends >= a.e.cfg.MaxConfigure {
 			a.repeatAt = time.Time{}
+			a.e.cause = CauseSilent
 			a.e.hangUp(now, "no answer to the authentication", "no answer to the authentication")
 			return
 		}

@@ -202,6 +202,7 @@ const (
 	CauseRefused         // the server refused our name and password
 	CauseUnproven        // the server did not prove that it knows the password
 	CauseNoAddress       // the server gave no address
+	CauseSilent          // no answer came from the server: none at all, or none to the authentication
 )
 
 // Closed is the last event: the link is over.

@@ -48,6 +48,7 @@ type Engine struct {
 	byPeer  bool
 
 	setupBy, heard, echoAt time.Time
+	mute                   bool // nothing has come from the peer
 	resetAt                time.Time
 	refused                [4]refusedProtocol
 	events                 []Event
@@ -75,7 +76,7 @@ func (e *Engine) Start(now time.Time) {
 		return
 	}
 	e.phase = phaseEstablish
-	e.heard = now
+	e.heard, e.mute = now, true
 	e.setupBy = now.Add(e.cfg.SetupTimeout)
 	e.lcp.begin(now)
 }
@@ -90,7 +91,7 @@ func (e *Engine) Receive(now time.Time, frame []byte) {
 	if err != nil {
 		return
 	}
-	e.heard = now
+	e.heard, e.mute = now, false
 	if protocol == wire.LCP {
 		e.lcp.receiveFrame(now, info)
 		e.settle(now)

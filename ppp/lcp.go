@@ -314,7 +314,12 @@ func (l *lcp) up() {
 
 func (l *lcp) down() { l.e.endNetwork(l.now) }
 
-func (l *lcp) finished() { l.e.finish("peer does not answer, or does not agree to LCP", false) }
+func (l *lcp) finished() {
+	if l.e.mute {
+		l.e.cause = CauseSilent
+	}
+	l.e.finish("peer does not answer, or does not agree to LCP", false)
+}
 
 func (l *lcp) do(now time.Time, event fsm.Event) {
 	l.now = now

@@ -498,6 +498,29 @@ func TestPeerHangsUp(t *testing.T) {
 	r.want(r.say(papLogin(9)))
 }
 
+// A server that says nothing is told from one that does not agree.
+func TestSilentServer(t *testing.T) {
+	l := newLink(t, clientConfig(), ppp.Config{})
+	l.a.Start(l.now) // and nobody at the other end
+	l.run(5 * time.Minute)
+	if l.a.closed == nil || l.a.closed.Cause != ppp.CauseSilent {
+		t.Errorf("in LCP: %v", l.a.closed)
+	}
+	l = newLink(t, clientConfig(), ppp.Config{AuthTimeout: time.Hour, SetupTimeout: time.Hour})
+	l.b.password = ""
+	l.start()
+	l.run(5 * time.Minute)
+	if l.a.closed == nil || l.a.closed.Cause != ppp.CauseSilent {
+		t.Errorf("in authentication: %v", l.a.closed)
+	}
+	l = newLink(t, clientConfig(ppp.CHAPMD5), ppp.Config{Auth: []ppp.Method{ppp.PAP}})
+	l.start()
+	l.run(5 * time.Minute)
+	if l.a.closed == nil || l.a.closed.Cause != ppp.CauseOther {
+		t.Errorf("no method: %v", l.a.closed)
+	}
+}
+
 func TestLoopedBack(t *testing.T) {
 	e := ppp.New(ppp.Config{Role: ppp.Client})
 	e.Start(start)
