@@ -274,7 +274,7 @@ func TestFalseServer(t *testing.T) {
 	l.run(time.Second)
 	l.b.Grant(l.now, ppp.Grant{Password: "something else", Local: inner, Peer: given})
 	l.run(20 * time.Second)
-	if l.a.closed == nil || !strings.Contains(l.a.closed.Reason, "failed to prove") {
+	if l.a.closed == nil || !strings.Contains(l.a.closed.Reason, "failed to prove") || l.a.closed.Cause != ppp.CauseUnproven {
 		t.Errorf("%v", l.a.closed)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,21 +30,29 @@ var dialCodes = []struct {
 	code int
 }{
 	{dial.ErrNoAnswer, 3}, {dial.ErrRefused, 4}, {dial.ErrPassword, 5}, {dial.ErrNoAddress, 6}, {dial.ErrProtocol, 7}, {dial.ErrLost, 8},
+	{dial.ErrUnproven, 9},
 }
 
 const dialHelp = `Dials in to a PPTP or L2TP server, without pppd or PPP in the kernel, and stays connected until
 Ctrl-C. Says on standard error what happens; with --json, a line of JSON for each step on standard
 output.
 
+Asks on the terminal for the password, or for the PIN if only --motp-secret is given. Other users of
+this machine see what stands on the command line: scripts should use the options that name a file.
+
 Exit status: 0 hung up by Ctrl-C or SIGTERM, 1 a failure of this machine, 2 a wrong command line,
 3 no answer, 4 the server refuses the call, 5 it refuses name or password, 6 it gives no address,
-7 the two do not agree on a protocol, 8 the connection was lost.`
+7 the two do not agree on a protocol, 8 the connection was lost, 9 the server does not prove that it
+knows the password.`
+
+const dialExample = `  vpnd dial vpn.example.net --type pptp --user alice --motp-secret HEX --mppe --route 192.168.1.0/24
+  vpnd dial vpn.example.net --type l2tp --user bob --password-file FILE --route default --redial 10s`
 
 // dialFlags are the command line of dial.
 type dialFlags struct {
 	kind, user, password, passwordFile string
-	motpSecret, motpPIN                string
-	secret, iface                      string
+	motpSecret, motpPIN, motpFile      string
+	secret, secretFile, iface          string
 	auth, routes                       []string
 	mppe, json                         bool
 	redial, report                     time.Duration
@@ -52,51 +61,64 @@ type dialFlags struct {
 func newDialCommand() *cobra.Command {
 	var f dialFlags
 	cmd := &cobra.Command{
-		Use:   "dial SERVER --type pptp|l2tp --user NAME (--password P | --motp-secret HEX --motp-pin DIGITS)",
-		Short: "Dial in to a server",
-		Long:  dialHelp,
-		Args:  named("SERVER"),
+		Use:     "dial SERVER[:PORT] --type pptp|l2tp --user NAME",
+		Short:   "Dial in to a server",
+		Long:    dialHelp,
+		Example: dialExample,
+		Args:    named("SERVER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := f.options(cmd, args[0])
+			o, err := f.options(cmd)
+			if err != nil {
+				return err
+			}
+			host, port, err := hostPort(cmd, args[0], f.kind)
 			if err != nil {
 				return err
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return f.run(ctx, o, f.teller(cmd))
+			return f.run(ctx, func(ctx context.Context, tell func(dial.Event)) error {
+				at, err := resolve(ctx, host, port)
+				if err != nil {
+					return err
+				}
+				o.Server = at
+				return dial.Run(ctx, o, tell)
+			}, f.teller(cmd))
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.kind, "type", "pptp", "type of dial-in: pptp or l2tp")
+	flags.StringVar(&f.kind, "type", "pptp", "`type` of dial-in: pptp or l2tp")
 	flags.StringVar(&f.user, "user", "", "the user's `name`")
-	flags.StringVar(&f.password, "password", "", "the user's `password`; other users of this machine can see it: better --password-file")
+	flags.StringVar(&f.password, "password", "", "the user's `password`; other users of this machine see it")
 	flags.StringVar(&f.passwordFile, "password-file", "", "`file` with the password in its first line; - for standard input")
 	flags.StringVar(&f.motpSecret, "motp-secret", "", "the token's secret, 16 to 32 `hex` digits: the one-time password is computed at the moment of dialling")
 	flags.StringVar(&f.motpPIN, "motp-pin", "", "the token's PIN, 4 to 7 `digits`; asked for if it is missing")
-	flags.StringSliceVar(&f.auth, "auth", nil, "`methods` that may be used: mschapv2, mschap, chap, pap (default: all, but pap with a one-time password alone)")
+	flags.StringVar(&f.motpFile, "motp-file", "", "`file` with the token's secret in its first line and the PIN in its second; - for standard input")
+	flags.StringSliceVar(&f.auth, "auth", nil, "`methods` that may be used, with commas between: mschapv2, mschap, chap, pap (default: all; pap only with a one-time password)")
 	flags.BoolVar(&f.mppe, "mppe", false, "require encryption (MPPE)")
-	flags.StringSliceVar(&f.routes, "route", nil, "`prefix` that is reached through the connection, or default; may be repeated")
-	flags.StringVar(&f.secret, "secret", "", "the L2TP tunnel's `secret`")
+	flags.StringSliceVar(&f.routes, "route", nil, "`prefix` that is reached through the connection, or default for everything; may be repeated")
+	flags.StringVar(&f.secret, "secret", "", "the L2TP tunnel's `secret`; other users of this machine see it")
+	flags.StringVar(&f.secretFile, "secret-file", "", "`file` with the L2TP tunnel's secret in its first line")
 	flags.StringVar(&f.iface, "interface", "vpndial0", "`name` of the TUN interface")
-	flags.DurationVar(&f.redial, "redial", 0, "dial again this `time` after the connection was lost or did not come up; not when the password was refused")
+	flags.DurationVar(&f.redial, "redial", 0, "`time` after which to dial again when the connection was lost or did not come up, such as 10s; not when the password was refused (default: never)")
 	flags.DurationVar(&f.report, "report", time.Minute, "`time` between two transfer figures; 0: at the end only")
 	flags.BoolVar(&f.json, "json", false, "print each step as a line of JSON")
 	return cmd
 }
 
 // options checks the command line.
-func (f *dialFlags) options(cmd *cobra.Command, server string) (dial.Options, error) {
+func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
 	o := dial.Options{Type: f.kind, Secret: f.secret, Interface: f.iface, Report: f.report}
-	port := uint16(pptpwire.Port)
-	switch f.kind {
-	case "pptp":
-	case "l2tp":
-		port = l2tpwire.Port
-	default:
+	switch {
+	case f.kind != "pptp" && f.kind != "l2tp":
 		return o, usagef(cmd, "--type %q: pptp or l2tp", f.kind)
-	}
-	if f.user == "" {
+	case f.user == "":
 		return o, usagef(cmd, "--user is missing")
+	case f.kind == "pptp" && (f.secret != "" || f.secretFile != ""):
+		return o, usagef(cmd, "a PPTP server takes no --secret")
+	case f.secret != "" && f.secretFile != "":
+		return o, usagef(cmd, "either --secret or --secret-file")
 	}
 	if len(f.iface) == 0 || len(f.iface) > 15 {
 		return o, usagef(cmd, "--interface %q: 1 to 15 characters", f.iface)
@@ -122,11 +144,16 @@ func (f *dialFlags) options(cmd *cobra.Command, server string) (dial.Options, er
 		}
 		o.PPP.Auth = append(o.PPP.Auth, m)
 	}
-	var err error
-	if o.Password, err = f.passwords(cmd); err != nil {
-		return o, err
+	if f.mppe && !slices.Contains(o.PPP.Auth, ppp.MSCHAPv2) && !slices.Contains(o.PPP.Auth, ppp.MSCHAPv1) {
+		return o, usagef(cmd, "--mppe takes its keys from mschapv2 or mschap, which --auth does not allow")
 	}
-	o.Server, err = resolve(cmd.Context(), server, port)
+	var err error
+	if f.secretFile != "" {
+		if o.Secret, err = passwordFrom(cmd, "--secret-file", f.secretFile); err != nil {
+			return o, err
+		}
+	}
+	o.Password, err = f.passwords(cmd)
 	return o, err
 }
 
@@ -135,7 +162,7 @@ func (f *dialFlags) methods() []string {
 	switch {
 	case len(f.auth) > 0:
 		return f.auth
-	case f.motpSecret != "":
+	case f.motpSecret != "" || f.motpFile != "":
 		return []string{"mschapv2", "mschap", "chap", "pap"}
 	default:
 		return []string{"mschapv2", "mschap", "chap"}
@@ -144,6 +171,16 @@ func (f *dialFlags) methods() []string {
 
 // passwords gives the function that yields the password for each dialling.
 func (f *dialFlags) passwords(cmd *cobra.Command) (func(context.Context) (string, error), error) {
+	if f.motpFile != "" {
+		if f.motpSecret != "" || f.motpPIN != "" {
+			return nil, usagef(cmd, "either --motp-file or --motp-secret with --motp-pin")
+		}
+		lines, err := linesFrom(cmd, "--motp-file", f.motpFile, 2)
+		if err != nil {
+			return nil, err
+		}
+		f.motpSecret, f.motpPIN = lines[0], lines[1]
+	}
 	if f.motpSecret == "" {
 		if f.motpPIN != "" {
 			return nil, usagef(cmd, "--motp-pin without --motp-secret")
@@ -152,7 +189,7 @@ func (f *dialFlags) passwords(cmd *cobra.Command) (func(context.Context) (string
 		return func(context.Context) (string, error) { return password, nil }, err
 	}
 	if f.password != "" || f.passwordFile != "" {
-		return nil, usagef(cmd, "either a password or --motp-secret")
+		return nil, usagef(cmd, "either a password or a mOTP token")
 	}
 	if f.motpPIN == "" {
 		pin, err := askOnce(cmd, "PIN: ", "--motp-pin is missing, and there is no terminal to ask for it on")
@@ -186,41 +223,51 @@ func (f *dialFlags) static(cmd *cobra.Command) (string, error) {
 	case f.password != "":
 		return f.password, nil
 	case f.passwordFile != "":
-		return passwordFrom(cmd, f.passwordFile)
+		return passwordFrom(cmd, "--password-file", f.passwordFile)
 	default:
 		return askOnce(cmd, "Password: ", noTerminal)
 	}
 }
 
-// resolve finds the IPv4 address of HOST or HOST:PORT.
-func resolve(ctx context.Context, server string, port uint16) (netip.AddrPort, error) {
-	host := server
-	if h, p, err := net.SplitHostPort(server); err == nil {
+// hostPort takes HOST or HOST:PORT apart.
+func hostPort(cmd *cobra.Command, server, kind string) (host string, port uint16, err error) {
+	h, p, err := net.SplitHostPort(server)
+	switch {
+	case err == nil:
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || n == 0 {
-			return netip.AddrPort{}, fmt.Errorf("%s: the port is no number from 1 to 65535", server)
+			return "", 0, usagef(cmd, "%s: the port is no number from 1 to 65535", server)
 		}
-		host, port = h, uint16(n)
+		return h, uint16(n), nil
+	case kind == "l2tp":
+		return server, l2tpwire.Port, nil
+	default:
+		return server, pptpwire.Port, nil
 	}
+}
+
+// resolve finds the IPv4 address of a host, anew for each dialling: it may have changed.
+func resolve(ctx context.Context, host string, port uint16) (netip.AddrPort, error) {
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
 	if err != nil || len(addrs) == 0 {
-		return netip.AddrPort{}, &exitError{3, fmt.Errorf("%w: %s has no IPv4 address: %w", dial.ErrNoAnswer, host, err)}
+		return netip.AddrPort{}, fmt.Errorf("%w: %s has no IPv4 address: %w", dial.ErrNoAnswer, host, err)
 	}
 	return netip.AddrPortFrom(addrs[0].Unmap(), port), nil
 }
 
 // run dials, and dials again if it is told to.
-func (f *dialFlags) run(ctx context.Context, o dial.Options, tell func(dial.Event)) error {
+func (f *dialFlags) run(ctx context.Context, once func(context.Context, func(dial.Event)) error, tell func(dial.Event)) error {
 	for {
-		err := dial.Run(ctx, o, tell)
+		err := once(ctx, tell)
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		err = dialError(err)
-		if exit := (*exitError)(nil); f.redial <= 0 || errors.Is(err, dial.ErrPassword) || !errors.As(err, &exit) {
-			return err
+		status := dialStatus(err)
+		if f.redial <= 0 || status == 1 || errors.Is(err, dial.ErrPassword) || errors.Is(err, dial.ErrUnproven) {
+			tell(dial.Event{Kind: dial.Failed, Time: time.Now(), Reason: err.Error(), Status: status})
+			return &exitError{status, err}
 		}
-		tell(dial.Event{Kind: "redial", Time: time.Now(), Reason: err.Error(), Seconds: f.redial.Seconds()})
+		tell(dial.Event{Kind: dial.Redial, Time: time.Now(), Reason: err.Error(), Seconds: f.redial.Seconds()})
 		select {
 		case <-time.After(f.redial):
 		case <-ctx.Done():
@@ -229,14 +276,14 @@ func (f *dialFlags) run(ctx context.Context, o dial.Options, tell func(dial.Even
 	}
 }
 
-// dialError gives an error its exit code.
-func dialError(err error) error {
+// dialStatus is the exit status that an error stands for.
+func dialStatus(err error) int {
 	for _, c := range dialCodes {
 		if errors.Is(err, c.err) {
-			return &exitError{c.code, err}
+			return c.code
 		}
 	}
-	return err
+	return 1
 }
 
 // teller prints events: for people, or for programs.
@@ -269,6 +316,8 @@ func sayEvent(w io.Writer, e dial.Event) {
 		if e.Kind == dial.Disconnected {
 			text = "disconnected: " + e.Reason + "; " + text
 		}
+	case dial.Failed:
+		return // the last word of every command tells it
 	default:
 		text = fmt.Sprintf("%s; dialling again in %v", e.Reason, time.Duration(e.Seconds*float64(time.Second)))
 	}

@@ -191,7 +191,7 @@ func TestFailures(t *testing.T) {
 		{"user set alice --idle-timeout 300", 2, "idle-timeout"},
 		{"user add bob", 2, "no terminal to ask"},
 		{"user add bob --password-file /nonexistent", 1, "no such file"},
-		{"user add bob --password-file -", 1, "first line is empty"},
+		{"user add bob --password-file -", 1, "line 1 is empty"},
 		{"user add bob --motp-secret " + testSecret, 1, "motp-pin: is missing"},
 		{"user add Alice --password x", 1, "alice: the user exists already"},
 		{"user add bob --password x --dial-in sstp", 1, `dial-in: "sstp" is not one of pptp, l2tp`},

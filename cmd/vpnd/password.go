@@ -17,26 +17,38 @@ import (
 // maxLine bounds what is read as a password; the rules allow far less.
 const maxLine = 4096
 
-// passwordFrom reads the first line of a file, or of standard input for "-".
-func passwordFrom(cmd *cobra.Command, path string) (string, error) {
+// passwordFrom reads the first line of a file that the flag names, or of standard input for "-".
+func passwordFrom(cmd *cobra.Command, flag, path string) (string, error) {
+	lines, err := linesFrom(cmd, flag, path, 1)
+	if err != nil {
+		return "", err
+	}
+	return lines[0], nil
+}
+
+// linesFrom reads the first n lines, none of which may be empty.
+func linesFrom(cmd *cobra.Command, flag, path string, n int) ([]string, error) {
 	in := cmd.InOrStdin()
 	if path != "-" {
 		file, err := os.Open(path) //nolint:gosec // the administrator names the file
 		if err != nil {
-			return "", fmt.Errorf("--password-file: %w", err)
+			return nil, fmt.Errorf("%s: %w", flag, err)
 		}
 		defer func() { _ = file.Close() }()
 		in = file
 	}
-	line, err := bufio.NewReader(io.LimitReader(in, maxLine)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("--password-file: %w", err)
+	lines := make([]string, n)
+	r := bufio.NewReader(io.LimitReader(in, maxLine))
+	for i := range lines {
+		line, err := r.ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("%s: %w", flag, err)
+		}
+		if lines[i] = strings.TrimRight(line, "\r\n"); lines[i] == "" {
+			return nil, fmt.Errorf("%s: line %d is empty", flag, i+1)
+		}
 	}
-	line = strings.TrimRight(line, "\r\n")
-	if line == "" {
-		return "", errors.New("--password-file: the first line is empty")
-	}
-	return line, nil
+	return lines, nil
 }
 
 // askPassword asks twice on the terminal, without echo.

@@ -62,7 +62,7 @@ func (f *userFlags) readPassword(cmd *cobra.Command) error {
 	case ways > 1:
 		return usagef(cmd, "--password, --password-file and --ask-password exclude each other")
 	case f.passwordFile != "":
-		f.password, err = passwordFrom(cmd, f.passwordFile)
+		f.password, err = passwordFrom(cmd, "--password-file", f.passwordFile)
 	case f.ask:
 		f.password, err = askPassword(cmd)
 	default:

@@ -48,6 +48,7 @@ type Conn struct {
 	end      ppp.Closed
 	timer    *time.Timer
 	received uint64
+	heard    bool // a control frame of the server
 }
 
 // New makes a Conn, which Dial then dials.
@@ -83,7 +84,10 @@ func (c *Conn) Frame(b *pktbuf.Buf) {
 	if protocol, _, err := wire.ParseFrame(b.Bytes()); err != nil || protocol == wire.IPv4 || protocol == wire.Comp {
 		return
 	}
-	c.do(func(now time.Time) { c.engine.Receive(now, b.Bytes()) })
+	c.do(func(now time.Time) {
+		c.heard = true
+		c.engine.Receive(now, b.Bytes())
+	})
 }
 
 // Down is told by the carrier that the call is over.
@@ -180,6 +184,13 @@ func (c *Conn) End() ppp.Closed {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.end
+}
+
+// Heard reports whether the server has said anything of PPP.
+func (c *Conn) Heard() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heard
 }
 
 // Network is what was agreed; ok is false while packets may not pass.

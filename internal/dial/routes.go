@@ -11,47 +11,75 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// routesFor gives the routes of the interface. When they cover the server's outer address, the way to it
-// is kept by a route of its own, which undo removes. A default route goes in two halves: the system's own
-// stays as it is.
-func routesFor(wanted []netip.Prefix, server, peer netip.Addr) (routes []netip.Prefix, undo func(), err error) {
+// keptProtocol marks the routes to servers as ours (rtnetlink(7), rtm_protocol). The metric of each is the
+// index of the interface that it serves: without that, a dial-in was killed.
+const keptProtocol = 0xD1
+
+// routesFor gives the routes of the interface, each once. When they cover the server's outer address, the way
+// to it is kept by a route of its own, which undo removes. A default route goes in two halves: the system's
+// own stays as it is.
+func routesFor(wanted []netip.Prefix, server, peer netip.Addr, name string) (routes []netip.Prefix, undo func(), err error) {
 	undo = func() {}
 	covered := false
+	add := func(p netip.Prefix) {
+		if !slices.Contains(routes, p) {
+			routes = append(routes, p)
+		}
+	}
 	for _, p := range wanted {
 		covered = covered || p.Contains(server)
 		if p.Bits() == 0 {
-			routes = append(routes, netip.MustParsePrefix("0.0.0.0/1"), netip.MustParsePrefix("128.0.0.0/1"))
+			add(netip.MustParsePrefix("0.0.0.0/1"))
+			add(netip.MustParsePrefix("128.0.0.0/1"))
 			continue
 		}
-		routes = append(routes, p.Masked())
+		add(p.Masked())
 	}
-	if own := netip.PrefixFrom(peer, 32); peer.IsValid() && peer != server && !slices.Contains(routes, own) {
-		routes = append(routes, own)
+	if peer.IsValid() && peer != server {
+		add(netip.PrefixFrom(peer, 32))
 	}
 	if covered {
-		undo, err = keepRoute(server)
+		undo, err = keepRoute(server, name)
 	}
 	return routes, undo, err
 }
 
-// keepRoute makes a route of the way that there is to an address.
-func keepRoute(to netip.Addr) (undo func(), err error) {
+// keepRoute makes a route of the way that there is to an address, for as long as the interface is there.
+func keepRoute(to netip.Addr, name string) (undo func(), err error) {
 	found, err := netlink.RouteGet(to.AsSlice())
 	if err != nil || len(found) == 0 {
 		return nil, fmt.Errorf("there is no route to the server %v: %w", to, err)
 	}
+	link, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("interface %s: %w", name, err)
+	}
 	route := &netlink.Route{
 		LinkIndex: found[0].LinkIndex, Gw: found[0].Gw, Dst: &net.IPNet{IP: to.AsSlice(), Mask: net.CIDRMask(32, 32)},
+		Protocol: keptProtocol, Priority: link.Index,
 	}
 	if route.Gw == nil {
 		route.Scope = netlink.SCOPE_LINK
 	}
-	err = netlink.RouteAdd(route)
-	if errors.Is(err, unix.EEXIST) {
-		return func() {}, nil
-	}
-	if err != nil {
+	if err := netlink.RouteAdd(route); err != nil {
 		return nil, fmt.Errorf("keeping the route to the server %v: %w", to, err)
 	}
 	return func() { _ = netlink.RouteDel(route) }, nil
+}
+
+// forgetRoutes removes the routes to servers that dial-ins have left which were killed.
+func forgetRoutes() error {
+	kept, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: keptProtocol}, netlink.RT_FILTER_PROTOCOL)
+	if err != nil {
+		return fmt.Errorf("looking for old routes: %w", err)
+	}
+	for _, r := range kept {
+		if _, err := net.InterfaceByIndex(r.Priority); err == nil {
+			continue
+		}
+		if err := netlink.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("removing the old route to %v: %w", r.Dst, err)
+		}
+	}
+	return nil
 }

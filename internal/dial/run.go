@@ -22,6 +22,7 @@ var (
 	ErrPassword  = errors.New("authentication refused")
 	ErrNoAddress = errors.New("no address")
 	ErrProtocol  = errors.New("protocol disagreement")
+	ErrUnproven  = errors.New("not the right server")
 	ErrLost      = errors.New("connection lost")
 )
 
@@ -44,13 +45,15 @@ type Options struct {
 	Report    time.Duration  // between two transfer figures; 0: at the end only
 }
 
-// Kinds of events, in the order in which they come.
+// Kinds of events, in the order in which they come; the last two are of those who call Run.
 const (
 	Connecting     = "connecting"
 	Authenticating = "authenticating"
 	Connected      = "connected"
 	Transfer       = "transfer"
 	Disconnected   = "disconnected"
+	Redial         = "redial"
+	Failed         = "failed"
 )
 
 // Event tells how a dial-in goes.
@@ -67,11 +70,17 @@ type Event struct {
 	DNS        []netip.Addr   `json:"dns,omitempty"`
 	Routes     []netip.Prefix `json:"routes,omitempty"`
 	Reason     string         `json:"reason,omitempty"`
+	Status     int            `json:"status,omitempty"` // with which the command ends
 	Seconds    float64        `json:"seconds,omitempty"`
-	RxBytes    uint64         `json:"rx_bytes,omitempty"`
-	TxBytes    uint64         `json:"tx_bytes,omitempty"`
-	RxPackets  uint64         `json:"rx_packets,omitempty"`
-	TxPackets  uint64         `json:"tx_packets,omitempty"`
+	*Figures
+}
+
+// Figures are what Transfer and Disconnected tell of IP packets.
+type Figures struct {
+	RxBytes   uint64 `json:"rx_bytes"`
+	TxBytes   uint64 `json:"tx_bytes"`
+	RxPackets uint64 `json:"rx_packets"`
+	TxPackets uint64 `json:"tx_packets"`
 }
 
 // Run dials in once, and carries packets until the connection ends or ctx is done; then it hangs up
@@ -86,10 +95,11 @@ func Run(ctx context.Context, o Options, tell func(Event)) error {
 
 // dialIn is one of them.
 type dialIn struct {
-	o    Options
-	tell func(Event)
-	path path
-	conn *Conn
+	o      Options
+	tell   func(Event)
+	device *tun.Device
+	path   path
+	conn   *Conn
 }
 
 func (d *dialIn) run(ctx context.Context) error {
@@ -98,6 +108,14 @@ func (d *dialIn) run(ctx context.Context) error {
 		return err
 	}
 	defer closeCarrier()
+	if err := forgetRoutes(); err != nil {
+		return err
+	}
+	// Before any password is spent: this may fail for reasons of this machine.
+	if d.device, err = tun.Make(d.o.Interface); err != nil {
+		return err
+	}
+	defer func() { _ = d.device.Close() }()
 	d.tell(Event{Kind: Connecting, Type: strings.ToUpper(d.o.Type), Server: d.o.Server.String()})
 	cfg := d.o.PPP
 	if cfg.Password, err = d.o.Password(ctx); err != nil {
@@ -114,7 +132,7 @@ func (d *dialIn) run(ctx context.Context) error {
 	select {
 	case <-d.conn.Up():
 	case <-d.conn.Closed():
-		return failure(d.conn.End())
+		return d.failure(d.conn.End())
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -138,11 +156,23 @@ func whyNot(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, pptpclient.ErrRefused) || errors.Is(err, l2tpclient.ErrRefused):
-		return fmt.Errorf("%w: %w", ErrRefused, err)
+		return &because{ErrRefused, err}
+	case errors.Is(err, pptpclient.ErrSilent) || errors.Is(err, l2tpclient.ErrSilent):
+		return &because{ErrNoAnswer, err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w within %v", ErrNoAnswer, connectTime)
+	case errors.Is(err, pptpclient.ErrProtocol):
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	default:
-		return fmt.Errorf("%w: %w", ErrNoAnswer, err)
+		return err
 	}
 }
+
+// because is an error of a kind, whose cause says that by itself.
+type because struct{ kind, cause error }
+
+func (b *because) Error() string   { return b.cause.Error() }
+func (b *because) Unwrap() []error { return []error{b.kind, b.cause} }
 
 // carry makes the interface and carries packets.
 func (d *dialIn) carry(ctx context.Context) error {
@@ -152,19 +182,18 @@ func (d *dialIn) carry(ctx context.Context) error {
 	if network.Encrypter != nil {
 		mtu -= 4
 	}
-	routes, undo, err := routesFor(d.o.Routes, d.o.Server.Addr(), network.Peer)
+	routes, undo, err := routesFor(d.o.Routes, d.o.Server.Addr(), network.Peer, d.o.Interface)
 	if err != nil {
 		return err
 	}
 	defer undo()
-	device, err := tun.Open(tun.Config{Name: d.o.Interface, Address: network.Local, MTU: mtu, Routes: routes, Beside: true})
-	if err != nil {
+	if err := d.device.Configure(tun.Config{Address: network.Local, MTU: mtu, Routes: routes, Beside: true}); err != nil {
 		return err
 	}
-	plane := dataplane.New(device, dataplane.Config{Local: network.Local})
+	plane := dataplane.New(d.device, dataplane.Config{Local: network.Local})
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer func() { _ = device.Close() }()
+	defer func() { _ = d.device.Close() }()
 	if err := d.path.attach(plane, d.conn, network.Peer); err != nil {
 		return err
 	}
@@ -204,7 +233,7 @@ func (d *dialIn) figures(kind string, since time.Time, reason string) Event {
 	s := d.path.stats()
 	return Event{
 		Kind: kind, Reason: reason, Seconds: time.Since(since).Seconds(),
-		RxBytes: s.RxBytes, TxBytes: s.TxBytes, RxPackets: s.RxPackets, TxPackets: s.TxPackets,
+		Figures: &Figures{RxBytes: s.RxBytes, TxBytes: s.TxBytes, RxPackets: s.RxPackets, TxPackets: s.TxPackets},
 	}
 }
 
@@ -222,10 +251,17 @@ func (d *dialIn) hangUp() {
 }
 
 // failure tells the causes of a link that did not come up from one another.
-func failure(end ppp.Closed) error {
+func (d *dialIn) failure(end ppp.Closed) error {
 	switch end.Cause {
+	case ppp.CauseSilent:
+		if d.o.Type == "pptp" && !d.conn.Heard() {
+			return fmt.Errorf("%w: the server takes the call, but nothing comes by GRE; does a firewall on the way let IP protocol 47 through?", ErrNoAnswer)
+		}
+		return fmt.Errorf("%w: %s", ErrNoAnswer, end.Reason)
 	case ppp.CauseRefused:
 		return fmt.Errorf("%w: %s", ErrPassword, refusal(end.Reason))
+	case ppp.CauseUnproven:
+		return fmt.Errorf("%w: %s", ErrUnproven, end.Reason)
 	case ppp.CauseNoAddress:
 		return fmt.Errorf("%w: %s", ErrNoAddress, end.Reason)
 	default:

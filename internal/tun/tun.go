@@ -59,32 +59,45 @@ func newWriter() any {
 	return w
 }
 
-// Open makes the interface, gives it address, MTU and routes, and brings it up. It goes with Close, or
-// with the process. An error says what is in the way and how to mend it.
+// Open is Make and Configure.
 func Open(cfg Config) (*Device, error) {
-	if _, err := net.InterfaceByName(cfg.Name); err == nil {
-		return nil, fmt.Errorf("there is an interface %s already: stop the program that has it, or choose another name", cfg.Name)
+	d, err := Make(cfg.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Configure(cfg); err != nil {
+		_ = d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// Make makes an interface, which is down. It goes with Close, or with the process. An error says what is
+// in the way and how to mend it.
+func Make(name string) (*Device, error) {
+	if _, err := net.InterfaceByName(name); err == nil {
+		return nil, fmt.Errorf("there is an interface %s already: stop the program that has it, or choose another name", name)
 	}
 	ifce, err := water.New(water.Config{
-		DeviceType: water.TUN, PlatformSpecificParams: water.PlatformSpecificParams{Name: cfg.Name},
+		DeviceType: water.TUN, PlatformSpecificParams: water.PlatformSpecificParams{Name: name},
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, errors.New("there is no /dev/net/tun: load the module tun (modprobe tun), or give the container the device")
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("no right to make the interface %s: run as root or with CAP_NET_ADMIN", cfg.Name)
+		return nil, fmt.Errorf("no right to make the interface %s: run as root or with CAP_NET_ADMIN", name)
 	case err != nil:
-		return nil, fmt.Errorf("making the interface %s: %w", cfg.Name, err)
+		return nil, fmt.Errorf("making the interface %s: %w", name, err)
 	}
-	d, err := open(ifce, cfg)
+	d, err := open(ifce)
 	if err != nil {
 		_ = ifce.Close()
-		return nil, fmt.Errorf("interface %s: %w", cfg.Name, err)
+		return nil, fmt.Errorf("interface %s: %w", name, err)
 	}
 	return d, nil
 }
 
-func open(ifce *water.Interface, cfg Config) (*Device, error) {
+func open(ifce *water.Interface) (*Device, error) {
 	file, ok := ifce.ReadWriteCloser.(*os.File)
 	if !ok {
 		return nil, errors.New("not a file of the system")
@@ -93,13 +106,22 @@ func open(ifce *water.Interface, cfg Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{file: file, raw: raw, name: ifce.Name(), mtu: cfg.MTU, writers: sync.Pool{New: newWriter}}
+	d := &Device{file: file, raw: raw, name: ifce.Name(), writers: sync.Pool{New: newWriter}}
 	d.read = d.readAll
-	return d, configure(cfg)
+	return d, nil
 }
 
-func configure(cfg Config) error {
-	l, err := netlink.LinkByName(cfg.Name)
+// Configure gives the interface address, MTU and routes, and brings it up, before the first use of d.
+func (d *Device) Configure(cfg Config) error {
+	d.mtu = cfg.MTU
+	if err := configure(d.name, cfg); err != nil {
+		return fmt.Errorf("interface %s: %w", d.name, err)
+	}
+	return nil
+}
+
+func configure(name string, cfg Config) error {
+	l, err := netlink.LinkByName(name)
 	if err != nil {
 		return err
 	}
@@ -115,12 +137,13 @@ func configure(cfg Config) error {
 	}
 	for _, p := range cfg.Routes {
 		route := &netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(p), Scope: netlink.SCOPE_LINK, Src: cfg.Address.AsSlice()}
-		add := netlink.RouteAdd
 		if cfg.Beside {
-			add = netlink.RouteAppend
+			err = netlink.RouteAppend(route)
+		} else if err = netlink.RouteAdd(route); err != nil {
+			err = fmt.Errorf("is network.pool used elsewhere on this machine? %w", err)
 		}
-		if err := add(route); err != nil {
-			return fmt.Errorf("adding a route to %v (is network.pool used elsewhere on this machine?): %w", p, err)
+		if err != nil {
+			return fmt.Errorf("adding a route to %v: %w", p, err)
 		}
 	}
 	return nil

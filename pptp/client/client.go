@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
@@ -52,11 +54,18 @@ func (d *Dialer) Close() {
 	d.wg.Wait()
 }
 
-// ErrRefused is the error of Dial when the server does not take the call.
-var ErrRefused = errors.New("server refuses the call")
+// Errors of Dial.
+var (
+	// ErrRefused means that the server has answered, and does not take the call.
+	ErrRefused = errors.New("server refuses the call")
+	// ErrSilent means that no server answers.
+	ErrSilent = errors.New("no answer")
+	// ErrProtocol means that what answers does not speak PPTP.
+	ErrProtocol = errors.New("server does not speak PPTP")
+)
 
 // Dial opens a control connection to a server and one call on it. Frames go to the sink that accept
-// makes. The error wraps ErrRefused if the server has answered.
+// makes. The error wraps one of those above, or is ctx's, unless it is this machine that fails.
 func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Accept) (link.Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
@@ -66,7 +75,7 @@ func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Ac
 	}
 	tcp, err := nd.DialContext(ctx, "tcp4", server.String())
 	if err != nil {
-		return nil, fmt.Errorf("no answer from %v: %w", server, err)
+		return nil, whyNot(server, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = tcp.SetDeadline(time.Unix(1, 0)) })
 	c, err := d.call(tcp, server, accept)
@@ -76,10 +85,43 @@ func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Ac
 	}
 	if err != nil {
 		_ = tcp.Close()
-		return nil, err
+		return nil, whyNot(server, err)
 	}
 	go c.read()
 	return c, nil
+}
+
+// whyNot tells from one another what a control connection ends by before there is a call.
+func whyNot(server netip.AddrPort, err error) error {
+	var timeout net.Error
+	switch op := (*net.OpError)(nil); {
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.Is(err, wire.ErrMagic) || errors.Is(err, wire.ErrLength):
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%w: it closes the control connection", ErrRefused)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("%w from %v", ErrSilent, server)
+	case errors.As(err, &op):
+		return fmt.Errorf("%w from %v: %w", ErrSilent, server, op.Err)
+	default:
+		return err
+	}
+}
+
+// The result codes of RFC 2637 sections 2.2 and 2.8 in words; 1 is success.
+var (
+	startResults = map[uint8]string{2: "general error", 3: "there is a control connection already", 4: "this client may not", 5: "wrong version"}
+	callResults  = map[uint8]string{2: "general error", 3: "no carrier", 4: "busy", 5: "no dial tone", 6: "time-out", 7: "not accepted"}
+)
+
+func refused(message string, result uint8, words map[uint8]string) error {
+	text := words[result]
+	if text == "" {
+		text = "unknown result"
+	}
+	return fmt.Errorf("%w: %s (%d in its %s)", ErrRefused, text, result, message)
 }
 
 // call is one call and its control connection.
@@ -106,7 +148,7 @@ func (d *Dialer) call(tcp net.Conn, server netip.AddrPort, accept link.Accept) (
 	c.say(&wire.StartRequest{Version: wire.Version, Framing: 3, Bearer: 3, Host: host, Vendor: "vpnd"})
 	start, err := hear[*wire.StartReply](c)
 	if err == nil && start.Result != 1 {
-		err = fmt.Errorf("%w: Start-Control-Connection-Reply with result %d", ErrRefused, start.Result)
+		err = refused("Start-Control-Connection-Reply", start.Result, startResults)
 	}
 	if err != nil {
 		data.Down("")
@@ -117,7 +159,7 @@ func (d *Dialer) call(tcp net.Conn, server netip.AddrPort, accept link.Accept) (
 	})
 	reply, err := hear[*wire.OutgoingCallReply](c)
 	if err == nil && reply.Result != 1 {
-		err = fmt.Errorf("%w: Outgoing-Call-Reply with result %d", ErrRefused, reply.Result)
+		err = refused("Outgoing-Call-Reply", reply.Result, callResults)
 	}
 	if err != nil {
 		data.Down("")
