@@ -70,7 +70,7 @@ func (d *DialIn) Connected() dial.Event {
 			d.t.Fatalf("vpnd dial ends: %s", d.Said())
 		default:
 		}
-		if e, ok := d.event(dial.Connected); ok {
+		if e, ok := d.Event(dial.Connected); ok {
 			return e
 		}
 	}
@@ -78,7 +78,8 @@ func (d *DialIn) Connected() dial.Event {
 	return dial.Event{}
 }
 
-func (d *DialIn) event(kind string) (dial.Event, bool) {
+// Event is the first event of a kind that the command has told.
+func (d *DialIn) Event(kind string) (dial.Event, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range d.events {
@@ -105,6 +106,13 @@ func (d *DialIn) Wait() int {
 		d.t.Fatalf("vpnd dial does not end: %s", d.Said())
 	}
 	return d.cmd.ProcessState.ExitCode()
+}
+
+// Kill ends the command at once, without a good-bye.
+func (d *DialIn) Kill() {
+	d.t.Helper()
+	_ = d.cmd.Process.Kill()
+	d.Wait()
 }
 
 // Interrupt is Ctrl-C; it gives the command's exit status.

@@ -71,7 +71,7 @@ func Run(ctx context.Context, binary string, out io.Writer) error {
 	for _, step := range []func(context.Context) error{d.build, d.addUsers, d.serve, d.dial, d.table, d.transfer, d.replay, d.hangUp} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
-				return ctx.Err()
+				return errors.New("interrupted; nothing is left behind")
 			}
 			return err
 		}
@@ -143,7 +143,7 @@ func (d *demo) dial(ctx context.Context) error {
 		u.code = u.token.Code(motp.Step(time.Now()))
 		d.say("%s dials in by %s with the one-time password %s.", u.name, strings.ToUpper(u.kind), u.code)
 		var err error
-		if u.dialIn, err = d.start(u); err != nil {
+		if u.dialIn, err = d.start(u, "vpndial0"); err != nil {
 			return err
 		}
 	}
@@ -165,9 +165,9 @@ func (d *demo) dial(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) start(u *user) (*process, error) {
+func (d *demo) start(u *user, name string) (*process, error) {
 	return startProcess(u.ns, u.code+"\n", d.binary, "dial", u.server.Addr().String(), "--type", u.kind, "--user", u.name,
-		"--password-file", "-", "--auth", "mschapv2", "--mppe", "--json")
+		"--password-file", "-", "--auth", "mschapv2", "--mppe", "--interface", name, "--json")
 }
 
 // table shows who is connected, as the daemon has logged it.
@@ -195,7 +195,7 @@ func (d *demo) table(context.Context) error {
 func (d *demo) replay(ctx context.Context) error {
 	u := d.users[0]
 	d.say("%s's password %s is tried once more, as somebody would who has overheard it.", u.name, u.code)
-	p, err := d.start(u)
+	p, err := d.start(u, "vpndial1") // beside the first, which is still there
 	if err != nil {
 		return err
 	}
