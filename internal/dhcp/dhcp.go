@@ -40,6 +40,9 @@ func (c Config) Answer(reply, request []byte) ([]byte, bool) {
 		return nil, false
 	}
 	inform.ClientIPAddr = ip.SrcIP
+	// There is no relay on a link: what a client says of one would only come back to it.
+	inform.GatewayIPAddr = net.IPv4zero
+	inform.Options.Del(dhcpv4.OptionRelayAgentInformation)
 	ack, err := c.ack(inform)
 	if err != nil {
 		return nil, false

@@ -15,13 +15,13 @@ import (
 )
 
 // inform is a DHCPINFORM as Windows sends it when IPCP is up.
-func inform(t testing.TB, kind dhcpv4.MessageType) []byte {
+func inform(t testing.TB, kind dhcpv4.MessageType, more ...dhcpv4.Modifier) []byte {
 	t.Helper()
-	m, err := dhcpv4.New(
+	m, err := dhcpv4.New(append(more,
 		dhcpv4.WithMessageType(kind), dhcpv4.WithClientIP(net.IPv4(10, 99, 0, 10)), dhcpv4.WithHwAddr(net.HardwareAddr{0, 0x53, 0x45, 0, 0, 0}),
 		dhcpv4.WithOption(dhcpv4.OptClassIdentifier("MSFT 5.0")),
 		dhcpv4.WithRequestedOptions(dhcpv4.OptionDomainNameServer, dhcpv4.OptionNetBIOSOverTCPIPNameServer, dhcpv4.OptionVendorSpecificInformation,
-			dhcpv4.OptionSubnetMask, dhcpv4.OptionDomainName, dhcpv4.GenericOptionCode(249), dhcpv4.OptionClasslessStaticRoute))
+			dhcpv4.OptionSubnetMask, dhcpv4.OptionDomainName, dhcpv4.GenericOptionCode(249), dhcpv4.OptionClasslessStaticRoute))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +93,17 @@ func TestManyRoutes(t *testing.T) {
 	}
 	if reply, _ := c.Answer(nil, inform(t, dhcpv4.MessageTypeInform)); len(reply) > 1400 {
 		t.Errorf("%d octets", len(reply))
+	}
+}
+
+// A client is no relay: nothing of what it says of one comes back.
+func TestNoRelay(t *testing.T) {
+	c := dhcp.Config{Server: netip.MustParseAddr("10.99.0.1")}
+	plain, _ := c.Answer(nil, inform(t, dhcpv4.MessageTypeInform))
+	relayed, ok := c.Answer(nil, inform(t, dhcpv4.MessageTypeInform, dhcpv4.WithGatewayIP(net.IPv4(10, 99, 0, 200)),
+		dhcpv4.WithGeneric(dhcpv4.OptionRelayAgentInformation, bytes.Repeat([]byte{1}, 600))))
+	if !ok || !bytes.Equal(plain, relayed) {
+		t.Errorf("%x is not %x", relayed, plain)
 	}
 }
 
