@@ -14,7 +14,7 @@ func newCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and this machine",
-		Long:  "Checks the configuration and this machine, and says each finding and its mend. Fails if serving would.",
+		Long:  "Checks the configuration and this machine, and says each finding and its mend. Exit status 1: serving would fail.",
 		Args:  named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)

@@ -29,7 +29,12 @@ var dialCodes = []struct {
 	err  error
 	code int
 }{
-	{dial.ErrNoAnswer, 3}, {dial.ErrRefused, 4}, {dial.ErrPassword, 5}, {dial.ErrNoAddress, 6}, {dial.ErrProtocol, 7}, {dial.ErrLost, 8},
+	{dial.ErrNoAnswer, 3},
+	{dial.ErrRefused, 4},
+	{dial.ErrPassword, 5},
+	{dial.ErrNoAddress, 6},
+	{dial.ErrProtocol, 7},
+	{dial.ErrLost, 8},
 	{dial.ErrUnproven, 9},
 }
 
@@ -88,21 +93,21 @@ func newDialCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.kind, "type", "pptp", "`type` of dial-in: pptp or l2tp")
-	flags.StringVar(&f.user, "user", "", "the user's `name`")
-	flags.StringVar(&f.password, "password", "", "the user's `password`; other users of this machine see it")
-	flags.StringVar(&f.passwordFile, "password-file", "", "`file` with the password in its first line; - for standard input")
-	flags.StringVar(&f.motpSecret, "motp-secret", "", "the token's secret, 16 to 32 `hex` digits: the one-time password is computed at the moment of dialling")
-	flags.StringVar(&f.motpPIN, "motp-pin", "", "the token's PIN, 4 to 7 `digits`; asked for if it is missing")
-	flags.StringVar(&f.motpFile, "motp-file", "", "`file` with the token's secret in its first line and the PIN in its second; - for standard input")
-	flags.StringSliceVar(&f.auth, "auth", nil, "`methods` that may be used, with commas between: mschapv2, mschap, chap, pap (default: all; pap only with a one-time password)")
+	flags.StringVar(&f.kind, "type", "pptp", "`TYPE` of dial-in: pptp or l2tp")
+	flags.StringVar(&f.user, "user", "", "the user's `NAME`")
+	flags.StringVar(&f.password, "password", "", "the user's password `P`; other users of this machine see it")
+	flags.StringVar(&f.passwordFile, "password-file", "", "`FILE` with the password in its first line; - for standard input")
+	flags.StringVar(&f.motpSecret, "motp-secret", "", "the token's secret, 16 to 32 `HEX` digits: the one-time password is computed at the moment of dialling")
+	flags.StringVar(&f.motpPIN, "motp-pin", "", "the token's PIN, 4 to 7 `DIGITS`; asked for if it is missing")
+	flags.StringVar(&f.motpFile, "motp-file", "", "`FILE` with the token's secret in its first line and the PIN in its second; - for standard input")
+	flags.StringSliceVar(&f.auth, "auth", nil, "`METHODS` that may be used, with commas between: mschapv2, mschap, chap, pap (default: all; pap only with a one-time password)")
 	flags.BoolVar(&f.mppe, "mppe", false, "require encryption (MPPE)")
-	flags.StringSliceVar(&f.routes, "route", nil, "`prefix` that is reached through the connection, or default for everything; may be repeated")
-	flags.StringVar(&f.secret, "secret", "", "the L2TP tunnel's `secret`; other users of this machine see it")
-	flags.StringVar(&f.secretFile, "secret-file", "", "`file` with the L2TP tunnel's secret in its first line")
-	flags.StringVar(&f.iface, "interface", "vpndial0", "`name` of the TUN interface")
-	flags.DurationVar(&f.redial, "redial", 0, "`time` after which to dial again when the connection was lost or did not come up, such as 10s; not when the password was refused (default: never)")
-	flags.DurationVar(&f.report, "report", time.Minute, "`time` between two transfer figures; 0: at the end only")
+	flags.StringSliceVar(&f.routes, "route", nil, "`PREFIX` that is reached through the connection, or default for everything; may be repeated")
+	flags.StringVar(&f.secret, "secret", "", "the L2TP tunnel's `SECRET`; other users of this machine see it")
+	flags.StringVar(&f.secretFile, "secret-file", "", "`FILE` with the L2TP tunnel's secret in its first line")
+	flags.StringVar(&f.iface, "interface", "vpndial0", "`NAME` of the TUN interface")
+	flags.DurationVar(&f.redial, "redial", 0, "`TIME` after which to dial again when the connection was lost or did not come up, such as 10s; not when the password was refused (default: never)")
+	flags.DurationVar(&f.report, "report", time.Minute, "`TIME` between two transfer figures; 0: at the end only")
 	flags.BoolVar(&f.json, "json", false, "print each step as a line of JSON")
 	return cmd
 }

@@ -57,7 +57,7 @@ func newRootCommand() *cobra.Command {
 		newDemoCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.PersistentFlags().String("config", "", "configuration `file` (default /etc/vpnd/vpnd.yaml if it is there)")
+	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it is there)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%v", err) })
 	return root
 }

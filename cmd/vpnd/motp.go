@@ -47,8 +47,8 @@ func newMotpCodeCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&secret, "secret", "", "the token's secret, 16 to 32 `hex` digits")
-	cmd.Flags().StringVar(&pin, "pin", "", "the token's PIN, 4 to 7 `digits`")
-	cmd.Flags().Int64Var(&at, "at", 0, "`Unix time` in seconds to compute for")
+	cmd.Flags().StringVar(&secret, "secret", "", "the token's secret, 16 to 32 `HEX` digits")
+	cmd.Flags().StringVar(&pin, "pin", "", "the token's PIN, 4 to 7 `DIGITS`")
+	cmd.Flags().Int64Var(&at, "at", 0, "`UNIXTIME`, in seconds, to compute for (default: now)")
 	return cmd
 }

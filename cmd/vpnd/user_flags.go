@@ -21,17 +21,17 @@ type userFlags struct {
 
 func (f *userFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.password, "password", "", "static password `P` (others on this machine can see it; see --password-file)")
+	flags.StringVar(&f.password, "password", "", "static password `P`; other users of this machine see it: better --password-file")
 	flags.StringVar(&f.passwordFile, "password-file", "", "read the password from the first line of `FILE`, - for standard input")
 	flags.BoolVar(&f.ask, "ask-password", false, "ask for the password on the terminal")
 	flags.StringVar(&f.secret, "motp-secret", "", "secret of the user's mOTP token, 16 to 32 `HEX` digits")
 	flags.StringVar(&f.pin, "motp-pin", "", "PIN of the user's mOTP token, 4 to 7 `DIGITS`")
-	flags.StringSliceVar(&f.dialIn, "dial-in", nil, "allowed `TYPES`: pptp,l2tp or none (a new user: pptp,l2tp)")
+	flags.StringSliceVar(&f.dialIn, "dial-in", nil, "`TYPES` of dial-in that are allowed: pptp, l2tp, pptp,l2tp or none (a new user: pptp,l2tp)")
 	flags.StringVar(&f.ipsec, "ipsec", "", "`POLICY` for L2TP: none, nice or must (a new user: none)")
 	flags.DurationVar(&f.idle, "idle-timeout", 0, "hang up after that long without user data, such as 300s; 0s: never")
 	flags.DurationVar(&f.session, "session-time", 0, "hang up after that long, such as 8h; 0s: never")
-	flags.StringVar(&f.address, "address", "", "fixed address `IP` from the pool")
-	flags.StringVar(&f.comment, "comment", "", "a remark `TEXT`")
+	flags.StringVar(&f.address, "address", "", "`IP` address that the user always gets, from the pool")
+	flags.StringVar(&f.comment, "comment", "", "`TEXT` for the administrator, shown with the user")
 	flags.BoolVar(&f.enabled, "enabled", false, "the user may dial in")
 	flags.BoolVar(&f.disabled, "disabled", false, "the user may not dial in, and is hung up")
 }

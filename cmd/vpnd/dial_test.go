@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/internal/dial"
+)
+
+// Wrong command lines of dial are found before anything is dialled.
+func TestDialCommandLine(t *testing.T) {
+	h := newHouse(t)
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(testSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args   string
+		status int
+		says   string
+	}{
+		{"", 2, "SERVER is missing"},
+		{"192.0.2.1", 2, "--user is missing"},
+		{"192.0.2.1 --user alice", 2, "no terminal to ask"},
+		{"192.0.2.1 --user alice --type sstp", 2, "pptp or l2tp"},
+		{"192.0.2.1:0 --user alice --password x", 2, "the port is no number"},
+		{"192.0.2.1 --user alice --password x --secret y", 2, "a PPTP server takes no --secret"},
+		{"192.0.2.1 --user alice --type l2tp --password x --secret y --secret-file z", 2, "either --secret or --secret-file"},
+		{"192.0.2.1 --user alice --password x --auth eap", 2, "unknown authentication"},
+		{"192.0.2.1 --user alice --password x --auth pap,chap --mppe", 2, "--mppe takes its keys from"},
+		{"192.0.2.1 --user alice --password x --route 2001:db8::/32", 2, "an IPv4 prefix"},
+		{"192.0.2.1 --user alice --password x --motp-secret " + testSecret, 2, "either a password or a mOTP token"},
+		{"192.0.2.1 --user alice --motp-pin " + testPIN, 2, "--motp-pin without --motp-secret"},
+		{"192.0.2.1 --user alice --motp-secret " + testSecret, 2, "--motp-pin is missing"},
+		{"192.0.2.1 --user alice --motp-file " + file + " --motp-pin " + testPIN, 2, "either --motp-file or"},
+		{"192.0.2.1 --user alice --motp-file " + file, 1, "--motp-file: line 2 is empty"},
+		{"192.0.2.1 --user alice --type l2tp --password x --secret-file /nonexistent", 1, "--secret-file: open"},
+	} {
+		r := h.run("", append([]string{"dial"}, strings.Fields(c.args)...)...)
+		if r.status != c.status || !strings.Contains(r.stderr, c.says) || r.stdout != "" {
+			t.Errorf("vpnd dial %s: want %d and %q, got %+v", c.args, c.status, c.says, r)
+		}
+	}
+}
+
+// What is worth another try is dialled again; a refused password and a false server are not. Each event is a
+// line of JSON, and the last one has the exit status.
+func TestDialRedial(t *testing.T) {
+	for _, c := range []struct {
+		errors []error
+		status int
+	}{
+		{[]error{dial.ErrNoAnswer, dial.ErrRefused, dial.ErrLost, dial.ErrProtocol, dial.ErrNoAddress, dial.ErrPassword}, 5},
+		{[]error{dial.ErrLost, dial.ErrUnproven}, 9},
+		{[]error{os.ErrPermission}, 1},
+		{[]error{dial.ErrLost, nil}, 0},
+	} {
+		var out bytes.Buffer
+		cmd := newDialCommand()
+		cmd.SetOut(&out)
+		f := dialFlags{redial: time.Nanosecond, json: true}
+		tries := 0
+		err := f.run(t.Context(), func(context.Context, func(dial.Event)) error {
+			tries++
+			if c.errors[tries-1] == nil {
+				return nil
+			}
+			return fmt.Errorf("%w: so it is", c.errors[tries-1])
+		}, f.teller(cmd))
+		status := 0
+		if exit := (*exitError)(nil); errors.As(err, &exit) {
+			status = exit.code
+		}
+		if tries != len(c.errors) || status != c.status {
+			t.Errorf("%v: %d tries, status %d", c.errors, tries, status)
+		}
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		var last dial.Event
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || status != 0 && (last.Kind != dial.Failed || last.Status != status) {
+			t.Errorf("%v: %q, %v", c.errors, lines, err)
+		}
+	}
+}
