@@ -9,12 +9,16 @@ const (
 	// ourWindow is how many control messages the peer may have unacknowledged.
 	ourWindow     = 8
 	defaultWindow = 4
-	maxQueue      = 64 // messages that may wait for their turn
+	maxQueue      = 64 // messages that a peer may have wait for their turn
 	maxTries      = 5
 )
 
 // retryAfter is how long the nth transmission waits for its acknowledgement.
 var retryAfter = [maxTries]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second}
+
+// maxAnswer is how long a datagram may be, in octets, that answers a peer who may have dialled under
+// another's address, by a message whose body has n: not more than three times as long.
+func maxAnswer(n int) int { return 3 * (wire.MaxHeader + n) }
 
 // message is a control message that is not acknowledged yet.
 type message struct {
@@ -52,12 +56,17 @@ func (c *channel) setWindow(n int) {
 	c.ssthresh = c.window
 }
 
-// push queues a message. When too many wait, the channel is of no use any more.
+// push queues a message that the peer has caused. When too many wait, the channel is of no use any more.
 func (c *channel) push(now time.Time, session uint16, body []byte) {
 	if len(c.queue) >= maxQueue {
 		c.full = true
 		return
 	}
+	c.add(now, session, body)
+}
+
+// add queues a message of which each session has one at most.
+func (c *channel) add(now time.Time, session uint16, body []byte) {
 	c.queue = append(c.queue, message{session, body})
 	c.flush(now)
 }
@@ -86,15 +95,19 @@ func (c *channel) ack() {
 	c.out(wire.AppendControl(nil, wire.Header{Tunnel: c.peer, Ns: c.ns, Nr: c.nr}, nil))
 }
 
-// receive takes the numbers of a message. It answers whether the message is the next one; a duplicate
-// is acknowledged, one that is ahead is left for the peer to repeat.
-func (c *channel) receive(now time.Time, h wire.Header, empty bool) (next bool) {
+// receive takes the numbers of a message whose body has n octets. It answers whether the message is the
+// next one; a duplicate is acknowledged, one that is ahead is left for the peer to repeat. One that
+// acknowledges what was never sent is not of this tunnel.
+func (c *channel) receive(now time.Time, h wire.Header, n int) (next bool) {
+	if int(int16(h.Nr-c.acked)) > c.sent {
+		return false
+	}
 	c.acknowledged(now, h.Nr)
-	if empty {
+	if n == 0 {
 		return false
 	}
 	if h.Ns != c.nr {
-		if c.lazy && c.sent > 0 {
+		if c.lazy && c.sent > 0 && wire.MaxHeader+len(c.queue[0].body) <= maxAnswer(n) {
 			c.transmit(0)
 		} else {
 			c.ack()
@@ -107,7 +120,7 @@ func (c *channel) receive(now time.Time, h wire.Header, empty bool) (next bool) 
 
 func (c *channel) acknowledged(now time.Time, nr uint16) {
 	n := int(int16(nr - c.acked))
-	if n <= 0 || n > c.sent {
+	if n <= 0 {
 		return
 	}
 	c.queue = c.queue[n:]

@@ -16,7 +16,7 @@ func Dial(cfg Config, ours uint16, now time.Time) *Tunnel {
 	t := New(cfg, ours, now)
 	t.peer, t.state = "server", stateDialling
 	t.endAt = now.Add(t.cfg.HandshakeTimeout)
-	t.ch.push(now, 0, t.introduce(wire.SCCRQ))
+	t.ch.push(now, 0, t.introduce(wire.SCCRQ, t.cfg.Host))
 	return t
 }
 
@@ -78,6 +78,9 @@ func (t *Tunnel) answered(now time.Time, ours uint16, avps []wire.AVP) {
 	}
 	s := &t.sessions[i]
 	s.peers, s.wanted = binary.BigEndian.Uint16(id), false
+	if !t.callUnderstood(now, ours, avps) {
+		return
+	}
 	b := wire.AppendAVP(begin(wire.ICCN), true, wire.AttrSpeed, binary.BigEndian.AppendUint32(nil, callSpeed))
 	b = wire.AppendAVP(b, true, wire.AttrFramingType, []byte{0, 0, 0, 1})
 	if t.cfg.Sequencing {

@@ -142,7 +142,7 @@ func TestDialRefused(t *testing.T) {
 		want           string
 	}{
 		{"wrong secret", l2tp.Config{Secret: "a"}, l2tp.Config{Secret: "b"}, "client closed: server does not know the tunnel secret"},
-		{"a secret that the server has not", l2tp.Config{Secret: "a"}, l2tp.Config{}, `client closed: server refuses the tunnel (result 4) "no tunnel secret here"`},
+		{"a secret that the server has not", l2tp.Config{Secret: "a"}, l2tp.Config{}, `client closed: server refuses the tunnel (result 4, "no tunnel secret here")`},
 		{"a secret that we have not", l2tp.Config{}, l2tp.Config{Secret: "b"}, "client closed: server wants a tunnel secret"},
 	} {
 		p := newPair(t, 0, c.client, c.server)

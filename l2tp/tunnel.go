@@ -200,7 +200,7 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 			return
 		}
 	}
-	if !t.ch.receive(now, h, len(body) == 0) {
+	if !t.ch.receive(now, h, len(body)) {
 		t.settle()
 		return
 	}
@@ -208,7 +208,7 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 	if err != nil {
 		t.stop(now, wire.Result{Code: stopNoRight, Message: "hidden AVP does not decode: is the secret right?"}, err.Error())
 	} else {
-		t.message(now, h.Session, avps)
+		t.message(now, h.Session, avps, len(body))
 	}
 	if t.sent == before && t.state != stateClosed {
 		t.ch.ack() // at once: clients wait for it
@@ -230,12 +230,13 @@ func unknownMandatory(avps []wire.AVP) bool {
 	return slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Mandatory && !a.Known })
 }
 
-func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP) {
+// message takes the next message, whose body had n octets.
+func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP, n int) {
 	kind := wire.MessageType(binary.BigEndian.Uint16(avps[0].Value))
 	switch kind {
 	case wire.SCCRQ:
 		if t.state == stateIdle {
-			t.request(now, avps)
+			t.request(now, avps, maxAnswer(n))
 		}
 		return
 	case wire.StopCCN:
@@ -256,7 +257,11 @@ func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP) {
 		}
 		return
 	}
-	if unknownMandatory(avps) && kind != wire.ICRQ && kind != wire.ICCN && kind != wire.CDN {
+	if !kind.Known() && avps[0].Mandatory {
+		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown message type"}, t.peer+" sent an unknown "+kind.String())
+		return
+	}
+	if unknownMandatory(avps) && !kind.OfCall() {
 		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, t.peer+" sent an unknown mandatory AVP")
 		return
 	}
@@ -271,15 +276,17 @@ func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP) {
 		t.call(now, avps)
 	case wire.ICRP:
 		t.answered(now, id, avps)
+	case wire.WEN, wire.SLI: // the acknowledgement is all, if they are understood
+		t.callUnderstood(now, id, avps)
 	case wire.ICCN:
 		t.callConnected(now, id, avps)
 	case wire.CDN:
 		t.disconnected(now, id, avps)
 	case wire.OCRQ:
 		if peers := find(avps, wire.AttrSessionID); len(peers) == 2 {
-			t.cdn(now, binary.BigEndian.Uint16(peers), 0, wire.Result{Code: cdnPermanent, Message: "no outgoing calls"})
+			t.cdn(now, binary.BigEndian.Uint16(peers), wire.Result{Code: cdnPermanent, Message: "no outgoing calls"})
 		}
-	default: // Hello, WEN, SLI and what nobody asked for: the acknowledgement is all
+	default: // Hello and what nobody asked for: the acknowledgement is all
 	}
 }
 
@@ -287,7 +294,7 @@ func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP) {
 func (t *Tunnel) peerStopped(now time.Time, avps []wire.AVP) {
 	reason := t.peer + " closed the tunnel"
 	if r := wire.ParseResult(find(avps, wire.AttrResultCode)); t.state == stateDialling {
-		reason = fmt.Sprintf("server refuses the tunnel (result %d) %q", r.Code, r.Message)
+		reason = fmt.Sprintf("server refuses the tunnel (%v)", r)
 		if id := find(avps, wire.AttrTunnelID); len(id) == 2 {
 			t.ch.peer = binary.BigEndian.Uint16(id)
 		}
@@ -296,8 +303,11 @@ func (t *Tunnel) peerStopped(now time.Time, avps []wire.AVP) {
 	t.state, t.stopped, t.theirs, t.endAt = stateStopping, reason, true, now.Add(linger)
 }
 
-// request is the SCCRQ.
-func (t *Tunnel) request(now time.Time, avps []wire.AVP) {
+// sccrpRest is the length of an SCCRP without our name in it, with challenge and response.
+const sccrpRest = 104
+
+// request is the SCCRQ. The answer has limit octets at most: a long name of ours is cut for that.
+func (t *Tunnel) request(now time.Time, avps []wire.AVP, limit int) {
 	t.host = strings.TrimRight(string(find(avps, wire.AttrHostName)), "\x00")
 	if w := find(avps, wire.AttrReceiveWindow); len(w) == 2 {
 		t.ch.setWindow(int(binary.BigEndian.Uint16(w)))
@@ -317,7 +327,7 @@ func (t *Tunnel) request(now time.Time, avps []wire.AVP) {
 		t.stop(now, wire.Result{Code: stopNoRight, Message: "no tunnel secret here"}, "client wants a tunnel secret, and l2tp.secret is empty")
 		return
 	}
-	b := t.introduce(wire.SCCRP)
+	b := t.introduce(wire.SCCRP, t.cfg.Host[:min(len(t.cfg.Host), limit-sccrpRest)])
 	if len(challenge) > 0 {
 		r := wire.ChallengeResponse(wire.SCCRP, t.cfg.Secret, challenge)
 		b = wire.AppendAVP(b, true, wire.AttrChallengeResponse, r[:])
@@ -326,11 +336,11 @@ func (t *Tunnel) request(now time.Time, avps []wire.AVP) {
 }
 
 // introduce begins an SCCRQ or SCCRP with what both say of us, our challenge included.
-func (t *Tunnel) introduce(kind wire.MessageType) []byte {
+func (t *Tunnel) introduce(kind wire.MessageType, name string) []byte {
 	b := begin(kind)
 	b = wire.AppendAVP(b, true, wire.AttrProtocolVersion, []byte{1, 0})
 	b = wire.AppendAVP(b, true, wire.AttrFraming, []byte{0, 0, 0, 3})
-	b = wire.AppendAVP(b, true, wire.AttrHostName, []byte(t.cfg.Host))
+	b = wire.AppendAVP(b, true, wire.AttrHostName, []byte(name))
 	b = wire.AppendAVP(b, true, wire.AttrTunnelID, u16(t.ours))
 	b = wire.AppendAVP(b, true, wire.AttrReceiveWindow, u16(ourWindow))
 	if t.cfg.Secret == "" {
@@ -389,9 +399,9 @@ func (t *Tunnel) call(now time.Time, avps []wire.AVP) {
 	peers := binary.BigEndian.Uint16(id)
 	switch {
 	case unknownMandatory(avps):
-		t.cdn(now, peers, 0, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"})
+		t.cdn(now, peers, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"})
 	case peers == 0 || t.find(peers) >= 0 || len(t.sessions) >= t.cfg.MaxSessions:
-		t.cdn(now, peers, 0, wire.Result{Code: cdnTemporary, Error: errorNoResource})
+		t.cdn(now, peers, wire.Result{Code: cdnTemporary, Error: errorNoResource})
 	default:
 		t.sessions = append(t.sessions, session{peers: peers})
 		t.events = append(t.events, Dialled{PeerSession: peers})
@@ -425,7 +435,7 @@ func (t *Tunnel) Accept(now time.Time, peers, ours uint16) bool {
 func (t *Tunnel) Refuse(now time.Time, peers uint16) {
 	if i := t.find(peers); i >= 0 && t.sessions[i].ours == 0 {
 		t.remove(now, i)
-		t.cdn(now, peers, 0, wire.Result{Code: cdnTemporary, Error: errorNoResource})
+		t.cdn(now, peers, wire.Result{Code: cdnTemporary, Error: errorNoResource})
 		t.settle()
 	}
 }
@@ -438,17 +448,20 @@ func (t *Tunnel) remove(now time.Time, i int) {
 }
 
 func (t *Tunnel) callConnected(now time.Time, id uint16, avps []wire.AVP) {
-	i := t.findOurs(id)
-	if i < 0 {
-		return
-	}
-	if unknownMandatory(avps) {
-		t.hangUp(now, i, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, t.peer+" sent an unknown mandatory AVP")
-		return
-	}
-	if slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Known && a.Type == wire.AttrSequencingRequired }) {
+	if t.callUnderstood(now, id, avps) && slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Known && a.Type == wire.AttrSequencingRequired }) {
 		t.events = append(t.events, Sequencing{Session: id})
 	}
+}
+
+// callUnderstood finds the session of a message; it is hung up if the message has an AVP that must be
+// understood, and is not.
+func (t *Tunnel) callUnderstood(now time.Time, ours uint16, avps []wire.AVP) bool {
+	i := t.findOurs(ours)
+	if i >= 0 && unknownMandatory(avps) {
+		t.hangUp(now, i, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, t.peer+" sent an unknown mandatory AVP")
+		return false
+	}
+	return i >= 0
 }
 
 // disconnected is the CDN: it names the session by our identifier in its header, or else by its own.
@@ -464,20 +477,24 @@ func (t *Tunnel) disconnected(now time.Time, id uint16, avps []wire.AVP) {
 	t.remove(now, i)
 	if ours != 0 {
 		r := wire.ParseResult(find(avps, wire.AttrResultCode))
-		t.events = append(t.events, Cleared{Session: ours, Reason: fmt.Sprintf("%s disconnected the call (result %d)", t.peer, r.Code)})
+		t.events = append(t.events, Cleared{Session: ours, Reason: fmt.Sprintf("%s disconnected the call (%v)", t.peer, r)})
 	}
 }
 
 func (t *Tunnel) hangUp(now time.Time, i int, r wire.Result, reason string) {
 	s := t.sessions[i]
 	t.remove(now, i)
-	t.cdn(now, s.peers, s.ours, r)
+	t.ch.add(now, s.peers, t.disconnect(s.ours, r))
 	t.events = append(t.events, Cleared{Session: s.ours, Reason: reason})
 }
 
-func (t *Tunnel) cdn(now time.Time, peers, ours uint16, r wire.Result) {
-	b := wire.AppendAVP(begin(wire.CDN), true, wire.AttrResultCode, r.Append(nil))
-	t.ch.push(now, peers, t.appendSession(b, ours))
+// cdn refuses a call.
+func (t *Tunnel) cdn(now time.Time, peers uint16, r wire.Result) {
+	t.ch.push(now, peers, t.disconnect(0, r))
+}
+
+func (t *Tunnel) disconnect(ours uint16, r wire.Result) []byte {
+	return t.appendSession(wire.AppendAVP(begin(wire.CDN), true, wire.AttrResultCode, r.Append(nil)), ours)
 }
 
 // Disconnect ends our session ours towards the peer; Cleared follows.
@@ -509,8 +526,18 @@ func (t *Tunnel) stop(now time.Time, r wire.Result, reason string) {
 	t.clearAll(reason)
 	t.state, t.stopped = stateStopping, reason
 	t.endAt = now.Add(linger)
-	b := wire.AppendAVP(begin(wire.StopCCN), true, wire.AttrTunnelID, u16(t.ours))
-	t.ch.push(now, 0, wire.AppendAVP(b, true, wire.AttrResultCode, r.Append(nil)))
+	t.ch.push(now, 0, stopCCN(t.ours, r))
+}
+
+func stopCCN(ours uint16, r wire.Result) []byte {
+	b := wire.AppendAVP(begin(wire.StopCCN), true, wire.AttrTunnelID, u16(ours))
+	return wire.AppendAVP(b, true, wire.AttrResultCode, r.Append(nil))
+}
+
+// Busy is the datagram that answers the SCCRQ of a peer for whose tunnel there is no room: a StopCCN,
+// "insufficient resources now". ours is any identifier.
+func Busy(peer, ours uint16) []byte {
+	return wire.AppendControl(nil, wire.Header{Tunnel: peer, Nr: 1}, stopCCN(ours, wire.Result{Code: stopGeneral, Error: errorNoResource}))
 }
 
 func (t *Tunnel) clearAll(reason string) {

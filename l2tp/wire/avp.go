@@ -40,6 +40,12 @@ func (t MessageType) String() string {
 	return fmt.Sprintf("message %d", uint16(t))
 }
 
+// Known reports whether RFC 2661 has such messages.
+func (t MessageType) Known() bool { return messageNames[t] != "" }
+
+// OfCall reports whether a message concerns one call, and not the whole tunnel.
+func (t MessageType) OfCall() bool { return t >= OCRQ && t <= SLI }
+
 // Attribute is the type of an AVP without a vendor.
 type Attribute uint16
 
@@ -66,6 +72,7 @@ const (
 	AttrRandomVector       Attribute = 36
 	AttrSequencingRequired Attribute = 39
 
+	unassigned    Attribute = 20
 	lastAttribute Attribute = 39
 )
 
@@ -81,15 +88,15 @@ const (
 // AVP is an attribute-value pair.
 type AVP struct {
 	Mandatory bool
-	Hidden    bool // Value has been decoded
+	Hidden    bool // Value has been decoded, if it is known
 	Known     bool // an attribute of RFC 2661 without reserved bits
 	Vendor    uint16
 	Type      Attribute
 	Value     []byte
 }
 
-// ParseAVPs takes the body of a control message apart. Hidden values are decoded with secret; the error
-// is ErrHidden when that fails, and ErrShort or ErrLength when the lengths lie: then nothing of the
+// ParseAVPs takes the body of a control message apart. Hidden values are decoded with secret, but for
+// those that are to be passed over; the error is ErrHidden when that fails, and ErrShort or ErrLength when the lengths lie: then nothing of the
 // message is to be used.
 func ParseAVPs(body []byte, secret string) ([]AVP, error) {
 	var avps []AVP
@@ -108,8 +115,8 @@ func ParseAVPs(body []byte, secret string) ([]AVP, error) {
 			Vendor: binary.BigEndian.Uint16(body[2:]), Type: Attribute(binary.BigEndian.Uint16(body[4:])),
 			Value: body[avpHeader:n],
 		}
-		a.Known = bits&avpReserved == 0 && a.Vendor == 0 && a.Type <= lastAttribute
-		if a.Hidden {
+		a.Known = bits&avpReserved == 0 && a.Vendor == 0 && a.Type <= lastAttribute && a.Type != unassigned
+		if a.Hidden && (a.Known || a.Mandatory) {
 			var ok bool
 			if a.Value, ok = reveal(a.Type, a.Value, secret, vector); !ok {
 				return nil, ErrHidden
@@ -217,6 +224,21 @@ func turned(v uint16) uint16 {
 		return v >> 8
 	}
 	return v
+}
+
+// maxText is how much of a peer's text is shown, in octets.
+const maxText = 64
+
+// String is the result for a log: the peer's text is escaped and cut.
+func (r Result) String() string {
+	s := fmt.Sprintf("result %d", r.Code)
+	if r.Error != 0 {
+		s += fmt.Sprintf(", error %d", r.Error)
+	}
+	if r.Message != "" {
+		s += fmt.Sprintf(", %+q", r.Message[:min(len(r.Message), maxText)])
+	}
+	return s
 }
 
 // Append appends the value of a Result Code AVP.
