@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -93,6 +94,28 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
+// windowsSCCRQ is of Windows 7, and has crashed another server.
+var windowsSCCRQ = []byte("\xc8\x02\x00\x64\x00\x00\x00\x00\x00\x00\x00\x00" +
+	"\x80\x08\x00\x00\x00\x00\x00\x01" + "\x80\x08\x00\x00\x00\x02\x01\x00" + "\x80\x0a\x00\x00\x00\x03\x00\x00\x00\x01" +
+	"\x80\x0a\x00\x00\x00\x04\x00\x00\x00\x00" + "\x00\x08\x00\x00\x00\x06\x06\x00" + "\x80\x0d\x00\x00\x00\x07Test-PC" +
+	"\x00\x0f\x00\x00\x00\x08Microsoft" + "\x80\x08\x00\x00\x00\x09\x00\x06" + "\x80\x08\x00\x00\x00\x0a\x00\x08")
+
+func TestWindowsSCCRQ(t *testing.T) {
+	h, body, err := wire.ParseHeader(windowsSCCRQ)
+	if err != nil || len(windowsSCCRQ) != 100 || !h.Control || h.Tunnel != 0 || !wire.IsSCCRQ(body) {
+		t.Fatalf("%d octets, %+v, %v", len(windowsSCCRQ), h, err)
+	}
+	avps, err := wire.ParseAVPs(body, "")
+	if err != nil || len(avps) != 9 || string(avps[5].Value) != "Test-PC" || string(avps[6].Value) != "Microsoft" {
+		t.Errorf("%+v, %v", avps, err)
+	}
+	for n := range windowsSCCRQ {
+		if _, _, err := wire.ParseHeader(windowsSCCRQ[:n]); err == nil {
+			t.Errorf("cut to %d octets it is taken", n)
+		}
+	}
+}
+
 func TestHeaders(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -112,6 +135,10 @@ func TestHeaders(t *testing.T) {
 		{"control without length", []byte("\x88\x02\x00\x05\x00\x07\x00\x01\x00\x02"), wire.ErrHeader, wire.Header{}, ""},
 		{"L2F", []byte("\x00\x01\x00\x05\x00\x07"), wire.ErrVersion, wire.Header{}, ""},
 		{"L2TPv3", []byte("\xc8\x03\x00\x0c\x00\x05\x00\x07\x00\x01\x00\x02"), wire.ErrVersion, wire.Header{}, ""},
+		{"all bits", []byte("\x4b\x02\x00\x13\x00\x05\x00\x07\x00\x01\x00\x02\x00\x02xxppp"), nil, wire.Header{Tunnel: 5, Session: 7, HasSeq: true, Ns: 1, Nr: 2}, "ppp"},
+		{"length shorter than the header", []byte("\xc8\x02\x00\x0b\x00\x05\x00\x07\x00\x01\x00\x02"), wire.ErrShort, wire.Header{}, ""},
+		{"control without numbers", []byte("\xc0\x02\x00\x08\x00\x05\x00\x07"), wire.ErrHeader, wire.Header{}, ""},
+		{"control with an offset", []byte("\xca\x02\x00\x0e\x00\x05\x00\x07\x00\x01\x00\x02\x00\x00"), wire.ErrHeader, wire.Header{}, ""},
 		{"nothing", nil, wire.ErrShort, wire.Header{}, ""},
 	} {
 		h, body, err := wire.ParseHeader(c.in)
@@ -207,6 +234,18 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte{0x80, 0x02, 0, 0, 0, 0, 0}) // an endless loop elsewhere
 	f.Add(wire.AppendControl(nil, wire.Header{Tunnel: 1}, wire.AppendAVP(nil, true, wire.AttrMessageType, []byte{0, 1})))
 	f.Add([]byte("\x02\x02\x00\x05\x00\x07\x00\x02xxppp"))
+	f.Add(windowsSCCRQ)
+	for _, a := range attributes {
+		octets, _ := hex.DecodeString(strings.ReplaceAll(a.octets, " ", ""))
+		f.Add(wire.AppendControl(nil, wire.Header{Tunnel: 1}, octets))
+	}
+	for n := range 18 { // hidden values of every length, that decode to any
+		body := wire.AppendAVP(nil, true, wire.AttrRandomVector, []byte("vector"))
+		at := len(body)
+		body = wire.AppendAVP(body, true, wire.AttrHostName, make([]byte, n))
+		body[at] |= 0x40
+		f.Add(wire.AppendControl(nil, wire.Header{Tunnel: 1}, body))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, body, err := wire.ParseHeader(b)
 		if err != nil {
