@@ -153,6 +153,9 @@ func (t *Tunnel) Peer() uint16 { return t.ch.peer }
 // Host is the name that the peer gave itself, as it sent it, without the NUL of Apple's clients.
 func (t *Tunnel) Host() string { return t.host }
 
+// Handshake is how long the peer has for its SCCCN: later than that no SCCRQ repeats the first one.
+func (t *Tunnel) Handshake() time.Duration { return t.cfg.HandshakeTimeout }
+
 // HalfOpen reports whether the peer has not shown yet that it hears us.
 func (t *Tunnel) HalfOpen() bool { return t.state == stateIdle || t.state == stateHandshake }
 
@@ -632,4 +635,4 @@ func (t *Tunnel) end(now time.Time) {
 }
 
 // Forget ends the tunnel without a word: Cleared for every session, then Closed.
-func (t *Tunnel) Forget() { t.close("forgotten") }
+func (t *Tunnel) Forget(reason string) { t.close(reason) }

@@ -243,5 +243,5 @@ func (c *call) Close(reason string) {
 // Forsake closes the socket without a word: the server hears nothing any more.
 func (c *call) Forsake() {
 	_ = c.socket.Close()
-	c.do(func() { c.ctl.Forget() })
+	c.do(func() { c.ctl.Forget("forsaken") })
 }

@@ -4,12 +4,13 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -24,9 +25,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxHalfOpen is how many tunnels may wait for their peer's second message: when one more
-// comes, the oldest one goes. A flood from invented addresses costs no more than that.
-const maxHalfOpen = 1024
+// Tunnels that wait for their peer's second message: when one more comes, another one goes, picked at
+// random, so that in a flood from invented addresses, which costs no more than that, a real peer has its
+// chance. One address cannot take the places of all others.
+const (
+	maxHalfOpen        = 1024
+	maxHalfOpenPerAddr = 256
+)
 
 // Config says where a Server listens and what it bears. The zero value of a field is the default that
 // its comment gives.
@@ -34,7 +39,7 @@ type Config struct {
 	Listen     []netip.Addr // IPv4 addresses; all
 	Port       uint16       // UDP; 1701
 	Tunnel     l2tp.Config
-	MaxTunnels int          // 8192
+	MaxTunnels int          // open, at most 32768; 8192
 	MaxCalls   int          // in all, at most 32768; 8192
 	Logger     *slog.Logger // nil: nothing is logged
 	Random     io.Reader    // of identifiers; crypto/rand
@@ -53,12 +58,12 @@ func (c Config) withDefaults() Config {
 	if c.MaxCalls == 0 {
 		c.MaxCalls = 8192
 	}
-	c.MaxCalls = min(c.MaxCalls, 32768)
+	c.MaxTunnels, c.MaxCalls = min(c.MaxTunnels, 32768), min(c.MaxCalls, 32768)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Random == nil {
-		c.Random = rand.Reader
+		c.Random = crand.Reader
 	}
 	return c
 }
@@ -80,10 +85,11 @@ type Server struct {
 	wg      sync.WaitGroup
 
 	mu       sync.Mutex
-	peers    map[peerKey]*tunnel
-	addrs    map[netip.AddrPort]*tunnel // the newest tunnel of an address
-	halfOpen []*tunnel                  // oldest first; those that are no longer are left out in passing
-	nTunnels int
+	peers    map[peerKey]*tunnel        // the newest one of each
+	addrs    map[netip.AddrPort]*tunnel // the tunnel of an address that was opened last
+	halfOpen []*tunnel                  // each one's place is its slot
+	waiting  map[netip.Addr]int         // how many of halfOpen an address has
+	nTunnels int                        // half-open ones included
 	nCalls   int
 	stopping bool
 	gone     sync.WaitGroup
@@ -103,7 +109,7 @@ type Stats struct {
 // Listen opens the UDP sockets. Nothing is accepted before Serve. An error says what is in the way and
 // how to mend it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
-	s := &Server{cfg: cfg.withDefaults(), accept: accept, peers: map[peerKey]*tunnel{}, addrs: map[netip.AddrPort]*tunnel{}}
+	s := &Server{cfg: cfg.withDefaults(), accept: accept, peers: map[peerKey]*tunnel{}, addrs: map[netip.AddrPort]*tunnel{}, waiting: map[netip.Addr]int{}}
 	for _, addr := range s.cfg.Listen {
 		c, err := listenUDP(netip.AddrPortFrom(addr, s.cfg.Port))
 		if err != nil {
@@ -207,10 +213,15 @@ func (s *Server) control(c *mmsg.Conn, now time.Time, p *mmsg.Packet, h wire.Hea
 			return
 		}
 	case wire.IsSCCRQ(body):
-		if t = s.request(c, p, body); t == nil {
+		var victim *tunnel
+		t, victim = s.request(c, now, p, body)
+		if victim != nil {
+			victim.do(func() { victim.ctl.Forget("no room: too many tunnels wait for their peer") })
+		}
+		if t == nil {
 			return
 		}
-	default: // D-Link's DIR-300 goes on without our identifier
+	default: // D-Link's DIR-300 goes on without our identifier once the tunnel stands
 		s.mu.Lock()
 		t = s.addrs[p.From]
 		s.mu.Unlock()
@@ -226,61 +237,94 @@ func (s *Server) control(c *mmsg.Conn, now time.Time, p *mmsg.Packet, h wire.Hea
 	t.do(func() { t.ctl.Receive(now, h, body) })
 }
 
-// request finds the tunnel of an SCCRQ, or makes one.
-func (s *Server) request(c *mmsg.Conn, p *mmsg.Packet, body []byte) *tunnel {
+// request finds the tunnel of an SCCRQ, or makes one. Another one, victim, may have to go for it. A peer
+// that has lost its tunnel, and opens it anew under the same identifier, gets a second one: the first one
+// goes when the peer has shown that it hears us.
+func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byte) (t, victim *tunnel) {
 	avps, err := wire.ParseAVPs(body, s.cfg.Tunnel.Secret)
-	if err != nil {
-		s.drops.malformed.Add(1)
-		return nil
-	}
 	key := peerKey{addr: p.From}
 	for _, a := range avps {
 		if a.Known && a.Type == wire.AttrTunnelID && len(a.Value) == 2 {
 			key.tunnel = binary.BigEndian.Uint16(a.Value)
 		}
 	}
+	if err != nil || key.tunnel == 0 {
+		s.drops.malformed.Add(1)
+		return nil, nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := s.peers[key]; t != nil {
-		return t
+	before := s.peers[key]
+	if before != nil && !before.stale(now) {
+		return before, nil
 	}
-	if key.tunnel == 0 || s.stopping || s.nTunnels >= s.cfg.MaxTunnels {
+	if s.stopping {
 		s.drops.limit.Add(1)
-		return nil
+		return nil, nil
 	}
 	id, ok := draw(s.cfg.Random, func(id uint16) bool { return s.tunnels[id].Load() == nil })
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	t := &tunnel{s: s, socket: c, id: id, key: key, peer: p.From, local: p.To, calls: map[uint16]*call{}}
-	t.ctl = l2tp.New(s.cfg.Tunnel, id, time.Now())
+	t = &tunnel{s: s, socket: c, id: id, key: key, peer: p.From, local: p.To, made: now, before: before, slot: noSlot, calls: map[uint16]*call{}}
+	if s.nTunnels-len(s.halfOpen) >= s.cfg.MaxTunnels {
+		s.drops.limit.Add(1)
+		t.send(l2tp.Busy(key.tunnel, id))
+		return nil, nil
+	}
+	t.ctl = l2tp.New(s.cfg.Tunnel, id, now)
 	s.tunnels[id].Store(t)
-	s.peers[key], s.addrs[p.From] = t, t
+	s.peers[key] = t
 	s.nTunnels++
 	s.gone.Add(1)
-	s.makeRoom(t)
-	return t
+	return t, s.makeRoom(t)
 }
 
-// makeRoom adds t to the half-open tunnels, and lets the oldest one go when there are too many.
-func (s *Server) makeRoom(t *tunnel) {
+// makeRoom adds t to the half-open tunnels, and gives the one that goes when there are too many.
+func (s *Server) makeRoom(t *tunnel) (victim *tunnel) {
+	n := len(s.halfOpen)
+	if full := s.waiting[t.peer.Addr()] >= maxHalfOpenPerAddr; n > 0 && (full || n >= maxHalfOpen) {
+		at := rand.IntN(n)
+		for full && s.halfOpen[at].peer.Addr() != t.peer.Addr() {
+			at = (at + 1) % n
+		}
+		victim = s.halfOpen[at]
+		s.noLongerHalfOpen(victim)
+		s.drops.limit.Add(1)
+	}
+	t.slot = len(s.halfOpen)
 	s.halfOpen = append(s.halfOpen, t)
-	if len(s.halfOpen) <= maxHalfOpen {
+	s.waiting[t.peer.Addr()]++
+	return victim
+}
+
+func (s *Server) noLongerHalfOpen(t *tunnel) {
+	if t.slot == noSlot {
 		return
 	}
-	var still []*tunnel
-	for _, old := range s.halfOpen {
-		if !old.open.Load() && !old.over.Load() {
-			still = append(still, old)
-		}
+	last := len(s.halfOpen) - 1
+	s.halfOpen[t.slot] = s.halfOpen[last]
+	s.halfOpen[t.slot].slot = t.slot
+	s.halfOpen[last] = nil
+	s.halfOpen = s.halfOpen[:last]
+	t.slot = noSlot
+	if addr := t.peer.Addr(); s.waiting[addr] == 1 {
+		delete(s.waiting, addr)
+	} else {
+		s.waiting[addr]--
 	}
-	for len(still) > maxHalfOpen*3/4 {
-		victim := still[0]
-		still = still[1:]
-		s.drops.limit.Add(1)
-		go victim.do(func() { victim.ctl.Forget() })
+}
+
+// opened takes note that the peer of t hears us. What it had before under the same identifier is given.
+func (s *Server) opened(t *tunnel) (before *tunnel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !t.over.Load() {
+		s.addrs[t.peer] = t
 	}
-	s.halfOpen = still
+	s.noLongerHalfOpen(t)
+	before, t.before = t.before, nil
+	return before
 }
 
 // draw draws an identifier that is free.
@@ -301,9 +345,11 @@ func draw(random io.Reader, free func(uint16) bool) (uint16, bool) {
 func (s *Server) Shutdown(ctx context.Context) {
 	s.mu.Lock()
 	s.stopping = true
-	all := make([]*tunnel, 0, len(s.peers))
-	for _, t := range s.peers {
-		all = append(all, t)
+	var all []*tunnel
+	for id := range s.tunnels {
+		if t := s.tunnels[id].Load(); t != nil {
+			all = append(all, t)
+		}
 	}
 	s.mu.Unlock()
 	for _, t := range all {
@@ -318,7 +364,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 		for _, t := range all {
-			t.do(func() { t.ctl.Forget() })
+			t.do(func() { t.ctl.Forget("server is shutting down") })
 		}
 		<-done
 	}

@@ -31,8 +31,14 @@ func (s *session) Down(reason string) { s.down <- reason }
 
 func start(t *testing.T) (*server.Server, chan *session) {
 	t.Helper()
+	return startWith(t, server.Config{})
+}
+
+func startWith(t *testing.T, cfg server.Config) (*server.Server, chan *session) {
+	t.Helper()
 	sessions := make(chan *session, 100)
-	s, err := server.Listen(server.Config{Listen: []netip.Addr{at.Addr()}, Port: at.Port()}, func(l link.Link) (link.Sink, error) {
+	cfg.Listen, cfg.Port = []netip.Addr{at.Addr()}, at.Port()
+	s, err := server.Listen(cfg, func(l link.Link) (link.Sink, error) {
 		s := &session{l: l, down: make(chan string, 1)}
 		sessions <- s
 		return s, nil
@@ -58,6 +64,7 @@ func start(t *testing.T) (*server.Server, chan *session) {
 type client struct {
 	t                    *testing.T
 	conn                 *net.UDPConn
+	last                 []wire.AVP // of the message that was heard last
 	tunnel, call, ns, nr uint16
 }
 
@@ -97,7 +104,7 @@ func (c *client) hear(kind wire.MessageType, attr wire.Attribute) uint16 {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		c.nr = h.Ns + 1
+		c.nr, c.last = h.Ns+1, avps
 		if wire.MessageType(binary.BigEndian.Uint16(avps[0].Value)) != kind {
 			continue
 		}
@@ -124,9 +131,26 @@ func (c *client) read() (wire.Header, []byte) {
 	return h, body
 }
 
-func (c *client) dial() {
+// request sends an SCCRQ, under the identifier 9, as the first message of a tunnel.
+func (c *client) request(avps ...[]byte) {
 	c.t.Helper()
-	c.say(wire.SCCRQ, wire.AppendAVP(nil, true, wire.AttrProtocolVersion, []byte{1, 0}), wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(9)))
+	c.tunnel, c.call, c.ns, c.nr = 0, 0, 0, 0
+	c.say(wire.SCCRQ, append([][]byte{wire.AppendAVP(nil, true, wire.AttrProtocolVersion, []byte{1, 0}), wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(9))}, avps...)...)
+}
+
+// result is that of the message that was heard last.
+func (c *client) result() wire.Result {
+	for _, a := range c.last {
+		if a.Type == wire.AttrResultCode {
+			return wire.ParseResult(a.Value)
+		}
+	}
+	return wire.Result{}
+}
+
+func (c *client) dial(avps ...[]byte) {
+	c.t.Helper()
+	c.request(avps...)
 	c.tunnel = c.hear(wire.SCCRP, wire.AttrTunnelID)
 	c.say(wire.SCCCN)
 	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
@@ -192,13 +216,18 @@ func TestCall(t *testing.T) {
 	c.hear(wire.CDN, wire.AttrSessionID)
 }
 
-// D-Link's DIR-300 puts 0 for our tunnel's identifier into all that it says after the SCCRQ.
+// D-Link's DIR-300 puts 0 for our tunnel's identifier into all that it says once the tunnel stands. Before
+// that nobody has shown that he hears us, and 0 is not taken.
 func TestPersonaDIR300(t *testing.T) {
-	_, sessions := start(t)
+	srv, sessions := start(t)
 	c := connect(t, "127.0.3.2:0")
-	c.say(wire.SCCRQ, wire.AppendAVP(nil, true, wire.AttrProtocolVersion, []byte{1, 0}), wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(9)))
+	c.request()
 	ours := c.hear(wire.SCCRP, wire.AttrTunnelID)
 	c.say(wire.SCCCN)
+	c.ns--
+	c.tunnel = ours
+	c.say(wire.SCCCN)
+	c.tunnel = 0
 	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
 	c.call = c.hear(wire.ICRP, wire.AttrSessionID)
 	c.say(wire.ICCN)
@@ -210,6 +239,9 @@ func TestPersonaDIR300(t *testing.T) {
 	c.say(wire.CDN, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(3)), wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
 	if reason := <-s.down; reason != "client disconnected the call (result 3)" {
 		t.Errorf("%q", reason)
+	}
+	if n := srv.Stats().Dropped["unknown tunnel or call"]; n != 1 {
+		t.Errorf("%d messages without a tunnel dropped, want the first SCCCN", n)
 	}
 }
 
@@ -232,7 +264,25 @@ func TestFlood(t *testing.T) {
 			other.echo("welcome", false)
 		}
 	}
-	if n := srv.Stats().Tunnels; n > 1024+10 {
+	if n := srv.Stats().Tunnels; n > 256+10 { // one address has no more
+		t.Errorf("%d tunnels of one address", n)
+	}
+	for n := range 3000 {
+		from := net.UDPAddr{IP: net.IPv4(127, 0, byte(10+n/250), byte(1+n%250))}
+		conn, err := net.DialUDP("udp4", &from, net.UDPAddrFromAddrPort(at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		flood.conn = conn
+		flood.request()
+		_ = conn.Close()
+	}
+	user.echo("still here", true)
+	other := connect(t, "127.0.3.5:0")
+	other.dial()
+	<-sessions
+	other.echo("welcome", false)
+	if n := srv.Stats().Tunnels; n > 1024+10 || n < 512 {
 		t.Errorf("%d tunnels", n)
 	}
 }

@@ -11,7 +11,11 @@ import (
 	"vpnd/internal/pktbuf"
 	"vpnd/l2tp"
 	"vpnd/l2tp/data"
+	"vpnd/l2tp/wire"
 )
+
+// noSlot is the slot of a tunnel that is not half-open.
+const noSlot = -1
 
 // tunnel is one tunnel with its peer.
 type tunnel struct {
@@ -24,6 +28,9 @@ type tunnel struct {
 	heard  atomic.Int64 // when data came last, in Unix nanoseconds
 	open   atomic.Bool  // the peer has shown that it hears us
 	over   atomic.Bool  // it is closed
+	made   time.Time
+	before *tunnel // the peer's, under the same identifier; under Server.mu
+	slot   int     // in Server.halfOpen; under Server.mu
 
 	mu    sync.Mutex
 	ctl   *l2tp.Tunnel
@@ -52,12 +59,27 @@ func (t *tunnel) do(f func()) {
 		}
 		later = append(later, event)
 	}
-	t.open.Store(!t.ctl.HalfOpen())
+	opened := !t.ctl.HalfOpen() && !t.open.Swap(true)
 	t.arm()
 	t.mu.Unlock()
+	if opened {
+		t.opened()
+	}
 	for _, event := range later {
 		t.handle(event)
 	}
+}
+
+func (t *tunnel) opened() {
+	t.s.cfg.Logger.Debug("tunnel open", "type", "L2TP", "peer", t.peer, "host", wire.Text(t.ctl.Host()))
+	if before := t.s.opened(t); before != nil {
+		before.do(func() { before.ctl.Forget("client has opened its tunnel anew") })
+	}
+}
+
+// stale reports whether an SCCRQ cannot be a repetition of the one that has opened t.
+func (t *tunnel) stale(now time.Time) bool {
+	return t.over.Load() || t.open.Load() && now.Sub(t.made) > t.ctl.Handshake()
 }
 
 func (t *tunnel) handle(event l2tp.Event) {
@@ -123,7 +145,14 @@ func (t *tunnel) closed(reason string) {
 	s.tunnels[t.id].CompareAndSwap(t, nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.peers, t.key)
+	if s.peers[t.key] == t {
+		delete(s.peers, t.key)
+		if before := t.before; before != nil && !before.over.Load() {
+			s.peers[t.key] = before
+		}
+	}
+	t.before = nil
+	s.noLongerHalfOpen(t)
 	if s.addrs[t.peer] == t {
 		delete(s.addrs, t.peer)
 	}

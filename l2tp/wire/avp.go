@@ -4,6 +4,7 @@ import (
 	"crypto/md5" //nolint:gosec // RFC 2661 hides by MD5
 	"encoding/binary"
 	"fmt"
+	"strconv"
 )
 
 // MessageType is the value of the first AVP.
@@ -229,6 +230,12 @@ func turned(v uint16) uint16 {
 // maxText is how much of a peer's text is shown, in octets.
 const maxText = 64
 
+// Text is a peer's text for a log: escaped and cut.
+func Text(s string) string {
+	q := strconv.QuoteToASCII(s[:min(len(s), maxText)])
+	return q[1 : len(q)-1]
+}
+
 // String is the result for a log: the peer's text is escaped and cut.
 func (r Result) String() string {
 	s := fmt.Sprintf("result %d", r.Code)
@@ -236,7 +243,7 @@ func (r Result) String() string {
 		s += fmt.Sprintf(", error %d", r.Error)
 	}
 	if r.Message != "" {
-		s += fmt.Sprintf(", %+q", r.Message[:min(len(r.Message), maxText)])
+		s += `, "` + Text(r.Message) + `"`
 	}
 	return s
 }
