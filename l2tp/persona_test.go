@@ -27,18 +27,22 @@ func (p *peer) want(session uint16, body []byte, want string) {
 	}
 }
 
-// Windows 7 (SCCRQ) and Vista (the GUID in its ICRQ).
+// Windows 7 (its SCCRQ of 100 octets has crashed another server) and Vista (the GUID in its ICRQ).
 func TestPersonaWindows(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
-	p.want(0, message(wire.SCCRQ,
+	sccrq := message(wire.SCCRQ,
 		avp(wire.AttrProtocolVersion, 1, 0), avp(wire.AttrFraming, 0, 0, 0, 1), avp(wire.AttrBearer, 0, 0, 0, 0),
-		wire.AppendAVP(nil, false, wire.AttrFirmware, []byte{6, 0}), avp(wire.AttrHostName, []byte("DESKTOP-1")...),
-		wire.AppendAVP(nil, false, wire.AttrVendorName, []byte("Microsoft")), avp(wire.AttrTunnelID, 0, 6), avp(wire.AttrReceiveWindow, 0, 8)), "SCCRP")
+		wire.AppendAVP(nil, false, wire.AttrFirmware, []byte{6, 0}), avp(wire.AttrHostName, []byte("Test-PC")...),
+		wire.AppendAVP(nil, false, wire.AttrVendorName, []byte("Microsoft")), avp(wire.AttrTunnelID, 0, 6), avp(wire.AttrReceiveWindow, 0, 8))
+	if wire.MaxHeader+len(sccrq) != 100 {
+		t.Errorf("%d octets", wire.MaxHeader+len(sccrq))
+	}
+	p.want(0, sccrq, "SCCRP")
 	p.want(0, message(wire.SCCCN), "ZLB")
 	p.want(0, message(wire.ICRQ, avp(wire.AttrSessionID, 0, 1), avp(wire.AttrSerial, 0, 0, 0, 0), avp(18, 0, 0, 0, 2),
 		vendor(311, 1, bytes.Repeat([]byte{0xAB}, 16)...)), "ZLB ICRP")
 	p.want(1001, message(wire.ICCN, avp(wire.AttrSpeed, 0x3B, 0x9A, 0xCA, 0), avp(wire.AttrFramingType, 0, 0, 0, 1), avp(29, 0, 4)), "ZLB")
-	if p.c.Host() != "DESKTOP-1" || len(p.ended) > 0 {
+	if p.c.Host() != "Test-PC" || len(p.ended) > 0 {
 		t.Errorf("%q %v", p.c.Host(), p.ended)
 	}
 	p.want(1001, message(wire.CDN, avp(wire.AttrResultCode, 0, 3, 0, 0), avp(wire.AttrSessionID, 0, 1)), "ZLB")
