@@ -284,7 +284,7 @@ func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byt
 func (s *Server) makeRoom(t *tunnel) (victim *tunnel) {
 	n := len(s.halfOpen)
 	if full := s.waiting[t.peer.Addr()] >= maxHalfOpenPerAddr; n > 0 && (full || n >= maxHalfOpen) {
-		at := rand.IntN(n)
+		at := rand.IntN(n) //nolint:gosec // no secret
 		for full && s.halfOpen[at].peer.Addr() != t.peer.Addr() {
 			at = (at + 1) % n
 		}

@@ -1,0 +1,125 @@
+package data_test
+
+import (
+	"errors"
+	"testing"
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
+	"vpnd/l2tp/data"
+	"vpnd/l2tp/wire"
+)
+
+// sink keeps what comes.
+type sink struct {
+	frames []string
+	down   []string
+}
+
+func (s *sink) Frame(b *pktbuf.Buf) {
+	s.frames = append(s.frames, string(b.Bytes()))
+	b.Release()
+}
+
+func (s *sink) Down(reason string) { s.down = append(s.down, reason) }
+
+func receive(t *testing.T, k *data.Call, h wire.Header, frame string) error {
+	t.Helper()
+	header := make([]byte, h.DataLen())
+	h.PutData(header)
+	b := pktbuf.Get()
+	b.Append(append(header, frame...))
+	got, payload, err := wire.ParseHeader(b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = k.Receive(got, payload, b); err != nil {
+		b.Release()
+	}
+	return err
+}
+
+// Numbered messages come in their order, over the wrap-around: late and doubled ones are dropped, lost
+// ones not waited for. Those without a number always come.
+func TestOrder(t *testing.T) {
+	s, k := new(sink), data.New(data.Route{})
+	k.Begin(s)
+	for ns := 0; ns < 1<<16; ns += 1 << 12 {
+		if err := receive(t, k, wire.Header{HasSeq: true, Ns: uint16(ns)}, "x"); err != nil {
+			t.Fatalf("%d: %v", ns, err)
+		}
+	}
+	s.frames = nil
+	for _, m := range []struct {
+		numbered bool
+		ns       uint16
+		frame    string
+		err      error
+	}{
+		{true, 65533, "a", nil},
+		{true, 65533, "doubled", data.ErrLate},
+		{true, 65535, "b", nil}, // 65534 is lost
+		{true, 65534, "late", data.ErrLate},
+		{false, 0, "c", nil},
+		{true, 1, "d", nil},
+		{true, 0, "late", data.ErrLate},
+		{true, 65535, "late", data.ErrLate},
+		{true, 2, "e", nil},
+		{true, 3, "", data.ErrOver},
+		{true, 3, "f", nil},
+	} {
+		if err := receive(t, k, wire.Header{HasSeq: m.numbered, Ns: m.ns}, m.frame); !errors.Is(err, m.err) {
+			t.Errorf("%d %q: %v, want %v", m.ns, m.frame, err, m.err)
+		}
+	}
+	got := ""
+	for _, frame := range s.frames {
+		got += frame
+	}
+	if got != "abcdef" {
+		t.Errorf("%q", s.frames)
+	}
+	if !k.Down("over") || k.Down("again") || !k.Over() || len(s.down) != 1 || s.down[0] != "over" {
+		t.Errorf("%v", s.down)
+	}
+	if err := receive(t, k, wire.Header{}, "after the end"); !errors.Is(err, data.ErrOver) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// What we send carries numbers once the peer has sent one, or has required them; and the peer's
+// identifiers.
+func TestSend(t *testing.T) {
+	for _, required := range []bool{true, false} {
+		k := data.New(data.Route{})
+		k.Begin(new(sink))
+		k.SetPeer(0x1234, 0xABCD)
+		if !required {
+			if h := sent(t, k); h != (wire.Header{Tunnel: 0x1234, Session: 0xABCD}) {
+				t.Errorf("%+v", h)
+			}
+			if err := receive(t, k, wire.Header{HasSeq: true}, "x"); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			k.Number()
+		}
+		for ns := range uint16(3) {
+			if h := sent(t, k); h != (wire.Header{Tunnel: 0x1234, Session: 0xABCD, HasSeq: true, Ns: ns}) {
+				t.Errorf("required %v: %+v", required, h)
+			}
+		}
+	}
+}
+
+func sent(t *testing.T, k *data.Call) wire.Header {
+	t.Helper()
+	b := pktbuf.Get()
+	b.Append([]byte("frame"))
+	var out link.Batch
+	k.Send(b, &out)
+	h, payload, err := wire.ParseHeader(b.Bytes())
+	if err != nil || string(payload) != "frame" {
+		t.Errorf("%x: %v", b.Bytes(), err)
+	}
+	return h
+}
