@@ -195,6 +195,25 @@ func TestSequencingRequired(t *testing.T) {
 	}
 }
 
+// A message other than Hello that is given up ends the tunnel only if nothing came meanwhile, data included.
+func TestGivenUpBesideData(t *testing.T) {
+	for _, data := range []bool{false, true} {
+		p := newPeer(t, l2tp.Config{})
+		p.open()
+		p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Ns: p.ns, Nr: p.nr}, message(wire.ICRQ, avp(wire.AttrSessionID, 0, 6)))
+		p.drain() // its ICRP is never acknowledged
+		for range 60 {
+			p.wait(2 * time.Second)
+			if data {
+				p.c.Heard(p.now)
+			}
+		}
+		if (len(p.ended) == 0) != data {
+			t.Errorf("data %v: %v", data, p.ended)
+		}
+	}
+}
+
 // A StopCCN or CDN acts only at its turn: with the next number, and acknowledging what was sent.
 func TestForgedEnds(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})

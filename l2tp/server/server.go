@@ -29,7 +29,7 @@ import (
 // random, so that in a flood from invented addresses, which costs no more than that, a real peer has its
 // chance. One address cannot take the places of all others.
 const (
-	maxHalfOpen        = 1024
+	maxHalfOpen        = 4096
 	maxHalfOpenPerAddr = 256
 )
 

@@ -267,7 +267,7 @@ func TestFlood(t *testing.T) {
 	if n := srv.Stats().Tunnels; n > 256+10 { // one address has no more
 		t.Errorf("%d tunnels of one address", n)
 	}
-	for n := range 3000 {
+	for n := range 8000 {
 		from := net.UDPAddr{IP: net.IPv4(127, 0, byte(10+n/250), byte(1+n%250))}
 		conn, err := net.DialUDP("udp4", &from, net.UDPAddrFromAddrPort(at))
 		if err != nil {
@@ -276,13 +276,15 @@ func TestFlood(t *testing.T) {
 		flood.conn = conn
 		flood.request()
 		_ = conn.Close()
+		if n%2000 == 1999 {
+			user.echo("still here", true)
+		}
 	}
-	user.echo("still here", true)
 	other := connect(t, "127.0.3.5:0")
 	other.dial()
 	<-sessions
 	other.echo("welcome", false)
-	if n := srv.Stats().Tunnels; n > 1024+10 || n < 512 {
+	if n := srv.Stats().Tunnels; n > 4096+10 || n < 2048 {
 		t.Errorf("%d tunnels", n)
 	}
 }

@@ -202,15 +202,19 @@ func TestHiding(t *testing.T) {
 			if inner > 40 && inner < 65500 {
 				continue
 			}
-			plain := append([]byte{byte(inner >> 8), byte(inner)}, make([]byte, max(n-2, 0))...)[:n]
-			hidden := wire.Hide(wire.AttrChallenge, plain, secret, vector, 0)[2:] // not what it is for: but of length n
+			hidden := wire.Hide(wire.AttrChallenge, make([]byte, max(n-2, 0)), secret, vector, 0)
+			hidden[0] ^= byte(inner >> 8) // the key is a stream: so the length becomes inner
+			hidden[1] ^= byte(inner ^ max(n-2, 0))
+			hidden = hidden[:n]
 			body := wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
 			at := len(body)
 			body = wire.AppendAVP(body, true, wire.AttrChallenge, hidden)
 			body[at] |= 0x40
 			avps, err := wire.ParseAVPs(body, secret)
-			if err == nil && len(avps[1].Value) > n {
-				t.Fatalf("%d octets reveal %d", n, len(avps[1].Value))
+			if good := n >= 2 && inner <= n-2; good != (err == nil) || !good && !errors.Is(err, wire.ErrHidden) {
+				t.Fatalf("length %d in %d octets: %v", inner, n, err)
+			} else if good && len(avps[1].Value) != inner {
+				t.Fatalf("length %d in %d octets reveals %d", inner, n, len(avps[1].Value))
 			}
 		}
 	}
