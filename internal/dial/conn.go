@@ -41,6 +41,7 @@ type Conn struct {
 	closed chan struct{}
 	over   chan struct{} // the carrier has ended the call
 
+	overOnce sync.Once
 	mu       sync.Mutex
 	engine   *ppp.Engine
 	isUp     bool
@@ -90,10 +91,10 @@ func (c *Conn) Frame(b *pktbuf.Buf) {
 	})
 }
 
-// Down is told by the carrier that the call is over.
+// Down is told by the carrier, or by whoever gives the link up, that the call is over.
 func (c *Conn) Down(reason string) {
 	c.do(func(time.Time) { c.engine.Down(reason) })
-	close(c.over)
+	c.overOnce.Do(func() { close(c.over) })
 }
 
 func (c *Conn) do(f func(now time.Time)) {
