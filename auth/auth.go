@@ -35,19 +35,33 @@ type Attempt struct {
 // Account is what a user may do and how it is known. A password and a token may both be set: either
 // lets the user in.
 type Account struct {
-	Name     string
-	Enabled  bool
-	Password string      // empty: none
-	Token    *motp.Token // nil: none
-	Services []Service
-	Terms    Terms
+	Name       string
+	Enabled    bool
+	Password   string      // empty: none
+	Token      *motp.Token // nil: none
+	Services   []Service
+	IPsecMust  bool         // plain L2TP is refused
+	RemoteNode netip.Prefix // the outer addresses that may dial; invalid: all
+	Schedule   Schedule     // when the user may be connected
+	Expires    time.Time    // from when on the user may not; zero: never
+	Terms      Terms
 }
 
 // Terms are the limits of a user's connections.
 type Terms struct {
-	Address     netip.Addr    // fixed inner address; invalid: from the pool
-	IdleTimeout time.Duration // of user data; 0: none
-	SessionTime time.Duration // 0: unlimited
+	Address        netip.Addr    // fixed inner address; invalid: from the pool
+	Pool           string        // the pool's name; "": the one without a name
+	IdleTimeout    time.Duration // of user data; 0: none
+	SessionTime    time.Duration // 0: unlimited
+	MaxConnections int           // at once; 0: unlimited
+	RefuseFurther  bool          // a connection over MaxConnections is refused; else it replaces the oldest
+	BlockNetBIOS   bool
+	PassMulticast  bool
+	UpLimit        uint64    // from the user, in bits per second; 0: none
+	DownLimit      uint64    // to the user, in bits per second; 0: none
+	Quota          uint64    // octets in a calendar month (UTC), both ways together; 0: unlimited
+	Until          time.Time // when the connection is to end; zero: never
+	UntilReason    string
 }
 
 // Users finds accounts. Names are compared without regard to case.

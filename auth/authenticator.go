@@ -133,10 +133,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 		return a.fail(at, account, failures, now)
 	case m.oneTime && m.step <= state.LastStep:
 		return denied(alreadyUsed)
-	case !account.Enabled:
-		return Outcome{Account: account, Code: CodeDisabled, Reason: "account disabled"}
-	case !account.allows(at.Service):
-		return Outcome{Account: account, Code: CodeNotAllowed, Reason: fmt.Sprintf("dial-in type %s not allowed", at.Service)}
+	}
+	if r := account.Refuses(at.Service, at.Source, now); r != (Refusal{}) {
+		return Outcome{Account: account, Code: r.Code, Reason: r.Reason}
 	}
 	if m.oneTime {
 		next := TokenState{LastStep: m.step, Offset: m.step - motp.Step(now)}
@@ -151,21 +150,13 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	if failures != (Failures{}) {
 		a.remember(name, Failures{})
 	}
+	account.Terms = account.TermsAt(now)
 	return Outcome{OK: true, Account: account, Candidate: m.candidate, OneTime: m.oneTime}
 }
 
 const alreadyUsed = "one-time password already used"
 
 func denied(reason string) Outcome { return Outcome{Code: CodeDenied, Reason: reason} }
-
-func (a Account) allows(s Service) bool {
-	for _, allowed := range a.Services {
-		if allowed == s {
-			return true
-		}
-	}
-	return false
-}
 
 // search tries the user's candidates: the password, the codes of the window from the learned offset
 // outwards, then those in upper case. What the account lacks is tried with a decoy.
