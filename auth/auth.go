@@ -6,7 +6,6 @@ import (
 	"context"
 	"net/netip"
 	"time"
-	"vpnd/auth/motp"
 )
 
 // Service is a type of dial-in.
@@ -32,13 +31,21 @@ type Attempt struct {
 	Source  netip.Addr // outer address of the peer
 }
 
+// Token computes one-time passwords. Time is counted in steps of motp.StepSeconds.
+type Token interface {
+	// Code is the one-time password that begins with step, a multiple of Stride.
+	Code(step int64) string
+	// Stride is for how many steps a one-time password stands.
+	Stride() int64
+}
+
 // Account is what a user may do and how it is known. A password and a token may both be set: either
 // lets the user in.
 type Account struct {
 	Name       string
 	Enabled    bool
 	Password   string      // empty: none
-	Token      *motp.Token // nil: none
+	Token      Token       // nil: none
 	Services   []Service
 	IPsecMust  bool         // plain L2TP is refused
 	RemoteNode netip.Prefix // the outer addresses that may dial; invalid: all

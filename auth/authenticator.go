@@ -24,7 +24,7 @@ const (
 )
 
 // decoy stands in for what a user lacks, so that a refusal costs the same work whoever it is.
-var decoy = Account{Password: "\x00no password", Token: &motp.Token{Secret: "00000000000000000000000000000000", PIN: "0000"}}
+var decoy = Account{Password: "\x00no password", Token: motp.Token{Secret: "00000000000000000000000000000000", PIN: "0000"}}
 
 // Config is what an Authenticator is made with.
 type Config struct {
@@ -174,11 +174,15 @@ func (a *Authenticator) search(account Account, known bool, state TokenState, pr
 	owned := known && account.Token != nil
 	for _, upper := range []bool{false, true} {
 		for step := range a.steps(motp.Step(now), state.Offset) {
+			if step%token.Stride() != 0 { // the same work, whatever the token
+				proof.Verify(decoy.Token.Code(step))
+				continue
+			}
 			code := token.Code(step)
 			if upper {
 				code = strings.ToUpper(code)
 			}
-			if proof.Verify(code) && owned {
+			if proof.Verify(code) && owned && code != "" {
 				return match{candidate: code, oneTime: true, step: step}, true
 			}
 		}
@@ -226,13 +230,13 @@ func (a *Authenticator) fail(at Attempt, account Account, f Failures, now time.T
 	a.remember(account.Name, f)
 	out := denied(reason)
 	if account.Token != nil {
-		out.Explain = func() string { return a.explain(*account.Token, at.Proof, now) }
+		out.Explain = func() string { return a.explain(account.Token, at.Proof, now) }
 	}
 	return out
 }
 
 // explain looks for the code outside of the window, up to a day to either side.
-func (a *Authenticator) explain(token motp.Token, proof Proof, now time.Time) string {
+func (a *Authenticator) explain(token Token, proof Proof, now time.Time) string {
 	if !a.far.TryLock() {
 		return ""
 	}

@@ -1,6 +1,7 @@
 // Package usermgmt keeps the users: their profiles with the rules that hold for them, what is
 // remembered of their tokens and failures, and the address each had last. The store is SQLite;
-// several processes may use one state folder at once. It reads no clock.
+// several processes may use one state folder at once. It reads a clock to date changes of users,
+// and for nothing else.
 //
 // The folder holds users.db (with users.db-wal and users.db-shm while in use) and key. Passwords,
 // mOTP secrets and PINs are sealed by XChaCha20-Poly1305 under that key: CHAP needs them in clear
@@ -12,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"time"
 	"vpnd/auth"
 )
 
@@ -47,6 +49,18 @@ type Table interface {
 	LastAddress(ctx context.Context, user string) (netip.Addr, error)
 	// SetLastAddress stores it.
 	SetLastAddress(ctx context.Context, user string, a netip.Addr) error
+	// Record adds entries to the history. Add, Update, Remove and Unlock add theirs by themselves, ascribed
+	// to whom By says.
+	Record(ctx context.Context, entries ...Entry) error
+	// History gives entries, the newest first.
+	History(ctx context.Context, q HistoryQuery) ([]Entry, error)
+	// Prune forgets what happened before a time, traffic of earlier months included, and all entries of
+	// the history but the newest most.
+	Prune(ctx context.Context, before time.Time, most int) error
+	// AddTraffic adds to what users have moved in a Month.
+	AddTraffic(ctx context.Context, month string, by map[string]Traffic) error
+	// Traffic gives what a user has moved in a Month.
+	Traffic(ctx context.Context, user, month string) (Traffic, error)
 	// Generation changes with every Add, Update, Remove and Unlock of any process.
 	Generation(ctx context.Context) (uint64, error)
 	// Close ends the use of the Table.

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 	"vpnd/auth"
 	"vpnd/auth/motp"
+	"vpnd/auth/totp"
 )
 
 // IPsec says whether a user's L2TP must come inside IPsec.
@@ -28,26 +29,63 @@ const (
 	maxPassword = 128 // characters
 	maxComment  = 200 // characters
 	maxLimit    = 365 * 24 * time.Hour
+
+	maxIndex       = 1_000_000
+	maxConnections = 1000
+	minRate        = 8_000           // bits per second
+	maxRate        = 100_000_000_000 // bits per second
+	maxQuota       = 1 << 50         // octets
+)
+
+// Further says what a connection over the user's number of connections does.
+type Further string
+
+// What it does.
+const (
+	Replace Further = "replace" // it replaces the oldest
+	Refuse  Further = "refuse"
 )
 
 // Profile is what is set for a user.
 type Profile struct {
-	Name        string
-	Enabled     bool
-	Password    string // "": none
-	MOTPSecret  string // lower-case hexadecimal digits; "": no token
-	MOTPPIN     string
-	Services    []auth.Service // allowed types of dial-in
-	IPsec       IPsec
-	Address     netip.Addr    // fixed inner address; invalid: from the pool
-	IdleTimeout time.Duration // whole seconds; 0: none
-	SessionTime time.Duration // whole seconds; 0: unlimited
-	Comment     string
+	Index          int // the profile's number, from 1; 0 in Add: the lowest that is free
+	Name           string
+	Enabled        bool
+	Password       string // "": none
+	MOTPSecret     string // lower-case hexadecimal digits; "": no token
+	MOTPPIN        string
+	TOTPSecret     string         // base32 (RFC 4648) without padding; "": none
+	Services       []auth.Service // allowed types of dial-in
+	IPsec          IPsec
+	RemoteNode     netip.Prefix  // outer addresses that alone may dial; invalid: all
+	Address        netip.Addr    // fixed inner address; invalid: from the pool
+	Pool           string        // the pool's name; "": the one without a name
+	IdleTimeout    time.Duration // whole seconds; 0: none
+	SessionTime    time.Duration // whole seconds; 0: unlimited
+	MaxConnections int           // at once; 0: unlimited
+	Further        Further       // what one over MaxConnections does; "": Replace
+	Schedule       string        // as auth.ParseSchedule takes it; "": always
+	Expires        time.Time     // whole seconds; zero: never
+	BlockNetBIOS   bool
+	PassMulticast  bool
+	UpLimit        uint64 // from the user, in bits per second; 0: none
+	DownLimit      uint64 // to the user, in bits per second; 0: none
+	Quota          uint64 // octets in a calendar month, both ways together; 0: unlimited
+	Comment        string
+}
+
+// New is a profile as a new user has it, as on a Vigor: PPTP and L2TP, hung up after 300 s without
+// data, one connection at once.
+func New(name string) Profile {
+	return Profile{
+		Name: name, Enabled: true, Services: []auth.Service{auth.PPTP, auth.L2TP}, IPsec: IPsecNone,
+		IdleTimeout: 300 * time.Second, MaxConnections: 1, Further: Replace,
+	}
 }
 
 // RuleError is one rule that a profile breaks.
 type RuleError struct {
-	Field string // name, password, motp-secret, motp-pin, dial-in, ipsec, address, idle-timeout, session-time or comment
+	Field string // as the option of vpnd user set, such as motp-pin
 	Text  string
 }
 
@@ -60,6 +98,19 @@ func (p *Profile) clean() {
 	p.Address = p.Address.Unmap()
 	if p.IPsec == "" {
 		p.IPsec = IPsecNone
+	}
+	if p.Further == "" {
+		p.Further = Replace
+	}
+	if p.RemoteNode.IsValid() {
+		p.RemoteNode = p.RemoteNode.Masked()
+	}
+	p.TOTPSecret = totp.Clean(p.TOTPSecret)
+	if schedule, err := auth.ParseSchedule(p.Schedule); err == nil {
+		p.Schedule = schedule.String()
+	}
+	if !p.Expires.IsZero() {
+		p.Expires = p.Expires.UTC().Truncate(time.Second)
 	}
 	services := slices.Clone(p.Services)
 	slices.Sort(services)
@@ -76,8 +127,11 @@ func (p *Profile) check() error {
 	if err := checkName(p.Name); err != nil {
 		errs = append(errs, err)
 	}
-	if p.Password == "" && p.MOTPSecret == "" && p.MOTPPIN == "" {
-		broken("password", "the user needs a password, a mOTP secret with its PIN, or both")
+	if p.Index < 0 || p.Index > maxIndex {
+		broken("index", "%d is not between 1 and %d", p.Index, maxIndex)
+	}
+	if p.Password == "" && p.MOTPSecret == "" && p.MOTPPIN == "" && p.TOTPSecret == "" {
+		broken("password", "the user needs a password, a mOTP secret with its PIN, or a TOTP secret")
 	}
 	if n := utf8.RuneCountInString(p.Password); !utf8.ValidString(p.Password) || n > maxPassword || strings.ContainsFunc(p.Password, unicode.IsControl) {
 		broken("password", "must have 1 to %d characters without control characters", maxPassword)
@@ -94,6 +148,15 @@ func (p *Profile) check() error {
 	if p.Address.IsValid() && !p.Address.Is4() {
 		broken("address", "%s is not an IPv4 address", p.Address)
 	}
+	p.checkLimits(broken)
+	if !utf8.ValidString(p.Comment) || utf8.RuneCountInString(p.Comment) > maxComment || strings.ContainsFunc(p.Comment, unicode.IsControl) {
+		broken("comment", "must have at most %d characters without control characters", maxComment)
+	}
+	return errors.Join(errs...)
+}
+
+// checkLimits checks when, from where, how long, how often and how fast.
+func (p *Profile) checkLimits(broken func(field, format string, args ...any)) {
 	for _, limit := range []struct {
 		field string
 		time.Duration
@@ -102,13 +165,49 @@ func (p *Profile) check() error {
 			broken(limit.field, "%s is not a number of whole seconds from 0s (none) to %s", limit.Duration, maxLimit)
 		}
 	}
-	if !utf8.ValidString(p.Comment) || utf8.RuneCountInString(p.Comment) > maxComment || strings.ContainsFunc(p.Comment, unicode.IsControl) {
-		broken("comment", "must have at most %d characters without control characters", maxComment)
+	if p.RemoteNode.IsValid() && !p.RemoteNode.Addr().Is4() {
+		broken("remote-node", "%s is not an IPv4 address or prefix", p.RemoteNode)
 	}
-	return errors.Join(errs...)
+	if len(p.Pool) > maxName || p.Pool != "" && checkName(p.Pool) != nil {
+		broken("pool", "%q is not the name of a pool", p.Pool)
+	}
+	if p.MaxConnections < 0 || p.MaxConnections > maxConnections {
+		broken("max-connections", "%d is not between 0 (unlimited) and %d", p.MaxConnections, maxConnections)
+	}
+	if p.Address.IsValid() && p.MaxConnections > 1 {
+		broken("max-connections", "a fixed address is for one connection: set 1, or no address")
+	}
+	if p.Further != Replace && p.Further != Refuse {
+		broken("further", "%q is not one of replace, refuse", string(p.Further))
+	}
+	if _, err := auth.ParseSchedule(p.Schedule); err != nil {
+		broken("schedule", "%v", err)
+	}
+	if y := p.Expires.Year(); !p.Expires.IsZero() && (y < 1970 || y > 9999) {
+		broken("expires", "the year %d is not between 1970 and 9999", y)
+	}
+	for _, limit := range []struct {
+		field string
+		rate  uint64
+	}{{"up-limit", p.UpLimit}, {"down-limit", p.DownLimit}} {
+		if limit.rate != 0 && (limit.rate < minRate || limit.rate > maxRate) {
+			broken(limit.field, "%d bit/s is not between %d and %d, or 0 (none)", limit.rate, uint64(minRate), uint64(maxRate))
+		}
+	}
+	if p.Quota > maxQuota {
+		broken("quota", "%d octets is more than %d", p.Quota, uint64(maxQuota))
+	}
 }
 
 func (p *Profile) checkToken(broken func(field, format string, args ...any)) {
+	if p.TOTPSecret != "" {
+		if err := totp.Check(p.TOTPSecret); err != nil {
+			broken("totp-secret", "%v", err)
+		}
+		if p.MOTPSecret != "" {
+			broken("totp-secret", "the user has a mOTP token already: take one of them away")
+		}
+	}
 	switch {
 	case p.MOTPSecret == "" && p.MOTPPIN == "":
 		return
@@ -142,14 +241,24 @@ func checkName(name string) error {
 // fold is the form of a name that is compared.
 func fold(name string) string { return strings.ToLower(name) }
 
-// account is the profile as authentication sees it.
-func (p *Profile) account() auth.Account {
+// Account is the profile as authentication sees it.
+func (p *Profile) Account() auth.Account {
+	schedule, _ := auth.ParseSchedule(p.Schedule) // it was checked when it was stored
 	a := auth.Account{
 		Name: p.Name, Enabled: p.Enabled, Password: p.Password, Services: p.Services,
-		Terms: auth.Terms{Address: p.Address, IdleTimeout: p.IdleTimeout, SessionTime: p.SessionTime},
+		IPsecMust: p.IPsec == IPsecMust, RemoteNode: p.RemoteNode, Schedule: schedule, Expires: p.Expires,
+		Terms: auth.Terms{
+			Address: p.Address, Pool: p.Pool, IdleTimeout: p.IdleTimeout, SessionTime: p.SessionTime,
+			MaxConnections: p.MaxConnections, RefuseFurther: p.Further == Refuse,
+			BlockNetBIOS: p.BlockNetBIOS, PassMulticast: p.PassMulticast,
+			UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota,
+		},
 	}
-	if p.MOTPSecret != "" {
-		a.Token = &motp.Token{Secret: p.MOTPSecret, PIN: p.MOTPPIN}
+	switch {
+	case p.MOTPSecret != "":
+		a.Token = motp.Token{Secret: p.MOTPSecret, PIN: p.MOTPPIN}
+	case p.TOTPSecret != "":
+		a.Token = totp.Token{Secret: p.TOTPSecret}
 	}
 	return a
 }

@@ -36,6 +36,48 @@ var migrations = []string{
 		locked_until INTEGER NOT NULL DEFAULT 0,  -- Unix time in milliseconds
 		last_address TEXT NOT NULL DEFAULT ''
 	) WITHOUT ROWID;`,
+
+	`ALTER TABLE users ADD COLUMN idx INTEGER NOT NULL DEFAULT 0;
+	UPDATE users SET idx = (SELECT COUNT(*) FROM users AS u WHERE u.fold <= users.fold);
+	CREATE UNIQUE INDEX users_idx ON users (idx);
+	ALTER TABLE users ADD COLUMN totp_secret BLOB;  -- sealed
+	ALTER TABLE users ADD COLUMN remote_node TEXT NOT NULL DEFAULT '';
+	ALTER TABLE users ADD COLUMN pool TEXT NOT NULL DEFAULT '';
+	ALTER TABLE users ADD COLUMN max_connections INTEGER NOT NULL DEFAULT 1;
+	ALTER TABLE users ADD COLUMN further TEXT NOT NULL DEFAULT 'replace';
+	ALTER TABLE users ADD COLUMN schedule TEXT NOT NULL DEFAULT '';
+	ALTER TABLE users ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;  -- Unix time in seconds; 0: never
+	ALTER TABLE users ADD COLUMN block_netbios INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE users ADD COLUMN pass_multicast INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE users ADD COLUMN up_limit INTEGER NOT NULL DEFAULT 0;    -- bits per second
+	ALTER TABLE users ADD COLUMN down_limit INTEGER NOT NULL DEFAULT 0;  -- bits per second
+	ALTER TABLE users ADD COLUMN quota INTEGER NOT NULL DEFAULT 0;       -- octets a month
+	CREATE TABLE traffic (
+		month TEXT NOT NULL,  -- of UTC, such as 2026-11
+		fold  TEXT NOT NULL,
+		rx    INTEGER NOT NULL,  -- octets from the user
+		tx    INTEGER NOT NULL,  -- octets to the user
+		PRIMARY KEY (fold, month)
+	) WITHOUT ROWID;
+	CREATE TABLE history (
+		id         INTEGER PRIMARY KEY,
+		at         INTEGER NOT NULL,  -- Unix time in milliseconds
+		event      TEXT NOT NULL,
+		fold       TEXT NOT NULL,
+		user       TEXT NOT NULL,
+		connection TEXT NOT NULL,
+		type       TEXT NOT NULL,
+		peer       TEXT NOT NULL,
+		address    TEXT NOT NULL,
+		auth       TEXT NOT NULL,
+		encryption TEXT NOT NULL,
+		reason     TEXT NOT NULL,
+		seconds    INTEGER NOT NULL,
+		rx         INTEGER NOT NULL,
+		tx         INTEGER NOT NULL,
+		by         TEXT NOT NULL
+	);
+	CREATE INDEX history_user ON history (fold, id);`,
 }
 
 // keyCheck is sealed into the database to tell whether the key fits.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"modernc.org/sqlite" // registers the driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -25,6 +26,8 @@ type Options struct {
 	// CheckAddress says what is wrong with a user's fixed address, such as that it is not in the
 	// pool. Nil: nothing is.
 	CheckAddress func(netip.Addr) error
+	// Now dates the history's entries about changes of users. Nil: time.Now.
+	Now func() time.Time
 }
 
 // Store is the Table in SQLite.
@@ -54,6 +57,9 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 }
 
 func open(ctx context.Context, dir string, opts Options) (*Store, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now //nolint:forbidigo // the clock that a test replaces
+	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err

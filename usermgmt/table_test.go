@@ -20,18 +20,24 @@ import (
 
 const secret = "f3a1c09d5be2478890aa1b2c3d4e5f60"
 
-var addresses = cmpopts.EquateComparable(netip.Addr{})
+var addresses = cmp.Options{
+	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+	cmp.Comparer(func(a, b auth.Schedule) bool { return a.String() == b.String() }),
+}
 
 func full(name string) usermgmt.Profile {
 	return usermgmt.Profile{
 		Name: name, Enabled: true, Password: "pass wörd", MOTPSecret: secret, MOTPPIN: "1234",
 		Services: []auth.Service{auth.L2TP, auth.PPTP}, IPsec: usermgmt.IPsecMust, Address: netip.MustParseAddr("10.99.0.77"),
 		IdleTimeout: 5 * time.Minute, SessionTime: time.Hour, Comment: "from Köln",
+		Index: 7, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"), Pool: "staff", MaxConnections: 1, Further: usermgmt.Refuse,
+		Schedule: "Mon-Fri 08:00-18:00 UTC", Expires: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), BlockNetBIOS: true, PassMulticast: true,
+		UpLimit: 1_000_000, DownLimit: 2_000_000, Quota: 5_000_000_000,
 	}
 }
 
 func simple(name string) usermgmt.Profile {
-	return usermgmt.Profile{Name: name, Enabled: true, Password: "open sesame", Services: []auth.Service{auth.PPTP}, IPsec: usermgmt.IPsecNone}
+	return usermgmt.Profile{Name: name, Enabled: true, Password: "open sesame", Services: []auth.Service{auth.PPTP}, IPsec: usermgmt.IPsecNone, Further: usermgmt.Replace}
 }
 
 // TestStoreIsATable holds the store against what every Table must do.
@@ -47,7 +53,7 @@ func testTable(t *testing.T, open func(*testing.T) usermgmt.Table) {
 	for name, test := range map[string]func(*testing.T, usermgmt.Table){
 		"profiles": tableKeepsProfiles, "names": tableFoldsNames, "rules": tableHoldsRules, "ledger": tableKeepsLedger,
 		"unknown users": tableKnowsNothingOfOthers, "generation": tableCountsGenerations, "races": tableAdvancesOnce, "removal": tableKeepsStepOfRemoved,
-		"atomic": tableChangesNothingOnErrors,
+		"atomic": tableChangesNothingOnErrors, "indexes": tableNumbersProfiles, "history": tableKeepsHistory, "traffic": tableAddsTraffic,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -67,17 +73,25 @@ func tableKeepsProfiles(t *testing.T, table usermgmt.Table) {
 	must(t, table.Add(ctx, simple("Alice")))
 	got, err := table.List(ctx)
 	must(t, err)
-	if diff := cmp.Diff([]usermgmt.Profile{simple("Alice"), full("bob")}, got, addresses); diff != "" {
+	alice := simple("Alice")
+	alice.Index = 1
+	if diff := cmp.Diff([]usermgmt.Profile{alice, full("bob")}, got, addresses); diff != "" {
 		t.Error(diff)
 	}
 	account, ok, err := table.Account(ctx, "bob")
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
+	schedule, err := auth.ParseSchedule("Mon-Fri 08:00-18:00 UTC")
+	must(t, err)
 	want := auth.Account{
-		Name: "bob", Enabled: true, Password: "pass wörd", Token: &motp.Token{Secret: secret, PIN: "1234"},
-		Services: []auth.Service{auth.L2TP, auth.PPTP},
-		Terms:    auth.Terms{Address: netip.MustParseAddr("10.99.0.77"), IdleTimeout: 5 * time.Minute, SessionTime: time.Hour},
+		Name: "bob", Enabled: true, Password: "pass wörd", Token: motp.Token{Secret: secret, PIN: "1234"},
+		Services: []auth.Service{auth.L2TP, auth.PPTP}, IPsecMust: true, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"),
+		Schedule: schedule, Expires: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC),
+		Terms: auth.Terms{
+			Address: netip.MustParseAddr("10.99.0.77"), Pool: "staff", IdleTimeout: 5 * time.Minute, SessionTime: time.Hour, MaxConnections: 1,
+			RefuseFurther: true, BlockNetBIOS: true, PassMulticast: true, UpLimit: 1_000_000, DownLimit: 2_000_000, Quota: 5_000_000_000,
+		},
 	}
 	if diff := cmp.Diff(want, account, addresses); diff != "" {
 		t.Error(diff)
@@ -142,6 +156,22 @@ func tableHoldsRules(t *testing.T, table usermgmt.Table) {
 		{"idle-timeout", func(p *usermgmt.Profile) { p.IdleTimeout = -time.Second }},
 		{"session-time", func(p *usermgmt.Profile) { p.SessionTime = 1500 * time.Millisecond }},
 		{"comment", func(p *usermgmt.Profile) { p.Comment = "\x1b[2J" }},
+		{"index", func(p *usermgmt.Profile) { p.Index = -1 }},
+		{"index", func(p *usermgmt.Profile) { p.Index = 7 }},
+		{"totp-secret", func(p *usermgmt.Profile) { p.TOTPSecret = "1" }},
+		{"totp-secret", func(p *usermgmt.Profile) {
+			p.TOTPSecret, p.MOTPSecret, p.MOTPPIN = "GEZDGNBVGY3TQOJQ", secret, "1234"
+		}},
+		{"remote-node", func(p *usermgmt.Profile) { p.RemoteNode = netip.MustParsePrefix("2001:db8::/32") }},
+		{"pool", func(p *usermgmt.Profile) { p.Pool = "two words" }},
+		{"max-connections", func(p *usermgmt.Profile) { p.MaxConnections = -1 }},
+		{"max-connections", func(p *usermgmt.Profile) { p.MaxConnections, p.Address = 2, netip.MustParseAddr("10.99.0.78") }},
+		{"further", func(p *usermgmt.Profile) { p.Further = "ask" }},
+		{"schedule", func(p *usermgmt.Profile) { p.Schedule = "now and then" }},
+		{"expires", func(p *usermgmt.Profile) { p.Expires = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }},
+		{"up-limit", func(p *usermgmt.Profile) { p.UpLimit = 7999 }},
+		{"down-limit", func(p *usermgmt.Profile) { p.DownLimit = 1 << 60 }},
+		{"quota", func(p *usermgmt.Profile) { p.Quota = 1 << 60 }},
 	} {
 		p := simple("new")
 		c.change(&p)

@@ -11,7 +11,18 @@ import (
 	"vpnd/auth"
 )
 
-const columns = `name, enabled, password, motp_secret, motp_pin, services, ipsec, address, idle_timeout, session_time, comment`
+// columns are those of a profile, in the order of put and scan.
+var columns = []string{
+	"name", "idx", "enabled", "password", "motp_secret", "motp_pin", "totp_secret", "services", "ipsec", "remote_node", "address",
+	"pool", "idle_timeout", "session_time", "max_connections", "further", "schedule", "expires", "block_netbios", "pass_multicast",
+	"up_limit", "down_limit", "quota", "comment",
+}
+
+var (
+	selectUsers = "SELECT " + strings.Join(columns, ", ") + " FROM users"
+	putUser     = "INSERT INTO users (fold, " + strings.Join(columns, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(columns)) +
+		") ON CONFLICT (fold) DO UPDATE SET (" + strings.Join(columns, ", ") + ") = (excluded." + strings.Join(columns, ", excluded.") + ")"
+)
 
 // Add implements Table.
 func (s *Store) Add(ctx context.Context, p Profile) error {
@@ -28,7 +39,10 @@ func (s *Store) Add(ctx context.Context, p Profile) error {
 		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
-		return s.put(ctx, tx, p)
+		if err := s.put(ctx, tx, p); err != nil {
+			return err
+		}
+		return s.recordChange(ctx, tx, EventAdded, p.Name, "")
 	})
 }
 
@@ -50,13 +64,16 @@ func (s *Store) Update(ctx context.Context, name string, change func(*Profile) e
 		if err := p.check(); err != nil {
 			return err
 		}
-		if p.MOTPSecret != old.MOTPSecret {
+		if p.MOTPSecret != old.MOTPSecret || p.TOTPSecret != old.TOTPSecret {
 			// Another token has another clock.
 			if _, err := tx.ExecContext(ctx, `UPDATE ledger SET step_offset = 0 WHERE fold = ?`, fold(name)); err != nil {
 				return err
 			}
 		}
-		return s.put(ctx, tx, p)
+		if err := s.put(ctx, tx, p); err != nil {
+			return err
+		}
+		return s.recordChange(ctx, tx, EventChanged, p.Name, differences(&old, &p))
 	})
 }
 
@@ -72,7 +89,10 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE ledger SET step_offset = 0, failures = 0, locks = 0, locked_until = 0, last_address = ''
 			WHERE fold = ?`, fold(name))
-		return err
+		if err != nil {
+			return err
+		}
+		return s.recordChange(ctx, tx, EventRemoved, name, "")
 	})
 }
 
@@ -83,7 +103,10 @@ func (s *Store) Unlock(ctx context.Context, name string) error {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE ledger SET failures = 0, locks = 0, locked_until = 0 WHERE fold = ?`, fold(name))
-		return err
+		if err != nil {
+			return err
+		}
+		return s.recordChange(ctx, tx, EventUnlocked, name, "")
 	})
 }
 
@@ -95,7 +118,7 @@ func (s *Store) Get(ctx context.Context, name string) (Profile, error) {
 
 // List implements Table.
 func (s *Store) List(ctx context.Context) ([]Profile, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT `+columns+` FROM users ORDER BY fold`)
+	rows, err := s.db.QueryContext(ctx, selectUsers+` ORDER BY fold`)
 	if err != nil {
 		return nil, s.damaged(err)
 	}
@@ -120,7 +143,7 @@ func (s *Store) Account(ctx context.Context, name string) (auth.Account, bool, e
 	if err != nil {
 		return auth.Account{}, false, s.damaged(err)
 	}
-	return p.account(), true, nil
+	return p.Account(), true, nil
 }
 
 // Generation implements Table.
@@ -139,6 +162,11 @@ func (s *Store) change(ctx context.Context, do func(*sql.Tx) error) error {
 		_, err := tx.ExecContext(ctx, `UPDATE meta SET value = value + 1 WHERE name = 'generation'`)
 		return err
 	})
+}
+
+// recordChange writes into the history who changed a user.
+func (s *Store) recordChange(ctx context.Context, tx *sql.Tx, event, user, what string) error {
+	return record(ctx, tx, Entry{At: s.opts.Now(), Event: event, User: user, Reason: what, By: actor(ctx)})
 }
 
 // put writes a checked profile, once its address is free.
@@ -160,10 +188,13 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p Profile) error {
 			return err
 		}
 	}
-	sealed := make([][]byte, 3)
-	for i, f := range []struct{ name, text string }{{"password", p.Password}, {"motp_secret", p.MOTPSecret}, {"motp_pin", p.MOTPPIN}} {
+	if err := s.number(ctx, tx, &p); err != nil {
+		return err
+	}
+	var sealed [4][]byte
+	for i, f := range p.secrets() {
 		var err error
-		if sealed[i], err = s.seal.seal(p.Name, f.name, f.text); err != nil {
+		if sealed[i], err = s.seal.seal(p.Name, f.column, *f.text); err != nil {
 			return err
 		}
 	}
@@ -171,16 +202,50 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p Profile) error {
 	for i, service := range p.Services {
 		services[i] = string(service)
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO users (fold, `+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (fold) DO UPDATE SET (`+columns+`) = (excluded.name, excluded.enabled, excluded.password, excluded.motp_secret,
-			excluded.motp_pin, excluded.services, excluded.ipsec, excluded.address, excluded.idle_timeout, excluded.session_time, excluded.comment)`,
-		fold(p.Name), p.Name, p.Enabled, sealed[0], sealed[1], sealed[2], strings.Join(services, ","), string(p.IPsec), address,
-		int64(p.IdleTimeout/time.Second), int64(p.SessionTime/time.Second), p.Comment)
+	var node string
+	if p.RemoteNode.IsValid() {
+		node = p.RemoteNode.String()
+	}
+	var expires int64
+	if !p.Expires.IsZero() {
+		expires = p.Expires.Unix()
+	}
+	_, err := tx.ExecContext(ctx, putUser, fold(p.Name), p.Name, p.Index, p.Enabled, sealed[0], sealed[1], sealed[2], sealed[3],
+		strings.Join(services, ","), string(p.IPsec), node, address, p.Pool,
+		int64(p.IdleTimeout/time.Second), int64(p.SessionTime/time.Second), p.MaxConnections, string(p.Further), p.Schedule, expires,
+		p.BlockNetBIOS, p.PassMulticast, int64(p.UpLimit), int64(p.DownLimit), int64(p.Quota), p.Comment) //nolint:gosec // the rules bound them
 	return err
 }
 
+// number gives a profile without an index the lowest that is free, and sees that another's is free.
+func (s *Store) number(ctx context.Context, tx *sql.Tx, p *Profile) error {
+	if p.Index == 0 {
+		return tx.QueryRowContext(ctx, `SELECT n FROM (SELECT 1 AS n UNION ALL SELECT idx + 1 FROM users)
+			WHERE n NOT IN (SELECT idx FROM users) ORDER BY n LIMIT 1`).Scan(&p.Index)
+	}
+	var other string
+	err := tx.QueryRowContext(ctx, `SELECT name FROM users WHERE idx = ? AND fold <> ?`, p.Index, fold(p.Name)).Scan(&other)
+	switch {
+	case err == nil:
+		return &RuleError{"index", fmt.Sprintf("%d is the index of user %s", p.Index, other)}
+	case !errors.Is(err, sql.ErrNoRows):
+		return err
+	}
+	return nil
+}
+
+// secret is a field that is sealed.
+type secret struct {
+	column string
+	text   *string
+}
+
+func (p *Profile) secrets() [4]secret {
+	return [4]secret{{"password", &p.Password}, {"motp_secret", &p.MOTPSecret}, {"motp_pin", &p.MOTPPIN}, {"totp_secret", &p.TOTPSecret}}
+}
+
 func (s *Store) get(ctx context.Context, q querier, name string) (Profile, error) {
-	p, err := s.scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM users WHERE fold = ?`, fold(name)))
+	p, err := s.scan(q.QueryRowContext(ctx, selectUsers+` WHERE fold = ?`, fold(name)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Profile{}, noUser(name)
 	}
@@ -190,23 +255,22 @@ func (s *Store) get(ctx context.Context, q querier, name string) (Profile, error
 // scan takes a profile out of a row.
 func (s *Store) scan(row interface{ Scan(dest ...any) error }) (Profile, error) {
 	var (
-		p                     Profile
-		password, secret, pin []byte
-		services, ipsec       string
-		address               sql.NullString
-		idle, session         int64
+		p                      Profile
+		sealed                 [4][]byte
+		services, node         string
+		address                sql.NullString
+		idle, session, expires int64
+		up, down, quota        int64
 	)
-	err := row.Scan(&p.Name, &p.Enabled, &password, &secret, &pin, &services, &ipsec, &address, &idle, &session, &p.Comment)
+	err := row.Scan(&p.Name, &p.Index, &p.Enabled, &sealed[0], &sealed[1], &sealed[2], &sealed[3], &services, &p.IPsec, &node, &address,
+		&p.Pool, &idle, &session, &p.MaxConnections, &p.Further, &p.Schedule, &expires, &p.BlockNetBIOS, &p.PassMulticast,
+		&up, &down, &quota, &p.Comment)
 	if err != nil {
 		return Profile{}, err
 	}
-	for _, f := range []struct {
-		name   string
-		sealed []byte
-		to     *string
-	}{{"password", password, &p.Password}, {"motp_secret", secret, &p.MOTPSecret}, {"motp_pin", pin, &p.MOTPPIN}} {
-		if *f.to, err = s.seal.unseal(p.Name, f.name, f.sealed); err != nil {
-			return Profile{}, fmt.Errorf("user %s: %s is %w: remove the user and add it anew", p.Name, f.name, err)
+	for i, f := range p.secrets() {
+		if *f.text, err = s.seal.unseal(p.Name, f.column, sealed[i]); err != nil {
+			return Profile{}, fmt.Errorf("user %s: %s is %w: remove the user and add it anew", p.Name, f.column, err)
 		}
 	}
 	if services != "" {
@@ -214,10 +278,18 @@ func (s *Store) scan(row interface{ Scan(dest ...any) error }) (Profile, error) 
 			p.Services = append(p.Services, auth.Service(name))
 		}
 	}
-	p.IPsec = IPsec(ipsec)
 	p.IdleTimeout, p.SessionTime = time.Duration(idle)*time.Second, time.Duration(session)*time.Second
+	p.UpLimit, p.DownLimit, p.Quota = uint64(up), uint64(down), uint64(quota) //nolint:gosec // the rules bound them
+	if expires != 0 {
+		p.Expires = time.Unix(expires, 0).UTC()
+	}
 	if address.Valid {
 		if p.Address, err = netip.ParseAddr(address.String); err != nil {
+			return Profile{}, fmt.Errorf("user %s: %w", p.Name, err)
+		}
+	}
+	if node != "" {
+		if p.RemoteNode, err = netip.ParsePrefix(node); err != nil {
 			return Profile{}, fmt.Errorf("user %s: %w", p.Name, err)
 		}
 	}

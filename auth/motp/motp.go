@@ -62,6 +62,9 @@ func (t Token) Code(step int64) string {
 	return hex.EncodeToString(sum[:CodeLen/2])
 }
 
+// Stride is for how many steps a code stands: one.
+func (t Token) Stride() int64 { return 1 }
+
 // NewSecret draws a secret of 32 hexadecimal digits from random, as the Smart VPN Client's
 // generator does.
 func NewSecret(random io.Reader) (string, error) {

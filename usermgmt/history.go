@@ -1,0 +1,176 @@
+package usermgmt
+
+import (
+	"context"
+	"database/sql"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Events of the history.
+const (
+	EventConnected    = "connected"
+	EventDisconnected = "disconnected"
+	EventRefused      = "refused"
+	EventAdded        = "added" // and what follows: changes of a user
+	EventChanged      = "changed"
+	EventRemoved      = "removed"
+	EventUnlocked     = "unlocked"
+	EventResynced     = "resynced"
+)
+
+// Entry is one event of the history. It holds no secret.
+type Entry struct {
+	ID         int64
+	At         time.Time // to the millisecond
+	Event      string
+	User       string // as the peer wrote it, cleaned, where there is no such user
+	Connection string // id
+	Type       string // of dial-in
+	Peer       netip.Addr
+	Address    netip.Addr // inner address
+	Auth       string
+	Encryption string
+	Reason     string        // of a refusal or a hang-up; of a change, what was changed
+	Duration   time.Duration // whole seconds
+	Rx, Tx     uint64        // octets from the user, and to the user
+	By         string        // who made a change
+}
+
+// HistoryQuery picks entries.
+type HistoryQuery struct {
+	User   string    // "": of all
+	Since  time.Time // zero: from the first on
+	Before int64     // an ID; 0: up to the last
+	Limit  int       // the newest so many; 0: all
+}
+
+// Traffic is what a user has moved in a calendar month of UTC, in octets.
+type Traffic struct {
+	Rx, Tx uint64 // from the user, and to the user
+}
+
+// Total is both ways together, which is what a quota counts.
+func (t Traffic) Total() uint64 { return t.Rx + t.Tx }
+
+// Month names the calendar month of t in UTC, as Traffic and AddTraffic take it.
+func Month(t time.Time) string { return t.UTC().Format("2006-01") }
+
+type actorKey struct{}
+
+// By has the changes made with the context ascribed to who.
+func By(ctx context.Context, who string) context.Context {
+	return context.WithValue(ctx, actorKey{}, who)
+}
+
+func actor(ctx context.Context) string {
+	who, _ := ctx.Value(actorKey{}).(string)
+	return who
+}
+
+const entryColumns = `at, event, fold, user, connection, type, peer, address, auth, encryption, reason, seconds, rx, tx, by`
+
+// Record implements Table.
+func (s *Store) Record(ctx context.Context, entries ...Entry) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for _, e := range entries {
+			if err := record(ctx, tx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func record(ctx context.Context, tx *sql.Tx, e Entry) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO history (`+entryColumns+`) VALUES (?`+strings.Repeat(", ?", 14)+`)`,
+		e.At.UnixMilli(), e.Event, fold(e.User), e.User, e.Connection, e.Type, text(e.Peer), text(e.Address), e.Auth, e.Encryption,
+		e.Reason, int64(e.Duration/time.Second), int64(e.Rx), int64(e.Tx), e.By) //nolint:gosec // octets of one connection
+	return err
+}
+
+func text(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// History implements Table.
+func (s *Store) History(ctx context.Context, q HistoryQuery) ([]Entry, error) {
+	limit := q.Limit
+	if limit <= 0 {
+		limit = -1
+	}
+	where, args := "TRUE", []any{}
+	for _, c := range []struct {
+		given bool
+		sql   string
+		arg   any
+	}{{q.User != "", "fold = ?", fold(q.User)}, {!q.Since.IsZero(), "at >= ?", q.Since.UnixMilli()}, {q.Before > 0, "id < ?", q.Before}} {
+		if c.given {
+			where += " AND " + c.sql
+			args = append(args, c.arg)
+		}
+	}
+	rows, err := s.db.QueryContext(ctx, `SELECT id, `+entryColumns+` FROM history WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
+	if err != nil {
+		return nil, s.damaged(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var all []Entry
+	for rows.Next() {
+		var (
+			e                     Entry
+			at, seconds, rx, tx   int64
+			folded, peer, address string
+		)
+		err := rows.Scan(&e.ID, &at, &e.Event, &folded, &e.User, &e.Connection, &e.Type, &peer, &address, &e.Auth, &e.Encryption,
+			&e.Reason, &seconds, &rx, &tx, &e.By)
+		if err != nil {
+			return nil, s.damaged(err)
+		}
+		e.At, e.Duration = time.UnixMilli(at), time.Duration(seconds)*time.Second
+		e.Rx, e.Tx = uint64(rx), uint64(tx)     //nolint:gosec // as they were stored
+		e.Peer, _ = netip.ParseAddr(peer)       // invalid: none
+		e.Address, _ = netip.ParseAddr(address) // invalid: none
+		all = append(all, e)
+	}
+	return all, s.damaged(rows.Err())
+}
+
+// Prune implements Table.
+func (s *Store) Prune(ctx context.Context, before time.Time, most int) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM history WHERE at < ? OR id <= (SELECT id FROM history ORDER BY id DESC LIMIT 1 OFFSET ?)`,
+			before.UnixMilli(), most)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM traffic WHERE month < ?`, Month(before))
+		return err
+	})
+}
+
+// AddTraffic implements Table.
+func (s *Store) AddTraffic(ctx context.Context, month string, by map[string]Traffic) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for user, t := range by {
+			_, err := tx.ExecContext(ctx, `INSERT INTO traffic (month, fold, rx, tx) VALUES (?, ?, ?, ?)
+				ON CONFLICT (fold, month) DO UPDATE SET rx = rx + excluded.rx, tx = tx + excluded.tx`,
+				month, fold(user), int64(t.Rx), int64(t.Tx)) //nolint:gosec // far from the limit
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Traffic implements Table.
+func (s *Store) Traffic(ctx context.Context, user, month string) (Traffic, error) {
+	var rx, tx int64
+	err := s.db.QueryRowContext(ctx, `SELECT rx, tx FROM traffic WHERE fold = ? AND month = ?`, fold(user), month).Scan(&rx, &tx)
+	return Traffic{uint64(rx), uint64(tx)}, s.orNothing(err) //nolint:gosec // as they were stored
+}
