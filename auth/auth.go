@@ -44,8 +44,8 @@ type Token interface {
 type Account struct {
 	Name       string
 	Enabled    bool
-	Password   string      // empty: none
-	Token      Token       // nil: none
+	Password   string // empty: none
+	Token      Token  // nil: none
 	Services   []Service
 	IPsecMust  bool         // plain L2TP is refused
 	RemoteNode netip.Prefix // the outer addresses that may dial; invalid: all

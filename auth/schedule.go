@@ -34,38 +34,43 @@ var dayNames = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 // begin reach into the next day; an entry without hours is the whole day. "" is always. The error is
 // ErrSchedule.
 func ParseSchedule(text string) (Schedule, error) {
-	fail := func(format string, args ...any) (Schedule, error) {
-		return Schedule{}, fmt.Errorf("%w: %s", ErrSchedule, fmt.Sprintf(format, args...))
+	s, err := parseSchedule(text)
+	if err != nil {
+		return Schedule{}, fmt.Errorf("%w: %w", ErrSchedule, err)
 	}
+	return s, nil
+}
+
+func parseSchedule(text string) (Schedule, error) {
 	words := strings.Fields(text)
 	if len(words) == 0 {
 		return Schedule{}, nil
 	}
 	if len(text) > maxSchedule {
-		return fail("longer than %d characters", maxSchedule)
+		return Schedule{}, fmt.Errorf("longer than %d characters", maxSchedule)
 	}
 	s := Schedule{zone: time.UTC}
 	last := words[len(words)-1]
 	if _, _, err := parseDays(strings.TrimSuffix(last, ",")); err != nil && !strings.Contains(last, ":") {
 		zone, err := time.LoadLocation(last)
 		if err != nil || last == "Local" {
-			return fail("%q is neither a day, hours, nor a time zone such as Europe/Berlin", last)
+			return Schedule{}, fmt.Errorf("%q is neither a day, hours, nor a time zone such as Europe/Berlin", last)
 		}
 		s.zone, words = zone, words[:len(words)-1]
 	}
 	for entry := range strings.SplitSeq(strings.Join(words, " "), ",") {
 		fields := strings.Fields(entry)
 		if len(fields) == 0 || len(fields) > 2 {
-			return fail("%q is not days and hours such as Mon-Fri 08:00-18:00", strings.TrimSpace(entry))
+			return Schedule{}, fmt.Errorf("%q is not days and hours such as Mon-Fri 08:00-18:00", strings.TrimSpace(entry))
 		}
 		first, lastDay, err := parseDays(fields[0])
 		if err != nil {
-			return fail("%v", err)
+			return Schedule{}, err
 		}
 		from, to := 0, dayMinutes
 		if len(fields) == 2 {
 			if from, to, err = parseHours(fields[1]); err != nil {
-				return fail("%v", err)
+				return Schedule{}, err
 			}
 		}
 		for day := first; ; day = (day + 1) % 7 {

@@ -86,7 +86,7 @@ func (s *Store) Record(ctx context.Context, entries ...Entry) error {
 func record(ctx context.Context, tx *sql.Tx, e Entry) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO history (`+entryColumns+`) VALUES (?`+strings.Repeat(", ?", 14)+`)`,
 		e.At.UnixMilli(), e.Event, fold(e.User), e.User, e.Connection, e.Type, text(e.Peer), text(e.Address), e.Auth, e.Encryption,
-		e.Reason, int64(e.Duration/time.Second), int64(e.Rx), int64(e.Tx), e.By) //nolint:gosec // octets of one connection
+		e.Reason, int64(e.Duration/time.Second), int64(e.Rx), int64(e.Tx), e.By)
 	return err
 }
 
@@ -132,7 +132,7 @@ func (s *Store) History(ctx context.Context, q HistoryQuery) ([]Entry, error) {
 			return nil, s.damaged(err)
 		}
 		e.At, e.Duration = time.UnixMilli(at), time.Duration(seconds)*time.Second
-		e.Rx, e.Tx = uint64(rx), uint64(tx)     //nolint:gosec // as they were stored
+		e.Rx, e.Tx = uint64(rx), uint64(tx)
 		e.Peer, _ = netip.ParseAddr(peer)       // invalid: none
 		e.Address, _ = netip.ParseAddr(address) // invalid: none
 		all = append(all, e)
@@ -159,7 +159,7 @@ func (s *Store) AddTraffic(ctx context.Context, month string, by map[string]Traf
 		for user, t := range by {
 			_, err := tx.ExecContext(ctx, `INSERT INTO traffic (month, fold, rx, tx) VALUES (?, ?, ?, ?)
 				ON CONFLICT (fold, month) DO UPDATE SET rx = rx + excluded.rx, tx = tx + excluded.tx`,
-				month, fold(user), int64(t.Rx), int64(t.Tx)) //nolint:gosec // far from the limit
+				month, fold(user), int64(t.Rx), int64(t.Tx))
 			if err != nil {
 				return err
 			}
@@ -172,5 +172,5 @@ func (s *Store) AddTraffic(ctx context.Context, month string, by map[string]Traf
 func (s *Store) Traffic(ctx context.Context, user, month string) (Traffic, error) {
 	var rx, tx int64
 	err := s.db.QueryRowContext(ctx, `SELECT rx, tx FROM traffic WHERE fold = ? AND month = ?`, fold(user), month).Scan(&rx, &tx)
-	return Traffic{uint64(rx), uint64(tx)}, s.orNothing(err) //nolint:gosec // as they were stored
+	return Traffic{uint64(rx), uint64(tx)}, s.orNothing(err)
 }

@@ -213,7 +213,7 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p Profile) error {
 	_, err := tx.ExecContext(ctx, putUser, fold(p.Name), p.Name, p.Index, p.Enabled, sealed[0], sealed[1], sealed[2], sealed[3],
 		strings.Join(services, ","), string(p.IPsec), node, address, p.Pool,
 		int64(p.IdleTimeout/time.Second), int64(p.SessionTime/time.Second), p.MaxConnections, string(p.Further), p.Schedule, expires,
-		p.BlockNetBIOS, p.PassMulticast, int64(p.UpLimit), int64(p.DownLimit), int64(p.Quota), p.Comment) //nolint:gosec // the rules bound them
+		p.BlockNetBIOS, p.PassMulticast, int64(p.UpLimit), int64(p.DownLimit), int64(p.Quota), p.Comment)
 	return err
 }
 
@@ -279,7 +279,7 @@ func (s *Store) scan(row interface{ Scan(dest ...any) error }) (Profile, error) 
 		}
 	}
 	p.IdleTimeout, p.SessionTime = time.Duration(idle)*time.Second, time.Duration(session)*time.Second
-	p.UpLimit, p.DownLimit, p.Quota = uint64(up), uint64(down), uint64(quota) //nolint:gosec // the rules bound them
+	p.UpLimit, p.DownLimit, p.Quota = uint64(up), uint64(down), uint64(quota)
 	if expires != 0 {
 		p.Expires = time.Unix(expires, 0).UTC()
 	}
