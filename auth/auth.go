@@ -4,6 +4,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -77,28 +78,47 @@ type Users interface {
 	Account(ctx context.Context, name string) (account Account, ok bool, err error)
 }
 
-// TokenState is what is remembered of a user's token.
+// ErrNoUser is the error of a Ledger that is told of a user who is not there.
+var ErrNoUser = errors.New("no such user")
+
+// TokenState is what is remembered of a user's token. Offsets are how many steps the token's clock is
+// ahead of ours.
 type TokenState struct {
 	LastStep int64 // the step of the code accepted last; 0: none
-	Offset   int64 // by how many steps the token's clock was ahead of ours
+	Offset   int64 // that code's: the search begins there
+	Centre   int64 // the offset that the window lies around; 0 but for what Resync has set
 }
 
-// Failures is what is remembered of a user's wrong log-ins.
+// Failures is what is remembered of wrong log-ins.
 type Failures struct {
 	Count       int       // in a row
 	Locks       int       // in a row, each twice as long as the one before
 	LockedUntil time.Time // zero: not locked
 }
 
+// UsualAddresses is how many addresses of a user's last log-ins are remembered.
+const UsualAddresses = 8
+
+// Standing is what is remembered of a user's log-ins. Wrong ones from the addresses that the user has
+// got in from are counted apart: a stranger who knows the name locks all others, but not those.
+type Standing struct {
+	Strangers Failures                     // from other addresses
+	Usual     Failures                     // from those of Addresses
+	Addresses [UsualAddresses]netip.Prefix // where the user got in from, the latest first; see Network
+}
+
 // Ledger remembers across restarts. Names are those of Account.
 type Ledger interface {
 	// Token gives the state of a user's token; zero: nothing is known.
 	Token(ctx context.Context, user string) (TokenState, error)
-	// Advance stores state if its LastStep is greater than what is stored, and reports whether it was.
-	// What it has stored is on the disk when it returns.
+	// Advance stores LastStep and Offset if LastStep is greater than what is stored, and reports whether
+	// it was. What it has stored is on the disk when it returns.
 	Advance(ctx context.Context, user string, state TokenState) (bool, error)
-	// Failures gives a user's failures; zero: none.
-	Failures(ctx context.Context, user string) (Failures, error)
-	// SetFailures stores them.
-	SetFailures(ctx context.Context, user string, f Failures) error
+	// Recentre is Advance with the Centre, too, and forgets the user's failures.
+	Recentre(ctx context.Context, user string, state TokenState) (bool, error)
+	// Standing gives a user's standing; zero: nothing is known.
+	Standing(ctx context.Context, user string) (Standing, error)
+	// ChangeStanding stores what change makes of a user's standing, with nothing in between, and gives
+	// what it stored. Change may be called more than once.
+	ChangeStanding(ctx context.Context, user string, change func(Standing) Standing) (Standing, error)
 }

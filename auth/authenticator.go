@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
 	"time"
@@ -16,12 +17,8 @@ const (
 	CodeNotAllowed = 649
 )
 
-const (
-	// farSteps is how far a code outside of the window is searched for, for the log: a day.
-	farSteps  = 24 * 60 * 60 / motp.StepSeconds
-	firstLock = time.Minute
-	longLock  = time.Hour
-)
+// farSteps is how far a code outside of the window is searched for, for the log or an administrator: a day.
+const farSteps = 24 * 60 * 60 / motp.StepSeconds
 
 // decoy stands in for what a user lacks, so that a refusal costs the same work whoever it is.
 var decoy = Account{Password: "\x00no password", Token: motp.Token{Secret: "00000000000000000000000000000000", PIN: "0000"}}
@@ -48,17 +45,12 @@ type Outcome struct {
 
 // Authenticator answers attempts. It is safe for concurrent use.
 type Authenticator struct {
-	cfg     Config
-	users   Users
-	ledger  Ledger
-	sources sources
-	far     sync.Mutex // one search for the log at a time
-
-	mu      sync.Mutex
-	pending map[string]Failures // not written yet
-	write   chan struct{}       // something is pending
-	done    chan struct{}
-	closed  chan struct{}
+	cfg       Config
+	users     Users
+	ledger    Ledger
+	sources   sources
+	standings *standings
+	far       sync.Mutex // one search for the log at a time
 }
 
 // New makes an Authenticator; Close ends it.
@@ -72,19 +64,11 @@ func New(cfg Config, users Users, ledger Ledger) *Authenticator {
 	if cfg.Now == nil {
 		cfg.Now = time.Now //nolint:forbidigo // the clock that a test replaces
 	}
-	a := &Authenticator{
-		cfg: cfg, users: users, ledger: ledger, pending: map[string]Failures{},
-		write: make(chan struct{}, 1), done: make(chan struct{}), closed: make(chan struct{}),
-	}
-	go a.writeFailures()
-	return a
+	return &Authenticator{cfg: cfg, users: users, ledger: ledger, standings: newStandings(ledger)}
 }
 
 // Close writes what is still to be remembered and ends the Authenticator.
-func (a *Authenticator) Close() {
-	close(a.done)
-	<-a.closed
-}
+func (a *Authenticator) Close() { a.standings.close() }
 
 // match is what a proof was found to be.
 type match struct {
@@ -96,8 +80,8 @@ type match struct {
 // Authenticate answers one attempt. A one-time password that it accepts is stored as used, on the
 // disk, before it returns. An unknown user costs the same work as a wrong password.
 func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
-	now := a.cfg.Now()
-	if !a.sources.allowed(at.Source, now) {
+	now, source := a.cfg.Now(), Network(at.Source)
+	if !a.sources.allowed(source, now) {
 		return denied("too many failures from this address")
 	}
 	name := at.User
@@ -115,24 +99,27 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	if err != nil {
 		return denied("user table: " + err.Error())
 	}
-	failures, err := a.failures(ctx, name)
+	err = a.standings.enter(ctx, name)
+	defer a.standings.leave(name)
 	if err != nil {
 		return denied("user table: " + err.Error())
 	}
 	m, ok := a.search(account, known, state, at.Proof, now)
-	switch {
-	case !known:
-		a.sources.failed(at.Source, now)
-		return denied("unknown user")
-	case now.Before(failures.LockedUntil):
-		if !ok {
-			a.sources.failed(at.Source, now)
+	if !ok {
+		a.sources.failed(source, now)
+		if !known {
+			return denied("unknown user")
 		}
-		return denied("user locked until " + failures.LockedUntil.UTC().Format(time.RFC3339) + " after too many failures")
-	case !ok:
-		return a.fail(at, account, failures, now)
-	case m.oneTime && m.step <= state.LastStep:
+		return a.fail(at, account, state, now)
+	}
+	until := a.standings.lockedUntil(name, source, now)
+	switch {
+	case !until.IsZero():
+		return locked(until)
+	case m.oneTime && m.step == state.LastStep:
 		return denied(alreadyUsed)
+	case m.oneTime && m.step < state.LastStep:
+		return denied("one-time password older than the one used last")
 	}
 	if r := account.Refuses(at.Service, at.Source, now); r != (Refusal{}) {
 		return Outcome{Account: account, Code: r.Code, Reason: r.Reason}
@@ -147,14 +134,16 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 			return denied(alreadyUsed)
 		}
 	}
-	if failures != (Failures{}) {
-		a.remember(name, Failures{})
-	}
+	a.standings.succeed(name, source)
 	account.Terms = account.TermsAt(now)
 	return Outcome{OK: true, Account: account, Candidate: m.candidate, OneTime: m.oneTime}
 }
 
 const alreadyUsed = "one-time password already used"
+
+func locked(until time.Time) Outcome {
+	return denied("user locked until " + until.UTC().Format(time.RFC3339) + " after too many failures")
+}
 
 func denied(reason string) Outcome { return Outcome{Code: CodeDenied, Reason: reason} }
 
@@ -173,7 +162,7 @@ func (a *Authenticator) search(account Account, known bool, state TokenState, pr
 	}
 	owned := known && account.Token != nil
 	for _, upper := range []bool{false, true} {
-		for step := range a.steps(motp.Step(now), state.Offset) {
+		for step := range a.window(state, now) {
 			if step%token.Stride() != 0 { // the same work, whatever the token
 				proof.Verify(decoy.Token.Code(step))
 				continue
@@ -190,127 +179,73 @@ func (a *Authenticator) search(account Account, known bool, state TokenState, pr
 	return match{}, false
 }
 
-// steps yields the steps of the window around current, both ends included, from offset outwards.
-func (a *Authenticator) steps(current, offset int64) func(yield func(int64) bool) {
-	width := int64(a.cfg.Window / (motp.StepSeconds * time.Second))
-	centre := current + min(max(offset, -width), width)
-	return func(yield func(int64) bool) {
-		for d := int64(0); d <= 2*width; d++ {
-			for _, step := range [2]int64{centre + d, centre - d} {
-				if step < current-width || step > current+width || d == 0 && step != centre {
-					continue
-				}
-				if !yield(step) {
-					return
-				}
-				if d == 0 {
-					break
-				}
-			}
-		}
-	}
+// window yields the steps of the window, both ends included, from the learned offset outwards.
+func (a *Authenticator) window(state TokenState, now time.Time) iter.Seq[int64] {
+	current, width := motp.Step(now), a.width()
+	return motp.Outwards(current+state.Offset, current+state.Centre-width, current+state.Centre+width)
 }
 
+// width is that of the window to either side, in steps.
+func (a *Authenticator) width() int64 { return int64(a.cfg.Window / (motp.StepSeconds * time.Second)) }
+
 // fail counts a wrong proof of a known user.
-func (a *Authenticator) fail(at Attempt, account Account, f Failures, now time.Time) Outcome {
-	a.sources.failed(at.Source, now)
+func (a *Authenticator) fail(at Attempt, account Account, state TokenState, now time.Time) Outcome {
+	before, until := a.standings.fail(account.Name, Network(at.Source), now, a.cfg.MaxFailures)
+	if !before.IsZero() {
+		return locked(before)
+	}
 	reason := "wrong password"
 	if account.Token != nil {
 		reason = "wrong one-time password"
 	}
-	f.Count++
-	if f.Count >= a.cfg.MaxFailures {
-		lock := longLock
-		if f.Locks < 6 {
-			lock = min(firstLock<<f.Locks, longLock)
-		}
-		f = Failures{Locks: f.Locks + 1, LockedUntil: now.Add(lock)}
-		reason += fmt.Sprintf(", user locked for %v", lock)
+	if !until.IsZero() {
+		reason += fmt.Sprintf(", user locked for %v", until.Sub(now))
 	}
-	a.remember(account.Name, f)
 	out := denied(reason)
 	if account.Token != nil {
-		out.Explain = func() string { return a.explain(account.Token, at.Proof, now) }
+		out.Explain = func() string { return a.explain(account.Token, state, at.Proof, now) }
 	}
 	return out
 }
 
 // explain looks for the code outside of the window, up to a day to either side.
-func (a *Authenticator) explain(token Token, proof Proof, now time.Time) string {
+func (a *Authenticator) explain(token Token, state TokenState, proof Proof, now time.Time) string {
 	if !a.far.TryLock() {
 		return ""
 	}
 	defer a.far.Unlock()
-	current := motp.Step(now)
-	for d := int64(a.cfg.Window/(motp.StepSeconds*time.Second)) + 1; d <= farSteps; d++ {
-		minutes := (d*motp.StepSeconds + 30) / 60
-		if proof.Verify(token.Code(current + d)) {
-			return fmt.Sprintf("the token's clock is %d minutes ahead", minutes)
-		}
-		if proof.Verify(token.Code(current - d)) {
-			return fmt.Sprintf("the token's clock is %d minutes behind, or the code is that old", minutes)
+	middle := motp.Step(now) + state.Centre
+	for _, upper := range []bool{false, true} {
+		for step := range motp.Outwards(middle, middle-farSteps, middle+farSteps) {
+			if step%token.Stride() != 0 {
+				continue
+			}
+			code := token.Code(step)
+			if upper {
+				code = strings.ToUpper(code)
+			}
+			if !proof.Verify(code) {
+				continue
+			}
+			text := "the token's clock is " + away(step-middle)
+			if state.Centre != 0 {
+				text += ", counted from its resync"
+			}
+			return text
 		}
 	}
 	return ""
 }
 
-// failures are those of the ledger, or what is still to be written there.
-func (a *Authenticator) failures(ctx context.Context, user string) (Failures, error) {
-	a.mu.Lock()
-	f, ok := a.pending[user]
-	a.mu.Unlock()
-	if ok {
-		return f, nil
+// away writes how far a token's clock is ahead of ours.
+func away(steps int64) string {
+	direction := "ahead"
+	if steps < 0 {
+		steps, direction = -steps, "behind, or the code is that old"
 	}
-	return a.ledger.Failures(ctx, user)
-}
-
-// remember has the failures of a user written outside of the answer's way: how long an answer takes
-// must not tell whether there is such a user.
-func (a *Authenticator) remember(user string, f Failures) {
-	a.mu.Lock()
-	a.pending[user] = f
-	a.mu.Unlock()
-	select {
-	case a.write <- struct{}{}:
-	default:
+	seconds := steps * motp.StepSeconds
+	if seconds < 120 {
+		return fmt.Sprintf("%d seconds %s", seconds, direction)
 	}
-}
-
-func (a *Authenticator) writeFailures() {
-	defer close(a.closed)
-	for {
-		select {
-		case <-a.write:
-			a.flush()
-		case <-a.done:
-			a.flush()
-			return
-		}
-	}
-}
-
-func (a *Authenticator) flush() {
-	for {
-		a.mu.Lock()
-		var user string
-		var f Failures
-		found := false
-		for user, f = range a.pending {
-			found = true
-			break
-		}
-		a.mu.Unlock()
-		if !found {
-			return
-		}
-		// What cannot be written is lost: a lock-out that a restart forgets does less harm than
-		// one that keeps a right password out.
-		_ = a.ledger.SetFailures(context.Background(), user, f)
-		a.mu.Lock()
-		if a.pending[user] == f {
-			delete(a.pending, user)
-		}
-		a.mu.Unlock()
-	}
+	return fmt.Sprintf("%d minutes %s", (seconds+30)/60, direction)
 }

@@ -15,26 +15,26 @@ const (
 	sourceStride = 64 // how many are looked at to make room for one
 )
 
-// sources limits the failures of each source address. The zero value is ready.
+// sources limits the failures of each source address, as Network has them. The zero value is ready.
 type sources struct {
 	mu sync.Mutex
-	by map[netip.Addr]*rate.Limiter
+	by map[netip.Prefix]*rate.Limiter
 }
 
-func (s *sources) allowed(source netip.Addr, now time.Time) bool {
+func (s *sources) allowed(source netip.Prefix, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.by[source]
 	return l == nil || l.TokensAt(now) >= 1
 }
 
-func (s *sources) failed(source netip.Addr, now time.Time) {
+func (s *sources) failed(source netip.Prefix, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.by[source]
 	if l == nil {
 		if s.by == nil {
-			s.by = map[netip.Addr]*rate.Limiter{}
+			s.by = map[netip.Prefix]*rate.Limiter{}
 		}
 		if len(s.by) >= maxSources {
 			s.makeRoom(now)
@@ -42,12 +42,12 @@ func (s *sources) failed(source netip.Addr, now time.Time) {
 		l = rate.NewLimiter(rate.Every(sourceEvery), sourceBurst)
 		s.by[source] = l
 	}
-	l.AllowN(now, 1)
+	l.ReserveN(now, 1) // more than there are: what failed at the same moment is waited for later
 }
 
 // makeRoom forgets, of some sources, the one that has failed least.
 func (s *sources) makeRoom(now time.Time) {
-	var victim netip.Addr
+	var victim netip.Prefix
 	best, seen := -1.0, 0
 	for source, l := range s.by {
 		if tokens := l.TokensAt(now); tokens > best {

@@ -19,13 +19,13 @@ import (
 
 // Errors of a Table.
 var (
-	ErrNoUser = errors.New("no such user")
+	ErrNoUser = auth.ErrNoUser
 	ErrExists = errors.New("the user exists already")
 	ErrClosed = errors.New("the user table is closed")
 )
 
 // Table is a user table. Names are compared without regard to case; every method but Add and List
-// gives ErrNoUser for a name that is not there, but for Account, Token, Failures and LastAddress,
+// gives ErrNoUser for a name that is not there, but for Account, Token, Standing and LastAddress,
 // which know nothing of it. It is safe for concurrent use.
 type Table interface {
 	auth.Users
@@ -43,7 +43,7 @@ type Table interface {
 	Get(ctx context.Context, name string) (Profile, error)
 	// List gives all users in the order of their names.
 	List(ctx context.Context) ([]Profile, error)
-	// Unlock forgets a user's failures.
+	// Unlock forgets a user's failures, not the usual addresses.
 	Unlock(ctx context.Context, name string) error
 	// LastAddress gives the inner address that a user had last; invalid: none.
 	LastAddress(ctx context.Context, user string) (netip.Addr, error)

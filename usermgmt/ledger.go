@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 	"vpnd/auth"
 )
@@ -88,19 +90,33 @@ func (s *Store) writeBatch(batch []*smallWrite) {
 // Token implements auth.Ledger.
 func (s *Store) Token(ctx context.Context, user string) (auth.TokenState, error) {
 	var t auth.TokenState
-	err := s.db.QueryRowContext(ctx, `SELECT last_step, step_offset FROM ledger WHERE fold = ?`, fold(user)).Scan(&t.LastStep, &t.Offset)
+	err := s.db.QueryRowContext(ctx, `SELECT last_step, step_offset, step_centre FROM ledger WHERE fold = ?`, fold(user)).
+		Scan(&t.LastStep, &t.Offset, &t.Centre)
 	return t, s.orNothing(err)
 }
 
 // Advance implements auth.Ledger.
 func (s *Store) Advance(ctx context.Context, user string, state auth.TokenState) (bool, error) {
+	return s.advance(ctx, user, `INSERT INTO ledger (fold, last_step, step_offset)
+		SELECT fold, ?2, ?3 FROM users WHERE fold = ?1 AND ?2 > 0
+		ON CONFLICT (fold) DO UPDATE SET last_step = ?2, step_offset = ?3
+		WHERE ?2 > last_step`, state.LastStep, state.Offset)
+}
+
+// Recentre implements auth.Ledger.
+func (s *Store) Recentre(ctx context.Context, user string, state auth.TokenState) (bool, error) {
+	return s.advance(ctx, user, `INSERT INTO ledger (fold, last_step, step_offset, step_centre)
+		SELECT fold, ?2, ?3, ?4 FROM users WHERE fold = ?1 AND ?2 > 0
+		ON CONFLICT (fold) DO UPDATE SET last_step = ?2, step_offset = ?3, step_centre = ?4, `+noFailures+`
+		WHERE ?2 > last_step`, state.LastStep, state.Offset, state.Centre)
+}
+
+// advance runs a statement that writes one row, or none when the step is not later than the stored one.
+func (s *Store) advance(ctx context.Context, user, statement string, args ...any) (bool, error) {
 	// A channel, and not a variable, since a write may end after its ctx.
 	advanced := make(chan bool, 2)
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `INSERT INTO ledger (fold, last_step, step_offset)
-			SELECT fold, ?2, ?3 FROM users WHERE fold = ?1 AND ?2 > 0
-			ON CONFLICT (fold) DO UPDATE SET last_step = excluded.last_step, step_offset = excluded.step_offset
-			WHERE excluded.last_step > last_step`, fold(user), state.LastStep, state.Offset)
+		res, err := tx.ExecContext(ctx, statement, append([]any{fold(user)}, args...)...)
 		if err != nil {
 			return err
 		}
@@ -121,30 +137,88 @@ func (s *Store) Advance(ctx context.Context, user string, state auth.TokenState)
 	return <-advanced, nil
 }
 
-// Failures implements auth.Ledger.
-func (s *Store) Failures(ctx context.Context, user string) (auth.Failures, error) {
-	var (
-		f     auth.Failures
-		until int64
-	)
-	err := s.db.QueryRowContext(ctx, `SELECT failures, locks, locked_until FROM ledger WHERE fold = ?`, fold(user)).Scan(&f.Count, &f.Locks, &until)
-	if until != 0 {
-		f.LockedUntil = time.UnixMilli(until)
-	}
-	return f, s.orNothing(err)
+// noFailures forgets all failures of a row of the ledger.
+const noFailures = `failures = 0, locks = 0, locked_until = 0, usual_failures = 0, usual_locks = 0, usual_locked_until = 0`
+
+// Standing implements auth.Ledger.
+func (s *Store) Standing(ctx context.Context, user string) (auth.Standing, error) {
+	v, err := standing(ctx, s.db, user)
+	return v, s.damaged(err)
 }
 
-// SetFailures implements auth.Ledger.
-func (s *Store) SetFailures(ctx context.Context, user string, f auth.Failures) error {
-	var until int64
-	if !f.LockedUntil.IsZero() {
-		until = f.LockedUntil.UnixMilli()
+func standing(ctx context.Context, q querier, user string) (auth.Standing, error) {
+	var (
+		v               auth.Standing
+		strangers, home int64
+		addresses       string
+	)
+	err := q.QueryRowContext(ctx, `SELECT failures, locks, locked_until, usual_failures, usual_locks, usual_locked_until, usual_addresses
+		FROM ledger WHERE fold = ?`, fold(user)).
+		Scan(&v.Strangers.Count, &v.Strangers.Locks, &strangers, &v.Usual.Count, &v.Usual.Locks, &home, &addresses)
+	if errors.Is(err, sql.ErrNoRows) {
+		return auth.Standing{}, nil
 	}
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return upsert(ctx, tx, user, `INSERT INTO ledger (fold, failures, locks, locked_until)
-			SELECT fold, ?2, ?3, ?4 FROM users WHERE fold = ?1
-			ON CONFLICT (fold) DO UPDATE SET failures = ?2, locks = ?3, locked_until = ?4`, f.Count, f.Locks, until)
+	if err != nil {
+		return auth.Standing{}, err
+	}
+	v.Strangers.LockedUntil, v.Usual.LockedUntil = fromMilli(strangers), fromMilli(home)
+	for i, text := range strings.Fields(addresses) {
+		if i == len(v.Addresses) {
+			break
+		}
+		if v.Addresses[i], err = netip.ParsePrefix(text); err != nil {
+			return auth.Standing{}, fmt.Errorf("user %s: %w", user, err)
+		}
+	}
+	return v, nil
+}
+
+// ChangeStanding implements auth.Ledger.
+func (s *Store) ChangeStanding(ctx context.Context, user string, change func(auth.Standing) auth.Standing) (auth.Standing, error) {
+	stored := make(chan auth.Standing, 2) // see advance
+	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		v, err := standing(ctx, tx, user)
+		if err != nil {
+			return err
+		}
+		v = change(v)
+		var addresses []string
+		for _, a := range v.Addresses {
+			if a.IsValid() {
+				addresses = append(addresses, a.String())
+			}
+		}
+		select {
+		case <-stored:
+		default:
+		}
+		stored <- v
+		return upsert(ctx, tx, user, `INSERT INTO ledger (fold, failures, locks, locked_until, usual_failures, usual_locks, usual_locked_until, usual_addresses)
+			SELECT fold, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM users WHERE fold = ?1
+			ON CONFLICT (fold) DO UPDATE SET failures = ?2, locks = ?3, locked_until = ?4,
+				usual_failures = ?5, usual_locks = ?6, usual_locked_until = ?7, usual_addresses = ?8`,
+			v.Strangers.Count, v.Strangers.Locks, toMilli(v.Strangers.LockedUntil),
+			v.Usual.Count, v.Usual.Locks, toMilli(v.Usual.LockedUntil), strings.Join(addresses, " "))
 	})
+	if err != nil {
+		return auth.Standing{}, err
+	}
+	return <-stored, nil
+}
+
+// toMilli is Unix time in milliseconds, 0 for the zero time.
+func toMilli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMilli(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }
 
 // LastAddress implements Table.

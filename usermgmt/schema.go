@@ -36,6 +36,12 @@ var migrations = []string{
 		locked_until INTEGER NOT NULL DEFAULT 0,  -- Unix time in milliseconds
 		last_address TEXT NOT NULL DEFAULT ''
 	) WITHOUT ROWID;`,
+	`ALTER TABLE ledger ADD COLUMN step_centre INTEGER NOT NULL DEFAULT 0;
+	-- Failures from the addresses that the user gets in from, counted apart.
+	ALTER TABLE ledger ADD COLUMN usual_failures     INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ledger ADD COLUMN usual_locks        INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ledger ADD COLUMN usual_locked_until INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ledger ADD COLUMN usual_addresses    TEXT NOT NULL DEFAULT '';  -- prefixes, separated by spaces, the latest first`,
 
 	`ALTER TABLE users ADD COLUMN idx INTEGER NOT NULL DEFAULT 0;
 	UPDATE users SET idx = (SELECT COUNT(*) FROM users AS u WHERE u.fold <= users.fold);

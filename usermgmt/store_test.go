@@ -49,6 +49,23 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+// TestMigrates opens a table as the first version wrote it.
+func TestMigrates(t *testing.T) {
+	dir := filled(t)
+	raw(t, dir, `ALTER TABLE ledger DROP COLUMN step_centre; ALTER TABLE ledger DROP COLUMN usual_failures; ALTER TABLE ledger DROP COLUMN usual_locks;
+		ALTER TABLE ledger DROP COLUMN usual_locked_until; ALTER TABLE ledger DROP COLUMN usual_addresses; PRAGMA user_version = 1`)
+	s := openStore(t, dir)
+	if p, err := s.Get(t.Context(), "alice"); err != nil || p.Password != "pass wörd" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if state, err := s.Token(t.Context(), "alice"); err != nil || state != (auth.TokenState{LastStep: 42, Offset: 1}) {
+		t.Errorf("%+v, %v", state, err)
+	}
+	if v, err := s.Standing(t.Context(), "alice"); err != nil || v != (auth.Standing{}) {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
 // TestTwoStores uses one folder twice at once, as the daemon and the commands do.
 func TestTwoStores(t *testing.T) {
 	dir := t.TempDir()

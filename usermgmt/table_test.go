@@ -231,10 +231,20 @@ func tableKeepsLedger(t *testing.T, table usermgmt.Table) {
 	if state, err := table.Token(ctx, "alice"); state != (auth.TokenState{LastStep: 101, Offset: 2}) || err != nil {
 		t.Error(state, err)
 	}
-	locked := auth.Failures{Count: 5, Locks: 2, LockedUntil: time.UnixMilli(1464048000123)}
-	must(t, table.SetFailures(ctx, "alice", locked))
-	if f, err := table.Failures(ctx, "alice"); err != nil || f.Count != 5 || f.Locks != 2 || !f.LockedUntil.Equal(locked.LockedUntil) {
-		t.Error(f, err)
+	until := time.UnixMilli(1464048000123)
+	want := auth.Standing{
+		Strangers: auth.Failures{Count: 5, Locks: 2, LockedUntil: until}, Usual: auth.Failures{Count: 1, Locks: 3, LockedUntil: until.Add(time.Hour)},
+		Addresses: [auth.UsualAddresses]netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/64")},
+	}
+	_, err := table.ChangeStanding(ctx, "alice", func(v auth.Standing) auth.Standing {
+		if v != (auth.Standing{}) {
+			t.Errorf("alice begins with %+v", v)
+		}
+		return want
+	})
+	must(t, err)
+	if v, err := table.Standing(ctx, "alice"); v != want || err != nil {
+		t.Error(v, err)
 	}
 	last := netip.MustParseAddr("10.99.0.30")
 	must(t, table.SetLastAddress(ctx, "alice", last))
@@ -242,8 +252,8 @@ func tableKeepsLedger(t *testing.T, table usermgmt.Table) {
 		t.Error(a, err)
 	}
 	must(t, table.Unlock(ctx, "alice"))
-	if f, err := table.Failures(ctx, "alice"); f != (auth.Failures{}) || err != nil {
-		t.Errorf("after Unlock: %+v, %v", f, err)
+	if v, err := table.Standing(ctx, "alice"); v != (auth.Standing{Addresses: want.Addresses}) || err != nil {
+		t.Errorf("after Unlock: %+v, %v", v, err)
 	}
 	if state, err := table.Token(ctx, "alice"); state.LastStep != 101 || err != nil {
 		t.Errorf("Unlock changed the token: %+v, %v", state, err)
@@ -251,8 +261,29 @@ func tableKeepsLedger(t *testing.T, table usermgmt.Table) {
 	if state, err := table.Token(ctx, "bob"); state != (auth.TokenState{}) || err != nil {
 		t.Errorf("bob has alice's: %+v, %v", state, err)
 	}
+	_, err = table.ChangeStanding(ctx, "alice", func(auth.Standing) auth.Standing { return want })
+	must(t, err)
+	for _, c := range []struct {
+		state auth.TokenState
+		want  bool
+	}{
+		{auth.TokenState{LastStep: 101, Offset: 30, Centre: 30}, false},
+		{auth.TokenState{LastStep: 131, Offset: 30, Centre: 30}, true},
+	} {
+		if got, err := table.Recentre(ctx, "alice", c.state); got != c.want || err != nil {
+			t.Errorf("Recentre %+v: %v, %v", c.state, got, err)
+		}
+		if v, err := table.Standing(ctx, "alice"); err != nil || (v == want) == c.want || v.Addresses != want.Addresses {
+			t.Errorf("after Recentre %+v: %+v, %v", c.state, v, err)
+		}
+	}
+	_, err = table.Advance(ctx, "alice", auth.TokenState{LastStep: 132, Offset: 31})
+	must(t, err)
+	if state, err := table.Token(ctx, "alice"); state != (auth.TokenState{LastStep: 132, Offset: 31, Centre: 30}) || err != nil {
+		t.Error(state, err)
+	}
 	must(t, table.Update(ctx, "alice", func(p *usermgmt.Profile) error { p.MOTPSecret = strings.Repeat("9b1f", 8); return nil }))
-	if state, err := table.Token(ctx, "alice"); state != (auth.TokenState{LastStep: 101}) || err != nil {
+	if state, err := table.Token(ctx, "alice"); state != (auth.TokenState{LastStep: 132}) || err != nil {
 		t.Errorf("with another token: %+v, %v", state, err)
 	}
 }
@@ -262,7 +293,7 @@ func tableKnowsNothingOfOthers(t *testing.T, table usermgmt.Table) {
 	ctx := t.Context()
 	for what, err := range map[string]error{
 		"Update": table.Update(ctx, "x", func(*usermgmt.Profile) error { return nil }), "Remove": table.Remove(ctx, "x"), "Unlock": table.Unlock(ctx, "x"),
-		"SetFailures": table.SetFailures(ctx, "x", auth.Failures{Count: 1}), "SetLastAddress": table.SetLastAddress(ctx, "x", netip.MustParseAddr("10.0.0.1")),
+		"ChangeStanding": fail(ctx, table, "x"), "SetLastAddress": table.SetLastAddress(ctx, "x", netip.MustParseAddr("10.0.0.1")),
 	} {
 		if !errors.Is(err, usermgmt.ErrNoUser) {
 			t.Errorf("%s: %v", what, err)
@@ -277,8 +308,11 @@ func tableKnowsNothingOfOthers(t *testing.T, table usermgmt.Table) {
 	if _, ok, err := table.Account(ctx, "x"); ok || err != nil {
 		t.Error(ok, err)
 	}
-	if f, err := table.Failures(ctx, "x"); f != (auth.Failures{}) || err != nil {
-		t.Error(f, err)
+	if ok, err := table.Recentre(ctx, "x", auth.TokenState{LastStep: 1}); ok || !errors.Is(err, usermgmt.ErrNoUser) {
+		t.Error(ok, err)
+	}
+	if v, err := table.Standing(ctx, "x"); v != (auth.Standing{}) || err != nil {
+		t.Error(v, err)
 	}
 	if s, err := table.Token(ctx, "x"); s != (auth.TokenState{}) || err != nil {
 		t.Error(s, err)
@@ -286,6 +320,15 @@ func tableKnowsNothingOfOthers(t *testing.T, table usermgmt.Table) {
 	if a, err := table.LastAddress(ctx, "x"); a.IsValid() || err != nil {
 		t.Error(a, err)
 	}
+}
+
+func fail(ctx context.Context, table usermgmt.Table, user string) error {
+	_, err := table.ChangeStanding(ctx, user, func(v auth.Standing) auth.Standing {
+		v.Strangers.Count++
+		v.Addresses[0] = netip.MustParsePrefix("192.0.2.7/32")
+		return v
+	})
+	return err
 }
 
 func tableCountsGenerations(t *testing.T, table usermgmt.Table) {
@@ -312,7 +355,7 @@ func tableCountsGenerations(t *testing.T, table usermgmt.Table) {
 			return table.Update(ctx, "a", func(p *usermgmt.Profile) error { p.Enabled = false; return nil })
 		}, true},
 		{"advance", func() error { _, err := table.Advance(ctx, "a", auth.TokenState{LastStep: 3}); return err }, false},
-		{"failures", func() error { return table.SetFailures(ctx, "a", auth.Failures{Count: 1}) }, false},
+		{"failures", func() error { return fail(ctx, table, "a") }, false},
 		{"unlock", func() error { return table.Unlock(ctx, "a") }, true},
 		{"remove", func() error { return table.Remove(ctx, "a") }, true},
 	} {
@@ -364,15 +407,15 @@ func tableKeepsStepOfRemoved(t *testing.T, table usermgmt.Table) {
 	must(t, table.Add(ctx, full("alice")))
 	_, err := table.Advance(ctx, "alice", auth.TokenState{LastStep: 9, Offset: 4})
 	must(t, err)
-	must(t, table.SetFailures(ctx, "alice", auth.Failures{Count: 3}))
+	must(t, fail(ctx, table, "alice"))
 	must(t, table.SetLastAddress(ctx, "alice", netip.MustParseAddr("10.99.0.30")))
 	must(t, table.Remove(ctx, "alice"))
 	must(t, table.Add(ctx, full("alice")))
 	if ok, err := table.Advance(ctx, "alice", auth.TokenState{LastStep: 9}); ok || err != nil {
 		t.Errorf("a used step was accepted of the user that came back: %v, %v", ok, err)
 	}
-	if f, err := table.Failures(ctx, "alice"); f != (auth.Failures{}) || err != nil {
-		t.Error(f, err)
+	if v, err := table.Standing(ctx, "alice"); v != (auth.Standing{}) || err != nil {
+		t.Error(v, err)
 	}
 	if a, err := table.LastAddress(ctx, "alice"); a.IsValid() || err != nil {
 		t.Error(a, err)

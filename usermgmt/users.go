@@ -66,7 +66,7 @@ func (s *Store) Update(ctx context.Context, name string, change func(*Profile) e
 		}
 		if p.MOTPSecret != old.MOTPSecret || p.TOTPSecret != old.TOTPSecret {
 			// Another token has another clock.
-			if _, err := tx.ExecContext(ctx, `UPDATE ledger SET step_offset = 0 WHERE fold = ?`, fold(name)); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE ledger SET step_offset = 0, step_centre = 0 WHERE fold = ?`, fold(name)); err != nil {
 				return err
 			}
 		}
@@ -87,7 +87,7 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, noUser(name))
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE ledger SET step_offset = 0, failures = 0, locks = 0, locked_until = 0, last_address = ''
+		_, err = tx.ExecContext(ctx, `UPDATE ledger SET step_offset = 0, step_centre = 0, last_address = '', usual_addresses = '', `+noFailures+`
 			WHERE fold = ?`, fold(name))
 		if err != nil {
 			return err
@@ -102,7 +102,7 @@ func (s *Store) Unlock(ctx context.Context, name string) error {
 		if err := known(ctx, tx, name); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE ledger SET failures = 0, locks = 0, locked_until = 0 WHERE fold = ?`, fold(name))
+		_, err := tx.ExecContext(ctx, `UPDATE ledger SET `+noFailures+` WHERE fold = ?`, fold(name))
 		if err != nil {
 			return err
 		}

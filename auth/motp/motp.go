@@ -75,24 +75,30 @@ func NewSecret(random io.Reader) (string, error) {
 	return hex.EncodeToString(raw[:]), nil
 }
 
-// Weak reports whether a secret was visibly typed by hand: a few digits repeated, or a run
-// such as 0123456789abcdef.
+// Weak reports whether a secret was visibly typed by hand: few different digits, a pattern that
+// repeats, doubled digits, or a run such as 0123456789abcdef.
 func Weak(secret string) bool {
+	const digits, few = "0123456789abcdef", 4
 	secret = strings.ToLower(secret)
 	for period := 1; period <= len(secret)/2; period++ {
 		if secret[period:] == secret[:len(secret)-period] {
 			return true
 		}
 	}
-	const digits = "0123456789abcdef"
-	up, down := 0, 0
-	for i := 1; i < len(secret); i++ {
-		switch step := strings.IndexByte(digits, secret[i]) - strings.IndexByte(digits, secret[i-1]); step {
+	different, same, up, down := map[byte]bool{}, 0, 0, 0
+	for i := range len(secret) {
+		different[secret[i]] = true
+		if i == 0 {
+			continue
+		}
+		switch strings.IndexByte(digits, secret[i]) - strings.IndexByte(digits, secret[i-1]) {
+		case 0:
+			same++
 		case 1, 1 - len(digits):
 			up++
 		case -1, len(digits) - 1:
 			down++
 		}
 	}
-	return max(up, down) >= len(secret)/2
+	return len(different) <= few || max(same, up, down) >= len(secret)/2
 }

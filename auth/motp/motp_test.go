@@ -88,6 +88,10 @@ func TestWeak(t *testing.T) {
 		"12341234123412341234":             true,
 		"0123456789abcdef":                 true,
 		"FEDCBA9876543210":                 true,
+		"00112233445566778899aabbccddeeff": true,
+		"aaaaaaaabbbbbbbb":                 true,
+		"0110100110010110":                 true,
+		"abcdefabcdefabcd":                 true,
 		"f3a1c09d5be2478890aa1b2c3d4e5f60": false,
 		"9b1f6c07d2e85a43":                 false,
 	} {

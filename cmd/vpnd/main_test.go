@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -121,6 +122,7 @@ func TestUserShowAndList(t *testing.T) {
 	want := map[string]any{
 		"name": "alice", "enabled": true, "has_password": true, "has_motp": true, "dial_in": []any{"l2tp", "pptp"}, "ipsec": "none",
 		"address": "", "idle_timeout": "0s", "session_time": "0s", "comment": "", "last_address": "", "failures": 0.0, "locked_until": nil,
+		"usual_addresses": []any{}, "usual_locked_until": nil,
 	}
 	if diff := cmp.Diff(want, one); diff != "" {
 		t.Error(diff)
@@ -145,16 +147,24 @@ func TestUserUnlockAndRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	locked := auth.Failures{Count: 5, Locks: 1, LockedUntil: time.Now().Add(time.Hour)}
-	if err := s.SetFailures(t.Context(), "alice", locked); err != nil {
+	addresses := [auth.UsualAddresses]netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/64")}
+	_, err = s.ChangeStanding(t.Context(), "alice", func(v auth.Standing) auth.Standing {
+		v.Strangers = auth.Failures{Count: 5, Locks: 1, LockedUntil: time.Now().Add(time.Hour)}
+		v.Addresses = addresses
+		return v
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if out := h.ok("", "user", "show", "alice"); !strings.Contains(out, "locked until ") {
-		t.Errorf("got\n%s", out)
+	out := h.ok("", "user", "show", "alice")
+	for _, line := range []string{`state: +locked until \S+ but from usual addresses`, `usual addresses: +192\.0\.2\.7, 2001:db8::/64`} {
+		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(out) {
+			t.Errorf("no %q in\n%s", line, out)
+		}
 	}
 	h.ok("", "user", "unlock", "alice")
-	if f, err := s.Failures(t.Context(), "alice"); err != nil || f != (auth.Failures{}) {
-		t.Errorf("%+v, %v", f, err)
+	if v, err := s.Standing(t.Context(), "alice"); err != nil || v != (auth.Standing{Addresses: addresses}) {
+		t.Errorf("%+v, %v", v, err)
 	}
 	h.ok("", "user", "remove", "alice")
 	if _, ok, err := s.Account(t.Context(), "alice"); ok || err != nil {

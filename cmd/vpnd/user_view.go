@@ -27,6 +27,10 @@ type userView struct {
 	LastAddress string     `json:"last_address"`
 	Failures    int        `json:"failures"`
 	LockedUntil *time.Time `json:"locked_until"` // null: not locked
+
+	// The addresses that the user got in from last, and the lock there: LockedUntil holds elsewhere.
+	UsualAddresses   []string   `json:"usual_addresses"`
+	UsualLockedUntil *time.Time `json:"usual_locked_until"`
 }
 
 func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile) (userView, error) {
@@ -41,13 +45,23 @@ func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile) (use
 	if p.Address.IsValid() {
 		v.Address = p.Address.String()
 	}
-	failures, err := users.Failures(ctx, p.Name)
+	standing, err := users.Standing(ctx, p.Name)
 	if err != nil {
 		return userView{}, err
 	}
-	v.Failures = failures.Count
-	if failures.LockedUntil.After(time.Now()) {
-		v.LockedUntil = &failures.LockedUntil
+	v.Failures = standing.Strangers.Count + standing.Usual.Count
+	now := time.Now()
+	if standing.Strangers.LockedUntil.After(now) {
+		v.LockedUntil = &standing.Strangers.LockedUntil
+	}
+	if standing.Usual.LockedUntil.After(now) {
+		v.UsualLockedUntil = &standing.Usual.LockedUntil
+	}
+	v.UsualAddresses = []string{}
+	for _, a := range standing.Addresses {
+		if a.IsValid() {
+			v.UsualAddresses = append(v.UsualAddresses, strings.TrimSuffix(a.String(), "/32"))
+		}
 	}
 	last, err := users.LastAddress(ctx, p.Name)
 	if err != nil {
@@ -102,6 +116,7 @@ func printUser(cmd *cobra.Command, v userView) error {
 		{"comment", orDash(v.Comment)},
 		{"last address", orDash(v.LastAddress)},
 		{"failures", fmt.Sprint(v.Failures)},
+		{"usual addresses", orDash(strings.Join(v.UsualAddresses, ", "))},
 	} {
 		_, _ = fmt.Fprintf(w, "%s:\t%s\n", line[0], line[1]) // the error comes from Flush
 	}
@@ -112,8 +127,12 @@ func (v userView) state() string {
 	switch {
 	case !v.Enabled:
 		return "disabled"
-	case v.LockedUntil != nil:
+	case v.LockedUntil != nil && (v.UsualLockedUntil != nil || len(v.UsualAddresses) == 0):
 		return "locked until " + v.LockedUntil.Format(time.RFC3339)
+	case v.LockedUntil != nil:
+		return "locked until " + v.LockedUntil.Format(time.RFC3339) + " but from usual addresses"
+	case v.UsualLockedUntil != nil:
+		return "locked until " + v.UsualLockedUntil.Format(time.RFC3339) + " from usual addresses"
 	default:
 		return "enabled"
 	}

@@ -1,0 +1,52 @@
+package auth
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"vpnd/auth/motp"
+)
+
+// Errors of Resync.
+var (
+	ErrNoToken  = errors.New("the user has no token")
+	ErrNotInRow = errors.New("these are not two codes in a row of the user's token, within a day of this machine's clock; nothing was changed")
+	ErrUsed     = errors.New("a code of that time or of a later one was used already, and none before it is taken again; nothing was changed")
+)
+
+// Resync brings a token back whose clock is outside of the window, by up to a day: when first and second
+// are two of its codes in a row, they count as used, the user's window lies around their offset from then
+// on, and the user's failures are forgotten. It gives by how much the token's clock is ahead. The error
+// may be ErrNoUser, ErrNoToken, ErrNotInRow or ErrUsed.
+func Resync(ctx context.Context, users Users, ledger Ledger, user, first, second string, now time.Time) (time.Duration, error) {
+	account, ok, err := users.Account(ctx, user)
+	switch {
+	case err != nil:
+		return 0, err
+	case !ok:
+		return 0, fmt.Errorf("%.64q: %w", user, ErrNoUser)
+	case account.Token == nil:
+		return 0, fmt.Errorf("%s: %w", account.Name, ErrNoToken)
+	}
+	current := motp.Step(now)
+	stride := account.Token.Stride()
+	for step := range motp.Outwards(current, current-farSteps, current+farSteps) {
+		if step%stride != 0 || !isCode(account.Token, step, second) || !isCode(account.Token, step-stride, first) {
+			continue
+		}
+		offset := step - current
+		stored, err := ledger.Recentre(ctx, account.Name, TokenState{LastStep: step, Offset: offset, Centre: offset})
+		if err == nil && !stored {
+			err = fmt.Errorf("%s: %w", account.Name, ErrUsed)
+		}
+		return time.Duration(offset) * motp.StepSeconds * time.Second, err
+	}
+	return 0, fmt.Errorf("%s: %w", account.Name, ErrNotInRow)
+}
+
+func isCode(token Token, step int64, text string) bool {
+	return subtle.ConstantTimeCompare([]byte(token.Code(step)), []byte(strings.ToLower(text))) == 1
+}

@@ -1,0 +1,250 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	firstLock = time.Minute
+	longLock  = time.Hour
+	// lockMemory is how long after its end a lock still makes the next one longer.
+	lockMemory = 24 * time.Hour
+	// maxChanges bounds what a user's standing waits for the disk with.
+	maxChanges = 64
+	// writers is how many standings are written at once; the ledger may store them together.
+	writers = 64
+)
+
+// Network is the address that failures and log-ins are counted by: an IPv4 address, or the /64 that an
+// IPv6 host chooses its addresses from.
+func Network(source netip.Addr) netip.Prefix {
+	source = source.Unmap().WithZone("")
+	bits := source.BitLen()
+	if source.Is6() {
+		bits = 64
+	}
+	network, err := source.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // no address
+	}
+	return network
+}
+
+// failures are those that an attempt from source is counted with.
+func (s *Standing) failures(source netip.Prefix) *Failures {
+	if source.IsValid() && slices.Contains(s.Addresses[:], source) {
+		return &s.Usual
+	}
+	return &s.Strangers
+}
+
+// failed is s after a wrong log-in: the limit-th in a row locks.
+func (s Standing) failed(source netip.Prefix, now time.Time, limit int) Standing {
+	f := s.failures(source)
+	if !f.LockedUntil.IsZero() && now.Sub(f.LockedUntil) > lockMemory {
+		*f = Failures{Count: f.Count}
+	}
+	if f.Count++; f.Count < limit {
+		return s
+	}
+	lock := longLock
+	if f.Locks < 6 {
+		lock = min(firstLock<<f.Locks, longLock)
+	}
+	*f = Failures{Locks: f.Locks + 1, LockedUntil: now.Add(lock)}
+	return s
+}
+
+// succeeded is s after a right log-in. It ends the row of failures of such addresses alone: an attack
+// from elsewhere does not begin anew with each log-in of the user.
+func (s Standing) succeeded(source netip.Prefix) Standing {
+	*s.failures(source) = Failures{}
+	if !source.IsValid() {
+		return s
+	}
+	at := slices.Index(s.Addresses[:], source)
+	if at < 0 {
+		at = len(s.Addresses) - 1
+	}
+	copy(s.Addresses[1:at+1], s.Addresses[:at])
+	s.Addresses[0] = source
+	return s
+}
+
+// standings holds what attempts under way know of their users, so that they count each other's
+// failures, and writes the changes outside of the answers' way: how long an answer takes must not tell
+// whether there is such a user.
+type standings struct {
+	ledger Ledger
+
+	mu     sync.Mutex
+	by     map[string]*standing
+	write  chan struct{} // something is to be written
+	done   chan struct{}
+	closed chan struct{}
+}
+
+// A standing is that of a user with an attempt under way or with changes to be written.
+type standing struct {
+	Standing
+	changes  []func(Standing) Standing // that the ledger lacks
+	revision int                       // of Standing
+	attempts int                       // under way
+}
+
+func newStandings(ledger Ledger) *standings {
+	s := &standings{
+		ledger: ledger, by: map[string]*standing{},
+		write: make(chan struct{}, 1), done: make(chan struct{}), closed: make(chan struct{}),
+	}
+	go s.run()
+	return s
+}
+
+func (s *standings) close() {
+	close(s.done)
+	<-s.closed
+}
+
+// enter begins an attempt. It is to be ended by leave, even after an error.
+func (s *standings) enter(ctx context.Context, user string) error {
+	s.mu.Lock()
+	st := s.by[user]
+	if st == nil {
+		st = new(standing)
+		s.by[user] = st
+	}
+	st.attempts++
+	revision := st.revision
+	s.mu.Unlock()
+	stored, err := s.ledger.Standing(ctx, user)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && st.revision == revision && len(st.changes) == 0 {
+		st.Standing = stored
+	}
+	return err
+}
+
+func (s *standings) leave(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.by[user].attempts--
+	s.tidy(user)
+}
+
+func (s *standings) tidy(user string) {
+	if st := s.by[user]; st.attempts == 0 && len(st.changes) == 0 {
+		delete(s.by, user)
+	}
+}
+
+// lockedUntil gives the end of the lock that keeps source out; zero: none does.
+func (s *standings) lockedUntil(user string, source netip.Prefix, now time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.by[user].locked(source, now)
+}
+
+func (s *Standing) locked(source netip.Prefix, now time.Time) time.Time {
+	if until := s.failures(source).LockedUntil; now.Before(until) {
+		return until
+	}
+	return time.Time{}
+}
+
+// fail counts a failure, unless the user is locked already, and gives the end of the lock before and
+// after.
+func (s *standings) fail(user string, source netip.Prefix, now time.Time, limit int) (before, after time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.by[user]
+	if before = st.locked(source, now); !before.IsZero() {
+		return before, before
+	}
+	s.change(st, func(v Standing) Standing { return v.failed(source, now, limit) })
+	return before, st.locked(source, now)
+}
+
+func (s *standings) succeed(user string, source netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.by[user]; st.succeeded(source) != st.Standing {
+		s.change(st, func(v Standing) Standing { return v.succeeded(source) })
+	}
+}
+
+func (s *standings) change(st *standing, change func(Standing) Standing) {
+	st.Standing = change(st.Standing)
+	st.revision++
+	if len(st.changes) < maxChanges {
+		st.changes = append(st.changes, change)
+	}
+	select {
+	case s.write <- struct{}{}:
+	default:
+	}
+}
+
+func (s *standings) run() {
+	defer close(s.closed)
+	for {
+		select {
+		case <-s.write:
+			s.flush()
+		case <-s.done:
+			s.flush()
+			return
+		}
+	}
+}
+
+// flush writes the changes. What cannot be written now stays for the next time.
+func (s *standings) flush() {
+	s.mu.Lock()
+	var users []string
+	for user, st := range s.by {
+		if len(st.changes) > 0 {
+			users = append(users, user)
+		}
+	}
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	gate := make(chan struct{}, writers)
+	for _, user := range users {
+		gate <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-gate }()
+			s.store(user)
+		})
+	}
+	wg.Wait()
+}
+
+func (s *standings) store(user string) {
+	s.mu.Lock()
+	st := s.by[user] // with changes it is not forgotten
+	changes := slices.Clone(st.changes)
+	s.mu.Unlock()
+	stored, err := s.ledger.ChangeStanding(context.Background(), user, func(v Standing) Standing {
+		for _, change := range changes {
+			v = change(v)
+		}
+		return v
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil && !errors.Is(err, ErrNoUser) {
+		return
+	}
+	if st.changes = slices.Delete(st.changes, 0, len(changes)); len(st.changes) == 0 {
+		st.Standing = stored
+		st.revision++
+	}
+	s.tidy(user)
+}
