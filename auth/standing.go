@@ -87,6 +87,7 @@ type standings struct {
 	write  chan struct{} // something is to be written
 	done   chan struct{}
 	closed chan struct{}
+	once   sync.Once
 }
 
 // A standing is that of a user with an attempt under way or with changes to be written.
@@ -107,7 +108,7 @@ func newStandings(ledger Ledger) *standings {
 }
 
 func (s *standings) close() {
-	close(s.done)
+	s.once.Do(func() { close(s.done) })
 	<-s.closed
 }
 

@@ -14,7 +14,7 @@ import (
 
 func newUserCommand() *cobra.Command {
 	user := newGroup("user", "Manage the users that may dial in",
-		newUserAddCommand(), newUserSetCommand(), newUserListCommand(), newUserShowCommand(), newUserRemoveCommand(), newUserUnlockCommand())
+		newUserAddCommand(), newUserSetCommand(), newUserListCommand(), newUserShowCommand(), newUserRemoveCommand(), newUserUnlockCommand(), newUserResyncCommand())
 	user.Long = "Manage the users that may dial in. All of these work with and without a running daemon, which takes a change within a second."
 	user.PersistentFlags().Bool("json", false, "print JSON")
 	return user
