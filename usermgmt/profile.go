@@ -78,7 +78,7 @@ type Profile struct {
 // data, one connection at once.
 func New(name string) Profile {
 	return Profile{
-		Name: name, Enabled: true, Services: []auth.Service{auth.PPTP, auth.L2TP}, IPsec: IPsecNone,
+		Name: name, Enabled: true, Services: []auth.Service{auth.L2TP, auth.PPTP}, IPsec: IPsecNone,
 		IdleTimeout: 300 * time.Second, MaxConnections: 1, Further: Replace,
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"vpnd/auth"
 	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func openStore(t *testing.T, dir string) *usermgmt.Store {
@@ -49,17 +51,19 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// TestMigrates opens a table as the first version wrote it.
+// TestMigrates opens a table that the first version wrote, with the users bob and alice in this order.
 func TestMigrates(t *testing.T) {
-	dir := filled(t)
-	raw(t, dir, `ALTER TABLE ledger DROP COLUMN step_centre; ALTER TABLE ledger DROP COLUMN usual_failures; ALTER TABLE ledger DROP COLUMN usual_locks;
-		ALTER TABLE ledger DROP COLUMN usual_locked_until; ALTER TABLE ledger DROP COLUMN usual_addresses; PRAGMA user_version = 1`)
+	dir := filepath.Join(t.TempDir(), "state")
+	must(t, os.CopyFS(dir, os.DirFS("testdata/version1")))
 	s := openStore(t, dir)
-	if p, err := s.Get(t.Context(), "alice"); err != nil || p.Password != "pass wörd" {
-		t.Errorf("%+v, %v", p, err)
-	}
-	if state, err := s.Token(t.Context(), "alice"); err != nil || state != (auth.TokenState{LastStep: 42, Offset: 1}) {
-		t.Errorf("%+v, %v", state, err)
+	all, err := s.List(t.Context())
+	must(t, err)
+	want := usermgmt.New("alice")
+	want.Index, want.Password, want.MOTPSecret, want.MOTPPIN, want.Comment = 1, "pass wörd", secret, "1234", "from Köln"
+	bob := want
+	bob.Name, bob.Index = "bob", 2
+	if diff := cmp.Diff([]usermgmt.Profile{want, bob}, all, addresses); diff != "" {
+		t.Error(diff)
 	}
 	if v, err := s.Standing(t.Context(), "alice"); err != nil || v != (auth.Standing{}) {
 		t.Errorf("%+v, %v", v, err)
