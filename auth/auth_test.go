@@ -298,6 +298,9 @@ func TestLockOut(t *testing.T) {
 		if got := right(); got.OK || !strings.Contains(got.Reason, "locked until") || got.Code != 691 {
 			t.Errorf("a locked user: %v %q", got.OK, got.Reason)
 		}
+		if got := guess(); !strings.HasPrefix(got.Reason, "wrong one-time password, user locked until ") || got.Explain != nil {
+			t.Errorf("a guess of a locked user: %q", got.Reason)
+		}
 		c.add(lock)
 		lock = min(2*lock, time.Hour)
 	}

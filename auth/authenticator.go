@@ -115,7 +115,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	until := a.standings.lockedUntil(name, source, now)
 	switch {
 	case !until.IsZero():
-		return locked(until)
+		return denied(lockedUntil(until))
 	case m.oneTime && m.step == state.LastStep:
 		return denied(alreadyUsed)
 	case m.oneTime && m.step < state.LastStep:
@@ -141,8 +141,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 
 const alreadyUsed = "one-time password already used"
 
-func locked(until time.Time) Outcome {
-	return denied("user locked until " + until.UTC().Format(time.RFC3339) + " after too many failures")
+func lockedUntil(t time.Time) string {
+	return "user locked until " + t.UTC().Format(time.RFC3339) + " after too many failures"
 }
 
 func denied(reason string) Outcome { return Outcome{Code: CodeDenied, Reason: reason} }
@@ -190,13 +190,13 @@ func (a *Authenticator) width() int64 { return int64(a.cfg.Window / (motp.StepSe
 
 // fail counts a wrong proof of a known user.
 func (a *Authenticator) fail(at Attempt, account Account, state TokenState, now time.Time) Outcome {
-	before, until := a.standings.fail(account.Name, Network(at.Source), now, a.cfg.MaxFailures)
-	if !before.IsZero() {
-		return locked(before)
-	}
 	reason := "wrong password"
 	if account.Token != nil {
 		reason = "wrong one-time password"
+	}
+	before, until := a.standings.fail(account.Name, Network(at.Source), now, a.cfg.MaxFailures)
+	if !before.IsZero() {
+		return denied(reason + ", " + lockedUntil(before))
 	}
 	if !until.IsZero() {
 		reason += fmt.Sprintf(", user locked for %v", until.Sub(now))

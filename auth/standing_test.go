@@ -124,6 +124,32 @@ func TestGuessesAtOnce(t *testing.T) {
 	}
 }
 
+// A stranger who never pauses has 145 guesses on the first day, and 120 on each further one, as
+// docs/security.md reckons.
+func TestGuessesOfADay(t *testing.T) {
+	a, _, c := setUp(t)
+	guesses, n := [3]int{}, 0
+	for {
+		day := int(c.now.Sub(noon) / (24 * time.Hour))
+		if day == len(guesses) {
+			break
+		}
+		n++
+		got := a.Authenticate(t.Context(), from(netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}), pap("dave", "x")))
+		guesses[day]++
+		if _, text, ok := strings.Cut(got.Reason, "user locked for "); ok {
+			lock, err := time.ParseDuration(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.add(lock)
+		}
+	}
+	if guesses != [3]int{145, 120, 120} {
+		t.Errorf("%v guesses", guesses)
+	}
+}
+
 // Two daemons add up what fails with each.
 func TestFailuresAddUp(t *testing.T) {
 	a, m, c := setUp(t)
