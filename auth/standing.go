@@ -14,7 +14,8 @@ const (
 	longLock  = time.Hour
 	// lockMemory is how long after its end a lock still makes the next one longer.
 	lockMemory = 24 * time.Hour
-	// maxChanges bounds what a user's standing waits for the disk with.
+	// maxChanges is how many changes may wait for the disk before the address of another success is
+	// left out. Failures are never left out; the locks keep them few.
 	maxChanges = 64
 	// writers is how many standings are written at once; the ledger may store them together.
 	writers = 64
@@ -175,7 +176,7 @@ func (s *standings) fail(user string, source netip.Prefix, now time.Time, limit 
 func (s *standings) succeed(user string, source netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if st := s.by[user]; st.succeeded(source) != st.Standing {
+	if st := s.by[user]; st.succeeded(source) != st.Standing && len(st.changes) < maxChanges {
 		s.change(st, func(v Standing) Standing { return v.succeeded(source) })
 	}
 }
@@ -183,9 +184,7 @@ func (s *standings) succeed(user string, source netip.Prefix) {
 func (s *standings) change(st *standing, change func(Standing) Standing) {
 	st.Standing = change(st.Standing)
 	st.revision++
-	if len(st.changes) < maxChanges {
-		st.changes = append(st.changes, change)
-	}
+	st.changes = append(st.changes, change)
 	select {
 	case s.write <- struct{}{}:
 	default:
