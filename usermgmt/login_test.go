@@ -76,9 +76,13 @@ func logIn(ctx context.Context, a *auth.Authenticator, user string, proof auth.P
 	return a.Authenticate(ctx, auth.Attempt{User: user, Proof: proof, Service: auth.PPTP, Source: home})
 }
 
-// TestRaces has 10,000 codes raced for by all four protocols, over two daemons on one folder.
+// TestRaces has 10,000 codes (with -short 1,000) raced for by all four protocols, over two daemons on one folder.
 func TestRaces(t *testing.T) {
-	const users, rounds = 100, 100
+	const users = 100
+	rounds := 100
+	if testing.Short() {
+		rounds = 10
+	}
 	dir := t.TempDir()
 	var now atomic.Int64
 	now.Store(noon.Unix())
@@ -142,7 +146,11 @@ func TestKilled(t *testing.T) {
 		acceptForEver(t, dir)
 		return
 	}
-	const workers, kills = 4, 50
+	const workers = 4
+	kills := 50
+	if testing.Short() {
+		kills = 5
+	}
 	var all sync.WaitGroup
 	for range workers {
 		dir := t.TempDir()
