@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"vpnd/internal/link"
@@ -61,7 +62,8 @@ type Plane struct {
 	// when one is added, and never shrinks; in each, a pointer for each address.
 	ports  atomic.Pointer[map[uint32]*leaf]
 	uplink atomic.Pointer[Port]
-	mu     sync.Mutex // held while ports come and go
+	groups atomic.Pointer[[]*Port] // those that multicast packets go to
+	mu     sync.Mutex              // held while ports come and go
 }
 
 type leaf [256]atomic.Pointer[Port]
@@ -71,24 +73,27 @@ type Drop uint8
 
 // The reasons.
 const (
-	DropHold      Drop = iota // the link is not up
-	DropClear                 // not encrypted, and that is required
-	DropCipher                // cannot be decrypted
-	DropMalformed             // no IPv4 packet
-	DropSource                // not from the user's address
-	DropMulticast             // to a group, or to all
-	DropUser                  // from user to user, which is off
-	DropNobody                // to an address that nobody has
-	DropTooBig                // may not be fragmented: answered by ICMP
-	DropTTL                   // has travelled too far: answered by ICMP
-	DropTUN                   // the system does not take it
+	DropHold      Drop = iota + 1 // the link is not up
+	DropClear                     // not encrypted, and that is required
+	DropCipher                    // cannot be decrypted
+	DropMalformed                 // no IPv4 packet
+	DropSource                    // not from the user's address
+	DropMulticast                 // to a group, or to all
+	DropUser                      // from user to user, which is off
+	DropNobody                    // to an address that nobody has
+	DropTooBig                    // may not be fragmented: answered by ICMP
+	DropTTL                       // has travelled too far: answered by ICMP
+	DropTUN                       // the system does not take it
+	DropNetBIOS                   // kept back by the user's policy
+	DropRate                      // over the user's limit
 
 	numDrops
 )
 
 var dropNames = [numDrops]string{
-	"link not up", "not encrypted", "cannot be decrypted", "malformed", "wrong source address", "multicast",
+	"", "link not up", "not encrypted", "cannot be decrypted", "malformed", "wrong source address", "multicast",
 	"user to user", "no such user", "too big", "time to live", "not taken by the system",
+	"NetBIOS", "over the user's limit",
 }
 
 // New makes a Plane without ports.
@@ -101,7 +106,7 @@ func New(tun TUN, cfg Config) *Plane {
 // Drops counts the packets that were not passed on, by reason.
 func (p *Plane) Drops() map[string]uint64 {
 	by := make(map[string]uint64, numDrops)
-	for i := range p.drops {
+	for i := 1; i < len(p.drops); i++ {
 		by[dropNames[i]] = p.drops[i].Load()
 	}
 	return by
@@ -157,6 +162,36 @@ func (p *Plane) remove(port *Port) {
 		l[n&0xFF].CompareAndSwap(port, nil)
 	}
 	p.uplink.CompareAndSwap(port, nil)
+	p.setMulticast(port, false)
+}
+
+// setMulticast has a port among those that multicast packets go to, or not.
+func (p *Plane) setMulticast(port *Port, member bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var members []*Port
+	if old := p.groups.Load(); old != nil {
+		members = slices.DeleteFunc(slices.Clone(*old), func(other *Port) bool { return other == port })
+	}
+	if member && !port.gone.Load() {
+		members = append(members, port)
+	}
+	p.groups.Store(&members)
+}
+
+// multicast gives a packet of the system to all ports that have multicast, and releases b.
+func (p *Plane) multicast(b *pktbuf.Buf, out *link.Batch) {
+	defer b.Release()
+	members := p.groups.Load()
+	if members == nil || len(*members) == 0 {
+		p.drop(DropMulticast)
+		return
+	}
+	for _, port := range *members {
+		c := pktbuf.Get()
+		c.Append(b.Bytes())
+		port.outbound(c, out)
+	}
 }
 
 // Run carries packets from the TUN device to the ports until the device is closed.
@@ -198,16 +233,15 @@ func (p *Plane) outbound(b *pktbuf.Buf, out *link.Batch) {
 	if port == nil {
 		port = p.uplink.Load()
 	}
-	if port != nil {
+	switch {
+	case port != nil:
 		port.outbound(b, out)
-		return
-	}
-	if dst[0] >= 224 {
-		p.drop(DropMulticast)
-	} else {
+	case isMulticast(dst):
+		p.multicast(b, out)
+	default:
 		p.drop(DropNobody)
+		b.Release()
 	}
-	b.Release()
 }
 
 // write gives the system a packet.

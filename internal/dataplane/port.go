@@ -60,8 +60,11 @@ type Port struct {
 	addr  [4]byte
 
 	params atomic.Pointer[Params] // nil: nothing passes
+	chain  atomic.Pointer[chain]  // nil: nothing is kept back but multicast
 	gone   atomic.Bool
 	rx, tx sync.Mutex // held while a packet is on its way in, or out
+
+	policyLock sync.Mutex // held while the chain changes
 
 	received                atomic.Uint64
 	rxPackets, rxBytes      atomic.Uint64
@@ -215,9 +218,13 @@ func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
 		t.dhcp(b)
 		return
 	}
-	if dst[0] >= 224 {
+	c := t.chain.Load()
+	if dst[0] >= 224 && !(c != nil && c.multicast && isMulticast(dst)) {
 		t.plane.drop(DropMulticast)
 		b.Release()
+		return
+	}
+	if c != nil && t.kept(c.in, ip, b) {
 		return
 	}
 	t.rxPackets.Add(1)
@@ -291,6 +298,9 @@ func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
 		b.Release()
 		return
 	}
+	if c := t.chain.Load(); c != nil && t.kept(c.out, header(b.Bytes()), b) {
+		return
+	}
 	limit := p.maxIP()
 	if b.Len() > limit {
 		t.tooBig(b, limit, out)
@@ -299,6 +309,21 @@ func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
 	clampMSS(b.Bytes(), min(limit, t.plane.tun.MTU()))
 	t.send(b, out)
 }
+
+// kept releases a packet that one of the checks does not let pass.
+func (t *Port) kept(checks []check, ip ipv4, b *pktbuf.Buf) bool {
+	for _, check := range checks {
+		if why := check(ip); why != 0 {
+			t.plane.drop(why)
+			b.Release()
+			return true
+		}
+	}
+	return false
+}
+
+// isMulticast tells a group (RFC 1112 section 4) from what else is no host's address.
+func isMulticast(a [4]byte) bool { return a[0] >= 224 && a[0] < 240 }
 
 func (t *Port) survive() {
 	fault := recover()

@@ -177,6 +177,16 @@ func (p *Pool) hold(i int, user string) netip.Addr {
 	return p.address(i)
 }
 
+// Adopt has user hold an address that a connection has already, of which this pool does not know yet.
+// Outside of the pool it changes nothing.
+func (p *Pool) Adopt(user string, addr netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i, ok := p.index(addr); ok {
+		p.hold(i, user)
+	}
+}
+
 // Give returns an address that Take gave. Any other address changes nothing.
 func (p *Pool) Give(addr netip.Addr) {
 	p.mu.Lock()

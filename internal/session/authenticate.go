@@ -3,18 +3,20 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 	"vpnd/auth"
-	"vpnd/internal/ippool"
 	"vpnd/ppp"
 )
 
 // messages are what a peer is told: nothing that tells a user's name from another.
 var messages = map[int]string{
 	auth.CodeDenied:     "Access denied",
+	auth.CodeHours:      "Dial-in not allowed at this hour",
 	auth.CodeDisabled:   "Account disabled",
+	auth.CodeExpired:    "Account expired",
 	auth.CodeNotAllowed: "Dial-in not allowed",
 }
 
@@ -43,7 +45,11 @@ func (s *session) authenticate(question ppp.Authenticate) {
 			reason += ": " + more
 		}
 	}
-	s.log.Info("refused", "user", clean(question.User), "auth", question.Method.String(), "reason", reason)
+	user := clean(question.User)
+	s.log.Info("refused", "user", user, "auth", question.Method.String(), "reason", reason)
+	if r := s.m.cfg.Recorder; r != nil {
+		r.Refused(Refusal{ID: s.id, User: user, Type: s.info.Type, Auth: question.Method.String(), Reason: reason, Remote: s.source()})
+	}
 }
 
 // verify asks the Authenticator when there is a place for that; false: the server ends.
@@ -66,7 +72,7 @@ var errNotAdmitted = errors.New("not admitted")
 // refusal.
 func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outcome, error) {
 	account := out.Account
-	addr, kept, err := s.address(account)
+	g, err := s.grant(account)
 	if err != nil {
 		return auth.Outcome{Code: auth.CodeNotAllowed, Reason: err.Error()}, errNotAdmitted
 	}
@@ -74,65 +80,92 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 	s.do(func(now time.Time) {
 		taken = true
 		s.user, s.method, s.terms, s.oneTime = account.Name, question.Method, account.Terms, out.OneTime
-		s.addr = addr
+		s.addr, s.pool = g.addr, g.pool
 		s.traceUser(account.Name)
 		s.engine.Grant(now, ppp.Grant{
 			Password: out.Candidate, OneTime: out.OneTime,
-			Local: s.m.cfg.Local, Peer: addr, DNS: s.m.cfg.DNS, NBNS: s.m.cfg.NBNS,
+			Local: s.m.cfg.Local, Peer: g.addr, DNS: g.pool.DNS, NBNS: g.pool.NBNS,
 		})
 	})
-	if !taken { // the call ended in the meantime, and what it held was given back
-		if !kept {
-			s.m.cfg.Pool.Give(addr)
+	if !taken { // the call ended in the meantime
+		if !g.kept {
+			s.m.giveUp(s, account.Name)
+			g.pool.Addresses.Give(g.addr)
 		}
 		return out, nil
 	}
-	if s.m.cfg.Leases != nil && !kept && !account.Terms.Address.IsValid() {
-		if err := s.m.cfg.Leases.SetLastAddress(s.m.ctx, account.Name, addr); err != nil {
+	if s.m.cfg.Leases != nil && !g.kept && !account.Terms.Address.IsValid() {
+		if err := s.m.cfg.Leases.SetLastAddress(s.m.ctx, account.Name, g.addr); err != nil {
 			s.log.Warn("the user's address could not be remembered", "user", account.Name, "error", err)
 		}
 	}
 	return out, nil
 }
 
-var errOtherUser = errors.New("another user than before on the same link")
+// granted is the address of a link.
+type granted struct {
+	addr netip.Addr
+	pool Pool
+	kept bool // the link had it before
+}
+
+// grant has a user whose proof was right counted as connected, and takes an address for it.
+func (s *session) grant(account auth.Account) (granted, error) {
+	if g, err := s.held(account.Name); err != nil || g.kept {
+		return g, err
+	}
+	if quota := account.Terms.Quota; quota > 0 && s.m.cfg.Used != nil {
+		used, err := s.m.cfg.Used(s.m.ctx, account.Name)
+		switch {
+		case err != nil:
+			return granted{}, fmt.Errorf("the user's traffic is not known: %w", err)
+		case used >= quota:
+			return granted{}, errQuota
+		}
+	}
+	replaced, err := s.m.claim(s, account.Name, account.Terms)
+	if err != nil {
+		return granted{}, err
+	}
+	for _, other := range replaced {
+		other.cut("replaced by a new dial-in of the user")
+	}
+	g, err := s.address(account)
+	if err != nil {
+		s.m.giveUp(s, account.Name)
+	}
+	return g, err
+}
+
+var (
+	errOtherUser = errors.New("another user than before on the same link")
+	errQuota     = errors.New("monthly quota used up")
+)
 
 // held is the address that the link has already: when it is negotiated anew, its user authenticates
 // anew, too, and keeps it. Another user does not get in.
-func (s *session) held(user string) (netip.Addr, error) {
+func (s *session) held(user string) (granted, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.addr.IsValid() && s.user != user {
-		return netip.Addr{}, errOtherUser
+		return granted{}, errOtherUser
 	}
-	return s.addr, nil
+	return granted{s.addr, s.pool, s.addr.IsValid()}, nil
 }
 
-// address takes an address for the user, or keeps the one that the link has. A fixed one that the same
-// user still holds, by a connection that has not been noticed to be dead, is taken over.
-func (s *session) address(account auth.Account) (addr netip.Addr, kept bool, err error) {
-	if addr, err = s.held(account.Name); err != nil || addr.IsValid() {
-		return addr, true, err
-	}
+// address takes an address for the user.
+func (s *session) address(account auth.Account) (granted, error) {
 	var last netip.Addr
 	fixed := account.Terms.Address
 	if s.m.cfg.Leases != nil && !fixed.IsValid() {
 		last, _ = s.m.cfg.Leases.LastAddress(context.WithoutCancel(s.m.ctx), account.Name)
 	}
-	outer := s.info.Remote.Addr()
-	addr, err = s.m.cfg.Pool.Take(account.Name, fixed, last, outer)
-	if errors.Is(err, ippool.ErrTaken) && s.replace(account.Name, fixed) {
-		addr, err = s.m.cfg.Pool.Take(account.Name, fixed, last, outer)
+	s.m.poolsLock.RLock()
+	defer s.m.poolsLock.RUnlock()
+	pool, err := s.m.poolFor(account.Terms)
+	if err != nil {
+		return granted{}, err
 	}
-	return addr, false, err
-}
-
-func (s *session) replace(user string, addr netip.Addr) bool {
-	for _, other := range s.m.all() {
-		if c, ok := other.connection(); ok && c.User == user && c.Virtual == addr {
-			other.cut("replaced by a new dial-in of the user")
-			return true
-		}
-	}
-	return false
+	addr, err := pool.Addresses.Take(account.Name, fixed, last, s.info.Remote.Addr())
+	return granted{addr: addr, pool: pool}, err
 }

@@ -39,15 +39,39 @@ type Leases interface {
 	SetLastAddress(ctx context.Context, user string, addr netip.Addr) error
 }
 
+// Recorder is told what becomes of calls. Its methods must not wait.
+type Recorder interface {
+	Connected(c Connection)
+	Disconnected(c Connection, reason string)
+	Refused(r Refusal)
+}
+
+// Refusal is a log-in that was not let in.
+type Refusal struct {
+	ID, User, Type, Auth, Reason string // User as the peer wrote it, cleaned
+	Remote                       netip.Addr
+}
+
+// Pool is where users get their address and their name servers from.
+type Pool struct {
+	Addresses *ippool.Pool
+	DNS, NBNS []netip.Addr
+}
+
+// Usage is what a user has moved, in octets, from the user (Rx) and to the user (Tx).
+type Usage struct{ Rx, Tx uint64 }
+
 // Config is what a Manager is made with.
 type Config struct {
-	PPP         ppp.Config // of every session; Role is set here
-	Local       netip.Addr // the server's inner address
-	DNS, NBNS   []netip.Addr
-	Auth        Authenticator
-	AuthAtOnce  int // log-ins that are verified at the same time; 16
-	Pool        *ippool.Pool
-	Leases      Leases
+	PPP        ppp.Config // of every session; Role is set here
+	Local      netip.Addr // the server's inner address
+	Auth       Authenticator
+	AuthAtOnce int             // log-ins that are verified at the same time; 16
+	Pools      map[string]Pool // by name; SetPools changes them
+	Leases     Leases
+	Recorder   Recorder // nil: nobody is told
+	// Used gives the octets that a user has moved in this month, for users with a quota; nil: none.
+	Used        func(ctx context.Context, user string) (uint64, error)
 	Plane       *dataplane.Plane
 	MaxSessions int // 8192
 	MaxPending  int // sessions of one outer address that are not up yet; 512
@@ -65,9 +89,16 @@ type Manager struct {
 	stop   context.CancelFunc
 	panics atomic.Uint64
 
+	pools     map[string]Pool
+	poolsLock sync.RWMutex // held while an address is taken from them
+
+	noPlainL2TP atomic.Bool
+
 	mu       sync.Mutex
-	sessions map[string]*session // by id
-	pending  map[netip.Addr]int  // by outer address
+	sessions map[string]*session   // by id
+	users    map[string][]*session // let in, by user, oldest first
+	pending  map[netip.Addr]int    // by outer address
+	owed     map[string]Usage      // of connections that are gone, not told by Usage yet
 	closed   bool
 	empty    chan struct{} // closed when the last session has gone after closed
 }
@@ -88,8 +119,9 @@ func NewManager(cfg Config) *Manager {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	m := &Manager{
-		cfg: cfg, gate: make(chan struct{}, cfg.AuthAtOnce),
-		sessions: map[string]*session{}, pending: map[netip.Addr]int{}, empty: make(chan struct{}),
+		cfg: cfg, gate: make(chan struct{}, cfg.AuthAtOnce), pools: cfg.Pools,
+		sessions: map[string]*session{}, users: map[string][]*session{}, pending: map[netip.Addr]int{}, owed: map[string]Usage{},
+		empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	return m
@@ -108,6 +140,7 @@ var (
 	errPending = errors.New("too many sessions of this address that are not up yet")
 	errFull    = errors.New("as many sessions as the server bears")
 	errStopped = errors.New("server is shutting down")
+	errPlain   = errors.New("no user may come by L2TP without IPsec")
 )
 
 // Accept takes a call; it is a link.Accept.
@@ -118,6 +151,8 @@ func (m *Manager) Accept(l link.Link) (link.Sink, error) {
 	switch {
 	case m.closed:
 		return nil, errStopped
+	case m.noPlainL2TP.Load() && l.Info().Type == "L2TP":
+		return nil, errPlain
 	case len(m.sessions) >= m.cfg.MaxSessions:
 		return nil, errFull
 	case m.pending[s.source()] >= m.cfg.MaxPending:
@@ -148,11 +183,16 @@ func (m *Manager) settle(s *session) {
 	}
 }
 
-func (m *Manager) gone(s *session) {
+// gone takes a session out of the table, with what it has moved since Usage was asked last.
+func (m *Manager) gone(s *session, rest Usage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settle(s)
 	delete(m.sessions, s.id)
+	if s.user != "" {
+		m.release(s, s.user)
+		m.owe(s.user, rest)
+	}
 	if m.closed && len(m.sessions) == 0 {
 		m.stop()
 		close(m.empty)

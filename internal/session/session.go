@@ -46,6 +46,7 @@ type session struct {
 	terms    auth.Terms
 	oneTime  bool
 	addr     netip.Addr
+	pool     Pool // that addr is from
 	up       bool
 	crypto   string
 	since    time.Time
@@ -58,6 +59,7 @@ type session struct {
 	data     uint64    // user packets that had passed at quietAt
 	received uint64    // frames that had come when the timer fired last
 	final    dataplane.Stats
+	told     Usage // by Usage
 	traced   []string
 	tracing  traceState
 }
@@ -156,7 +158,7 @@ func (s *session) failed(fault any, stack []byte) {
 	defer func() {
 		if again := recover(); again != nil {
 			s.log.Error("and its end was faulty, too", "fault", fmt.Sprint(again))
-			s.m.gone(s)
+			s.m.gone(s, Usage{})
 		}
 	}()
 	s.mu.Lock()
@@ -234,6 +236,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 			s.m.cfg.Up(v.Peer)
 		}
 	}
+	port.SetPolicy(policy(s.terms))
 	port.Up(Params(v))
 	if s.up {
 		if s.crypto != v.Encryption {
@@ -246,13 +249,37 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	s.m.established(s)
 	s.quietAt = now
 	if s.terms.IdleTimeout > 0 {
-		s.idleAt = now.Add(s.idleStep())
+		s.idleAt = now.Add(idleStep(s.terms))
 	}
 	attrs := []any{"user", s.user, "address", v.Peer, "auth", s.method.String(), "encryption", v.Encryption}
 	if s.oneTime && v.Encrypter != nil {
 		attrs = append(attrs, "note", "the encryption's key comes from a one-time password of 24 bits")
 	}
 	s.log.Info("connected", attrs...)
+	if r := s.m.cfg.Recorder; r != nil {
+		r.Connected(s.described())
+	}
+}
+
+// policy is what the data path has to know of a user's terms.
+func policy(t auth.Terms) dataplane.Policy {
+	return dataplane.Policy{BlockNetBIOS: t.BlockNetBIOS, PassMulticast: t.PassMulticast, UpLimit: t.UpLimit, DownLimit: t.DownLimit}
+}
+
+// setTerms changes the limits of a connection while it is up.
+func (s *session) setTerms(t auth.Terms) {
+	s.do(func(now time.Time) {
+		if t.IdleTimeout != s.terms.IdleTimeout {
+			s.idleAt = time.Time{}
+			if t.IdleTimeout > 0 {
+				s.idleAt = now.Add(idleStep(t))
+			}
+		}
+		s.terms = t
+		if port := s.port.Load(); port != nil {
+			port.SetPolicy(policy(t))
+		}
+	})
 }
 
 // Params is what the data path has to know of what an engine has agreed.
@@ -295,21 +322,28 @@ func (s *session) end(reason string) {
 	case s.up:
 		s.log.Info("disconnected", "user", s.user, "address", s.addr, "reason", reason, "duration", time.Since(s.since).Round(time.Second),
 			"rx_bytes", s.final.RxBytes, "tx_bytes", s.final.TxBytes)
+		if r := s.m.cfg.Recorder; r != nil {
+			r.Disconnected(s.described(), reason)
+		}
 	case s.reason != "": // the refusal has its own line
 	default:
 		s.log.Info("refused", "user", s.user, "reason", reason)
+		if r := s.m.cfg.Recorder; r != nil {
+			r.Refused(Refusal{ID: s.id, User: s.user, Type: s.info.Type, Reason: reason, Remote: s.source()})
+		}
 	}
 	if s.addr.IsValid() { // now that nobody is told of it any more
-		s.m.cfg.Pool.Give(s.addr)
+		s.pool.Addresses.Give(s.addr)
 	}
 	s.link.Close(reason)
-	s.m.gone(s)
+	s.m.gone(s, s.rest(s.final))
 }
 
 // arm sets the one timer to what is due next.
 func (s *session) arm() {
 	next := s.engine.Deadline()
-	for _, t := range []time.Time{s.startAt, s.idleAt, s.limit()} {
+	limit, _ := s.limit()
+	for _, t := range []time.Time{s.startAt, s.idleAt, limit} {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}
@@ -325,16 +359,20 @@ func (s *session) arm() {
 	s.timer.Reset(time.Until(next))
 }
 
-// limit is when the user's time is up; zero: never.
-func (s *session) limit() time.Time {
-	if !s.up || s.terms.SessionTime <= 0 {
-		return time.Time{}
+// limit is when the user's time is up, and why; zero: never.
+func (s *session) limit() (time.Time, string) {
+	if !s.up {
+		return time.Time{}, ""
 	}
-	return s.since.Add(s.terms.SessionTime)
+	end, reason := s.terms.Until, s.terms.UntilReason
+	if t := s.since.Add(s.terms.SessionTime); s.terms.SessionTime > 0 && (end.IsZero() || t.Before(end)) {
+		end, reason = t, "session time limit reached"
+	}
+	return end, reason
 }
 
-func (s *session) idleStep() time.Duration {
-	return min(max(s.terms.IdleTimeout/10, time.Second), 30*time.Second)
+func idleStep(t auth.Terms) time.Duration {
+	return min(max(t.IdleTimeout/10, time.Second), 30*time.Second)
 }
 
 // fire is the timer. The data path's counters are read here, and only here, for signs of life.
@@ -356,12 +394,12 @@ func (s *session) fire() {
 			}
 		}
 		s.engine.Tick(now)
-		if limit := s.limit(); !limit.IsZero() && !now.Before(limit) {
-			s.terms.SessionTime = 0
-			s.engine.Close(now, "session time limit reached")
+		if limit, reason := s.limit(); !limit.IsZero() && !now.Before(limit) {
+			s.terms.SessionTime, s.terms.Until = 0, time.Time{}
+			s.engine.Close(now, reason)
 		}
 		if !s.idleAt.IsZero() && !now.Before(s.idleAt) {
-			s.idleAt = now.Add(s.idleStep())
+			s.idleAt = now.Add(idleStep(s.terms))
 			if now.Sub(s.quietAt) >= s.terms.IdleTimeout {
 				s.idleAt = time.Time{}
 				s.engine.Close(now, "idle time-out")
@@ -376,10 +414,19 @@ func (s *session) connection() (Connection, bool) {
 	if !s.up || s.over {
 		return Connection{}, false
 	}
-	return Connection{
+	return s.described(), true
+}
+
+// described is the connection, which is or was up. The caller holds the lock.
+func (s *session) described() Connection {
+	c := Connection{
 		ID: s.id, User: s.user, Type: s.info.Type, Encryption: s.crypto, Auth: s.method.String(),
-		Remote: s.info.Remote.Addr(), Virtual: s.addr, Since: s.since, Stats: s.port.Load().Stats(),
-	}, true
+		Remote: s.source(), Virtual: s.addr, Since: s.since, Stats: s.final,
+	}
+	if !s.over {
+		c.Stats = s.port.Load().Stats()
+	}
+	return c
 }
 
 // trace logs a control frame in readable form, without secrets, if this peer or user is watched.

@@ -145,11 +145,12 @@ func TestRechallenge(t *testing.T) {
 
 func TestPoolEmptyAndFixedAddress(t *testing.T) {
 	s := newStack(t, func(c *session.Config) {
-		var err error
 		only := netip.MustParseAddr("10.99.0.7")
-		if c.Pool, err = ippool.New([]ippool.Range{{First: only, Last: only}}); err != nil {
+		addresses, err := ippool.New([]ippool.Range{{First: only, Last: only}})
+		if err != nil {
 			t.Fatal(err)
 		}
+		c.Pools = map[string]session.Pool{"": {Addresses: addresses}}
 	})
 	first, err := s.dial(config())
 	if err != nil {

@@ -1,0 +1,108 @@
+package dataplane
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+)
+
+// Policy is what of a user's packets is kept back, either way. The zero value passes all but multicast.
+type Policy struct {
+	BlockNetBIOS  bool   // NetBIOS over TCP/IP (RFC 1002): names, datagrams and sessions, ports 137 to 139
+	PassMulticast bool   // packets to groups; those of the system go to all users who have it
+	UpLimit       uint64 // from the user, in bits per second; 0: none
+	DownLimit     uint64 // to the user, in bits per second; 0: none
+}
+
+// A check looks at a packet of a user and says why it is not to pass; 0: it is.
+type check func(ipv4) Drop
+
+// chain is a policy as the data path has it: what is not asked for costs nothing.
+type chain struct {
+	policy    Policy
+	multicast bool
+	in, out   []check
+}
+
+// SetPolicy says what is kept back from now on. It may be called while packets pass.
+func (t *Port) SetPolicy(p Policy) {
+	t.policyLock.Lock()
+	defer t.policyLock.Unlock()
+	old := t.chain.Load()
+	if old == nil && p == (Policy{}) || old != nil && old.policy == p {
+		return
+	}
+	c := &chain{policy: p, multicast: p.PassMulticast}
+	if p.BlockNetBIOS {
+		c.in, c.out = append(c.in, netBIOS), append(c.out, netBIOS)
+	}
+	for _, limit := range []struct {
+		rate uint64
+		to   *[]check
+	}{{p.UpLimit, &c.in}, {p.DownLimit, &c.out}} {
+		if limit.rate > 0 {
+			*limit.to = append(*limit.to, newBucket(limit.rate).check)
+		}
+	}
+	t.chain.Store(c)
+	t.plane.setMulticast(t, p.PassMulticast)
+}
+
+// netBIOS finds packets of NetBIOS over TCP/IP by their ports; fragments but the first pass, and come to
+// nothing without the first.
+func netBIOS(ip ipv4) Drop {
+	n := ip.headerLen()
+	if p := ip[9]; p != protoTCP && p != protoUDP || ip.fragmentBits()&offsetMask != 0 || ip.totalLen() < n+4 {
+		return 0
+	}
+	for _, port := range [2]uint16{binary.BigEndian.Uint16(ip[n:]), binary.BigEndian.Uint16(ip[n+2:])} {
+		if port >= 137 && port <= 139 {
+			return DropNetBIOS
+		}
+	}
+	return 0
+}
+
+const (
+	// burstTime is how much of a limit may pass at once, after a pause.
+	burstTime = 100 * time.Millisecond
+	// minBurst is at the least, in octets: some packets of the largest size.
+	minBurst = 16 << 10
+)
+
+// bucket is a token bucket, in octets. It looks at the clock for each packet, and has no timer.
+type bucket struct {
+	rate  float64 // octets per nanosecond
+	burst float64
+
+	mu     sync.Mutex
+	tokens float64
+	at     time.Time
+}
+
+func newBucket(bitsPerSecond uint64) *bucket {
+	rate := float64(bitsPerSecond) / 8
+	burst := max(rate*burstTime.Seconds(), minBurst)
+	return &bucket{rate: rate / float64(time.Second), burst: burst, tokens: burst}
+}
+
+func (b *bucket) check(ip ipv4) Drop {
+	if b.take(time.Now(), len(ip)) {
+		return 0
+	}
+	return DropRate
+}
+
+func (b *bucket) take(now time.Time, size int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.at.IsZero() {
+		b.tokens = min(b.burst, b.tokens+b.rate*float64(now.Sub(b.at)))
+	}
+	b.at = now
+	if b.tokens < float64(size) {
+		return false
+	}
+	b.tokens -= float64(size)
+	return true
+}

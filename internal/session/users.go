@@ -1,0 +1,165 @@
+package session
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"vpnd/auth"
+	"vpnd/internal/dataplane"
+)
+
+// claim counts s as one of the user's connections, before it has an address. Those that it replaces, the
+// oldest, are the caller's to end; or it is refused.
+func (m *Manager) claim(s *session, user string, terms auth.Terms) (replaced []*session, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.sessions[s.id]; !ok {
+		return nil, errStopped
+	}
+	list := m.users[user]
+	if over := len(list) + 1 - terms.MaxConnections; terms.MaxConnections > 0 && over > 0 {
+		if terms.RefuseFurther {
+			return nil, fmt.Errorf("the user is connected already, and %d at once is the limit", terms.MaxConnections)
+		}
+		replaced, list = slices.Clone(list[:over]), list[over:]
+	}
+	m.users[user] = append(slices.Clone(list), s)
+	return replaced, nil
+}
+
+// giveUp undoes claim.
+func (m *Manager) giveUp(s *session, user string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.release(s, user)
+}
+
+// release does so, with the lock held.
+func (m *Manager) release(s *session, user string) {
+	rest := slices.DeleteFunc(slices.Clone(m.users[user]), func(other *session) bool { return other == s })
+	if len(rest) == 0 {
+		delete(m.users, user)
+		return
+	}
+	m.users[user] = rest
+}
+
+// owe adds to what Usage tells next, with the lock held.
+func (m *Manager) owe(user string, u Usage) {
+	if u == (Usage{}) {
+		return
+	}
+	sum := m.owed[user]
+	m.owed[user] = Usage{sum.Rx + u.Rx, sum.Tx + u.Tx}
+}
+
+// Usage tells what users have moved since it was asked last.
+func (m *Manager) Usage() map[string]Usage {
+	for _, s := range m.all() {
+		user, u := s.usage()
+		m.mu.Lock()
+		m.owe(user, u)
+		m.mu.Unlock()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	owed := m.owed
+	m.owed = map[string]Usage{}
+	return owed
+}
+
+// usage is what the session has moved since it was asked last.
+func (s *session) usage() (string, Usage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.port.Load() == nil {
+		return "", Usage{}
+	}
+	return s.user, s.rest(s.port.Load().Stats())
+}
+
+// rest is what of the counters has not been told yet. The caller holds the lock.
+func (s *session) rest(now dataplane.Stats) Usage {
+	u := Usage{now.RxBytes - s.told.Rx, now.TxBytes - s.told.Tx}
+	s.told = Usage{now.RxBytes, now.TxBytes}
+	return u
+}
+
+// Revise holds every open connection against what judge finds of it: new terms, or a reason to hang it up.
+func (m *Manager) Revise(judge func(Connection) (auth.Terms, string)) {
+	for _, s := range m.all() {
+		c, ok := s.connection()
+		if !ok {
+			continue
+		}
+		terms, reason := judge(c)
+		if reason != "" {
+			s.close(reason)
+			continue
+		}
+		s.setTerms(terms)
+	}
+}
+
+// RefusePlainL2TP has calls by L2TP refused before a peer can send a password, or not.
+func (m *Manager) RefusePlainL2TP(refuse bool) { m.noPlainL2TP.Store(refuse) }
+
+// poolFor picks the pool of a user: the one that holds the fixed address, or the named one.
+func (m *Manager) poolFor(terms auth.Terms) (Pool, error) {
+	if terms.Address.IsValid() {
+		for _, p := range m.pools {
+			if p.Addresses.Contains(terms.Address) {
+				return p, nil
+			}
+		}
+		return Pool{}, fmt.Errorf("fixed address %v is in no pool", terms.Address)
+	}
+	p, ok := m.pools[terms.Pool]
+	if !ok {
+		return Pool{}, fmt.Errorf("there is no pool %q", terms.Pool)
+	}
+	return p, nil
+}
+
+// SetPools replaces the pools. Connections whose address is in none of them keep it, or are hung up if
+// keep is false.
+func (m *Manager) SetPools(pools map[string]Pool, keep bool) {
+	m.poolsLock.Lock()
+	defer m.poolsLock.Unlock()
+	m.pools = pools
+	for _, s := range m.all() {
+		if !s.move(pools) && !keep {
+			s.close("the address has left the pool")
+		}
+	}
+}
+
+// move has the session's address held in the pool of pools that has it; false: none has.
+func (s *session) move(pools map[string]Pool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || !s.addr.IsValid() {
+		return true
+	}
+	for _, p := range pools {
+		if p.Addresses.Contains(s.addr) {
+			p.Addresses.Adopt(s.user, s.addr)
+			s.pool = p
+			return true
+		}
+	}
+	return false
+}
+
+// Addresses are the inner addresses that connections have.
+func (m *Manager) Addresses() []netip.Addr {
+	var all []netip.Addr
+	for _, s := range m.all() {
+		s.mu.Lock()
+		if s.addr.IsValid() && !s.over {
+			all = append(all, s.addr)
+		}
+		s.mu.Unlock()
+	}
+	return all
+}

@@ -1,0 +1,268 @@
+package session_test
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"vpnd/auth"
+	"vpnd/internal/ippool"
+	"vpnd/internal/session"
+	"vpnd/ppp"
+	"vpnd/usermgmt"
+)
+
+// change changes alice.
+func (s *stack) change(change func(*usermgmt.Profile)) {
+	s.tb.Helper()
+	err := s.store.Update(context.Background(), "alice", func(p *usermgmt.Profile) error {
+		change(p)
+		return nil
+	})
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// notes is a Recorder that a test reads.
+type notes struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (n *notes) add(words ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = append(n.all, strings.Join(words, " "))
+}
+
+func (n *notes) Connected(c session.Connection)                      { n.add("connected", c.User) }
+func (n *notes) Disconnected(c session.Connection, reason string) { n.add("disconnected", c.User, reason) }
+func (n *notes) Refused(r session.Refusal)                           { n.add("refused", r.User, r.Reason) }
+
+func (n *notes) has(words string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.ContainsFunc(n.all, func(s string) bool { return strings.Contains(s, words) })
+}
+
+func TestFurtherConnectionReplacesTheOldest(t *testing.T) {
+	n := new(notes)
+	s := newStack(t, func(c *session.Config) { c.Recorder = n })
+	s.change(func(p *usermgmt.Profile) { p.MaxConnections = 2 })
+	var ids []string
+	for range 3 {
+		c, err := s.dial(config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Hangup()
+		list := s.m.Connections()
+		ids = append(ids, list[len(list)-1].ID)
+	}
+	list := s.m.Connections()
+	if len(list) != 2 || list[0].ID != ids[1] || list[1].ID != ids[2] {
+		t.Errorf("%v of %v", list, ids)
+	}
+	if !n.has("disconnected alice replaced by a new dial-in of the user") {
+		t.Errorf("%q", n.all)
+	}
+}
+
+func TestFurtherConnectionIsRefused(t *testing.T) {
+	n := new(notes)
+	s := newStack(t, func(c *session.Config) { c.Recorder = n })
+	s.change(func(p *usermgmt.Profile) { p.MaxConnections, p.Further = 1, usermgmt.Refuse })
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "E=649") {
+		t.Errorf("a second connection: %v", err)
+	}
+	s.wait("it is said why", func() bool {
+		return n.has("refused alice the user is connected already, and 1 at once is the limit")
+	})
+	s.passes(c)
+	c.Hangup()
+	s.empty()
+	again, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Hangup()
+}
+
+// Of many that dial at once, as many as are allowed are connected in the end, and no address is lost.
+func TestManyDialAtOnce(t *testing.T) {
+	s := newStack(t, nil)
+	s.change(func(p *usermgmt.Profile) { p.MaxConnections = 3 })
+	var wg sync.WaitGroup
+	for range 40 {
+		wg.Go(func() {
+			if c, err := s.dial(config()); err == nil {
+				t.Cleanup(func() { c.Down("") })
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(s.m.Connections()); n != 3 {
+		t.Errorf("%d are connected", n)
+	}
+	s.wait("the others hold no address", func() bool { return s.pool.InUse() == 3 && s.m.Count() == 3 })
+}
+
+func TestRefusedByProfile(t *testing.T) {
+	s := newStack(t, func(c *session.Config) {
+		c.Used = func(context.Context, string) (uint64, error) { return 1_000_000, nil }
+	})
+	tomorrow := strings.ToLower(time.Now().UTC().Add(36 * time.Hour).Format("Mon"))
+	for name, c := range map[string]struct {
+		change       func(*usermgmt.Profile)
+		code, reason string
+	}{
+		"schedule":    {func(p *usermgmt.Profile) { p.Schedule = tomorrow + " 00:00-00:01" }, "E=646", "outside of the user's schedule"},
+		"expired":     {func(p *usermgmt.Profile) { p.Expires = time.Now().Add(-time.Hour) }, "E=648", "account expired on"},
+		"remote node": {func(p *usermgmt.Profile) { p.RemoteNode = netip.MustParsePrefix("203.0.113.0/24") }, "E=649", "remote node is 203.0.113.0/24"},
+		"quota":       {func(p *usermgmt.Profile) { p.Quota = 1_000_000 }, "E=649", "monthly quota used up"},
+		"no pool":     {func(p *usermgmt.Profile) { p.Pool = "staff" }, "E=649", "there is no pool"},
+	} {
+		var before usermgmt.Profile
+		s.change(func(p *usermgmt.Profile) { before = *p; c.change(p) })
+		if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), c.code) {
+			t.Errorf("%s: %v", name, err)
+		}
+		s.wait(name+": it is said why", func() bool { return strings.Contains(s.log.String(), c.reason) })
+		s.change(func(p *usermgmt.Profile) { index := p.Index; *p = before; p.Index = index })
+	}
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Hangup()
+}
+
+// What is changed while a connection is up counts for it: its time ends, or it is hung up.
+func TestRevise(t *testing.T) {
+	n := new(notes)
+	s := newStack(t, func(c *session.Config) { c.Recorder = n })
+	for want, judge := range map[string]func(session.Connection) (auth.Terms, string){
+		"disconnected alice the user's schedule ends": func(session.Connection) (auth.Terms, string) {
+			return auth.Terms{Until: time.Now(), UntilReason: "the user's schedule ends"}, ""
+		},
+		"disconnected alice session time limit reached": func(session.Connection) (auth.Terms, string) {
+			return auth.Terms{SessionTime: time.Nanosecond}, ""
+		},
+		"disconnected alice user was disabled": func(session.Connection) (auth.Terms, string) { return auth.Terms{}, "user was disabled" },
+	} {
+		c, err := s.dial(config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.m.Revise(func(session.Connection) (auth.Terms, string) { return auth.Terms{IdleTimeout: time.Hour}, "" })
+		s.passes(c)
+		s.m.Revise(judge)
+		<-c.Closed()
+		s.empty()
+		if !n.has(want) {
+			t.Errorf("%q is not among %q", want, n.all)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	s := newStack(t, nil)
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.passes(c)
+	if got := s.m.Usage(); len(got) != 1 || got["alice"] != (session.Usage{Rx: 28, Tx: 28}) {
+		t.Errorf("%v", got)
+	}
+	s.passes(c)
+	s.passes(c)
+	c.Hangup()
+	s.empty()
+	if got := s.m.Usage(); len(got) != 1 || got["alice"] != (session.Usage{Rx: 56, Tx: 56}) {
+		t.Errorf("after the end: %v", got)
+	}
+	if got := s.m.Usage(); len(got) != 0 {
+		t.Errorf("twice: %v", got)
+	}
+}
+
+// A user gets address and name servers from the pool that is named, and fixed addresses lie in any.
+func TestPools(t *testing.T) {
+	staff := pool(t, "10.98.0.2", "10.98.0.9")
+	dns := []netip.Addr{netip.MustParseAddr("10.98.0.53")}
+	var pools map[string]session.Pool
+	s := newStack(t, func(c *session.Config) {
+		c.Pools["staff"] = session.Pool{Addresses: staff, DNS: dns}
+		pools = c.Pools
+	})
+	s.change(func(p *usermgmt.Profile) { p.Pool = "staff" })
+	cfg := config()
+	cfg.WantDNS = true
+	c, err := s.dial(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, _ := c.Network()
+	if network.Local != netip.MustParseAddr("10.98.0.2") || !slices.Equal(network.DNS, dns) {
+		t.Errorf("%+v", network)
+	}
+	s.change(func(p *usermgmt.Profile) { p.Pool, p.Address = "", netip.MustParseAddr("10.98.0.7") })
+	fixed, err := s.dial(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if network, _ := fixed.Network(); network.Local != netip.MustParseAddr("10.98.0.7") {
+		t.Errorf("%+v", network)
+	}
+
+	// Other pools: who is in one of them stays, and nobody else gets the address.
+	smaller := pool(t, "10.98.0.7", "10.98.0.8")
+	s.m.SetPools(map[string]session.Pool{"": pools[""], "staff": {Addresses: smaller}}, false)
+	<-c.Closed()
+	s.passes(fixed)
+	if n := smaller.InUse(); n != 1 {
+		t.Errorf("%d addresses are in use", n)
+	}
+	s.m.SetPools(map[string]session.Pool{"": pools[""]}, true)
+	s.passes(fixed)
+	fixed.Hangup()
+	s.empty()
+	if n := staff.InUse(); n != 1 { // the one that was moved
+		t.Errorf("%d addresses of the first pool are in use", n)
+	}
+}
+
+func pool(t *testing.T, first, last string) *ippool.Pool {
+	t.Helper()
+	p, err := ippool.New([]ippool.Range{{First: netip.MustParseAddr(first), Last: netip.MustParseAddr(last)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// While no user may come by plain L2TP, a call is refused before a password could be sent.
+func TestPlainL2TP(t *testing.T) {
+	s := newStack(t, nil)
+	d := s.l2tpDialer()
+	s.m.RefusePlainL2TP(true)
+	c, err := s.dialL2TP(d, config(ppp.PAP))
+	if err == nil || s.m.Count() != 0 {
+		t.Errorf("%v: %v", c, err)
+	}
+	s.m.RefusePlainL2TP(false)
+	c, err = s.dialL2TP(d, config(ppp.PAP))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Hangup()
+}
