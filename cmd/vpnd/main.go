@@ -53,6 +53,7 @@ func newRootCommand() *cobra.Command {
 		newCheckCommand(),
 		newUserCommand(),
 		newMotpCommand(),
+		newTimeCommand(),
 		newDialCommand(),
 		newDemoCommand(),
 	)

@@ -16,6 +16,7 @@ const (
 	maxIfName      = 15      // IFNAMSIZ without its zero
 	maxRoutes      = 40      // each takes up to 18 octets of one DHCP message
 	maxDay         = 24 * time.Hour
+	maxTimeServers = 16
 )
 
 // Validate checks what a file could not have said wrong by itself: limits, and keys that
@@ -46,8 +47,7 @@ func (c Config) check(report reporter) {
 	if c.MOTP.MaxFailures < 1 || c.MOTP.MaxFailures > 1000 {
 		report(fmt.Sprintf("%d is not between 1 and 1000", c.MOTP.MaxFailures), "motp.max_failures")
 	}
-	within(report, "time.interval", c.Time.Interval, time.Minute, 7*maxDay)
-	within(report, "time.max_offset", c.Time.MaxOffset, time.Millisecond, maxDay)
+	c.Time.check(report)
 	if l := c.Management.Listen; l != "" {
 		if _, err := netip.ParseAddrPort(l); err != nil {
 			report(fmt.Sprintf("%q is not an address with a port; write it as 127.0.0.1:8443", l), "management.listen")
@@ -63,6 +63,22 @@ func (c Config) check(report reporter) {
 	if c.L2TP.HideAVPs && c.L2TP.Secret == "" {
 		report("hiding takes a secret: set l2tp.secret, or hide_avps to false", "l2tp.hide_avps", "l2tp.secret")
 	}
+}
+
+func (t Time) check(report reporter) {
+	if len(t.Servers) > maxTimeServers {
+		report(fmt.Sprintf("has %d servers; %d is the most", len(t.Servers), maxTimeServers), "time.servers")
+	}
+	for i, s := range t.Servers {
+		switch {
+		case slices.Contains(t.Servers[:i], s):
+			report(fmt.Sprintf("%s stands twice; keep one", s), "time.servers")
+		case s == "" || len(s) > 253 || strings.ContainsFunc(s, notInServer):
+			report(fmt.Sprintf("%q is not a time server; write it as ntp.example.net, 192.0.2.1 or 192.0.2.1:123", s), "time.servers")
+		}
+	}
+	within(report, "time.interval", t.Interval, time.Minute, maxDay)
+	within(report, "time.max_offset", t.MaxOffset, time.Millisecond, maxDay)
 }
 
 func (c Config) checkListen(report reporter) {
@@ -208,6 +224,11 @@ func number(a netip.Addr) uint32 {
 	}
 	b := a.As4()
 	return binary.BigEndian.Uint32(b[:])
+}
+
+// notInServer tells what neither a name nor an address with a port has.
+func notInServer(r rune) bool {
+	return r != ':' && r != '[' && r != ']' && r != '%' && r != '_' && (r < 'A' || r > 'Z') && notInDomain(r)
 }
 
 // notInDomain tells what a domain name does not have (RFC 1123 section 2.1).

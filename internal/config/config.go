@@ -81,9 +81,9 @@ type MOTP struct {
 
 // Time is the watch over the server's clock.
 type Time struct {
-	Servers   []string
-	Interval  time.Duration
-	MaxOffset time.Duration
+	Servers   []string      // NTP servers, by name or address; none: the host's clock counts
+	Interval  time.Duration // between two measurements
+	MaxOffset time.Duration // of the host's clock before there is a warning
 }
 
 // Management is where the daemon is managed.

@@ -154,6 +154,12 @@ func TestContradictions(t *testing.T) {
 		{"ppp: {chap_interval: 10s}", "f:1:22: ppp.chap_interval: 10s is not between 1m0s and 24h0m0s"},
 		{"ppp: {echo_failures: -1}", "f:1:22: ppp.echo_failures: -1 is not between 0 (off) and 100"},
 		{"motp: {max_failures: 0}", "f:1:22: motp.max_failures: 0 is not between 1 and 1000"},
+		{"time: {interval: 25h}", "f:1:18: time.interval: 25h0m0s is not between 1m0s and 24h0m0s"},
+		{"time: {max_offset: 0s}", "f:1:20: time.max_offset: 0s is not between 1ms and 24h0m0s"},
+		{"time: {servers: [a, b, a]}", "f:1:17: time.servers: a stands twice; keep one"},
+		{"time: {servers: ['ntp://a']}", `f:1:17: time.servers: "ntp://a" is not a time server; write it as ntp.example.net, 192.0.2.1 or 192.0.2.1:123`},
+		{"time: {servers: ['']}", `f:1:17: time.servers: "" is not a time server`},
+		{"time: {servers: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]}", "f:1:17: time.servers: has 17 servers; 16 is the most"},
 		{"state_dir: here", `f:1:12: state_dir: "here" is not an absolute path`},
 		{"management: {listen: localhost}", `f:1:22: management.listen: "localhost" is not an address with a port; write it as 127.0.0.1:8443`},
 		{"log: {level: loud}", `f:1:14: log.level: "loud" is not one of debug, info, warn, error`},
@@ -239,4 +245,11 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestTimeServers(t *testing.T) {
+	c, err := config.Parse("f", []byte(`time: {servers: [0.pool.ntp.org, NTP.example.net, 192.0.2.1, "192.0.2.1:1123", "2001:db8::1", "[fe80::1%eth0]:123"], interval: 1m}`))
+	if err != nil || len(c.Time.Servers) != 6 || c.Time.Interval != time.Minute {
+		t.Errorf("%+v, %v", c.Time, err)
+	}
 }

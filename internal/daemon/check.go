@@ -14,6 +14,7 @@ import (
 	"vpnd/internal/config"
 	"vpnd/internal/link"
 	"vpnd/internal/sysnet"
+	"vpnd/internal/timesync"
 	"vpnd/internal/tun"
 	l2tpserver "vpnd/l2tp/server"
 	pptpserver "vpnd/pptp/server"
@@ -57,10 +58,10 @@ func Check(cfg config.Config) []Finding {
 		masquerade(cfg),
 		routes(cfg),
 		forwarding(),
-		clock(),
 		stateFolder(cfg),
 		echo(cfg),
 		services(cfg),
+		clock(cfg),
 	}
 	var said []Finding
 	for _, f := range findings {
@@ -200,20 +201,6 @@ func forwarding() Finding {
 	return f
 }
 
-// clock asks the kernel whether anything keeps the clock right: one-time passwords come from the time.
-func clock() Finding {
-	f := Finding{What: "clock, " + time.Now().UTC().Format("2006-01-02 15:04:05 UTC")}
-	state, err := unix.Adjtimex(&unix.Timex{})
-	switch {
-	case err != nil:
-		f.Wrong = err.Error()
-	case state == unix.TIME_ERROR:
-		f.Wrong = "nothing keeps it right (the kernel says that it is not synchronised)"
-	}
-	f.Mend = "run a time service, such as chrony or systemd-timesyncd: a wrong clock refuses one-time passwords"
-	return f
-}
-
 func services(cfg config.Config) Finding {
 	if cfg.Services.PPTP || cfg.Services.L2TP {
 		return Finding{}
@@ -281,4 +268,27 @@ func echo(cfg config.Config) Finding {
 		return Finding{}
 	}
 	return Finding{What: "ppp.echo_interval, ppp.echo_failures", Wrong: "0 means that dead clients are never noticed by echo", Mend: "set both, if that is not wanted"}
+}
+
+// clock asks the time servers, or, without any, the kernel.
+func clock(cfg config.Config) Finding {
+	f := Finding{What: "clock (time.servers)", Mend: timesync.Mend}
+	if len(cfg.Time.Servers) == 0 {
+		f.What = "clock (the host's: no time.servers)"
+		if errors.Is(timesync.Host(), timesync.ErrUnsynchronized) {
+			f.Wrong, f.Mend = timesync.ErrUnsynchronized.Error(), f.Mend+", or set time.servers: one-time passwords depend on it"
+		}
+		return f
+	}
+	c := newClock(cfg, nil)
+	s, err := c.Inquire(context.Background())
+	switch {
+	case err != nil:
+		f.Wrong, f.Mend = err.Error(), "the host's clock counts until then; `vpnd time` shows each server's answer"
+	case s.Status == timesync.Off:
+		f.Wrong = fmt.Sprintf("the host's is off by %v, more than time.max_offset (%v)", s.Offset.Round(time.Millisecond), cfg.Time.MaxOffset)
+	default:
+		f.What = fmt.Sprintf("clock (off by %v, says %s)", s.Offset.Round(time.Millisecond), s.Server)
+	}
+	return f
 }

@@ -18,6 +18,7 @@ import (
 	"vpnd/internal/ippool"
 	"vpnd/internal/session"
 	"vpnd/internal/sysnet"
+	"vpnd/internal/timesync"
 	"vpnd/internal/tun"
 	"vpnd/l2tp"
 	l2tpserver "vpnd/l2tp/server"
@@ -55,7 +56,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 		return err
 	}
 	d.watchUsers(ctx)
-	failed := d.start()
+	failed := d.start(ctx)
 	d.log.Info("serving", "pptp", cfg.Services.PPTP, "l2tp", cfg.Services.L2TP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
 	if opts.Ready != nil {
 		opts.Ready()
@@ -91,6 +92,7 @@ type daemon struct {
 	changes    *sysnet.Changes
 	plane      *dataplane.Plane
 	sessions   *session.Manager
+	clock      *timesync.Clock
 	pptp       *pptpserver.Server
 	l2tp       *l2tpserver.Server
 	wg         sync.WaitGroup
@@ -139,7 +141,8 @@ func (d *daemon) setUp(ctx context.Context) error {
 		Local: n.Address, UserToUser: n.UserToUser,
 		DHCP: dhcp.Config{Server: n.Address, DNS: n.DNS, NBNS: n.WINS, Domain: n.Domain, Routes: n.Routes}.Answer,
 	})
-	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures}, d.store, d.store)
+	d.clock = newClock(d.cfg, d.log)
+	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures, Now: d.clock.Corrected}, d.store, d.store)
 	d.later(authenticator.Close)
 	d.sessions = session.NewManager(d.sessionConfig(authenticator))
 	if d.cfg.Services.PPTP {
@@ -235,9 +238,15 @@ func (d *daemon) complain(what string, err error) {
 	}
 }
 
-// start runs what serves. What fails for good comes out of the channel.
-func (d *daemon) start() <-chan error {
+// newClock makes the clock that one-time passwords are verified by.
+func newClock(cfg config.Config, log *slog.Logger) *timesync.Clock {
+	return timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset, Logger: log})
+}
+
+// start runs what serves, and what ends with ctx. What fails for good comes out of the channel.
+func (d *daemon) start(ctx context.Context) <-chan error {
 	failed := make(chan error, 1)
+	d.wg.Go(func() { d.clock.Run(ctx) })
 	d.wg.Go(func() {
 		if err := d.plane.Run(); err != nil {
 			select {

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+	"vpnd/internal/timesync"
+
+	"github.com/spf13/cobra"
+)
+
+func newTimeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "time",
+		Short: "Ask the time servers how far the host's clock is off",
+		Long: "Asks the time servers of the configuration (time.servers), all at once, and shows how far the host's clock is off.\n" +
+			"It sets no clock. Fails if there is no time to be had from them.",
+		Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			clock := timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset})
+			state, err := clock.Inquire(cmd.Context())
+			view := clock.View()
+			if asJSON(cmd) {
+				err = errors.Join(err, printJSON(cmd, view))
+			} else {
+				err = errors.Join(err, printTime(cmd.OutOrStdout(), view))
+			}
+			switch state.Status {
+			case timesync.NoServers:
+				_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "vpnd: time.servers is empty: the host's clock counts as it is")
+			case timesync.Off:
+				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "vpnd: the host's clock is off by more than time.max_offset (%v): %s\n", cfg.Time.MaxOffset, timesync.Mend)
+			default:
+			}
+			return err
+		},
+	}
+	cmd.Flags().Bool("json", false, "print JSON")
+	return cmd
+}
+
+func printTime(out io.Writer, v timesync.View) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	lines := [][2]string{
+		{"current system time", v.Clock.Format("2006-01-02 15:04:05 MST")},
+		{"local time", v.Local.Format("2006-01-02 15:04:05 MST (-07:00)")},
+		{"state", string(v.State)},
+	}
+	if v.Measured {
+		lines = append(lines, [][2]string{
+			{"corrected time", v.Corrected.Format("2006-01-02 15:04:05 MST")},
+			{"offset", offset(v.Offset)},
+			{"round trip", seconds(v.RoundTrip).String()},
+			{"server", v.Server},
+		}...)
+	}
+	for _, line := range lines {
+		_, _ = fmt.Fprintf(w, "%s:\t%s\n", line[0], line[1]) // the error comes from Flush
+	}
+	if len(v.Servers) > 0 {
+		_, _ = fmt.Fprintln(w, "\nSERVER\tOFFSET\tROUND TRIP\tSTRATUM\tSAYS")
+	}
+	for _, s := range v.Servers {
+		switch {
+		case s.Error != "":
+			_, _ = fmt.Fprintf(w, "%s\t-\t-\t-\t%s\n", s.Server, s.Error)
+		case s.Outvoted:
+			_, _ = fmt.Fprintf(w, "%s\t%v\t%v\t%d\toutvoted\n", s.Server, signed(s.Offset), seconds(s.RoundTrip), s.Stratum)
+		default:
+			_, _ = fmt.Fprintf(w, "%s\t%v\t%v\t%d\tok\n", s.Server, signed(s.Offset), seconds(s.RoundTrip), s.Stratum)
+		}
+	}
+	return w.Flush()
+}
+
+// seconds is a duration of a View, no finer than one reads it.
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(100 * time.Microsecond)
+}
+
+func signed(s float64) string {
+	if d := seconds(s); d > 0 {
+		return "+" + d.String()
+	}
+	return seconds(s).String()
+}
+
+func offset(s float64) string {
+	switch d := seconds(s); {
+	case d > 0:
+		return signed(s) + " (the host's clock is behind)"
+	case d < 0:
+		return signed(s) + " (the host's clock is ahead)"
+	default:
+		return "0s"
+	}
+}

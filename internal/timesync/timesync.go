@@ -1,0 +1,219 @@
+// Package timesync watches the host's clock: it measures by how much it is off, against several NTP servers,
+// and notices that it jumped, or that the host was suspended, without them. It never sets the clock.
+//
+// The servers are asked in parallel; the time is the median of those that agree, if they are more than half
+// of those that answer. A measurement counts for three intervals, or until the clock jumps; else the host's
+// clock counts as it is.
+package timesync
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// lookEvery is how often the clocks are compared: timers stand still while the host is suspended.
+const lookEvery = 10 * time.Second
+
+// Config is what a Clock is made with.
+type Config struct {
+	Servers   []string      // names or addresses, with or without a port
+	Interval  time.Duration // between two measurements
+	MaxOffset time.Duration // more is warned of
+	Logger    *slog.Logger  // nil: none
+
+	read  func() Reading                                  // nil: the host's clocks
+	query func(ctx context.Context, server string) Answer // nil: by NTP
+}
+
+// Clock is the host's clock, corrected. It is safe for concurrent use.
+type Clock struct {
+	cfg  Config
+	busy chan struct{} // held by the measurement that goes on
+	wake chan struct{} // a jump was noticed
+
+	mu    sync.Mutex
+	watch *watch
+}
+
+// New makes a Clock, which knows no offset yet.
+func New(cfg Config) *Clock {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.read == nil {
+		cfg.read = read
+	}
+	if cfg.query == nil {
+		cfg.query = query
+	}
+	return &Clock{
+		cfg: cfg, busy: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		watch: newWatch(cfg.Servers, cfg.Interval, cfg.MaxOffset, cfg.read()),
+	}
+}
+
+// Corrected is the time: the host's, corrected by the measured offset while that counts.
+func (c *Clock) Corrected() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.cfg.read()
+	if c.watch.state.Fresh && !c.watch.fresh(now) {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}
+	return c.watch.corrected(now)
+}
+
+// State is what is known of the host's clock.
+func (c *Clock) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.watch.state
+	s.Fresh = c.watch.fresh(c.cfg.read())
+	s.Servers = slices.Clone(s.Servers)
+	return s
+}
+
+// Run measures at the start, then at each interval, until ctx is done.
+func (c *Clock) Run(ctx context.Context) {
+	if len(c.cfg.Servers) == 0 {
+		c.cfg.Logger.Info("no time servers are configured (time.servers): the host's clock counts")
+	}
+	for ctx.Err() == nil {
+		wait := c.look()
+		if wait <= 0 {
+			c.measure(ctx, false)
+			continue
+		}
+		timer := time.NewTimer(min(wait, lookEvery))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-c.wake:
+		}
+		timer.Stop()
+	}
+}
+
+// look looks at the clocks and gives the time until the next measurement.
+func (c *Clock) look() time.Duration {
+	c.mu.Lock()
+	now := c.cfg.read()
+	events := c.watch.tick(now)
+	due := c.watch.due
+	c.mu.Unlock()
+	c.log(events)
+	return due - now.Boot
+}
+
+// Inquire measures now, and gives what is known then. The error says that there was no time to be had; the
+// State tells of each server. Without servers there is nothing to measure, and no error.
+func (c *Clock) Inquire(ctx context.Context) (State, error) {
+	if len(c.cfg.Servers) > 0 {
+		c.measure(ctx, true)
+	}
+	s := c.State()
+	return s, cmp.Or(ctx.Err(), failures[s.Status])
+}
+
+// measure measures, if that is due or wanted all the same.
+func (c *Clock) measure(ctx context.Context, wanted bool) {
+	select {
+	case c.busy <- struct{}{}:
+		defer func() { <-c.busy }()
+	case <-ctx.Done():
+		return
+	}
+	c.mu.Lock()
+	from := c.cfg.read()
+	if !wanted && c.watch.due > from.Boot { // another measurement has just ended
+		c.mu.Unlock()
+		return
+	}
+	servers := c.watch.begin(from)
+	c.mu.Unlock()
+	answers := c.ask(ctx, servers)
+	if ctx.Err() != nil {
+		return // whoever asks has gone: that says nothing of the servers
+	}
+	c.mu.Lock()
+	events := c.watch.end(from, c.cfg.read(), answers)
+	c.mu.Unlock()
+	c.log(events)
+}
+
+// ask asks the servers, all at once.
+func (c *Clock) ask(ctx context.Context, servers []string) []Answer {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	answers := make([]Answer, len(servers))
+	var wg sync.WaitGroup
+	for i, s := range servers {
+		wg.Go(func() { answers[i] = c.cfg.query(ctx, s) })
+	}
+	wg.Wait()
+	return answers
+}
+
+func (c *Clock) log(events []event) {
+	l := c.cfg.Logger
+	for _, e := range events {
+		s := e.state
+		switch e.kind {
+		case measured:
+			l.Debug("clock measured", "offset", ms(s.Offset), "round_trip", us(s.RoundTrip), "server", s.Server)
+		case beganRight:
+			l.Info("clock measured", "offset", ms(s.Offset), "round_trip", us(s.RoundTrip), "server", s.Server)
+		case beganOff:
+			l.Warn("the host's clock is off: one-time passwords are verified against the corrected time", "offset", ms(s.Offset),
+				"round_trip", us(s.RoundTrip), "server", s.Server, "max_offset", c.cfg.MaxOffset, "mend", Mend)
+		case failed:
+			l.Warn("the clock could not be measured", "reason", e.err, "answers", told(s.Servers), "counts", counts(s), "retry", e.retry)
+		case stale:
+			l.Warn("the last measurement is too old: the host's clock counts", "offset", ms(s.Offset), "measured", s.Measured)
+		case jumped:
+			l.Warn("the host's clock jumped", "by", ms(e.by))
+		case suspended:
+			l.Info("the host was suspended", "duration", ms(e.by))
+		case outvoted:
+			l.Warn("time server is outvoted", "server", e.server.Server, "offset", ms(e.server.Offset), "round_trip", us(e.server.RoundTrip))
+		case mute:
+			l.Warn("time server gives no time", "server", e.server.Server, "reason", e.server.Err)
+		case returned:
+			l.Info("time server agrees again", "server", e.server.Server, "offset", ms(e.server.Offset))
+		}
+	}
+}
+
+func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+func us(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
+
+// Mend is what to do about a host's clock that is off.
+const Mend = "set the host's clock right, and keep it so (chrony, systemd-timesyncd)"
+
+// told is what each server said.
+func told(answers []Answer) string {
+	parts := make([]string, len(answers))
+	for i, a := range answers {
+		parts[i] = fmt.Sprintf("%s: %v", a.Server, ms(a.Offset))
+		if a.Err != nil {
+			parts[i] = fmt.Sprintf("%s: %v", a.Server, a.Err)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func counts(s State) string {
+	if s.Fresh {
+		return "the last measurement"
+	}
+	return "the host's clock"
+}

@@ -1,0 +1,49 @@
+package timesync
+
+import "time"
+
+// View is a State as commands and programs are told it. Durations are in seconds.
+type View struct {
+	Clock     time.Time    `json:"clock"`     // the host's, UTC
+	Corrected time.Time    `json:"corrected"` // UTC; the same while no measurement counts
+	Local     time.Time    `json:"local"`     // the host's, in its zone
+	Zone      string       `json:"zone"`
+	State     Status       `json:"state"`
+	Measured  bool         `json:"measured"` // offset, round_trip and server are those of a measurement that counts
+	Offset    float64      `json:"offset"`   // the right time less the host's
+	RoundTrip float64      `json:"round_trip"`
+	Server    string       `json:"server"` // whose answer it is
+	MaxOffset float64      `json:"max_offset"`
+	Servers   []ServerView `json:"servers"`
+}
+
+// ServerView is one server's answer.
+type ServerView struct {
+	Server    string  `json:"server"`
+	Offset    float64 `json:"offset"`
+	RoundTrip float64 `json:"round_trip"`
+	Stratum   int     `json:"stratum"`
+	Outvoted  bool    `json:"outvoted"`
+	Error     string  `json:"error"` // "": it answered
+}
+
+// View is what is known now.
+func (c *Clock) View() View {
+	s, now := c.State(), c.cfg.read().Wall
+	zone, _ := now.Zone()
+	v := View{
+		Clock: now.UTC(), Corrected: now.UTC(), Local: now, Zone: zone, State: s.Status, Measured: s.Fresh,
+		MaxOffset: c.cfg.MaxOffset.Seconds(), Servers: make([]ServerView, len(s.Servers)),
+	}
+	if s.Fresh {
+		v.Corrected = now.UTC().Add(s.Offset)
+		v.Offset, v.RoundTrip, v.Server = s.Offset.Seconds(), s.RoundTrip.Seconds(), s.Server
+	}
+	for i, a := range s.Servers {
+		v.Servers[i] = ServerView{Server: a.Server, Offset: a.Offset.Seconds(), RoundTrip: a.RoundTrip.Seconds(), Stratum: a.Stratum, Outvoted: a.Outvoted}
+		if a.Err != nil {
+			v.Servers[i].Error = a.Err.Error()
+		}
+	}
+	return v
+}
