@@ -8,6 +8,7 @@ tool vpnd/cmd/vpnd
 require vpnd v0.0.0
 
 require (
+	github.com/beevik/ntp v1.6.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/google/gopacket v1.1.19 // indirect

@@ -243,9 +243,11 @@ func newClock(cfg config.Config, log *slog.Logger) *timesync.Clock {
 	return timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset, Logger: log})
 }
 
-// start runs what serves, and what ends with ctx. What fails for good comes out of the channel.
+// start runs what serves. What fails for good comes out of the channel.
 func (d *daemon) start(ctx context.Context) <-chan error {
 	failed := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	d.later(cancel)
 	d.wg.Go(func() { d.clock.Run(ctx) })
 	d.wg.Go(func() {
 		if err := d.plane.Run(); err != nil {

@@ -207,7 +207,7 @@ func TestClockIsSet(t *testing.T) {
 	until := func(words string) {
 		t.Helper()
 		script := fmt.Sprintf(`i=0; until grep -q "%s" /run/log; do i=$((i + 1)); [ $i -lt 300 ] || break; sleep 0.1; done; cat /run/log; grep -q "%s" /run/log`, words, words)
-		if out, code := g.Run(script); code != 0 {
+		if out, code := g.RunFor(2*time.Minute, script); code != 0 {
 			t.Fatalf("no %q in:\n%s", words, out)
 		}
 	}
