@@ -10,6 +10,7 @@ import (
 
 // Events of the history.
 const (
+	EventStarted      = "started" // the daemon: whoever was connected before is not any more
 	EventConnected    = "connected"
 	EventDisconnected = "disconnected"
 	EventRefused      = "refused"

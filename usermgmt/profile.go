@@ -254,6 +254,9 @@ func (p *Profile) Account() auth.Account {
 			UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota,
 		},
 	}
+	if p.Address.IsValid() {
+		a.Terms.MaxConnections = 1
+	}
 	switch {
 	case p.MOTPSecret != "":
 		a.Token = motp.Token{Secret: p.MOTPSecret, PIN: p.MOTPPIN}

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -46,6 +47,10 @@ func (c Config) check(report reporter) {
 	within(report, "motp.window", c.MOTP.Window, 10*time.Second, maxDay)
 	if c.MOTP.MaxFailures < 1 || c.MOTP.MaxFailures > 1000 {
 		report(fmt.Sprintf("%d is not between 1 and 1000", c.MOTP.MaxFailures), "motp.max_failures")
+	}
+	within(report, "history.age", c.History.Age, time.Hour, 10*365*maxDay)
+	if c.History.Entries < 100 || c.History.Entries > 10_000_000 {
+		report(fmt.Sprintf("%d is not between 100 and 10000000", c.History.Entries), "history.entries")
 	}
 	c.Time.check(report)
 	if l := c.Management.Listen; l != "" {
@@ -108,7 +113,7 @@ func (p PPP) check(report reporter) {
 			report(fmt.Sprintf("%s stands twice; keep one", m), "ppp.authentication")
 		}
 	}
-	if p.MPPE == "required" && !slices.Contains(p.Authentication, "mschapv2") && !slices.Contains(p.Authentication, "mschap") {
+	if (p.MPPE == "required" || p.MPPE == "maximum") && !slices.Contains(p.Authentication, "mschapv2") && !slices.Contains(p.Authentication, "mschap") {
 		report("MPPE has keys only from MS-CHAP: offer mschapv2 in ppp.authentication, or set ppp.mppe to off", "ppp.mppe", "ppp.authentication")
 	}
 	if p.MRU < minMRU || p.MRU > maxMRU {
@@ -142,30 +147,46 @@ func (n Network) check(report reporter) {
 	atMostTwo(report, "network.wins", n.WINS)
 }
 
+// checkPool checks the ranges of all pools, which share their addresses.
 func (c Config) checkPool(report reporter) {
-	const key = "network.pool"
-	pool := c.Network.Pool
-	if len(pool) == 0 {
-		report("is empty; write a range such as 10.99.0.10-10.99.0.250", key)
-	}
 	size := uint64(0)
-	for i, r := range pool {
-		size += uint64(number(r.Last)) - uint64(number(r.First)) + 1
-		if !unicast(r.First) || !unicast(r.Last) || number(r.First)>>24 < 127 && number(r.Last)>>24 >= 127 {
-			report(fmt.Sprintf("%s holds addresses that no host can have", r), key)
-		}
-		if r.Contains(c.Network.Address) {
-			report(fmt.Sprintf("%s overlaps the interface: it contains network.address %s; %s",
-				r, c.Network.Address, without(r, c.Network.Address)), key, "network.address")
-		}
-		for _, other := range pool[:i] {
-			if r.First.Compare(other.Last) <= 0 && other.First.Compare(r.Last) <= 0 {
-				report(fmt.Sprintf("%s overlaps %s; keep each address once", r, other), key)
+	var seen []Range
+	for _, name := range slices.Sorted(maps.Keys(c.Network.AllPools())) {
+		pool, key := c.Network.AllPools()[name], "network.pool"
+		if name != "" {
+			key = "network.pools." + name + ".pool"
+			if len(name) > 64 || strings.ContainsFunc(name, notInDomain) {
+				report(fmt.Sprintf("%q is no name for a pool: letters, digits, - and .", name), "network.pools."+name)
 			}
+			atMostTwo(report, "network.pools."+name+".dns", pool.DNS)
+			atMostTwo(report, "network.pools."+name+".wins", pool.WINS)
+		}
+		if len(pool.Addresses) == 0 {
+			report("is empty; write a range such as 10.99.0.10-10.99.0.250", key, "network.pools."+name)
+		}
+		for _, r := range pool.Addresses {
+			size += uint64(number(r.Last)) - uint64(number(r.First)) + 1
+			c.checkRange(report, key, r, seen)
+			seen = append(seen, r)
 		}
 	}
 	if size > maxPool {
-		report(fmt.Sprintf("has %d addresses; %d is the most", size, maxPool), key)
+		report(fmt.Sprintf("has %d addresses; %d is the most", size, maxPool), "network.pool")
+	}
+}
+
+func (c Config) checkRange(report reporter, key string, r Range, seen []Range) {
+	if !unicast(r.First) || !unicast(r.Last) || number(r.First)>>24 < 127 && number(r.Last)>>24 >= 127 {
+		report(fmt.Sprintf("%s holds addresses that no host can have", r), key)
+	}
+	if r.Contains(c.Network.Address) {
+		report(fmt.Sprintf("%s overlaps the interface: it contains network.address %s; %s",
+			r, c.Network.Address, without(r, c.Network.Address)), key, "network.address")
+	}
+	for _, other := range seen {
+		if r.First.Compare(other.Last) <= 0 && other.First.Compare(r.Last) <= 0 {
+			report(fmt.Sprintf("%s overlaps %s; keep each address once", r, other), key)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -27,6 +28,7 @@ type Config struct {
 	Network    Network
 	L2TP       L2TP
 	MOTP       MOTP
+	History    History
 	Time       Time
 	Management Management
 	Log        Log
@@ -40,7 +42,7 @@ type Services struct {
 // PPP is what is negotiated with every client.
 type PPP struct {
 	Authentication []string      // of "mschapv2", "mschap", "chap", "pap", in the order of offering
-	MPPE           string        // "off", "optional" or "required"
+	MPPE           string        // "off", "optional", "required" or "maximum": required with 128 bits
 	MRU            int           // octets, 576 to 1500
 	EchoInterval   time.Duration // 0: off
 	EchoFailures   int           // unanswered echoes that end a connection; 0: off
@@ -53,11 +55,19 @@ type Network struct {
 	Address    netip.Addr // the server's inner IPv4 address
 	Pool       []Range    // addresses that clients get
 	DNS, WINS  []netip.Addr
-	ProxyARP   string         // interface on which dial-in addresses are answered for; "": none
-	Masquerade string         // interface towards the Internet; "": none
-	UserToUser bool           // whether users reach each other
-	Routes     []netip.Prefix // what clients are told, by DHCP, to reach through the server
-	Domain     string         // DNS domain that clients are told, by DHCP; "": none
+	Pools      map[string]Pool // further ones, for users that name them
+	PoolChange string          // what a reload does to connections whose address has left the pools: "keep" or "drop"
+	ProxyARP   string          // interface on which dial-in addresses are answered for; "": none
+	Masquerade string          // interface towards the Internet; "": none
+	UserToUser bool            // whether users reach each other
+	Routes     []netip.Prefix  // what clients are told, by DHCP, to reach through the server
+	Domain     string          // DNS domain that clients are told, by DHCP; "": none
+}
+
+// Pool is addresses that clients get, with the servers that they are told of.
+type Pool struct {
+	Addresses []Range
+	DNS, WINS []netip.Addr
 }
 
 // Range is the IPv4 addresses from First to Last, both included.
@@ -77,6 +87,12 @@ type L2TP struct {
 type MOTP struct {
 	Window      time.Duration // accepted to either side of the server's clock
 	MaxFailures int           // failures in a row that lock a user
+}
+
+// History is how much is remembered of log-ins and changes.
+type History struct {
+	Age     time.Duration
+	Entries int
 }
 
 // Time is the watch over the server's clock.
@@ -145,12 +161,26 @@ func (r Range) String() string {
 	return r.First.String() + "-" + r.Last.String()
 }
 
+// AllPools are the pools by name; "" is the one of users that name none.
+func (n Network) AllPools() map[string]Pool {
+	all := map[string]Pool{"": {n.Pool, n.DNS, n.WINS}}
+	for name, p := range n.Pools {
+		all[name] = p
+	}
+	return all
+}
+
+// Addresses are the ranges of all pools, in order.
+func (n Network) Addresses() []Range {
+	var all []Range
+	for _, p := range n.AllPools() {
+		all = append(all, p.Addresses...)
+	}
+	slices.SortFunc(all, func(a, b Range) int { return a.First.Compare(b.First) })
+	return all
+}
+
 // InPool reports whether a may be given to a client.
 func (n Network) InPool(a netip.Addr) bool {
-	for _, r := range n.Pool {
-		if r.Contains(a) {
-			return a != n.Address
-		}
-	}
-	return false
+	return a != n.Address && slices.ContainsFunc(n.Addresses(), func(r Range) bool { return r.Contains(a) })
 }

@@ -31,10 +31,11 @@ func TestDefault(t *testing.T) {
 		Network: config.Network{
 			Interface: "vpn0", Address: addr("10.99.0.1"),
 			Pool: []config.Range{{First: addr("10.99.0.10"), Last: addr("10.99.0.250")}},
-			DNS:  []netip.Addr{}, WINS: []netip.Addr{}, Routes: []netip.Prefix{},
+			DNS:  []netip.Addr{}, WINS: []netip.Addr{}, Routes: []netip.Prefix{}, Pools: map[string]config.Pool{}, PoolChange: "keep",
 		},
 		L2TP:       config.L2TP{Hostname: "vpnd", HelloInterval: time.Minute},
 		MOTP:       config.MOTP{Window: 3 * time.Minute, MaxFailures: 5},
+		History:    config.History{Age: 90 * 24 * time.Hour, Entries: 100_000},
 		Time:       config.Time{Servers: []string{}, Interval: time.Hour, MaxOffset: 10 * time.Second},
 		Management: config.Management{Listen: "127.0.0.1:8443", Socket: "/run/vpnd/vpnd.sock"},
 		Log:        config.Log{Level: "info", Format: "text"},
@@ -112,13 +113,13 @@ motp: {window: soon, max_failures: }
 	want := strings.TrimSpace(`
 vpnd.yaml:1:12: state_dir: must be one value
 vpnd.yaml:2:19: listen: "::1" is not an IPv4 address
-vpnd.yaml:3:1: servces: unknown key; known here: l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
+vpnd.yaml:3:1: servces: unknown key; known here: history, l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
 vpnd.yaml:4:18: services.pptp: "maybe" is neither true nor false
 vpnd.yaml:6:8: ppp.mru: "big" is not a whole number
 vpnd.yaml:7:18: ppp.echo_interval: "30" has no unit; write 30s for seconds
 vpnd.yaml:8:20: ppp.authentication: "eap" is not one of mschapv2, mschap, chap, pap
 vpnd.yaml:9:3: ppp.mru: is set twice; keep one
-vpnd.yaml:10:10: network: must be a mapping of the keys address, dns, domain, interface, masquerade, pool, proxy_arp, routes, user_to_user, wins
+vpnd.yaml:10:10: network: must be a mapping of the keys address, dns, domain, interface, masquerade, pool, pool_change, pools, proxy_arp, routes, user_to_user, wins
 vpnd.yaml:11:16: motp.window: "soon" is not a duration; write it as 30s, 3m or 1h
 vpnd.yaml:11:36: motp.max_failures: must be one value`)
 	if err == nil || err.Error() != want {
@@ -153,6 +154,17 @@ func TestContradictions(t *testing.T) {
 		{"ppp: {echo_interval: 1ms}", "f:1:22: ppp.echo_interval: 1ms is not between 1s and 1h0m0s"},
 		{"ppp: {chap_interval: 10s}", "f:1:22: ppp.chap_interval: 10s is not between 1m0s and 24h0m0s"},
 		{"ppp: {echo_failures: -1}", "f:1:22: ppp.echo_failures: -1 is not between 0 (off) and 100"},
+		{"ppp: {mppe: maximum, authentication: [chap]}", "f:1:13: ppp.mppe: MPPE has keys only from MS-CHAP"},
+		{"network: {pools: {staff: {}}}", "f:1:26: network.pools.staff: is empty"},
+		{"network: {pools: [a]}", "f:1:18: network.pools: must be a mapping of names"},
+		{"network: {pools: {staff: {pol: 10.98.0.0/24}}}", "f:1:27: network.pools.staff.pol: unknown key"},
+		{"network: {pools: {staff: {pool: 10.99.0.0/28}}}", "f:1:33: network.pools.staff.pool: 10.99.0.1-10.99.0.14 overlaps the interface"},
+		{"network: {pools: {a: {pool: 10.98.0.0/24}, b: {pool: 10.98.0.9}}}", "f:1:54: network.pools.b.pool: 10.98.0.9 overlaps 10.98.0.1-10.98.0.254"},
+		{"network: {pool: {start: 10.98.0.1, count: 0}}", "f:1:17: network.pool: is not a start and a count from 1 to 65536"},
+		{"network: {pool: {start: 10.98.0.1, number: 5}}", "f:1:36: network.pool.number: unknown key"},
+		{"network: {pool_change: ask}", `f:1:24: network.pool_change: "ask" is not one of keep, drop`},
+		{"history: {age: 1s}", "f:1:16: history.age: 1s is not between 1h0m0s and"},
+		{"history: {entries: 1}", "f:1:20: history.entries: 1 is not between 100 and 10000000"},
 		{"motp: {max_failures: 0}", "f:1:22: motp.max_failures: 0 is not between 1 and 1000"},
 		{"time: {interval: 25h}", "f:1:18: time.interval: 25h0m0s is not between 1m0s and 24h0m0s"},
 		{"time: {max_offset: 0s}", "f:1:20: time.max_offset: 0s is not between 1ms and 24h0m0s"},
@@ -184,7 +196,7 @@ listen: [10.99.0.300, 10.99.0.21]
 l2tp: no
 `))
 	want := strings.TrimSpace(`
-f:1:1: mangement: unknown key; known here: l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
+f:1:1: mangement: unknown key; known here: history, l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
 f:2:12: ppp.mru: 100 is not between 576 and 1500
 f:2:50: ppp.authentication: "cha" is not one of mschapv2, mschap, chap, pap
 f:5:9: network.pool: 10.99.0.1-10.99.0.254 overlaps the interface: it contains network.address 10.99.0.20; write [10.99.0.1-10.99.0.19, 10.99.0.21-10.99.0.254]
@@ -251,5 +263,24 @@ func TestTimeServers(t *testing.T) {
 	c, err := config.Parse("f", []byte(`time: {servers: [0.pool.ntp.org, NTP.example.net, 192.0.2.1, "192.0.2.1:1123", "2001:db8::1", "[fe80::1%eth0]:123"], interval: 1m}`))
 	if err != nil || len(c.Time.Servers) != 6 || c.Time.Interval != time.Minute {
 		t.Errorf("%+v, %v", c.Time, err)
+	}
+}
+
+func TestPools(t *testing.T) {
+	c, err := config.Parse("f", []byte("network: {pool: [{start: 10.99.0.10, count: 3}, 10.99.0.20], pools: {staff: {pool: 10.98.0.0/30, dns: [10.98.0.53]}}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]config.Pool{
+		"":      {Addresses: []config.Range{{First: addr("10.99.0.10"), Last: addr("10.99.0.12")}, {First: addr("10.99.0.20"), Last: addr("10.99.0.20")}}, DNS: []netip.Addr{}, WINS: []netip.Addr{}},
+		"staff": {Addresses: []config.Range{{First: addr("10.98.0.1"), Last: addr("10.98.0.2")}}, DNS: []netip.Addr{addr("10.98.0.53")}},
+	}
+	if diff := cmp.Diff(want, c.Network.AllPools(), addresses); diff != "" {
+		t.Error(diff)
+	}
+	for a, in := range map[string]bool{"10.99.0.9": false, "10.99.0.12": true, "10.98.0.2": true, "10.98.0.3": false} {
+		if c.Network.InPool(addr(a)) != in {
+			t.Errorf("%s is in a pool: %v", a, !in)
+		}
 	}
 }

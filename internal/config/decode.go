@@ -108,10 +108,12 @@ func (d *decoder) report(text string, keys ...string) {
 	d.faults = append(d.faults, Fault{File: d.name, Key: keys[0], Text: text})
 }
 
-// unreadable reports whether key, or the section that it is in, could not be read.
+// unreadable reports whether key, something in it, or the section that it is in could not be read.
 func (d *decoder) unreadable(key string) bool {
 	section, _, _ := strings.Cut(key, ".")
-	return slices.ContainsFunc(d.unread, func(f Fault) bool { return f.Key == key || f.Key == section })
+	return slices.ContainsFunc(d.unread, func(f Fault) bool {
+		return f.Key == key || f.Key == section || strings.HasPrefix(f.Key, key+".")
+	})
 }
 
 func (s section) set(d *decoder, key string, n *yaml.Node) {
@@ -180,6 +182,34 @@ func list[T any](to *[]T, parse func(string) (T, error)) setter {
 		values := make([]T, len(items))
 		for i, item := range items {
 			scalar(&values[i], parse)(d, key, item)
+		}
+		*to = values
+	}
+}
+
+// entries sets *to from a mapping of names to sections.
+func entries[T any](to *map[string]T, fields func(*T) section) setter {
+	return func(d *decoder, key string, n *yaml.Node) {
+		n = resolve(n)
+		if isNull(n) {
+			return
+		}
+		if n.Kind != yaml.MappingNode {
+			d.fault(n, key, "must be a mapping of names")
+			return
+		}
+		values := map[string]T{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			name := n.Content[i]
+			child := key + "." + name.Value
+			if _, again := values[name.Value]; again {
+				d.fault(name, child, "is set twice; keep one")
+				continue
+			}
+			var value T
+			d.nodes[child] = n.Content[i+1]
+			fields(&value).set(d, child, n.Content[i+1])
+			values[name.Value] = value
 		}
 		*to = values
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -8,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // fields ties the keys of the file to c.
@@ -21,18 +24,22 @@ func (c *Config) fields() section {
 		},
 		"ppp": section{
 			"authentication": list(&c.PPP.Authentication, oneOf("mschapv2", "mschap", "chap", "pap")),
-			"mppe":           scalar(&c.PPP.MPPE, oneOf("off", "optional", "required")),
+			"mppe":           scalar(&c.PPP.MPPE, oneOf("off", "optional", "required", "maximum")),
 			"mru":            scalar(&c.PPP.MRU, parseInt),
 			"echo_interval":  scalar(&c.PPP.EchoInterval, parseDuration),
 			"echo_failures":  scalar(&c.PPP.EchoFailures, parseInt),
 			"chap_interval":  scalar(&c.PPP.CHAPInterval, parseDuration),
 		},
 		"network": section{
-			"interface":    scalar(&c.Network.Interface, parseText),
-			"address":      scalar(&c.Network.Address, parseIPv4),
-			"pool":         list(&c.Network.Pool, parseRange),
-			"dns":          list(&c.Network.DNS, parseIPv4),
-			"wins":         list(&c.Network.WINS, parseIPv4),
+			"interface": scalar(&c.Network.Interface, parseText),
+			"address":   scalar(&c.Network.Address, parseIPv4),
+			"pool":      ranges(&c.Network.Pool),
+			"dns":       list(&c.Network.DNS, parseIPv4),
+			"wins":      list(&c.Network.WINS, parseIPv4),
+			"pools": entries(&c.Network.Pools, func(p *Pool) section {
+				return section{"pool": ranges(&p.Addresses), "dns": list(&p.DNS, parseIPv4), "wins": list(&p.WINS, parseIPv4)}
+			}),
+			"pool_change":  scalar(&c.Network.PoolChange, oneOf("keep", "drop")),
 			"proxy_arp":    scalar(&c.Network.ProxyARP, parseText),
 			"masquerade":   scalar(&c.Network.Masquerade, parseText),
 			"user_to_user": scalar(&c.Network.UserToUser, parseBool),
@@ -48,6 +55,10 @@ func (c *Config) fields() section {
 		"motp": section{
 			"window":       scalar(&c.MOTP.Window, parseDuration),
 			"max_failures": scalar(&c.MOTP.MaxFailures, parseInt),
+		},
+		"history": section{
+			"age":     scalar(&c.History.Age, parseDuration),
+			"entries": scalar(&c.History.Entries, parseInt),
 		},
 		"time": section{
 			"servers":    list(&c.Time.Servers, parseText),
@@ -160,6 +171,45 @@ func parseRange(s string) (Range, error) {
 		first, last = first.Next(), last.Prev()
 	}
 	return Range{first, last}, nil
+}
+
+// ranges takes one range or a list, each as parseRange has it or as {start: ADDRESS, count: NUMBER}.
+func ranges(to *[]Range) setter {
+	return func(d *decoder, key string, n *yaml.Node) {
+		n = resolve(n)
+		items := []*yaml.Node{n}
+		if n.Kind == yaml.SequenceNode {
+			items = n.Content
+		}
+		values := make([]Range, len(items))
+		for i, item := range items {
+			if item = resolve(item); item.Kind == yaml.MappingNode {
+				values[i] = d.startAndCount(key, item)
+				continue
+			}
+			scalar(&values[i], parseRange)(d, key, item)
+		}
+		*to = values
+	}
+}
+
+// startAndCount takes a range as a Vigor's page has it.
+func (d *decoder) startAndCount(key string, n *yaml.Node) Range {
+	var start netip.Addr
+	var count int
+	faults := len(d.faults)
+	inner := &decoder{name: d.name, nodes: map[string]*yaml.Node{}}
+	section{"start": scalar(&start, parseIPv4), "count": scalar(&count, parseInt)}.set(inner, key, n)
+	d.faults = append(d.faults, inner.faults...)
+	if len(d.faults) > faults {
+		return Range{}
+	}
+	if !start.IsValid() || count < 1 || count > maxPool || uint64(number(start))+uint64(count) > 1<<32 {
+		d.fault(n, key, "is not a start and a count from 1 to %d; write it as {start: 10.99.0.10, count: 100}", maxPool)
+		return Range{}
+	}
+	last := number(start) + uint32(count) - 1 //nolint:gosec // it was checked
+	return Range{start, netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, last)))}
 }
 
 func lastOf(p netip.Prefix) netip.Addr {

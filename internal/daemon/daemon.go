@@ -7,15 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/internal/dataplane"
-	"vpnd/internal/dhcp"
-	"vpnd/internal/ippool"
 	"vpnd/internal/session"
 	"vpnd/internal/sysnet"
 	"vpnd/internal/timesync"
@@ -23,6 +19,7 @@ import (
 	"vpnd/l2tp"
 	l2tpserver "vpnd/l2tp/server"
 	"vpnd/ppp"
+	"vpnd/ppp/mppe"
 	"vpnd/pptp"
 	pptpserver "vpnd/pptp/server"
 	"vpnd/usermgmt"
@@ -34,6 +31,9 @@ const (
 	stopTime   = 3 * time.Second
 	// watchEvery is how often the user table is looked at for changes.
 	watchEvery = time.Second
+	// accountEvery is how often traffic is added to the months of the users, and held against their quotas.
+	accountEvery = 10 * time.Second
+	pruneEvery   = time.Hour
 )
 
 // Options are what a Daemon is told besides the configuration.
@@ -56,6 +56,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 		return err
 	}
 	d.watchUsers(ctx)
+	d.recorder.add(usermgmt.Entry{Event: usermgmt.EventStarted})
 	failed := d.start(ctx)
 	d.log.Info("serving", "pptp", cfg.Services.PPTP, "l2tp", cfg.Services.L2TP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
 	if opts.Ready != nil {
@@ -63,6 +64,11 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	}
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
+	accounting := time.NewTicker(accountEvery)
+	defer accounting.Stop()
+	pruning := time.NewTicker(pruneEvery)
+	defer pruning.Stop()
+	d.prune(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -72,9 +78,13 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 			d.shutDown()
 			return err
 		case <-opts.Reload:
-			d.reload(opts.Load)
+			d.reload(ctx, opts.Load)
 		case <-ticker.C:
 			d.watchUsers(ctx)
+		case <-accounting.C:
+			d.account(ctx)
+		case <-pruning.C:
+			d.prune(ctx)
 		}
 	}
 }
@@ -86,8 +96,10 @@ type daemon struct {
 	undo  []func() // in the order in which it was done
 
 	store      *usermgmt.Store
-	generation uint64
-	pool       *ippool.Pool
+	recorder   *recorder
+	generation uint64                  // of the user table, as accounts has it
+	accounts   map[string]auth.Account // by name
+	pools      map[string]session.Pool
 	tun        *tun.Device
 	changes    *sysnet.Changes
 	plane      *dataplane.Plane
@@ -113,14 +125,10 @@ func (d *daemon) setUp(ctx context.Context) error {
 		return err
 	}
 	d.later(func() { d.complain("closing the user table", d.store.Close()) })
-	ranges := make([]ippool.Range, len(n.Pool))
-	for i, r := range n.Pool {
-		ranges[i] = ippool.Range(r)
+	if d.pools, err = makePools(n, config.Network{}, nil); err != nil {
+		return err
 	}
-	if d.pool, err = ippool.New(ranges, n.Address); err != nil {
-		return fmt.Errorf("network.pool: %w", err)
-	}
-	if d.tun, err = tun.Open(tun.Config{Name: n.Interface, Address: n.Address, MTU: d.cfg.PPP.MRU, Routes: prefixes(n.Pool)}); err != nil {
+	if d.tun, err = tun.Open(tun.Config{Name: n.Interface, Address: n.Address, MTU: d.cfg.PPP.MRU, Routes: prefixes(n.Addresses())}); err != nil {
 		return err
 	}
 	d.later(func() {
@@ -128,7 +136,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 		d.wg.Wait()
 	})
 	d.changes, err = sysnet.Setup(sysnet.Config{
-		StateDir: d.cfg.StateDir, Interface: n.Interface, Masquerade: n.Masquerade, ProxyARP: n.ProxyARP, Pool: prefixes(n.Pool),
+		StateDir: d.cfg.StateDir, Interface: n.Interface, Masquerade: n.Masquerade, ProxyARP: n.ProxyARP, Pool: prefixes(n.Addresses()),
 	})
 	if err != nil {
 		return err
@@ -137,10 +145,9 @@ func (d *daemon) setUp(ctx context.Context) error {
 	for _, w := range d.changes.Warnings() {
 		d.log.Warn(w)
 	}
-	d.plane = dataplane.New(d.tun, dataplane.Config{
-		Local: n.Address, UserToUser: n.UserToUser,
-		DHCP: dhcp.Config{Server: n.Address, DNS: n.DNS, NBNS: n.WINS, Domain: n.Domain, Routes: n.Routes}.Answer,
-	})
+	d.plane = dataplane.New(d.tun, dataplane.Config{Local: n.Address, UserToUser: n.UserToUser})
+	d.recorder = newRecorder(d.store, d.log)
+	d.later(d.recorder.close)
 	d.clock = newClock(d.cfg, d.log)
 	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures, Now: d.clock.Corrected}, d.store, d.store)
 	d.later(authenticator.Close)
@@ -168,58 +175,42 @@ func (d *daemon) setUp(ctx context.Context) error {
 	return nil
 }
 
-// prefixes covers ranges with as few prefixes as there can be.
-func prefixes(ranges []config.Range) []netip.Prefix {
-	var all []netip.Prefix
-	for _, r := range ranges {
-		for a := r.First; a.IsValid() && a.Compare(r.Last) <= 0; {
-			bits := 32
-			for bits > 0 {
-				p := netip.PrefixFrom(a, bits-1)
-				if p.Masked().Addr() != a || lastOf(p).Compare(r.Last) > 0 {
-					break
-				}
-				bits--
-			}
-			p := netip.PrefixFrom(a, bits)
-			all = append(all, p)
-			a = lastOf(p).Next()
-		}
-	}
-	return all
-}
-
-func lastOf(p netip.Prefix) netip.Addr {
-	a := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		a[i/8] |= 0x80 >> (i % 8)
-	}
-	return netip.AddrFrom4(a)
-}
-
 func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
-	p, n := d.cfg.PPP, d.cfg.Network
+	cfg := session.Config{
+		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: authenticator, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
+		Plane: d.plane, Logger: d.log, Trace: d.cfg.Log.Trace,
+	}
+	if d.cfg.Network.ProxyARP != "" {
+		cfg.Up = func(a netip.Addr) { d.complain("proxy ARP", d.changes.AddProxyARP(a)) }
+		cfg.Down = func(a netip.Addr) { d.complain("proxy ARP", d.changes.RemoveProxyARP(a)) }
+	}
+	return cfg
+}
+
+// pppConfig is what is negotiated with every client.
+func pppConfig(p config.PPP) ppp.Config {
 	methods := make([]ppp.Method, 0, len(p.Authentication))
 	for _, name := range p.Authentication {
 		if m, err := ppp.ParseMethod(name); err == nil { // config has checked them
 			methods = append(methods, m)
 		}
 	}
-	mode := map[string]ppp.MPPEMode{"off": ppp.MPPEOff, "optional": ppp.MPPEOptional, "required": ppp.MPPERequired}[p.MPPE]
-	cfg := session.Config{
-		PPP: ppp.Config{
-			MRU: uint16(p.MRU), Auth: methods, MPPE: ppp.MPPE{Mode: mode},
-			EchoInterval: orNever(p.EchoInterval), EchoFailures: p.EchoFailures, Rechallenge: p.CHAPInterval,
-		},
-		Local: n.Address, DNS: n.DNS, NBNS: n.WINS, Auth: authenticator, Pool: d.pool, Leases: d.store,
-		Plane: d.plane, Logger: d.log, Trace: d.cfg.Log.Trace,
+	cfg := ppp.Config{
+		MRU: uint16(p.MRU), Auth: methods, //nolint:gosec // config has checked it
+		EchoInterval: orNever(p.EchoInterval), EchoFailures: p.EchoFailures, Rechallenge: p.CHAPInterval,
+	}
+	switch p.MPPE {
+	case "off":
+		cfg.MPPE.Mode = ppp.MPPEOff
+	case "optional":
+		cfg.MPPE.Mode = ppp.MPPEOptional
+	case "required":
+		cfg.MPPE.Mode = ppp.MPPERequired
+	case "maximum":
+		cfg.MPPE = ppp.MPPE{Mode: ppp.MPPERequired, Strengths: []mppe.Strength{mppe.Bits128}}
 	}
 	if p.EchoFailures == 0 {
-		cfg.PPP.EchoFailures = -1
-	}
-	if n.ProxyARP != "" {
-		cfg.Up = func(a netip.Addr) { d.complain("proxy ARP", d.changes.AddProxyARP(a)) }
-		cfg.Down = func(a netip.Addr) { d.complain("proxy ARP", d.changes.RemoveProxyARP(a)) }
+		cfg.EchoFailures = -1
 	}
 	return cfg
 }
@@ -252,7 +243,7 @@ func (d *daemon) start(ctx context.Context) <-chan error {
 	d.wg.Go(func() {
 		if err := d.plane.Run(); err != nil {
 			select {
-			case failed <- fmt.Errorf("TUN device %s: %w", d.cfg.Network.Interface, err):
+			case failed <- fmt.Errorf("TUN device %s: %w", d.tun.Name(), err):
 			default:
 			}
 		}
@@ -272,6 +263,7 @@ func (d *daemon) shutDown() {
 	ctx, cancel := context.WithTimeout(context.Background(), hangUpTime)
 	d.sessions.Shutdown(ctx, "server is shutting down")
 	cancel()
+	d.account(context.Background())
 	d.stopServers()
 }
 
@@ -286,53 +278,4 @@ func (d *daemon) stopServers() {
 		stopping.Go(func() { d.l2tp.Shutdown(ctx) })
 	}
 	stopping.Wait()
-}
-
-func (d *daemon) reload(load func() (config.Config, error)) {
-	if load == nil {
-		return
-	}
-	cfg, err := load()
-	if err != nil {
-		d.log.Error("the configuration is not reloaded", "error", err)
-		return
-	}
-	d.level.Set(logLevel(cfg.Log.Level))
-	d.log.Info("reloaded: the log level; all else takes a restart", "level", cfg.Log.Level)
-}
-
-// watchUsers hangs up the connections of users that were disabled, removed, or kept from the type of
-// dial-in, by whatever process.
-func (d *daemon) watchUsers(ctx context.Context) {
-	generation, err := d.store.Generation(ctx)
-	if err != nil || generation == d.generation {
-		return
-	}
-	d.generation = generation
-	profiles, err := d.store.List(ctx)
-	if err != nil {
-		d.log.Warn("reading the user table", "error", err)
-		return
-	}
-	users := map[string]usermgmt.Profile{}
-	var fixed []netip.Addr
-	for _, p := range profiles {
-		users[p.Name] = p
-		if p.Address.IsValid() {
-			fixed = append(fixed, p.Address)
-		}
-	}
-	d.pool.Reserve(fixed)
-	for reason, unwanted := range map[string]func(usermgmt.Profile, bool) bool{
-		"user was removed":  func(_ usermgmt.Profile, ok bool) bool { return !ok },
-		"user was disabled": func(p usermgmt.Profile, ok bool) bool { return ok && !p.Enabled },
-	} {
-		d.sessions.DropIf(func(c session.Connection) bool {
-			p, ok := users[c.User]
-			return unwanted(p, ok)
-		}, reason)
-	}
-	d.sessions.DropIf(func(c session.Connection) bool {
-		return !slices.Contains(users[c.User].Services, auth.Service(strings.ToLower(c.Type)))
-	}, "this type of dial-in is no longer allowed")
 }

@@ -1,9 +1,15 @@
 package dataplane
 
 import (
+	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
 )
 
 // Outbound is what Run does with each packet.
 func Outbound(p *Plane, b *pktbuf.Buf, out *link.Batch) { p.outbound(b, out) }
+
+// NewBucket makes the token bucket of a limit, whose clock is the caller's.
+func NewBucket(bitsPerSecond uint64) func(now time.Time, size int) bool {
+	return newBucket(bitsPerSecond).take
+}

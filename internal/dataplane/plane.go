@@ -46,9 +46,6 @@ type Decipher interface {
 type Config struct {
 	Local      netip.Addr // the server's inner address
 	UserToUser bool       // users reach each other
-	// DHCP answers a user's DHCP message, an IPv4 packet, by another, which it may append to reply; false:
-	// there is no answer. nil: nobody is answered.
-	DHCP func(reply, request []byte) ([]byte, bool)
 }
 
 // Plane connects the ports of all sessions with the TUN device.

@@ -32,6 +32,9 @@ type PortConfig struct {
 	Link      link.Link
 	Uplink    bool   // a client's port: packets come from any address, and all that no port has goes to it
 	NeedReset func() // the Decipher is Waiting; called with a lock of the port held: it must not wait
+	// DHCP answers a DHCP message of the peer, an IPv4 packet, by another, which it may append to reply; false:
+	// there is no answer. nil: nobody is answered.
+	DHCP func(reply, request []byte) ([]byte, bool)
 	// Fault, if not nil, is told of a fault of ours on the way to the peer, after which nothing passes.
 	// It must not wait either.
 	Fault func(fault any)
@@ -214,7 +217,7 @@ func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
 		return
 	}
 	dst := ip.dst()
-	if (dst == broadcast || dst == t.plane.local) && ip.isDHCP() && t.plane.cfg.DHCP != nil {
+	if (dst == broadcast || dst == t.plane.local) && ip.isDHCP() && t.cfg.DHCP != nil {
 		t.dhcp(b)
 		return
 	}
@@ -249,7 +252,7 @@ func (t *Port) dhcp(b *pktbuf.Buf) {
 		return
 	}
 	reply := pktbuf.Get()
-	p, ok := t.plane.cfg.DHCP(reply.Room()[:0], b.Bytes())
+	p, ok := t.cfg.DHCP(reply.Room()[:0], b.Bytes())
 	out, isBatch := batches.Get().(*link.Batch)
 	if !ok || !isBatch || len(p) > len(reply.Room()) {
 		reply.Release()

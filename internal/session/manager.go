@@ -56,6 +56,8 @@ type Refusal struct {
 type Pool struct {
 	Addresses *ippool.Pool
 	DNS, NBNS []netip.Addr
+	// DHCP answers a user's DHCP message, as dataplane.PortConfig has it; nil: nobody is answered.
+	DHCP func(reply, request []byte) ([]byte, bool)
 }
 
 // Usage is what a user has moved, in octets, from the user (Rx) and to the user (Tx).
@@ -92,6 +94,7 @@ type Manager struct {
 	pools     map[string]Pool
 	poolsLock sync.RWMutex // held while an address is taken from them
 
+	ppp         atomic.Pointer[ppp.Config]
 	noPlainL2TP atomic.Bool
 
 	mu       sync.Mutex
@@ -105,7 +108,6 @@ type Manager struct {
 
 // NewManager makes a Manager without sessions.
 func NewManager(cfg Config) *Manager {
-	cfg.PPP.Role = ppp.Server
 	if cfg.AuthAtOnce == 0 {
 		cfg.AuthAtOnce = 16
 	}
@@ -124,7 +126,14 @@ func NewManager(cfg Config) *Manager {
 		empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.SetPPP(cfg.PPP)
 	return m
+}
+
+// SetPPP says what sessions that begin from now on negotiate.
+func (m *Manager) SetPPP(cfg ppp.Config) {
+	cfg.Role = ppp.Server
+	m.ppp.Store(&cfg)
 }
 
 // Connection is an open connection as an administrator sees it.

@@ -73,7 +73,7 @@ const (
 )
 
 func newSession(m *Manager, l link.Link, id string) *session {
-	cfg := m.cfg.PPP
+	cfg := *m.ppp.Load()
 	info := l.Info()
 	if info.Type == "L2TP" {
 		cfg.MPPE.Passive = true // phones break on a CCP that they did not begin
@@ -226,7 +226,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	port := s.port.Load()
 	if port == nil {
 		var err error
-		port, err = s.m.cfg.Plane.Add(dataplane.PortConfig{Addr: v.Peer, Link: s.link, NeedReset: s.needReset, Fault: s.faulty})
+		port, err = s.m.cfg.Plane.Add(dataplane.PortConfig{Addr: v.Peer, Link: s.link, NeedReset: s.needReset, Fault: s.faulty, DHCP: s.pool.DHCP})
 		if err != nil {
 			s.engine.Close(now, "no data path: "+err.Error())
 			return

@@ -131,8 +131,8 @@ func newStack(tb testing.TB, change func(*session.Config)) *stack {
 	s.pool = pool
 	authenticator := auth.New(auth.Config{MaxFailures: 1000}, s.store, s.store)
 	cfg := session.Config{
-		Local: inner, Auth: authenticator, Pools: map[string]session.Pool{"": {Addresses: pool}}, Leases: s.store,
-		Plane:  dataplane.New(s.dev, dataplane.Config{Local: inner, DHCP: dhcp.Config{Server: inner, Domain: "example.net"}.Answer}),
+		Local: inner, Auth: authenticator, Pools: map[string]session.Pool{"": {Addresses: pool, DHCP: dhcp.Config{Server: inner, Domain: "example.net"}.Answer}}, Leases: s.store,
+		Plane:  dataplane.New(s.dev, dataplane.Config{Local: inner}),
 		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		PPP:    ppp.Config{MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}},
 	}

@@ -11,6 +11,7 @@ import (
 	"vpnd/auth"
 	"vpnd/internal/ippool"
 	"vpnd/internal/session"
+	l2tpclient "vpnd/l2tp/client"
 	"vpnd/ppp"
 	"vpnd/usermgmt"
 )
@@ -39,9 +40,11 @@ func (n *notes) add(words ...string) {
 	n.all = append(n.all, strings.Join(words, " "))
 }
 
-func (n *notes) Connected(c session.Connection)                      { n.add("connected", c.User) }
-func (n *notes) Disconnected(c session.Connection, reason string) { n.add("disconnected", c.User, reason) }
-func (n *notes) Refused(r session.Refusal)                           { n.add("refused", r.User, r.Reason) }
+func (n *notes) Connected(c session.Connection) { n.add("connected", c.User) }
+func (n *notes) Disconnected(c session.Connection, reason string) {
+	n.add("disconnected", c.User, reason)
+}
+func (n *notes) Refused(r session.Refusal) { n.add("refused", r.User, r.Reason) }
 
 func (n *notes) has(words string) bool {
 	n.mu.Lock()
@@ -206,7 +209,6 @@ func TestPools(t *testing.T) {
 	})
 	s.change(func(p *usermgmt.Profile) { p.Pool = "staff" })
 	cfg := config()
-	cfg.WantDNS = true
 	c, err := s.dial(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +255,7 @@ func pool(t *testing.T, first, last string) *ippool.Pool {
 // While no user may come by plain L2TP, a call is refused before a password could be sent.
 func TestPlainL2TP(t *testing.T) {
 	s := newStack(t, nil)
-	d := s.l2tpDialer()
+	d := &l2tpclient.Dialer{Local: netip.AddrPortFrom(clientIP, 0)}
 	s.m.RefusePlainL2TP(true)
 	c, err := s.dialL2TP(d, config(ppp.PAP))
 	if err == nil || s.m.Count() != 0 {

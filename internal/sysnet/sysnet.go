@@ -50,7 +50,8 @@ type Changes struct {
 	path     string
 	folder   *os.File // locked for as long as the changes are in force
 	warnings []string
-	foreign  map[netip.Addr]bool // proxy ARP entries that others have made
+	foreign  map[netip.Addr]bool        // proxy ARP entries that others have made
+	rules    func([]netip.Prefix) error // replaces the rules that masquerade; nil: there are none
 	mu       sync.Mutex
 	list     list
 }
@@ -205,13 +206,25 @@ func (c *Changes) masquerade(cfg Config) error {
 		Name: "postrouting", Table: table, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
 	})
-	for _, p := range cfg.Pool {
-		n.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: masqueradeRule(p, cfg.Masquerade)})
+	c.rules = func(pool []netip.Prefix) error {
+		n.FlushChain(chain)
+		for _, p := range pool {
+			n.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: masqueradeRule(p, cfg.Masquerade)})
+		}
+		if err := n.Flush(); err != nil {
+			return fmt.Errorf("network.masquerade: nftables: %w: has this kernel nf_tables and nft_masq?", err)
+		}
+		return nil
 	}
-	if err := n.Flush(); err != nil {
-		return fmt.Errorf("network.masquerade: nftables: %w: has this kernel nf_tables and nft_masq?", err)
+	return c.rules(cfg.Pool)
+}
+
+// SetPool replaces the users' addresses.
+func (c *Changes) SetPool(pool []netip.Prefix) error {
+	if c.rules == nil {
+		return nil
 	}
-	return nil
+	return c.rules(pool)
 }
 
 // masqueradeRule is: ip saddr POOL oifname IFACE masquerade.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"vpnd/internal/pktbuf"
@@ -31,7 +32,7 @@ type Device struct {
 	file *os.File
 	raw  syscall.RawConn
 	name string
-	mtu  int
+	cfg  Config // as it is in force
 
 	bufs []*pktbuf.Buf // of the ReadBatch under way
 	n    int
@@ -113,7 +114,7 @@ func open(ifce *water.Interface) (*Device, error) {
 
 // Configure gives the interface address, MTU and routes, and brings it up, before the first use of d.
 func (d *Device) Configure(cfg Config) error {
-	d.mtu = cfg.MTU
+	d.cfg = cfg
 	if err := configure(d.name, cfg); err != nil {
 		return fmt.Errorf("interface %s: %w", d.name, err)
 	}
@@ -136,16 +137,48 @@ func configure(name string, cfg Config) error {
 		return fmt.Errorf("bringing it up: %w", err)
 	}
 	for _, p := range cfg.Routes {
-		route := &netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(p), Scope: netlink.SCOPE_LINK, Src: cfg.Address.AsSlice()}
-		if cfg.Beside {
-			err = netlink.RouteAppend(route)
-		} else if err = netlink.RouteAdd(route); err != nil {
-			err = fmt.Errorf("is network.pool used elsewhere on this machine? %w", err)
-		}
-		if err != nil {
-			return fmt.Errorf("adding a route to %v: %w", p, err)
+		if err := addRoute(l.Attrs().Index, p, cfg); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func addRoute(index int, p netip.Prefix, cfg Config) error {
+	route := &netlink.Route{LinkIndex: index, Dst: ipNet(p), Scope: netlink.SCOPE_LINK, Src: cfg.Address.AsSlice()}
+	var err error
+	if cfg.Beside {
+		err = netlink.RouteAppend(route)
+	} else if err = netlink.RouteAdd(route); err != nil {
+		err = fmt.Errorf("is network.pool used elsewhere on this machine? %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("adding a route to %v: %w", p, err)
+	}
+	return nil
+}
+
+// SetRoutes replaces the routes that Configure has set: what is new comes before what is old goes.
+func (d *Device) SetRoutes(routes []netip.Prefix) error {
+	l, err := netlink.LinkByName(d.name)
+	if err != nil {
+		return err
+	}
+	for _, p := range routes {
+		if !slices.Contains(d.cfg.Routes, p) {
+			if err := addRoute(l.Attrs().Index, p, d.cfg); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range d.cfg.Routes {
+		if !slices.Contains(routes, p) {
+			if err := netlink.RouteDel(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(p), Scope: netlink.SCOPE_LINK}); err != nil {
+				return fmt.Errorf("removing the route to %v: %w", p, err)
+			}
+		}
+	}
+	d.cfg.Routes = slices.Clone(routes)
 	return nil
 }
 
@@ -213,7 +246,7 @@ func (d *Device) WritePacket(p []byte) error {
 }
 
 // MTU is the interface's, in octets.
-func (d *Device) MTU() int { return d.mtu }
+func (d *Device) MTU() int { return d.cfg.MTU }
 
 // Name is the interface's.
 func (d *Device) Name() string { return d.name }

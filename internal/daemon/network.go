@@ -1,0 +1,150 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"vpnd/internal/config"
+	"vpnd/internal/dhcp"
+	"vpnd/internal/ippool"
+	"vpnd/internal/session"
+)
+
+// makePools makes the pools of a configuration. Of those made of old, the ones whose addresses are
+// the same go on.
+func makePools(n, old config.Network, made map[string]session.Pool) (map[string]session.Pool, error) {
+	pools := map[string]session.Pool{}
+	for name, p := range n.AllPools() {
+		pool := session.Pool{
+			DNS: p.DNS, NBNS: p.WINS,
+			DHCP: dhcp.Config{Server: n.Address, DNS: p.DNS, NBNS: p.WINS, Domain: n.Domain, Routes: n.Routes}.Answer,
+		}
+		if before, ok := made[name]; ok && slices.Equal(old.AllPools()[name].Addresses, p.Addresses) {
+			pool.Addresses = before.Addresses
+		} else {
+			ranges := make([]ippool.Range, len(p.Addresses))
+			for i, r := range p.Addresses {
+				ranges[i] = ippool.Range(r)
+			}
+			var err error
+			if pool.Addresses, err = ippool.New(ranges, n.Address); err != nil {
+				return nil, fmt.Errorf("network.pool %s: %w", name, err)
+			}
+		}
+		pools[name] = pool
+	}
+	return pools, nil
+}
+
+// prefixes covers ranges with as few prefixes as there can be.
+func prefixes(ranges []config.Range) []netip.Prefix {
+	var all []netip.Prefix
+	for _, r := range ranges {
+		for a := r.First; a.IsValid() && a.Compare(r.Last) <= 0; {
+			bits := 32
+			for bits > 0 {
+				p := netip.PrefixFrom(a, bits-1)
+				if p.Masked().Addr() != a || lastOf(p).Compare(r.Last) > 0 {
+					break
+				}
+				bits--
+			}
+			p := netip.PrefixFrom(a, bits)
+			all = append(all, p)
+			a = lastOf(p).Next()
+		}
+	}
+	return all
+}
+
+func lastOf(p netip.Prefix) netip.Addr {
+	a := p.Masked().Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		a[i/8] |= 0x80 >> (i % 8)
+	}
+	return netip.AddrFrom4(a)
+}
+
+// reload takes what of a new configuration can be taken while serving, and says what cannot.
+func (d *daemon) reload(ctx context.Context, load func() (config.Config, error)) {
+	if load == nil {
+		return
+	}
+	cfg, err := load()
+	if err == nil {
+		err = d.reloadNetwork(cfg.Network)
+	}
+	if err != nil {
+		d.log.Error("the configuration is not reloaded", "error", err)
+		return
+	}
+	d.level.Set(logLevel(cfg.Log.Level))
+	attrs := []any{"level", cfg.Log.Level}
+	if left := needRestart(d.cfg, cfg); len(left) > 0 {
+		attrs = append(attrs, "need_restart", strings.Join(left, ", "))
+	}
+	d.cfg = live(d.cfg, cfg)
+	d.sessions.SetPPP(pppConfig(d.cfg.PPP))
+	d.generation = 0
+	d.watchUsers(ctx)
+	d.prune(ctx)
+	d.log.Info("reloaded", attrs...)
+}
+
+// reloadNetwork replaces the pools, and what the system knows of them.
+func (d *daemon) reloadNetwork(n config.Network) error {
+	pools, err := makePools(n, d.cfg.Network, d.pools)
+	if err != nil {
+		return err
+	}
+	covered := prefixes(n.Addresses())
+	all := slices.Clone(covered)
+	for _, a := range d.sessions.Addresses() {
+		if !slices.ContainsFunc(covered, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			all = append(all, netip.PrefixFrom(a, 32)) // until it is gone, or the daemon is
+		}
+	}
+	if err := d.tun.SetRoutes(all); err != nil {
+		return err
+	}
+	if err := d.changes.SetPool(all); err != nil {
+		return err
+	}
+	d.sessions.SetPools(pools, n.PoolChange == "keep")
+	d.pools = pools
+	return nil
+}
+
+// live is the old configuration with what a reload takes from the new one.
+func live(old, now config.Config) config.Config {
+	old.Log.Level = now.Log.Level
+	mru := old.PPP.MRU // the interface has it, too
+	old.PPP = now.PPP
+	old.PPP.MRU = mru
+	old.History = now.History
+	old.Network.Pool, old.Network.Pools, old.Network.PoolChange = now.Network.Pool, now.Network.Pools, now.Network.PoolChange
+	old.Network.DNS, old.Network.WINS = now.Network.DNS, now.Network.WINS
+	old.Network.Routes, old.Network.Domain = now.Network.Routes, now.Network.Domain
+	return old
+}
+
+// needRestart names the sections in which something has changed that a reload does not take.
+func needRestart(old, now config.Config) []string {
+	old = live(old, now)
+	var names []string
+	for _, section := range []struct {
+		name     string
+		old, now any
+	}{
+		{"state_dir", old.StateDir, now.StateDir}, {"listen", old.Listen, now.Listen}, {"services", old.Services, now.Services}, {"ppp", old.PPP, now.PPP},
+		{"network", old.Network, now.Network}, {"l2tp", old.L2TP, now.L2TP}, {"motp", old.MOTP, now.MOTP}, {"time", old.Time, now.Time},
+		{"management", old.Management, now.Management}, {"log", old.Log, now.Log},
+	} {
+		if fmt.Sprint(section.old) != fmt.Sprint(section.now) {
+			names = append(names, section.name)
+		}
+	}
+	return names
+}

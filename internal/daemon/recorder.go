@@ -1,0 +1,108 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+	"vpnd/internal/session"
+	"vpnd/usermgmt"
+)
+
+const (
+	recorderQueue = 4096
+	recorderBatch = 256
+)
+
+// recorder writes into the history what becomes of calls. Nobody waits for it: what finds its queue full is
+// lost, and counted.
+type recorder struct {
+	store *usermgmt.Store
+	log   *slog.Logger
+	queue chan usermgmt.Entry
+	lost  atomic.Uint64
+	stop  chan struct{}
+	ended chan struct{}
+}
+
+func newRecorder(store *usermgmt.Store, log *slog.Logger) *recorder {
+	r := &recorder{store: store, log: log, queue: make(chan usermgmt.Entry, recorderQueue), stop: make(chan struct{}), ended: make(chan struct{})}
+	go r.run()
+	return r
+}
+
+// close writes what waits. What is added later is lost.
+func (r *recorder) close() {
+	close(r.stop)
+	<-r.ended
+}
+
+func (r *recorder) add(e usermgmt.Entry) {
+	e.At = time.Now()
+	select {
+	case r.queue <- e:
+	default:
+		r.lost.Add(1)
+	}
+}
+
+func (r *recorder) run() {
+	defer close(r.ended)
+	batch := make([]usermgmt.Entry, 0, recorderBatch)
+	for {
+		select {
+		case e := <-r.queue:
+			r.write(append(batch, e))
+			continue
+		default:
+		}
+		select {
+		case e := <-r.queue:
+			r.write(append(batch, e))
+		case <-r.stop:
+			return
+		}
+	}
+}
+
+// write writes the batch with what else waits.
+func (r *recorder) write(batch []usermgmt.Entry) {
+	for more := true; more && len(batch) < recorderBatch; {
+		select {
+		case e := <-r.queue:
+			batch = append(batch, e)
+		default:
+			more = false
+		}
+	}
+	if n := r.lost.Swap(0); n > 0 {
+		r.log.Warn("entries of the history were lost: there were too many at once", "entries", n)
+	}
+	if err := r.store.Record(context.Background(), batch...); err != nil {
+		r.log.Warn("the history could not be written", "entries", len(batch), "error", err)
+	}
+}
+
+// Connected implements session.Recorder.
+func (r *recorder) Connected(c session.Connection) { r.add(entry(usermgmt.EventConnected, c)) }
+
+// Disconnected implements session.Recorder.
+func (r *recorder) Disconnected(c session.Connection, reason string) {
+	e := entry(usermgmt.EventDisconnected, c)
+	e.Reason, e.Duration = reason, time.Since(c.Since)
+	e.Rx, e.Tx = c.Stats.RxBytes, c.Stats.TxBytes
+	r.add(e)
+}
+
+// Refused implements session.Recorder.
+func (r *recorder) Refused(f session.Refusal) {
+	r.add(usermgmt.Entry{
+		Event: usermgmt.EventRefused, User: f.User, Connection: f.ID, Type: f.Type, Peer: f.Remote, Auth: f.Auth, Reason: f.Reason,
+	})
+}
+
+func entry(event string, c session.Connection) usermgmt.Entry {
+	return usermgmt.Entry{
+		Event: event, User: c.User, Connection: c.ID, Type: c.Type, Peer: c.Remote, Address: c.Virtual, Auth: c.Auth, Encryption: c.Encryption,
+	}
+}

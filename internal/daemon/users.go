@@ -1,0 +1,91 @@
+package daemon
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"vpnd/auth"
+	"vpnd/internal/session"
+	"vpnd/usermgmt"
+)
+
+// watchUsers brings to the connections what any process has changed in the user table: they are hung up,
+// or their limits change.
+func (d *daemon) watchUsers(ctx context.Context) {
+	generation, err := d.store.Generation(ctx)
+	if err != nil || generation == d.generation {
+		return
+	}
+	profiles, err := d.store.List(ctx)
+	if err != nil {
+		d.log.Warn("reading the user table", "error", err)
+		return
+	}
+	d.generation = generation
+	d.accounts = make(map[string]auth.Account, len(profiles))
+	var fixed []netip.Addr
+	for _, p := range profiles {
+		d.accounts[p.Name] = p.Account()
+		if p.Address.IsValid() {
+			fixed = append(fixed, p.Address)
+		}
+	}
+	for _, p := range d.pools {
+		p.Addresses.Reserve(fixed)
+	}
+	plain := len(profiles) == 0 || slices.ContainsFunc(profiles, func(p usermgmt.Profile) bool {
+		return p.Enabled && p.IPsec != usermgmt.IPsecMust && slices.Contains(p.Services, auth.L2TP)
+	})
+	d.sessions.RefusePlainL2TP(!plain)
+	now := d.clock.Corrected()
+	d.sessions.Revise(func(c session.Connection) (auth.Terms, string) {
+		a, ok := d.accounts[c.User]
+		if !ok {
+			return auth.Terms{}, "user was removed"
+		}
+		if r := a.Refuses(auth.Service(strings.ToLower(c.Type)), c.Remote, now); r.Code != 0 {
+			return auth.Terms{}, r.Reason
+		}
+		return a.TermsAt(now), ""
+	})
+}
+
+// account adds what users have moved to their months, and hangs those up that have used up their quota.
+func (d *daemon) account(ctx context.Context) {
+	month := usermgmt.Month(d.clock.Corrected())
+	usage := d.sessions.Usage()
+	if len(usage) > 0 {
+		by := make(map[string]usermgmt.Traffic, len(usage))
+		for user, u := range usage {
+			by[user] = usermgmt.Traffic(u)
+		}
+		if err := d.store.AddTraffic(ctx, month, by); err != nil {
+			d.log.Warn("the users' traffic could not be stored", "error", err)
+			return
+		}
+	}
+	for user := range maps.Keys(usage) {
+		quota := d.accounts[user].Terms.Quota
+		if quota == 0 {
+			continue
+		}
+		if used, err := d.used(ctx, user); err == nil && used >= quota {
+			d.sessions.DropIf(func(c session.Connection) bool { return c.User == user }, "monthly quota used up")
+		}
+	}
+}
+
+// used is the octets that a user has moved in this month.
+func (d *daemon) used(ctx context.Context, user string) (uint64, error) {
+	t, err := d.store.Traffic(ctx, user, usermgmt.Month(d.clock.Corrected()))
+	return t.Total(), err
+}
+
+// prune bounds the history.
+func (d *daemon) prune(ctx context.Context) {
+	h := d.cfg.History
+	d.complain("pruning the history", d.store.Prune(ctx, time.Now().Add(-h.Age), h.Entries))
+}
