@@ -3,8 +3,8 @@ package usermgmt
 import (
 	"context"
 	"database/sql"
+	"math"
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -72,6 +72,12 @@ func actor(ctx context.Context) string {
 
 const entryColumns = `at, event, fold, user, connection, type, peer, address, auth, encryption, reason, seconds, rx, tx, by`
 
+const (
+	insertEntry  = `INSERT INTO history (` + entryColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectAll    = `SELECT id, ` + entryColumns + ` FROM history WHERE at >= ? AND id < ? ORDER BY id DESC LIMIT ?`
+	selectOfUser = `SELECT id, ` + entryColumns + ` FROM history WHERE at >= ? AND id < ? AND fold = ? ORDER BY id DESC LIMIT ?`
+)
+
 // Record implements Table.
 func (s *Store) Record(ctx context.Context, entries ...Entry) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -85,7 +91,7 @@ func (s *Store) Record(ctx context.Context, entries ...Entry) error {
 }
 
 func record(ctx context.Context, tx *sql.Tx, e Entry) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO history (`+entryColumns+`) VALUES (?`+strings.Repeat(", ?", 14)+`)`,
+	_, err := tx.ExecContext(ctx, insertEntry,
 		e.At.UnixMilli(), e.Event, fold(e.User), e.User, e.Connection, e.Type, text(e.Peer), text(e.Address), e.Auth, e.Encryption,
 		e.Reason, int64(e.Duration/time.Second), int64(e.Rx), int64(e.Tx), e.By)
 	return err
@@ -100,22 +106,21 @@ func text(a netip.Addr) string {
 
 // History implements Table.
 func (s *Store) History(ctx context.Context, q HistoryQuery) ([]Entry, error) {
-	limit := q.Limit
-	if limit <= 0 {
-		limit = -1
+	since, before, limit := int64(math.MinInt64), int64(math.MaxInt64), -1
+	if !q.Since.IsZero() {
+		since = q.Since.UnixMilli()
 	}
-	where, args := "TRUE", []any{}
-	for _, c := range []struct {
-		given bool
-		sql   string
-		arg   any
-	}{{q.User != "", "fold = ?", fold(q.User)}, {!q.Since.IsZero(), "at >= ?", q.Since.UnixMilli()}, {q.Before > 0, "id < ?", q.Before}} {
-		if c.given {
-			where += " AND " + c.sql
-			args = append(args, c.arg)
-		}
+	if q.Before > 0 {
+		before = q.Before
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT id, `+entryColumns+` FROM history WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
+	if q.Limit > 0 {
+		limit = q.Limit
+	}
+	query, args := selectAll, []any{since, before, limit}
+	if q.User != "" {
+		query, args = selectOfUser, []any{since, before, fold(q.User), limit}
+	}
+	rows, err := s.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, s.damaged(err)
 	}

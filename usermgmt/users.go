@@ -12,16 +12,12 @@ import (
 )
 
 // columns are those of a profile, in the order of put and scan.
-var columns = []string{
-	"name", "idx", "enabled", "password", "motp_secret", "motp_pin", "totp_secret", "services", "ipsec", "remote_node", "address",
-	"pool", "idle_timeout", "session_time", "max_connections", "further", "schedule", "expires", "block_netbios", "pass_multicast",
-	"up_limit", "down_limit", "quota", "comment",
-}
+const columns = `name, idx, enabled, password, motp_secret, motp_pin, totp_secret, services, ipsec, remote_node, address, pool,
+	idle_timeout, session_time, max_connections, further, schedule, expires, block_netbios, pass_multicast, up_limit, down_limit, quota, comment`
 
-var (
-	selectUsers = "SELECT " + strings.Join(columns, ", ") + " FROM users"
-	putUser     = "INSERT INTO users (fold, " + strings.Join(columns, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(columns)) +
-		") ON CONFLICT (fold) DO UPDATE SET (" + strings.Join(columns, ", ") + ") = (excluded." + strings.Join(columns, ", excluded.") + ")"
+const (
+	selectUsers = `SELECT ` + columns + ` FROM users`
+	insertUser  = `INSERT INTO users (fold, ` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
 // Add implements Table.
@@ -210,7 +206,10 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p Profile) error {
 	if !p.Expires.IsZero() {
 		expires = p.Expires.Unix()
 	}
-	_, err := tx.ExecContext(ctx, putUser, fold(p.Name), p.Name, p.Index, p.Enabled, sealed[0], sealed[1], sealed[2], sealed[3],
+	if _, err := tx.ExecContext(ctx, `DELETE FROM users WHERE fold = ?`, fold(p.Name)); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, insertUser, fold(p.Name), p.Name, p.Index, p.Enabled, sealed[0], sealed[1], sealed[2], sealed[3],
 		strings.Join(services, ","), string(p.IPsec), node, address, p.Pool,
 		int64(p.IdleTimeout/time.Second), int64(p.SessionTime/time.Second), p.MaxConnections, string(p.Further), p.Schedule, expires,
 		p.BlockNetBIOS, p.PassMulticast, int64(p.UpLimit), int64(p.DownLimit), int64(p.Quota), p.Comment)

@@ -208,7 +208,7 @@ func (d *decoder) startAndCount(key string, n *yaml.Node) Range {
 		d.fault(n, key, "is not a start and a count from 1 to %d; write it as {start: 10.99.0.10, count: 100}", maxPool)
 		return Range{}
 	}
-	last := number(start) + uint32(count) - 1 //nolint:gosec // it was checked
+	last := number(start) + uint32(count) - 1
 	return Range{start, netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, last)))}
 }
 

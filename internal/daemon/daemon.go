@@ -196,7 +196,7 @@ func pppConfig(p config.PPP) ppp.Config {
 		}
 	}
 	cfg := ppp.Config{
-		MRU: uint16(p.MRU), Auth: methods, //nolint:gosec // config has checked it
+		MRU: uint16(p.MRU), Auth: methods,
 		EchoInterval: orNever(p.EchoInterval), EchoFailures: p.EchoFailures, Rechallenge: p.CHAPInterval,
 	}
 	switch p.MPPE {

@@ -138,9 +138,16 @@ func needRestart(old, now config.Config) []string {
 		name     string
 		old, now any
 	}{
-		{"state_dir", old.StateDir, now.StateDir}, {"listen", old.Listen, now.Listen}, {"services", old.Services, now.Services}, {"ppp", old.PPP, now.PPP},
-		{"network", old.Network, now.Network}, {"l2tp", old.L2TP, now.L2TP}, {"motp", old.MOTP, now.MOTP}, {"time", old.Time, now.Time},
-		{"management", old.Management, now.Management}, {"log", old.Log, now.Log},
+		{"state_dir", old.StateDir, now.StateDir},
+		{"listen", old.Listen, now.Listen},
+		{"services", old.Services, now.Services},
+		{"ppp", old.PPP, now.PPP},
+		{"network", old.Network, now.Network},
+		{"l2tp", old.L2TP, now.L2TP},
+		{"motp", old.MOTP, now.MOTP},
+		{"time", old.Time, now.Time},
+		{"management", old.Management, now.Management},
+		{"log", old.Log, now.Log},
 	} {
 		if fmt.Sprint(section.old) != fmt.Sprint(section.now) {
 			names = append(names, section.name)

@@ -222,7 +222,7 @@ func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
 		return
 	}
 	c := t.chain.Load()
-	if dst[0] >= 224 && !(c != nil && c.multicast && isMulticast(dst)) {
+	if dst[0] >= 224 && (c == nil || !c.multicast || !isMulticast(dst)) {
 		t.plane.drop(DropMulticast)
 		b.Release()
 		return

@@ -131,6 +131,7 @@ func (w *windows) watch(f []byte) bool {
 			w.put(&out, wire.CCP, wire.Packet{Code: wire.ConfigureNak, ID: p.ID, Body: []byte{18, 6, 0, 0, 0, 0x40}})
 			return false
 		}
+	default:
 	}
 	return true
 }
@@ -144,6 +145,7 @@ func TestPersonaWindows10(t *testing.T) {
 }
 
 func windows10(t *testing.T, mode ppp.MPPEMode, stateful bool) {
+	t.Helper()
 	s := newStack(t, func(c *session.Config) { c.PPP.MPPE.Mode = mode })
 	w := &windows{stateful: stateful, ids: map[uint8]uint8{}, begun: map[wire.Protocol]bool{}}
 	w.c = &testenv.Client{Watch: w.watch, Swap: true, Wrap: func(l link.Link) link.Link { w.Link = l; return w }}
