@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"net/netip"
+	"reflect"
+	"slices"
 	"testing"
 	"vpnd/internal/config"
 )
@@ -38,4 +40,50 @@ func parse(t *testing.T, text string) config.Range {
 	}
 	t.Fatal(text)
 	return config.Range{}
+}
+
+func TestNeedRestart(t *testing.T) {
+	old := config.Default()
+	if got := needRestart(old, old); got != nil {
+		t.Errorf("nothing has changed, but %q", got)
+	}
+	now := config.Default()
+	now.Log.Level, now.PPP.MPPE, now.Network.PoolChange, now.History.Entries = "debug", "required", "drop", 5
+	now.Network.Pools = map[string]config.Pool{"staff": {}}
+	if got := needRestart(old, now); got != nil {
+		t.Errorf("a reload takes all that has changed, but %q", got)
+	}
+	if got := live(old, now); !reflect.DeepEqual(got, now) {
+		t.Errorf("got %+v, want %+v", got, now)
+	}
+	now.PPP.MRU, now.Network.Masquerade, now.Listen = 1000, "eth0", nil
+	if got := needRestart(old, now); !slices.Equal(got, []string{"listen", "ppp", "network"}) {
+		t.Errorf("%q", got)
+	}
+	if got := live(old, now); got.PPP.MRU != 1400 || got.Network.Masquerade != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A reload makes new what has changed, and keeps the pools that have not, with the addresses in use.
+func TestMakePools(t *testing.T) {
+	old := config.Default().Network
+	old.Pools = map[string]config.Pool{"staff": {Addresses: []config.Range{parse(t, "10.98.0.1-10.98.0.14")}}}
+	before, err := makePools(old, config.Network{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := old
+	now.DNS = []netip.Addr{netip.MustParseAddr("192.0.2.53")}
+	now.Pools = map[string]config.Pool{"staff": {Addresses: []config.Range{parse(t, "10.98.0.1-10.98.0.30")}}, "guests": {Addresses: []config.Range{parse(t, "10.97.0.1-10.97.0.1")}}}
+	after, err := makePools(now, old, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(after) != 3 || after[""].Addresses != before[""].Addresses || after["staff"].Addresses == before["staff"].Addresses {
+		t.Errorf("%v, before %v", after, before)
+	}
+	if !slices.Equal(after[""].DNS, now.DNS) || after["staff"].Addresses.Size() != 30 {
+		t.Errorf("%+v", after)
+	}
 }

@@ -123,7 +123,10 @@ func TestReloadsDuringLogIns(t *testing.T) {
 			Log: &log, Reload: reload, Ready: func() { go storm() },
 			Load: func() (config.Config, error) {
 				again := cfg
-				again.Log.Level = []string{"debug", "info", "warn"}[loads.Add(1)%3]
+				n := loads.Add(1)
+				again.Log.Level = []string{"debug", "info", "warn"}[n%3]
+				again.Network.Pool = []config.Range{parse(t, []string{"10.99.0.10-10.99.0.250", "10.99.1.10-10.99.1.250"}[n%2])}
+				again.Network.PoolChange = "keep"
 				return again, nil
 			},
 		})
