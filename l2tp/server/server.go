@@ -23,6 +23,7 @@ import (
 	"vpnd/l2tp/wire"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/time/rate"
 )
 
 // Tunnels that wait for their peer's second message: when one more comes, another one goes, picked at
@@ -74,15 +75,22 @@ type peerKey struct {
 	tunnel uint16
 }
 
+// Refused calls that are logged at level info, a second and at once; the others are at debug.
+const (
+	refusalsEach   = 1
+	refusalsAtOnce = 20
+)
+
 // Server accepts L2TP tunnels and their calls.
 type Server struct {
-	cfg     Config
-	accept  link.Accept
-	sockets []*mmsg.Conn
-	tunnels [1 << 16]atomic.Pointer[tunnel] // by our identifier
-	calls   [1 << 16]atomic.Pointer[call]
-	drops   drops
-	wg      sync.WaitGroup
+	refusals *rate.Limiter // that are logged as such: a peer must not fill the log
+	cfg      Config
+	accept   link.Accept
+	sockets  []*mmsg.Conn
+	tunnels  [1 << 16]atomic.Pointer[tunnel] // by our identifier
+	calls    [1 << 16]atomic.Pointer[call]
+	drops    drops
+	wg       sync.WaitGroup
 
 	mu       sync.Mutex
 	peers    map[peerKey]*tunnel        // the newest one of each
@@ -109,7 +117,7 @@ type Stats struct {
 // Listen opens the UDP sockets. Nothing is accepted before Serve. An error says what is in the way and
 // how to mend it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
-	s := &Server{cfg: cfg.withDefaults(), accept: accept, peers: map[peerKey]*tunnel{}, addrs: map[netip.AddrPort]*tunnel{}, waiting: map[netip.Addr]int{}}
+	s := &Server{cfg: cfg.withDefaults(), accept: accept, refusals: rate.NewLimiter(refusalsEach, refusalsAtOnce), peers: map[peerKey]*tunnel{}, addrs: map[netip.AddrPort]*tunnel{}, waiting: map[netip.Addr]int{}}
 	for _, addr := range s.cfg.Listen {
 		c, err := listenUDP(netip.AddrPortFrom(addr, s.cfg.Port))
 		if err != nil {

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -164,7 +166,11 @@ func (t *tunnel) closed(reason string) {
 func (t *tunnel) dialled(peers uint16) {
 	k, err := t.newCall(peers)
 	if err != nil {
-		t.s.cfg.Logger.Info("refused", "type", "L2TP", "peer", t.peer, "reason", err.Error())
+		level := slog.LevelDebug
+		if t.s.refusals.Allow() {
+			level = slog.LevelInfo
+		}
+		t.s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", t.peer, "reason", err.Error())
 		t.do(func() { t.ctl.Refuse(time.Now(), peers) })
 		return
 	}

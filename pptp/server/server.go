@@ -18,6 +18,8 @@ import (
 	"vpnd/pptp"
 	"vpnd/pptp/gre"
 	"vpnd/pptp/wire"
+
+	"golang.org/x/time/rate"
 )
 
 // Config says where a Server listens and what it bears. The zero value of a field is the default that
@@ -61,8 +63,15 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// Refused calls that are logged at level info, a second and at once; the others are at debug.
+const (
+	refusalsEach   = 1
+	refusalsAtOnce = 20
+)
+
 // Server accepts PPTP control connections and their calls.
 type Server struct {
+	refusals  *rate.Limiter // that are logged as such: a peer must not fill the log
 	cfg       Config
 	accept    link.Accept
 	listeners []*net.TCPListener
@@ -88,7 +97,7 @@ type Stats struct {
 // way and how to mend it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
 	s := &Server{
-		cfg: cfg.withDefaults(), accept: accept,
+		cfg: cfg.withDefaults(), accept: accept, refusals: rate.NewLimiter(refusalsEach, refusalsAtOnce),
 		conns: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
 	}
 	s.calls = gre.NewExchange(s.cfg.MaxCalls, s.cfg.Random)
