@@ -1,0 +1,176 @@
+// Package client asks a daemon by the API of package mgmt.
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+	"vpnd/mgmt"
+)
+
+const (
+	timeout = 30 * time.Second
+	// maxAnswer is the longest answer that is read, in octets: 10,000 connections take 5 MiB.
+	maxAnswer = 64 << 20
+)
+
+// ErrNotRunning means that no daemon listens on the socket.
+var ErrNotRunning = errors.New("the daemon is not running")
+
+// Problem is an answer that something is wrong (RFC 9457).
+type Problem struct {
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Errors []struct {
+		Location string `json:"location"`
+		Message  string `json:"message"`
+	} `json:"errors"`
+}
+
+// Error says what is wrong, and of each field.
+func (p *Problem) Error() string {
+	text := p.Detail
+	for _, e := range p.Errors {
+		text += fmt.Sprintf("\n%s: %s", strings.TrimPrefix(e.Location, "body."), e.Message)
+	}
+	return text
+}
+
+// Client asks one daemon. It is safe for concurrent use.
+type Client struct {
+	http   http.Client
+	socket string
+}
+
+// New makes a client of the daemon that listens on a Unix socket.
+func New(socket string) *Client {
+	c := &Client{socket: socket}
+	c.http.Transport = &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}
+	return c
+}
+
+// do sends a request and gives the answer's body, which the caller closes.
+func (c *Client) do(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://vpnd/api/v1"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%w: nothing listens on %s (management.socket)", ErrNotRunning, c.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%s: only root and the daemon's own user may manage it: %w", c.socket, fs.ErrPermission)
+	case err != nil:
+		return nil, err
+	case resp.StatusCode < http.StatusBadRequest:
+		return resp.Body, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	p := &Problem{Status: resp.StatusCode, Detail: resp.Status}
+	_ = json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(p) // no problem document: the status says enough
+	return nil, p
+}
+
+// ask sends a request and reads the answer into out, if that is not nil.
+func (c *Client) ask(ctx context.Context, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	body, err := c.do(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	if out == nil {
+		return nil
+	}
+	return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(out)
+}
+
+// Connections lists what is open, oldest first.
+func (c *Client) Connections(ctx context.Context) ([]mgmt.Connection, error) {
+	var list []mgmt.Connection
+	err := c.ask(ctx, http.MethodGet, "/connections?limit=10000", nil, &list)
+	return list, err
+}
+
+// Drop hangs up the connection with the id.
+func (c *Client) Drop(ctx context.Context, id, reason string) error {
+	path := "/connections/" + url.PathEscape(id)
+	if reason != "" {
+		path += "?reason=" + url.QueryEscape(reason)
+	}
+	return c.ask(ctx, http.MethodDelete, path, nil, nil)
+}
+
+// Services says what is on.
+func (c *Client) Services(ctx context.Context) (mgmt.ServiceSet, error) {
+	var s mgmt.ServiceSet
+	err := c.ask(ctx, http.MethodGet, "/services", nil, &s)
+	return s, err
+}
+
+// SetServices turns services on and off, by their names; drop has the connections of what goes off hung up.
+func (c *Client) SetServices(ctx context.Context, want map[string]bool, drop bool) (mgmt.ServiceSet, error) {
+	var s mgmt.ServiceSet
+	err := c.ask(ctx, http.MethodPatch, fmt.Sprintf("/services?drop=%v", drop), want, &s)
+	return s, err
+}
+
+// Events calls f with each event as it happens, until ctx is done, f gives an error, or the daemon ends.
+func (c *Client) Events(ctx context.Context, f func(mgmt.Event) error) error {
+	body, err := c.do(ctx, http.MethodGet, "/events", nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	lines := bufio.NewScanner(body)
+	kind := ""
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), ": ")
+		switch {
+		case name == "event":
+			kind = value
+		case name == "data" && kind == "event":
+			var e mgmt.Event
+			if err := json.Unmarshal([]byte(value), &e); err != nil {
+				return err
+			}
+			if err := f(e); err != nil {
+				return err
+			}
+		case name == "":
+			kind = ""
+		}
+	}
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // the caller has ended it
+	}
+	return errors.Join(errors.New("the daemon has ended"), lines.Err())
+}

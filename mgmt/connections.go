@@ -1,0 +1,129 @@
+package mgmt
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Connection is an open connection. Tx and Rx are the server's view: to the user, and from the user.
+type Connection struct {
+	ID         string     `json:"id" doc:"The same in the log, the history and captures"`
+	User       string     `json:"user"`
+	Type       string     `json:"type" doc:"PPTP, L2TP or L2TP/IPsec"`
+	Encryption string     `json:"encryption" doc:"Such as MPPE-128 stateless, or none"`
+	Auth       string     `json:"auth" doc:"How the user logged in, such as MS-CHAPv2"`
+	RemoteIP   netip.Addr `json:"remote_ip" doc:"The client's outer address"`
+	VirtualIP  netip.Addr `json:"virtual_ip" doc:"The address that the client was given"`
+	TxPackets  uint64     `json:"tx_packets"`
+	RxPackets  uint64     `json:"rx_packets"`
+	TxBytes    uint64     `json:"tx_bytes"`
+	RxBytes    uint64     `json:"rx_bytes"`
+	TxRate     float64    `json:"tx_rate" doc:"Bits per second, over the last ten"`
+	RxRate     float64    `json:"rx_rate" doc:"Bits per second, over the last ten"`
+	Since      time.Time  `json:"since"`
+	Uptime     int64      `json:"uptime_seconds"`
+}
+
+// Paging picks a page of a list.
+type Paging struct {
+	Offset int `query:"offset" minimum:"0" doc:"How many to leave out at the beginning"`
+	Limit  int `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
+}
+
+// page cuts a list.
+func page[T any](p Paging, list []T) []T {
+	from := min(p.Offset, len(list))
+	return list[from:min(from+p.Limit, len(list))]
+}
+
+type listConnections struct {
+	Paging
+	User   string `query:"user" doc:"Of this user alone"`
+	Search string `query:"q" maxLength:"100" doc:"A part of the user, the type, or an address"`
+	Sort   string `query:"sort" enum:"since,-since,user,-user,type,-type,remote_ip,-remote_ip,virtual_ip,-virtual_ip,tx_rate,-tx_rate,rx_rate,-rx_rate,tx_bytes,-tx_bytes,rx_bytes,-rx_bytes" default:"since"`
+}
+
+type connectionList struct {
+	Total int `header:"X-Total-Count" doc:"How many there are in all pages"`
+	Body  []Connection
+}
+
+func (a *API) registerConnections(api huma.API) {
+	const tag = "Connection Management"
+	huma.Register(api, operation("list-connections", http.MethodGet, "/connections", "List the connections", tag),
+		func(_ context.Context, in *listConnections) (*connectionList, error) {
+			all := a.connections(in)
+			return &connectionList{len(all), page(in.Paging, all)}, nil
+		})
+	huma.Register(api, operation("drop-connection", http.MethodDelete, "/connections/{id}", "Drop a connection: its client is hung up properly", tag, http.StatusNotFound),
+		func(_ context.Context, in *struct {
+			ID     string `path:"id" maxLength:"64"`
+			Reason string `query:"reason" maxLength:"100" doc:"For the log and the client" default:"dropped by the administrator"`
+		}) (*struct{}, error) {
+			if !a.cfg.Sessions.Drop(in.ID, in.Reason) {
+				return nil, huma.Error404NotFound("there is no connection " + in.ID + ": it may be gone already")
+			}
+			return nil, nil
+		})
+}
+
+// connections gives what a request asks for, but for the page.
+func (a *API) connections(in *listConnections) []Connection {
+	now := time.Now()
+	all := slices.DeleteFunc(a.cfg.Sessions.Connections(), func(c Connection) bool {
+		return in.User != "" && !strings.EqualFold(c.User, in.User) || in.Search != "" && !c.matches(strings.ToLower(in.Search))
+	})
+	for i := range all {
+		c := &all[i]
+		c.RxRate, c.TxRate = a.rates.of(c.ID)
+		c.Uptime = int64(now.Sub(c.Since) / time.Second)
+	}
+	by, down := strings.CutPrefix(in.Sort, "-")
+	slices.SortStableFunc(all, func(x, y Connection) int {
+		if n := compare(by, x, y); down {
+			return -n
+		} else {
+			return n
+		}
+	})
+	return all
+}
+
+func (c *Connection) matches(text string) bool {
+	for _, field := range []string{c.User, c.Type, c.Encryption, c.RemoteIP.String(), c.VirtualIP.String(), c.ID} {
+		if strings.Contains(strings.ToLower(field), text) {
+			return true
+		}
+	}
+	return false
+}
+
+func compare(by string, x, y Connection) int {
+	switch by {
+	case "user":
+		return cmp.Compare(strings.ToLower(x.User), strings.ToLower(y.User))
+	case "type":
+		return cmp.Compare(x.Type, y.Type)
+	case "remote_ip":
+		return x.RemoteIP.Compare(y.RemoteIP)
+	case "virtual_ip":
+		return x.VirtualIP.Compare(y.VirtualIP)
+	case "tx_rate":
+		return cmp.Compare(x.TxRate, y.TxRate)
+	case "rx_rate":
+		return cmp.Compare(x.RxRate, y.RxRate)
+	case "tx_bytes":
+		return cmp.Compare(x.TxBytes, y.TxBytes)
+	case "rx_bytes":
+		return cmp.Compare(x.RxBytes, y.RxBytes)
+	default:
+		return x.Since.Compare(y.Since)
+	}
+}

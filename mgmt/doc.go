@@ -1,0 +1,57 @@
+// Package mgmt is Connection Management: the API of a daemon, /api/v1, as JSON over HTTP, described by
+// /api/v1/openapi.json. It knows the parts that it manages by the small interfaces below; whoever may use
+// it is decided by who serves its Handler.
+package mgmt
+
+import (
+	"context"
+	"time"
+	"vpnd/auth"
+	"vpnd/usermgmt"
+)
+
+// Sessions are the connections of the daemon.
+type Sessions interface {
+	// Connections lists what is open, oldest first.
+	Connections() []Connection
+	// Drop hangs up the connection with the id, telling its client reason; false: there is none.
+	Drop(id, reason string) bool
+}
+
+// Services are what is served: Remote Access Control.
+type Services interface {
+	// Services says what is on.
+	Services() ServiceSet
+	// SetServices turns services on and off. What was on and goes off takes no new calls; its connections
+	// are hung up if drop is true. An error says what is in the way, and nothing is changed then.
+	SetServices(ctx context.Context, want ServiceSet, drop bool) error
+}
+
+// ServiceSet says of each service whether it is on.
+type ServiceSet struct {
+	PPTP bool `json:"pptp" doc:"PPTP VPN Service"`
+	L2TP bool `json:"l2tp" doc:"L2TP VPN Service"`
+}
+
+// Clock is the clock that one-time passwords are verified by.
+type Clock interface {
+	// View is what is known of it, a value that is written as JSON.
+	View() any
+	// Inquire asks the time servers now.
+	Inquire(ctx context.Context) error
+	// Corrected is the time that counts.
+	Corrected() time.Time
+}
+
+// Users is the user table.
+type Users interface {
+	Add(ctx context.Context, p usermgmt.Profile) error
+	Update(ctx context.Context, name string, change func(*usermgmt.Profile) error) error
+	Remove(ctx context.Context, name string) error
+	Get(ctx context.Context, name string) (usermgmt.Profile, error)
+	List(ctx context.Context) ([]usermgmt.Profile, error)
+	Unlock(ctx context.Context, name string) error
+	Standing(ctx context.Context, user string) (auth.Standing, error)
+	Traffic(ctx context.Context, user, month string) (usermgmt.Traffic, error)
+	History(ctx context.Context, q usermgmt.HistoryQuery) ([]usermgmt.Entry, error)
+}

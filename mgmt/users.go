@@ -1,0 +1,310 @@
+package mgmt
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"vpnd/auth"
+	"vpnd/usermgmt"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/conditional"
+)
+
+// User is a dial-in user as it is shown: passwords, secrets and PINs are written, and never read back.
+type User struct {
+	Name           string     `json:"name"`
+	Index          int        `json:"index" doc:"Number of the profile"`
+	Enabled        bool       `json:"enabled"`
+	HasPassword    bool       `json:"has_password"`
+	HasMOTP        bool       `json:"has_motp"`
+	HasTOTP        bool       `json:"has_totp"`
+	DialIn         []string   `json:"dial_in" doc:"Allowed dial-in types: pptp, l2tp"`
+	IPsec          string     `json:"ipsec" doc:"IPsec policy of L2TP: none, nice or must"`
+	RemoteNode     string     `json:"remote_node" doc:"Address or prefix from which alone the user may dial; empty: all"`
+	Address        string     `json:"address" doc:"Fixed address; empty: from the pool"`
+	Pool           string     `json:"pool"`
+	IdleTimeout    int64      `json:"idle_timeout" doc:"Seconds; 0: never"`
+	SessionTime    int64      `json:"session_time" doc:"Seconds; 0: unlimited"`
+	MaxConnections int        `json:"max_connections" doc:"At once; 0: unlimited"`
+	Further        string     `json:"further" doc:"What a connection over that number does: replace the oldest, or refuse"`
+	Schedule       string     `json:"schedule"`
+	Expires        string     `json:"expires" doc:"Date or time from when on the user may not dial in; empty: never"`
+	NetBIOS        string     `json:"netbios" doc:"pass or block"`
+	Multicast      string     `json:"multicast" doc:"pass or block"`
+	UpLimit        uint64     `json:"up_limit" doc:"From the user, in bits per second; 0: unlimited"`
+	DownLimit      uint64     `json:"down_limit" doc:"To the user, in bits per second; 0: unlimited"`
+	Quota          uint64     `json:"quota" doc:"Octets in a calendar month, both ways together; 0: unlimited"`
+	Comment        string     `json:"comment"`
+	Connections    int        `json:"connections" doc:"Open now"`
+	TrafficRx      uint64     `json:"traffic_rx" doc:"Octets from the user in this month"`
+	TrafficTx      uint64     `json:"traffic_tx" doc:"Octets to the user in this month"`
+	LockedUntil    *time.Time `json:"locked_until" doc:"Null: not locked"`
+}
+
+// UserInput is what is set of a user; what is left out stays as it is, or is as a new user has it.
+type UserInput struct {
+	Index          *string `json:"index,omitempty"`
+	Enabled        *bool   `json:"enabled,omitempty"`
+	Password       *string `json:"password,omitempty" doc:"Empty: none"`
+	MOTPSecret     *string `json:"motp_secret,omitempty" doc:"16 to 32 hexadecimal digits; empty: none"`
+	MOTPPIN        *string `json:"motp_pin,omitempty" doc:"4 to 7 digits"`
+	TOTPSecret     *string `json:"totp_secret,omitempty" doc:"Base32; empty: none"`
+	DialIn         *string `json:"dial_in,omitempty" doc:"Types, separated by commas, or none"`
+	IPsec          *string `json:"ipsec,omitempty" doc:"none, nice or must"`
+	RemoteNode     *string `json:"remote_node,omitempty"`
+	Address        *string `json:"address,omitempty"`
+	Pool           *string `json:"pool,omitempty"`
+	IdleTimeout    *string `json:"idle_timeout,omitempty" doc:"Such as 300s"`
+	SessionTime    *string `json:"session_time,omitempty" doc:"Such as 8h"`
+	MaxConnections *string `json:"max_connections,omitempty"`
+	Further        *string `json:"further,omitempty" doc:"replace or refuse"`
+	Schedule       *string `json:"schedule,omitempty" doc:"Such as Mon-Fri 08:00-18:00 Europe/Berlin"`
+	Expires        *string `json:"expires,omitempty" doc:"Such as 2027-12-31"`
+	NetBIOS        *string `json:"netbios,omitempty" doc:"pass or block"`
+	Multicast      *string `json:"multicast,omitempty" doc:"pass or block"`
+	UpLimit        *string `json:"up_limit,omitempty" doc:"Bits per second, such as 10M"`
+	DownLimit      *string `json:"down_limit,omitempty" doc:"Bits per second, such as 10M"`
+	Quota          *string `json:"quota,omitempty" doc:"Octets a month, such as 50G"`
+	Comment        *string `json:"comment,omitempty"`
+}
+
+// texts are what the input sets, by the name of the field, in the order of usermgmt.Fields.
+func (in *UserInput) texts() map[string]*string {
+	var enabled *string
+	if in.Enabled != nil {
+		text := "no"
+		if *in.Enabled {
+			text = "yes"
+		}
+		enabled = &text
+	}
+	return map[string]*string{
+		"index": in.Index, "enabled": enabled, "password": in.Password, "motp-secret": in.MOTPSecret, "motp-pin": in.MOTPPIN,
+		"totp-secret": in.TOTPSecret, "dial-in": in.DialIn, "ipsec": in.IPsec, "remote-node": in.RemoteNode, "address": in.Address,
+		"pool": in.Pool, "idle-timeout": in.IdleTimeout, "session-time": in.SessionTime, "max-connections": in.MaxConnections,
+		"further": in.Further, "schedule": in.Schedule, "expires": in.Expires, "netbios": in.NetBIOS, "multicast": in.Multicast,
+		"up-limit": in.UpLimit, "down-limit": in.DownLimit, "quota": in.Quota, "comment": in.Comment,
+	}
+}
+
+// apply puts the input into a profile. The error joins a RuleError for each field that cannot be read.
+func (in *UserInput) apply(p *usermgmt.Profile) error {
+	var errs []error
+	texts := in.texts()
+	for _, f := range usermgmt.Fields {
+		if text := texts[f.Name]; text != nil {
+			errs = append(errs, f.Set(p, *text))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+type (
+	namedUser struct {
+		Name string `path:"name" maxLength:"64"`
+	}
+	oneUser struct {
+		ETag string `header:"ETag"`
+		Body User
+	}
+	userList struct {
+		Total int `header:"X-Total-Count" doc:"How many there are in all pages"`
+		Body  []User
+	}
+	listUsers struct {
+		Paging
+		Search string `query:"q" maxLength:"100" doc:"A part of the name or the comment"`
+	}
+	newUser struct {
+		Body struct {
+			Name string `json:"name"`
+			UserInput
+		}
+	}
+	changeUser struct {
+		namedUser
+		conditional.Params
+		Body UserInput
+	}
+)
+
+func (a *API) registerUsers(api huma.API) {
+	const tag = "Remote Dial-in Users"
+	huma.Register(api, operation("list-users", http.MethodGet, "/users", "List the users", tag), a.listUsers)
+	add := operation("add-user", http.MethodPost, "/users", "Add a user", tag, http.StatusConflict, http.StatusUnprocessableEntity)
+	add.DefaultStatus = http.StatusCreated
+	huma.Register(api, add, func(ctx context.Context, in *newUser) (*oneUser, error) {
+		p := usermgmt.New(in.Body.Name)
+		if err := in.Body.apply(&p); err != nil {
+			return nil, problem(err)
+		}
+		if err := a.cfg.Users.Add(ctx, p); err != nil {
+			return nil, problem(err)
+		}
+		return a.user(ctx, p.Name)
+	})
+	huma.Register(api, operation("get-user", http.MethodGet, "/users/{name}", "Show a user", tag, http.StatusNotFound),
+		func(ctx context.Context, in *namedUser) (*oneUser, error) { return a.user(ctx, in.Name) })
+	huma.Register(api, operation("change-user", http.MethodPatch, "/users/{name}", "Change what the body names", tag,
+		http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changeUser)
+	huma.Register(api, operation("remove-user", http.MethodDelete, "/users/{name}", "Remove a user and hang up his connections", tag, http.StatusNotFound),
+		func(ctx context.Context, in *namedUser) (*struct{}, error) {
+			return nil, problem(a.cfg.Users.Remove(ctx, in.Name))
+		})
+	huma.Register(api, operation("unlock-user", http.MethodPost, "/users/{name}/unlock", "Let a user in again that too many failures locked", tag, http.StatusNotFound),
+		func(ctx context.Context, in *namedUser) (*oneUser, error) {
+			if err := a.cfg.Users.Unlock(ctx, in.Name); err != nil {
+				return nil, problem(err)
+			}
+			return a.user(ctx, in.Name)
+		})
+}
+
+func (a *API) listUsers(ctx context.Context, in *listUsers) (*userList, error) {
+	profiles, err := a.cfg.Users.List(ctx)
+	if err != nil {
+		return nil, problem(err)
+	}
+	if text := strings.ToLower(in.Search); text != "" {
+		profiles = slices.DeleteFunc(profiles, func(p usermgmt.Profile) bool {
+			return !strings.Contains(strings.ToLower(p.Name), text) && !strings.Contains(strings.ToLower(p.Comment), text)
+		})
+	}
+	list := &userList{Total: len(profiles), Body: []User{}}
+	open := a.open()
+	for _, p := range page(in.Paging, profiles) {
+		u, err := a.view(ctx, p, open)
+		if err != nil {
+			return nil, problem(err)
+		}
+		list.Body = append(list.Body, u)
+	}
+	return list, nil
+}
+
+func (a *API) changeUser(ctx context.Context, in *changeUser) (*oneUser, error) {
+	err := a.cfg.Users.Update(ctx, in.Name, func(p *usermgmt.Profile) error {
+		if in.HasConditionalParams() {
+			if failed := in.PreconditionFailed(tagOf(p), time.Time{}); failed != nil {
+				return failed
+			}
+		}
+		return in.Body.apply(p)
+	})
+	if err != nil {
+		return nil, problem(err)
+	}
+	return a.user(ctx, in.Name)
+}
+
+func (a *API) user(ctx context.Context, name string) (*oneUser, error) {
+	p, err := a.cfg.Users.Get(ctx, name)
+	if err != nil {
+		return nil, problem(err)
+	}
+	u, err := a.view(ctx, p, a.open())
+	if err != nil {
+		return nil, problem(err)
+	}
+	return &oneUser{ETag: `"` + tagOf(&p) + `"`, Body: u}, nil
+}
+
+// open counts the connections of each user.
+func (a *API) open() map[string]int {
+	n := map[string]int{}
+	for _, c := range a.cfg.Sessions.Connections() {
+		n[c.User]++
+	}
+	return n
+}
+
+func (a *API) view(ctx context.Context, p usermgmt.Profile, open map[string]int) (User, error) {
+	text := func(name string) string {
+		f, _ := usermgmt.FieldNamed(name)
+		return f.Get(&p)
+	}
+	u := User{
+		Name: p.Name, Index: p.Index, Enabled: p.Enabled, HasPassword: p.Password != "", HasMOTP: p.MOTPSecret != "", HasTOTP: p.TOTPSecret != "",
+		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool,
+		IdleTimeout: int64(p.IdleTimeout / time.Second), SessionTime: int64(p.SessionTime / time.Second), MaxConnections: p.MaxConnections,
+		Further: string(p.Further), Schedule: p.Schedule, Expires: text("expires"), NetBIOS: text("netbios"), Multicast: text("multicast"),
+		UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota, Comment: p.Comment, Connections: open[p.Name],
+	}
+	for i, s := range p.Services {
+		u.DialIn[i] = string(s)
+	}
+	now := a.cfg.Clock.Corrected()
+	standing, err := a.cfg.Users.Standing(ctx, p.Name)
+	if err != nil {
+		return User{}, err
+	}
+	if until := standing.Strangers.LockedUntil; until.After(now) {
+		u.LockedUntil = &until
+	}
+	traffic, err := a.cfg.Users.Traffic(ctx, p.Name, usermgmt.Month(now))
+	u.TrafficRx, u.TrafficTx = traffic.Rx, traffic.Tx
+	return u, err
+}
+
+// tagKey makes tags that tell nothing of the secrets that they cover.
+var tagKey = func() (key [32]byte) {
+	_, _ = rand.Read(key[:])
+	return key
+}()
+
+// tagOf is the entity tag of a profile: another one for every change, secrets included.
+func tagOf(p *usermgmt.Profile) string {
+	h := sha256.New()
+	h.Write(tagKey[:])
+	for _, f := range usermgmt.Fields {
+		h.Write([]byte(f.Get(p) + "\x00"))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// problem makes a problem document (RFC 9457) of an error: which field is wrong, and the mend.
+func problem(err error) error {
+	if err == nil {
+		return nil
+	}
+	if status := huma.StatusError(nil); errors.As(err, &status) {
+		return status
+	}
+	if rules := rulesOf(err); len(rules) > 0 {
+		details := make([]error, len(rules))
+		for i, r := range rules {
+			details[i] = &huma.ErrorDetail{Location: "body." + strings.ReplaceAll(r.Field, "-", "_"), Message: r.Text}
+		}
+		return huma.Error422UnprocessableEntity("the profile breaks a rule", details...)
+	}
+	switch {
+	case errors.Is(err, auth.ErrNoUser):
+		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, usermgmt.ErrExists):
+		return huma.Error409Conflict(err.Error())
+	default:
+		return huma.Error500InternalServerError(err.Error())
+	}
+}
+
+// rulesOf are all RuleErrors in err.
+func rulesOf(err error) []*usermgmt.RuleError {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // joined errors are taken apart
+		var rules []*usermgmt.RuleError
+		for _, e := range joined.Unwrap() {
+			rules = append(rules, rulesOf(e)...)
+		}
+		return rules
+	}
+	if rule := (*usermgmt.RuleError)(nil); errors.As(err, &rule) {
+		return []*usermgmt.RuleError{rule}
+	}
+	return nil
+}
