@@ -66,7 +66,8 @@ func (a *API) registerConnections(api huma.API) {
 		func(_ context.Context, in *struct {
 			ID     string `path:"id" maxLength:"64"`
 			Reason string `query:"reason" maxLength:"100" doc:"For the log and the client" default:"dropped by the administrator"`
-		}) (*struct{}, error) {
+		},
+		) (*struct{}, error) {
 			if !a.cfg.Sessions.Drop(in.ID, in.Reason) {
 				return nil, huma.Error404NotFound("there is no connection " + in.ID + ": it may be gone already")
 			}

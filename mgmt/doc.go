@@ -18,15 +18,6 @@ type Sessions interface {
 	Drop(id, reason string) bool
 }
 
-// Services are what is served: Remote Access Control.
-type Services interface {
-	// Services says what is on.
-	Services() ServiceSet
-	// SetServices turns services on and off. What was on and goes off takes no new calls; its connections
-	// are hung up if drop is true. An error says what is in the way, and nothing is changed then.
-	SetServices(ctx context.Context, want ServiceSet, drop bool) error
-}
-
 // ServiceSet says of each service whether it is on.
 type ServiceSet struct {
 	PPTP bool `json:"pptp" doc:"PPTP VPN Service"`

@@ -2,7 +2,6 @@ package mgmt
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -17,11 +16,10 @@ const maxBody = 64 << 10
 type Config struct {
 	Sessions Sessions
 	Users    Users
-	Services Services
+	Services ServiceSet
 	Clock    Clock
 	Version  string
 	Ready    func() bool // nil: always
-	Logger   *slog.Logger
 }
 
 // API answers requests about a daemon. It is safe for concurrent use.

@@ -16,27 +16,7 @@ type serviceView struct {
 func (a *API) registerServices(api huma.API) {
 	const tag = "Remote Access Control"
 	huma.Register(api, operation("get-services", http.MethodGet, "/services", "Say which VPN services are enabled", tag),
-		func(context.Context, *struct{}) (*serviceView, error) { return &serviceView{a.cfg.Services.Services()}, nil })
-	huma.Register(api, operation("change-services", http.MethodPatch, "/services", "Turn VPN services on and off", tag, http.StatusConflict),
-		func(ctx context.Context, in *struct {
-			Drop bool `query:"drop" doc:"Hang up the connections of a service that is turned off"`
-			Body struct {
-				PPTP *bool `json:"pptp,omitempty"`
-				L2TP *bool `json:"l2tp,omitempty"`
-			}
-		}) (*serviceView, error) {
-			want := a.cfg.Services.Services()
-			if v := in.Body.PPTP; v != nil {
-				want.PPTP = *v
-			}
-			if v := in.Body.L2TP; v != nil {
-				want.L2TP = *v
-			}
-			if err := a.cfg.Services.SetServices(ctx, want, in.Drop); err != nil {
-				return nil, huma.Error409Conflict(err.Error())
-			}
-			return &serviceView{a.cfg.Services.Services()}, nil
-		})
+		func(context.Context, *struct{}) (*serviceView, error) { return &serviceView{a.cfg.Services}, nil })
 }
 
 type timeView struct {
@@ -96,7 +76,8 @@ func (a *API) registerHistory(api huma.API) {
 			Since  time.Time `query:"since"`
 			Before int64     `query:"before" minimum:"0" doc:"An id: what came before it"`
 			Limit  int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-		}) (*struct{ Body []Event }, error) {
+		},
+		) (*struct{ Body []Event }, error) {
 			entries, err := a.cfg.Users.History(ctx, usermgmt.HistoryQuery{User: in.User, Since: in.Since, Before: in.Before, Limit: in.Limit})
 			if err != nil {
 				return nil, problem(err)

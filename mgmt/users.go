@@ -129,7 +129,7 @@ type (
 		}
 	}
 	changeUser struct {
-		namedUser
+		Name string `path:"name" maxLength:"64"`
 		conditional.Params
 		Body UserInput
 	}

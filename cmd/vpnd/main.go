@@ -56,6 +56,9 @@ func newRootCommand() *cobra.Command {
 		newTimeCommand(),
 		newDialCommand(),
 		newDemoCommand(),
+		newConnectionsCommand(),
+		newDropCommand(),
+		newEventsCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it is there)")

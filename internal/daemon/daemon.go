@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/config"
@@ -18,6 +19,7 @@ import (
 	"vpnd/internal/tun"
 	"vpnd/l2tp"
 	l2tpserver "vpnd/l2tp/server"
+	"vpnd/mgmt"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
 	"vpnd/pptp"
@@ -58,6 +60,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	d.watchUsers(ctx)
 	d.recorder.add(usermgmt.Entry{Event: usermgmt.EventStarted})
 	failed := d.start(ctx)
+	d.ready.Store(true)
 	d.log.Info("serving", "pptp", cfg.Services.PPTP, "l2tp", cfg.Services.L2TP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
 	if opts.Ready != nil {
 		opts.Ready()
@@ -105,6 +108,8 @@ type daemon struct {
 	plane      *dataplane.Plane
 	sessions   *session.Manager
 	clock      *timesync.Clock
+	api        *mgmt.API
+	ready      atomic.Bool
 	pptp       *pptpserver.Server
 	l2tp       *l2tpserver.Server
 	wg         sync.WaitGroup
@@ -152,6 +157,9 @@ func (d *daemon) setUp(ctx context.Context) error {
 	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures, Now: d.clock.Corrected}, d.store, d.store)
 	d.later(authenticator.Close)
 	d.sessions = session.NewManager(d.sessionConfig(authenticator))
+	if err := d.manage(); err != nil {
+		return err
+	}
 	if d.cfg.Services.PPTP {
 		d.pptp, err = pptpserver.Listen(pptpserver.Config{
 			Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname},
@@ -240,6 +248,7 @@ func (d *daemon) start(ctx context.Context) <-chan error {
 	ctx, cancel := context.WithCancel(ctx)
 	d.later(cancel)
 	d.wg.Go(func() { d.clock.Run(ctx) })
+	d.wg.Go(func() { d.api.Run(ctx) })
 	d.wg.Go(func() {
 		if err := d.plane.Run(); err != nil {
 			select {

@@ -19,6 +19,7 @@ const (
 type recorder struct {
 	store *usermgmt.Store
 	log   *slog.Logger
+	tell  func(usermgmt.Entry) // of each as it happens; it must not wait
 	queue chan usermgmt.Entry
 	lost  atomic.Uint64
 	stop  chan struct{}
@@ -39,6 +40,9 @@ func (r *recorder) close() {
 
 func (r *recorder) add(e usermgmt.Entry) {
 	e.At = time.Now()
+	if r.tell != nil {
+		r.tell(e)
+	}
 	select {
 	case r.queue <- e:
 	default:

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+	"vpnd/mgmt"
+	"vpnd/mgmt/client"
+
+	"github.com/spf13/cobra"
+)
+
+// watchEvery is how often --watch looks, as a Vigor's page does at its quickest.
+const watchEvery = 2 * time.Second
+
+// newClient asks the daemon of the configuration.
+func newClient(cmd *cobra.Command) (*client.Client, error) {
+	cfg, err := loadConfig(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Management.Socket == "" {
+		return nil, errors.New("management.socket is empty in the configuration: the daemon cannot be asked; set it, and restart the daemon")
+	}
+	return client.New(cfg.Management.Socket), nil
+}
+
+func newConnectionsCommand() *cobra.Command {
+	var watch bool
+	cmd := &cobra.Command{
+		Use: "connections", Short: "Show who is connected (Connection Management)", Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient(cmd)
+			if err != nil {
+				return err
+			}
+			if !watch {
+				return showConnections(cmd.Context(), cmd, c)
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return watchConnections(ctx, cmd, c)
+		},
+	}
+	cmd.Flags().Bool("json", false, "print JSON")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show them anew every two seconds, until Ctrl-C; with --json one document a line")
+	return cmd
+}
+
+func watchConnections(ctx context.Context, cmd *cobra.Command, c *client.Client) error {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		if !asJSON(cmd) {
+			// To the upper left, and clear from there: a page that stands still.
+			if _, err := io.WriteString(cmd.OutOrStdout(), "\x1b[H\x1b[J"); err != nil {
+				return err
+			}
+		}
+		if err := showConnections(ctx, cmd, c); err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+func showConnections(ctx context.Context, cmd *cobra.Command, c *client.Client) error {
+	list, err := c.Connections(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON(cmd) {
+		return printJSON(cmd, list)
+	}
+	return printConnections(cmd.OutOrStdout(), list)
+}
+
+// printConnections has the columns of a Vigor's page.
+func printConnections(out io.Writer, list []mgmt.Connection) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(out, "nobody is connected")
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "VPN\tTYPE\tREMOTE IP\tVIRTUAL IP\tTX PKTS\tTX RATE\tRX PKTS\tRX RATE\tUPTIME\tID") // the error comes from Flush
+	for _, c := range list {
+		_, _ = fmt.Fprintf(w, "%s\t%s, %s\t%s\t%s\t%d\t%s\t%d\t%s\t%s\t%s\n", c.User, c.Type, cmp.Or(shortEncryption(c.Encryption), "not encrypted"),
+			c.RemoteIP, c.VirtualIP, c.TxPackets, rate(c.TxRate), c.RxPackets, rate(c.RxRate), uptime(c.Uptime), c.ID)
+	}
+	return w.Flush()
+}
+
+// shortEncryption is "" for none.
+func shortEncryption(text string) string {
+	if text == "none" {
+		return ""
+	}
+	return text
+}
+
+// rate writes bits per second.
+func rate(bps float64) string {
+	unit := 0
+	for bps >= 1000 && unit < 3 {
+		bps /= 1000
+		unit++
+	}
+	return fmt.Sprintf("%.3g %s", bps, []string{"bps", "kbps", "Mbps", "Gbps"}[unit])
+}
+
+// uptime writes seconds as h:mm:ss.
+func uptime(s int64) string { return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60) }
+
+func newDropCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "drop ID|USER", Short: "Hang up a connection, or all of a user", Args: named("ID or USER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient(cmd)
+			if err != nil {
+				return err
+			}
+			list, err := c.Connections(cmd.Context())
+			if err != nil {
+				return err
+			}
+			dropped := 0
+			for _, conn := range list {
+				if conn.ID != args[0] && !strings.EqualFold(conn.User, args[0]) {
+					continue
+				}
+				if err := c.Drop(cmd.Context(), conn.ID, reason); err != nil {
+					return err
+				}
+				dropped++
+				if err := say(cmd, "dropped %s of user %s, %s from %s", conn.ID, conn.User, conn.Type, conn.RemoteIP); err != nil {
+					return err
+				}
+			}
+			if dropped == 0 {
+				return fmt.Errorf("%q is neither the id nor the user of a connection; vpnd connections lists them", args[0])
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "dropped by the administrator", "`TEXT` for the log and the client")
+	return cmd
+}
+
+func newEventsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "events", Short: "Show connections and refusals as they happen, until Ctrl-C", Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient(cmd)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return c.Events(ctx, func(e mgmt.Event) error {
+				if asJSON(cmd) {
+					return printJSON(cmd, e)
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), e.At.Local().Format(time.DateTime), e.Event, e.User, e.Type, e.RemoteIP, e.VirtualIP, e.Reason)
+				return err
+			})
+		},
+	}
+	cmd.Flags().Bool("json", false, "print JSON")
+	return cmd
+}

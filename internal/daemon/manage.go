@@ -1,0 +1,199 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+	"vpnd/internal/session"
+	"vpnd/internal/timesync"
+	"vpnd/mgmt"
+	"vpnd/usermgmt"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	headerTime = 10 * time.Second // that a client may take to send the head of a request
+	idleTime   = 2 * time.Minute
+	maxHeader  = 16 << 10 // octets
+	maxManaged = 256      // connections to the socket at once
+)
+
+// managed is the daemon as mgmt sees it.
+type managed struct{ d *daemon }
+
+// Connections implements mgmt.Sessions.
+func (m managed) Connections() []mgmt.Connection {
+	open := m.d.sessions.Connections()
+	list := make([]mgmt.Connection, len(open))
+	for i, c := range open {
+		list[i] = view(c)
+	}
+	return list
+}
+
+func view(c session.Connection) mgmt.Connection {
+	return mgmt.Connection{
+		ID: c.ID, User: c.User, Type: c.Type, Encryption: c.Encryption, Auth: c.Auth, RemoteIP: c.Remote, VirtualIP: c.Virtual,
+		TxPackets: c.Stats.TxPackets, RxPackets: c.Stats.RxPackets, TxBytes: c.Stats.TxBytes, RxBytes: c.Stats.RxBytes, Since: c.Since.UTC(),
+	}
+}
+
+// Drop implements mgmt.Sessions.
+func (m managed) Drop(id, reason string) bool {
+	return m.d.sessions.DropIf(func(c session.Connection) bool { return c.ID == id }, reason) > 0
+}
+
+// managedClock is the daemon's clock as mgmt sees it.
+type managedClock struct{ *timesync.Clock }
+
+// View implements mgmt.Clock.
+func (c managedClock) View() any { return c.Clock.View() }
+
+// Inquire implements mgmt.Clock.
+func (c managedClock) Inquire(ctx context.Context) error {
+	_, err := c.Clock.Inquire(ctx)
+	return err
+}
+
+// manage serves the API on the socket of the configuration, if it names one.
+func (d *daemon) manage() error {
+	d.api = mgmt.New(mgmt.Config{
+		Sessions: managed{d}, Users: d.store, Services: mgmt.ServiceSet(d.cfg.Services), Clock: managedClock{d.clock}, Version: version(), Ready: d.ready.Load,
+	})
+	d.recorder.tell = d.api.Publish
+	path := d.cfg.Management.Socket
+	if path == "" {
+		return nil
+	}
+	l, err := listenSocket(path)
+	if err != nil {
+		return fmt.Errorf("management.socket: %w", err)
+	}
+	server := &http.Server{
+		Handler: d.api, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if p, ok := c.(*peer); ok {
+				return usermgmt.By(ctx, p.name)
+			}
+			return ctx
+		},
+	}
+	d.later(func() { _ = server.Close() })
+	d.wg.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			d.log.Error("management socket", "error", err)
+		}
+	})
+	return nil
+}
+
+// listenSocket makes the socket, in place of one that nobody listens on any more.
+func listenSocket(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the socket itself is closed to others
+		return nil, err
+	}
+	if conn, err := net.Dial("unix", path); err == nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("another program listens on %s: stop it, or choose another path", path)
+	}
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode().Type() != fs.ModeSocket {
+			return nil, fmt.Errorf("%s is there and is no socket: move it away, or choose another path", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	old := unix.Umask(0o177)
+	l, err := net.Listen("unix", path)
+	unix.Umask(old)
+	if err != nil {
+		return nil, err
+	}
+	return &peers{Listener: l, places: make(chan struct{}, maxManaged)}, nil
+}
+
+// peers lets root and the daemon's own user in, and nobody else, by what the kernel says of them.
+type peers struct {
+	net.Listener
+	places chan struct{}
+}
+
+// peer is a connection of somebody who may manage the daemon.
+type peer struct {
+	net.Conn
+	name  string
+	leave func()
+}
+
+// Close gives the place back.
+func (p *peer) Close() error {
+	p.leave()
+	return p.Conn.Close()
+}
+
+// Accept implements net.Listener.
+func (l *peers) Accept() (net.Conn, error) {
+	for {
+		l.places <- struct{}{}
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.places
+			return nil, err
+		}
+		uid, err := peerOf(c)
+		if err != nil || uid != 0 && uid != uint32(os.Geteuid()) { //nolint:gosec // no user has a negative number
+			_ = c.Close()
+			<-l.places
+			continue
+		}
+		return &peer{Conn: c, name: userName(uid), leave: sync.OnceFunc(func() { <-l.places })}, nil
+	}
+}
+
+// peerOf is who is at the other end of a Unix socket.
+func peerOf(c net.Conn) (uint32, error) {
+	sc, ok := c.(*net.UnixConn)
+	if !ok {
+		return 0, errors.New("no Unix socket")
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	if e := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil {
+		return 0, e
+	}
+	if err != nil {
+		return 0, err
+	}
+	return cred.Uid, nil
+}
+
+func userName(uid uint32) string {
+	number := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(number); err == nil {
+		return u.Username
+	}
+	return "user " + number
+}
+
+// version is that of the program, as the Go tools have stamped it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}
