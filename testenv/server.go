@@ -23,6 +23,7 @@ type Server struct {
 	binary string
 	dir    string
 	config string
+	socket string
 	cmd    *exec.Cmd
 	done   chan struct{}
 
@@ -57,6 +58,12 @@ func Binary(t testing.TB) string {
 func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
 	t.Helper()
 	s := &Server{t: t, lab: l, binary: Binary(t), dir: t.TempDir()}
+	run, err := os.MkdirTemp("", "vpnd-run-") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(run) })
+	s.socket = filepath.Join(run, "vpnd.sock")
 	s.config = filepath.Join(s.dir, "vpnd.yaml")
 	s.Configure(yaml)
 	t.Cleanup(s.Stop)
@@ -66,7 +73,7 @@ func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
 // Configure writes the configuration anew, in YAML without state_dir.
 func (s *Server) Configure(yaml string) {
 	s.t.Helper()
-	yaml = "state_dir: " + s.StateDir() + "\nservices: {pptp: true, l2tp: true}\nmanagement: {listen: \"\", socket: \"\"}\n" + yaml
+	yaml = "state_dir: " + s.StateDir() + "\nservices: {pptp: true, l2tp: true}\nmanagement: {listen: \"\", socket: \"" + s.socket + "\"}\n" + yaml
 	if err := os.WriteFile(s.config, []byte(yaml), 0o600); err != nil {
 		s.t.Fatal(err)
 	}

@@ -61,6 +61,7 @@ func Check(cfg config.Config) []Finding {
 		stateFolder(cfg),
 		echo(cfg),
 		services(cfg),
+		managementSocket(cfg),
 		clock(cfg),
 	}
 	var said []Finding
@@ -289,6 +290,17 @@ func clock(cfg config.Config) Finding {
 		f.Wrong = fmt.Sprintf("the host's is off by %v, more than time.max_offset (%v)", s.Offset.Round(time.Millisecond), cfg.Time.MaxOffset)
 	default:
 		f.What = fmt.Sprintf("clock (off by %v, says %s)", s.Offset.Round(time.Millisecond), s.Server)
+	}
+	return f
+}
+
+func managementSocket(cfg config.Config) Finding {
+	if cfg.Management.Socket == "" {
+		return Finding{}
+	}
+	f := Finding{What: "management.socket " + cfg.Management.Socket, Fatal: true}
+	if err := socketFree(cfg.Management.Socket); err != nil {
+		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
 	}
 	return f
 }

@@ -100,20 +100,14 @@ func (d *daemon) manage() error {
 
 // listenSocket makes the socket, in place of one that nobody listens on any more.
 func listenSocket(path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the socket itself is closed to others
+	if err := socketFree(path); err != nil {
 		return nil, err
 	}
-	if conn, err := net.Dial("unix", path); err == nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("another program listens on %s: stop it, or choose another path", path)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	if info, err := os.Lstat(path); err == nil {
-		if info.Mode().Type() != fs.ModeSocket {
-			return nil, fmt.Errorf("%s is there and is no socket: move it away, or choose another path", path)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, err
-		}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the socket itself is closed to others
+		return nil, err
 	}
 	old := unix.Umask(0o177)
 	l, err := net.Listen("unix", path)
@@ -122,6 +116,18 @@ func listenSocket(path string) (net.Listener, error) {
 		return nil, err
 	}
 	return &peers{Listener: l, places: make(chan struct{}, maxManaged)}, nil
+}
+
+// socketFree sees that nobody listens on a path, and that nothing else than a socket is there.
+func socketFree(path string) error {
+	if conn, err := net.Dial("unix", path); err == nil {
+		_ = conn.Close()
+		return fmt.Errorf("another program listens on %s: stop it, or choose another path", path)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s is there and is no socket: move it away, or choose another path", path)
+	}
+	return nil
 }
 
 // peers lets root and the daemon's own user in, and nobody else, by what the kernel says of them.

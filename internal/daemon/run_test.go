@@ -17,6 +17,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/config"
+	mgmtclient "vpnd/mgmt/client"
 	"vpnd/ppp"
 	"vpnd/pptp/client"
 	"vpnd/testenv"
@@ -29,6 +30,12 @@ func inside(t *testing.T, f func(lab *testenv.Lab, cfg config.Config) error) {
 	lab := testenv.New(t)
 	cfg := config.Default()
 	cfg.StateDir = filepath.Join(t.TempDir(), "state")
+	run, err := os.MkdirTemp("", "vpnd-run-") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(run) })
+	cfg.Management.Socket = filepath.Join(run, "vpnd.sock")
 	if err := testenv.InNamespace(lab.Namespace, func() error { return f(lab, cfg) }); err != nil {
 		t.Fatal(err)
 	}
@@ -208,5 +215,69 @@ func TestCheck(t *testing.T) {
 			}
 		}
 		return nil
+	})
+}
+
+// An administrator sees who is connected, and drops him; nobody else gets in, and one path is for one daemon.
+func TestManage(t *testing.T) {
+	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
+		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+		if err != nil {
+			return err
+		}
+		err = store.Add(t.Context(), usermgmt.Profile{Name: "alice", Enabled: true, Password: "geheim", Services: []auth.Service{auth.PPTP}})
+		if err := errors.Join(err, store.Close()); err != nil {
+			return err
+		}
+		dialer, err := client.New(netip.MustParseAddr("127.0.2.9"))
+		if err != nil {
+			return err
+		}
+		defer dialer.Close()
+		// What a daemon that was killed has left behind is in nobody's way.
+		dead, err := net.Listen("unix", cfg.Management.Socket)
+		if err != nil {
+			return err
+		}
+		dead.(*net.UnixListener).SetUnlinkOnClose(false) //nolint:forcetypeassert // it is one
+		_ = dead.Close()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		administer := func() {
+			defer stop()
+			var c testenv.Client
+			err := testenv.InNamespace(lab.Namespace, func() error {
+				return c.Dial(ctx, dialer, netip.MustParseAddrPort("127.0.2.1:1723"), ppp.Config{User: "alice", Password: "geheim", Auth: []ppp.Method{ppp.PAP}})
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			api := mgmtclient.New(cfg.Management.Socket)
+			list, err := api.Connections(ctx)
+			if err != nil || len(list) != 1 || list[0].User != "alice" || list[0].Type != "PPTP" || list[0].RemoteIP != netip.MustParseAddr("127.0.2.9") {
+				t.Errorf("%+v, %v", list, err)
+				return
+			}
+			if info, err := os.Stat(cfg.Management.Socket); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%v, %v", info.Mode(), err)
+			}
+			if got := finding(t, cfg, "management.socket"); !strings.Contains(got, "another program listens on") {
+				t.Error(got)
+			}
+			if err := api.Drop(ctx, list[0].ID, "go home"); err != nil {
+				t.Error(err)
+			}
+			<-c.Closed()
+		}
+		var log bytes.Buffer
+		err = Run(ctx, cfg, Options{Log: &log, Ready: func() { go administer() }})
+		if !strings.Contains(log.String(), `reason="go home"`) {
+			t.Errorf("%s", &log)
+		}
+		if _, err := os.Stat(cfg.Management.Socket); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the socket is left: %v", err)
+		}
+		return err
 	})
 }
