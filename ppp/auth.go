@@ -86,6 +86,9 @@ type authentication struct {
 	endAt     time.Time
 }
 
+// done reports whether the peer of a server was let in, or a client was, by whatever was agreed.
+func (a *authentication) done() bool { return a.e.lcp.method == 0 || a.state >= authDone }
+
 func (a *authentication) reset() { *a = authentication{e: a.e} }
 
 func (a *authentication) deadline() time.Time { return earliest(a.repeatAt, a.endAt) }
@@ -260,7 +263,7 @@ func (e *Engine) Grant(now time.Time, g Grant) {
 	if e.cfg.Rechallenge > 0 && !g.OneTime && a.method != PAP {
 		a.password, a.repeatAt = g.Password, now.Add(e.cfg.Rechallenge)
 	}
-	e.beginNetwork(now)
+	e.authenticated(now)
 }
 
 func (a *authentication) reply(code wire.Code, body []byte) {

@@ -11,9 +11,12 @@ import (
 // sendPassword is PAP's request.
 func (a *authentication) sendPassword(now time.Time) {
 	a.id = a.e.nextID()
-	body := append(prefixed(a.e.cfg.User), prefixed(a.e.cfg.Password)...)
-	a.request = wire.Packet{Code: wire.PAPRequest, ID: a.id, Body: body}
+	a.request = papRequest(a.id, a.e.cfg.User, a.e.cfg.Password)
 	a.repeat(now)
+}
+
+func papRequest(id uint8, user, password string) wire.Packet {
+	return wire.Packet{Code: wire.PAPRequest, ID: id, Body: append(prefixed(user), prefixed(password)...)}
 }
 
 // receiveClient takes what a server sends to the client that authenticates.
@@ -102,5 +105,5 @@ func (a *authentication) succeed(now time.Time, message string) {
 	a.state = authDone
 	a.repeatAt, a.endAt = time.Time{}, time.Time{}
 	a.e.keys = keysOf(Client, a.proof, a.e.cfg.Password)
-	a.e.beginNetwork(now)
+	a.e.authenticated(now)
 }

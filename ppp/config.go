@@ -67,6 +67,10 @@ type MPPE struct {
 	Passive   bool            // never begin CCP, only answer it (L2TP: phones break on it)
 }
 
+// Mutual is the name and password by which the server shows itself, by PAP, to a client that asks for it
+// (RFC 1334). A client with a User asks for it, and has no link with any other server.
+type Mutual struct{ User, Password string }
+
 // Config is what an engine is made with. The zero value of a field is the default that its
 // comment gives; those of the counters are RFC 1661's.
 type Config struct {
@@ -76,6 +80,7 @@ type Config struct {
 
 	Auth           []Method // server: in the order of offering; client: what it agrees to
 	User, Password string   // of a client
+	Mutual         Mutual
 	MPPE           MPPE
 
 	RestartTimer  time.Duration // 3 s
@@ -200,7 +205,7 @@ type Cause uint8
 const (
 	CauseOther     Cause = iota
 	CauseRefused         // the server refused our name and password
-	CauseUnproven        // the server did not prove that it knows the password
+	CauseUnproven        // the server did not prove that it knows the password, or its own
 	CauseNoAddress       // the server gave no address
 	CauseSilent          // no answer came from the server: none at all, or none to the authentication
 )

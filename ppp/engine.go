@@ -30,13 +30,14 @@ const (
 
 // Engine is one end of a PPP link. It is not safe for concurrent use.
 type Engine struct {
-	cfg   Config
-	phase phase
-	id    uint8
-	lcp   lcp
-	auth  authentication
-	ccp   ccp
-	ipcp  ipcp
+	cfg    Config
+	phase  phase
+	id     uint8
+	lcp    lcp
+	auth   authentication
+	mutual mutual
+	ccp    ccp
+	ipcp   ipcp
 
 	grant   Grant
 	keys    *keys
@@ -66,7 +67,7 @@ func New(cfg Config) *Engine {
 	e.lcp.init(e)
 	e.ccp.init(e)
 	e.ipcp.init(e)
-	e.auth.e = e
+	e.auth.e, e.mutual.e = e, e
 	return e
 }
 
@@ -102,9 +103,7 @@ func (e *Engine) Receive(now time.Time, frame []byte) {
 	}
 	switch protocol {
 	case wire.PAP, wire.CHAP:
-		if p, err := wire.ParsePacket(info); err == nil {
-			e.auth.receive(now, protocol, p)
-		}
+		e.receiveAuth(now, protocol, info)
 	case wire.CCP, wire.IPCP:
 		e.receiveNetwork(now, protocol, info)
 	case wire.IPv4, wire.Comp:
@@ -112,6 +111,17 @@ func (e *Engine) Receive(now time.Time, frame []byte) {
 		e.refuseProtocol(now, protocol, info)
 	}
 	e.settle(now)
+}
+
+func (e *Engine) receiveAuth(now time.Time, protocol wire.Protocol, info []byte) {
+	p, err := wire.ParsePacket(info)
+	switch {
+	case err != nil:
+	case protocol == wire.PAP && e.mutual.takes(p.Code):
+		e.mutual.receive(now, p)
+	default:
+		e.auth.receive(now, protocol, p)
+	}
 }
 
 func (e *Engine) receiveNetwork(now time.Time, protocol wire.Protocol, info []byte) {
@@ -181,6 +191,7 @@ func (e *Engine) Tick(now time.Time) {
 	}
 	if e.phase == phaseAuthenticate || e.phase == phaseNetwork {
 		e.auth.tick(now)
+		e.mutual.tick(now)
 	}
 	e.tickEcho(now)
 	e.settle(now)
@@ -192,6 +203,8 @@ func (e *Engine) notUp() string {
 	switch {
 	case e.phase == phaseEstablish:
 		return "LCP was not agreed" + within
+	case e.phase == phaseAuthenticate && e.auth.done():
+		return e.mutual.silence() + within
 	case e.phase == phaseAuthenticate:
 		return "peer was not authenticated" + within
 	case e.held():
@@ -215,7 +228,7 @@ func (e *Engine) Deadline() time.Time {
 		next = earliest(earliest(next, e.ccp.due()), e.ipcp.deadline)
 	}
 	if e.phase == phaseAuthenticate || e.phase == phaseNetwork {
-		next = earliest(next, e.auth.deadline())
+		next = earliest(earliest(next, e.auth.deadline()), e.mutual.deadline())
 	}
 	return next
 }
@@ -356,6 +369,16 @@ func (e *Engine) networkDown() {
 	}
 }
 
+// authenticated is the client's authentication having succeeded, or not being asked for: it is the
+// server's turn.
+func (e *Engine) authenticated(now time.Time) {
+	if e.lcp.mutual && !e.mutual.done {
+		e.mutual.begin(now)
+		return
+	}
+	e.beginNetwork(now)
+}
+
 // beginNetwork enters the network phase with an authenticated peer.
 func (e *Engine) beginNetwork(now time.Time) {
 	e.phase = phaseNetwork
@@ -376,6 +399,7 @@ func (e *Engine) endNetwork(now time.Time) {
 	e.ccp.init(e)
 	e.ipcp.init(e)
 	e.auth.reset()
+	e.mutual.reset()
 	e.keys, e.failed = nil, ""
 	e.echoAt = time.Time{}
 	if e.phase != phaseTerminate && e.phase != phaseClosed {

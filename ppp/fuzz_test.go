@@ -47,18 +47,23 @@ func FuzzEngine(f *testing.F) {
 			f.Add(to, seed)
 			f.Add(to|2<<2, seed)
 			f.Add(to|0x80, seed)
+			f.Add(to|0x40, seed)
+			f.Add(to|0xC0, seed)
 		}
 	}
 	f.Fuzz(func(t *testing.T, to uint8, data []byte) {
-		cfg := ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEMode(to>>2) % 3}}
+		cfg := ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEMode(to>>2&0xF) % 3}}
 		if to&0x80 != 0 {
 			cfg.Role, cfg.User, cfg.Password, cfg.Auth = ppp.Client, "alice", "geheim", []ppp.Method{ppp.MSCHAPv2, ppp.PAP}
 		}
 		client := clientConfig()
+		if to&0x40 != 0 {
+			cfg.Mutual, client.Mutual = vigor, vigor
+		}
 		client.Random, cfg.Random = rand.NewChaCha8([32]byte{1}), rand.NewChaCha8([32]byte{2})
 		l := newLink(t, client, cfg)
 		if to&0x80 != 0 { // the one that is tested is the client
-			l.a, l.b = &end{Engine: ppp.New(ppp.Config{Random: client.Random}), password: "geheim"}, &end{Engine: ppp.New(cfg)}
+			l.a, l.b = &end{Engine: ppp.New(ppp.Config{Random: client.Random, Mutual: client.Mutual}), password: "geheim"}, &end{Engine: ppp.New(cfg)}
 		}
 		l.start()
 		l.run(time.Duration(to&3) * 25 * time.Millisecond)
@@ -85,9 +90,16 @@ func FuzzSequence(f *testing.F) {
 	f.Add(uint8(1), []byte{2, 5, 20, 23, 0, 2, 5, 1, 2, 5})         // before its time
 	f.Add(uint8(1), []byte{0, 1, 22, 24, 22, 23, 5, 6, 2, 4})       // a second try
 	f.Add(uint8(2), []byte{13, 14, 15, 16, 17, 18, 19, 13, 14, 15})
+	f.Add(uint8(0x80), []byte{27, 1, 28, 20, 28, 2, 3, 4}) // we show ourselves
+	f.Add(uint8(0x81), []byte{27, 1, 22, 23, 29, 28})      // and are refused
 	f.Fuzz(func(t *testing.T, mode uint8, moves []byte) {
+		var mutual ppp.Mutual
+		if mode&0x80 != 0 {
+			mutual = vigor
+		}
 		r := newRaw(t, ppp.Config{
-			MPPE: ppp.MPPE{Mode: ppp.MPPEMode(mode) % 3}, Rechallenge: 20 * time.Second, Random: rand.NewChaCha8([32]byte{3}),
+			Mutual: mutual,
+			MPPE:   ppp.MPPE{Mode: ppp.MPPEMode(mode&0x7F) % 3}, Rechallenge: 20 * time.Second, Random: rand.NewChaCha8([32]byte{3}),
 		})
 		for i, move := range moves[:min(len(moves), 200)] {
 			id := uint8(i)
@@ -154,8 +166,12 @@ func (r *raw) move(move, id uint8) []string {
 		r.e.Close(r.now, "enough")
 	case 26:
 		r.e.ResetRequest(r.now)
+	case 27:
+		return r.say(frame(wire.LCP, wire.ConfigureRequest, id, 3, 4, 0xC0, 0x23))
+	case 28, 29:
+		return r.say(frame(wire.PAP, wire.PAPAck+wire.Code(move-28), r.ask[wire.PAP].ID, 0))
 	default:
-		r.now = r.now.Add(time.Duration(move-26) * 100 * time.Millisecond)
+		r.now = r.now.Add(time.Duration(move-29) * 100 * time.Millisecond)
 		r.e.Tick(r.now)
 	}
 	r.drain()
@@ -175,7 +191,7 @@ func (r *raw) respond(user string, id uint8) []string {
 	return r.say(proof(r.t, ppp.MSCHAPv2, r.ask[wire.CHAP].ID, value, user, "geheim"))
 }
 
-// check wants nothing open that was not authenticated, and nothing after the end.
+// check wants nothing open and no password told without authentication, and nothing after the end.
 func (r *raw) check() {
 	r.t.Helper()
 	asked := false
@@ -192,5 +208,8 @@ func (r *raw) check() {
 				r.t.Fatalf("events after Closed: %v", r.all[i:])
 			}
 		}
+	}
+	if _, told := r.ask[wire.PAP]; told && !asked {
+		r.t.Fatalf("a stranger is told our password: %v", r.all)
 	}
 }

@@ -39,6 +39,7 @@ type lcp struct {
 	mru    uint16    // what we ask for; 0: nothing
 	magic  uint32    // ours; 0: the peer rejects it
 	method Method    // server: what we ask for; client: what the peer asked for
+	mutual bool      // the server shows itself: a client asks for it, a server was asked
 	naks   int       // of our authentication
 	loops  int       // equal magic numbers
 
@@ -55,6 +56,7 @@ func (l *lcp) init(e *Engine) {
 	if e.cfg.Role == Server && len(e.cfg.Auth) > 0 {
 		l.method = e.cfg.Auth[0]
 	}
+	l.mutual = e.cfg.Role == Client && e.cfg.Mutual.User != ""
 }
 
 func (l *lcp) begin(now time.Time) {
@@ -162,8 +164,11 @@ func (l *lcp) request() []wire.Option {
 	if l.mru != 0 {
 		options = append(options, wire.Option{Type: optMRU, Data: binary.BigEndian.AppendUint16(nil, l.mru)})
 	}
-	if l.e.cfg.Role == Server {
+	switch {
+	case l.e.cfg.Role == Server:
 		options = append(options, wire.Option{Type: optAuth, Data: authData[l.method]})
+	case l.mutual:
+		options = append(options, wire.Option{Type: optAuth, Data: authData[PAP]})
 	}
 	if l.magic != 0 {
 		options = append(options, wire.Option{Type: optMagic, Data: l.magicBody()})
@@ -175,6 +180,8 @@ func (l *lcp) check(options []wire.Option) (nak, reject []wire.Option) {
 	l.peerMRU, l.peerPFC, l.peerACFC = defaultMRU, false, false
 	if l.e.cfg.Role == Client {
 		l.method = 0
+	} else {
+		l.mutual = false
 	}
 	for _, o := range options {
 		value, ok := l.judge(o)
@@ -199,6 +206,11 @@ func (l *lcp) judge(o wire.Option) (value []byte, ok bool) {
 	case o.Type == optAsyncmap && len(o.Data) == 4:
 	case o.Type == optAuth && l.e.cfg.Role == Client:
 		return l.judgeAuth(methodOf(o.Data))
+	case o.Type == optAuth && l.e.cfg.Mutual.User != "":
+		if methodOf(o.Data) != PAP {
+			return authData[PAP], true
+		}
+		l.mutual = true
 	case o.Type == optMagic && len(o.Data) == 4:
 		magic := binary.BigEndian.Uint32(o.Data)
 		if magic == 0 || magic == l.magic {
@@ -248,11 +260,13 @@ func (l *lcp) nakked(options []wire.Option) bool {
 			if !l.newMagic() {
 				return false
 			}
-		case o.Type == optAuth && l.e.cfg.Role == Server:
+		case o.Type == optAuth:
 			if l.naks++; l.naks >= l.e.cfg.MaxFailure {
 				return l.giveUp("peer accepts none of the allowed authentications")
 			}
-			l.method = l.otherMethod(methodOf(o.Data))
+			if l.e.cfg.Role == Server {
+				l.method = l.otherMethod(methodOf(o.Data))
+			}
 		}
 	}
 	return true
@@ -304,11 +318,11 @@ func (l *lcp) up() {
 	if e.cfg.EchoInterval > 0 {
 		e.echoAt = l.now.Add(e.cfg.EchoInterval)
 	}
+	e.phase = phaseAuthenticate
 	if l.method == 0 {
-		e.beginNetwork(l.now)
+		e.authenticated(l.now)
 		return
 	}
-	e.phase = phaseAuthenticate
 	e.auth.begin(l.now, l.method)
 }
 

@@ -23,11 +23,12 @@ server=@SERVER@
 code() { printf %s "$(( ($(date +%s) + ${3:-0}) / 10 ))$1$2" | md5sum | cut -c1-6; }
 
 # pptp USER PASSWORD [OPTION...]: dials and waits until the link is up (status 0) or over (1). The
-# interface is ppp$unit, 0 if unset; pppd's log is /run/pppd$unit.
+# interface is ppp$unit, 0 if unset; pppd's log is /run/pppd$unit. $servers are the lines of chap-secrets of
+# servers that show themselves.
 pptp() {
 	user=$1 password=$2
 	shift 2
-	printf '"%s" * "%s" *\n' "$user" "$password" > /etc/ppp/chap-secrets
+	printf '"%s" * "%s" *\n%s\n' "$user" "$password" "$servers" > /etc/ppp/chap-secrets
 	cp /etc/ppp/chap-secrets /etc/ppp/pap-secrets
 	: > "/run/pppd${unit:-0}"
 	pppd nodetach debug noauth user "$user" remotename vpnd nodefaultroute noipdefault unit "${unit:-0}" \

@@ -14,6 +14,7 @@ import (
 const (
 	minMRU, maxMRU = 576, 1500
 	maxPool        = 1 << 16 // a call ID has 16 bits: more can't be in use
+	maxPAP         = 255     // octets of a name, or a password, in PAP
 	maxIfName      = 15      // IFNAMSIZ without its zero
 	maxRoutes      = 40      // each takes up to 18 octets of one DHCP message
 	maxDay         = 24 * time.Hour
@@ -127,6 +128,21 @@ func (p PPP) check(report reporter) {
 	}
 	if p.EchoFailures < 0 || p.EchoFailures > 100 {
 		report(fmt.Sprintf("%d is not between 0 (off) and 100", p.EchoFailures), "ppp.echo_failures")
+	}
+	p.MutualPAP.check(report)
+}
+
+func (m MutualPAP) check(report reporter) {
+	for _, part := range []struct{ key, value, other, missing string }{
+		{"ppp.mutual_pap.user", m.User, "ppp.mutual_pap.password", m.Password},
+		{"ppp.mutual_pap.password", m.Password, "ppp.mutual_pap.user", m.User},
+	} {
+		if part.value != "" && part.missing == "" {
+			report("is of no use alone: set "+part.other+", too, or leave both empty", part.key, part.other)
+		}
+		if len(part.value) > maxPAP {
+			report(fmt.Sprintf("has %d octets; %d is the most", len(part.value), maxPAP), part.key)
+		}
 	}
 }
 

@@ -47,6 +47,12 @@ type PPP struct {
 	EchoInterval   time.Duration // 0: off
 	EchoFailures   int           // unanswered echoes that end a connection; 0: off
 	CHAPInterval   time.Duration // after which CHAP asks again, except for one-time passwords; 0: never
+	MutualPAP      MutualPAP
+}
+
+// MutualPAP is how the server shows itself, by PAP, to clients that ask for it; empty: it does not.
+type MutualPAP struct {
+	User, Password string // 1 to 255 octets each
 }
 
 // Network is the inner side.

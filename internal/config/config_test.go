@@ -63,6 +63,7 @@ ppp:
   mppe: "off"
   echo_interval: 0
   chap_interval: 1h
+  mutual_pap: {user: vigor, password: schwarz}
 network:
   address: 10.1.0.254
   pool: [10.1.0.0/25, 10.1.0.200 - 10.1.0.210, 10.1.0.220]
@@ -77,6 +78,9 @@ network:
 	}
 	if c.Services != (config.Services{PPTP: true}) || c.PPP.MPPE != "off" || c.PPP.EchoInterval != 0 || c.PPP.CHAPInterval != time.Hour || c.PPP.MRU != 1400 || !c.Network.UserToUser {
 		t.Errorf("got %+v", c)
+	}
+	if got := c.PPP.MutualPAP; got != (config.MutualPAP{User: "vigor", Password: "schwarz"}) {
+		t.Errorf("mutual PAP: %+v", got)
 	}
 	want := []config.Range{
 		{First: addr("10.1.0.1"), Last: addr("10.1.0.126")},
@@ -153,6 +157,11 @@ func TestContradictions(t *testing.T) {
 		{"ppp: {mru: 575}", "f:1:12: ppp.mru: 575 is not between 576 and 1500"},
 		{"ppp: {echo_interval: 1ms}", "f:1:22: ppp.echo_interval: 1ms is not between 1s and 1h0m0s"},
 		{"ppp: {chap_interval: 10s}", "f:1:22: ppp.chap_interval: 10s is not between 1m0s and 24h0m0s"},
+		{"ppp: {mutual_pap: {user: vigor}}", "f:1:26: ppp.mutual_pap.user: is of no use alone: set ppp.mutual_pap.password, too, or leave both empty"},
+		{"ppp: {mutual_pap: {password: schwarz}}", "f:1:30: ppp.mutual_pap.password: is of no use alone: set ppp.mutual_pap.user, too, or leave both empty"},
+		{"ppp: {mutual_pap: {password: schwarz, user: " + strings.Repeat("x", 256) + "}}", "f:1:45: ppp.mutual_pap.user: has 256 octets; 255 is the most"},
+		{"ppp: {mutual_pap: {user: vigor, password: " + strings.Repeat("x", 256) + "}}", "f:1:43: ppp.mutual_pap.password: has 256 octets; 255 is the most"},
+		{"ppp: {mutual_pap: {name: vigor}}", "f:1:20: ppp.mutual_pap.name: unknown key; known here: password, user"},
 		{"ppp: {echo_failures: -1}", "f:1:22: ppp.echo_failures: -1 is not between 0 (off) and 100"},
 		{"ppp: {mppe: maximum, authentication: [chap]}", "f:1:13: ppp.mppe: MPPE has keys only from MS-CHAP"},
 		{"network: {pools: {staff: {}}}", "f:1:26: network.pools.staff: is empty"},

@@ -29,6 +29,10 @@ func (c *Config) fields() section {
 			"echo_interval":  scalar(&c.PPP.EchoInterval, parseDuration),
 			"echo_failures":  scalar(&c.PPP.EchoFailures, parseInt),
 			"chap_interval":  scalar(&c.PPP.CHAPInterval, parseDuration),
+			"mutual_pap": section{
+				"user":     scalar(&c.PPP.MutualPAP.User, parseText),
+				"password": scalar(&c.PPP.MutualPAP.Password, parseText),
+			},
 		},
 		"network": section{
 			"interface": scalar(&c.Network.Interface, parseText),

@@ -206,6 +206,7 @@ func pppConfig(p config.PPP) ppp.Config {
 	cfg := ppp.Config{
 		MRU: uint16(p.MRU), Auth: methods,
 		EchoInterval: orNever(p.EchoInterval), EchoFailures: p.EchoFailures, Rechallenge: p.CHAPInterval,
+		Mutual: ppp.Mutual(p.MutualPAP),
 	}
 	switch p.MPPE {
 	case "off":

@@ -1,0 +1,101 @@
+package ppp
+
+import (
+	"crypto/subtle"
+	"time"
+	"vpnd/ppp/wire"
+)
+
+// mutual is the server showing itself to the client by PAP (RFC 1334 section 2), in either role. The
+// server's password goes to nobody who was not let in: it is sent after the client's own proof was granted.
+type mutual struct {
+	e        *Engine
+	done     bool        // the client has accepted the server
+	request  wire.Packet // server: what is repeated until it is answered
+	repeatAt time.Time
+	endAt    time.Time
+}
+
+func (m *mutual) reset() { *m = mutual{e: m.e} }
+
+func (m *mutual) deadline() time.Time { return earliest(m.repeatAt, m.endAt) }
+
+// begin is the client's own authentication having succeeded.
+func (m *mutual) begin(now time.Time) {
+	m.endAt = now.Add(m.e.cfg.AuthTimeout)
+	if m.e.cfg.Role == Server {
+		m.request = papRequest(m.e.nextID(), m.e.cfg.Mutual.User, m.e.cfg.Mutual.Password)
+		m.repeat(now)
+	}
+}
+
+func (m *mutual) repeat(now time.Time) {
+	m.repeatAt = now.Add(m.e.cfg.RestartTimer)
+	m.e.send(wire.PAP, m.request)
+}
+
+func (m *mutual) tick(now time.Time) {
+	switch {
+	case !m.endAt.IsZero() && !now.Before(m.endAt):
+		m.endAt = time.Time{}
+		m.e.cause = CauseSilent
+		m.e.hangUp(now, m.silence()+" within "+m.e.cfg.AuthTimeout.String(), "authentication took too long")
+	case !m.repeatAt.IsZero() && !now.Before(m.repeatAt):
+		m.repeat(now)
+	}
+}
+
+// silence is what the other end has not done.
+func (m *mutual) silence() string {
+	if m.e.cfg.Role == Client {
+		return "the server did not show its name and password"
+	}
+	return "the client did not answer to the server's name and password"
+}
+
+// takes reports whether a packet of PAP is one of the server's authentication: its codes go the other
+// way than those of the client's.
+func (m *mutual) takes(code wire.Code) bool {
+	return m.e.lcp.mutual && (code == wire.PAPRequest) == (m.e.cfg.Role == Client)
+}
+
+func (m *mutual) receive(now time.Time, p wire.Packet) {
+	switch {
+	case m.e.cfg.Role == Client:
+		m.judge(now, p)
+	case m.done || m.request.Code == 0 || p.ID != m.request.ID:
+	case p.Code == wire.PAPNak:
+		m.e.hangUp(now, "the client refuses the server's name and password", "")
+	case p.Code == wire.PAPAck:
+		m.succeed(now)
+	}
+}
+
+// judge answers the server's request. One that comes again was answered by an Ack that got lost.
+func (m *mutual) judge(now time.Time, p wire.Packet) {
+	user, password, err := wire.ParsePAP(p.Body)
+	if err != nil {
+		return
+	}
+	want := m.e.cfg.Mutual
+	right := subtle.ConstantTimeCompare(user, []byte(want.User)) & subtle.ConstantTimeCompare(password, []byte(want.Password))
+	switch {
+	case right == 1:
+		m.e.send(wire.PAP, wire.Packet{Code: wire.PAPAck, ID: p.ID, Body: prefixed(welcome)})
+		if !m.done {
+			m.succeed(now)
+		}
+	case !m.done:
+		const message = "Access denied"
+		m.e.send(wire.PAP, wire.Packet{Code: wire.PAPNak, ID: p.ID, Body: prefixed(message)})
+		m.e.cause = CauseUnproven
+		m.e.hangUp(now, "the server's name or password is wrong", message)
+	}
+}
+
+func (m *mutual) succeed(now time.Time) {
+	m.done, m.repeatAt, m.endAt = true, time.Time{}, time.Time{}
+	if m.e.auth.done() {
+		m.e.beginNetwork(now)
+	}
+}
