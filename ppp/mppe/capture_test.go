@@ -3,88 +3,17 @@ package mppe_test
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 	"testing"
 	"vpnd/ppp/chap"
 	"vpnd/ppp/mppe"
+	"vpnd/ppp/wire"
+	"vpnd/testenv/recording"
 
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/ip4defrag"
 	"github.com/google/gopacket/layers"
-	"github.com/google/gopacket/pcapgo"
 )
 
-const (
-	client   = "192.0.2.11"
-	password = "Correct-Horse9"
-)
-
-type frame struct {
-	fromClient bool
-	protocol   uint16
-	body       []byte
-}
-
-// pppFrames reads the PPP frames out of the enhanced GRE packets, or L2TP data messages, of a
-// recorded dial-in.
-func pppFrames(t *testing.T, name string) (frames []frame) {
-	t.Helper()
-	file, err := os.Open("testdata/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	reader, err := pcapgo.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fragments := ip4defrag.NewIPv4Defragmenter()
-	for packet := range gopacket.NewPacketSource(reader, layers.LayerTypeEthernet).Packets() {
-		ip, ok := packet.NetworkLayer().(*layers.IPv4)
-		if !ok {
-			continue
-		}
-		if ip, err = fragments.DefragIPv4(ip); err != nil {
-			t.Fatal(err)
-		}
-		if ip == nil {
-			continue
-		}
-		p := tunnelled(ip)
-		if len(p) == 0 {
-			continue
-		}
-		if p[0] == 0xFF && p[1] == 0x03 {
-			p = p[2:]
-		}
-		f := frame{fromClient: ip.SrcIP.String() == client}
-		if p[0]&1 == 1 {
-			f.protocol, f.body = uint16(p[0]), p[1:]
-		} else {
-			f.protocol, f.body = binary.BigEndian.Uint16(p), p[2:]
-		}
-		frames = append(frames, f)
-	}
-	return frames
-}
-
-// tunnelled is the PPP frame in an enhanced GRE packet (RFC 2637 section 4.1), or in an L2TP data
-// message without offset (RFC 2661 section 3.1).
-func tunnelled(ip *layers.IPv4) []byte {
-	p := ip.Payload
-	switch {
-	case ip.Protocol == layers.IPProtocolGRE && p[0]&0x10 != 0:
-		if p[1]&0x80 != 0 {
-			return p[16:]
-		}
-		return p[12:]
-	case ip.Protocol == layers.IPProtocolUDP && p[8]&0x80 == 0:
-		p = p[8:]
-		at := 6 + int(p[0]&0x40)/0x40*2 + int(p[0]&0x08)/0x08*4
-		return p[at:]
-	}
-	return nil
-}
+// password is that of the captures.
+const password = "Correct-Horse9"
 
 // TestCaptures decrypts dial-ins of pppd with pptpd and xl2tpd: each proof is right, and everything
 // inside is IPv4, IPv6 of the right length or compressed TCP, in both directions. All checksums of
@@ -98,20 +27,24 @@ func TestCaptures(t *testing.T) {
 	}{
 		{"pptp-mschapv2-mppe128.pcap", mppe.Bits128, true, 90},
 		{"pptp-mschapv2-mppe40.pcap", mppe.Bits40, true, 6},
-		{"pptp-mppe-stateful.pcap", mppe.Bits128, false, 500},
 		{"l2tp-mschapv2-mppe128.pcap", mppe.Bits128, true, 30},
+		{"pptp-mppe-stateful.pcap", mppe.Bits128, false, 500},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var challenge [16]byte
 			var receive map[bool]*mppe.Decrypter // by direction: true from the client
 			count := map[bool]int{}
-			for i, f := range pppFrames(t, c.name) {
+			for i, f := range recording.Frames(t, "testdata/"+c.name) {
+				protocol, body, err := wire.ParseFrame(f.PPP)
+				if err != nil {
+					t.Fatalf("frame %d: %v", i, err)
+				}
 				switch {
-				case f.protocol == 0xC223 && f.body[0] == 1:
-					challenge = [16]byte(f.body[5:21])
-				case f.protocol == 0xC223 && f.body[0] == 2:
-					length := binary.BigEndian.Uint16(f.body[2:])
-					proof, err := chap.NewV2(string(f.body[54:length]), challenge, f.body[5:54])
+				case protocol == wire.CHAP && body[0] == 1:
+					challenge = [16]byte(body[5:21])
+				case protocol == wire.CHAP && body[0] == 2:
+					length := binary.BigEndian.Uint16(body[2:])
+					proof, err := chap.NewV2(string(body[54:length]), challenge, body[5:54])
 					if err != nil || !proof.Verify(password) || proof.Verify("wrong") {
 						t.Fatalf("frame %d: proof of %q does not verify: %v", i, proof.User, err)
 					}
@@ -120,11 +53,11 @@ func TestCaptures(t *testing.T) {
 						true:  mppe.NewDecrypter(up, c.strength, true),
 						false: mppe.NewDecrypter(down, c.strength, c.down),
 					}
-				case f.protocol == 0x00FD:
-					if err := checkPacket(receive[f.fromClient], f.body); err != nil {
-						t.Fatalf("frame %d, from client %v: %v", i, f.fromClient, err)
+				case protocol == wire.Comp:
+					if err := checkPacket(receive[f.Sent], body); err != nil {
+						t.Fatalf("frame %d, from client %v: %v", i, f.Sent, err)
 					}
-					count[f.fromClient]++
+					count[f.Sent]++
 				}
 			}
 			if count[true]+count[false] < c.least || count[true] == 0 || count[false] == 0 {

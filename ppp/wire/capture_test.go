@@ -9,90 +9,10 @@ import (
 	"strings"
 	"testing"
 	"vpnd/ppp/wire"
-
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/ip4defrag"
-	"github.com/google/gopacket/layers"
-	"github.com/google/gopacket/pcapgo"
+	"vpnd/testenv/recording"
 )
 
-const client = "192.0.2.11"
-
-type frame struct {
-	sent bool // by the client
-	ppp  []byte
-}
-
-// frames reads the PPP frames out of the enhanced GRE packets, or L2TP data messages, of a recorded
-// dial-in.
-func frames(t *testing.T, name string) (list []frame) {
-	t.Helper()
-	file, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	reader, err := pcapgo.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fragments := ip4defrag.NewIPv4Defragmenter()
-	for packet := range gopacket.NewPacketSource(reader, layers.LayerTypeEthernet).Packets() {
-		ip, ok := packet.NetworkLayer().(*layers.IPv4)
-		if !ok {
-			continue
-		}
-		if ip, err = fragments.DefragIPv4(ip); err != nil {
-			t.Fatal(err)
-		}
-		if ip == nil {
-			continue
-		}
-		var p []byte
-		switch ip.Protocol {
-		case layers.IPProtocolGRE:
-			p = pppOfGRE(ip.Payload)
-		case layers.IPProtocolUDP:
-			p = pppOfL2TP(ip.Payload[8:])
-		default:
-		}
-		if len(p) > 0 {
-			list = append(list, frame{sent: ip.SrcIP.String() == client, ppp: p})
-		}
-	}
-	return list
-}
-
-// pppOfGRE is the payload of an enhanced GRE packet (RFC 2637 section 4.1).
-func pppOfGRE(p []byte) []byte {
-	if p[0]&0x10 == 0 {
-		return nil
-	}
-	if p[1]&0x80 != 0 {
-		return p[16:]
-	}
-	return p[12:]
-}
-
-// pppOfL2TP is the payload of a data message (RFC 2661 section 3.1).
-func pppOfL2TP(p []byte) []byte {
-	if p[0]&0x80 != 0 {
-		return nil
-	}
-	at := 6
-	if p[0]&0x40 != 0 {
-		at += 2
-	}
-	if p[0]&0x08 != 0 {
-		at += 4
-	}
-	if p[0]&0x02 != 0 {
-		at += 2 + int(p[at])<<8 + int(p[at+1])
-	}
-	return p[at:]
-}
-
-// captures are the recorded dial-ins with what pppd said of each, some of them beside other tests.
+// captures are the recorded dial-ins by what pppd said of each.
 func captures(t *testing.T) map[string]string {
 	t.Helper()
 	logs, err := filepath.Glob("testdata/*.pppd.txt")
@@ -102,7 +22,7 @@ func captures(t *testing.T) map[string]string {
 	byLog := map[string]string{}
 	for _, log := range logs {
 		name := strings.TrimSuffix(filepath.Base(log), ".pppd.txt") + ".pcap"
-		for _, folder := range []string{"testdata", "../mppe/testdata", "../../l2tp/wire/testdata"} {
+		for _, folder := range []string{"testdata", "../mppe/testdata"} {
 			if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
 				byLog[log] = filepath.Join(folder, name)
 			}
@@ -127,13 +47,13 @@ func TestFormatAsPppd(t *testing.T) {
 	for log, name := range captures(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			got, want := map[string][]string{}, map[string][]string{}
-			for _, f := range frames(t, name) {
+			for _, f := range recording.Frames(t, name) {
 				direction := "rcvd"
-				if f.sent {
+				if f.Sent {
 					direction = "sent"
 				}
-				text := wire.Format(f.ppp)
-				if p, _, err := wire.ParseFrame(f.ppp); err == nil && p >= 0x8000 && !strings.HasPrefix(text, lastWord) {
+				text := wire.Format(f.PPP)
+				if p, _, err := wire.ParseFrame(f.PPP); err == nil && p >= 0x8000 && !strings.HasPrefix(text, lastWord) {
 					got[direction] = append(got[direction], text)
 				}
 			}
@@ -173,8 +93,8 @@ func match(lines, frames []string) (found int, missing []string) {
 func TestRoundTrip(t *testing.T) {
 	seen := 0
 	for _, name := range captures(t) {
-		for i, f := range frames(t, name) {
-			protocol, info, err := wire.ParseFrame(f.ppp)
+		for i, f := range recording.Frames(t, name) {
+			protocol, info, err := wire.ParseFrame(f.PPP)
 			if err != nil {
 				t.Fatalf("%s, frame %d: %v", name, i, err)
 			}
@@ -196,7 +116,7 @@ func TestRoundTrip(t *testing.T) {
 				}
 			}
 			again := p.Append(wire.AppendFrame(nil, protocol))
-			original := f.ppp
+			original := f.PPP
 			if original[0] != 0xFF {
 				original = append([]byte{0xFF, 0x03}, original...)
 			}
@@ -206,7 +126,7 @@ func TestRoundTrip(t *testing.T) {
 			seen++
 		}
 	}
-	if seen < 100 {
+	if seen < 300 {
 		t.Errorf("only %d control frames seen", seen)
 	}
 }

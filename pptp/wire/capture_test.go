@@ -2,60 +2,51 @@ package wire_test
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"vpnd/pptp/wire"
-
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
-	"github.com/google/gopacket/pcapgo"
+	"vpnd/testenv/recording"
 )
 
-// The dial-ins of pptp-linux into pptpd in testdata hold what neither side has from us.
+// The recorded dial-ins of pptp-linux into pptpd hold what neither side has from us.
 func TestCaptures(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.pcap")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no captures: %v", err)
+	var files []string
+	for _, dir := range []string{"wire", "mppe"} {
+		names, err := filepath.Glob("../../ppp/" + dir + "/testdata/pptp-*.pcap")
+		if err != nil || len(names) == 0 {
+			t.Fatalf("no captures: %v", err)
+		}
+		files = append(files, names...)
 	}
 	var control, data, acks int
+	said := map[string][]string{}
 	for _, name := range files {
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = f.Close() }()
-		r, err := pcapgo.NewReader(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for p := range gopacket.NewPacketSource(r, r.LinkType()).Packets() {
-			ip, ok := p.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
-			if !ok {
-				continue
-			}
-			if tcp, ok := p.Layer(layers.LayerTypeTCP).(*layers.TCP); ok && ip.Protocol == layers.IPProtocolTCP && len(tcp.Payload) > 0 {
-				m, n, err := wire.Parse(tcp.Payload)
-				if err != nil || n != len(tcp.Payload) {
-					t.Fatalf("%s: %x: %d, %v", name, tcp.Payload, n, err)
+		for _, p := range recording.Packets(t, name) {
+			if segment := p.TCP(); len(segment) > 0 {
+				m, n, err := wire.Parse(segment)
+				if err != nil || n != len(segment) {
+					t.Fatalf("%s: %x: %d, %v", name, segment, n, err)
 				}
-				if got := m.Append(nil); !bytes.Equal(got, tcp.Payload) {
-					t.Errorf("%s: %v is\n%x, want\n%x", name, m.Type(), got, tcp.Payload)
+				if got := m.Append(nil); !bytes.Equal(got, segment) {
+					t.Errorf("%s: %v is\n%x, want\n%x", name, m.Type(), got, segment)
 				}
 				control++
+				said[name] = append(said[name], m.Type().String())
 			}
-			if ip.Protocol != layers.IPProtocolGRE {
+			packet := p.GRE()
+			if packet == nil {
 				continue
 			}
-			h, payload, err := wire.ParseGRE(ip.Payload)
+			h, payload, err := wire.ParseGRE(packet)
 			if err != nil {
-				t.Fatalf("%s: %x: %v", name, ip.Payload, err)
+				t.Fatalf("%s: %x: %v", name, packet, err)
 			}
 			out := make([]byte, h.Len()+len(payload))
 			h.Put(out, len(payload))
 			copy(out[h.Len():], payload)
-			if !bytes.Equal(out, ip.Payload) {
-				t.Errorf("%s: GRE is\n%x, want\n%x", name, out, ip.Payload)
+			if !bytes.Equal(out, packet) {
+				t.Errorf("%s: GRE is\n%x, want\n%x", name, out, packet)
 			}
 			if h.HasSeq {
 				data++
@@ -63,8 +54,12 @@ func TestCaptures(t *testing.T) {
 				acks++
 			}
 		}
+		dialIn := []string{"Start-Control-Connection-Request", "Start-Control-Connection-Reply", "Outgoing-Call-Request", "Outgoing-Call-Reply"}
+		if len(said[name]) < 4 || !slices.Equal(said[name][:4], dialIn) {
+			t.Errorf("%s: %v", name, said[name])
+		}
 	}
-	if control < 10 || data < 50 || acks < 5 {
+	if control < 40 || data < 800 || acks < 40 {
 		t.Errorf("only %d control messages, %d packets, %d acknowledgements", control, data, acks)
 	}
 }
