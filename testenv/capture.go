@@ -2,7 +2,6 @@ package testenv
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/netlab"
+	"vpnd/ppp/wire"
+	"vpnd/testenv/recording"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -116,45 +117,24 @@ func (c *Capture) Packets() []gopacket.Packet {
 	return packets
 }
 
-// Count ends the recording and counts the PPP frames in GRE that hold an IP packet in clear, and
-// those that are encrypted.
+// Count ends the recording and counts the PPP frames that hold an IP packet in clear, and those that are
+// encrypted.
 func (c *Capture) Count() (open, sealed int) {
 	c.t.Helper()
 	for _, p := range c.Packets() {
 		ip, ok := p.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
-		if !ok || ip.Protocol != layers.IPProtocolGRE {
+		if !ok {
 			continue
 		}
-		switch protocol(ip.Payload) {
-		case 0x0021:
+		switch protocol, _, _ := wire.ParseFrame(recording.Packet{IPv4: ip}.PPP()); protocol {
+		case wire.IPv4:
 			open++
-		case 0x00FD:
+		case wire.Comp:
 			sealed++
+		default:
 		}
 	}
 	return open, sealed
-}
-
-// protocol finds the PPP protocol number behind an enhanced GRE header; 0: there is none.
-func protocol(gre []byte) uint16 {
-	if len(gre) < 8 || gre[0]&0x10 == 0 {
-		return 0
-	}
-	at := 12
-	if gre[1]&0x80 != 0 {
-		at += 4
-	}
-	if len(gre) < at+4 {
-		return 0
-	}
-	frame := gre[at:]
-	if frame[0] == 0xFF && frame[1] == 0x03 {
-		frame = frame[2:]
-	}
-	if frame[0]&1 == 1 {
-		return uint16(frame[0])
-	}
-	return binary.BigEndian.Uint16(frame)
 }
 
 // Datagram is a UDP datagram of a recording.

@@ -6,10 +6,11 @@
 //
 //   - Lab.Host is a namespace, from which Host.Dial and User.Dial run `vpnd dial`, with an interface and
 //     routes; Lab.HostBehind has a wire that loses, doubles, delays and reorders frames.
-//   - Lab.Guest boots a guest (User Mode Linux, a process like any other, ready in about two seconds), in
-//     which Guest.Run runs shell commands, with functions for dialling in and for serving, which guest.sh
-//     describes: pptp USER PASSWORD [OPTION...], l2tp, hangup, gone, address, serve_pptp, serve_l2tp, and
-//     code SECRET PIN for a one-time password of that moment. Guest.Cut pulls the cable.
+//   - Lab.Guest boots a guest (User Mode Linux, a process like any other, ready in about two seconds), from
+//     which User.DialReal dials with pptp-linux or xl2tpd and pppd. Guest.Run runs shell commands in it, with
+//     functions for dialling in and for serving, which guest.sh describes: pptp USER PASSWORD [OPTION...],
+//     l2tp, hangup, l2tp_hangup, gone, address, serve_pptp, serve_l2tp, and code SECRET PIN for a one-time
+//     password of that moment. Guest.Cut pulls the cable.
 //
 // Lab.Capture records what passes an interface; the recording of a test that fails is kept as pcapng. A
 // Clock is that of a user's token, which a test moves. Client is our own client without an interface, for

@@ -41,7 +41,7 @@ type result struct {
 }
 
 const (
-	bootTime = 60 * time.Second
+	bootTime = 3 * time.Minute
 	beginTag = "GUEST-BEGIN "
 	endTag   = "GUEST-END "
 )
@@ -112,10 +112,10 @@ func (g *Guest) read(console io.Reader) {
 }
 
 // Run runs shell commands in the guest, as root, and gives what they printed and their status. The
-// functions of guest.sh can be used in them. It fails the test when they take over a minute.
+// functions of guest.sh can be used in them. It fails the test when they take over three minutes.
 func (g *Guest) Run(script string) (output string, code int) {
 	g.t.Helper()
-	return g.RunFor(time.Minute, script)
+	return g.RunFor(3*time.Minute, script)
 }
 
 // RunFor is Run with a limit of its own.

@@ -228,6 +228,12 @@ func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 // Kill ends the daemon as a crash does.
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
+// Goroutines ends the daemon with its stacks in the log, and counts them.
+func (s *Server) Goroutines() int {
+	s.end(syscall.SIGQUIT)
+	return strings.Count(s.Log(), "\ngoroutine ")
+}
+
 func (s *Server) end(signal syscall.Signal) {
 	if s.cmd == nil {
 		return

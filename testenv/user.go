@@ -2,6 +2,8 @@ package testenv
 
 import (
 	"crypto/rand"
+	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -46,11 +48,30 @@ func (s *Server) AddUser(u User) User {
 // the link.
 func (u User) Dial(h *Host, kind string, clock *Clock, args ...string) *DialIn {
 	h.t.Helper()
-	password := u.Password
-	if password == "" {
-		password = u.Token.Code(motp.Step(clock.Now()))
+	return h.Dial(h.t, append([]string{ServerAddress, "--type", kind, "--user", u.Name, "--password", u.now(clock), "--auth", "mschapv2,mschap,chap,pap"}, args...)...)
+}
+
+// DialReal has a user dial in from a guest with programs that are not ours, pptp-linux or xl2tpd and pppd:
+// by kind, with the password of now on the user's clock (nil: the machine's) and more options of pppd, which
+// are shell words. It gives the guest's inner address; the test fails if it gets none. The guest's functions
+// hangup and l2tp_hangup end it.
+func (u User) DialReal(g *Guest, kind string, clock *Clock, options ...string) netip.Addr {
+	g.t.Helper()
+	out, code := g.Run(fmt.Sprintf("%s '%s' '%s' %s && address", kind, u.Name, u.now(clock), strings.Join(options, " ")))
+	address, err := netip.ParseAddr(strings.TrimSpace(out))
+	if code != 0 || err != nil {
+		log, _ := g.Run("cat /run/pppd0")
+		g.t.Fatalf("%s does not get in by %s: %s\n%s", u.Name, kind, out, log)
 	}
-	return h.Dial(h.t, append([]string{ServerAddress, "--type", kind, "--user", u.Name, "--password", password, "--auth", "mschapv2,mschap,chap,pap"}, args...)...)
+	return address
+}
+
+// now is the user's password at the time of a clock.
+func (u User) now(clock *Clock) string {
+	if u.Password != "" {
+		return u.Password
+	}
+	return u.Token.Code(motp.Step(clock.Now()))
 }
 
 // Clock is the clock of a user's token, which a test moves. The zero value is the machine's.

@@ -59,12 +59,42 @@ func TestDialOthers(t *testing.T) {
 	}
 }
 
-// The exit statuses, with the servers that give them.
+// `vpnd dial` and our own server: every authentication, and encryption.
+func TestDialOurs(t *testing.T) {
+	t.Parallel()
+	lab := testenv.New(t)
+	server := lab.Serve(t, network)
+	server.AddUser(testenv.User{Name: "alice", Password: "geheim"})
+	host := lab.Host(t)
+	for _, kind := range []string{"pptp", "l2tp"} {
+		for _, c := range []struct{ auth, name, mppe string }{
+			{"pap", "PAP", ""}, {"chap", "CHAP", ""}, {"mschap", "MS-CHAP", "--mppe"}, {"mschapv2", "MS-CHAPv2", "--mppe"},
+		} {
+			server.Forget()
+			d := host.Dial(t, strings.Fields(testenv.ServerAddress+" --user alice --password geheim --type "+kind+" --auth "+c.auth+" "+c.mppe)...)
+			up := d.Connected()
+			if want := map[string]string{"": "none", "--mppe": "MPPE-128 stateless"}[c.mppe]; up.Encryption != want {
+				t.Errorf("%s %s: encryption %s, want %s", kind, c.auth, up.Encryption, want)
+			}
+			server.WaitLog("connected", "type="+strings.ToUpper(kind), "auth="+c.name, up.Address.String())
+			if out, err := host.Command("ping", "-c", "2", "-i", "0.2", "-W", "5", "10.99.0.1").CombinedOutput(); err != nil {
+				t.Errorf("%s %s: %s", kind, c.auth, out)
+			}
+			if code := d.Interrupt(); code != 0 {
+				t.Errorf("%s %s: status %d: %s", kind, c.auth, code, d.Said())
+			}
+			server.WaitLog("disconnected", "peer hung up")
+		}
+	}
+}
+
+// The exit statuses, with the servers that give them; that of a server without an address left is in
+// TestRefusals.
 func TestDialFails(t *testing.T) {
 	s := newSite(t, "motp: {max_failures: 50}\n")
 	host := s.lab.Host(t)
 	s.server.VPND("user", "add", "petra", "--password", "geheim", "--dial-in", "l2tp")
-	if out, code := s.guest.Run(`users='"alice" * "geheim" *'; serve_pptp require-mschap-v2 nomppe`); code != 0 {
+	if out, code := s.guest.Run(`users='"alice" * "geheim" *'; secret=tunnel lns='challenge = yes' serve_l2tp require-mschap-v2 nomppe && serve_pptp require-mschap-v2 nomppe`); code != 0 {
 		t.Fatal(out)
 	}
 	for _, c := range []struct {
@@ -80,6 +110,9 @@ func TestDialFails(t *testing.T) {
 		{"192.0.2.1 --type pptp --user petra --password geheim", 5, "may not dial in"},
 		{"192.0.2.1 --type l2tp --user alice --password falsch --auth pap", 5, "Access denied"},
 		{s.guest.Address + " --type pptp --user alice --password falsch", 5, "authentication refused"},
+		{s.guest.Address + " --type l2tp --secret tunnel --user alice --password falsch", 5, "authentication refused"},
+		{s.guest.Address + " --type l2tp --secret other --user alice --password geheim", 4, "secret"},
+		{s.guest.Address + " --type l2tp --user alice --password geheim", 4, "secret"},
 		{s.guest.Address + " --type pptp --user alice --password geheim --mppe", 7, "MPPE"},
 		{s.guest.Address + " --type pptp --user alice --password geheim --auth pap", 7, "protocol"},
 	} {

@@ -25,9 +25,9 @@ func nft(t *testing.T, namespace, script string) string {
 // A message that gets lost on the wire, once, holds a dial-in up for a moment and no more.
 func TestL2TPLostMessage(t *testing.T) {
 	s := newSite(t, "")
+	s.l2tp = true
 	for _, lost := range []wire.MessageType{wire.SCCRQ, wire.SCCRP, wire.SCCCN, wire.ICRQ, wire.ICRP, wire.ICCN} {
-		t.Run(lost.String(), func(t *testing.T) {
-			s.t = t
+		s.run(lost.String(), func(t *testing.T) {
 			hook, port := "input", "dport"
 			if lost == wire.SCCRP || lost == wire.ICRP {
 				hook, port = "output", "sport"
@@ -35,11 +35,9 @@ func TestL2TPLostMessage(t *testing.T) {
 			// The message type stands 26 octets behind the start of the UDP header.
 			nft(t, s.lab.Namespace, fmt.Sprintf("table ip lose { chain c { type filter hook %s priority 0; "+
 				"udp %s 1701 @th,64,16 & 0xf00f == 0xc002 @th,208,16 %d limit rate 1/hour burst 1 packets counter drop\n}\n}", hook, port, lost))
-			s.server.Forget()
-			s.dialL2TP("lac=", "alice", "geheim", "nomppe")
-			s.server.WaitLog("connected", "type=L2TP")
+			s.dial("alice", "geheim", "nomppe")
 			s.must("ping -c 2 -W 2 10.99.0.1")
-			s.hangupL2TP()
+			s.hangup()
 			if out := nft(t, s.lab.Namespace, "list table ip lose\n"); !strings.Contains(out, "counter packets 1 ") {
 				t.Errorf("nothing was lost: %s", out)
 			}
@@ -52,9 +50,11 @@ func TestL2TPLostMessage(t *testing.T) {
 func TestL2TPHidden(t *testing.T) {
 	s := newSite(t, "l2tp: {secret: tunnel-Secret7, hide_avps: true}\n")
 	capture := s.lab.Capture(t, s.guest.Interface())
-	s.dialL2TP(`secret=tunnel-Secret7; lac=$(printf 'challenge = yes\nhidden bit = yes')`, "alice", "geheim", "nomppe")
+	s.l2tp, s.lac = true, "challenge = yes\nhidden bit = yes"
+	s.must("secret=tunnel-Secret7")
+	s.dial("alice", "geheim", "nomppe")
 	s.must("ping -c 2 -W 2 10.99.0.1")
-	s.hangupL2TP()
+	s.hangup()
 	if n := hidden(t, capture, testenv.ServerAddress); n == 0 {
 		t.Error("we hide nothing")
 	}
@@ -85,8 +85,9 @@ func hidden(t *testing.T, capture *testenv.Capture, from string) int {
 // A Hello keeps an idle tunnel; a client that has vanished does not answer it, and nothing is left.
 func TestL2TPHello(t *testing.T) {
 	s := newSite(t, "l2tp: {hello_interval: 1s}\nppp: {echo_interval: 0s}\n")
+	s.l2tp = true
 	capture := s.lab.Capture(t, s.guest.Interface())
-	s.dialL2TP("lac=", "alice", "geheim", "nomppe lcp-echo-interval 0")
+	s.dial("alice", "geheim", "nomppe lcp-echo-interval 0")
 	s.must("sleep 5; ping -c 1 -W 2 10.99.0.1")
 	hellos := 0
 	for _, p := range capture.UDP(wire.Port) {
@@ -106,8 +107,8 @@ func TestL2TPHello(t *testing.T) {
 	s.guest.Connect()
 	s.must("l2tp_end")
 	s.server.Forget()
-	s.dialL2TP("lac=", "alice", "geheim", "nomppe")
-	s.hangupL2TP()
+	s.dial("alice", "geheim", "nomppe")
+	s.hangup()
 }
 
 // Two clients behind one NAT, which translates the source port of the second: both have 1701.
@@ -135,9 +136,9 @@ func TestL2TPBehindNAT(t *testing.T) {
 	server.Start()
 	sites := map[string]*site{}
 	for _, user := range []string{"alice", "bob"} {
-		s := &site{t: t, lab: lab, server: server, guest: lan.Guest(t)}
+		s := &site{t: t, lab: lab, server: server, guest: lan.Guest(t), l2tp: true}
 		sites[user] = s
-		s.dialL2TP("lac=", user, "geheim", "nomppe")
+		s.dial(user, "geheim", "nomppe")
 		server.WaitLog("connected", "user="+user, "peer=198.51.100.2")
 	}
 	for _, s := range sites {
@@ -146,15 +147,16 @@ func TestL2TPBehindNAT(t *testing.T) {
 	}
 	for _, s := range sites {
 		server.Forget()
-		s.hangupL2TP()
+		s.hangup()
 	}
 }
 
 // The same user by both services at once, and two tunnels of one client beside each other.
 func TestBothServices(t *testing.T) {
 	s := newSite(t, "")
+	s.l2tp = true
 	host := s.lab.Host(t)
-	s.dialL2TP("lac=", "alice", "geheim", "nomppe")
+	s.dial("alice", "geheim", "nomppe")
 	byPPTP := host.Dial(t, testenv.ServerAddress, "--type", "pptp", "--user", "alice", "--password", "geheim", "--interface", "a")
 	byL2TP := host.Dial(t, testenv.ServerAddress, "--type", "l2tp", "--user", "alice", "--password", "geheim", "--interface", "b")
 	for iface, d := range map[string]*testenv.DialIn{"a": byPPTP, "b": byL2TP} {
@@ -170,5 +172,60 @@ func TestBothServices(t *testing.T) {
 	s.server.WaitLog("disconnected", "type=L2TP")
 	s.must("ping -c 2 -W 2 10.99.0.1")
 	s.server.Forget()
-	s.hangupL2TP()
+	s.hangup()
+}
+
+// A client that numbers its data messages gets numbered ones; the others do not.
+func TestL2TPSequencing(t *testing.T) {
+	s := newSite(t, "")
+	s.l2tp = true
+	for _, c := range []struct {
+		lac      string
+		numbered bool
+	}{{"flow bit = no", false}, {"flow bit = yes", true}} {
+		s.run(c.lac, func(t *testing.T) {
+			s.lac = c.lac
+			capture := s.lab.Capture(t, s.guest.Interface())
+			s.dial("alice", "geheim", "nomppe")
+			s.must("ping -c 5 -i 0.2 -W 2 10.99.0.1")
+			s.hangup()
+			numbered := map[string]int{}
+			for _, p := range capture.UDP(wire.Port) {
+				if h, _, err := wire.ParseHeader(p.Payload); err == nil && !h.Control && h.HasSeq {
+					numbered[p.From]++
+				}
+			}
+			for _, from := range []string{s.guest.Address, testenv.ServerAddress} {
+				if n := numbered[from]; (n >= 5) != c.numbered || !c.numbered && n > 0 {
+					t.Errorf("%d data messages from %s have numbers", n, from)
+				}
+			}
+		})
+	}
+}
+
+// Two calls of xl2tpd in one tunnel, which live and end apart.
+func TestL2TPTwoCalls(t *testing.T) {
+	s := newSite(t, "")
+	s.l2tp = true
+	first := s.dial("alice", "geheim", "nomppe")
+	s.server.Forget()
+	// By a tunnel's number xl2tpd has no options of its own for pppd.
+	s.must(`cp /etc/ppp/options.l2tp /etc/ppp/options
+		tunnel=$(sed -n 's/.*Connection established to .*Local: \([0-9]*\), .*/\1/p' /run/xl2tpd.log)
+		echo "c $tunnel" > /run/xl2tpd/l2tp-control; unit=1; waited=0
+		while [ -z "$(address)" ] && [ $waited -lt 300 ]; do waited=$((waited + 1)); sleep 0.1; done; cat /run/xl2tpd.log; [ -n "$(address)" ]`)
+	s.server.WaitLog("connected", "type=L2TP", "user=alice")
+	second := strings.TrimSpace(s.must("unit=1; address; unit=0"))
+	if second == first {
+		t.Errorf("both have %s", first)
+	}
+	for _, iface := range []string{"ppp0", "ppp1"} {
+		s.must("ping -c 2 -W 2 -I " + iface + " 10.99.0.1")
+	}
+	s.server.Forget()
+	s.must("kill $(pidof -s pppd)")
+	s.server.WaitLog("disconnected")
+	s.must("ping -c 2 -W 2 10.99.0.1")
+	s.hangup()
 }

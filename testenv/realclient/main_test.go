@@ -20,12 +20,14 @@ network: {interface: vpn0, address: 10.99.0.1, pool: 10.99.0.10-10.99.0.20}
 `
 )
 
-// site is a server and a guest that dials it.
+// site is a server and a guest that dials it, by PPTP unless l2tp is set.
 type site struct {
 	t      *testing.T
 	lab    *testenv.Lab
 	server *testenv.Server
 	guest  *testenv.Guest
+	l2tp   bool
+	lac    string // lines for xl2tpd's configuration
 }
 
 func newSite(t *testing.T, yaml string) *site {
@@ -40,37 +42,84 @@ func newSite(t *testing.T, yaml string) *site {
 	return s
 }
 
+// byEither runs a test with a site of each type of dial-in.
+func byEither(t *testing.T, yaml string, test func(t *testing.T, s *site)) {
+	t.Helper()
+	for _, l2tp := range []bool{false, true} {
+		t.Run(map[bool]string{false: "PPTP", true: "L2TP"}[l2tp], func(t *testing.T) {
+			s := newSite(t, yaml)
+			s.l2tp = l2tp
+			test(t, s)
+		})
+	}
+}
+
+// run runs a step of a test.
+func (s *site) run(name string, step func(t *testing.T)) bool {
+	outer := s.t
+	defer func() { s.t = outer }()
+	return outer.Run(name, func(t *testing.T) {
+		s.t = t
+		s.server.Forget()
+		step(t)
+	})
+}
+
+// kind is the type of dial-in as the log has it.
+func (s *site) kind() string {
+	if s.l2tp {
+		return "L2TP"
+	}
+	return "PPTP"
+}
+
+func (s *site) command(user, password, options string) string {
+	if s.l2tp {
+		return fmt.Sprintf("lac='%s'; l2tp %s %s %s", s.lac, user, password, options)
+	}
+	return fmt.Sprintf("pptp %s %s %s", user, password, options)
+}
+
 // dial dials in and gives the address that the guest got; the test fails if it does not get one.
 func (s *site) dial(user, password, options string) string {
 	s.t.Helper()
-	out, code := s.guest.Run(fmt.Sprintf("pptp %s %s %s && address", user, password, options))
+	out, code := s.guest.Run(s.command(user, password, options) + " && address")
 	if code != 0 {
 		s.t.Fatalf("%s does not get in: %s\n%s\nserver:\n%s", user, out, s.pppd(), s.server.Log())
 	}
+	s.server.WaitLog("connected", "type="+s.kind(), "user="+user)
 	return strings.TrimSpace(out)
 }
 
 // refused dials in and wants to be kept out.
 func (s *site) refused(user, password, options string) (pppd string) {
 	s.t.Helper()
-	out, code := s.guest.Run(fmt.Sprintf("pptp %s %s %s", user, password, options))
+	out, code := s.guest.Run(s.command(user, password, options))
 	if code == 0 {
 		s.t.Fatalf("%s gets in:\n%s\nserver:\n%s", user, out, s.server.Log())
 	}
 	return s.pppd()
 }
 
+// pppd is the client's log: of pppd, and of xl2tpd if there is one.
 func (s *site) pppd() string {
-	out, _ := s.guest.Run("cat /run/pppd0")
+	out, _ := s.guest.Run("cat /run/pppd0; cat /run/xl2tpd.log 2>/dev/null")
 	return out
 }
 
 func (s *site) hangup() {
 	s.t.Helper()
-	if out, code := s.guest.Run("hangup"); code != 0 {
-		s.t.Fatalf("pppd does not end: %s", out)
+	if out, code := s.guest.Run(map[bool]string{false: "hangup", true: "l2tp_hangup"}[s.l2tp]); code != 0 {
+		s.t.Fatalf("the client does not end: %s", out)
 	}
 	s.server.WaitLog("disconnected")
+}
+
+// over waits until the client has ended because the server, or the network, did; one that has not noticed
+// is ended.
+func (s *site) over() {
+	s.t.Helper()
+	s.must(map[bool]string{false: "gone", true: "l2tp_end"}[s.l2tp])
 }
 
 // must runs commands in the guest that have to succeed.

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+	"vpnd/testenv"
 )
 
-// plain and noMPPE make pppd agree to one authentication alone.
+// only makes pppd agree to one authentication alone.
 var only = map[string]string{
 	"PAP":       "refuse-eap refuse-chap refuse-mschap refuse-mschap-v2",
 	"CHAP":      "refuse-eap refuse-pap refuse-mschap refuse-mschap-v2",
@@ -20,41 +22,36 @@ var only = map[string]string{
 // Every authentication and encryption: the link comes up, carries pings and transfers, and is
 // encrypted on the wire exactly when that was agreed.
 func TestProtocols(t *testing.T) {
-	s := newSite(t, "")
-	for _, c := range []struct{ auth, options, want string }{
-		{"PAP", "nomppe", "none"},
-		{"CHAP", "nomppe", "none"},
-		{"MS-CHAP", "nomppe", "none"},
-		{"MS-CHAPv2", "nomppe", "none"},
-		{"MS-CHAP", "require-mppe-128", "MPPE-128 stateless"},
-		{"MS-CHAPv2", "require-mppe-128", "MPPE-128 stateless"},
-		{"MS-CHAPv2", "require-mppe-40", "MPPE-40 stateless"},
-		{"MS-CHAPv2", "require-mppe-128 mppe-stateful", "MPPE-128 stateful"},
-		{"MS-CHAPv2", "require-mppe-40 mppe-stateful", "MPPE-40 stateful"},
-	} {
-		name := c.auth + " " + c.options
-		ok := t.Run(name, func(t *testing.T) {
-			s.t = t
-			s.server.Forget()
-			capture := s.lab.Capture(t, s.guest.Interface())
-			addr := s.dial("alice", "geheim", only[c.auth]+" "+c.options)
-			if !strings.HasPrefix(addr, "10.99.0.1") {
-				t.Errorf("address %q", addr)
-			}
-			s.server.WaitLog("connected", "user=alice", "auth="+c.auth)
-			s.must("ping -c 3 -W 2 -p 70696e672d70696e672d 10.99.0.1")
-			s.transfer(t)
-			s.hangup()
-			inClear, sealed := capture.Count()
-			switch {
-			case c.want == "none" && (inClear == 0 || sealed > 0), c.want != "none" && (sealed == 0 || inClear > 0):
-				t.Errorf("%d packets in clear, %d encrypted, want %s\n%s", inClear, sealed, c.want, s.pppd())
-			}
-		})
-		if !ok {
-			break
+	byEither(t, "", func(_ *testing.T, s *site) {
+		for i, c := range []struct{ auth, options, want string }{
+			{"PAP", "nomppe", "none"},
+			{"CHAP", "nomppe", "none"},
+			{"MS-CHAP", "nomppe", "none"},
+			{"MS-CHAPv2", "nomppe", "none"},
+			{"MS-CHAP", "require-mppe-128", "MPPE-128 stateless"},
+			{"MS-CHAPv2", "require-mppe-128", "MPPE-128 stateless"},
+			{"MS-CHAPv2", "require-mppe-40", "MPPE-40 stateless"},
+			{"MS-CHAPv2", "require-mppe-128 mppe-stateful", "MPPE-128 stateful"},
+			{"MS-CHAPv2", "require-mppe-40 mppe-stateful", "MPPE-40 stateful"},
+		} {
+			s.lac = "length bit = " + []string{"no", "yes"}[i%2]
+			s.run(c.auth+" "+c.options, func(t *testing.T) {
+				capture := s.lab.Capture(t, s.guest.Interface())
+				addr := s.dial("alice", "geheim", only[c.auth]+" "+c.options)
+				if !strings.HasPrefix(addr, "10.99.0.1") {
+					t.Errorf("address %q", addr)
+				}
+				s.server.WaitLog("connected", "user=alice", "auth="+c.auth, c.want)
+				s.must("ping -c 3 -W 2 -p 70696e672d70696e672d 10.99.0.1")
+				s.transfer(t)
+				s.hangup()
+				inClear, sealed := capture.Count()
+				if c.want == "none" && (inClear == 0 || sealed > 0) || c.want != "none" && (sealed == 0 || inClear > 0) {
+					t.Errorf("%d packets in clear, %d encrypted, want %s\n%s", inClear, sealed, c.want, s.pppd())
+				}
+			})
 		}
-	}
+	})
 }
 
 // transfer sends 8 MiB each way over TCP through the tunnel and compares checksums.
@@ -69,9 +66,12 @@ func (s *site) transfer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sum := s.must(`head -c 8388608 /dev/zero | tr '\0' y > /run/y
+	sum, code := s.guest.RunFor(5*time.Minute, `head -c 8388608 /dev/zero | tr '\0' y > /run/y
 		socat -u OPEN:/run/y TCP:10.99.0.1:9001,retry=20,interval=0.1 &&
 		socat -u TCP:10.99.0.1:9002,retry=20,interval=0.1 STDOUT | md5sum | cut -c1-32`)
+	if code != 0 {
+		t.Fatalf("status %d: %s", code, sum)
+	}
 	if err := listener.Wait(); err != nil {
 		t.Error(err)
 	}
@@ -87,45 +87,38 @@ func (s *site) transfer(t *testing.T) {
 
 // A one-time password works once, on a clock that is a little off, with every kind of proof.
 func TestOneTimePassword(t *testing.T) {
-	s := newSite(t, "motp: {window: 3m, max_failures: 50}\n")
-	for _, c := range []struct{ auth, options string }{
-		{"PAP", "nomppe"}, {"CHAP", "nomppe"}, {"MS-CHAPv2", "require-mppe-128"},
-	} {
-		t.Run(c.auth, func(t *testing.T) {
-			s.t = t
-			s.server.Forget()
-			s.must("otp=$(code " + secret + " " + pin + "); echo $otp > /run/otp")
-			s.dial("otto", "$(cat /run/otp)", only[c.auth]+" "+c.options)
-			s.must("ping -c 1 -W 2 10.99.0.1")
+	byEither(t, "motp: {window: 3m, max_failures: 50}\n", func(_ *testing.T, s *site) {
+		for _, c := range []struct{ auth, options string }{
+			{"PAP", "nomppe"}, {"CHAP", "nomppe"}, {"MS-CHAPv2", "require-mppe-128"},
+		} {
+			s.run(c.auth, func(*testing.T) {
+				s.must("otp=$(code " + secret + " " + pin + "); echo $otp > /run/otp")
+				s.dial("otto", "$(cat /run/otp)", only[c.auth]+" "+c.options)
+				s.must("ping -c 1 -W 2 10.99.0.1")
+				s.hangup()
+				s.refused("otto", "$(cat /run/otp)", only[c.auth]+" "+c.options)
+				s.server.WaitLog("refused", "user=otto", "one-time password already used")
+				s.nextStep()
+			})
+		}
+		s.run("clock 2 minutes ahead", func(*testing.T) {
+			s.dial("otto", "$(code "+secret+" "+pin+" 120)", only["PAP"]+" nomppe")
 			s.hangup()
-			s.refused("otto", "$(cat /run/otp)", only[c.auth]+" "+c.options)
-			s.server.WaitLog("refused", "user=otto", "one-time password already used")
-			s.nextStep()
 		})
-	}
-	t.Run("clock 2 minutes ahead", func(t *testing.T) {
-		s.t = t
-		s.server.Forget()
-		s.dial("otto", "$(code "+secret+" "+pin+" 120)", only["PAP"]+" nomppe")
-		s.hangup()
-	})
-	t.Run("clock 5 minutes ahead", func(t *testing.T) {
-		s.t = t
-		s.server.Forget()
-		s.refused("otto", "$(code "+secret+" "+pin+" 300)", only["PAP"]+" nomppe")
-		s.server.WaitLog("refused", "user=otto", "the token's clock is 5 minutes ahead")
-	})
-	t.Run("killed right after a log-in", func(t *testing.T) {
-		s.t = t
-		s.server.Forget()
-		s.must("code " + secret + " " + pin + " 150 > /run/otp")
-		s.dial("otto", "$(cat /run/otp)", only["MS-CHAPv2"]+" nomppe")
-		s.server.Kill()
-		s.must("gone")
-		s.server.Forget()
-		s.server.Start()
-		s.refused("otto", "$(cat /run/otp)", only["MS-CHAPv2"]+" nomppe")
-		s.server.WaitLog("refused", "user=otto", "one-time password already used")
+		s.run("clock 5 minutes ahead", func(*testing.T) {
+			s.refused("otto", "$(code "+secret+" "+pin+" 300)", only["PAP"]+" nomppe")
+			s.server.WaitLog("refused", "user=otto", "the token's clock is 5 minutes ahead")
+		})
+		s.run("killed right after a log-in", func(*testing.T) {
+			s.must("code " + secret + " " + pin + " 150 > /run/otp")
+			s.dial("otto", "$(cat /run/otp)", only["MS-CHAPv2"]+" nomppe")
+			s.server.Kill()
+			s.over()
+			s.server.Forget()
+			s.server.Start()
+			s.refused("otto", "$(cat /run/otp)", only["MS-CHAPv2"]+" nomppe")
+			s.server.WaitLog("refused", "user=otto", "one-time password already used")
+		})
 	})
 }
 
@@ -136,52 +129,64 @@ func (s *site) nextStep() {
 
 // Who is not to get in is told so by PPP's own means, and the log says why; who is, still does.
 func TestRefusals(t *testing.T) {
-	s := newSite(t, "ppp: {authentication: [mschapv2, pap]}\nmotp: {max_failures: 50}\n")
-	s.server.VPND("user", "add", "eve", "--password", "geheim", "--dial-in", "pptp", "--disabled")
-	s.server.VPND("user", "add", "lutz", "--password", "geheim", "--dial-in", "l2tp")
-	for _, c := range []struct{ name, user, password, options, pppd, log string }{
-		{"wrong password, PAP", "alice", "x", only["PAP"], "PAP authentication failed", "wrong password"},
-		{"wrong password, MS-CHAPv2", "alice", "x", only["MS-CHAPv2"], "E=691", "wrong password"},
-		{"unknown user", "mallory", "x", only["MS-CHAPv2"], "E=691", "unknown user"},
-		{"disabled", "eve", "geheim", only["MS-CHAPv2"], "E=647", "account disabled"},
-		{"dial-in type", "lutz", "geheim", only["MS-CHAPv2"], "E=649", "dial-in type pptp not allowed"},
-		{"authentication not in the list", "alice", "geheim", only["CHAP"], "", "none of the allowed authentications"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s.t = t
-			s.server.Forget()
-			log := s.refused(c.user, c.password, c.options+" nomppe")
-			if !strings.Contains(log, c.pppd) {
-				t.Errorf("pppd does not say %q:\n%s", c.pppd, log)
-			}
-			s.server.WaitLog("refused", c.log)
-			s.dial("alice", "geheim", only["MS-CHAPv2"]+" nomppe")
-			s.hangup()
-		})
-	}
-	t.Run("nobody listens", func(t *testing.T) {
-		s.t = t
+	const yaml = "motp: {max_failures: 50}\n"
+	byEither(t, "ppp: {authentication: [mschapv2, mschap, pap]}\n"+yaml, func(_ *testing.T, s *site) {
+		other := map[string]string{"PPTP": "l2tp", "L2TP": "pptp"}[s.kind()]
+		s.server.VPND("user", "add", "eve", "--password", "geheim", "--dial-in", "pptp,l2tp", "--disabled")
+		s.server.VPND("user", "add", "lutz", "--password", "geheim", "--dial-in", other)
+		refused := func(name, user, password, options, pppd, log string) {
+			s.run(name, func(t *testing.T) {
+				if said := s.refused(user, password, options); !strings.Contains(said, pppd) {
+					t.Errorf("pppd does not say %q:\n%s", pppd, said)
+				}
+				s.server.WaitLog("refused", "type="+s.kind(), log)
+			})
+		}
+		welcome := func(options string) {
+			s.run("welcome", func(*testing.T) {
+				s.dial("alice", "geheim", options)
+				s.must("ping -c 1 -W 2 10.99.0.1")
+				s.hangup()
+			})
+		}
+		restart := func(yaml string) {
+			s.server.Stop()
+			s.server.Configure(yaml)
+			s.server.Start()
+		}
+		refused("wrong password, PAP", "alice", "x", only["PAP"], "PAP authentication failed", "wrong password")
+		refused("wrong password, MS-CHAP", "alice", "x", only["MS-CHAP"], "E=691", "wrong password")
+		refused("wrong password, MS-CHAPv2", "alice", "x", only["MS-CHAPv2"], "E=691", "wrong password")
+		refused("unknown user", "mallory", "x", only["MS-CHAPv2"], "E=691", "unknown user")
+		refused("disabled", "eve", "geheim", only["MS-CHAPv2"], "E=647", "account disabled")
+		refused("dial-in type", "lutz", "geheim", only["MS-CHAPv2"], "E=649", "dial-in type "+strings.ToLower(s.kind())+" not allowed")
+		refused("authentication not in the list", "alice", "geheim", only["CHAP"], "rcvd [LCP TermReq", "none of the allowed authentications")
+		welcome("nomppe")
+
 		s.server.Stop()
-		s.refused("alice", "geheim", "nomppe")
-		s.server.Start()
-		s.dial("alice", "geheim", "nomppe")
-		s.hangup()
+		s.run("nobody listens", func(*testing.T) { s.refused("alice", "geheim", "nomppe") })
+
+		restart(network + yaml + "ppp: {mppe: required}\n")
+		refused("no MPPE", "alice", "geheim", only["MS-CHAPv2"]+" nomppe", "rcvd [LCP TermReq", "MPPE is required")
+		refused("no keys for MPPE", "alice", "geheim", only["PAP"], "rcvd [LCP TermReq", "none of the allowed authentications")
+		welcome("require-mppe-128")
+
+		restart("network: {interface: vpn0, address: 10.99.0.1, pool: 10.99.0.10-10.99.0.10}\n" + yaml)
+		host := s.lab.Host(s.t)
+		first := host.Dial(s.t, testenv.ServerAddress, "--type", "pptp", "--user", "alice", "--password", "geheim")
+		first.Connected()
+		refused("pool empty", "alice", "geheim", "nomppe", "rcvd [LCP TermReq", "address pool is empty")
+		second := host.Dial(s.t, testenv.ServerAddress, "--type", strings.ToLower(s.kind()), "--user", "alice", "--password", "geheim", "--interface", "second")
+		if code := second.Wait(); code != 6 {
+			s.t.Errorf("status %d of vpnd dial without an address: %s", code, second.Said())
+		}
+		first.Interrupt()
+		welcome("nomppe")
 	})
 }
 
-func TestRequiredEncryption(t *testing.T) {
-	s := newSite(t, "ppp: {mppe: required}\n")
-	s.refused("alice", "geheim", only["MS-CHAPv2"]+" nomppe")
-	s.server.WaitLog("refused", "MPPE is required")
-	s.refused("alice", "geheim", only["PAP"])
-	s.server.WaitLog("refused", "none of the allowed authentications")
-	s.dial("alice", "geheim", "require-mppe-128")
-	s.must("ping -c 1 -W 2 10.99.0.1")
-	s.hangup()
-}
-
-// Two clients behind one outer address, and a pool that holds one of them.
-func TestPoolEmpty(t *testing.T) {
+// Two clients behind one outer address, one of which has the last address of the pool for itself.
+func TestFixedAddress(t *testing.T) {
 	s := newSite(t, "")
 	s.server.Stop()
 	s.server.Configure("network: {interface: vpn0, address: 10.99.0.1, pool: 10.99.0.10-10.99.0.11}\n")
@@ -189,10 +194,6 @@ func TestPoolEmpty(t *testing.T) {
 	s.server.Start()
 	s.dial("alice", "geheim", "nomppe")
 	s.server.WaitLog("connected", "user=alice", "address=10.99.0.10")
-	if out, code := s.guest.Run("unit=1; pptp alice geheim nomppe"); code == 0 {
-		t.Errorf("a third address is found: %s", out)
-	}
-	s.server.WaitLog("refused", "address pool is empty")
 	if out, code := s.guest.Run("unit=1; pptp fritz geheim require-mppe-128 && address"); code != 0 || strings.TrimSpace(out) != "10.99.0.11" {
 		t.Errorf("a second client behind the same address: %s\n%s", out, s.server.Log())
 	}
@@ -203,64 +204,70 @@ func TestPoolEmpty(t *testing.T) {
 
 // However a connection ends, nothing is left of it and the next dial works.
 func TestEnds(t *testing.T) {
-	s := newSite(t, "ppp: {echo_interval: 1s, echo_failures: 3}\n")
-	before := s.descriptors()
-	for _, c := range []struct{ name, end, reason string }{
-		{"client hangs up", "hangup", "peer hung up"},
-		{"client is killed", "kill -9 $(cat /run/pppd0.pid); gone", ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s.t = t
-			s.server.Forget()
-			s.dial("alice", "geheim", "nomppe")
-			s.must(c.end)
-			s.server.WaitLog("disconnected", c.reason)
+	byEither(t, "ppp: {echo_interval: 1s, echo_failures: 3}\n", func(t *testing.T, s *site) {
+		s.server.AddUser(testenv.User{Name: "bob", Password: "geheim"})
+		fresh := s.server.Goroutines()
+		s.server.Start()
+		before := s.descriptors()
+		kill := "kill -9 $(cat /run/pppd0.pid); gone"
+		if s.l2tp {
+			kill = "killall -9 xl2tpd pppd; l2tp_end"
+		}
+		end := func(name, reason string, end func()) {
+			s.run(name, func(*testing.T) {
+				s.dial("alice", "geheim", "nomppe")
+				end()
+				s.server.WaitLog("disconnected", "user=alice", reason)
+			})
+		}
+		end("client hangs up", "peer hung up", s.hangup)
+		end("client is killed", "", func() { s.must(kill) })
+		end("network is cut", "echo time-out", func() {
+			s.guest.Cut()
+			s.server.WaitLog("disconnected")
+			s.guest.Connect()
+			s.must(kill)
 		})
-	}
-	t.Run("network is cut", func(t *testing.T) {
-		s.t = t
-		s.server.Forget()
-		s.dial("alice", "geheim", "nomppe")
-		s.guest.Cut()
-		s.server.WaitLog("disconnected", "echo time-out")
-		s.guest.Connect()
-		s.must("kill $(cat /run/pppd0.pid); gone")
-	})
-	t.Run("server shuts down", func(t *testing.T) {
-		s.t = t
-		s.server.Forget()
-		s.dial("alice", "geheim", "nomppe")
-		s.server.Stop()
-		s.must("gone")
-		if log := s.pppd(); !strings.Contains(log, "LCP terminated by peer") {
-			t.Errorf("the client is not hung up properly:\n%s", log)
+		end("user is disabled", "user was disabled", func() {
+			s.server.VPND("user", "set", "alice", "--disabled")
+			s.server.WaitLog("disconnected")
+			s.over()
+			s.server.VPND("user", "set", "alice", "--enabled")
+		})
+		s.run("20 dials in a row", func(t *testing.T) {
+			first := ""
+			for i := range 20 {
+				s.server.Forget()
+				got := s.dial("bob", "geheim", "nomppe")
+				if i == 0 {
+					first = got
+				}
+				if got != first {
+					t.Errorf("dial %d: address %s, %s before", i, got, first)
+				}
+				s.hangup()
+			}
+		})
+		for deadline := time.Now().Add(30 * time.Second); s.descriptors() > before; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d files are open, %d were", s.descriptors(), before)
+			}
+		}
+		if now := s.server.Goroutines(); now > fresh {
+			t.Errorf("%d goroutines are left of %d:\n%s", now, fresh, s.server.Log())
 		}
 		s.server.Start()
-	})
-	t.Run("user is disabled", func(t *testing.T) {
-		s.t = t
-		s.server.Forget()
-		s.dial("alice", "geheim", "nomppe")
-		s.server.VPND("user", "set", "alice", "--disabled")
-		s.server.WaitLog("disconnected", "user was disabled")
-		s.must("gone")
-		s.server.VPND("user", "set", "alice", "--enabled")
-	})
-	t.Run("20 dials in a row", func(t *testing.T) {
-		s.t = t
-		for range 20 {
-			s.server.Forget()
-			s.dial("alice", "geheim", "nomppe")
-			s.hangup()
+		end("server shuts down", "", func() {
+			s.server.Stop()
+			s.over()
+			if log := s.pppd(); !strings.Contains(log, "LCP terminated by peer") {
+				s.t.Errorf("the client is not hung up properly:\n%s", log)
+			}
+		})
+		if _, err := s.lab.Command("ip", "link", "show", "vpn0").CombinedOutput(); err == nil {
+			t.Error("the interface is left over")
 		}
 	})
-	s.t = t
-	for deadline := time.Now().Add(10 * time.Second); s.descriptors() > before; {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d files are open, %d were", s.descriptors(), before)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
 }
 
 // descriptors counts the files that the daemon has open.
@@ -272,49 +279,72 @@ func (s *site) descriptors() int {
 	return len(names)
 }
 
-// Two clients at once, each of which sends from the other's address, too: that goes nowhere.
+// Two clients at once, one by each type of dial-in. They reach each other only if that is allowed, and
+// never under another's address.
 func TestTwoClients(t *testing.T) {
 	s := newSite(t, "")
-	s.server.VPND("user", "add", "bob", "--password", "geheim", "--dial-in", "pptp", "--address", "10.99.0.15")
-	other := &site{t: t, lab: s.lab, server: s.server, guest: s.lab.Guest(t)}
-	first := s.dial("alice", "geheim", "nomppe")
-	if got := other.dial("bob", "geheim", "nomppe"); got != "10.99.0.15" {
-		t.Errorf("fixed address: %q", got)
-	}
-	s.must("ping -c 2 -W 2 10.99.0.1")
-	other.must("ping -c 2 -W 2 10.99.0.1")
-	s.must("ip addr add 10.99.0.15/32 dev ppp0")
-	if _, code := s.guest.Run("ping -c 2 -W 1 -I 10.99.0.15 10.99.0.1"); code == 0 {
-		t.Error("a client is answered under the address of another one")
-	}
-	if _, code := s.guest.Run("ip route add 10.99.0.15 dev ppp0 table main 2>/dev/null; ping -c 1 -W 1 -I " + first + " 10.99.0.20"); code == 0 {
-		t.Error("an address that nobody has answers")
-	}
-	s.hangup()
-	other.must("ping -c 2 -W 2 10.99.0.1")
-	other.must("hangup")
-}
-
-// Packets of many sizes arrive, or are answered by the right ICMP.
-func TestSizes(t *testing.T) {
-	s := newSite(t, "ppp: {mru: 1400}\n")
-	for _, mppe := range []string{"nomppe", "require-mppe-128"} {
-		s.dial("alice", "geheim", mppe+" mru 1000")
-		for _, size := range []string{"1", "900", "1300", "3000"} {
-			s.must("ping -c 2 -W 2 -M dont -s " + size + " 10.99.0.1")
+	s.server.VPND("user", "add", "bob", "--password", "geheim", "--dial-in", "l2tp", "--address", "10.99.0.15")
+	other := &site{t: t, lab: s.lab, server: s.server, guest: s.lab.Guest(t), l2tp: true}
+	const route = "; ip route replace 10.99.0.0/24 dev ppp0"
+	for _, allowed := range []bool{false, true} {
+		first := s.dial("alice", "geheim", "nomppe"+route)
+		if got := other.dial("bob", "geheim", "nomppe"+route); got != "10.99.0.15" {
+			t.Errorf("fixed address: %q", got)
 		}
-		// The server's packets to a client that takes 1000 octets: answered by ICMP if they may not
-		// be fragmented.
-		out, err := s.lab.Command("ping", "-c", "1", "-W", "2", "-M", "do", "-s", "1200", "-I", "10.99.0.1", s.addr()).CombinedOutput()
-		if err == nil {
-			t.Errorf("%s: 1200 octets that may not be fragmented reach a client of MRU 1000: %s", mppe, out)
+		for _, c := range []*site{s, other} {
+			c.must("ping -c 2 -W 2 10.99.0.1")
 		}
-		if out, err := s.lab.Command("ping", "-c", "1", "-W", "2", "-M", "dont", "-s", "1200", "-I", "10.99.0.1", s.addr()).CombinedOutput(); err != nil {
-			t.Errorf("%s: 1200 octets do not arrive: %s", mppe, out)
+		for c, to := range map[*site]string{s: "10.99.0.15", other: first} {
+			if out, code := c.guest.Run("ping -c 2 -W 2 " + to); (code == 0) != allowed {
+				t.Errorf("users reach each other: %v, at %s: %s", allowed, to, out)
+			}
+		}
+		s.must("ip addr add 10.99.0.16/32 dev ppp0")
+		if _, code := s.guest.Run("ping -c 2 -W 1 -I 10.99.0.16 10.99.0.1"); code == 0 {
+			t.Error("a client is answered under an address that is not its own")
 		}
 		s.hangup()
+		other.must("ping -c 2 -W 2 10.99.0.1")
+		other.hangup()
+		s.server.Stop()
+		s.server.Configure("network: {interface: vpn0, address: 10.99.0.1, pool: 10.99.0.10-10.99.0.20, user_to_user: true}\n")
+		s.server.Start()
 		s.server.Forget()
 	}
 }
 
-func (s *site) addr() string { return strings.TrimSpace(s.must("address")) }
+// Packets of many sizes arrive, or are answered by the right ICMP.
+func TestSizes(t *testing.T) {
+	byEither(t, "ppp: {mru: 1400}\n", func(_ *testing.T, s *site) {
+		for _, mppe := range []string{"nomppe", "require-mppe-128"} {
+			for _, mru := range []struct {
+				option string
+				size   int
+			}{{"", 1400}, {"mru 1000", 1000}} {
+				s.run(mppe+" "+mru.option, func(t *testing.T) {
+					s.lab.IP("route", "flush", "cache") // what an earlier dial-in's ICMP said
+					if mppe != "nomppe" && mru.size == 1000 {
+						mru.size -= 4
+					}
+					addr := s.dial("alice", "geheim", mppe+" "+mru.option)
+					s.must("good=0; for size in 1 900 1300 1400 3000; do ping -c 2 -W 2 -M dont -s $size 10.99.0.1 && good=$((good + 1)); done; ping -c 1 -W 2 -M do -s 900 10.99.0.1 && [ $good = 5 ]")
+					// What may not be fragmented reaches the client up to its MRU, and is answered by ICMP beyond.
+					for _, c := range []struct {
+						fragment string
+						size     int
+						arrives  bool
+					}{{"do", mru.size, true}, {"do", mru.size + 1, false}, {"dont", mru.size + 1, true}, {"dont", 3000, true}} {
+						out, err := s.lab.Command("ping", "-c", "1", "-W", "5", "-M", c.fragment, "-s", fmt.Sprint(c.size-28), "-I", "10.99.0.1", addr).CombinedOutput()
+						if (err == nil) != c.arrives {
+							t.Errorf("%d octets, -M %s: arrives %v: %s", c.size, c.fragment, err == nil, out)
+						}
+						if mtu := regexp.MustCompile(fmt.Sprintf(`mtu ?= ?%d\b`, mru.size)); !c.arrives && !mtu.Match(out) {
+							t.Errorf("%d octets: nothing says %v: %s", c.size, mtu, out)
+						}
+					}
+					s.hangup()
+				})
+			}
+		}
+	})
+}

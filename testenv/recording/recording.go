@@ -83,17 +83,22 @@ type Frame struct {
 func Frames(t testing.TB, name string) (frames []Frame) {
 	t.Helper()
 	for _, p := range Packets(t, name) {
-		var ppp []byte
-		if d := p.UDP(); d != nil {
-			ppp = inL2TP(d)
-		} else if g := p.GRE(); g != nil {
-			ppp = inGRE(g)
-		}
-		if ppp != nil {
+		if ppp := p.PPP(); ppp != nil {
 			frames = append(frames, Frame{p.Sent, ppp})
 		}
 	}
 	return frames
+}
+
+// PPP is the frame that a packet of PPTP or L2TP carries; nil: there is none.
+func (p Packet) PPP() []byte {
+	if d := p.UDP(); len(d) >= 12 {
+		return inL2TP(d)
+	}
+	if g := p.GRE(); len(g) >= 12 {
+		return inGRE(g)
+	}
+	return nil
 }
 
 // inGRE gives what an enhanced GRE packet carries (RFC 2637 section 4.1); nil: nothing.
@@ -120,8 +125,11 @@ func inL2TP(d []byte) []byte {
 	if d[0]&0x08 != 0 {
 		at += 4
 	}
-	if d[0]&0x02 != 0 {
+	if d[0]&0x02 != 0 && len(d) >= at+2 {
 		at += 2 + int(d[at])<<8 + int(d[at+1])
+	}
+	if len(d) < at {
+		return nil
 	}
 	return d[at:]
 }
