@@ -228,10 +228,16 @@ func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 // Kill ends the daemon as a crash does.
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
-// Goroutines ends the daemon with its stacks in the log, and counts them.
-func (s *Server) Goroutines() int {
+// Goroutines ends the daemon with its stacks in the log, and counts those that are not of Go's runtime.
+func (s *Server) Goroutines() (n int) {
+	s.Forget()
 	s.end(syscall.SIGQUIT)
-	return strings.Count(s.Log(), "\ngoroutine ")
+	for _, stack := range strings.Split(s.Log(), "\ngoroutine ")[1:] {
+		if strings.Contains(stack, "\nvpnd/") {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *Server) end(signal syscall.Signal) {

@@ -28,12 +28,13 @@ func TestL2TPSecret(t *testing.T) {
 		s.hangup()
 	}
 	s.run("right", right)
-	s.run("wrong", func(t *testing.T) {
+	s.run("wrong", func(*testing.T) {
 		s.must("secret=wrong")
 		s.refused("alice", "geheim", "nomppe")
 		s.server.WaitLog("tunnel", "secret")
 	})
 	s.run("missing", func(t *testing.T) {
+		t.Helper()
 		s.must("secret=none")
 		s.lac = ""
 		if said := s.refused("alice", "geheim", "nomppe"); strings.Contains(said, "Call established") {

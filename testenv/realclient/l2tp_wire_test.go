@@ -28,6 +28,7 @@ func TestL2TPLostMessage(t *testing.T) {
 	s.l2tp = true
 	for _, lost := range []wire.MessageType{wire.SCCRQ, wire.SCCRP, wire.SCCCN, wire.ICRQ, wire.ICRP, wire.ICCN} {
 		s.run(lost.String(), func(t *testing.T) {
+			t.Helper()
 			hook, port := "input", "dport"
 			if lost == wire.SCCRP || lost == wire.ICRP {
 				hook, port = "output", "sport"
@@ -175,30 +176,44 @@ func TestBothServices(t *testing.T) {
 	s.hangup()
 }
 
-// A client that numbers its data messages gets numbered ones; the others do not.
-func TestL2TPSequencing(t *testing.T) {
+// A client that numbers its data messages gets numbered ones, and is understood with lengths in them and
+// without.
+func TestL2TPDataBits(t *testing.T) {
 	s := newSite(t, "")
 	s.l2tp = true
+	// Without the kernel's L2TP xl2tpd writes the data messages itself, as its configuration says.
+	s.must("modprobe -r -d /run/m l2tp_ppp l2tp_netlink l2tp_core; ! grep -q ^l2tp_ppp /proc/modules")
 	for _, c := range []struct {
-		lac      string
-		numbered bool
-	}{{"flow bit = no", false}, {"flow bit = yes", true}} {
+		lac              string
+		numbered, length bool
+	}{{"flow bit = no\nlength bit = no", false, false}, {"flow bit = yes\nlength bit = yes", true, true}} {
 		s.run(c.lac, func(t *testing.T) {
+			t.Helper()
 			s.lac = c.lac
 			capture := s.lab.Capture(t, s.guest.Interface())
 			s.dial("alice", "geheim", "nomppe")
 			s.must("ping -c 5 -i 0.2 -W 2 10.99.0.1")
 			s.hangup()
-			numbered := map[string]int{}
+			numbered, length := map[string]int{}, 0
 			for _, p := range capture.UDP(wire.Port) {
-				if h, _, err := wire.ParseHeader(p.Payload); err == nil && !h.Control && h.HasSeq {
+				h, _, err := wire.ParseHeader(p.Payload)
+				if err != nil || h.Control {
+					continue
+				}
+				if h.HasSeq {
 					numbered[p.From]++
+				}
+				if p.From == s.guest.Address && p.Payload[0]&0x40 != 0 {
+					length++
 				}
 			}
 			for _, from := range []string{s.guest.Address, testenv.ServerAddress} {
-				if n := numbered[from]; (n >= 5) != c.numbered || !c.numbered && n > 0 {
+				if n := numbered[from]; c.numbered && n < 5 || !c.numbered && n > 0 {
 					t.Errorf("%d data messages from %s have numbers", n, from)
 				}
+			}
+			if c.length && length < 5 || !c.length && length > 0 {
+				t.Errorf("%d data messages have a length", length)
 			}
 		})
 	}
