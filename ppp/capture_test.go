@@ -30,6 +30,7 @@ type replay struct {
 	closed   *ppp.Closed
 	refused  bool
 	given    netip.Addr
+	dns      []netip.Addr
 }
 
 // draws is a source of "random" octets: the value that the recorded peer drew, for a read of its length.
@@ -67,7 +68,7 @@ func (r *replay) drain() {
 			}
 		case ppp.Authenticate:
 			if v.User == "alice" && v.Proof.Verify(recordedPassword) {
-				r.e.Grant(start, ppp.Grant{Password: recordedPassword, Local: inner, Peer: r.given})
+				r.e.Grant(start, ppp.Grant{Password: recordedPassword, Local: inner, Peer: r.given, DNS: r.dns})
 			} else {
 				r.refused = true
 				r.e.Refuse(start, ppp.Refusal{Code: 691, Message: "Access denied", Reason: "wrong password"})
@@ -100,7 +101,8 @@ func (r *replay) say(protocol wire.Protocol, p wire.Packet) {
 	case p.Code == wire.ConfigureAck:
 		p.ID, p.Body = ours.ID, ours.Body
 	case p.Code == wire.ConfigureNak:
-		if rest := without(ours.Body, wire.IPCPAddress); len(rest) > 0 { // this peer gives no more than an address
+		// A peer that gives no more than an address rejects what else we ask for.
+		if rest := without(ours.Body, wire.IPCPAddress); len(rest) > 0 && len(without(p.Body, wire.IPCPAddress)) == 0 {
 			r.receive(protocol, wire.Packet{Code: wire.ConfigureReject, ID: ours.ID, Body: rest})
 		}
 		p.ID = r.requests[protocol].ID
@@ -127,6 +129,7 @@ type recorded struct {
 	method    ppp.Method
 	mppe      bool
 	given     netip.Addr
+	dns       []netip.Addr
 }
 
 // dialIns takes a recording apart: a dial-in begins with the first request of a client's LCP.
@@ -166,7 +169,14 @@ func dialIns(t *testing.T, name string) (list []*recorded) {
 		case protocol == wire.CCP && p.Code == wire.ConfigureRequest:
 			d.mppe = d.mppe || len(p.Body) > 0 && p.Body[0] == wire.CCPMPPE
 		case protocol == wire.IPCP && p.Code == wire.ConfigureNak && len(p.Body) >= 6:
-			d.given, _ = netip.AddrFromSlice(p.Body[2:6])
+			options, _ := wire.ParseOptions(p.Body)
+			for _, o := range options {
+				if address, _ := netip.AddrFromSlice(o.Data); o.Type == wire.IPCPAddress {
+					d.given = address
+				} else if o.Type == wire.IPCPDNS1 || o.Type == wire.IPCPDNS2 {
+					d.dns = append(d.dns, address)
+				}
+			}
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -182,7 +192,7 @@ func (d *recorded) play(t *testing.T, name string, cfg ppp.Config) *replay {
 	if d.mppe {
 		cfg.MPPE.Mode = ppp.MPPEOptional
 	}
-	r := &replay{t: t, name: name, requests: map[wire.Protocol]wire.Packet{}, given: d.given, random: draws{}}
+	r := &replay{t: t, name: name, requests: map[wire.Protocol]wire.Packet{}, given: d.given, dns: d.dns, random: draws{}}
 	if d.method != ppp.PAP && cfg.Role == ppp.Server {
 		r.random[16] = append(bytes.Clone(d.challenge), make([]byte, 16)...)[:16] // MS-CHAP takes the first 8
 	} else if d.method == ppp.MSCHAPv2 {
@@ -262,7 +272,7 @@ func TestRecordedClients(t *testing.T) {
 			}
 		}
 	}
-	if up[ppp.PAP] < 2 || up[ppp.MSCHAPv1] < 1 || up[ppp.MSCHAPv2] < 8 || refused != 1 {
+	if up[ppp.PAP] < 2 || up[ppp.MSCHAPv1] < 1 || up[ppp.MSCHAPv2] < 8 || refused != 3 {
 		t.Errorf("%v come up, %d are refused", up, refused)
 	}
 }
@@ -275,7 +285,7 @@ func TestRecordedServers(t *testing.T) {
 			r := d.play(t, name, ppp.Config{Role: ppp.Client, User: "alice", Password: recordedPassword})
 			if !d.given.IsValid() { // with another password
 				refused++
-				if bytes.Equal(r.value, d.response) || r.up != nil {
+				if d.method != ppp.PAP && bytes.Equal(r.value, d.response) || r.up != nil {
 					t.Errorf("%s: the wrong password gives the right proof", name)
 				}
 				continue
@@ -289,7 +299,7 @@ func TestRecordedServers(t *testing.T) {
 			up[d.method]++
 		}
 	}
-	if up[ppp.PAP] < 2 || up[ppp.CHAPMD5] < 2 || up[ppp.MSCHAPv1] < 1 || up[ppp.MSCHAPv2] < 8 || refused != 1 {
+	if up[ppp.PAP] < 2 || up[ppp.CHAPMD5] < 2 || up[ppp.MSCHAPv1] < 1 || up[ppp.MSCHAPv2] < 8 || refused != 4 {
 		t.Errorf("%v come up, %d are refused", up, refused)
 	}
 }

@@ -32,7 +32,7 @@ type Capture struct {
 func (l *Lab) Capture(t testing.TB, iface string) *Capture {
 	t.Helper()
 	c := &Capture{t: t, path: filepath.Join(t.TempDir(), "capture.pcap")}
-	c.cmd = l.Command("tcpdump", "-Z", "root", "-U", "-n", "-s", "256", "-i", iface, "-w", c.path)
+	c.cmd = l.Command("tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-s", "256", "-i", iface, "-w", c.path)
 	var said bytes.Buffer
 	c.cmd.Stderr = &said
 	c.ended = make(chan struct{})

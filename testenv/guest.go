@@ -146,10 +146,10 @@ func (g *Guest) Console() string {
 }
 
 // Cut takes the guest off the wire, as when a cable is pulled; Connect puts it back.
-func (g *Guest) Cut() { g.lab.IP("link", "set", g.tap, "nomaster") }
+func (g *Guest) Cut() { g.lab.IP("link", "set", g.tap, "down") }
 
 // Connect undoes Cut.
-func (g *Guest) Connect() { g.lab.IP("link", "set", g.tap, "master", "br0") }
+func (g *Guest) Connect() { g.lab.IP("link", "set", g.tap, "up") }
 
 // Interface is the name of the guest's port on the bridge, for a capture.
 func (g *Guest) Interface() string { return g.tap }

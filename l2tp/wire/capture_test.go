@@ -23,6 +23,8 @@ var recorded = map[string]string{
 	"l2tp-secret-wrong":        ">SCCRQ <SCCRP >SCCCN >ICRQ <ZLB <StopCCN >ZLB <ZLB >SCCRQ <SCCRP >SCCCN >ICRQ <ZLB <ICRP <ZLB >ICCN <ZLB >StopCCN <ZLB",
 	"l2tp-secret":              ">SCCRQ <SCCRP >SCCCN >ICRQ <ZLB <ICRP >ICCN <ZLB <ZLB >StopCCN <ZLB",
 	"l2tp-terminate-by-server": ">SCCRQ <SCCRP >SCCCN <ZLB >ICRQ <ICRP >ICCN <ZLB <ZLB <CDN >ZLB >ICRQ <ICRP >ICCN <ZLB <ZLB >StopCCN <ZLB",
+	"l2tp-mschapv1-dns":        ">SCCRQ <SCCRP >SCCCN >ICRQ <ZLB <ICRP <ZLB >ICCN <ZLB >StopCCN <ZLB",
+	"l2tp-pap-wrong":           ">SCCRQ <SCCRP >SCCCN <ZLB >ICRQ <ICRP <ZLB >ICCN <ZLB >ICCN <ZLB <CDN >ZLB >StopCCN <ZLB",
 	"l2tp-mschapv2-mppe128":    ">SCCRQ <SCCRP >SCCCN <ZLB >ICRQ <ICRP <ZLB >ICCN <ZLB",
 }
 

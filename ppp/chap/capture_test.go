@@ -57,7 +57,7 @@ func TestCaptures(t *testing.T) {
 				}
 				right[len(challenge)]++
 			case wire.CHAPFailure:
-				if last.Verify(password) || !strings.HasPrefix(string(p.Body), "E=691 ") {
+				if last.Verify(password) || !isMD5(last) && !strings.HasPrefix(string(p.Body), "E=691 ") {
 					t.Errorf("%s, frame %d: a proof that was refused is right; %q", name, i, p.Body)
 				}
 				refused++
@@ -68,9 +68,14 @@ func TestCaptures(t *testing.T) {
 			}
 		}
 	}
-	if right[8] == 0 || right[16] < 5 || len(right) < 3 || refused == 0 {
+	if right[8] == 0 || right[16] < 5 || len(right) < 3 || refused < 2 {
 		t.Errorf("by length of the challenge %v were taken, %d refused", right, refused)
 	}
+}
+
+func isMD5(p any) bool {
+	_, ok := p.(chap.MD5)
+	return ok
 }
 
 // parseResponse is wire.ParseCHAP with the name as text.

@@ -88,8 +88,7 @@ func TestDialOurs(t *testing.T) {
 	}
 }
 
-// The exit statuses, with the servers that give them; that of a server without an address left is in
-// TestRefusals.
+// The exit statuses, with the servers that give them.
 func TestDialFails(t *testing.T) {
 	s := newSite(t, "motp: {max_failures: 50}\n")
 	host := s.lab.Host(t)

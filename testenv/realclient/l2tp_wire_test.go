@@ -2,11 +2,14 @@ package realclient
 
 import (
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+	"vpnd/l2tp/client"
 	"vpnd/l2tp/wire"
+	"vpnd/ppp"
 	"vpnd/testenv"
 )
 
@@ -176,71 +179,70 @@ func TestBothServices(t *testing.T) {
 	s.hangup()
 }
 
-// A client that numbers its data messages gets numbered ones, and is understood with lengths in them and
-// without.
-func TestL2TPDataBits(t *testing.T) {
+// Data messages of xl2tpd with a length and without: both are understood.
+func TestL2TPLengthBit(t *testing.T) {
 	s := newSite(t, "")
 	s.l2tp = true
 	// Without the kernel's L2TP xl2tpd writes the data messages itself, as its configuration says.
 	s.must("modprobe -r -d /run/m l2tp_ppp l2tp_netlink l2tp_core; ! grep -q ^l2tp_ppp /proc/modules")
-	for _, c := range []struct {
-		lac              string
-		numbered, length bool
-	}{{"flow bit = no\nlength bit = no", false, false}, {"flow bit = yes\nlength bit = yes", true, true}} {
-		s.run(c.lac, func(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		s.lac = "length bit = " + map[bool]string{false: "no", true: "yes"}[on]
+		s.run(s.lac, func(t *testing.T) {
 			t.Helper()
-			s.lac = c.lac
 			capture := s.lab.Capture(t, s.guest.Interface())
 			s.dial("alice", "geheim", "nomppe")
 			s.must("ping -c 5 -i 0.2 -W 2 10.99.0.1")
 			s.hangup()
-			numbered, length := map[string]int{}, 0
-			for _, p := range capture.UDP(wire.Port) {
-				h, _, err := wire.ParseHeader(p.Payload)
-				if err != nil || h.Control {
-					continue
-				}
-				if h.HasSeq {
-					numbered[p.From]++
-				}
-				if p.From == s.guest.Address && p.Payload[0]&0x40 != 0 {
-					length++
-				}
-			}
-			for _, from := range []string{s.guest.Address, testenv.ServerAddress} {
-				if n := numbered[from]; c.numbered && n < 5 || !c.numbered && n > 0 {
-					t.Errorf("%d data messages from %s have numbers", n, from)
-				}
-			}
-			if c.length && length < 5 || !c.length && length > 0 {
-				t.Errorf("%d data messages have a length", length)
+			with, without := dataBits(capture, s.guest.Address, 0x40)
+			if on && (with < 5 || without > 0) || !on && (with > 0 || without < 5) {
+				t.Errorf("%d data messages with a length, %d without", with, without)
 			}
 		})
 	}
 }
 
-// Two calls of xl2tpd in one tunnel, which live and end apart.
-func TestL2TPTwoCalls(t *testing.T) {
-	s := newSite(t, "")
-	s.l2tp = true
-	first := s.dial("alice", "geheim", "nomppe")
-	s.server.Forget()
-	// By a tunnel's number xl2tpd has no options of its own for pppd.
-	s.must(`cp /etc/ppp/options.l2tp /etc/ppp/options
-		tunnel=$(sed -n 's/.*Connection established to .*Local: \([0-9]*\), .*/\1/p' /run/xl2tpd.log)
-		echo "c $tunnel" > /run/xl2tpd/l2tp-control; unit=1; waited=0
-		while [ -z "$(address)" ] && [ $waited -lt 300 ]; do waited=$((waited + 1)); sleep 0.1; done; cat /run/xl2tpd.log; [ -n "$(address)" ]`)
-	s.server.WaitLog("connected", "type=L2TP", "user=alice")
-	second := strings.TrimSpace(s.must("unit=1; address; unit=0"))
-	if second == first {
-		t.Errorf("both have %s", first)
+// dataBits counts the data messages from an address with one of bits in the first octet, and those without.
+func dataBits(capture *testenv.Capture, from string, bits byte) (with, without int) {
+	for _, p := range capture.UDP(wire.Port) {
+		switch h, _, err := wire.ParseHeader(p.Payload); {
+		case err != nil || h.Control || p.From != from:
+		case p.Payload[0]&bits != 0:
+			with++
+		default:
+			without++
+		}
 	}
-	for _, iface := range []string{"ppp0", "ppp1"} {
-		s.must("ping -c 2 -W 2 -I " + iface + " 10.99.0.1")
+	return with, without
+}
+
+// A client that asks for numbers in data messages gets them, and no other does. xl2tpd never asks.
+func TestL2TPSequencing(t *testing.T) {
+	t.Parallel()
+	lab := testenv.New(t)
+	server := lab.Serve(t, network)
+	server.AddUser(testenv.User{Name: "alice", Password: "geheim"})
+	host := lab.Host(t)
+	for _, asked := range []bool{false, true} {
+		capture := lab.Capture(t, "br0")
+		c := new(testenv.Client)
+		err := testenv.InNamespace(host.Namespace, func() error {
+			return c.Dial(t.Context(), &client.Dialer{Sequencing: asked}, netip.MustParseAddrPort(testenv.ServerAddress+":1701"),
+				ppp.Config{User: "alice", Password: "geheim", Auth: []ppp.Method{ppp.MSCHAPv2}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			if !c.Ping(5 * time.Second) {
+				t.Error("no answer")
+			}
+		}
+		c.Hangup()
+		server.WaitLog("disconnected", "peer hung up")
+		server.Forget()
+		with, without := dataBits(capture, testenv.ServerAddress, 0x08)
+		if asked && (with < 5 || without > 0) || !asked && (with > 0 || without < 5) {
+			t.Errorf("asked for %v: %d data messages with numbers, %d without", asked, with, without)
+		}
 	}
-	s.server.Forget()
-	s.must("kill $(pidof -s pppd)")
-	s.server.WaitLog("disconnected")
-	s.must("ping -c 2 -W 2 10.99.0.1")
-	s.hangup()
 }
