@@ -145,11 +145,11 @@ func (g *Guest) Console() string {
 	return g.output.String()
 }
 
-// Cut takes the guest off the wire, as when a cable is pulled; Connect puts it back.
-func (g *Guest) Cut() { g.lab.IP("link", "set", g.tap, "down") }
+// Cut takes the guest off the wire, both ways, as when a cable is pulled; Connect puts it back.
+func (g *Guest) Cut() { g.lab.IP("link", "set", g.tap, "nomaster") }
 
 // Connect undoes Cut.
-func (g *Guest) Connect() { g.lab.IP("link", "set", g.tap, "up") }
+func (g *Guest) Connect() { g.lab.IP("link", "set", g.tap, "master", "br0") }
 
 // Interface is the name of the guest's port on the bridge, for a capture.
 func (g *Guest) Interface() string { return g.tap }

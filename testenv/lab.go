@@ -31,7 +31,8 @@ func New(t testing.TB) *Lab {
 	run(t, "netns", "add", l.Namespace)
 	t.Cleanup(func() { run(t, "netns", "delete", l.Namespace) })
 	l.IP("link", "set", "lo", "up")
-	l.IP("link", "add", "br0", "type", "bridge")
+	// With an address of a port's, which it takes by itself, it would hear a guest that is cut off on the tap.
+	l.IP("link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge")
 	l.IP("address", "add", ServerAddress+"/24", "dev", "br0")
 	l.IP("link", "set", "br0", "up")
 	return l

@@ -213,8 +213,9 @@ func TestEnds(t *testing.T) {
 		s.dial("alice", "geheim", "nomppe") // for what is opened at need and stays
 		s.hangup()
 		before := s.descriptors()
-		kill := "kill -9 $(cat /run/pppd0.pid); gone"
+		kill, hungUp := "kill -9 $(cat /run/pppd0.pid); gone", "peer hung up"
 		if s.l2tp {
+			hungUp = "client"
 			kill = "killall -9 xl2tpd pppd; l2tp_end"
 		}
 		end := func(name, reason string, end func()) {
@@ -225,7 +226,7 @@ func TestEnds(t *testing.T) {
 				s.server.WaitLog("disconnected", "user=alice", reason)
 			})
 		}
-		end("client hangs up", "peer hung up", s.hangup)
+		end("client hangs up", hungUp, s.hangup)
 		end("client is killed", "", func() { s.must(kill) })
 		end("network is cut", "echo time-out", func() {
 			s.guest.Cut()
@@ -240,6 +241,7 @@ func TestEnds(t *testing.T) {
 			s.server.VPND("user", "set", "alice", "--enabled")
 		})
 		s.run("20 dials in a row", func(t *testing.T) {
+			t.Helper()
 			first := ""
 			for i := range 20 {
 				s.server.Forget()
@@ -327,6 +329,7 @@ func TestSizes(t *testing.T) {
 				size   int
 			}{{"", 1400}, {"mru 1000", 1000}} {
 				s.run(mppe+" "+mru.option, func(t *testing.T) {
+					t.Helper()
 					s.lab.IP("route", "flush", "cache") // what an earlier dial-in's ICMP said
 					if mppe != "nomppe" && mru.size == 1000 {
 						mru.size -= 4
