@@ -19,6 +19,7 @@ const (
 	EventRemoved      = "removed"
 	EventUnlocked     = "unlocked"
 	EventResynced     = "resynced"
+	EventRekeyed      = "rekeyed" // the key of the table
 )
 
 // Entry is one event of the history. It holds no secret.
@@ -76,6 +77,9 @@ const (
 	insertEntry  = `INSERT INTO history (` + entryColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	selectAll    = `SELECT id, ` + entryColumns + ` FROM history WHERE at >= ? AND id < ? ORDER BY id DESC LIMIT ?`
 	selectOfUser = `SELECT id, ` + entryColumns + ` FROM history WHERE at >= ? AND id < ? AND fold = ? ORDER BY id DESC LIMIT ?`
+	// selectConnected takes the id of the daemon's start, and the events of a connection's begin and end.
+	selectConnected = `SELECT id, ` + entryColumns + ` FROM history WHERE id > ?1 AND event = ?2
+		AND connection NOT IN (SELECT connection FROM history WHERE id > ?1 AND event = ?3) ORDER BY id`
 )
 
 // Record implements Table.
@@ -116,10 +120,28 @@ func (s *Store) History(ctx context.Context, q HistoryQuery) ([]Entry, error) {
 	if q.Limit > 0 {
 		limit = q.Limit
 	}
-	query, args := selectAll, []any{since, before, limit}
 	if q.User != "" {
-		query, args = selectOfUser, []any{since, before, fold(q.User), limit}
+		return s.entries(ctx, selectOfUser, since, before, fold(q.User), limit)
 	}
+	return s.entries(ctx, selectAll, since, before, limit)
+}
+
+// Connected implements Table.
+func (s *Store) Connected(ctx context.Context) (map[string][]Entry, error) {
+	var start int64
+	err := s.db.QueryRowContext(ctx, `SELECT id FROM history WHERE event = ? ORDER BY id DESC LIMIT 1`, EventStarted).Scan(&start)
+	if err := s.orNothing(err); err != nil {
+		return nil, err
+	}
+	up, err := s.entries(ctx, selectConnected, start, EventConnected, EventDisconnected)
+	by := map[string][]Entry{}
+	for _, e := range up {
+		by[e.User] = append(by[e.User], e)
+	}
+	return by, err
+}
+
+func (s *Store) entries(ctx context.Context, query string, args ...any) ([]Entry, error) {
 	rows, err := s.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, s.damaged(err)

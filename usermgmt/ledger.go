@@ -122,7 +122,7 @@ func (s *Store) advance(ctx context.Context, user, statement string, args ...any
 		}
 		n, err := res.RowsAffected()
 		if err == nil && n == 0 {
-			err = known(ctx, tx, user)
+			_, err = known(ctx, tx, user)
 		}
 		select {
 		case <-advanced: // of a transaction that came to nothing

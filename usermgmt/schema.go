@@ -3,7 +3,6 @@ package usermgmt
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 )
 
@@ -86,9 +85,6 @@ var migrations = []string{
 	CREATE INDEX history_user ON history (fold, id);`,
 }
 
-// keyCheck is sealed into the database to tell whether the key fits.
-const keyCheck = "key_check"
-
 // migrate brings the database up to date and sees that the key fits it.
 func (s *Store) migrate(ctx context.Context) error {
 	version, err := userVersion(ctx, s.db)
@@ -104,14 +100,14 @@ func (s *Store) migrate(ctx context.Context) error {
 		if err := s.checkIntegrity(ctx); err != nil {
 			return err
 		}
-		if err := s.checkKey(ctx); err != nil {
+		if err := s.openKey(ctx); err != nil {
 			return err
 		}
 		if version == len(migrations) {
 			return nil
 		}
 	}
-	return s.transact(ctx, func(tx *sql.Tx) error {
+	err = s.transact(ctx, func(tx *sql.Tx) error {
 		// Another process may have been faster.
 		version, err := userVersion(ctx, tx)
 		if err != nil {
@@ -124,7 +120,11 @@ func (s *Store) migrate(ctx context.Context) error {
 			}
 		}
 		if fresh {
-			sealed, err := s.seal.seal("", keyCheck, keyCheck)
+			seal, err := s.firstKey()
+			if err != nil {
+				return err
+			}
+			sealed, err := seal.seal("", keyCheck, keyCheck)
 			if err != nil {
 				return err
 			}
@@ -135,6 +135,10 @@ func (s *Store) migrate(ctx context.Context) error {
 		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version))
 		return err
 	})
+	if err != nil || s.seal.Load() != nil {
+		return err
+	}
+	return s.openKey(ctx)
 }
 
 func (s *Store) checkIntegrity(ctx context.Context) error {
@@ -148,23 +152,9 @@ func (s *Store) checkIntegrity(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) checkKey(ctx context.Context) error {
-	var sealed []byte
-	err := s.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, keyCheck).Scan(&sealed)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return &DamagedError{s.path, "it lacks its key check"}
-	case err != nil:
-		return s.damaged(err)
-	}
-	if text, err := s.seal.unseal("", keyCheck, sealed); err != nil || text != keyCheck {
-		return &KeyError{Path: s.keyPath, Database: s.path, Text: "is not the one that this user table was sealed under"}
-	}
-	return nil
-}
-
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 func userVersion(ctx context.Context, q querier) (int, error) {

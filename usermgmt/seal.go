@@ -3,80 +3,27 @@ package usermgmt
 import (
 	"crypto/cipher"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
-
-const keyFile = "key"
 
 var errUnseal = errors.New("sealed under another key, or damaged")
 
 // A sealer seals fields at rest.
 type sealer struct {
-	aead cipher.AEAD
+	key   []byte
+	aead  cipher.AEAD
+	check []byte // the key check of the database that it opened
 }
 
-// loadKey reads the key of dir, and makes it when there is none and no database that would need
-// the one that is lost.
-func loadKey(dir string) (sealer, error) {
-	path := filepath.Join(dir, keyFile)
-	text, err := os.ReadFile(path) //nolint:gosec // the administrator names the folder
-	if errors.Is(err, fs.ErrNotExist) {
-		db := filepath.Join(dir, databaseFile)
-		if info, statErr := os.Stat(db); statErr == nil && info.Size() > 0 {
-			return sealer{}, &KeyError{Path: path, Database: db, Text: "is lost"}
-		}
-		text, err = makeKey(dir, path)
-	}
-	if err != nil {
-		return sealer{}, err
-	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != chacha20poly1305.KeySize {
-		return sealer{}, &KeyError{Path: path, Database: filepath.Join(dir, databaseFile), Text: "does not hold a key (64 hexadecimal digits)"}
-	}
-	if err := os.Chmod(path, filePerm); err != nil && !errors.Is(err, fs.ErrPermission) {
-		return sealer{}, err
-	}
+func newSealer(key []byte) (*sealer, error) {
 	aead, err := chacha20poly1305.NewX(key)
-	return sealer{aead}, err
-}
-
-// makeKey draws a key and puts it at path in one piece. When another process was faster it gives
-// that one's.
-func makeKey(dir, path string) ([]byte, error) {
-	key := make([]byte, chacha20poly1305.KeySize)
-	if _, err := rand.Read(key); err != nil {
-		return nil, err
-	}
-	tmp, err := os.CreateTemp(dir, keyFile+".*")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = fmt.Fprintf(tmp, "%x\n", key)
-	err = errors.Join(err, tmp.Chmod(filePerm), giveToOwner(dir, tmp), tmp.Sync(), tmp.Close())
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	if err := syncDir(dir); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path) //nolint:gosec // the administrator names the folder
+	return &sealer{key: key, aead: aead}, err
 }
 
 // seal gives nonce and ciphertext of a field of a user; nil for an empty one.
-func (s sealer) seal(user, field, text string) ([]byte, error) {
+func (s *sealer) seal(user, field, text string) ([]byte, error) {
 	if text == "" {
 		return nil, nil
 	}
@@ -88,7 +35,7 @@ func (s sealer) seal(user, field, text string) ([]byte, error) {
 }
 
 // unseal is the other way round.
-func (s sealer) unseal(user, field string, sealed []byte) (string, error) {
+func (s *sealer) unseal(user, field string, sealed []byte) (string, error) {
 	if len(sealed) == 0 {
 		return "", nil
 	}

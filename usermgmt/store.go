@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite" // registers the driver "sqlite"
@@ -32,11 +33,11 @@ type Options struct {
 
 // Store is the Table in SQLite.
 type Store struct {
-	path, keyPath string
-	opts          Options
-	db            *sql.DB
-	seal          sealer
-	writing       sync.Mutex // held while this process has a transaction that writes
+	dir, path string
+	opts      Options
+	db        *sql.DB
+	seal      atomic.Pointer[sealer]
+	writing   sync.Mutex // held while this process has a transaction that writes
 
 	small   chan *smallWrite
 	closing chan struct{} // closed when no more is taken
@@ -67,13 +68,8 @@ func open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if err := prepareFolder(dir); err != nil {
 		return nil, err
 	}
-	seal, err := loadKey(dir)
-	if err != nil {
-		return nil, err
-	}
 	s := &Store{
-		path: filepath.Join(dir, databaseFile), keyPath: filepath.Join(dir, keyFile),
-		opts: opts, seal: seal,
+		dir: dir, path: filepath.Join(dir, databaseFile), opts: opts,
 		small: make(chan *smallWrite, batchSize), closing: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	if err := prepareDatabase(dir, s.path); err != nil {

@@ -20,90 +20,44 @@ const (
 	insertUser  = `INSERT INTO users (fold, ` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
-// Add implements Table.
-func (s *Store) Add(ctx context.Context, p Profile) error {
-	p.clean()
-	if err := p.check(); err != nil {
-		return err
-	}
-	return s.change(ctx, func(tx *sql.Tx) error {
-		var name string
-		err := tx.QueryRowContext(ctx, `SELECT name FROM users WHERE fold = ?`, fold(p.Name)).Scan(&name)
-		switch {
-		case err == nil:
-			return fmt.Errorf("%s: %w", name, ErrExists)
-		case !errors.Is(err, sql.ErrNoRows):
-			return err
-		}
-		if err := s.put(ctx, tx, p); err != nil {
-			return err
-		}
-		return s.recordChange(ctx, tx, EventAdded, p.Name, "")
-	})
-}
-
-// Update implements Table.
-func (s *Store) Update(ctx context.Context, name string, change func(*Profile) error) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
-		old, err := s.get(ctx, tx, name)
-		if err != nil {
-			return err
-		}
-		p := old
-		if err := change(&p); err != nil {
-			return err
-		}
-		if p.Name != old.Name {
-			return &RuleError{"name", "cannot be changed: add a user of the new name and remove " + old.Name}
-		}
-		p.clean()
-		if err := p.check(); err != nil {
-			return err
-		}
-		if p.MOTPSecret != old.MOTPSecret || p.TOTPSecret != old.TOTPSecret {
-			// Another token has another clock.
-			if _, err := tx.ExecContext(ctx, `UPDATE ledger SET step_offset = 0, step_centre = 0 WHERE fold = ?`, fold(name)); err != nil {
-				return err
-			}
-		}
-		if err := s.put(ctx, tx, p); err != nil {
-			return err
-		}
-		return s.recordChange(ctx, tx, EventChanged, p.Name, differences(&old, &p))
-	})
-}
-
 // Remove implements Table.
-func (s *Store) Remove(ctx context.Context, name string) error {
+func (s *Store) Remove(ctx context.Context, names ...string) error {
 	return s.change(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `DELETE FROM users WHERE fold = ?`, fold(name))
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, noUser(name))
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE ledger SET step_offset = 0, step_centre = 0, last_address = '', usual_addresses = '', `+noFailures+`
-			WHERE fold = ?`, fold(name))
-		if err != nil {
-			return err
-		}
-		return s.recordChange(ctx, tx, EventRemoved, name, "")
+		return s.each(ctx, tx, names, EventRemoved, `UPDATE ledger SET step_offset = 0, step_centre = 0, last_address = '', usual_addresses = '', `+noFailures+`
+			WHERE fold = ?`, `DELETE FROM users WHERE fold = ?`)
 	})
 }
 
 // Unlock implements Table.
-func (s *Store) Unlock(ctx context.Context, name string) error {
+func (s *Store) Unlock(ctx context.Context, names ...string) error {
 	return s.change(ctx, func(tx *sql.Tx) error {
-		if err := known(ctx, tx, name); err != nil {
-			return err
+		return s.each(ctx, tx, names, EventUnlocked, `UPDATE ledger SET `+noFailures+` WHERE fold = ?`)
+	})
+}
+
+// each runs statements for each of names, and writes the event into the history. The error names all
+// who are not there.
+func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event string, statements ...string) error {
+	var missing []error
+	for _, name := range names {
+		stored, err := known(ctx, tx, name)
+		if errors.Is(err, ErrNoUser) {
+			missing = append(missing, err)
+			continue
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE ledger SET `+noFailures+` WHERE fold = ?`, fold(name))
 		if err != nil {
 			return err
 		}
-		return s.recordChange(ctx, tx, EventUnlocked, name, "")
-	})
+		for _, statement := range statements {
+			if _, err := tx.ExecContext(ctx, statement, fold(name)); err != nil {
+				return err
+			}
+		}
+		if err := s.recordChange(ctx, tx, event, stored, ""); err != nil {
+			return err
+		}
+	}
+	return errors.Join(missing...)
 }
 
 // Get implements Table.
@@ -114,20 +68,28 @@ func (s *Store) Get(ctx context.Context, name string) (Profile, error) {
 
 // List implements Table.
 func (s *Store) List(ctx context.Context) ([]Profile, error) {
-	rows, err := s.db.QueryContext(ctx, selectUsers+` ORDER BY fold`)
-	if err != nil {
-		return nil, s.damaged(err)
-	}
-	defer func() { _ = rows.Close() }()
-	var all []Profile
-	for rows.Next() {
-		p, err := s.scan(rows)
+	all, err := s.list(ctx, s.db)
+	return all, s.damaged(err)
+}
+
+func (s *Store) list(ctx context.Context, q querier) (all []Profile, err error) {
+	err = s.unsealing(ctx, q, func(seal *sealer) error {
+		all = nil
+		rows, err := q.QueryContext(ctx, selectUsers+` ORDER BY fold`)
 		if err != nil {
-			return nil, s.damaged(err)
+			return err
 		}
-		all = append(all, p)
-	}
-	return all, s.damaged(rows.Err())
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			p, err := scan(rows, seal)
+			if err != nil {
+				return err
+			}
+			all = append(all, p)
+		}
+		return rows.Err()
+	})
+	return all, err
 }
 
 // Account implements auth.Users.
@@ -152,6 +114,9 @@ func (s *Store) Generation(ctx context.Context) (uint64, error) {
 // change is transact for what makes a new generation.
 func (s *Store) change(ctx context.Context, do func(*sql.Tx) error) error {
 	return s.transact(ctx, func(tx *sql.Tx) error {
+		if err := s.sealWithCurrent(ctx, tx); err != nil {
+			return err
+		}
 		if err := do(tx); err != nil {
 			return err
 		}
@@ -165,32 +130,36 @@ func (s *Store) recordChange(ctx context.Context, tx *sql.Tx, event, user, what 
 	return record(ctx, tx, Entry{At: s.opts.Now(), Event: event, User: user, Reason: what, By: actor(ctx)})
 }
 
-// put writes a checked profile, once its address is free.
-func (s *Store) put(ctx context.Context, tx *sql.Tx, p Profile) error {
-	var address sql.NullString
-	if p.Address.IsValid() {
-		if s.opts.CheckAddress != nil {
-			if err := s.opts.CheckAddress(p.Address); err != nil {
-				return &RuleError{"address", err.Error()}
-			}
+// put writes a checked profile that has its index, once that and its address are free.
+func (s *Store) put(ctx context.Context, tx *sql.Tx, p *Profile) error {
+	address := sql.NullString{String: text(p.Address), Valid: p.Address.IsValid()}
+	var taken []error
+	if address.Valid && s.opts.CheckAddress != nil {
+		if err := s.opts.CheckAddress(p.Address); err != nil {
+			taken = append(taken, &RuleError{"address", err.Error()})
 		}
-		address = sql.NullString{String: p.Address.String(), Valid: true}
+	}
+	for _, u := range []struct {
+		field, column string
+		value         any
+	}{{"address", "address", address}, {"index", "idx", p.Index}} {
 		var other string
-		err := tx.QueryRowContext(ctx, `SELECT name FROM users WHERE address = ? AND fold <> ?`, address.String, fold(p.Name)).Scan(&other)
+		err := tx.QueryRowContext(ctx, `SELECT name FROM users WHERE `+u.column+` = ? AND fold <> ?`, u.value, fold(p.Name)).Scan(&other)
 		switch {
 		case err == nil:
-			return &RuleError{"address", fmt.Sprintf("%s is taken by user %s", p.Address, other)}
+			f, _ := FieldNamed(u.field)
+			taken = append(taken, &RuleError{u.field, fmt.Sprintf("%s is taken by user %s", f.Get(p), other)})
 		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
 	}
-	if err := s.number(ctx, tx, &p); err != nil {
-		return err
+	if len(taken) > 0 {
+		return errors.Join(taken...)
 	}
 	var sealed [4][]byte
 	for i, f := range p.secrets() {
 		var err error
-		if sealed[i], err = s.seal.seal(p.Name, f.column, *f.text); err != nil {
+		if sealed[i], err = s.seal.Load().seal(p.Name, f.column, *f.text); err != nil {
 			return err
 		}
 	}
@@ -216,23 +185,6 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p Profile) error {
 	return err
 }
 
-// number gives a profile without an index the lowest that is free, and sees that another's is free.
-func (s *Store) number(ctx context.Context, tx *sql.Tx, p *Profile) error {
-	if p.Index == 0 {
-		return tx.QueryRowContext(ctx, `SELECT n FROM (SELECT 1 AS n UNION ALL SELECT idx + 1 FROM users)
-			WHERE n NOT IN (SELECT idx FROM users) ORDER BY n LIMIT 1`).Scan(&p.Index)
-	}
-	var other string
-	err := tx.QueryRowContext(ctx, `SELECT name FROM users WHERE idx = ? AND fold <> ?`, p.Index, fold(p.Name)).Scan(&other)
-	switch {
-	case err == nil:
-		return &RuleError{"index", fmt.Sprintf("%d is the index of user %s", p.Index, other)}
-	case !errors.Is(err, sql.ErrNoRows):
-		return err
-	}
-	return nil
-}
-
 // secret is a field that is sealed.
 type secret struct {
 	column string
@@ -243,8 +195,11 @@ func (p *Profile) secrets() [4]secret {
 	return [4]secret{{"password", &p.Password}, {"motp_secret", &p.MOTPSecret}, {"motp_pin", &p.MOTPPIN}, {"totp_secret", &p.TOTPSecret}}
 }
 
-func (s *Store) get(ctx context.Context, q querier, name string) (Profile, error) {
-	p, err := s.scan(q.QueryRowContext(ctx, selectUsers+` WHERE fold = ?`, fold(name)))
+func (s *Store) get(ctx context.Context, q querier, name string) (p Profile, err error) {
+	err = s.unsealing(ctx, q, func(seal *sealer) error {
+		p, err = scan(q.QueryRowContext(ctx, selectUsers+` WHERE fold = ?`, fold(name)), seal)
+		return err
+	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return Profile{}, noUser(name)
 	}
@@ -252,7 +207,7 @@ func (s *Store) get(ctx context.Context, q querier, name string) (Profile, error
 }
 
 // scan takes a profile out of a row.
-func (s *Store) scan(row interface{ Scan(dest ...any) error }) (Profile, error) {
+func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (Profile, error) {
 	var (
 		p                      Profile
 		sealed                 [4][]byte
@@ -268,7 +223,7 @@ func (s *Store) scan(row interface{ Scan(dest ...any) error }) (Profile, error) 
 		return Profile{}, err
 	}
 	for i, f := range p.secrets() {
-		if *f.text, err = s.seal.unseal(p.Name, f.column, sealed[i]); err != nil {
+		if *f.text, err = seal.unseal(p.Name, f.column, sealed[i]); err != nil {
 			return Profile{}, fmt.Errorf("user %s: %s is %w: remove the user and add it anew", p.Name, f.column, err)
 		}
 	}
@@ -295,14 +250,14 @@ func (s *Store) scan(row interface{ Scan(dest ...any) error }) (Profile, error) 
 	return p, nil
 }
 
-// known gives ErrNoUser when there is no user of that name.
-func known(ctx context.Context, q querier, name string) error {
-	var one int
-	err := q.QueryRowContext(ctx, `SELECT 1 FROM users WHERE fold = ?`, fold(name)).Scan(&one)
+// known gives a user's name as it is stored, and ErrNoUser when there is none of that name.
+func known(ctx context.Context, q querier, name string) (string, error) {
+	var stored string
+	err := q.QueryRowContext(ctx, `SELECT name FROM users WHERE fold = ?`, fold(name)).Scan(&stored)
 	if errors.Is(err, sql.ErrNoRows) {
-		return noUser(name)
+		return "", noUser(name)
 	}
-	return err
+	return stored, err
 }
 
 func noUser(name string) error { return fmt.Errorf("%.64q: %w", name, ErrNoUser) }
