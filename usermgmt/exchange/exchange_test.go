@@ -1,0 +1,272 @@
+package exchange_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/auth"
+	"vpnd/usermgmt"
+	"vpnd/usermgmt/exchange"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+const secret = "f3a1c09d5be2478890aa1b2c3d4e5f60"
+
+var addresses = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newStore(t *testing.T) *usermgmt.Store {
+	t.Helper()
+	s, err := usermgmt.Open(t.Context(), t.TempDir(), usermgmt.Options{})
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Close()) })
+	return s
+}
+
+// full has no field as New has it, and texts that formats could trip over.
+func full(name string) usermgmt.Profile {
+	return usermgmt.Profile{
+		Index: 7, Name: name, Password: ` "p;a,s's' #wörd: yes `, MOTPSecret: secret, MOTPPIN: "0123",
+		Services: []auth.Service{auth.PPTP}, IPsec: usermgmt.IPsecMust, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"),
+		Address: netip.MustParseAddr("10.99.0.77"), Pool: "null", IdleTimeout: time.Minute, SessionTime: 8 * time.Hour, Further: usermgmt.Refuse,
+		Schedule: "Mon-Fri 08:00-18:00 Europe/Berlin", Expires: time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC), BlockNetBIOS: true, PassMulticast: true,
+		UpLimit: 1_500_000, DownLimit: 2_000_000, Quota: 50_000_000_000, Comment: `=1+1; "quoted", # no comment`,
+	}
+}
+
+// TestRoundTrip exports users and imports them elsewhere, and over users that are there.
+func TestRoundTrip(t *testing.T) {
+	ctx := t.Context()
+	from := newStore(t)
+	must(t, from.Add(ctx, full("anna")))
+	totp := usermgmt.New("123")
+	totp.TOTPSecret, totp.MaxConnections = "GEZDGNBVGY3TQOJQ", 0
+	must(t, from.Add(ctx, totp))
+	want, err := from.List(ctx)
+	must(t, err)
+	for _, f := range usermgmt.Fields { // so that a field that is added later is tested as well
+		fresh := usermgmt.New("anna")
+		if p := full("anna"); f.Get(&p) == f.Get(&fresh) && f.Name != "totp-secret" && f.Name != "max-connections" {
+			t.Errorf("full has the %s of a new user", f.Name)
+		}
+	}
+	for _, format := range []exchange.Format{exchange.CSV, exchange.YAML} {
+		for _, secrets := range []bool{true, false} {
+			var file bytes.Buffer
+			must(t, exchange.Write(&file, format, want, secrets))
+			for _, text := range []string{secret, "0123", "wörd", totp.TOTPSecret} {
+				if strings.Contains(file.String(), text) != secrets {
+					t.Errorf("%s, secrets %v: %q is in it, or is not", format, secrets, text)
+				}
+			}
+			if got := exchange.Guess("-", file.Bytes()); got != format {
+				t.Errorf("%s is taken for %q", format, got)
+			}
+			edits, err := exchange.Read(format, file.Bytes())
+			must(t, err)
+			to := newStore(t)
+			how := usermgmt.How{Add: true}
+			if !secrets {
+				// The users are there, with other fields: they become as exported, and keep their secrets.
+				how.Change = true
+				for _, p := range want {
+					changed := p
+					changed.Index, changed.Comment, changed.Enabled, changed.IPsec = p.Index+50, "another", !p.Enabled, usermgmt.IPsecNice
+					changed.Address, changed.RemoteNode, changed.Schedule = netip.MustParseAddr(fmt.Sprintf("10.99.0.%d", 100+p.Index)), netip.Prefix{}, "Sun 10:00-11:00 UTC"
+					changed.MaxConnections = 1
+					must(t, to.Add(ctx, changed))
+				}
+			}
+			_, err = to.Apply(ctx, edits, how)
+			must(t, err)
+			got, err := to.List(ctx)
+			must(t, err)
+			if diff := cmp.Diff(want, got, addresses); diff != "" {
+				t.Errorf("%s, secrets %v: %s", format, secrets, diff)
+			}
+		}
+	}
+	if err := exchange.Write(&bytes.Buffer{}, exchange.ChapSecrets, want, true); !errors.Is(err, exchange.ErrFormat) {
+		t.Errorf("chap-secrets: %v", err)
+	}
+	var none bytes.Buffer
+	must(t, exchange.Write(&none, exchange.YAML, nil, false))
+	if edits, err := exchange.Read(exchange.YAML, none.Bytes()); len(edits) != 0 || err != nil {
+		t.Errorf("nobody became %v, %v in %q", edits, err, none.String())
+	}
+}
+
+// imported are the users that a file makes, as text.
+func imported(t *testing.T, format exchange.Format, file string) []string {
+	t.Helper()
+	edits, err := exchange.Read(format, []byte(file))
+	must(t, err)
+	s := newStore(t)
+	_, err = s.Apply(t.Context(), edits, usermgmt.How{Add: true})
+	must(t, err)
+	all, err := s.List(t.Context())
+	must(t, err)
+	var lines []string
+	for _, p := range all {
+		line := p.Name
+		fresh := usermgmt.New(p.Name)
+		for _, f := range usermgmt.Fields {
+			if text := f.Get(&p); text != f.Get(&fresh) && f.Name != "index" {
+				line += " " + f.Name + "=" + text
+			}
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func TestRead(t *testing.T) {
+	want := []string{"anna password=two words address=10.99.0.20 comment=on call", "ben enabled=no motp-secret=" + secret + " motp-pin=0012 dial-in=pptp"}
+	for format, files := range map[exchange.Format][]string{
+		exchange.CSV: {
+			"name,password,motp-secret,motp-pin,address,comment,enabled,dial-in,idle-timeout\n" +
+				"# a remark\nanna,two words,,,10.99.0.20,on call,yes,,\nben,," + secret + ",0012,,,no,pptp,300\n",
+			"\ufeffName; Password;motp-secret;motp-pin;address;comment;enabled;dial-in\r\n" +
+				"anna;two words;;;10.99.0.20;on call;yes;\"pptp,l2tp\"\r\nben;;" + secret + ";0012;;;no;pptp\r\n",
+		},
+		exchange.YAML: {
+			"users:\n- name: anna\n  password: two words\n  address: 10.99.0.20\n  comment: on call\n  idle-timeout: 300\n" +
+				"- {name: ben, motp-secret: " + secret + ", motp-pin: 0012, enabled: false, dial-in: [pptp], address: ~}\n",
+			"- {name: anna, password: two words, address: 10.99.0.20, comment: on call, enabled: yes}\n" +
+				"- {name: ben, motp-secret: " + secret + ", motp-pin: \"0012\", enabled: no, dial-in: pptp}\n",
+		},
+	} {
+		for _, file := range files {
+			if diff := cmp.Diff(want, imported(t, format, file)); diff != "" {
+				t.Errorf("%s: %s", format, diff)
+			}
+			if got := exchange.Guess("users", []byte(file)); got != format {
+				t.Errorf("%q is taken for %q", file, got)
+			}
+		}
+	}
+}
+
+func TestReadChapSecrets(t *testing.T) {
+	const file = `# Secrets for authentication using CHAP
+# client	server	secret			IP addresses
+anna	*	"two words"	10.99.0.20   # a remark
+ben     vpnd    sec#ret  *
+"carl"  pptpd   'it is "so"' \
+        *
+dora * a\\b\"\ c\x41\101 10.99.0.21 -- mtu 1400
+
+emil * p`
+	want := []string{
+		"anna password=two words address=10.99.0.20", "ben password=sec#ret", `carl password=it is "so"`, `dora password=a\b" cAA address=10.99.0.21`, "emil password=p",
+	}
+	if diff := cmp.Diff(want, imported(t, exchange.ChapSecrets, file)); diff != "" {
+		t.Error(diff)
+	}
+	for name, want := range map[string]exchange.Format{
+		"x": exchange.ChapSecrets, "/etc/ppp/chap-secrets": exchange.ChapSecrets, "a.CSV": exchange.CSV, "a.yml": exchange.YAML,
+	} {
+		if got := exchange.Guess(name, []byte(file)); got != want {
+			t.Errorf("%s is taken for %q", name, got)
+		}
+	}
+	if got := exchange.Guess("x", []byte("hello\n")); got != "" {
+		t.Errorf("hello is taken for %q", got)
+	}
+}
+
+// TestFaults wants every fault told with its line, and no secret.
+func TestFaults(t *testing.T) {
+	for _, c := range []struct {
+		format exchange.Format
+		file   string
+		want   []string
+		edits  int
+	}{
+		{exchange.CSV, "", []string{"1 a header"}, 0},
+		{exchange.CSV, "anna,geheim\nben,geheim\n", []string{`1 there is no field "anna"`, `1 there is no field "geheim"`, "1 the header has no column name"}, 0},
+		{exchange.CSV, "name,password,colour,password\n", []string{`1 there is no field "colour"`, `1 the column "password" is there twice`}, 0},
+		{exchange.CSV, "name,password\nanna\nben,geheim\n,geheim\ncarl,geheim,x\n", []string{"2 the line has 1 columns", "4 the name is missing", "5 the line has 3"}, 1},
+		{exchange.CSV, "name,password\nanna,geheim\nben,\"geheim\ncarl,geheim\n", []string{"3 extraneous or missing"}, 1},
+		{exchange.YAML, "users: [\n", []string{"1 this is not YAML"}, 0},
+		{exchange.YAML, "hello\n", []string{"1 a list of users"}, 0},
+		{exchange.YAML, "people:\n- name: anna\nusers:\n- name: ben\n", []string{`1 "people"`}, 1},
+		{exchange.YAML, "- anna\n- name: ben\n  colour: red\n- password: geheim\n- name: carl\n  password: [geheim]\n  name: c\n- name: &a x\n- name: *a\n",
+			[]string{"1 a user with name", `3 there is no field "colour"`, "4 the name is missing", "6 password: one value", `7 "name" is there twice`, "9 name: one value"}, 1},
+		{exchange.ChapSecrets, "anna\n* * geheim *\nben * @/file\ncarl * geheim 10.0.0.1 10.0.0.2\ndora * geheim -\nemil * geheim 10.0.0.0/8\nfred * geheim\n",
+			[]string{"1 client, server and secret", "2 the client *", "3 the secret is in another file", "4 a user of vpnd has one", "5 the address -", "6 a user of vpnd has one"}, 1},
+		{exchange.ChapSecrets, "anna * geheim\nben * \"geheim\ncarl * geheim\n", []string{"2 a quote is not closed"}, 1},
+		{"xml", "", []string{"0 no such format"}, 0},
+	} {
+		edits, err := exchange.Read(c.format, []byte(c.file))
+		var got []string
+		for _, e := range flat(err) {
+			at := &exchange.Fault{Text: e.Error()}
+			errors.As(e, &at)
+			got = append(got, fmt.Sprintf("%d %s", at.Line, at.Text))
+		}
+		if len(got) != len(c.want) || len(edits) != c.edits {
+			t.Errorf("%q: %d edits, %q", c.file, len(edits), got)
+			continue
+		}
+		for i := range got {
+			if !strings.HasPrefix(got[i], c.want[i]) || c.file != "anna,geheim\nben,geheim\n" && strings.Contains(got[i], "geheim") {
+				t.Errorf("%q: %q, want %q", c.file, got[i], c.want[i])
+			}
+		}
+	}
+	edits, err := exchange.Read(exchange.CSV, []byte("name,password,quota,address,enabled\nanna,geheim,much,here,maybe\n"))
+	must(t, err)
+	_, err = newStore(t).Apply(t.Context(), edits, usermgmt.How{Add: true})
+	for _, want := range []string{"anna: ", "quota: ", "address: ", "enabled: "} {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
+
+func flat(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what Read gives
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// FuzzRead wants an answer to whatever a file holds, with edits that can be tried.
+func FuzzRead(f *testing.F) {
+	for _, text := range []string{"name,password\nanna,x\n", "users:\n- name: anna\n  dial-in: [pptp]\n", "anna * \"x\\x4\" 10.0.0.1\n", "\\", "a b \\x"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, format := range exchange.Formats {
+			edits, err := exchange.Read(format, data)
+			for _, e := range edits {
+				p := usermgmt.New(e.Name)
+				if e.Line < 1 || e.Line > 1+bytes.Count(data, []byte("\n"))+bytes.Count(data, []byte("\r")) || e.Change(&p) == nil && p.Name != e.Name {
+					t.Errorf("%s: line %d, %+v", format, e.Line, p)
+				}
+			}
+			for _, e := range flat(err) {
+				if at := (*exchange.Fault)(nil); !errors.As(e, &at) {
+					t.Errorf("%s: %v", format, e)
+				}
+			}
+		}
+		exchange.Guess("x", data)
+	})
+}

@@ -1,0 +1,134 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"vpnd/usermgmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const yamlHead = `Users of vpnd: vpnd user import --replace takes them back. What is left out of a user stays as
+it is; an empty value is that of a new user.`
+
+func (r *reader) readYAML(data []byte) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		line := 0
+		text := strings.TrimPrefix(err.Error(), "yaml: ")
+		if n, _ := fmt.Sscanf(text, "line %d:", &line); n == 1 {
+			_, text, _ = strings.Cut(text, ": ")
+		}
+		r.fault(line, "this is not YAML: %s", text)
+		return
+	}
+	if len(doc.Content) == 0 {
+		return
+	}
+	list := doc.Content[0]
+	if list.Kind == yaml.MappingNode {
+		top := list
+		list = nil
+		for i := 0; i < len(top.Content); i += 2 {
+			if key := top.Content[i]; key.Value != "users" || list != nil {
+				r.fault(key.Line, "%.64q: the file holds one list with the name users, and nothing else", key.Value)
+				continue
+			}
+			list = top.Content[i+1]
+		}
+	}
+	if list == nil || list.Tag == "!!null" {
+		return
+	}
+	if list.Kind != yaml.SequenceNode {
+		r.fault(list.Line, "a list of users is to stand here")
+		return
+	}
+	for _, user := range list.Content {
+		if user.Kind != yaml.MappingNode {
+			r.fault(user.Line, "a user with name and fields is to stand here")
+			continue
+		}
+		r.readUser(user)
+	}
+}
+
+func (r *reader) readUser(user *yaml.Node) {
+	before := len(r.faults)
+	line, name := user.Line, ""
+	var values []value
+	seen := map[string]bool{}
+	for i := 0; i < len(user.Content); i += 2 {
+		key, node := user.Content[i], user.Content[i+1]
+		if seen[key.Value] {
+			r.fault(key.Line, "%.64q is there twice", key.Value)
+		}
+		seen[key.Value] = true
+		text, ok := scalar(node, key.Value == "dial-in")
+		if !ok {
+			r.fault(node.Line, "%.64s: one value is to stand here", key.Value)
+			continue
+		}
+		if key.Value == "name" {
+			name, line = text, key.Line
+			continue
+		}
+		f, ok := r.field(key.Line, key.Value)
+		if !ok {
+			continue
+		}
+		if node.Tag == "!!bool" && f.Name == "enabled" {
+			text = map[string]string{"true": "yes", "false": "no"}[strings.ToLower(text)]
+		}
+		values = append(values, value{f, text})
+	}
+	if len(r.faults) == before {
+		r.user(line, name, values)
+	}
+}
+
+// scalar is the text of a value, or with list that of several.
+func scalar(node *yaml.Node, list bool) (string, bool) {
+	switch {
+	case node.Kind == yaml.ScalarNode && node.Tag == "!!null":
+		return "", true
+	case node.Kind == yaml.ScalarNode:
+		return node.Value, true
+	case node.Kind == yaml.SequenceNode && list:
+		var words []string
+		for _, word := range node.Content {
+			text, ok := scalar(word, false)
+			if !ok {
+				return "", false
+			}
+			words = append(words, text)
+		}
+		if len(words) == 0 {
+			return "none", true
+		}
+		return strings.Join(words, ","), true
+	default:
+		return "", false
+	}
+}
+
+func writeYAML(w io.Writer, users []usermgmt.Profile, fields []usermgmt.Field) error {
+	text := func(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s} }
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for _, p := range users {
+		user := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{text("name"), text(p.Name)}}
+		for _, f := range fields {
+			user.Content = append(user.Content, text(f.Name), text(f.Get(&p)))
+		}
+		list.Content = append(list.Content, user)
+	}
+	if len(users) == 0 {
+		list.Style = yaml.FlowStyle
+	}
+	doc := &yaml.Node{Kind: yaml.MappingNode, HeadComment: yamlHead, Content: []*yaml.Node{text("users"), list}}
+	enc := yaml.NewEncoder(w)
+	enc.SetIndent(2)
+	return errors.Join(enc.Encode(doc), enc.Close())
+}
