@@ -36,7 +36,12 @@ type EditError struct {
 }
 
 // Error writes the user's name before the fault.
-func (e *EditError) Error() string { return fmt.Sprintf("%.64s: %v", e.Name, e.Err) }
+func (e *EditError) Error() string {
+	if checkName(e.Name) != nil {
+		return fmt.Sprintf("%.64q: %v", e.Name, e.Err)
+	}
+	return e.Name + ": " + e.Err.Error()
+}
 
 // Unwrap gives the fault.
 func (e *EditError) Unwrap() error { return e.Err }
@@ -95,8 +100,11 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, edits []Edit, how How) ([
 	var faults []error
 	// keep gathers what is wrong with an edit; any other error ends all.
 	keep := func(e *Edit, err error) error {
-		rule := (*RuleError)(nil)
-		if !errors.As(err, &rule) && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrExists) && !errors.As(err, new(*changeError)) {
+		rule, change := (*RuleError)(nil), (*changeError)(nil)
+		switch {
+		case errors.As(err, &change):
+			err = change.error
+		case !errors.As(err, &rule) && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrExists):
 			return err
 		}
 		faults = append(faults, &EditError{e.Name, e.Line, err})
@@ -131,10 +139,8 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, edits []Edit, how How) ([
 	return outcomes, errors.Join(faults...)
 }
 
-// changeError is an error of an Edit's Change.
+// changeError is an error of an Edit's Change, and not of the Store.
 type changeError struct{ error }
-
-func (e *changeError) Unwrap() error { return e.error }
 
 // draft makes the profile that e wants, and holds it against the rules that need no look at others.
 func (s *Store) draft(ctx context.Context, tx *sql.Tx, e *Edit, how How) (draft, error) {

@@ -104,7 +104,7 @@ func tableAppliesAllOrNone(t *testing.T, table usermgmt.Table) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	var lines []string
-	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() { //nolint:errorlint // it joins, and wraps nothing else
+	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
 		var at *usermgmt.EditError
 		if !errors.As(e, &at) {
 			t.Fatalf("%T: %v", e, e)

@@ -35,7 +35,7 @@ func (f Field) Set(p *Profile, text string) error {
 // Fields are all fields but the name.
 var Fields = []Field{
 	{
-		"index", "number of the profile, from 1 (a new user: the lowest that is free)", false,
+		"index", "`NUMBER` of the profile, from 1 (a new user: the lowest that is free)", false,
 		func(p *Profile) string { return number(p.Index) },
 		func(p *Profile, s string) error { return parseNumber(&p.Index, s) },
 	},
@@ -45,7 +45,7 @@ var Fields = []Field{
 		func(p *Profile, s string) error { return choose(&p.Enabled, s, "yes", "no") },
 	},
 	{
-		"password", "static password `P` (others on this machine can see it; see --password-file)", true,
+		"password", "static password `P`; other users of this machine see it: better --password-file", true,
 		func(p *Profile) string { return p.Password },
 		func(p *Profile, s string) error { p.Password = s; return nil },
 	},
@@ -65,7 +65,7 @@ var Fields = []Field{
 		func(p *Profile, s string) error { p.TOTPSecret = s; return nil },
 	},
 	{
-		"dial-in", "allowed `TYPES`: pptp,l2tp or none (a new user: pptp,l2tp)", false,
+		"dial-in", "`TYPES` of dial-in that are allowed: pptp, l2tp, pptp,l2tp or none (a new user: pptp,l2tp)", false,
 		func(p *Profile) string { return services(p.Services) },
 		func(p *Profile, s string) error { return parseServices(&p.Services, s) },
 	},
@@ -80,7 +80,7 @@ var Fields = []Field{
 		func(p *Profile, s string) error { return parseNode(&p.RemoteNode, s) },
 	},
 	{
-		"address", "fixed address `IP` from the pool", false,
+		"address", "`IP` address that the user always gets, from the pool", false,
 		func(p *Profile) string { return text(p.Address) },
 		func(p *Profile, s string) error { return parseAddress(&p.Address, s) },
 	},
@@ -90,12 +90,12 @@ var Fields = []Field{
 		func(p *Profile, s string) error { p.Pool = s; return nil },
 	},
 	{
-		"idle-timeout", "hang up after that long without user data, such as `300s` (a new user); 0s: never", false,
+		"idle-timeout", "`TIME` without user data after which to hang up, such as 300s (a new user); 0s: never", false,
 		func(p *Profile) string { return p.IdleTimeout.String() },
 		func(p *Profile, s string) error { return parseDuration(&p.IdleTimeout, s) },
 	},
 	{
-		"session-time", "hang up after that long, such as `8h`; 0s: never", false,
+		"session-time", "`TIME` after which to hang up, such as 8h; 0s: never (a new user)", false,
 		func(p *Profile) string { return p.SessionTime.String() },
 		func(p *Profile, s string) error { return parseDuration(&p.SessionTime, s) },
 	},
@@ -105,7 +105,7 @@ var Fields = []Field{
 		func(p *Profile, s string) error { return parseNumber(&p.MaxConnections, s) },
 	},
 	{
-		"further", "what a connection over that number does: `replace` the oldest (a new user), or refuse", false,
+		"further", "`WHAT` a connection over that number does: replace the oldest (a new user), or be refused (refuse)", false,
 		func(p *Profile) string { return string(p.Further) },
 		func(p *Profile, s string) error { p.Further = Further(s); return nil },
 	},
@@ -120,12 +120,12 @@ var Fields = []Field{
 		func(p *Profile, s string) error { return parseDate(&p.Expires, s) },
 	},
 	{
-		"netbios", "NetBIOS naming packets: `pass` (a new user) or block", false,
+		"netbios", "`WHAT` becomes of NetBIOS naming packets: pass (a new user) or block", false,
 		func(p *Profile) string { return oneOf(p.BlockNetBIOS, "block", "pass") },
 		func(p *Profile, s string) error { return choose(&p.BlockNetBIOS, s, "block", "pass") },
 	},
 	{
-		"multicast", "multicast packets: pass or `block` (a new user)", false,
+		"multicast", "`WHAT` becomes of multicast packets: pass or block (a new user)", false,
 		func(p *Profile) string { return oneOf(p.PassMulticast, "pass", "block") },
 		func(p *Profile, s string) error { return choose(&p.PassMulticast, s, "pass", "block") },
 	},
@@ -145,7 +145,7 @@ var Fields = []Field{
 		func(p *Profile, s string) error { return parseSize(&p.Quota, s) },
 	},
 	{
-		"comment", "a remark `TEXT`", false,
+		"comment", "`TEXT` for the administrator, shown with the user", false,
 		func(p *Profile) string { return p.Comment },
 		func(p *Profile, s string) error { p.Comment = s; return nil },
 	},

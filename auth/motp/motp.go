@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -64,6 +65,12 @@ func (t Token) Code(step int64) string {
 
 // Stride is for how many steps a code stands: one.
 func (t Token) Stride() int64 { return 1 }
+
+// URL is the link that token apps read, as text or as a QR code. The PIN is not in it: the user types it.
+func (t Token) URL(issuer, user string) string {
+	quote := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+	return "motp://" + quote(issuer) + ":" + quote(user) + "?secret=" + t.Secret
+}
 
 // NewSecret draws a secret of 32 hexadecimal digits from random, as the Smart VPN Client's
 // generator does.

@@ -100,3 +100,10 @@ func TestWeak(t *testing.T) {
 		}
 	}
 }
+
+func TestURL(t *testing.T) {
+	token := motp.Token{Secret: "f3a1c09d5be2478890aa1b2c3d4e5f60", PIN: "1234"}
+	if got, want := token.URL("my vpn", "anna+x@example.org"), "motp://my%20vpn:anna%2Bx%40example.org?secret=f3a1c09d5be2478890aa1b2c3d4e5f60"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

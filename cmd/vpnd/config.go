@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"vpnd/internal/config"
 	"vpnd/usermgmt"
 
@@ -28,6 +27,7 @@ func openUsers(cmd *cobra.Command) (*usermgmt.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	cmd.SetContext(usermgmt.By(cmd.Context(), who()))
 	return usermgmt.Open(cmd.Context(), cfg.StateDir, usermgmt.Options{CheckAddress: addressCheck(cfg.Network)})
 }
 
@@ -37,10 +37,6 @@ func addressCheck(n config.Network) func(netip.Addr) error {
 		if n.InPool(a) {
 			return nil
 		}
-		pool := make([]string, len(n.Pool))
-		for i, r := range n.Pool {
-			pool[i] = r.String()
-		}
-		return fmt.Errorf("%s is outside the pool %s", a, strings.Join(pool, ", "))
+		return fmt.Errorf("%s is outside the pool %s", a, words(n.Addresses()))
 	}
 }

@@ -107,3 +107,13 @@ func named(names ...string) cobra.PositionalArgs {
 		}
 	}
 }
+
+// several wants at least one argument.
+func several(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usagef(cmd, "%s is missing", name)
+		}
+		return nil
+	}
+}

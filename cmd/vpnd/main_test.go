@@ -120,21 +120,26 @@ func TestUserShowAndList(t *testing.T) {
 		t.Fatalf("%v in %q", err, out)
 	}
 	want := map[string]any{
-		"name": "alice", "enabled": true, "has_password": true, "has_motp": true, "dial_in": []any{"l2tp", "pptp"}, "ipsec": "none",
-		"address": "", "idle_timeout": "0s", "session_time": "0s", "comment": "", "last_address": "", "failures": 0.0, "locked_until": nil,
-		"usual_addresses": []any{}, "usual_locked_until": nil,
+		"index": 1.0, "name": "alice", "enabled": true, "status": "enabled", "has_password": true, "has_motp": true, "has_totp": false,
+		"dial_in": []any{"l2tp", "pptp"}, "ipsec": "none", "remote_node": "", "address": "", "pool": "", "idle_timeout": "5m0s", "session_time": "0s",
+		"max_connections": 1.0, "further": "replace", "schedule": "", "expires": nil, "netbios": "pass", "multicast": "block",
+		"up_limit": 0.0, "down_limit": 0.0, "quota": 0.0, "comment": "", "last_address": "", "failures": 0.0, "locked_until": nil,
+		"usual_addresses": []any{}, "usual_locked_until": nil, "connections": []any{},
+		"traffic": map[string]any{"month": usermgmt.Month(time.Now()), "rx_bytes": 0.0, "tx_bytes": 0.0},
 	}
 	if diff := cmp.Diff(want, one); diff != "" {
 		t.Error(diff)
 	}
 	text := h.ok("", "user", "show", "alice")
-	for _, line := range []string{`password: +set`, `mOTP secret: +set`, `mOTP PIN: +set`, `dial-in: +l2tp,pptp`, `idle time-out: +never`} {
+	for _, f := range usermgmt.Fields {
+		if !regexp.MustCompile(`(?m)^` + f.Name + `: +\S`).MatchString(text) {
+			t.Errorf("no %s in\n%s", f.Name, text)
+		}
+	}
+	for _, line := range []string{`password: +set`, `motp-secret: +set`, `motp-pin: +set`, `totp-secret: +-`, `dial-in: +l2tp,pptp`, `session-time: +never`, `quota: +unlimited`} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(text) {
 			t.Errorf("no %q in\n%s", line, text)
 		}
-	}
-	if list := h.ok("", "user", "list"); !regexp.MustCompile(`(?m)^alice +enabled +password or mOTP +l2tp,pptp +-`).MatchString(list) {
-		t.Errorf("got\n%s", list)
 	}
 }
 
@@ -157,7 +162,7 @@ func TestUserUnlockAndRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := h.ok("", "user", "show", "alice")
-	for _, line := range []string{`state: +locked until \S+ but from usual addresses`, `usual addresses: +192\.0\.2\.7, 2001:db8::/64`} {
+	for _, line := range []string{`status: +locked until \S+ but from usual addresses`, `usual addresses: +192\.0\.2\.7, 2001:db8::/64`} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(out) {
 			t.Errorf("no %q in\n%s", line, out)
 		}
@@ -198,10 +203,15 @@ func TestFailures(t *testing.T) {
 		{"user set alice --enabled --disabled", 2, "exclude each other"},
 		{"user set alice --password x --password-file y", 2, "exclude each other"},
 		{"user set alice --address here", 2, "not an IPv4 address"},
-		{"user set alice --idle-timeout 300", 2, "idle-timeout"},
+		{"user set alice --idle-timeout 5m!", 2, "--idle-timeout: \"5m!\" is not a duration"},
+		{"user set alice --enabled=maybe", 2, "invalid argument"},
+		{"user remove", 2, "NAME is missing"},
+		{"user remove alice bob", 1, `"bob": no such user`},
+		{"user disable alice bob", 1, `"bob": no such user`},
+		{"user add bob --motp-secret - --motp-pin 1234", 1, "--motp-secret: the line of standard input is empty"},
 		{"user add bob", 2, "no terminal to ask"},
 		{"user add bob --password-file /nonexistent", 1, "no such file"},
-		{"user add bob --password-file -", 1, "line 1 is empty"},
+		{"user add bob --password-file -", 1, "is empty, or missing"},
 		{"user add bob --motp-secret " + testSecret, 1, "motp-pin: is missing"},
 		{"user add Alice --password x", 1, "alice: the user exists already"},
 		{"user add bob --password x --dial-in sstp", 1, `dial-in: "sstp" is not one of pptp, l2tp`},

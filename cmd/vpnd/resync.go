@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 	"vpnd/auth"
 	"vpnd/usermgmt"
@@ -15,8 +12,8 @@ import (
 
 func newUserResyncCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "resync NAME", Short: "Bring a user's mOTP token back whose clock is out of the window", Args: named("NAME"),
-		Long: "Bring a user's mOTP token back whose clock is out of the window, by up to a day. Two codes in a row are asked for, or read as two lines " +
+		Use: "resync NAME", Short: "Bring a user's token back whose clock is out of the window", Args: named("NAME"), ValidArgsFunction: oneUser,
+		Long: "Bring a user's token back whose clock is out of the window, by up to a day. Two codes in a row are asked for, or read as two lines " +
 			"from standard input; they count as used, and the user's window lies around their offset from then on.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withUsers(cmd, func(users *usermgmt.Store) error {
@@ -25,19 +22,20 @@ func newUserResyncCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if p.MOTPSecret == "" {
+				if p.MOTPSecret == "" && p.TOTPSecret == "" {
 					return fmt.Errorf("%s: %w", p.Name, auth.ErrNoToken)
 				}
-				lines := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), maxLine))
-				first, err := askCode(cmd, lines, "The code that the token shows: ")
-				if err != nil {
-					return err
+				in := newInput(cmd)
+				var codes [2]string
+				for i, prompt := range []string{"The code that the token shows: ", "The one that it shows next: "} {
+					if codes[i], err = in.ask(prompt); err != nil && !errors.Is(err, errNoLine) {
+						return err
+					}
+					if codes[i] == "" {
+						return errors.New("two codes in a row are needed; nothing was changed")
+					}
 				}
-				second, err := askCode(cmd, lines, "The one that it shows next: ")
-				if err != nil {
-					return err
-				}
-				ahead, err := auth.Resync(cmd.Context(), users, users, p.Name, first, second, time.Now())
+				ahead, err := auth.Resync(cmd.Context(), users, users, p.Name, codes[0], codes[1], time.Now())
 				if err != nil {
 					return err
 				}
@@ -49,18 +47,4 @@ func newUserResyncCommand() *cobra.Command {
 			})
 		},
 	}
-}
-
-func askCode(cmd *cobra.Command, lines *bufio.Reader, prompt string) (string, error) {
-	if _, err := fmt.Fprint(cmd.ErrOrStderr(), prompt); err != nil {
-		return "", err
-	}
-	line, err := lines.ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", err
-	}
-	if line = strings.TrimSpace(line); line == "" {
-		return "", errors.New("two codes in a row are needed; nothing was changed")
-	}
-	return line, nil
 }

@@ -3,9 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
-	"vpnd/auth"
+	"io/fs"
+	"os"
+	"os/user"
+	"strings"
 	"vpnd/auth/motp"
 	"vpnd/usermgmt"
 
@@ -14,8 +15,16 @@ import (
 
 func newUserCommand() *cobra.Command {
 	user := newGroup("user", "Manage the users that may dial in",
-		newUserAddCommand(), newUserSetCommand(), newUserListCommand(), newUserShowCommand(), newUserRemoveCommand(), newUserUnlockCommand(), newUserResyncCommand())
+		newUserAddCommand(), newUserSetCommand(), newUserListCommand(), newUserShowCommand(), newUserRemoveCommand(),
+		newUserSwitchCommand("enable", "Let users dial in", true), newUserSwitchCommand("disable", "Let users dial in no more, and hang them up", false),
+		newUserUnlockCommand(), newUserMotpCommand(), newUserTotpCommand(), newUserResyncCommand(),
+		newUserHistoryCommand(), newUserImportCommand(), newUserExportCommand(),
+		newUserRekeyCommand(), newUserBackupCommand(), newUserRestoreCommand())
 	user.Long = "Manage the users that may dial in. All of these work with and without a running daemon, which takes a change within a second."
+	user.Example = `  vpnd user motp anna                          # a user with a one-time password, and the QR code for her app
+  vpnd user add ben --dial-in pptp             # a user with a password, which is asked for
+  vpnd user set ben --schedule "Mon-Fri 08:00-18:00 Europe/Berlin" --expires 2027-12-31
+  vpnd user list`
 	user.PersistentFlags().Bool("json", false, "print JSON")
 	return user
 }
@@ -23,21 +32,23 @@ func newUserCommand() *cobra.Command {
 func newUserAddCommand() *cobra.Command {
 	var f userFlags
 	cmd := &cobra.Command{
-		Use: "add NAME", Short: "Add a user", Args: named("NAME"),
-		Long: "Add a user with a password, a mOTP token, or both. Without either a password is asked for on the terminal.",
+		Use: "add NAME", Short: "Add a user", Args: named("NAME"), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "Add a user with a password, a token, or both. Without any of them a password is asked for on the terminal.\n" +
+			"'vpnd user motp' and 'vpnd user totp' draw the secret of a token, and show it for an app to scan.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p := usermgmt.Profile{Name: args[0], Enabled: true, Services: []auth.Service{auth.PPTP, auth.L2TP}, IPsec: usermgmt.IPsecNone}
-			if !cmd.Flags().Changed("password") && !cmd.Flags().Changed("password-file") && f.secret == "" && f.pin == "" {
+			if !f.given("password", "password-file", "motp-secret", "motp-pin", "totp-secret") {
 				f.ask = true
 			}
-			if err := f.apply(cmd, &p); err != nil {
+			change, err := f.read()
+			if err != nil {
 				return err
 			}
 			return withUsers(cmd, func(users *usermgmt.Store) error {
-				if err := users.Add(cmd.Context(), p); err != nil {
-					return err
+				_, err := users.Apply(cmd.Context(), []usermgmt.Edit{{Name: args[0], Change: change}}, usermgmt.How{Add: true})
+				if err != nil {
+					return withoutName(err)
 				}
-				return changed(cmd, users, p.Name, "added")
+				return changed(cmd, users, args[0], "added")
 			})
 		},
 	}
@@ -48,19 +59,18 @@ func newUserAddCommand() *cobra.Command {
 func newUserSetCommand() *cobra.Command {
 	var f userFlags
 	cmd := &cobra.Command{
-		Use: "set NAME", Short: "Change what the flags name, and nothing else", Args: named("NAME"),
-		Long: "Change what the flags name, and nothing else. An empty --password, --motp-secret or --address takes it away; --dial-in none allows nothing.",
+		Use: "set NAME", Short: "Change what the flags name, and nothing else", Args: named("NAME"), ValidArgsFunction: oneUser,
+		Long: "Change what the flags name, and nothing else. An empty value takes a thing away, such as --address \"\"; --dial-in none allows nothing.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !f.any(cmd) {
+			if !f.given() {
 				return usagef(cmd, "nothing to set: name what to change by a flag")
 			}
-			// Asked and read before the table is held.
-			if err := f.readPassword(cmd); err != nil {
+			change, err := f.read()
+			if err != nil {
 				return err
 			}
 			return withUsers(cmd, func(users *usermgmt.Store) error {
-				err := users.Update(cmd.Context(), args[0], func(p *usermgmt.Profile) error { return f.apply(cmd, p) })
-				if err != nil {
+				if err := users.Update(cmd.Context(), args[0], change); err != nil {
 					return err
 				}
 				return changed(cmd, users, args[0], "changed")
@@ -71,30 +81,9 @@ func newUserSetCommand() *cobra.Command {
 	return cmd
 }
 
-func newUserListCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List the users", Args: named(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withUsers(cmd, func(users *usermgmt.Store) error {
-				profiles, err := users.List(cmd.Context())
-				if err != nil {
-					return err
-				}
-				views := make([]userView, len(profiles))
-				for i, p := range profiles {
-					if views[i], err = viewOf(cmd.Context(), users, p); err != nil {
-						return err
-					}
-				}
-				return printUsers(cmd, views)
-			})
-		},
-	}
-}
-
 func newUserShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "show NAME", Short: "Show a user, without passwords, secrets and PINs", Args: named("NAME"),
+		Use: "show NAME", Short: "Show a user, without passwords, secrets and PINs", Args: named("NAME"), ValidArgsFunction: oneUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withUsers(cmd, func(users *usermgmt.Store) error { return showUser(cmd, users, args[0]) })
 		},
@@ -103,13 +92,33 @@ func newUserShowCommand() *cobra.Command {
 
 func newUserRemoveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "remove NAME", Short: "Remove a user and hang up his connections", Args: named("NAME"),
+		Use: "remove NAME...", Short: "Remove users and hang up their connections", Args: several("NAME"), ValidArgsFunction: userNames,
+		Long: "Remove users and hang up their connections: all that are named, or none if one of them is not there.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withUsers(cmd, func(users *usermgmt.Store) error {
-				if err := users.Remove(cmd.Context(), args[0]); err != nil {
+				if err := users.Remove(cmd.Context(), args...); err != nil {
 					return err
 				}
-				return say(cmd, "user %s removed", args[0])
+				return say(cmd, "%s removed", usersNamed(args))
+			})
+		},
+	}
+}
+
+func newUserSwitchCommand(use, short string, to bool) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " NAME...", Short: short, Args: several("NAME"), ValidArgsFunction: userNames,
+		Long: short + ": all that are named, or none if one of them is not there.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			edits := make([]usermgmt.Edit, len(args))
+			for i, name := range args {
+				edits[i] = usermgmt.Edit{Name: name, Change: func(p *usermgmt.Profile) error { p.Enabled = to; return nil }}
+			}
+			return withUsers(cmd, func(users *usermgmt.Store) error {
+				if _, err := users.Apply(cmd.Context(), edits, usermgmt.How{Change: true}); err != nil {
+					return withoutName(err)
+				}
+				return say(cmd, "%s %sd", usersNamed(args), use)
 			})
 		},
 	}
@@ -117,13 +126,13 @@ func newUserRemoveCommand() *cobra.Command {
 
 func newUserUnlockCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "unlock NAME", Short: "Let a user in again that too many failures locked", Args: named("NAME"),
+		Use: "unlock NAME...", Short: "Let users in again that too many failures locked", Args: several("NAME"), ValidArgsFunction: userNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withUsers(cmd, func(users *usermgmt.Store) error {
-				if err := users.Unlock(cmd.Context(), args[0]); err != nil {
+				if err := users.Unlock(cmd.Context(), args...); err != nil {
 					return err
 				}
-				return changed(cmd, users, args[0], "unlocked")
+				return say(cmd, "%s unlocked", usersNamed(args))
 			})
 		},
 	}
@@ -133,9 +142,48 @@ func newUserUnlockCommand() *cobra.Command {
 func withUsers(cmd *cobra.Command, do func(*usermgmt.Store) error) error {
 	users, err := openUsers(cmd)
 	if err != nil {
-		return err
+		return permitted(err)
 	}
 	return errors.Join(do(users), users.Close())
+}
+
+// permitted adds the mend to an error about permissions.
+func permitted(err error) error {
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		return fmt.Errorf("%w: run this with sudo", err)
+	}
+	return err
+}
+
+// who is ascribed what a command changes.
+func who() string {
+	name := fmt.Sprint("uid ", os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if real := os.Getenv("SUDO_USER"); os.Geteuid() == 0 && real != "" {
+		name = printable(real) + " (sudo)"
+	}
+	return fmt.Sprintf("%.64s", name)
+}
+
+// withoutName takes an EditError's name away, where the command line has it already.
+func withoutName(err error) error {
+	var errs []error
+	for _, e := range parts(err) {
+		if at := (*usermgmt.EditError)(nil); errors.As(e, &at) {
+			e = at.Err
+		}
+		errs = append(errs, e)
+	}
+	return errors.Join(errs...)
+}
+
+func usersNamed(names []string) string {
+	if len(names) == 1 {
+		return "user " + names[0]
+	}
+	return "users " + strings.Join(names, ", ")
 }
 
 // changed tells what was done, and with --json shows the user.
@@ -144,8 +192,8 @@ func changed(cmd *cobra.Command, users *usermgmt.Store, name, what string) error
 	if err != nil {
 		return err
 	}
-	if p.MOTPSecret != "" && what != "unlocked" && motp.Weak(p.MOTPSecret) {
-		if err := say(cmd, "warning: the mOTP secret of %s is easily guessed; 'vpnd motp secret' draws a good one", p.Name); err != nil {
+	if p.MOTPSecret != "" && motp.Weak(p.MOTPSecret) {
+		if err := say(cmd, "warning: the mOTP secret of %s is easily guessed; 'vpnd user motp %s --new' draws a good one", p.Name, p.Name); err != nil {
 			return err
 		}
 	}
@@ -158,43 +206,7 @@ func changed(cmd *cobra.Command, users *usermgmt.Store, name, what string) error
 	return nil
 }
 
-func showUser(cmd *cobra.Command, users *usermgmt.Store, name string) error {
-	p, err := users.Get(cmd.Context(), name)
-	if err != nil {
-		return err
-	}
-	v, err := viewOf(cmd.Context(), users, p)
-	if err != nil {
-		return err
-	}
-	return printUser(cmd, v)
-}
-
 func say(cmd *cobra.Command, format string, args ...any) error {
 	_, err := fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
 	return err
-}
-
-// parseServices takes the value of --dial-in.
-func parseServices(words []string) []auth.Service {
-	if slices.Equal(words, []string{"none"}) {
-		return nil
-	}
-	services := make([]auth.Service, len(words))
-	for i, w := range words {
-		services[i] = auth.Service(w)
-	}
-	return services
-}
-
-// parseAddress takes the value of --address; "" is none.
-func parseAddress(text string) (netip.Addr, error) {
-	if text == "" {
-		return netip.Addr{}, nil
-	}
-	a, err := netip.ParseAddr(text)
-	if err != nil || !a.Is4() {
-		return netip.Addr{}, fmt.Errorf("--address: %q is not an IPv4 address", text)
-	}
-	return a, nil
 }

@@ -1,128 +1,145 @@
 package main
 
 import (
-	"time"
+	"errors"
+	"slices"
+	"strings"
 	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
 )
 
-// userFlags are the flags that say what a user is.
+// fieldValues are what a field may be, where that can be listed.
+var fieldValues = map[string][]string{
+	"dial-in": {"pptp,l2tp", "pptp", "l2tp", "none"}, "ipsec": {"none", "nice", "must"}, "further": {"replace", "refuse"},
+	"netbios": {"pass", "block"}, "multicast": {"pass", "block"},
+}
+
+// userFlags are the flags that say what a user is: one for each of usermgmt.Fields, but enabled, which
+// has two without a value.
 type userFlags struct {
-	password, passwordFile string
-	ask                    bool
-	secret, pin            string
-	dialIn                 []string
-	ipsec                  string
-	idle, session          time.Duration
-	address, comment       string
-	enabled, disabled      bool
+	cmd               *cobra.Command
+	texts             map[string]*string // by field
+	enabled, disabled bool
+	passwordFile      string
+	ask               bool
 }
 
 func (f *userFlags) define(cmd *cobra.Command) {
+	f.cmd, f.texts = cmd, map[string]*string{}
 	flags := cmd.Flags()
-	flags.StringVar(&f.password, "password", "", "static password `P`; other users of this machine see it: better --password-file")
-	flags.StringVar(&f.passwordFile, "password-file", "", "read the password from the first line of `FILE`, - for standard input")
-	flags.BoolVar(&f.ask, "ask-password", false, "ask for the password on the terminal")
-	flags.StringVar(&f.secret, "motp-secret", "", "secret of the user's mOTP token, 16 to 32 `HEX` digits")
-	flags.StringVar(&f.pin, "motp-pin", "", "PIN of the user's mOTP token, 4 to 7 `DIGITS`")
-	flags.StringSliceVar(&f.dialIn, "dial-in", nil, "`TYPES` of dial-in that are allowed: pptp, l2tp, pptp,l2tp or none (a new user: pptp,l2tp)")
-	flags.StringVar(&f.ipsec, "ipsec", "", "`POLICY` for L2TP: none, nice or must (a new user: none)")
-	flags.DurationVar(&f.idle, "idle-timeout", 0, "hang up after that long without user data, such as 300s; 0s: never")
-	flags.DurationVar(&f.session, "session-time", 0, "hang up after that long, such as 8h; 0s: never")
-	flags.StringVar(&f.address, "address", "", "`IP` address that the user always gets, from the pool")
-	flags.StringVar(&f.comment, "comment", "", "`TEXT` for the administrator, shown with the user")
-	flags.BoolVar(&f.enabled, "enabled", false, "the user may dial in")
-	flags.BoolVar(&f.disabled, "disabled", false, "the user may not dial in, and is hung up")
+	flags.SortFlags = false
+	for _, field := range usermgmt.Fields {
+		switch field.Name {
+		case "enabled":
+			flags.BoolVar(&f.enabled, "enabled", false, "the user may dial in (a new user)")
+			flags.BoolVar(&f.disabled, "disabled", false, "the user may not dial in, and is hung up")
+			continue
+		case "motp-secret", "motp-pin", "totp-secret":
+			field.Usage += "; -: ask for it, or read it from standard input"
+		}
+		f.texts[field.Name] = flags.String(field.Name, "", field.Usage)
+		if field.Name == "password" {
+			flags.StringVar(&f.passwordFile, "password-file", "", "read the password from the first line of `FILE`, - for standard input")
+			flags.BoolVar(&f.ask, "ask-password", false, "ask for the password on the terminal")
+		}
+		if field.Name == "pool" {
+			completeFlag(cmd, "pool", poolNames)
+			continue
+		}
+		completeFlag(cmd, field.Name, cobra.FixedCompletions(fieldValues[field.Name], cobra.ShellCompDirectiveNoFileComp))
+	}
 }
 
-// any reports whether a flag of define is given.
-func (f *userFlags) any(cmd *cobra.Command) bool {
-	for _, name := range []string{
-		"password", "password-file", "ask-password", "motp-secret", "motp-pin", "dial-in", "ipsec",
-		"idle-timeout", "session-time", "address", "comment", "enabled", "disabled",
-	} {
-		if cmd.Flags().Changed(name) {
-			return true
+// given reports whether one of the flags of names is there; of none: of all of define.
+func (f *userFlags) given(names ...string) bool {
+	if len(names) == 0 {
+		names = []string{"enabled", "disabled", "password-file", "ask-password"}
+		for name := range f.texts {
+			names = append(names, name)
 		}
 	}
-	return false
+	return slices.ContainsFunc(names, f.cmd.Flags().Changed)
 }
 
-// readPassword puts a password that is not on the command line into f.password.
-func (f *userFlags) readPassword(cmd *cobra.Command) error {
+// read checks the flags and gives the change that they ask for. What is not on the command line is
+// asked for or read here, before the table is held.
+func (f *userFlags) read() (func(*usermgmt.Profile) error, error) {
+	if f.enabled && f.disabled {
+		return nil, usagef(f.cmd, "--enabled and --disabled exclude each other")
+	}
+	if err := f.readSecrets(); err != nil {
+		return nil, err
+	}
+	change := func(p *usermgmt.Profile) error {
+		for _, field := range usermgmt.Fields {
+			switch {
+			case field.Name == "enabled" && f.given("enabled", "disabled"):
+				p.Enabled = f.given("enabled") && f.enabled || f.given("disabled") && !f.disabled
+			case field.Name != "enabled" && f.given(field.Name):
+				if err := field.Set(p, *f.texts[field.Name]); err != nil {
+					return usagef(f.cmd, "--%v", err)
+				}
+			}
+		}
+		if f.given("motp-secret") && p.MOTPSecret == "" && !f.given("motp-pin") {
+			p.MOTPPIN = ""
+		}
+		return nil
+	}
+	trial := usermgmt.New("") // so that a wrong value is told before the table is held
+	return change, change(&trial)
+}
+
+// readSecrets puts what is not on the command line into the texts.
+func (f *userFlags) readSecrets() error {
 	ways := 0
-	for _, given := range []bool{cmd.Flags().Changed("password"), f.passwordFile != "", f.ask} {
-		if given {
+	for _, name := range []string{"password", "password-file", "ask-password"} {
+		if f.given(name) {
 			ways++
 		}
 	}
+	input := newInput(f.cmd)
 	var err error
 	switch {
 	case ways > 1:
-		return usagef(cmd, "--password, --password-file and --ask-password exclude each other")
-	case f.passwordFile != "":
-		f.password, err = passwordFrom(cmd, "--password-file", f.passwordFile)
+		return usagef(f.cmd, "--password, --password-file and --ask-password exclude each other")
+	case f.passwordFile == "-":
+		err = f.put("password", func() (string, error) { return input.line("--password-file") })
+	case f.given("password-file"):
+		err = f.put("password", func() (string, error) { return passwordFrom(f.cmd, "--password-file", f.passwordFile) })
 	case f.ask:
-		f.password, err = askPassword(cmd)
-	default:
-		return nil
+		err = f.put("password", func() (string, error) { return askPassword(f.cmd) })
 	}
-	f.passwordFile, f.ask = "", false
+	if err != nil {
+		return err
+	}
+	for _, field := range usermgmt.Fields {
+		if !field.Secret || field.Name == "password" || *f.texts[field.Name] != "-" {
+			continue
+		}
+		if err := f.put(field.Name, func() (string, error) { return input.secret(field.Name) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *userFlags) put(name string, text func() (string, error)) error {
+	s, err := text()
 	if err == nil {
-		err = cmd.Flags().Set("password", f.password)
+		err = f.cmd.Flags().Set(name, s)
 	}
 	return err
 }
 
-// apply puts what is given into p.
-func (f *userFlags) apply(cmd *cobra.Command, p *usermgmt.Profile) error {
-	given := cmd.Flags().Changed
-	if f.enabled && f.disabled {
-		return usagef(cmd, "--enabled and --disabled exclude each other")
+// label is how a field is called in front of people, such as mOTP PIN.
+func label(field string) string {
+	words := strings.ReplaceAll(field, "-", " ")
+	for from, to := range map[string]string{"motp": "mOTP", "totp": "TOTP", "pin": "PIN", "ipsec": "IPsec", "netbios": "NetBIOS"} {
+		words = strings.ReplaceAll(words, from, to)
 	}
-	if err := f.readPassword(cmd); err != nil {
-		return err
-	}
-	if given("password") {
-		p.Password = f.password
-	}
-	if given("motp-secret") {
-		p.MOTPSecret = f.secret
-		if f.secret == "" && !given("motp-pin") {
-			p.MOTPPIN = ""
-		}
-	}
-	if given("motp-pin") {
-		p.MOTPPIN = f.pin
-	}
-	if given("dial-in") {
-		p.Services = parseServices(f.dialIn)
-	}
-	if given("ipsec") {
-		p.IPsec = usermgmt.IPsec(f.ipsec)
-	}
-	if given("idle-timeout") {
-		p.IdleTimeout = f.idle
-	}
-	if given("session-time") {
-		p.SessionTime = f.session
-	}
-	if given("address") {
-		a, err := parseAddress(f.address)
-		if err != nil {
-			return usagef(cmd, "%v", err)
-		}
-		p.Address = a
-	}
-	if given("comment") {
-		p.Comment = f.comment
-	}
-	if given("enabled") {
-		p.Enabled = f.enabled
-	}
-	if given("disabled") {
-		p.Enabled = !f.disabled
-	}
-	return nil
+	return words
 }
+
+var errNoLine = errors.New("standard input has ended; nothing was changed")

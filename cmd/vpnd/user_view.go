@@ -14,50 +14,91 @@ import (
 
 // userView is what is shown of a user: never a password, secret or PIN.
 type userView struct {
-	Name        string     `json:"name"`
-	Enabled     bool       `json:"enabled"`
-	HasPassword bool       `json:"has_password"`
-	HasMOTP     bool       `json:"has_motp"`
-	DialIn      []string   `json:"dial_in"`
-	IPsec       string     `json:"ipsec"`
-	Address     string     `json:"address"`
-	IdleTimeout string     `json:"idle_timeout"`
-	SessionTime string     `json:"session_time"`
-	Comment     string     `json:"comment"`
-	LastAddress string     `json:"last_address"`
-	Failures    int        `json:"failures"`
-	LockedUntil *time.Time `json:"locked_until"` // null: not locked
+	Index          int        `json:"index"`
+	Name           string     `json:"name"`
+	Enabled        bool       `json:"enabled"`
+	Status         string     `json:"status"`
+	HasPassword    bool       `json:"has_password"`
+	HasMOTP        bool       `json:"has_motp"`
+	HasTOTP        bool       `json:"has_totp"`
+	DialIn         []string   `json:"dial_in"`
+	IPsec          string     `json:"ipsec"`
+	RemoteNode     string     `json:"remote_node"`
+	Address        string     `json:"address"`
+	Pool           string     `json:"pool"`
+	IdleTimeout    string     `json:"idle_timeout"`
+	SessionTime    string     `json:"session_time"`
+	MaxConnections int        `json:"max_connections"` // 0: unlimited
+	Further        string     `json:"further"`
+	Schedule       string     `json:"schedule"`
+	Expires        *time.Time `json:"expires"` // null: never
+	NetBIOS        string     `json:"netbios"`
+	Multicast      string     `json:"multicast"`
+	UpLimit        uint64     `json:"up_limit"`   // bits per second; 0: none
+	DownLimit      uint64     `json:"down_limit"` // bits per second; 0: none
+	Quota          uint64     `json:"quota"`      // octets a month; 0: none
+	Comment        string     `json:"comment"`
+	LastAddress    string     `json:"last_address"`
+	Failures       int        `json:"failures"`
+	LockedUntil    *time.Time `json:"locked_until"` // null: not locked
 
 	// The addresses that the user got in from last, and the lock there: LockedUntil holds elsewhere.
 	UsualAddresses   []string   `json:"usual_addresses"`
 	UsualLockedUntil *time.Time `json:"usual_locked_until"`
+
+	Connections []connectionView `json:"connections"`
+	Traffic     trafficView      `json:"traffic"` // of this month, without what is connected now
+
+	profile usermgmt.Profile
 }
 
-func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile) (userView, error) {
+type connectionView struct {
+	ID        string    `json:"id"`
+	Type      string    `json:"type"`
+	RemoteIP  string    `json:"remote_ip"`
+	VirtualIP string    `json:"virtual_ip"`
+	Since     time.Time `json:"since"`
+}
+
+type trafficView struct {
+	Month   string `json:"month"`
+	RxBytes uint64 `json:"rx_bytes"`
+	TxBytes uint64 `json:"tx_bytes"`
+}
+
+// viewOf gathers what is shown of a user, who is connected by the entries of up.
+func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile, up []usermgmt.Entry, now time.Time) (userView, error) {
+	text := func(field string) string {
+		f, _ := usermgmt.FieldNamed(field)
+		return f.Get(&p)
+	}
 	v := userView{
-		Name: p.Name, Enabled: p.Enabled, HasPassword: p.Password != "", HasMOTP: p.MOTPSecret != "",
-		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec),
-		IdleTimeout: p.IdleTimeout.String(), SessionTime: p.SessionTime.String(), Comment: p.Comment,
+		Index: p.Index, Name: p.Name, Enabled: p.Enabled, HasPassword: p.Password != "", HasMOTP: p.MOTPSecret != "", HasTOTP: p.TOTPSecret != "",
+		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool,
+		IdleTimeout: p.IdleTimeout.String(), SessionTime: p.SessionTime.String(), MaxConnections: p.MaxConnections, Further: string(p.Further),
+		Schedule: p.Schedule, NetBIOS: text("netbios"), Multicast: text("multicast"), UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota,
+		Comment: p.Comment, UsualAddresses: []string{}, Connections: []connectionView{}, profile: p,
 	}
 	for i, s := range p.Services {
 		v.DialIn[i] = string(s)
 	}
-	if p.Address.IsValid() {
-		v.Address = p.Address.String()
+	if !p.Expires.IsZero() {
+		v.Expires = &p.Expires
+	}
+	for _, e := range up {
+		v.Connections = append(v.Connections, connectionView{e.Connection, e.Type, addressText(e.Peer), addressText(e.Address), e.At.UTC()})
 	}
 	standing, err := users.Standing(ctx, p.Name)
 	if err != nil {
 		return userView{}, err
 	}
 	v.Failures = standing.Strangers.Count + standing.Usual.Count
-	now := time.Now()
 	if standing.Strangers.LockedUntil.After(now) {
 		v.LockedUntil = &standing.Strangers.LockedUntil
 	}
 	if standing.Usual.LockedUntil.After(now) {
 		v.UsualLockedUntil = &standing.Usual.LockedUntil
 	}
-	v.UsualAddresses = []string{}
 	for _, a := range standing.Addresses {
 		if a.IsValid() {
 			v.UsualAddresses = append(v.UsualAddresses, strings.TrimSuffix(a.String(), "/32"))
@@ -67,10 +108,99 @@ func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile) (use
 	if err != nil {
 		return userView{}, err
 	}
-	if last.IsValid() {
-		v.LastAddress = last.String()
+	v.LastAddress = addressText(last)
+	v.Traffic.Month = usermgmt.Month(now)
+	traffic, err := users.Traffic(ctx, p.Name, v.Traffic.Month)
+	v.Traffic.RxBytes, v.Traffic.TxBytes = traffic.Rx, traffic.Tx
+	v.Status = v.status(now)
+	return v, err
+}
+
+// status is the word for a user: disabled, expired, locked, connected or enabled.
+func (v userView) status(now time.Time) string {
+	standing := "enabled"
+	switch {
+	case !v.Enabled:
+		standing = "disabled"
+	case v.Expires != nil && !now.Before(*v.Expires):
+		standing = "expired"
+	case v.LockedUntil != nil && (v.UsualLockedUntil != nil || len(v.UsualAddresses) == 0):
+		standing = "locked until " + v.LockedUntil.Format(time.RFC3339)
+	case v.LockedUntil != nil:
+		standing = "locked until " + v.LockedUntil.Format(time.RFC3339) + " but from usual addresses"
+	case v.UsualLockedUntil != nil:
+		standing = "locked until " + v.UsualLockedUntil.Format(time.RFC3339) + " from usual addresses"
 	}
-	return v, nil
+	if len(v.Connections) == 0 {
+		return standing
+	}
+	var addresses []string
+	for _, c := range v.Connections {
+		addresses = append(addresses, c.VirtualIP)
+	}
+	connected := "connected: " + strings.Join(addresses, ", ")
+	if standing == "enabled" {
+		return connected
+	}
+	return standing + "; " + connected
+}
+
+func showUser(cmd *cobra.Command, users *usermgmt.Store, name string) error {
+	p, err := users.Get(cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	up, err := users.Connected(cmd.Context())
+	if err != nil {
+		return err
+	}
+	v, err := viewOf(cmd.Context(), users, p, up[p.Name], time.Now())
+	if err != nil {
+		return err
+	}
+	if asJSON(cmd) {
+		return printJSON(cmd, v)
+	}
+	return printUser(cmd, v)
+}
+
+// printUser prints every field under the name of its option, and what is known of the user.
+func printUser(cmd *cobra.Command, v userView) error {
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	line := func(name, text string) { _, _ = fmt.Fprintf(w, "%s:\t%s\n", name, printable(orDash(text))) } // the error comes from Flush
+	line("name", v.Name)
+	line("status", v.Status)
+	for _, f := range usermgmt.Fields {
+		text := f.Get(&v.profile)
+		switch {
+		case f.Secret && text != "":
+			text = "set"
+		case text == "0s":
+			text = "never"
+		case text == "0":
+			text = "unlimited"
+		}
+		line(f.Name, text)
+	}
+	for _, c := range v.Connections {
+		line("connected", fmt.Sprintf("%s from %s, address %s, since %s", c.Type, c.RemoteIP, c.VirtualIP, c.Since.Local().Format(time.DateTime)))
+	}
+	line("traffic of "+v.Traffic.Month, fmt.Sprintf("%s from the user, %s to the user", octets(v.Traffic.RxBytes), octets(v.Traffic.TxBytes)))
+	line("last address", v.LastAddress)
+	line("failures", fmt.Sprint(v.Failures))
+	line("usual addresses", strings.Join(v.UsualAddresses, ", "))
+	return w.Flush()
+}
+
+func addressText(a interface {
+	IsValid() bool
+	String() string
+},
+) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
 
 func asJSON(cmd *cobra.Command) bool {
@@ -85,87 +215,9 @@ func printJSON(cmd *cobra.Command, v any) error {
 	return enc.Encode(v)
 }
 
-func printUsers(cmd *cobra.Command, views []userView) error {
-	if asJSON(cmd) {
-		return printJSON(cmd, views)
-	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "NAME\tSTATE\tLOG-IN\tDIAL-IN\tADDRESS\tCOMMENT") // the error comes from Flush
-	for _, v := range views {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.Name, v.state(), v.logIn(), orDash(strings.Join(v.DialIn, ",")), orDash(v.Address), v.Comment)
-	}
-	return w.Flush()
-}
-
-func printUser(cmd *cobra.Command, v userView) error {
-	if asJSON(cmd) {
-		return printJSON(cmd, v)
-	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	for _, line := range [][2]string{
-		{"name", v.Name},
-		{"state", v.state()},
-		{"password", setOrNot(v.HasPassword)},
-		{"mOTP secret", setOrNot(v.HasMOTP)},
-		{"mOTP PIN", setOrNot(v.HasMOTP)},
-		{"dial-in", orDash(strings.Join(v.DialIn, ","))},
-		{"IPsec", v.IPsec},
-		{"address", orDash(v.Address)},
-		{"idle time-out", orNever(v.IdleTimeout)},
-		{"session time", orNever(v.SessionTime)},
-		{"comment", orDash(v.Comment)},
-		{"last address", orDash(v.LastAddress)},
-		{"failures", fmt.Sprint(v.Failures)},
-		{"usual addresses", orDash(strings.Join(v.UsualAddresses, ", "))},
-	} {
-		_, _ = fmt.Fprintf(w, "%s:\t%s\n", line[0], line[1]) // the error comes from Flush
-	}
-	return w.Flush()
-}
-
-func (v userView) state() string {
-	switch {
-	case !v.Enabled:
-		return "disabled"
-	case v.LockedUntil != nil && (v.UsualLockedUntil != nil || len(v.UsualAddresses) == 0):
-		return "locked until " + v.LockedUntil.Format(time.RFC3339)
-	case v.LockedUntil != nil:
-		return "locked until " + v.LockedUntil.Format(time.RFC3339) + " but from usual addresses"
-	case v.UsualLockedUntil != nil:
-		return "locked until " + v.UsualLockedUntil.Format(time.RFC3339) + " from usual addresses"
-	default:
-		return "enabled"
-	}
-}
-
-func (v userView) logIn() string {
-	switch {
-	case v.HasPassword && v.HasMOTP:
-		return "password or mOTP"
-	case v.HasMOTP:
-		return "mOTP"
-	default:
-		return "password"
-	}
-}
-
-func setOrNot(set bool) string {
-	if set {
-		return "set"
-	}
-	return "-"
-}
-
 func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}
 	return s
-}
-
-func orNever(d string) string {
-	if d == "0s" {
-		return "never"
-	}
-	return d
 }

@@ -30,17 +30,17 @@ var Formats = []Format{CSV, YAML, ChapSecrets}
 // ErrFormat is the error for a format that is not there.
 var ErrFormat = errors.New("no such format of users")
 
-// Fault is what is wrong in a line of a file. It tells no secret.
-type Fault struct {
+// LineError is what is wrong in a line of a file. It tells no secret.
+type LineError struct {
 	Line int // 0: the whole file
 	Text string
 }
 
 // Error is the fault without the line.
-func (e *Fault) Error() string { return e.Text }
+func (e *LineError) Error() string { return e.Text }
 
 // Read gives what a file wants users to become. What it says nothing of stays as it is, and a new user
-// gets it from usermgmt.New; an empty value is that of usermgmt.New, too. The error joins one Fault for
+// gets it from usermgmt.New; an empty value is that of usermgmt.New, too. The error joins one LineError for
 // each line that cannot be read; the edits are those of the others.
 func Read(format Format, data []byte) ([]usermgmt.Edit, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
@@ -94,7 +94,7 @@ type reader struct {
 }
 
 func (r *reader) fault(line int, format string, args ...any) {
-	r.faults = append(r.faults, &Fault{line, fmt.Sprintf(format, args...)})
+	r.faults = append(r.faults, &LineError{line, fmt.Sprintf(format, args...)})
 }
 
 // value is the text of a field.

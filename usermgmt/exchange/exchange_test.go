@@ -203,17 +203,23 @@ func TestFaults(t *testing.T) {
 		{exchange.YAML, "users: [\n", []string{"1 this is not YAML"}, 0},
 		{exchange.YAML, "hello\n", []string{"1 a list of users"}, 0},
 		{exchange.YAML, "people:\n- name: anna\nusers:\n- name: ben\n", []string{`1 "people"`}, 1},
-		{exchange.YAML, "- anna\n- name: ben\n  colour: red\n- password: geheim\n- name: carl\n  password: [geheim]\n  name: c\n- name: &a x\n- name: *a\n",
-			[]string{"1 a user with name", `3 there is no field "colour"`, "4 the name is missing", "6 password: one value", `7 "name" is there twice`, "9 name: one value"}, 1},
-		{exchange.ChapSecrets, "anna\n* * geheim *\nben * @/file\ncarl * geheim 10.0.0.1 10.0.0.2\ndora * geheim -\nemil * geheim 10.0.0.0/8\nfred * geheim\n",
-			[]string{"1 client, server and secret", "2 the client *", "3 the secret is in another file", "4 a user of vpnd has one", "5 the address -", "6 a user of vpnd has one"}, 1},
+		{
+			exchange.YAML, "- anna\n- name: ben\n  colour: red\n- password: geheim\n- name: carl\n  password: [geheim]\n  name: c\n- name: &a x\n- name: *a\n",
+			[]string{"1 a user with name", `3 there is no field "colour"`, "4 the name is missing", "6 password: one value", `7 "name" is there twice`, "9 name: one value"},
+			1,
+		},
+		{
+			exchange.ChapSecrets, "anna\n* * geheim *\nben * @/file\ncarl * geheim 10.0.0.1 10.0.0.2\ndora * geheim -\nemil * geheim 10.0.0.0/8\nfred * geheim\n",
+			[]string{"1 client, server and secret", "2 the client *", "3 the secret is in another file", "4 a user of vpnd has one", "5 the address -", "6 a user of vpnd has one"},
+			1,
+		},
 		{exchange.ChapSecrets, "anna * geheim\nben * \"geheim\ncarl * geheim\n", []string{"2 a quote is not closed"}, 1},
 		{"xml", "", []string{"0 no such format"}, 0},
 	} {
 		edits, err := exchange.Read(c.format, []byte(c.file))
 		var got []string
 		for _, e := range flat(err) {
-			at := &exchange.Fault{Text: e.Error()}
+			at := &exchange.LineError{Text: e.Error()}
 			errors.As(e, &at)
 			got = append(got, fmt.Sprintf("%d %s", at.Line, at.Text))
 		}
@@ -238,7 +244,7 @@ func TestFaults(t *testing.T) {
 }
 
 func flat(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what Read gives
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}
 	if err == nil {
@@ -262,7 +268,7 @@ func FuzzRead(f *testing.F) {
 				}
 			}
 			for _, e := range flat(err) {
-				if at := (*exchange.Fault)(nil); !errors.As(e, &at) {
+				if at := (*exchange.LineError)(nil); !errors.As(e, &at) {
 					t.Errorf("%s: %v", format, e)
 				}
 			}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+	"vpnd/usermgmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newUserRekeyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "rekey", Short: "Draw a new key and seal all secrets under it", Args: named(), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "Draw a new key for the user table and seal all passwords, secrets and PINs under it. A running daemon takes the new key by itself.\n" +
+			"Backups that were made before hold the old key, and are still whole.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withUsers(cmd, func(users *usermgmt.Store) error {
+				if err := users.Rekey(cmd.Context()); err != nil {
+					return err
+				}
+				return say(cmd, "all secrets are sealed under a new key")
+			})
+		},
+	}
+}
+
+func newUserBackupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "backup FILE|FOLDER", Short: "Back up the users with all their secrets, also while the daemon serves", Args: named("FILE"),
+		Long: "Write users, secrets, key and history into one file of mode 0600, as they are at this moment, also while the daemon serves. A file that is\n" +
+			"there is replaced; in a folder the file gets the name vpnd-users-DATE-TIME.tar. Whoever has the file has all secrets in it.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := args[0]
+			if info, err := os.Stat(path); err == nil && info.IsDir() {
+				path = filepath.Join(path, time.Now().UTC().Format("vpnd-users-20060102-150405.tar"))
+			}
+			return withUsers(cmd, func(users *usermgmt.Store) error {
+				err := writeFile(path, func(w io.Writer) error { return users.Backup(cmd.Context(), w, filepath.Dir(path)) })
+				if err != nil {
+					return err
+				}
+				return say(cmd, "users backed up to %s", path)
+			})
+		},
+	}
+}
+
+func newUserRestoreCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "restore FILE", Short: "Put a backup into an empty state folder", Args: named("FILE"),
+		Long: "Put a backup into the state folder, which must not hold users: on another machine, or after those that are there were moved away.\n" +
+			"Restore before the daemon is started.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			file, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer func() { _ = file.Close() }()
+			n, err := usermgmt.Restore(cmd.Context(), cfg.StateDir, file)
+			if err != nil {
+				return permitted(fmt.Errorf("%s: %w", args[0], err))
+			}
+			return say(cmd, "%s restored to %s", count(n, "user"), cfg.StateDir)
+		},
+	}
+}

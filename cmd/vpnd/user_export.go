@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"vpnd/usermgmt"
+	"vpnd/usermgmt/exchange"
+
+	"github.com/spf13/cobra"
+)
+
+func newUserExportCommand() *cobra.Command {
+	var format, output string
+	var secrets bool
+	cmd := &cobra.Command{
+		Use: "export", Short: "Write the users as YAML or CSV, which 'vpnd user import' reads", Args: named(), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "Write the users as YAML or CSV, which 'vpnd user import' reads. Passwords, secrets and PINs are written only with --secrets, and only into\n" +
+			"a file, which none but its owner can read. 'vpnd user backup' keeps all there is, in one file.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f := exchange.Format(format)
+			if f == "" {
+				if f = exchange.Guess(output, nil); f == "" {
+					f = exchange.YAML
+				}
+			}
+			switch {
+			case f != exchange.YAML && f != exchange.CSV:
+				return usagef(cmd, "--format %q: yaml or csv", f)
+			case secrets && output == "":
+				return usagef(cmd, "--secrets takes a file: name it by --output FILE")
+			}
+			return withUsers(cmd, func(users *usermgmt.Store) error {
+				all, err := users.List(cmd.Context())
+				if err != nil {
+					return err
+				}
+				write := func(w io.Writer) error { return exchange.Write(w, f, all, secrets) }
+				if output == "" {
+					return write(cmd.OutOrStdout())
+				}
+				if err := writeFile(output, write); err != nil {
+					return err
+				}
+				return say(cmd, "%s written to %s", count(len(all), "user"), output)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "", "`FORMAT`: yaml or csv (default: by the name of --output, or yaml)")
+	cmd.Flags().StringVar(&output, "output", "", "write to `FILE`, of mode 0600, and not to standard output")
+	cmd.Flags().BoolVar(&secrets, "secrets", false, "write passwords, secrets and PINs as well, in clear text")
+	completeFlag(cmd, "format", cobra.FixedCompletions([]string{"yaml", "csv"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// writeFile has a file of mode 0600 stand at path in one piece, or not at all; one that is there is replaced.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	if info, statErr := os.Stat(path); statErr == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is there, and is no file: name another", path)
+	} else if statErr != nil && !errors.Is(statErr, fs.ErrNotExist) {
+		return statErr
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".vpnd-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_, _ = file.Close(), os.Remove(file.Name())
+		}
+	}()
+	if err := errors.Join(write(file), file.Chmod(0o600), file.Sync()); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"vpnd/usermgmt"
+
+	"github.com/spf13/cobra"
+)
+
+const historyHelp = `Show what has happened, the newest first: log-ins, refusals and hang-ups with the reason, and who changed
+which fields of a user. How long it is kept is bounded; it never holds a secret.`
+
+// entryView is an entry as JSON; what does not apply to its event is left out.
+type entryView struct {
+	At         time.Time `json:"at"`
+	Event      string    `json:"event"`
+	User       string    `json:"user"`
+	Connection string    `json:"connection,omitempty"`
+	Type       string    `json:"type,omitempty"`
+	RemoteIP   string    `json:"remote_ip,omitempty"`
+	VirtualIP  string    `json:"virtual_ip,omitempty"`
+	Auth       string    `json:"auth,omitempty"`
+	Encryption string    `json:"encryption,omitempty"`
+	Reason     string    `json:"reason,omitempty"`
+	Seconds    int64     `json:"seconds,omitempty"`
+	RxBytes    uint64    `json:"rx_bytes,omitempty"`
+	TxBytes    uint64    `json:"tx_bytes,omitempty"`
+	By         string    `json:"by,omitempty"`
+}
+
+func newUserHistoryCommand() *cobra.Command {
+	var since string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "history [NAME]", Short: "Show log-ins, refusals, hang-ups and changes of users", Long: historyHelp, ValidArgsFunction: oneUser,
+		Args: atMostOne,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q := usermgmt.HistoryQuery{Limit: limit}
+			if len(args) == 1 {
+				q.User = args[0]
+			}
+			if since != "" {
+				var ok bool
+				if q.Since, ok = parseSince(since, time.Now()); !ok {
+					return usagef(cmd, "--since %q: a time ago such as 24h or 7d, a date such as 2026-11-24, or a time such as 2026-11-24T18:00:00Z", since)
+				}
+			}
+			if limit < 0 {
+				return usagef(cmd, "--limit %d: a number from 0 (all) on", limit)
+			}
+			return withUsers(cmd, func(users *usermgmt.Store) error {
+				entries, err := users.History(cmd.Context(), q)
+				if err != nil {
+					return err
+				}
+				return printHistory(cmd, entries, limit)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&since, "since", "", "from that `TIME` on: 24h or 7d ago, 2026-11-24, or 2026-11-24T18:00:00Z")
+	cmd.Flags().IntVar(&limit, "limit", 100, "the newest `NUMBER` of entries; 0: all")
+	completeFlag(cmd, "since", cobra.NoFileCompletions)
+	return cmd
+}
+
+// parseSince takes a time ago, a date of the local time zone, or a time.
+func parseSince(s string, now time.Time) (time.Time, bool) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 {
+			return now.AddDate(0, 0, -n), true
+		}
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d), true
+	}
+	if t, err := time.ParseInLocation(time.DateOnly, s, time.Local); err == nil {
+		return t, true
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	return t, err == nil
+}
+
+func printHistory(cmd *cobra.Command, entries []usermgmt.Entry, limit int) error {
+	if asJSON(cmd) {
+		views := make([]entryView, len(entries))
+		for i, e := range entries {
+			views[i] = entryView{
+				e.At.UTC(), e.Event, e.User, e.Connection, e.Type, addressText(e.Peer), addressText(e.Address), e.Auth, e.Encryption, e.Reason,
+				int64(e.Duration / time.Second), e.Rx, e.Tx, e.By,
+			}
+		}
+		return printJSON(cmd, views)
+	}
+	if len(entries) == 0 {
+		return say(cmd, "the history holds nothing of that")
+	}
+	rows := make([][]string, len(entries))
+	for i, e := range entries {
+		rows[i] = []string{e.At.Local().Format(time.DateTime), orDash(e.User), e.Event, orDash(addressText(e.Peer)), details(e)}
+	}
+	out := cmd.OutOrStdout()
+	if err := printTable(out, terminalWidth(out), []string{"TIME", "USER", "EVENT", "FROM", "DETAILS"}, rows); err != nil {
+		return err
+	}
+	if len(entries) == limit {
+		return say(cmd, "these are the newest %d; --limit 0 shows all", limit)
+	}
+	return nil
+}
+
+// details is what there is to say of an entry beside its event.
+func details(e usermgmt.Entry) string {
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	switch e.Event {
+	case usermgmt.EventConnected:
+		add("%s, address %s", e.Type, addressText(e.Address))
+		add("%s, encryption %s", e.Auth, e.Encryption)
+	case usermgmt.EventDisconnected:
+		add("%s", e.Reason)
+		add("%s, %v, %s from the user, %s to the user", e.Type, e.Duration, octets(e.Rx), octets(e.Tx))
+	default:
+		for _, text := range []string{e.Type, e.Reason} {
+			if text != "" {
+				add("%s", text)
+			}
+		}
+		if e.By != "" {
+			add("by %s", e.By)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// atMostOne allows one name.
+func atMostOne(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usagef(cmd, "too many arguments")
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+	"vpnd/auth"
+	"vpnd/auth/motp"
+	"vpnd/auth/totp"
+	"vpnd/internal/config"
+	"vpnd/internal/timesync"
+	"vpnd/usermgmt"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	enrolTries = 3
+	enrolHelp  = `Give a user %s: draw a secret, show it with its link and QR code for the app to scan,
+and verify one code of the app before anything is saved. A user who is not there is added, as 'vpnd user add' does.
+The code counts as used: the first dial-in takes the next one.%s`
+	motpHelp = "\nThe PIN is not in the QR code: the user types it into the app for each code."
+)
+
+// enrolment is the command line of user motp and user totp.
+type enrolment struct {
+	kind        string // "motp" or "totp"
+	secret, pin string
+	code        string
+	issuer      string
+	fresh       bool
+	noVerify    bool
+}
+
+// token is what an enrolment gives a user.
+type token interface {
+	auth.Token
+	URL(issuer, user string) string
+}
+
+func newUserMotpCommand() *cobra.Command {
+	e := enrolment{kind: "motp"}
+	cmd := e.command("Give a user a mOTP token, with a QR code", fmt.Sprintf(enrolHelp, "a Mobile-OTP (mOTP) token", motpHelp))
+	cmd.Flags().StringVar(&e.secret, "secret", "", "take this secret of 16 to 32 `HEX` digits, and draw none; -: ask for it, or read it from standard input")
+	cmd.Flags().StringVar(&e.pin, "pin", "", "PIN of 4 to 7 `DIGITS` (default: it is asked for)")
+	completeFlag(cmd, "pin", cobra.NoFileCompletions)
+	return cmd
+}
+
+func newUserTotpCommand() *cobra.Command {
+	e := enrolment{kind: "totp"}
+	cmd := e.command("Give a user a TOTP app, with a QR code", fmt.Sprintf(enrolHelp, "a token of an authenticator app (TOTP, RFC 6238)", ""))
+	cmd.Flags().StringVar(&e.secret, "secret", "", "take this secret in `BASE32`, and draw none; -: ask for it, or read it from standard input")
+	return cmd
+}
+
+func (e *enrolment) command(short, long string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: e.kind + " NAME", Short: short, Long: long, Args: named("NAME"), ValidArgsFunction: oneUser,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if e.noVerify && e.code != "" {
+				return usagef(cmd, "--code and --no-verify exclude each other")
+			}
+			if e.code != "" && e.secret == "" {
+				return usagef(cmd, "--code goes with --secret: nobody has a code of a secret that is yet to be drawn")
+			}
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			return withUsers(cmd, func(users *usermgmt.Store) error { return e.run(cmd, cfg, users, args[0]) })
+		},
+	}
+	cmd.Flags().BoolVar(&e.fresh, "new", false, "in place of the token that the user has, which is good for nothing then")
+	cmd.Flags().StringVar(&e.code, "code", "", "verify this `CODE`, and ask for none")
+	cmd.Flags().BoolVar(&e.noVerify, "no-verify", false, "save without verifying a code")
+	cmd.Flags().StringVar(&e.issuer, "issuer", "", "`NAME` of the server in the app (default: l2tp.hostname of the configuration)")
+	completeFlag(cmd, "issuer", cobra.NoFileCompletions)
+	return cmd
+}
+
+func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *usermgmt.Store, name string) error {
+	how := usermgmt.How{Change: true}
+	p, err := users.Get(cmd.Context(), name)
+	if errors.Is(err, usermgmt.ErrNoUser) {
+		p, how = usermgmt.New(name), usermgmt.How{Add: true}
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if had := tokenOf(p); had != "" && !e.fresh {
+		return fmt.Errorf("user %s has a %s token already: --new puts another in its place; nothing was changed", p.Name, had)
+	}
+	in := newInput(cmd)
+	token, change, err := e.make(cmd, in)
+	if err != nil {
+		return err
+	}
+	edits := []usermgmt.Edit{{Name: p.Name, Change: change}}
+	// All that is wrong is told before anybody scans a code.
+	if _, err := users.Apply(cmd.Context(), edits, usermgmt.How{Add: how.Add, Change: how.Change, DryRun: true}); err != nil {
+		return withoutName(err)
+	}
+	if e.issuer == "" {
+		e.issuer = cfg.L2TP.Hostname
+	}
+	if err := e.show(cmd, token, p.Name); err != nil {
+		return err
+	}
+	var state auth.TokenState
+	if !e.noVerify {
+		if state, err = e.verify(cmd, cfg, in, token); err != nil {
+			return err
+		}
+	}
+	if _, err := users.Apply(cmd.Context(), edits, how); err != nil {
+		return withoutName(err)
+	}
+	if state.LastStep != 0 {
+		// Not stored: the token before it had a code of that time or of a later one accepted, which holds on.
+		if _, err := users.Advance(cmd.Context(), p.Name, state); err != nil {
+			return err
+		}
+	}
+	return changed(cmd, users, p.Name, map[bool]string{true: "added", false: "changed"}[how.Add]+" with a "+label(e.kind)+" token")
+}
+
+func tokenOf(p usermgmt.Profile) string {
+	switch {
+	case p.MOTPSecret != "":
+		return "mOTP"
+	case p.TOTPSecret != "":
+		return "TOTP"
+	default:
+		return ""
+	}
+}
+
+// make gives the token, and the change that gives it to a user.
+func (e *enrolment) make(cmd *cobra.Command, in *input) (token, func(*usermgmt.Profile) error, error) {
+	var err error
+	switch e.secret {
+	case "":
+		draw := motp.NewSecret
+		if e.kind == "totp" {
+			draw = totp.NewSecret
+		}
+		e.secret, err = draw(rand.Reader)
+	case "-":
+		e.secret, err = in.secret(e.kind + "-secret")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.kind == "totp" {
+		secret := totp.Clean(e.secret)
+		change := func(p *usermgmt.Profile) error {
+			p.TOTPSecret, p.MOTPSecret, p.MOTPPIN = secret, "", ""
+			return nil
+		}
+		if err := totp.Check(secret); err != nil {
+			return nil, nil, usagef(cmd, "--secret: %v", err)
+		}
+		return totp.Token{Secret: secret}, change, nil
+	}
+	if e.pin == "" {
+		if !in.terminal() {
+			return nil, nil, usagef(cmd, "--pin is missing, and there is no terminal to ask for it on")
+		}
+		if e.pin, err = in.secret("motp-pin"); err != nil {
+			return nil, nil, err
+		}
+	}
+	t, err := motp.NewToken(e.secret, e.pin)
+	if err != nil {
+		return nil, nil, usagef(cmd, "%v", err)
+	}
+	change := func(p *usermgmt.Profile) error {
+		p.MOTPSecret, p.MOTPPIN, p.TOTPSecret = t.Secret, t.PIN, ""
+		return nil
+	}
+	return t, change, nil
+}
+
+// show prints the secret, the link and the QR code. What a script has given it need not be shown.
+func (e *enrolment) show(cmd *cobra.Command, t token, user string) error {
+	if e.code != "" {
+		return nil
+	}
+	out := cmd.OutOrStdout()
+	link := t.URL(e.issuer, user)
+	if _, err := fmt.Fprintf(out, "secret: %s\nlink:   %s\n\n", e.secret, link); err != nil {
+		return err
+	}
+	return printQR(out, link, terminalWidth(out))
+}
+
+// verify asks for codes until one is right.
+func (e *enrolment) verify(cmd *cobra.Command, cfg config.Config, in *input, t token) (auth.TokenState, error) {
+	clock := timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset})
+	if len(cfg.Time.Servers) > 0 {
+		if _, err := clock.Inquire(cmd.Context()); err != nil {
+			_ = say(cmd, "warning: the time servers give no time, and this machine's clock counts: %v", err)
+		}
+	}
+	var state auth.TokenState
+	var err error
+	for try := 1; try <= enrolTries; try++ {
+		code := e.code
+		if code == "" {
+			if code, err = in.ask("The code that the app shows: "); err != nil {
+				return state, err
+			}
+		}
+		if state, err = auth.Enrol(t, code, clock.Corrected(), cfg.MOTP.Window); err == nil {
+			return state, nil
+		}
+		if e.code != "" {
+			break
+		}
+		if try < enrolTries {
+			if err := say(cmd, "%v; this machine's time is %s UTC", err, time.Now().UTC().Format(time.TimeOnly)); err != nil {
+				return state, err
+			}
+		}
+	}
+	return state, fmt.Errorf("%w; nothing was changed", err)
+}

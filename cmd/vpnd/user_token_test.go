@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/auth"
+	"vpnd/auth/motp"
+	"vpnd/auth/totp"
+	"vpnd/usermgmt"
+
+	"github.com/boombuler/barcode/qr"
+	"golang.org/x/sys/unix"
+)
+
+// enrol runs vpnd user motp or totp with a person who reads the secret, and answers each prompt.
+func (h house) enrol(answer func(secret string, try int) string, args ...string) (status int, stdout, stderr string) {
+	h.t.Helper()
+	in, typed := io.Pipe()
+	prompts, err := io.Pipe()
+	var out bytes.Buffer
+	done := make(chan int, 1)
+	go func() {
+		done <- run(h.t.Context(), append(args, "--config", h.config), in, &out, err)
+		_ = err.Close()
+	}()
+	var told strings.Builder
+	one := make([]byte, 1)
+	for try := 0; ; {
+		if _, err := prompts.Read(one); err != nil {
+			break
+		}
+		told.Write(one)
+		if strings.HasSuffix(told.String(), "The code that the app shows: ") {
+			secret := regexp.MustCompile(`secret: (\S+)`).FindStringSubmatch(out.String())
+			if secret == nil {
+				h.t.Fatalf("no secret in %s", out.String())
+			}
+			_, _ = io.WriteString(typed, answer(secret[1], try)+"\n")
+			try++
+		}
+	}
+	_ = typed.Close()
+	return <-done, out.String(), told.String()
+}
+
+func TestUserMotp(t *testing.T) {
+	h := newHouse(t)
+	code := func(ahead time.Duration) func(string, int) string {
+		return func(secret string, _ int) string {
+			return motp.Token{Secret: secret, PIN: "0042"}.Code(motp.Step(time.Now().Add(ahead)))
+		}
+	}
+	for _, c := range []struct {
+		answer func(string, int) string
+		says   string
+		tries  int
+	}{
+		{func(string, int) string { return "000000" }, "vpnd: this is no code of the token: secret or PIN differ, or the code is mistyped; nothing was changed", 3},
+		{code(20 * time.Minute), "the token's clock is 20 minutes ahead: set the clock of the token, or of this machine; nothing was changed", 3},
+	} {
+		status, _, stderr := h.enrol(c.answer, "user", "motp", "anna", "--pin", "0042")
+		if status != 1 || !strings.Contains(stderr, c.says) || strings.Count(stderr, "The code that") != c.tries {
+			t.Errorf("%d %s", status, stderr)
+		}
+	}
+	h.fails("", "no such user", "user", "show", "anna")
+	second := func(secret string, try int) string {
+		if try == 0 {
+			return "000000"
+		}
+		return strings.ToUpper(code(time.Minute)(secret, try))
+	}
+	status, stdout, stderr := h.enrol(second, "user", "motp", "anna", "--pin", "0042", "--issuer", "my vpn")
+	if status != 0 || !strings.Contains(stderr, "user anna added with a mOTP token") || !regexp.MustCompile(`(?m)^link:   motp://my%20vpn:anna\?secret=[0-9a-f]{32}$`).MatchString(stdout) ||
+		!strings.Contains(stdout, "█") || strings.Contains(stdout, "0042") {
+		t.Errorf("%d %s%s", status, stdout, stderr)
+	}
+	p := h.profile("anna")
+	if p.MOTPPIN != "0042" || !strings.Contains(stdout, p.MOTPSecret) || len(p.Services) != 2 || p.IdleTimeout != 5*time.Minute {
+		t.Errorf("%+v", p)
+	}
+	h.withStore(func(s *usermgmt.Store) error {
+		state, err := s.Token(t.Context(), "anna")
+		if state.Offset < 5 || state.Offset > 6 || state.LastStep == 0 {
+			t.Errorf("%+v", state)
+		}
+		return err
+	})
+	h.fails("", "has a mOTP token already: --new", "user", "motp", "anna", "--pin", "1234")
+	h.fails("", "--pin is missing", "user", "motp", "ben")
+	h.fails("", "PIN has 4 to 7", "user", "motp", "ben", "--pin", "12")
+	h.fails("", "--code goes with --secret", "user", "motp", "ben", "--pin", "1234", "--code", "123456")
+	// A script that has secret and code.
+	token := motp.Token{Secret: testSecret, PIN: testPIN}
+	h.fails("", "no code of the token", "user", "motp", "ben", "--secret", testSecret, "--pin", testPIN, "--code", "000000")
+	h.ok("", "user", "motp", "ben", "--secret", testSecret, "--pin", testPIN, "--code", token.Code(motp.Step(time.Now())))
+	if p := h.profile("ben"); p.MOTPSecret != testSecret || p.MOTPPIN != testPIN {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestUserTotp(t *testing.T) {
+	h := newHouse(t)
+	h.ok("", "user", "add", "anna", "--motp-secret", testSecret, "--motp-pin", testPIN, "--comment", "on call")
+	h.fails("", "has a mOTP token already", "user", "totp", "anna")
+	answer := func(secret string, _ int) string {
+		token := totp.Token{Secret: secret}
+		return token.Code(motp.Step(time.Now()) / token.Stride() * token.Stride())
+	}
+	status, stdout, stderr := h.enrol(answer, "user", "totp", "anna", "--new")
+	if status != 0 || !strings.Contains(stderr, "user anna changed with a TOTP token") || !strings.Contains(stdout, "otpauth://totp/vpnd:anna?") {
+		t.Errorf("%d %s%s", status, stdout, stderr)
+	}
+	if p := h.profile("anna"); p.TOTPSecret == "" || p.MOTPSecret != "" || p.MOTPPIN != "" || p.Comment != "on call" {
+		t.Errorf("%+v", p)
+	}
+	h.fails("", "--secret: a TOTP secret has", "user", "totp", "ben", "--secret", "1", "--no-verify")
+	h.ok("", "user", "totp", "ben", "--secret", "gezd gnbv gy3t qojq", "--no-verify")
+	if p := h.profile("ben"); p.TOTPSecret != "GEZDGNBVGY3TQOJQ" {
+		t.Errorf("%+v", p)
+	}
+	h.withStore(func(s *usermgmt.Store) error {
+		state, err := s.Token(t.Context(), "ben")
+		if state != (auth.TokenState{}) {
+			t.Errorf("%+v", state)
+		}
+		return err
+	})
+}
+
+// TestQR reads the half blocks back into modules.
+func TestQR(t *testing.T) {
+	const text = "motp://vpnd:anna?secret=" + testSecret
+	code, err := qr.Encode(text, qr.M, qr.Auto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := printQR(&out, text, 0); err != nil {
+		t.Fatal(err)
+	}
+	size := code.Bounds().Dx()
+	dark := 0
+	for y, line := range strings.Split(strings.TrimRight(out.String(), "\n"), "\n") {
+		for x, r := range []rune(line) {
+			for half := range 2 {
+				light := r == '█' || r == '▀' && half == 0 || r == '▄' && half == 1
+				mx, my := x-quiet, 2*y+half-quiet
+				inside := mx >= 0 && my >= 0 && mx < size && my < size
+				black := inside && code.At(mx, my) == color.Black
+				if 2*y+half < size+2*quiet && light == black {
+					t.Fatalf("module %d, %d: light %v, black %v", mx, my, light, black)
+				}
+				if black {
+					dark++
+				}
+			}
+		}
+	}
+	if dark < size*size/3 {
+		t.Errorf("%d dark modules of %d", dark, size*size)
+	}
+	out.Reset()
+	if err := printQR(&out, text, 20); err != nil || !strings.Contains(out.String(), fmt.Sprintf("a terminal of %d columns", size+2*quiet)) {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+}
+
+// TestTable prints on a terminal of 60 columns.
+func TestTable(t *testing.T) {
+	master, slave := openTerminal(t)
+	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 60}); err != nil {
+		t.Fatal(err)
+	}
+	header := []string{"INDEX", "USER", "STATUS", "COMMENT"}
+	rows := [][]string{{"1", "änna", "connected: 10.99.0.10, 10.99.0.11, 10.99.0.12", strings.Repeat("remark ", 20)}, {"1000000", "b", "enabled", "x\x1b[2Jy"}}
+	if got := terminalWidth(slave); got != 60 {
+		t.Fatalf("the terminal has %d columns", got)
+	}
+	go func() { _ = printTable(slave, terminalWidth(slave), header, rows) }()
+	seen := make([]byte, 0, 4096)
+	for strings.Count(string(seen), "\n") < 3 {
+		n, err := master.Read(seen[len(seen):cap(seen)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = seen[:len(seen)+n]
+	}
+	lines := strings.Split(strings.ReplaceAll(string(seen), "\r", ""), "\n")
+	for _, line := range lines {
+		if n := len([]rune(line)); n > 60 {
+			t.Errorf("%d characters: %s", n, line)
+		}
+	}
+	if !strings.Contains(lines[1], "1        änna  connected: 10.99") || !strings.HasSuffix(lines[1], "…") || !strings.HasSuffix(lines[2], "x?[2Jy") {
+		t.Errorf("%q", lines)
+	}
+	var out bytes.Buffer
+	if err := printTable(&out, terminalWidth(&out), header, rows); err != nil || strings.Contains(out.String(), "…") {
+		t.Errorf("without a terminal: %s, %v", out.String(), err)
+	}
+}
