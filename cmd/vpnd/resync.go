@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"time"
 	"vpnd/auth"
 	"vpnd/usermgmt"
 
@@ -16,6 +15,10 @@ func newUserResyncCommand() *cobra.Command {
 		Long: "Bring a user's token back whose clock is out of the window, by up to a day. Two codes in a row are asked for, or read as two lines " +
 			"from standard input; they count as used, and the user's window lies around their offset from then on.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
 			return withUsers(cmd, func(users *usermgmt.Store) error {
 				// Before the codes are asked for, so that nobody reads two in vain.
 				p, err := users.Get(cmd.Context(), args[0])
@@ -35,7 +38,7 @@ func newUserResyncCommand() *cobra.Command {
 						return errors.New("two codes in a row are needed; nothing was changed")
 					}
 				}
-				ahead, err := auth.Resync(cmd.Context(), users, users, p.Name, codes[0], codes[1], time.Now())
+				ahead, err := auth.Resync(cmd.Context(), users, users, p.Name, codes[0], codes[1], askedClock(cmd, cfg).Corrected())
 				if err != nil {
 					return err
 				}

@@ -161,8 +161,8 @@ func who() string {
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
-	if real := os.Getenv("SUDO_USER"); os.Geteuid() == 0 && real != "" {
-		name = printable(real) + " (sudo)"
+	if person := os.Getenv("SUDO_USER"); os.Geteuid() == 0 && person != "" {
+		name = printable(person) + " (sudo)"
 	}
 	return fmt.Sprintf("%.64s", name)
 }

@@ -199,12 +199,7 @@ func (e *enrolment) show(cmd *cobra.Command, t token, user string) error {
 
 // verify asks for codes until one is right.
 func (e *enrolment) verify(cmd *cobra.Command, cfg config.Config, in *input, t token) (auth.TokenState, error) {
-	clock := timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset})
-	if len(cfg.Time.Servers) > 0 {
-		if _, err := clock.Inquire(cmd.Context()); err != nil {
-			_ = say(cmd, "warning: the time servers give no time, and this machine's clock counts: %v", err)
-		}
-	}
+	clock := askedClock(cmd, cfg)
 	var state auth.TokenState
 	var err error
 	for try := 1; try <= enrolTries; try++ {
@@ -221,10 +216,22 @@ func (e *enrolment) verify(cmd *cobra.Command, cfg config.Config, in *input, t t
 			break
 		}
 		if try < enrolTries {
-			if err := say(cmd, "%v; this machine's time is %s UTC", err, time.Now().UTC().Format(time.TimeOnly)); err != nil {
+			if err := say(cmd, "%v; the server's time is %s UTC", err, clock.Corrected().UTC().Format(time.TimeOnly)); err != nil {
 				return state, err
 			}
 		}
 	}
 	return state, fmt.Errorf("%w; nothing was changed", err)
+}
+
+// askedClock is the clock by which the daemon verifies one-time passwords: corrected by the time servers of
+// the configuration, if there are any.
+func askedClock(cmd *cobra.Command, cfg config.Config) *timesync.Clock {
+	clock := timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset})
+	if len(cfg.Time.Servers) > 0 {
+		if _, err := clock.Inquire(cmd.Context()); err != nil {
+			_ = say(cmd, "warning: the time servers give no time, and this machine's clock counts: %v", err)
+		}
+	}
+	return clock
 }
