@@ -259,7 +259,7 @@ func FuzzDial(f *testing.F) {
 				case l2tp.Opened:
 					c.Call(now, 5)
 				case l2tp.Dialled:
-					c.Refuse(now, v.PeerSession)
+					c.Refuse(now, v.PeerSession, "")
 				case l2tp.Closed:
 					closed++
 				}

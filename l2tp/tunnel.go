@@ -434,11 +434,11 @@ func (t *Tunnel) Accept(now time.Time, peers, ours uint16) bool {
 	return true
 }
 
-// Refuse answers Dialled: the call is not taken.
-func (t *Tunnel) Refuse(now time.Time, peers uint16) {
+// Refuse answers Dialled: the call is not taken, for a reason that the peer is told.
+func (t *Tunnel) Refuse(now time.Time, peers uint16, reason string) {
 	if i := t.find(peers); i >= 0 && t.sessions[i].ours == 0 {
 		t.remove(now, i)
-		t.cdn(now, peers, wire.Result{Code: cdnTemporary, Error: errorNoResource})
+		t.cdn(now, peers, wire.Result{Code: cdnTemporary, Error: errorNoResource, Message: reason})
 		t.settle()
 	}
 }

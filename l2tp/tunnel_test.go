@@ -59,7 +59,7 @@ func (p *peer) drain() {
 			}
 		case l2tp.Dialled:
 			if p.refuse {
-				p.c.Refuse(p.now, v.PeerSession)
+				p.c.Refuse(p.now, v.PeerSession, "no room")
 				continue
 			}
 			if id := 1000 + v.PeerSession; p.c.Accept(p.now, v.PeerSession, id) {

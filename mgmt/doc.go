@@ -38,7 +38,7 @@ type Clock interface {
 type Users interface {
 	Add(ctx context.Context, p usermgmt.Profile) error
 	Update(ctx context.Context, name string, change func(*usermgmt.Profile) error) error
-	Remove(ctx context.Context, name string) error
+	Remove(ctx context.Context, names ...string) error
 	Get(ctx context.Context, name string) (usermgmt.Profile, error)
 	List(ctx context.Context) ([]usermgmt.Profile, error)
 	Unlock(ctx context.Context, name string) error

@@ -122,7 +122,7 @@ func (c *call) do(f func()) {
 		case l2tp.Opened:
 			c.ctl.Call(time.Now(), c.id)
 		case l2tp.Dialled:
-			c.ctl.Refuse(time.Now(), v.PeerSession)
+			c.ctl.Refuse(time.Now(), v.PeerSession, "a client takes no calls")
 		default:
 			later = append(later, event)
 		}

@@ -171,7 +171,7 @@ func (t *tunnel) dialled(peers uint16) {
 			level = slog.LevelInfo
 		}
 		t.s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", t.peer, "reason", err.Error())
-		t.do(func() { t.ctl.Refuse(time.Now(), peers) })
+		t.do(func() { t.ctl.Refuse(time.Now(), peers, err.Error()) })
 		return
 	}
 	taken := false

@@ -135,6 +135,7 @@ func TestProfileAdmission(t *testing.T) {
 	s.server.VPND("user", "add", "fritz", "--password", "geheim", "--address", "10.99.0.15")
 	t.Run("replaces the oldest", func(t *testing.T) {
 		s.t = t
+		s.set("alice", "max-connections", "1")
 		s.dial("alice", "geheim", "nomppe")
 		s.must("unit=1; pptp alice geheim nomppe")
 		s.server.WaitLog("disconnected", "user=alice", "replaced by a new dial-in of the user")
