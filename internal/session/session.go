@@ -417,14 +417,14 @@ func (s *session) connection() (Connection, bool) {
 	return s.described(), true
 }
 
-// described is the connection, which is or was up. The caller holds the lock.
+// described is the connection of a user. The caller holds the lock.
 func (s *session) described() Connection {
 	c := Connection{
 		ID: s.id, User: s.user, Type: s.info.Type, Encryption: s.crypto, Auth: s.method.String(),
 		Remote: s.source(), Virtual: s.addr, Since: s.since, Stats: s.final,
 	}
-	if !s.over {
-		c.Stats = s.port.Load().Stats()
+	if port := s.port.Load(); port != nil && !s.over {
+		c.Stats = port.Stats()
 	}
 	return c
 }

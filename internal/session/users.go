@@ -85,10 +85,11 @@ func (s *session) rest(now dataplane.Stats) Usage {
 	return u
 }
 
-// Revise holds every open connection against what judge finds of it: new terms, or a reason to hang it up.
+// Revise holds every connection whose user is known, open or not yet, against what judge finds of it: new
+// terms, or a reason to hang it up.
 func (m *Manager) Revise(judge func(Connection) (auth.Terms, string)) {
 	for _, s := range m.all() {
-		c, ok := s.connection()
+		c, ok := s.admitted()
 		if !ok {
 			continue
 		}
@@ -99,6 +100,16 @@ func (m *Manager) Revise(judge func(Connection) (auth.Terms, string)) {
 		}
 		s.setTerms(terms)
 	}
+}
+
+// admitted is the connection once its user is known.
+func (s *session) admitted() (Connection, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.user == "" || s.over {
+		return Connection{}, false
+	}
+	return s.described(), true
 }
 
 // RefusePlainL2TP has calls by L2TP refused before a peer can send a password, or not.

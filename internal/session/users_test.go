@@ -13,6 +13,8 @@ import (
 	"vpnd/internal/session"
 	l2tpclient "vpnd/l2tp/client"
 	"vpnd/ppp"
+	"vpnd/ppp/wire"
+	"vpnd/testenv"
 	"vpnd/usermgmt"
 )
 
@@ -173,6 +175,31 @@ func TestRevise(t *testing.T) {
 		if !n.has(want) {
 			t.Errorf("%q is not among %q", want, n.all)
 		}
+	}
+}
+
+// A user who has shown the password and not agreed on an address yet is hung up, too.
+func TestReviseBeforeItIsUp(t *testing.T) {
+	s := newStack(t, nil)
+	c := &testenv.Client{Watch: func(frame []byte) bool {
+		protocol, _, err := wire.ParseFrame(frame)
+		return err != nil || protocol != wire.IPCP
+	}}
+	ended := make(chan error, 1)
+	go func() { ended <- s.dialWith(c, config()) }()
+	s.wait("the user has an address", func() bool { return s.pool.InUse() == 1 })
+	s.wait("the user is let in", func() bool {
+		seen := false
+		s.m.Revise(func(c session.Connection) (auth.Terms, string) {
+			seen = c.User == "alice"
+			return auth.Terms{}, "account disabled"
+		})
+		return seen
+	})
+	err := <-ended
+	s.empty()
+	if err == nil || !strings.Contains(s.log.String(), `user=alice reason="account disabled"`) {
+		t.Errorf("%v\n%s", err, s.log)
 	}
 }
 
