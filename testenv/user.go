@@ -19,8 +19,9 @@ type User struct {
 	Token    motp.Token
 }
 
-// AddUser puts a user into the server's table. A user without a password gets a token, which the result
-// has.
+// AddUser puts a user into the server's table, with what a new user has otherwise: an idle time-out of
+// 300 s, and one connection at once, the oldest of which a further one replaces. A user without a password
+// gets a token, which the result has.
 func (s *Server) AddUser(u User) User {
 	s.t.Helper()
 	if len(u.DialIn) == 0 {

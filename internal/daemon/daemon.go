@@ -186,7 +186,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
 	cfg := session.Config{
 		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: authenticator, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
-		Plane: d.plane, Logger: d.log, Trace: d.cfg.Log.Trace,
+		Plane: d.plane, Now: d.clock.Corrected, Logger: d.log, Trace: d.cfg.Log.Trace,
 	}
 	if d.cfg.Network.ProxyARP != "" {
 		cfg.Up = func(a netip.Addr) { d.complain("proxy ARP", d.changes.AddProxyARP(a)) }

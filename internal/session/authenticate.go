@@ -79,7 +79,7 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 	taken := false
 	s.do(func(now time.Time) {
 		taken = true
-		s.user, s.method, s.terms, s.oneTime = account.Name, question.Method, account.Terms, out.OneTime
+		s.user, s.method, s.terms, s.oneTime = account.Name, question.Method, s.m.here(account.Terms), out.OneTime
 		s.addr, s.pool = g.addr, g.pool
 		s.traceUser(account.Name)
 		s.engine.Grant(now, ppp.Grant{

@@ -75,8 +75,9 @@ type Config struct {
 	// Used gives the octets that a user has moved in this month, for users with a quota; nil: none.
 	Used        func(ctx context.Context, user string) (uint64, error)
 	Plane       *dataplane.Plane
-	MaxSessions int // 8192
-	MaxPending  int // sessions of one outer address that are not up yet; 512
+	Now         func() time.Time // the clock that auth.Terms.Until goes by; nil: time.Now
+	MaxSessions int              // 8192
+	MaxPending  int              // sessions of one outer address that are not up yet; 512
 	Logger      *slog.Logger
 	Trace       string // a user's name or a peer's address: its negotiation is logged
 	// Up and Down, if not nil, are told of an address that is in use, and no more.
@@ -116,6 +117,9 @@ func NewManager(cfg Config) *Manager {
 	}
 	if cfg.MaxPending == 0 {
 		cfg.MaxPending = 512
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

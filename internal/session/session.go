@@ -275,7 +275,7 @@ func (s *session) setTerms(t auth.Terms) {
 				s.idleAt = now.Add(idleStep(t))
 			}
 		}
-		s.terms = t
+		s.terms = s.m.here(t)
 		if port := s.port.Load(); port != nil {
 			port.SetPolicy(policy(t))
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 	"vpnd/auth"
 	"vpnd/internal/dataplane"
 )
@@ -100,6 +101,14 @@ func (m *Manager) Revise(judge func(Connection) (auth.Terms, string)) {
 		}
 		s.setTerms(terms)
 	}
+}
+
+// here is terms whose end goes by the host's clock.
+func (m *Manager) here(t auth.Terms) auth.Terms {
+	if !t.Until.IsZero() {
+		t.Until = t.Until.Add(time.Now().Sub(m.cfg.Now())).Round(0)
+	}
+	return t
 }
 
 // admitted is the connection once its user is known.

@@ -178,6 +178,28 @@ func TestRevise(t *testing.T) {
 	}
 }
 
+// The end of a schedule goes by the corrected clock, which here is an hour ahead of the host's.
+func TestEndByTheCorrectedClock(t *testing.T) {
+	ahead := func() time.Time { return time.Now().Add(time.Hour) }
+	s := newStack(t, func(c *session.Config) { c.Now = ahead })
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.m.Revise(func(session.Connection) (auth.Terms, string) {
+		return auth.Terms{Until: ahead().Add(time.Minute), UntilReason: "the user's schedule ends"}, ""
+	})
+	s.passes(c)
+	s.m.Revise(func(session.Connection) (auth.Terms, string) {
+		return auth.Terms{Until: ahead(), UntilReason: "the user's schedule ends"}, ""
+	})
+	<-c.Closed()
+	s.empty()
+	if !strings.Contains(s.log.String(), "the user's schedule ends") {
+		t.Errorf("%s", s.log)
+	}
+}
+
 // A user who has shown the password and not agreed on an address yet is hung up, too.
 func TestReviseBeforeItIsUp(t *testing.T) {
 	s := newStack(t, nil)
