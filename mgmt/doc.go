@@ -41,7 +41,7 @@ type Users interface {
 	Remove(ctx context.Context, names ...string) error
 	Get(ctx context.Context, name string) (usermgmt.Profile, error)
 	List(ctx context.Context) ([]usermgmt.Profile, error)
-	Unlock(ctx context.Context, name string) error
+	Unlock(ctx context.Context, names ...string) error
 	Standing(ctx context.Context, user string) (auth.Standing, error)
 	Traffic(ctx context.Context, user, month string) (usermgmt.Traffic, error)
 	History(ctx context.Context, q usermgmt.HistoryQuery) ([]usermgmt.Entry, error)
