@@ -35,8 +35,8 @@ func newSite(t *testing.T, yaml string) *site {
 	t.Parallel()
 	lab := testenv.New(t)
 	s := &site{t: t, lab: lab, server: lab.NewServer(t, network+yaml)}
-	s.server.VPND("user", "add", "alice", "--password", "geheim", "--dial-in", "pptp,l2tp")
-	s.server.VPND("user", "add", "otto", "--motp-secret", secret, "--motp-pin", pin, "--dial-in", "pptp,l2tp")
+	s.server.VPND("user", "add", "alice", "--password", "geheim", "--dial-in", "pptp,l2tp", "--max-connections", "0")
+	s.server.VPND("user", "add", "otto", "--motp-secret", secret, "--motp-pin", pin, "--dial-in", "pptp,l2tp", "--max-connections", "0")
 	s.server.Start()
 	s.guest = lab.Guest(t)
 	return s

@@ -188,7 +188,7 @@ func TestProfileAdmission(t *testing.T) {
 		s.set("alice", "dial-in", "l2tp")
 		s.ended("alice", "dial-in type pptp not allowed")
 		s.keptOut("alice", "", "E=649", "dial-in type pptp not allowed")
-		s.dialL2TP("lac=", "alice", "geheim", "nomppe")
+		s.dialL2TP("alice", "geheim", "nomppe")
 		s.server.Forget()
 		s.set("alice", "dial-in", "pptp")
 		s.server.WaitLog("disconnected", "type=L2TP", "dial-in type l2tp not allowed")
@@ -201,7 +201,7 @@ func TestProfileAdmission(t *testing.T) {
 // An IPsec policy of must keeps plain L2TP out; when that is so of everybody, before a password is sent.
 func TestProfileIPsec(t *testing.T) {
 	s := newSite(t, "")
-	s.dialL2TP("lac=", "alice", "geheim", "nomppe")
+	s.dialL2TP("alice", "geheim", "nomppe")
 	s.set("alice", "ipsec", "nice")
 	s.must("ping -c 1 -W 2 10.99.0.1")
 	s.server.Forget()
@@ -234,6 +234,15 @@ func TestProfileIPsec(t *testing.T) {
 	}
 	s.set("otto", "ipsec", "none")
 	s.reload(network)
-	s.dialL2TP("lac=", "otto", "$(code "+secret+" "+pin+")", "nomppe")
-	s.hangupL2TP()
+	s.dialL2TP("otto", "$(code "+secret+" "+pin+")", "nomppe")
+	s.l2tp = true
+	s.hangup()
+}
+
+// dialL2TP dials in by L2TP at a site whose guest dials by PPTP.
+func (s *site) dialL2TP(user, password, options string) {
+	s.t.Helper()
+	s.l2tp = true
+	defer func() { s.l2tp = false }()
+	s.dial(user, password, options)
 }
