@@ -66,7 +66,7 @@ func TestClock(t *testing.T) {
 func TestFloodBesideUsers(t *testing.T) {
 	lab := testenv.New(t)
 	server := lab.Serve(t, "network: {pool: 10.99.0.10-10.99.0.60}\n")
-	server.AddUser(testenv.User{Name: "alice", Password: "geheim"})
+	server.AddUser(testenv.User{Name: "alice", Password: "geheim", Options: []string{"--max-connections", "0"}})
 	host, crowd := lab.Host(t), lab.Host(t)
 	var clients []*testenv.Client
 	for range 20 {

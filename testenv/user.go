@@ -17,6 +17,7 @@ type User struct {
 	Password string
 	DialIn   []string // of "pptp", "l2tp"
 	Token    motp.Token
+	Options  []string // more of `vpnd user add`, such as --max-connections 0
 }
 
 // AddUser puts a user into the server's table, with what a new user has otherwise: an idle time-out of
@@ -40,7 +41,7 @@ func (s *Server) AddUser(u User) User {
 		}
 		args = append(args, "--motp-secret", u.Token.Secret, "--motp-pin", u.Token.PIN)
 	}
-	s.VPND(args...)
+	s.VPND(append(args, u.Options...)...)
 	return u
 }
 
