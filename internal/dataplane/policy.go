@@ -64,8 +64,10 @@ func netBIOS(ip ipv4) Drop {
 }
 
 const (
-	// burstTime is how much of a limit may pass at once, after a pause.
-	burstTime = 100 * time.Millisecond
+	// burstTime is how much of a limit may pass at once, after a pause. It is longer than the 200 ms and more
+	// for which TCP pauses when what it has sent is lost: a shorter one would go to waste meanwhile, and TCP
+	// over a short way would reach half of the limit.
+	burstTime = 400 * time.Millisecond
 	// minBurst is at the least, in octets: some packets of the largest size.
 	minBurst = 16 << 10
 )
