@@ -3,6 +3,7 @@ package session_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"vpnd/internal/link"
 	"vpnd/l2tp/client"
@@ -55,7 +56,7 @@ func TestPersonaAppleMRU(t *testing.T) {
 	network, _ := c.Network()
 	long := append(ping(inner, network.Local), make([]byte, 1372)...)
 	binary.BigEndian.PutUint16(long[2:], uint16(len(long)))
-	s.dev.in <- long
+	s.dev.in <- slices.Clone(long)
 	s.wait("two fragments arrive", func() bool { n, _ := c.Packets(); return n == 2 })
 	if _, last := c.Packets(); len(last) > 1280 || last[6]&0x20 != 0 {
 		t.Errorf("%d octets: %x", len(last), last[:20])

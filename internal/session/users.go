@@ -106,7 +106,7 @@ func (m *Manager) Revise(judge func(Connection) (auth.Terms, string)) {
 // here is terms whose end goes by the host's clock.
 func (m *Manager) here(t auth.Terms) auth.Terms {
 	if !t.Until.IsZero() {
-		t.Until = t.Until.Add(time.Now().Sub(m.cfg.Now())).Round(0)
+		t.Until = t.Until.Add(time.Since(m.cfg.Now())).Round(0)
 	}
 	return t
 }
