@@ -14,7 +14,7 @@ import (
 // receiver. The first part of a transfer is not counted: a limit lets a burst pass.
 func (s *site) rate(up bool) float64 {
 	s.t.Helper()
-	const n, first = 4 << 20, 512 << 10
+	const n, first = 1 << 20, 256 << 10
 	source := fmt.Sprintf("head -c %d /dev/zero | socat -u STDIN ", n+first)
 	meter := fmt.Sprintf(" STDOUT | { head -c %d > /dev/null; date +%%s%%N; head -c %d | wc -c; date +%%s%%N; }", first, n)
 	const listen, connect = "TCP-LISTEN:9003,bind=10.99.0.1,reuseaddr", "TCP:10.99.0.1:9003,retry=50,interval=0.1"
@@ -44,12 +44,11 @@ func (s *site) rate(up bool) float64 {
 }
 
 // A limit each way is kept within a tenth, and changes while the connection is up. Never is it exceeded; a
-// busy machine has three attempts to reach it.
+// busy machine has five attempts to reach it.
 func TestProfileRates(t *testing.T) {
 	s := newSite(t, "")
-	s.set("alice", "up-limit", "6M", "down-limit", "8M")
 	s.dial("alice", "geheim", "nomppe")
-	for _, c := range []struct{ up, down float64 }{{6e6, 8e6}, {12e6, 4e6}} {
+	for _, c := range []struct{ up, down float64 }{{2e6, 2e6}, {4e6, 1e6}} {
 		s.set("alice", "up-limit", strconv.FormatFloat(c.up, 'f', 0, 64), "down-limit", strconv.FormatFloat(c.down, 'f', 0, 64))
 		s.reload(network) // so that the daemon has seen it
 		for _, direction := range []struct {
@@ -57,7 +56,7 @@ func TestProfileRates(t *testing.T) {
 			want float64
 		}{{true, c.up}, {false, c.down}} {
 			var got float64
-			for range 3 {
+			for range 5 {
 				got = s.rate(direction.up)
 				t.Logf("up %v, limit %.1f Mbit/s: %.2f Mbit/s", direction.up, direction.want/1e6, got/1e6)
 				if got >= 0.9*direction.want {

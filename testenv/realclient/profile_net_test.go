@@ -81,8 +81,10 @@ func TestProfileEncryption(t *testing.T) {
 	s.must("ping -c 1 -W 2 10.99.0.1") // what was agreed holds
 	s.hangup()
 	s.server.Forget()
-	s.refused("alice", "geheim", "require-mppe-40")
-	s.server.WaitLog("refused", "user=alice", "MPPE is required, but")
+	if log := s.refused("alice", "geheim", "require-mppe-40"); !strings.Contains(log, "MPPE required but peer negotiation failed") {
+		t.Errorf("40 bits are not what it fails by:\n%s", log)
+	}
+	s.server.WaitLog("refused", "user=alice", "peer hung up")
 	s.server.Forget()
 	s.refused("alice", "geheim", only["MS-CHAPv2"]+" nomppe")
 	s.server.WaitLog("refused", "MPPE is required, but")
