@@ -10,6 +10,7 @@ import (
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/internal/session"
+	"vpnd/l2tp/client"
 	"vpnd/ppp"
 	"vpnd/testenv"
 	"vpnd/usermgmt"
@@ -33,22 +34,32 @@ func parallel(n int, job func(i int)) {
 	wg.Wait()
 }
 
-// BenchmarkLogIn is a whole dial-in and hang-up: TCP, PPTP, GRE, LCP, authentication, IPCP; client and
-// server share the machine.
+// dialBy dials by a carrier's name.
+func (s *stack) dialBy(kind string, cfg ppp.Config) (*testenv.Client, error) {
+	if kind == "L2TP" {
+		return s.dialL2TP(&client.Dialer{Local: netip.AddrPortFrom(clientIP, 0)}, cfg)
+	}
+	return s.dial(cfg)
+}
+
+// BenchmarkLogIn is a whole dial-in and hang-up: PPTP's or L2TP's set-up, LCP, authentication, IPCP; client
+// and server share the machine.
 func BenchmarkLogIn(b *testing.B) {
-	b.Run("PAP", func(b *testing.B) {
-		s := newStack(b, func(c *session.Config) { c.Logger = nil })
-		b.ResetTimer()
-		parallel(b.N, func(int) {
-			c, err := s.dial(config(ppp.PAP))
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			c.Hangup()
+	for _, kind := range []string{"PPTP", "L2TP"} {
+		b.Run(kind+" PAP", func(b *testing.B) {
+			s := newStack(b, func(c *session.Config) { c.Logger = nil })
+			b.ResetTimer()
+			parallel(b.N, func(int) {
+				c, err := s.dialBy(kind, config(ppp.PAP))
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				c.Hangup()
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "logins/s")
 		})
-		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "logins/s")
-	})
+	}
 	b.Run("MS-CHAPv2 with durable mOTP", func(b *testing.B) {
 		s := newStack(b, func(c *session.Config) { c.Logger = nil })
 		for i := range b.N {
@@ -80,10 +91,15 @@ func name(i int) string {
 	return "user-" + a.String()
 }
 
-// BenchmarkIdleSessions dials 1,000 sessions at once and weighs them. The clients' half is weighed
-// first, by what it takes before the server has its sessions, and taken off.
+// BenchmarkIdleSessions dials sessions at once and weighs them. The clients' half, by what it takes when the
+// server has none any more, is taken off.
 func BenchmarkIdleSessions(b *testing.B) {
-	const n = 1000
+	b.Run("PPTP", func(b *testing.B) { idle(b, "PPTP", 1000) })
+	b.Run("L2TP", func(b *testing.B) { idle(b, "L2TP", 10_000) })
+}
+
+func idle(b *testing.B, kind string, n int) {
+	b.Helper()
 	for b.Loop() {
 		s := newStack(b, func(c *session.Config) { c.Logger = nil })
 		clients := make([]*testenv.Client, n)
@@ -91,7 +107,7 @@ func BenchmarkIdleSessions(b *testing.B) {
 		begin := time.Now()
 		var failed atomic.Int64
 		parallel(n, func(i int) {
-			c, err := s.dial(config(ppp.PAP))
+			c, err := s.dialBy(kind, config(ppp.PAP))
 			if err != nil {
 				failed.Add(1)
 				return
@@ -108,10 +124,10 @@ func BenchmarkIdleSessions(b *testing.B) {
 		}
 		s.empty()
 		clientsAlone := memory() - before
-		b.ReportMetric(float64(both)/n/1024, "KiB/session-with-its-client")
-		b.ReportMetric(float64(both-clientsAlone)/n/1024, "KiB/session")
+		b.ReportMetric(float64(both)/float64(n)/1024, "KiB/session-with-its-client")
+		b.ReportMetric(float64(both-clientsAlone)/float64(n)/1024, "KiB/session")
 		b.ReportMetric(float64(failed.Load()), "failures")
-		b.ReportMetric(n/took.Seconds(), "dials/s")
+		b.ReportMetric(float64(n)/took.Seconds(), "dials/s")
 		runtime.KeepAlive(clients)
 		s.closeNow()
 	}

@@ -76,7 +76,7 @@ type Config struct {
 	Used        func(ctx context.Context, user string) (uint64, error)
 	Plane       *dataplane.Plane
 	Now         func() time.Time // the clock that auth.Terms.Until goes by; nil: time.Now
-	MaxSessions int              // 8192
+	MaxSessions int              // 16384
 	MaxPending  int              // sessions of one outer address that are not up yet; 512
 	Logger      *slog.Logger
 	Trace       string // a user's name or a peer's address: its negotiation is logged
@@ -113,7 +113,7 @@ func NewManager(cfg Config) *Manager {
 		cfg.AuthAtOnce = 16
 	}
 	if cfg.MaxSessions == 0 {
-		cfg.MaxSessions = 8192
+		cfg.MaxSessions = 16384
 	}
 	if cfg.MaxPending == 0 {
 		cfg.MaxPending = 512

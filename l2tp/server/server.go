@@ -40,8 +40,8 @@ type Config struct {
 	Listen     []netip.Addr // IPv4 addresses; all
 	Port       uint16       // UDP; 1701
 	Tunnel     l2tp.Config
-	MaxTunnels int          // open, at most 32768; 8192
-	MaxCalls   int          // in all, at most 32768; 8192
+	MaxTunnels int          // open, at most 32768; 16384
+	MaxCalls   int          // in all, at most 32768; 16384
 	Logger     *slog.Logger // nil: nothing is logged
 	Random     io.Reader    // of identifiers; crypto/rand
 }
@@ -54,10 +54,10 @@ func (c Config) withDefaults() Config {
 		c.Port = wire.Port
 	}
 	if c.MaxTunnels == 0 {
-		c.MaxTunnels = 8192
+		c.MaxTunnels = 16384
 	}
 	if c.MaxCalls == 0 {
-		c.MaxCalls = 8192
+		c.MaxCalls = 16384
 	}
 	c.MaxTunnels, c.MaxCalls = min(c.MaxTunnels, 32768), min(c.MaxCalls, 32768)
 	if c.Logger == nil {

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/dial"
 	"vpnd/internal/link"
+	l2tpclient "vpnd/l2tp/client"
 	"vpnd/ppp"
 	"vpnd/pptp/client"
 	"vpnd/testenv"
@@ -21,51 +23,89 @@ import (
 // BenchmarkServerPacket carries UDP packets of about 1400 octets through one session, each way, as fast
 // as two programs of this machine and the daemon between them can, and gives the processor time that
 // the daemon, and the kernel on its behalf, spend on one. The client is our own, on a veth of its own;
-// "veth" is the same sender without a tunnel.
+// "veth" is the same sender without a tunnel. In "10000-sessions" as many others are up, and idle.
 func BenchmarkServerPacket(b *testing.B) {
 	b.Run("veth", func(b *testing.B) {
 		lab := testenv.New(b)
 		host := lab.Host(b)
 		out(b, lab, host.Address, nil, func() uint64 { return received(b, host.Namespace, "eth0") })
 	})
-	for _, mode := range []ppp.MPPEMode{ppp.MPPEOff, ppp.MPPERequired} {
-		name := map[ppp.MPPEMode]string{ppp.MPPEOff: "clear", ppp.MPPERequired: "MPPE-128"}[mode]
-		b.Run("in/"+name, func(b *testing.B) {
-			lab, server, c := dialled(b, mode)
-			in(b, lab, server, c)
-		})
-		b.Run("out/"+name, func(b *testing.B) {
-			lab, server, c := dialled(b, mode)
-			network, _ := c.Network()
-			out(b, lab, network.Local.String(), server, func() uint64 { n, _ := c.Packets(); return n })
-		})
+	for _, kind := range []string{"PPTP", "L2TP"} {
+		for name, mode := range map[string]ppp.MPPEMode{"clear": ppp.MPPEOff, "MPPE-128": ppp.MPPERequired} {
+			b.Run(kind+"/"+name, func(b *testing.B) { bothWays(b, kind, mode, 1) })
+		}
 	}
+	b.Run("L2TP/10000-sessions", func(b *testing.B) { bothWays(b, "L2TP", ppp.MPPEOff, 10_000) })
 }
 
-// dialled makes a server with one session.
-func dialled(b *testing.B, mode ppp.MPPEMode) (*testenv.Lab, *testenv.Server, *testenv.Client) {
+// bothWays measures the last of n sessions.
+func bothWays(b *testing.B, kind string, mode ppp.MPPEMode, n int) {
+	b.Helper()
+	lab, server, c := dialled(b, kind, mode, n)
+	b.Run("in", func(b *testing.B) { in(b, lab, server, c) })
+	b.Run("out", func(b *testing.B) {
+		network, _ := c.Network()
+		out(b, lab, network.Local.String(), server, func() uint64 { n, _ := c.Packets(); return n })
+	})
+}
+
+// BenchmarkFlood sends SCCRQs from 500 addresses as fast as it goes, and counts what the server reads of
+// them in a second.
+func BenchmarkFlood(b *testing.B) {
+	lab, server, c := dialled(b, "L2TP", ppp.MPPEOff, 1)
+	crowd := lab.Host(b)
+	before := cpu(b, server.PID())
+	b.ResetTimer()
+	sent := crowd.FloodSCCRQ(b.N, nil)
+	b.StopTimer()
+	spent := cpu(b, server.PID()) - before
+	if !c.Ping(5 * time.Second) {
+		b.Error("the user beside the flood is cut off")
+	}
+	b.ReportMetric(float64(sent)/b.Elapsed().Seconds(), "SCCRQ/s")
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(sent)/1000, "server-us/SCCRQ")
+}
+
+// dialled makes a server with n sessions, of which it gives the last.
+func dialled(b *testing.B, kind string, mode ppp.MPPEMode, n int) (*testenv.Lab, *testenv.Server, *testenv.Client) {
 	b.Helper()
 	lab := testenv.New(b)
-	server := lab.NewServer(b, network)
-	server.VPND("user", "add", "alice", "--password", "geheim", "--dial-in", "pptp")
+	server := lab.NewServer(b, "network: {pool: 10.99.0.2-10.99.255.254}\nppp: {echo_interval: 5m}\n")
+	server.VPND("user", "add", "alice", "--password", "geheim", "--max-connections", "0")
 	server.Start()
 	host := lab.Host(b)
-	c := new(testenv.Client)
+	clients := make([]*testenv.Client, n)
 	err := testenv.InNamespace(host.Namespace, func() error {
-		d, err := client.New(netip.MustParseAddr(host.Address))
-		if err != nil {
-			return err
+		var carrier dial.Carrier = &l2tpclient.Dialer{}
+		port := ":1701"
+		if kind == "PPTP" {
+			d, err := client.New(netip.MustParseAddr(host.Address))
+			if err != nil {
+				return err
+			}
+			b.Cleanup(d.Close)
+			carrier, port = d, ":1723"
 		}
-		b.Cleanup(d.Close)
-		cfg := ppp.Config{User: "alice", Password: "geheim", Auth: []ppp.Method{ppp.MSCHAPv2}, MPPE: ppp.MPPE{Mode: mode}}
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		return c.Dial(ctx, d, netip.MustParseAddrPort(testenv.ServerAddress+":1723"), cfg)
+		method := ppp.PAP
+		if mode == ppp.MPPERequired {
+			method = ppp.MSCHAPv2
+		}
+		cfg := ppp.Config{User: "alice", Password: "geheim", Auth: []ppp.Method{method}, MPPE: ppp.MPPE{Mode: mode}, EchoInterval: time.Hour}
+		for i := range clients {
+			clients[i] = new(testenv.Client)
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			err := clients[i].Dial(ctx, carrier, netip.MustParseAddrPort(testenv.ServerAddress+port), cfg)
+			cancel()
+			if err != nil {
+				return fmt.Errorf("session %d: %w", i, err)
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		b.Fatalf("%v\n%s", err, server.Log())
+		b.Fatalf("%v\n%.2000s", err, server.Log())
 	}
-	return lab, server, c
+	return lab, server, clients[n-1]
 }
 
 // report gives the figures of sent packets, of which arrived arrived.
