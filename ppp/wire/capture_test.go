@@ -16,7 +16,7 @@ import (
 func captures(t *testing.T) map[string]string {
 	t.Helper()
 	logs, err := filepath.Glob("testdata/*.pppd.txt")
-	if err != nil || len(logs) != 18 {
+	if err != nil || len(logs) != 23 {
 		t.Fatalf("logs of pppd: %v, %v", logs, err)
 	}
 	byLog := map[string]string{}
