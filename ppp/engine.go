@@ -293,7 +293,12 @@ func (e *Engine) ended(reason string) {
 }
 
 // Down says that the lower layer is gone: Closed follows at once.
-func (e *Engine) Down(reason string) { e.finish(reason, true) }
+func (e *Engine) Down(reason string) {
+	if e.mute {
+		e.cause = CauseSilent
+	}
+	e.finish(reason, true)
+}
 
 func (e *Engine) finish(reason string, byPeer bool) {
 	if e.phase == phaseClosed {

@@ -506,6 +506,13 @@ func TestSilentServer(t *testing.T) {
 	if l.a.closed == nil || l.a.closed.Cause != ppp.CauseSilent {
 		t.Errorf("in LCP: %v", l.a.closed)
 	}
+	l = newLink(t, clientConfig(), ppp.Config{})
+	l.a.Start(l.now)
+	l.a.Down("server hung up")
+	l.run(time.Second)
+	if l.a.closed == nil || l.a.closed.Cause != ppp.CauseSilent {
+		t.Errorf("hung up without a word: %v", l.a.closed)
+	}
 	l = newLink(t, clientConfig(), ppp.Config{AuthTimeout: time.Hour, SetupTimeout: time.Hour})
 	l.b.password = ""
 	l.start()

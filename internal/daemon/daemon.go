@@ -50,7 +50,7 @@ type Options struct {
 // Run serves until ctx is done, and then hangs everybody up. It either stands completely before it
 // calls Ready, or undoes what it has begun and says what is in the way and how to mend it.
 func Run(ctx context.Context, cfg config.Config, opts Options) error {
-	d := &daemon{cfg: cfg, level: new(slog.LevelVar)}
+	d := &daemon{cfg: cfg, level: new(slog.LevelVar), moved: map[string]usermgmt.Traffic{}}
 	d.level.Set(logLevel(cfg.Log.Level))
 	d.log = newLogger(opts.Log, cfg.Log.Format, d.level)
 	defer d.undoAll()
@@ -100,8 +100,9 @@ type daemon struct {
 
 	store      *usermgmt.Store
 	recorder   *recorder
-	generation uint64                  // of the user table, as accounts has it
-	accounts   map[string]auth.Account // by name
+	generation uint64                      // of the user table, as accounts has it
+	accounts   map[string]auth.Account     // by name
+	moved      map[string]usermgmt.Traffic // by user, not stored yet
 	pools      map[string]session.Pool
 	tun        *tun.Device
 	changes    *sysnet.Changes

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -56,18 +55,20 @@ func (d *daemon) watchUsers(ctx context.Context) {
 // account adds what users have moved to their months, and hangs those up that have used up their quota.
 func (d *daemon) account(ctx context.Context) {
 	month := usermgmt.Month(d.clock.Corrected())
-	usage := d.sessions.Usage()
-	if len(usage) > 0 {
-		by := make(map[string]usermgmt.Traffic, len(usage))
-		for user, u := range usage {
-			by[user] = usermgmt.Traffic(u)
-		}
-		if err := d.store.AddTraffic(ctx, month, by); err != nil {
-			d.log.Warn("the users' traffic could not be stored", "error", err)
-			return
-		}
+	for user, u := range d.sessions.Usage() {
+		sum := d.moved[user]
+		d.moved[user] = usermgmt.Traffic{Rx: sum.Rx + u.Rx, Tx: sum.Tx + u.Tx}
 	}
-	for user := range maps.Keys(usage) {
+	if len(d.moved) == 0 {
+		return
+	}
+	if err := d.store.AddTraffic(ctx, month, d.moved); err != nil {
+		d.log.Warn("the users' traffic could not be stored; it is added later", "error", err)
+		return
+	}
+	moved := d.moved
+	d.moved = map[string]usermgmt.Traffic{}
+	for user := range moved {
 		quota := d.accounts[user].Terms.Quota
 		if quota == 0 {
 			continue

@@ -35,7 +35,7 @@ func TestRoutes(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
 	server := lab.Serve(t, "ppp: {mppe: off}\n")
-	alice := server.AddUser(testenv.User{Name: "alice", Password: "geheim"})
+	alice := server.AddUser(testenv.User{Name: "alice", Password: "geheim", Options: []string{"--max-connections", "0"}})
 	host := lab.Host(t)
 	everything := []string{"--route", "default", "--route", "default", "--route", "192.0.2.0/25"}
 	want := []string{"0.0.0.0/1 vpndial0", "10.99.0.1 vpndial0", "128.0.0.0/1 vpndial0", "192.0.2.0/25 vpndial0", "192.0.2.1 eth0"}

@@ -85,8 +85,7 @@ func (e ear) heard(limit time.Duration) bool {
 // is up.
 func TestProfileKeepsBack(t *testing.T) {
 	s := newSite(t, "")
-	s.dial("alice", "geheim", "nomppe")
-	client := net.ParseIP(s.addr())
+	client := net.ParseIP(s.dial("alice", "geheim", "nomppe"))
 	const marker, group = 9137, 9138 // ports
 	ears := map[int]ear{}
 	err := testenv.InNamespace(s.lab.Namespace, func() error {

@@ -234,7 +234,7 @@ func TestEnds(t *testing.T) {
 			s.guest.Connect()
 			s.must(kill)
 		})
-		end("user is disabled", "user was disabled", func() {
+		end("user is disabled", "account disabled", func() {
 			s.server.VPND("user", "set", "alice", "--disabled")
 			s.server.WaitLog("disconnected")
 			s.over()
