@@ -84,6 +84,10 @@ type Cleared struct {
 	Reason  string // in words for a log
 }
 
+// Refused says that the peer does not know the tunnel's secret, or wants one that we have not. Closed follows
+// when the peer has acknowledged that it is refused, or after a while.
+type Refused struct{ Reason string }
+
 // Closed is the last event.
 type Closed struct {
 	Reason string
@@ -96,6 +100,7 @@ func (Answered) event()   {}
 func (Dialled) event()    {}
 func (Sequencing) event() {}
 func (Cleared) event()    {}
+func (Refused) event()    {}
 func (Closed) event()     {}
 
 type state uint8
@@ -527,6 +532,9 @@ func (t *Tunnel) Stop(now time.Time, reason string) {
 
 func (t *Tunnel) stop(now time.Time, r wire.Result, reason string) {
 	t.clearAll(reason)
+	if r.Code == stopNoRight {
+		t.events = append(t.events, Refused{reason})
+	}
 	t.state, t.stopped = stateStopping, reason
 	t.endAt = now.Add(linger)
 	t.ch.push(now, 0, stopCCN(t.ours, r))

@@ -69,6 +69,8 @@ func (p *peer) drain() {
 			p.numbered = append(p.numbered, v.Session)
 		case l2tp.Cleared:
 			p.ended = append(p.ended, fmt.Sprintf("%d %s", v.Session, v.Reason))
+		case l2tp.Refused:
+			p.ended = append(p.ended, "refused "+v.Reason)
 		case l2tp.Closed:
 			p.ended = append(p.ended, "closed "+v.Reason)
 		}
@@ -168,7 +170,7 @@ func TestAnswers(t *testing.T) {
 		{"version 2", false, message(wire.SCCRQ, avp(wire.AttrProtocolVersion, 2, 0), avp(wire.AttrTunnelID, 0, 9)), "StopCCN", ""},
 		{"unknown mandatory AVP", false, sccrq(unknown), "StopCCN", ""},
 		{"vendor AVP", false, sccrq(optional), "SCCRP", ""},
-		{"a secret that we have not", false, sccrq(avp(wire.AttrChallenge, 1, 2, 3)), "StopCCN", ""},
+		{"a secret that we have not", false, sccrq(avp(wire.AttrChallenge, 1, 2, 3)), "StopCCN", "refused client wants a tunnel secret, and l2tp.secret is empty"},
 		{"Hello", true, message(wire.Hello), "ZLB", ""},
 		{"WEN", true, message(wire.WEN), "ZLB", ""},
 		{"SLI", true, message(wire.SLI), "ZLB", ""},
@@ -182,7 +184,7 @@ func TestAnswers(t *testing.T) {
 		{"reserved bits", true, message(wire.Hello, []byte{0x04, 8, 0, 0, 0, 7, 'x', 'y'}), "ZLB", ""},
 		{"reserved bits with M", true, message(wire.Hello, []byte{0x84, 8, 0, 0, 0, 7, 'x', 'y'}), "StopCCN", "1005 client sent an unknown mandatory AVP"},
 		{"a hidden AVP that is to be passed over", true, message(wire.Hello, []byte{0x40, 8, 0x01, 0x37, 0, 1, 1, 2}), "ZLB", ""},
-		{"a hidden AVP without a secret", true, message(wire.Hello, []byte{0xC0, 8, 0, 0, 0, 7, 1, 2}), "StopCCN", "1005 l2tp: hidden AVP does not decode"},
+		{"a hidden AVP without a secret", true, message(wire.Hello, []byte{0xC0, 8, 0, 0, 0, 7, 1, 2}), "StopCCN", "1005 l2tp: hidden AVP does not decode, refused l2tp: hidden AVP does not decode"},
 		{"ICRQ without a session", true, message(wire.ICRQ), "ZLB", ""},
 		{"ICRQ with a session of one octet", true, message(wire.ICRQ, avp(wire.AttrSessionID, 7)), "ZLB", ""},
 		{"SCCRQ within a tunnel", true, sccrq(), "ZLB", ""},
@@ -229,8 +231,8 @@ func TestSecret(t *testing.T) {
 		}
 		answer := wire.ChallengeResponse(wire.SCCCN, secret, challenge)
 		got := p.say(0, message(wire.SCCCN, avp(wire.AttrChallengeResponse, answer[:]...)))
-		if right && got != "ZLB" || !right && got != "StopCCN" {
-			t.Errorf("right %v: %s", right, got)
+		if right && got != "ZLB" || !right && (got != "StopCCN" || strings.Join(p.ended, ", ") != "refused wrong tunnel secret") {
+			t.Errorf("right %v: %s, %q", right, got, p.ended)
 		}
 	}
 }

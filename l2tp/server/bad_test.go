@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -78,6 +79,37 @@ func TestLimits(t *testing.T) {
 	}
 	if n := srv.Stats().Tunnels; n != 2 {
 		t.Errorf("%d tunnels", n)
+	}
+}
+
+// Who does not know the tunnel's secret, or does not say it, is refused and logged, in so many lines that it
+// cannot fill the log; the secret is in none.
+func TestWrongSecret(t *testing.T) {
+	log := new(lockedLog)
+	startWith(t, server.Config{
+		Tunnel: l2tp.Config{Secret: "tunnel-Secret7"},
+		Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	const tries = 100
+	for i := range tries {
+		c := connect(t, "127.0.3.2:0")
+		c.request()
+		c.tunnel = c.hear(wire.SCCRP, wire.AttrTunnelID)
+		if i%2 == 0 {
+			c.say(wire.SCCCN)
+		} else {
+			c.say(wire.SCCCN, wire.AppendAVP(nil, true, wire.AttrChallengeResponse, make([]byte, 16)))
+		}
+		if c.hear(wire.StopCCN, wire.AttrTunnelID); c.result().Code != 4 {
+			t.Fatalf("try %d: StopCCN with %v", i, c.result())
+		}
+	}
+	line := regexp.MustCompile(`level=INFO msg=refused type=L2TP peer=127\.0\.3\.2:\d+ reason="wrong tunnel secret"\n`)
+	if n := len(line.FindAllString(log.String(), -1)); n < 20 || n >= tries || strings.Count(log.String(), "\n") != n {
+		t.Errorf("%d lines for %d tries: %s", n, tries, log)
+	}
+	if strings.Contains(log.String(), "Secret7") {
+		t.Error("the secret is in the log")
 	}
 }
 

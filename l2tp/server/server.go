@@ -75,7 +75,7 @@ type peerKey struct {
 	tunnel uint16
 }
 
-// Refused calls that are logged at level info, a second and at once; the others are at debug.
+// Refused tunnels and calls that are logged at level info, a second and at once; the others are at debug.
 const (
 	refusalsEach   = 1
 	refusalsAtOnce = 20

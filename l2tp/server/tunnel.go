@@ -96,9 +96,20 @@ func (t *tunnel) handle(event l2tp.Event) {
 		if k := t.call(v.Session, true); k != nil {
 			k.down(v.Reason)
 		}
+	case l2tp.Refused:
+		t.refused(v.Reason)
 	case l2tp.Closed:
 		t.closed(v.Reason)
 	}
+}
+
+// refused logs that the tunnel, or a call in it, is not taken.
+func (t *tunnel) refused(reason string) {
+	level := slog.LevelDebug
+	if t.s.refusals.Allow() {
+		level = slog.LevelInfo
+	}
+	t.s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", t.peer, "reason", reason)
 }
 
 func (t *tunnel) call(id uint16, remove bool) *call {
@@ -166,11 +177,7 @@ func (t *tunnel) closed(reason string) {
 func (t *tunnel) dialled(peers uint16) {
 	k, err := t.newCall(peers)
 	if err != nil {
-		level := slog.LevelDebug
-		if t.s.refusals.Allow() {
-			level = slog.LevelInfo
-		}
-		t.s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", t.peer, "reason", err.Error())
+		t.refused(err.Error())
 		t.do(func() { t.ctl.Refuse(time.Now(), peers, err.Error()) })
 		return
 	}

@@ -34,6 +34,7 @@ func TestL2TPSecret(t *testing.T) {
 		if said := s.refused("alice", "geheim", "nomppe"); strings.Contains(said, "Call established") {
 			t.Errorf("it gets a call: %s", said)
 		}
+		s.server.WaitLog("refused", "type=L2TP", "peer="+s.guest.Address, "wrong tunnel secret")
 	})
 	s.run("missing", func(t *testing.T) {
 		t.Helper()
@@ -42,6 +43,7 @@ func TestL2TPSecret(t *testing.T) {
 		if said := s.refused("alice", "geheim", "nomppe"); strings.Contains(said, "Call established") {
 			t.Errorf("it gets a call: %s", said)
 		}
+		s.server.WaitLog("refused", "type=L2TP", "peer="+s.guest.Address, "wrong tunnel secret")
 	})
 	s.lac = "challenge = yes"
 	s.run("right again", right)
