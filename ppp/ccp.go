@@ -46,6 +46,7 @@ type ccp struct {
 	in, out stream // in: what we ask for
 	beginAt time.Time
 	naks    int
+	wished  bool // the peer has been told that stateful streams are preferred
 	wasUp   bool
 	over    bool // given up: packets go in clear
 
@@ -57,7 +58,7 @@ type ccp struct {
 func (c *ccp) init(e *Engine) {
 	*c = ccp{control: control{e: e, protocol: wire.CCP}}
 	c.n = c
-	c.in = stream{strength: e.cfg.MPPE.Strengths[0], stateless: true}
+	c.in = stream{strength: e.cfg.MPPE.Strengths[0], stateless: !e.cfg.MPPE.Stateful}
 }
 
 // possible reports whether there is anything to agree about.
@@ -141,13 +142,13 @@ func (c *ccp) check(options []wire.Option) (nak, reject []wire.Option) {
 		if bits == 0 && c.e.cfg.MPPE.Mode != MPPERequired && c.failures >= c.e.cfg.MaxFailure {
 			continue // it will not be told a strength: no encryption
 		}
-		c.out = c.choose(bits)
+		c.out = c.wish(bits)
 		if binary.BigEndian.Uint32(c.out.data()) != bits {
 			nak = append(nak, wire.Option{Type: optMPPE, Data: c.out.data()})
 		}
 	}
 	if len(options) == 0 && c.e.cfg.MPPE.Mode == MPPERequired {
-		c.out = c.choose(mppeStateless)
+		c.out = c.wish(mppeStateless)
 		nak = append(nak, wire.Option{Type: optMPPE, Data: c.out.data()})
 	}
 	if c.state == fsm.Stopped && c.out.strength != 0 {
@@ -169,6 +170,15 @@ func (c *ccp) choose(bits uint32) stream {
 	return s
 }
 
+// wish is choose, but the first time with a stateful stream if those are preferred.
+func (c *ccp) wish(bits uint32) stream {
+	s := c.choose(bits)
+	if s.stateless && c.e.cfg.MPPE.Stateful && !c.wished {
+		c.wished, s.stateless = true, false
+	}
+	return s
+}
+
 func (c *ccp) nakked(options []wire.Option) bool {
 	for _, o := range options {
 		if o.Type != optMPPE || len(o.Data) != 4 {
@@ -186,12 +196,16 @@ func (c *ccp) nakked(options []wire.Option) bool {
 }
 
 func (c *ccp) rejected(options []wire.Option) bool {
+	if !c.in.stateless { // pppd has no other answer to a stateful stream that it does not want
+		c.in.stateless = true
+		return true
+	}
 	return !slices.ContainsFunc(options, func(o wire.Option) bool { return o.Type == optMPPE })
 }
 
 func (c *ccp) up() {
 	c.wasUp, c.over = true, false
-	c.naks = 0
+	c.naks, c.wished = 0, false
 	c.e.changed = true
 	c.encrypter, c.decrypter = nil, nil
 	if c.out.strength != 0 {

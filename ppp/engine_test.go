@@ -14,6 +14,7 @@ func TestDialIn(t *testing.T) {
 	on := func(mode ppp.MPPEMode, strengths ...mppe.Strength) ppp.MPPE {
 		return ppp.MPPE{Mode: mode, Strengths: strengths}
 	}
+	stateful := ppp.MPPE{Mode: ppp.MPPERequired, Stateful: true}
 	for _, c := range []struct {
 		name           string
 		method         ppp.Method
@@ -31,6 +32,9 @@ func TestDialIn(t *testing.T) {
 		{"MS-CHAPv2 56", ppp.MSCHAPv2, on(ppp.MPPERequired, mppe.Bits56), on(ppp.MPPERequired), "MPPE-56 stateless"},
 		{"MS-CHAPv2 40", ppp.MSCHAPv2, on(ppp.MPPERequired, mppe.Bits40), on(ppp.MPPERequired), "MPPE-40 stateless"},
 		{"server asks for 40", ppp.MSCHAPv2, on(ppp.MPPEOptional), on(ppp.MPPERequired, mppe.Bits40), "MPPE-40 stateless"},
+		{"stateful", ppp.MSCHAPv2, on(ppp.MPPEOptional), stateful, "MPPE-128 stateful"},
+		{"stateful 40", ppp.MSCHAPv1, on(ppp.MPPERequired, mppe.Bits40), stateful, "MPPE-40 stateful"},
+		{"a client that refuses stateful", ppp.MSCHAPv2, ppp.MPPE{Mode: ppp.MPPERequired, Stateless: true}, stateful, "MPPE-128 stateless"},
 		{"no common strength", ppp.MSCHAPv2, on(ppp.MPPEOptional, mppe.Bits128), on(ppp.MPPEOptional, mppe.Bits40), "none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

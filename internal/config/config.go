@@ -43,6 +43,7 @@ type Services struct {
 type PPP struct {
 	Authentication []string      // of "mschapv2", "mschap", "chap", "pap", in the order of offering
 	MPPE           string        // "off", "optional", "required" or "maximum": required with 128 bits
+	MPPEStateful   bool          // stateful MPPE is asked for first
 	MRU            int           // octets, 576 to 1500
 	EchoInterval   time.Duration // 0: off
 	EchoFailures   int           // unanswered echoes that end a connection; 0: off

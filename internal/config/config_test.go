@@ -61,6 +61,7 @@ services: {l2tp: false}
 ppp:
   authentication: [pap]
   mppe: "off"
+  mppe_stateful: true
   echo_interval: 0
   chap_interval: 1h
   mutual_pap: {user: vigor, password: schwarz}
@@ -76,7 +77,7 @@ network:
 	if got := c.Listen; len(got) != 1 || got[0] != addr("192.0.2.1") {
 		t.Errorf("listen: %v", got)
 	}
-	if c.Services != (config.Services{PPTP: true}) || c.PPP.MPPE != "off" || c.PPP.EchoInterval != 0 || c.PPP.CHAPInterval != time.Hour || c.PPP.MRU != 1400 || !c.Network.UserToUser {
+	if c.Services != (config.Services{PPTP: true}) || c.PPP.MPPE != "off" || !c.PPP.MPPEStateful || c.PPP.EchoInterval != 0 || c.PPP.CHAPInterval != time.Hour || c.PPP.MRU != 1400 || !c.Network.UserToUser {
 		t.Errorf("got %+v", c)
 	}
 	if got := c.PPP.MutualPAP; got != (config.MutualPAP{User: "vigor", Password: "schwarz"}) {

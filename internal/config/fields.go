@@ -25,6 +25,7 @@ func (c *Config) fields() section {
 		"ppp": section{
 			"authentication": list(&c.PPP.Authentication, oneOf("mschapv2", "mschap", "chap", "pap")),
 			"mppe":           scalar(&c.PPP.MPPE, oneOf("off", "optional", "required", "maximum")),
+			"mppe_stateful":  scalar(&c.PPP.MPPEStateful, parseBool),
 			"mru":            scalar(&c.PPP.MRU, parseInt),
 			"echo_interval":  scalar(&c.PPP.EchoInterval, parseDuration),
 			"echo_failures":  scalar(&c.PPP.EchoFailures, parseInt),

@@ -219,6 +219,7 @@ func pppConfig(p config.PPP) ppp.Config {
 	case "maximum":
 		cfg.MPPE = ppp.MPPE{Mode: ppp.MPPERequired, Strengths: []mppe.Strength{mppe.Bits128}}
 	}
+	cfg.MPPE.Stateful = p.MPPEStateful
 	if p.EchoFailures == 0 {
 		cfg.EchoFailures = -1
 	}

@@ -19,11 +19,10 @@ var only = map[string]string{
 	"MS-CHAPv2": "refuse-eap refuse-pap refuse-chap refuse-mschap",
 }
 
-// Every authentication and encryption: the link comes up, carries pings and transfers, and is
-// encrypted on the wire exactly when that was agreed.
+// Every authentication and encryption with each type of dial-in.
 func TestProtocols(t *testing.T) {
 	byEither(t, "", func(_ *testing.T, s *site) {
-		for _, c := range []struct{ auth, options, want string }{
+		s.agrees([]agreement{
 			{"PAP", "nomppe", "none"},
 			{"CHAP", "nomppe", "none"},
 			{"MS-CHAP", "nomppe", "none"},
@@ -31,27 +30,53 @@ func TestProtocols(t *testing.T) {
 			{"MS-CHAP", "require-mppe-128", "MPPE-128 stateless"},
 			{"MS-CHAPv2", "require-mppe-128", "MPPE-128 stateless"},
 			{"MS-CHAPv2", "require-mppe-40", "MPPE-40 stateless"},
-			// It asks for stateless first all the same; a stateful dial-in is in the recordings.
+			// It asks for stateless first all the same.
 			{"MS-CHAPv2", "require-mppe-128 mppe-stateful", "MPPE-128 stateless"},
-		} {
-			s.run(c.auth+" "+c.options, func(t *testing.T) {
-				t.Helper()
-				capture := s.lab.Capture(t, s.guest.Interface())
-				addr := s.dial("alice", "geheim", only[c.auth]+" "+c.options)
-				if !strings.HasPrefix(addr, "10.99.0.1") {
-					t.Errorf("address %q", addr)
-				}
-				s.server.WaitLog("connected", "user=alice", "auth="+c.auth, c.want)
-				s.must("ping -c 3 -W 2 -p 70696e672d70696e672d 10.99.0.1")
-				s.transfer(t)
-				s.hangup()
-				inClear, sealed := capture.Count()
-				if c.want == "none" && (inClear == 0 || sealed > 0) || c.want != "none" && (sealed == 0 || inClear > 0) {
-					t.Errorf("%d packets in clear, %d encrypted, want %s\n%s", inClear, sealed, c.want, s.pppd())
-				}
-			})
-		}
+		})
 	})
+}
+
+// Stateful MPPE where it is preferred: a pppd that may takes it, and one that may not says so and hangs up.
+func TestStateful(t *testing.T) {
+	byEither(t, "ppp: {mppe_stateful: true}\n", func(_ *testing.T, s *site) {
+		s.agrees([]agreement{
+			{"MS-CHAPv2", "require-mppe-128 mppe-stateful", "MPPE-128 stateful"},
+			{"MS-CHAPv2", "require-mppe-40 mppe-stateful", "MPPE-40 stateful"},
+		})
+		s.run("refused", func(t *testing.T) {
+			t.Helper()
+			if said := s.refused("alice", "geheim", "require-mppe-128"); !strings.Contains(said, "Refusing MPPE stateful mode offered by peer") {
+				t.Errorf("%s", said)
+			}
+		})
+	})
+}
+
+// agreement is an authentication, options of pppd, and the encryption that comes of them.
+type agreement struct{ auth, options, want string }
+
+// agrees dials in by each of list: the link comes up, carries pings and transfers, and is encrypted on the wire
+// exactly when that was agreed.
+func (s *site) agrees(list []agreement) {
+	s.t.Helper()
+	for _, c := range list {
+		s.run(c.auth+" "+c.options, func(t *testing.T) {
+			t.Helper()
+			capture := s.lab.Capture(t, s.guest.Interface())
+			addr := s.dial("alice", "geheim", only[c.auth]+" "+c.options)
+			if !strings.HasPrefix(addr, "10.99.0.1") {
+				t.Errorf("address %q", addr)
+			}
+			s.server.WaitLog("connected", "user=alice", "auth="+c.auth, c.want)
+			s.must("ping -c 3 -W 2 -p 70696e672d70696e672d 10.99.0.1")
+			s.transfer(t)
+			s.hangup()
+			inClear, sealed := capture.Count()
+			if c.want == "none" && (inClear == 0 || sealed > 0) || c.want != "none" && (sealed == 0 || inClear > 0) {
+				t.Errorf("%d packets in clear, %d encrypted, want %s\n%s", inClear, sealed, c.want, s.pppd())
+			}
+		})
+	}
 }
 
 // transfer sends 8 MiB each way over TCP through the tunnel and compares checksums.
