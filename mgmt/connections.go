@@ -88,11 +88,11 @@ func (a *API) connections(in *listConnections) []Connection {
 	}
 	by, down := strings.CutPrefix(in.Sort, "-")
 	slices.SortStableFunc(all, func(x, y Connection) int {
-		if n := compare(by, x, y); down {
-			return -n
-		} else {
-			return n
+		n := compare(by, x, y)
+		if down {
+			n = -n
 		}
+		return n
 	})
 	return all
 }

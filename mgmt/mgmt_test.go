@@ -95,8 +95,15 @@ func setUp(t *testing.T) *bench {
 	return b
 }
 
+// answer is what of a response a test looks at.
+type answer struct {
+	StatusCode int
+	Status     string
+	Header     http.Header
+}
+
 // do sends a request and reads the answer into out, if it is not nil.
-func (b *bench) do(method, path, body string, out any, header ...string) *http.Response {
+func (b *bench) do(method, path, body string, out any, header ...string) answer {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(b.t.Context(), method, "http://vpnd"+path, strings.NewReader(body))
 	if err != nil {
@@ -118,7 +125,7 @@ func (b *bench) do(method, path, body string, out any, header ...string) *http.R
 			b.t.Errorf("%s %s: %v", method, path, err)
 		}
 	}
-	return resp
+	return answer{resp.StatusCode, resp.Status, resp.Header}
 }
 
 func (s *sessions) set(list ...mgmt.Connection) {

@@ -296,7 +296,7 @@ func problem(err error) error {
 
 // rulesOf are all RuleErrors in err.
 func rulesOf(err error) []*usermgmt.RuleError {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // joined errors are taken apart
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var rules []*usermgmt.RuleError
 		for _, e := range joined.Unwrap() {
 			rules = append(rules, rulesOf(e)...)

@@ -58,7 +58,7 @@ func Binary(t testing.TB) string {
 func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
 	t.Helper()
 	s := &Server{t: t, lab: l, binary: Binary(t), dir: t.TempDir()}
-	run, err := os.MkdirTemp("", "vpnd-run-") // the path of a socket is short
+	run, err := os.MkdirTemp("", "vpnd-run-") //nolint:usetesting // the path of a socket is short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func inside(t *testing.T, f func(lab *testenv.Lab, cfg config.Config) error) {
 	lab := testenv.New(t)
 	cfg := config.Default()
 	cfg.StateDir = filepath.Join(t.TempDir(), "state")
-	run, err := os.MkdirTemp("", "vpnd-run-") // the path of a socket is short
+	run, err := os.MkdirTemp("", "vpnd-run-") //nolint:usetesting // the path of a socket is short
 	if err != nil {
 		t.Fatal(err)
 	}

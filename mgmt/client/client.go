@@ -28,8 +28,8 @@ const (
 // ErrNotRunning means that no daemon listens on the socket.
 var ErrNotRunning = errors.New("the daemon is not running")
 
-// Problem is an answer that something is wrong (RFC 9457).
-type Problem struct {
+// ProblemError is an answer that something is wrong (RFC 9457).
+type ProblemError struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Errors []struct {
@@ -39,7 +39,7 @@ type Problem struct {
 }
 
 // Error says what is wrong, and of each field.
-func (p *Problem) Error() string {
+func (p *ProblemError) Error() string {
 	text := p.Detail
 	for _, e := range p.Errors {
 		text += fmt.Sprintf("\n%s: %s", strings.TrimPrefix(e.Location, "body."), e.Message)
@@ -93,7 +93,7 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (io.ReadCl
 		return resp.Body, nil
 	}
 	defer func() { _ = resp.Body.Close() }()
-	p := &Problem{Status: resp.StatusCode, Detail: resp.Status}
+	p := &ProblemError{Status: resp.StatusCode, Detail: resp.Status}
 	_ = json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(p) // no problem document: the status says enough
 	return nil, p
 }
