@@ -4,4 +4,24 @@
 //
 // The owner calls Start, Receive, Tick when Deadline has come, and after each call drains Next. An
 // Engine is one state machine: its methods must not run at the same time.
+//
+// What is implemented, and what is not:
+//
+//	RFC 1661  4.1-4.6  the automaton, every cell but the passive and restart options
+//	          5        all codes; Code-Reject and Protocol-Reject cut to the peer's MRU
+//	          6.1      MRU: ours is asked for, the smaller of both rules each direction
+//	          6.2      authentication; Quality Protocol (6.3) is rejected: nobody asks for it
+//	          6.4      magic number, with loopback detection
+//	          6.5-6.6  PFC and ACFC: both forms are taken always, the short ones sent when the peer asks
+//	RFC 1662  7.1      the asyncmap is taken and has no meaning here: there are no escaped octets
+//	RFC 1570  2.1-2.2  Identification and Time-Remaining are noted; callback (2.3) and the rest are rejected
+//	RFC 1334  2        PAP; either end shows itself (Config.Mutual)
+//	RFC 1994           CHAP with MD5, again on an open link when asked to
+//	RFC 2433, 2759     MS-CHAP 1 and 2; the engine offers retry; no Change-Password
+//	RFC 1962           CCP with MPPE alone; Reset-Request and Reset-Ack
+//	RFC 3078, 3079     MPPE of 40, 56 and 128 bits, stateless and stateful; MPPC compression is refused
+//	RFC 1332           IP-Address; IP-Compression-Protocol is rejected: no VJ
+//	RFC 1877           primary and secondary DNS and NBNS
+//	RFC 5072           not yet: IPV6CP is Protocol-Rejected
+//	RFC 3748 (EAP), 1990 (multilink): refused in LCP
 package ppp
