@@ -191,9 +191,9 @@ func TestLateFlood(t *testing.T) {
 			t.Fatalf("%q", got)
 		}
 	}
+	waitFor(t, func() bool { return srv.Stats().Dropped["late or doubled"] > 1000 })
 	close(stop)
 	wg.Wait()
-	waitFor(t, func() bool { return srv.Stats().Dropped["late or doubled"] > 1000 })
 	victim.send(5001, "in time")
 	if got := ofVictim.frame(t); got != "in time" {
 		t.Errorf("%q", got)
