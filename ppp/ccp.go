@@ -103,6 +103,9 @@ func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
 	switch p.Code {
 	case wire.ResetRequest:
 		if c.opened() && c.out.strength != 0 {
+			// RFC 3078 section 8.2 needs no Reset-Ack, RFC 1962 section 3 does, and Linux decrypts nothing before
+			// it: the flushed packet comes after it.
+			c.e.send(wire.CCP, wire.Packet{Code: wire.ResetAck, ID: p.ID})
 			c.e.emit(CryptoReset{})
 		}
 	case wire.ResetAck:

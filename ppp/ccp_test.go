@@ -30,6 +30,10 @@ func TestStatefulPreferred(t *testing.T) {
 	if up := r.up(); up == nil || up.Encryption != "MPPE-128 stateful" {
 		t.Errorf("up: %+v", up)
 	}
+	r.want(r.say(frame(wire.CCP, wire.ResetRequest, 0x4d)), "CCP ResetAck id=0x4d")
+	if _, ok := r.all[len(r.all)-1].(ppp.CryptoReset); !ok {
+		t.Errorf("no reset: %T", r.all[len(r.all)-1])
+	}
 
 	// Who rejects MPPE altogether is not asked for ever.
 	r, id, challenge = openAuth(t, ppp.MSCHAPv2, cfg)

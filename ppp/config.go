@@ -196,7 +196,8 @@ type NetworkUp struct {
 // NetworkDown says that no packet may pass until the next NetworkUp.
 type NetworkDown struct{}
 
-// CryptoReset says that the peer has lost its place in our encrypted stream: Encrypter.Reset is due.
+// CryptoReset says that the peer has lost its place in our encrypted stream: Encrypter.Reset is due, when what was
+// to be transmitted before has left.
 type CryptoReset struct{}
 
 // Cause is what a client's link has failed by.

@@ -131,6 +131,7 @@ func (c *Conn) handle(event ppp.Event, out *link.Batch) {
 		c.isUp = false
 		c.data.Hold()
 	case ppp.CryptoReset:
+		out.Flush()
 		c.data.ResetCipher()
 	case ppp.Closed:
 		out.Flush()

@@ -211,6 +211,7 @@ func (s *session) handle(now time.Time, event ppp.Event, out *link.Batch) {
 			port.Hold()
 		}
 	case ppp.CryptoReset:
+		out.Flush()
 		if port := s.port.Load(); port != nil {
 			port.ResetCipher()
 		}
