@@ -36,12 +36,30 @@ func TestProtocols(t *testing.T) {
 	})
 }
 
-// Stateful MPPE where it is preferred: a pppd that may takes it, and one that may not says so and hangs up.
+// Stateful MPPE where it is preferred: a pppd that may takes it, and each end tells the other what it has lost; one
+// that may not says so and hangs up.
 func TestStateful(t *testing.T) {
-	byEither(t, "ppp: {mppe_stateful: true}\n", func(_ *testing.T, s *site) {
+	byEither(t, "ppp: {mppe_stateful: true}\nlog: {trace: alice}\n", func(_ *testing.T, s *site) {
 		s.agrees([]agreement{
 			{"MS-CHAPv2", "require-mppe-128 mppe-stateful", "MPPE-128 stateful"},
 			{"MS-CHAPv2", "require-mppe-40 mppe-stateful", "MPPE-40 stateful"},
+		})
+		s.run("loss", func(t *testing.T) {
+			t.Helper()
+			s.dial("alice", "geheim", "require-mppe-128 mppe-stateful")
+			nft(t, s.lab.Namespace, `table ip lose {
+				chain in { type filter hook input priority 0; meta l4proto {gre, udp} numgen inc mod 200 == 50 drop
+				}
+				chain out { type filter hook output priority 0; meta l4proto {gre, udp} numgen inc mod 200 == 50 drop
+				}
+			}`)
+			s.transfer(t)
+			nft(t, s.lab.Namespace, "delete table ip lose\n")
+			s.must("ping -c 3 -W 2 10.99.0.1")
+			s.hangup()
+			for _, what := range []string{"sent CCP ResetReq", "received CCP ResetReq", "received CCP ResetAck"} {
+				s.server.WaitLog(what)
+			}
 		})
 		s.run("refused", func(t *testing.T) {
 			t.Helper()
