@@ -15,8 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketBuffer is what a socket may hold of each direction, in octets.
-const socketBuffer = 4 << 20
+// What a socket may hold, in octets. Of what comes it is seconds of a flood of SCCRQs: users share the socket,
+// and are not to lose anything while the machine is too busy to read.
+const (
+	receiveBuffer = 32 << 20
+	sendBuffer    = 4 << 20
+)
 
 // Configure sets a UDP socket up for L2TP. It asks for the address that each datagram was sent to: the
 // answer comes from there.
@@ -28,11 +32,13 @@ func Configure(c *mmsg.Conn) error {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT); err != nil {
 			return err
 		}
-		for _, option := range [][2]int{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
-			if unix.SetsockoptInt(fd, unix.SOL_SOCKET, option[0], socketBuffer) == nil {
+		for _, o := range []struct{ force, option, size int }{
+			{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer},
+		} {
+			if unix.SetsockoptInt(fd, unix.SOL_SOCKET, o.force, o.size) == nil {
 				continue // more than net.core.rmem_max takes CAP_NET_ADMIN
 			}
-			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, option[1], socketBuffer); err != nil {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, o.option, o.size); err != nil {
 				return err
 			}
 		}
