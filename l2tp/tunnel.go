@@ -84,8 +84,8 @@ type Cleared struct {
 	Reason  string // in words for a log
 }
 
-// Refused says that the peer does not know the tunnel's secret, or wants one that we have not. Closed follows
-// when the peer has acknowledged that it is refused, or after a while.
+// Refused says that peer and we do not agree about the tunnel's secret. Closed follows when the tunnel's end has been
+// acknowledged, or after a while.
 type Refused struct{ Reason string }
 
 // Closed is the last event.
@@ -301,7 +301,12 @@ func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP, n int) {
 // peerStopped is the StopCCN.
 func (t *Tunnel) peerStopped(now time.Time, avps []wire.AVP) {
 	reason := t.peer + " closed the tunnel"
-	if r := wire.ParseResult(find(avps, wire.AttrResultCode)); t.state == stateDialling {
+	r := wire.ParseResult(find(avps, wire.AttrResultCode))
+	switch {
+	case r.Code == stopNoRight && t.state != stateDialling:
+		reason = t.peer + " does not take our tunnel secret"
+		t.events = append(t.events, Refused{reason})
+	case t.state == stateDialling:
 		reason = fmt.Sprintf("server refuses the tunnel (%v)", r)
 		if id := find(avps, wire.AttrTunnelID); len(id) == 2 {
 			t.ch.peer = binary.BigEndian.Uint16(id)

@@ -237,6 +237,20 @@ func TestSecret(t *testing.T) {
 	}
 }
 
+// A client that challenges us and has another secret stops the tunnel, as xl2tpd does.
+func TestSecretOfServer(t *testing.T) {
+	p := newPeer(t, l2tp.Config{Secret: "s"})
+	p.say(0, sccrq(avp(wire.AttrChallenge, 1, 2, 3)))
+	stop := wire.Result{Code: 4, Error: 6, Message: "Invalid challenge authentication"}
+	if got := p.say(0, message(wire.StopCCN, avp(wire.AttrTunnelID, 0, 9), avp(wire.AttrResultCode, stop.Append(nil)...))); got != "ZLB" {
+		t.Errorf("answered by %s", got)
+	}
+	p.wait(time.Minute)
+	if got := strings.Join(p.ended, ", "); got != "refused client does not take our tunnel secret, closed client does not take our tunnel secret" {
+		t.Errorf("%s", got)
+	}
+}
+
 // A repeated SCCRQ is answered again, but nothing is sent twice to a peer that has said nothing since.
 func TestHalfOpen(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
