@@ -147,7 +147,7 @@ func TestL2TPBehindNAT(t *testing.T) {
 	}
 	for _, s := range sites {
 		s.must("ping -c 3 -W 2 10.99.0.1")
-		s.transfer(t)
+		s.transfer(t, 1)
 	}
 	for _, s := range sites {
 		server.Forget()

@@ -132,8 +132,8 @@ func (s *site) must(script string) string {
 	return out
 }
 
-// md5Of is the checksum of 8 MiB of c.
-func md5Of(c byte) string { return md5Sum(bytes.Repeat([]byte{c}, 8<<20)) }
+// md5Of is the checksum of size octets c.
+func md5Of(c byte, size int) string { return md5Sum(bytes.Repeat([]byte{c}, size)) }
 
 func md5Sum(p []byte) string {
 	sum := md5.Sum(p)
