@@ -288,10 +288,13 @@ func TestEnds(t *testing.T) {
 			s.over()
 			s.server.VPND("user", "set", "alice", "--enabled")
 		})
-		s.run("20 dials in a row", func(t *testing.T) {
+		s.run("many dials in a row", func(t *testing.T) {
 			t.Helper()
-			first := ""
-			for i := range 20 {
+			first, n := "", 20
+			if s.l2tp {
+				n = 6 // xl2tpd is started and ended for each, which takes a guest ten seconds
+			}
+			for i := range n {
 				s.server.Forget()
 				got := s.dial("bob", "geheim", "nomppe")
 				if i == 0 {
