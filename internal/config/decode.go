@@ -173,15 +173,20 @@ func scalar[T any](to *T, parse func(string) (T, error)) setter {
 
 // list sets *to from a sequence of values, or from one value alone.
 func list[T any](to *[]T, parse func(string) (T, error)) setter {
+	return listOf(to, func(v *T) setter { return scalar(v, parse) })
+}
+
+// listOf is list for values that item sets.
+func listOf[T any](to *[]T, item func(*T) setter) setter {
 	return func(d *decoder, key string, n *yaml.Node) {
 		n = resolve(n)
-		items := []*yaml.Node{n}
+		nodes := []*yaml.Node{n}
 		if n.Kind == yaml.SequenceNode {
-			items = n.Content
+			nodes = n.Content
 		}
-		values := make([]T, len(items))
-		for i, item := range items {
-			scalar(&values[i], parse)(d, key, item)
+		values := make([]T, len(nodes))
+		for i, node := range nodes {
+			item(&values[i])(d, key, node)
 		}
 		*to = values
 	}

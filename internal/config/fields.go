@@ -180,22 +180,15 @@ func parseRange(s string) (Range, error) {
 
 // ranges takes one range or a list, each as parseRange has it or as {start: ADDRESS, count: NUMBER}.
 func ranges(to *[]Range) setter {
-	return func(d *decoder, key string, n *yaml.Node) {
-		n = resolve(n)
-		items := []*yaml.Node{n}
-		if n.Kind == yaml.SequenceNode {
-			items = n.Content
-		}
-		values := make([]Range, len(items))
-		for i, item := range items {
-			if item = resolve(item); item.Kind == yaml.MappingNode {
-				values[i] = d.startAndCount(key, item)
-				continue
+	return listOf(to, func(r *Range) setter {
+		return func(d *decoder, key string, n *yaml.Node) {
+			if n = resolve(n); n.Kind == yaml.MappingNode {
+				*r = d.startAndCount(key, n)
+				return
 			}
-			scalar(&values[i], parseRange)(d, key, item)
+			scalar(r, parseRange)(d, key, n)
 		}
-		*to = values
-	}
+	})
 }
 
 // startAndCount takes a range as a Vigor's page has it.
