@@ -1,15 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 	"vpnd/mgmt"
 	"vpnd/mgmt/client"
@@ -50,7 +49,7 @@ func newConnectionsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Bool("json", false, "print JSON")
-	cmd.Flags().BoolVar(&watch, "watch", false, "show them anew every two seconds, until Ctrl-C; with --json one document a line")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show them anew every two seconds, until Ctrl-C; with --json one document after another")
 	return cmd
 }
 
@@ -92,21 +91,22 @@ func printConnections(out io.Writer, list []mgmt.Connection) error {
 		_, err := fmt.Fprintln(out, "nobody is connected")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "VPN\tTYPE\tREMOTE IP\tVIRTUAL IP\tTX PKTS\tTX RATE\tRX PKTS\tRX RATE\tUPTIME\tID") // the error comes from Flush
-	for _, c := range list {
-		_, _ = fmt.Fprintf(w, "%s\t%s, %s\t%s\t%s\t%d\t%s\t%d\t%s\t%s\t%s\n", c.User, c.Type, cmp.Or(shortEncryption(c.Encryption), "not encrypted"),
-			c.RemoteIP, c.VirtualIP, c.TxPackets, rate(c.TxRate), c.RxPackets, rate(c.RxRate), uptime(c.Uptime), c.ID)
+	rows := make([][]string, len(list))
+	for i, c := range list {
+		rows[i] = []string{
+			c.User, c.Type + ", " + encryption(c), c.RemoteIP.String(), c.VirtualIP.String(), strconv.FormatUint(c.TxPackets, 10), rate(c.TxRate),
+			strconv.FormatUint(c.RxPackets, 10), rate(c.RxRate), uptime(c.Uptime), c.ID,
+		}
 	}
-	return w.Flush()
+	header := []string{"VPN", "TYPE", "REMOTE IP", "VIRTUAL IP", "TX PKTS", "TX RATE", "RX PKTS", "RX RATE", "UPTIME", "ID"}
+	return printTable(out, terminalWidth(out), header, rows)
 }
 
-// shortEncryption is "" for none.
-func shortEncryption(text string) string {
-	if text == "none" {
-		return ""
+func encryption(c mgmt.Connection) string {
+	if c.Encryption == "none" {
+		return "not encrypted"
 	}
-	return text
+	return c.Encryption
 }
 
 // rate writes bits per second.
