@@ -173,7 +173,7 @@ func masquerade(cfg config.Config) Finding {
 // routes looks for what else on this machine has the users' addresses.
 func routes(cfg config.Config) Finding {
 	f := Finding{What: "routes to network.pool", Fatal: true, Mend: "set network.pool to addresses that nothing else has"}
-	for _, p := range prefixes(cfg.Network.Pool) {
+	for _, p := range prefixes(cfg.Network.Addresses()) {
 		found, err := tun.RouteTo(p)
 		switch {
 		case err != nil:
