@@ -72,7 +72,7 @@ func (b *bus) close() {
 }
 
 // Publish tells all who listen of an event. It does not wait.
-func (a *API) Publish(e usermgmt.Entry) { a.events.publish(eventOf(e)) }
+func (a *API) Publish(e usermgmt.Entry) { a.events.publish(EventOf(e)) }
 
 // alive is sent while nothing happens, so that a connection that is gone is noticed.
 type alive struct {

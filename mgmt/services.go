@@ -55,7 +55,8 @@ type Event struct {
 	By         string    `json:"by,omitempty" doc:"Who made the change"`
 }
 
-func eventOf(e usermgmt.Entry) Event {
+// EventOf is an entry of the history as the API and the commands show it.
+func EventOf(e usermgmt.Entry) Event {
 	v := Event{
 		ID: e.ID, At: e.At.UTC(), Event: e.Event, User: e.User, Connection: e.Connection, Type: e.Type, Auth: e.Auth, Encryption: e.Encryption,
 		Reason: e.Reason, Seconds: int64(e.Duration / time.Second), RxBytes: e.Rx, TxBytes: e.Tx, By: e.By,
@@ -84,7 +85,7 @@ func (a *API) registerHistory(api huma.API) {
 			}
 			events := make([]Event, len(entries))
 			for i, e := range entries {
-				events[i] = eventOf(e)
+				events[i] = EventOf(e)
 			}
 			return &struct{ Body []Event }{events}, nil
 		})

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"vpnd/mgmt"
 	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
@@ -12,24 +13,6 @@ import (
 
 const historyHelp = `Show what has happened, the newest first: log-ins, refusals and hang-ups with the reason, and who changed
 which fields of a user. How long it is kept is bounded; it never holds a secret.`
-
-// entryView is an entry as JSON; what does not apply to its event is left out.
-type entryView struct {
-	At         time.Time `json:"at"`
-	Event      string    `json:"event"`
-	User       string    `json:"user"`
-	Connection string    `json:"connection,omitempty"`
-	Type       string    `json:"type,omitempty"`
-	RemoteIP   string    `json:"remote_ip,omitempty"`
-	VirtualIP  string    `json:"virtual_ip,omitempty"`
-	Auth       string    `json:"auth,omitempty"`
-	Encryption string    `json:"encryption,omitempty"`
-	Reason     string    `json:"reason,omitempty"`
-	Seconds    int64     `json:"seconds,omitempty"`
-	RxBytes    uint64    `json:"rx_bytes,omitempty"`
-	TxBytes    uint64    `json:"tx_bytes,omitempty"`
-	By         string    `json:"by,omitempty"`
-}
 
 func newUserHistoryCommand() *cobra.Command {
 	var since string
@@ -85,14 +68,12 @@ func parseSince(s string, now time.Time) (time.Time, bool) {
 
 func printHistory(cmd *cobra.Command, entries []usermgmt.Entry, limit int) error {
 	if asJSON(cmd) {
-		views := make([]entryView, len(entries))
+		events := make([]mgmt.Event, len(entries))
 		for i, e := range entries {
-			views[i] = entryView{
-				e.At.UTC(), e.Event, e.User, e.Connection, e.Type, addressText(e.Peer), addressText(e.Address), e.Auth, e.Encryption, e.Reason,
-				int64(e.Duration / time.Second), e.Rx, e.Tx, e.By,
-			}
+			events[i] = mgmt.EventOf(e)
+			events[i].ID = 0 // it is for who pages through the API
 		}
-		return printJSON(cmd, views)
+		return printJSON(cmd, events)
 	}
 	if len(entries) == 0 {
 		return say(cmd, "the history holds nothing of that")
