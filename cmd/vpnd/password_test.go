@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"vpnd/testenv"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,8 +16,11 @@ import (
 func openTerminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
+	if err != nil && os.Getenv(testenv.RequireEnv) == "" {
 		t.Skipf("no pseudo terminal: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	fd := int(master.Fd())
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
