@@ -22,7 +22,7 @@ func TestDialIn(t *testing.T) {
 		if up.Encryption != "MPPE-128 stateless" || len(up.DNS) != 1 {
 			t.Errorf("%s: %+v", kind, up)
 		}
-		if out, err := host.Command("ping", "-c", "3", "-i", "0.2", "-W", "5", up.Peer.String()).CombinedOutput(); err != nil {
+		if out, err := host.Command("ping", "-c", "3", "-i", "0.2", "-w", "20", up.Peer.String()).CombinedOutput(); err != nil {
 			t.Errorf("%s: %s", kind, out)
 		}
 		server.WaitLog("connected", "user=anna-"+kind)

@@ -44,7 +44,7 @@ func TestRoutes(t *testing.T) {
 	if got := routes(t, host); !slices.Equal(got, want) {
 		t.Errorf("routes %q, want %q", got, want)
 	}
-	if out, err := host.Command("ping", "-c", "2", "-i", "0.2", "-W", "5", "10.99.0.1").CombinedOutput(); err != nil {
+	if out, err := host.Command("ping", "-c", "2", "-i", "0.2", "-w", "20", "10.99.0.1").CombinedOutput(); err != nil {
 		t.Errorf("%s", out)
 	}
 	d.Kill()

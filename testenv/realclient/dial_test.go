@@ -46,7 +46,8 @@ func TestDialOthers(t *testing.T) {
 			if len(up.DNS) == 0 || up.DNS[0].String() != "10.88.0.53" {
 				t.Errorf("DNS %v", up.DNS)
 			}
-			if out, err := host.Command("ping", "-c", "3", "-i", "0.2", "-W", "5", "10.88.0.1").CombinedOutput(); err != nil {
+			// pppd opens its interface a moment after IPCP: what comes before is lost there.
+			if out, err := host.Command("ping", "-c", "3", "-i", "0.2", "-w", "20", "10.88.0.1").CombinedOutput(); err != nil {
 				t.Errorf("%s", out)
 			}
 			if code := d.Interrupt(); code != 0 {
@@ -77,7 +78,7 @@ func TestDialOurs(t *testing.T) {
 				t.Errorf("%s %s: encryption %s, want %s", kind, c.auth, up.Encryption, want)
 			}
 			server.WaitLog("connected", "type="+strings.ToUpper(kind), "auth="+c.name, up.Address.String())
-			if out, err := host.Command("ping", "-c", "2", "-i", "0.2", "-W", "5", "10.99.0.1").CombinedOutput(); err != nil {
+			if out, err := host.Command("ping", "-c", "2", "-i", "0.2", "-w", "20", "10.99.0.1").CombinedOutput(); err != nil {
 				t.Errorf("%s %s: %s", kind, c.auth, out)
 			}
 			if code := d.Interrupt(); code != 0 {

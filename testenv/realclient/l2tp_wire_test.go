@@ -165,7 +165,7 @@ func TestBothServices(t *testing.T) {
 	byL2TP := host.Dial(t, testenv.ServerAddress, "--type", "l2tp", "--user", "alice", "--password", "geheim", "--interface", "b")
 	for iface, d := range map[string]*testenv.DialIn{"a": byPPTP, "b": byL2TP} {
 		d.Connected()
-		if out, err := host.Command("ping", "-c", "2", "-W", "5", "-I", iface, "10.99.0.1").CombinedOutput(); err != nil {
+		if out, err := host.Command("ping", "-c", "2", "-w", "20", "-I", iface, "10.99.0.1").CombinedOutput(); err != nil {
 			t.Errorf("%s", out)
 		}
 	}

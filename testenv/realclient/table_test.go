@@ -396,7 +396,7 @@ func TestSizes(t *testing.T) {
 						size     int
 						arrives  bool
 					}{{"do", mru.size, true}, {"do", mru.size + 1, false}, {"dont", mru.size + 1, true}, {"dont", 3000, true}} {
-						out, err := s.lab.Command("ping", "-c", "1", "-W", "5", "-M", c.fragment, "-s", fmt.Sprint(c.size-28), "-I", "10.99.0.1", addr).CombinedOutput()
+						out, err := s.lab.Command("ping", "-c", "1", "-w", "10", "-M", c.fragment, "-s", fmt.Sprint(c.size-28), "-I", "10.99.0.1", addr).CombinedOutput()
 						if (err == nil) != c.arrives {
 							t.Errorf("%d octets, -M %s: arrives %v: %s", c.size, c.fragment, err == nil, out)
 						}
