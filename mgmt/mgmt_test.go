@@ -71,7 +71,7 @@ func setUp(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, sessions: &sessions{}, store: store, socket: filepath.Join(t.TempDir(), "s")}
-	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Services: mgmt.ServiceSet{PPTP: true}, Clock: clock{true}, Version: "1"})
+	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Services: mgmt.ServiceSet{PPTP: true}, Clock: clock{fails: true}, Version: "1"})
 	l, err := net.Listen("unix", b.socket)
 	if err != nil {
 		t.Fatal(err)

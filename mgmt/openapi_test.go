@@ -1,0 +1,154 @@
+package mgmt_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+)
+
+// documented is a client that knows the API by its document alone: where an operation is, what it takes
+// and what it answers. What the document does not say is a fault.
+type documented struct {
+	*bench
+	document *openapi3.T
+}
+
+func newDocumented(t *testing.T) *documented {
+	t.Helper()
+	b := setUp(t)
+	resp, err := b.http.Get("http://vpnd/api/v1/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := openapi3.NewLoader().LoadFromData(data)
+	if err == nil {
+		err = document.Validate(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &documented{b, document}
+}
+
+// find gives the route of the operation with the id.
+func (d *documented) find(id string) *routers.Route {
+	d.t.Helper()
+	for path, item := range d.document.Paths.Map() {
+		for method, op := range item.Operations() {
+			if op.OperationID == id {
+				return &routers.Route{Spec: d.document, Path: path, PathItem: item, Method: method, Operation: op}
+			}
+		}
+	}
+	d.t.Fatalf("the document has no operation %s", id)
+	return nil
+}
+
+// call does the operation with the id. Of args, those that its path names go there, the others into the
+// query. The answer's body is read into out, if it is not nil.
+func (d *documented) call(id string, args map[string]string, body any, status int, out any) http.Header {
+	d.t.Helper()
+	route := d.find(id)
+	path, query := route.Path, url.Values{}
+	for name, value := range args {
+		if strings.Contains(path, "{"+name+"}") {
+			path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(value))
+		} else {
+			query.Set(name, value)
+		}
+	}
+	var data []byte
+	if body != nil {
+		data, _ = json.Marshal(body)
+	}
+	req, err := http.NewRequestWithContext(d.t.Context(), route.Method, "http://vpnd"+path+"?"+query.Encode(), bytes.NewReader(data))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	asked := &openapi3filter.RequestValidationInput{Request: req, PathParams: args, QueryParams: query, Route: route}
+	if err := openapi3filter.ValidateRequest(d.t.Context(), asked); err != nil && status < http.StatusBadRequest {
+		d.t.Errorf("%s: what is asked is not as documented: %v", id, err)
+	}
+	req.Body = io.NopCloser(bytes.NewReader(data))
+	resp, err := d.http.Do(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	err = openapi3filter.ValidateResponse(d.t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: asked, Status: resp.StatusCode, Header: resp.Header, Body: io.NopCloser(bytes.NewReader(answer)),
+		Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	})
+	if err != nil || resp.StatusCode != status {
+		d.t.Errorf("%s: %s, want %d; %v\n%s", id, resp.Status, status, err, answer)
+	}
+	if out != nil {
+		if err := json.Unmarshal(answer, out); err != nil {
+			d.t.Errorf("%s: %v", id, err)
+		}
+	}
+	return resp.Header
+}
+
+// Who has read the document alone adds a user, sees him connected, and drops him.
+func TestByDocument(t *testing.T) {
+	d := newDocumented(t)
+	type object = map[string]any
+	var services, now object
+	d.call("get-services", nil, nil, 200, &services)
+	if services["pptp"] != true {
+		t.Errorf("%v", services)
+	}
+	d.call("get-time", nil, nil, 200, &now)
+	d.call("inquire-time", nil, nil, 502, nil)
+
+	d.call("add-user", nil, object{"name": "alice", "motp_secret": "0123456789abcdef", "motp_pin": "1234", "dial_in": "pptp,l2tp"}, 201, nil)
+	d.call("add-user", nil, object{"name": "alice", "password": "x"}, 409, nil)
+	d.call("add-user", nil, object{"name": "bob", "motp_pin": "12"}, 422, nil)
+	var u object
+	d.call("change-user", map[string]string{"name": "alice"}, object{"comment": "of the sales team"}, 200, &u)
+	if u["comment"] != "of the sales team" || u["has_motp"] != true {
+		t.Errorf("%v", u)
+	}
+	d.call("get-user", map[string]string{"name": "nobody"}, nil, 404, nil)
+	d.call("unlock-user", map[string]string{"name": "alice"}, nil, 200, nil)
+
+	d.sessions.set(connection(1), connection(2))
+	var list []object
+	d.call("list-connections", map[string]string{"q": "user1", "sort": "-since", "limit": "5"}, nil, 200, &list)
+	if len(list) != 1 || list[0]["user"] != "user1" {
+		t.Errorf("%v", list)
+	}
+	d.call("drop-connection", map[string]string{"id": "id1", "reason": "go home"}, nil, 204, nil)
+	d.call("drop-connection", map[string]string{"id": "id1"}, nil, 404, nil)
+
+	d.call("remove-user", map[string]string{"name": "alice"}, nil, 204, nil)
+	d.call("list-users", nil, nil, 200, &list)
+	if len(list) != 0 {
+		t.Errorf("%v", list)
+	}
+	d.call("list-history", map[string]string{"user": "alice"}, nil, 200, &list)
+	if len(list) == 0 {
+		t.Error("no history")
+	}
+}
