@@ -24,6 +24,7 @@ type Server struct {
 	dir    string
 	config string
 	socket string
+	pages  string // management.listen
 	cmd    *exec.Cmd
 	done   chan struct{}
 
@@ -73,10 +74,17 @@ func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
 // Configure writes the configuration anew, in YAML without state_dir.
 func (s *Server) Configure(yaml string) {
 	s.t.Helper()
-	yaml = "state_dir: " + s.StateDir() + "\nservices: {pptp: true, l2tp: true}\nmanagement: {listen: \"\", socket: \"" + s.socket + "\"}\n" + yaml
+	yaml = "state_dir: " + s.StateDir() + "\nservices: {pptp: true, l2tp: true}\nmanagement: {listen: \"" + s.pages + "\", socket: \"" + s.socket + "\"}\n" + yaml
 	if err := os.WriteFile(s.config, []byte(yaml), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// ServePages is Configure with pages at an address and port of the namespace.
+func (s *Server) ServePages(listen, yaml string) {
+	s.t.Helper()
+	s.pages = listen
+	s.Configure(yaml)
 }
 
 // StateDir is the daemon's state folder.
