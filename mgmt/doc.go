@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/timesync"
 	"vpnd/usermgmt"
 )
 
@@ -26,8 +27,8 @@ type ServiceSet struct {
 
 // Clock is the clock that one-time passwords are verified by.
 type Clock interface {
-	// View is what is known of it, a value that is written as JSON.
-	View() any
+	// View is what is known of it.
+	View() timesync.View
 	// Inquire asks the time servers now.
 	Inquire(ctx context.Context) error
 	// Corrected is the time that counts.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/client"
 	"vpnd/usermgmt"
@@ -45,7 +46,7 @@ func (s *sessions) Drop(id, _ string) bool {
 // clock is a clock that stands.
 type clock struct{ fails bool }
 
-func (c clock) View() any            { return map[string]string{"state": "right"} }
+func (c clock) View() timesync.View  { return timesync.View{State: timesync.Right} }
 func (c clock) Corrected() time.Time { return time.Unix(1_790_000_000, 0) }
 func (c clock) Inquire(context.Context) error {
 	if c.fails {

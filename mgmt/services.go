@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"time"
+	"vpnd/internal/timesync"
 	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,7 +21,7 @@ func (a *API) registerServices(api huma.API) {
 }
 
 type timeView struct {
-	Body any
+	Body timesync.View
 }
 
 func (a *API) registerTime(api huma.API) {

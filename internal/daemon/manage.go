@@ -57,9 +57,6 @@ func (m managed) Drop(id, reason string) bool {
 // managedClock is the daemon's clock as mgmt sees it.
 type managedClock struct{ *timesync.Clock }
 
-// View implements mgmt.Clock.
-func (c managedClock) View() any { return c.Clock.View() }
-
 // Inquire implements mgmt.Clock.
 func (c managedClock) Inquire(ctx context.Context) error {
 	_, err := c.Clock.Inquire(ctx)
