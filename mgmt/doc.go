@@ -44,6 +44,7 @@ type Users interface {
 	List(ctx context.Context) ([]usermgmt.Profile, error)
 	Unlock(ctx context.Context, names ...string) error
 	Standing(ctx context.Context, user string) (auth.Standing, error)
+	Advance(ctx context.Context, user string, state auth.TokenState) (bool, error)
 	Traffic(ctx context.Context, user, month string) (usermgmt.Traffic, error)
 	History(ctx context.Context, q usermgmt.HistoryQuery) ([]usermgmt.Entry, error)
 }

@@ -18,6 +18,7 @@ type Config struct {
 	Users    Users
 	Services ServiceSet
 	Clock    Clock
+	Window   time.Duration // of one-time passwords, to either side of the clock
 	Version  string
 	Ready    func() bool // nil: always
 }
