@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"vpnd/mgmt/access"
 )
 
 //go:embed templates
@@ -44,7 +45,8 @@ type view struct {
 	Wrong  bool   // the notice tells of a failure
 
 	// render fills these.
-	Who     Who
+	Who     access.Identity
+	Change  bool // Who may change something
 	Path    string
 	Menu    []section
 	Version string
@@ -52,7 +54,8 @@ type view struct {
 
 // render writes a page: the layout, and in it what the file's template "main" makes of v.
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, file string, v view) error {
-	v.Who, v.Path, v.Version = p.who(r), r.URL.Path, p.cfg.Managed.Version
+	v.Who, _ = access.Of(r.Context())
+	v.Change, v.Path, v.Version = mayChange(r), r.URL.Path, p.cfg.Managed.Version
 	if !v.Plain {
 		v.Menu = menu(v.Path)
 	}

@@ -7,7 +7,10 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"time"
 	"vpnd/mgmt"
+	"vpnd/mgmt/access"
 )
 
 // maxForm is the longest body of a form, in octets.
@@ -17,14 +20,25 @@ const maxForm = 64 << 10
 type Config struct {
 	API     *mgmt.API
 	Managed mgmt.Config // what the API was made with
-	Who     func(context.Context) Who
+	Gate    Gate
 	Log     *slog.Logger // nil: none
 }
 
-// Who is somebody who asks for a page.
-type Who struct {
-	Name   string // "": nobody knows
-	Viewer bool   // may look and change nothing
+// Gate is who may manage the daemon, and how they get in: an access.Gate.
+type Gate interface {
+	LogIn(ctx context.Context, source netip.Addr, name, password, code string) (*http.Cookie, error)
+	LogOut(ctx context.Context, r *http.Request) *http.Cookie
+	LinkName(ctx context.Context, link string) (string, error)
+	SetUp(ctx context.Context, link, name, password string) error
+	NewLink(ctx context.Context, name string, role access.Role) (string, error)
+	Administrators(ctx context.Context) ([]access.Account, error)
+	SetRole(ctx context.Context, name string, role access.Role) error
+	SetPassword(ctx context.Context, name, password string) error
+	SetTOTP(ctx context.Context, name, secret string) error
+	Remove(ctx context.Context, name string, evenLast bool) error
+	Tokens(ctx context.Context) ([]access.Token, error)
+	NewToken(ctx context.Context, name string, role access.Role, expires time.Time) (string, error)
+	RemoveToken(ctx context.Context, name string) error
 }
 
 // Pages answers requests for pages and what belongs to them. It is safe for concurrent use.
@@ -97,18 +111,16 @@ func parseForm(r *http.Request) error {
 	return nil
 }
 
-// who asks.
-func (p *Pages) who(r *http.Request) Who {
-	if p.cfg.Who == nil {
-		return Who{}
-	}
-	return p.cfg.Who(r.Context())
+// mayChange reports whether whoever asks may change something.
+func mayChange(r *http.Request) bool {
+	who, _ := access.Of(r.Context())
+	return who.Role == access.Administrator
 }
 
-// change wraps a handler that changes something: viewers are refused.
-func (p *Pages) change(handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+// change wraps a handler that changes something: none but administrators get to it.
+func change(handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if p.who(r).Viewer {
+		if !mayChange(r) {
 			return fault{http.StatusForbidden, "You may look, and change nothing: ask an administrator."}
 		}
 		return handle(w, r)
