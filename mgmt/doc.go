@@ -19,12 +19,6 @@ type Sessions interface {
 	Drop(id, reason string) bool
 }
 
-// ServiceSet says of each service whether it is on.
-type ServiceSet struct {
-	PPTP bool `json:"pptp" doc:"PPTP VPN Service"`
-	L2TP bool `json:"l2tp" doc:"L2TP VPN Service"`
-}
-
 // Clock is the clock that one-time passwords are verified by.
 type Clock interface {
 	// View is what is known of it.

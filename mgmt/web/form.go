@@ -1,0 +1,95 @@
+package web
+
+import (
+	"errors"
+	"net/url"
+	"vpnd/usermgmt"
+)
+
+// form is what was written into a form, and what is wrong with it.
+type form struct {
+	values url.Values
+	faults map[string]string // by the name of the control
+}
+
+// control is one field of a form. The template "control" writes it with its label, its hint and its fault.
+type control struct {
+	Name, Label string
+	Type        string // as of an input; select, textarea or checkbox
+	Value       string
+	Hint        string
+	Fault       string
+	Options     []option // of a select
+	Checked     bool     // of a checkbox
+	Required    bool
+	Complete    string // autocomplete; "": off
+	Mode        string // inputmode
+	Pattern     string
+	MaxLength   int // 0: as long as a form may be
+	Placeholder string
+	Focus       bool
+}
+
+// option is one that a select offers.
+type option struct {
+	Value, Text string
+	Selected    bool
+}
+
+// fill gives controls the values that were sent and the faults that were found.
+func (f form) fill(controls ...control) []control {
+	for i := range controls {
+		c := &controls[i]
+		c.Fault = f.faults[c.Name]
+		if f.values == nil {
+			continue
+		}
+		if c.Type == "checkbox" {
+			c.Checked = f.values.Has(c.Name)
+			continue
+		}
+		if c.Type != "password" && f.values.Has(c.Name) {
+			c.Value = f.values.Get(c.Name)
+		}
+		for j := range c.Options {
+			c.Options[j].Selected = c.Options[j].Value == c.Value
+		}
+	}
+	return controls
+}
+
+// wrong notes a fault of a field.
+func (f *form) wrong(field, text string) {
+	if f.faults == nil {
+		f.faults = map[string]string{}
+	}
+	f.faults[field] = text
+}
+
+// broken notes each RuleError in err by its field, and gives back err if there is none in it.
+func (f *form) broken(err error) error {
+	found := false
+	for _, rule := range rules(err) {
+		f.wrong(rule.Field, rule.Text)
+		found = true
+	}
+	if found {
+		return nil
+	}
+	return err
+}
+
+// rules are all RuleErrors in err.
+func rules(err error) []*usermgmt.RuleError {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []*usermgmt.RuleError
+		for _, e := range joined.Unwrap() {
+			all = append(all, rules(e)...)
+		}
+		return all
+	}
+	if rule := (*usermgmt.RuleError)(nil); errors.As(err, &rule) {
+		return []*usermgmt.RuleError{rule}
+	}
+	return nil
+}
