@@ -128,7 +128,7 @@ func (c *Clock) Inquire(ctx context.Context) (State, error) {
 		c.measure(ctx, true)
 	}
 	s := c.State()
-	return s, cmp.Or(ctx.Err(), failures[s.Status])
+	return s, cmp.Or(ctx.Err(), s.Err())
 }
 
 // measure measures, if that is due or wanted all the same.

@@ -63,6 +63,9 @@ type State struct {
 	Servers   []Answer      // of the latest attempt
 }
 
+// Err says that the latest attempt to measure gave no time.
+func (s State) Err() error { return failures[s.Status] }
+
 // Measurement is an offset that was measured.
 type Measurement struct {
 	At        time.Time // by the corrected clock
