@@ -13,6 +13,8 @@ import (
 type System interface {
 	// Status is what is known of them now.
 	Status(ctx context.Context) Status
+	// Pools are the addresses that clients get, by the names of the pools.
+	Pools() []Pool
 }
 
 // Status is what is known of the daemon and its machine.

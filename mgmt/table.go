@@ -118,6 +118,21 @@ func (a *API) Verify(ctx context.Context, name, code string) error {
 	return err
 }
 
+// What Status of a User may be.
+const (
+	StatusEnabled  = "enabled"
+	StatusDisabled = "disabled"
+	StatusExpired  = "expired"
+	StatusLocked   = "locked" // at some addresses at least
+)
+
+func lock(f auth.Failures, now time.Time) *time.Time {
+	if !f.LockedUntil.After(now) {
+		return nil
+	}
+	return &f.LockedUntil
+}
+
 // open counts the connections of each user.
 func (a *API) open() map[string]int {
 	n := map[string]int{}
@@ -147,8 +162,16 @@ func (a *API) view(ctx context.Context, p usermgmt.Profile, open map[string]int)
 	if err != nil {
 		return User{}, err
 	}
-	if until := standing.Strangers.LockedUntil; until.After(now) {
-		u.LockedUntil = &until
+	u.LockedUntil, u.UsualLocked = lock(standing.Strangers, now), lock(standing.Usual, now)
+	switch {
+	case !p.Enabled:
+		u.Status = StatusDisabled
+	case !p.Expires.IsZero() && !now.Before(p.Expires):
+		u.Status = StatusExpired
+	case u.LockedUntil != nil || u.UsualLocked != nil:
+		u.Status = StatusLocked
+	default:
+		u.Status = StatusEnabled
 	}
 	traffic, err := a.cfg.Users.Traffic(ctx, p.Name, usermgmt.Month(now))
 	u.TrafficRx, u.TrafficTx = traffic.Rx, traffic.Tx

@@ -18,6 +18,7 @@ type User struct {
 	Name           string     `json:"name"`
 	Index          int        `json:"index" doc:"Number of the profile"`
 	Enabled        bool       `json:"enabled"`
+	Status         string     `json:"status" doc:"enabled, disabled, expired or locked: whether the user gets in"`
 	HasPassword    bool       `json:"has_password"`
 	HasMOTP        bool       `json:"has_motp"`
 	HasTOTP        bool       `json:"has_totp"`
@@ -41,7 +42,8 @@ type User struct {
 	Connections    int        `json:"connections" doc:"Open now"`
 	TrafficRx      uint64     `json:"traffic_rx" doc:"Octets from the user in this month"`
 	TrafficTx      uint64     `json:"traffic_tx" doc:"Octets to the user in this month"`
-	LockedUntil    *time.Time `json:"locked_until" doc:"Null: not locked"`
+	LockedUntil    *time.Time `json:"locked_until" doc:"At addresses from which the user did not get in of late; null: not locked"`
+	UsualLocked    *time.Time `json:"usual_locked_until" doc:"At the addresses from which the user got in of late; null: not locked"`
 }
 
 // UserInput is what is set of a user; what is left out stays as it is, or is as a new user has it.

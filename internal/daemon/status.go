@@ -42,7 +42,7 @@ func (m managed) Status(ctx context.Context) mgmt.Status {
 	status := mgmt.Status{
 		Version: version(), Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Host: host, Kernel: kernel(),
 		Started: s.since.UTC(), Uptime: int64(time.Since(s.since) / time.Second),
-		Connections: len(m.d.sessions.Connections()), Interfaces: interfaces(s.cfg.Network), Pools: poolViews(s), Warnings: []mgmt.Warning{},
+		Connections: len(m.d.sessions.Connections()), Interfaces: interfaces(s.cfg.Network), Pools: m.Pools(), Warnings: []mgmt.Warning{},
 	}
 	if profiles, err := m.d.store.List(ctx); err == nil { // else a warning says so
 		status.Users = len(profiles)
@@ -106,7 +106,12 @@ func interfaces(n config.Network) []mgmt.Interface {
 	return list
 }
 
-func poolViews(s *serving) []mgmt.Pool {
+// Pools implements mgmt.System.
+func (m managed) Pools() []mgmt.Pool {
+	s := m.d.shown.Load()
+	if s == nil {
+		return []mgmt.Pool{} // it does not serve yet
+	}
 	all := s.cfg.Network.AllPools()
 	views := make([]mgmt.Pool, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
