@@ -37,7 +37,7 @@ func (a *API) Users(ctx context.Context, search, sort string, p Paging) ([]User,
 		return n
 	})
 	users := []User{}
-	for _, profile := range page(p, profiles) {
+	for _, profile := range Page(p, profiles) {
 		u, err := a.view(ctx, profile, open)
 		if err != nil {
 			return nil, 0, err

@@ -1,9 +1,8 @@
 package web
 
 import (
-	"errors"
 	"net/url"
-	"vpnd/usermgmt"
+	"vpnd/mgmt"
 )
 
 // form is what was written into a form, and what is wrong with it.
@@ -69,7 +68,7 @@ func (f *form) wrong(field, text string) {
 // broken notes each RuleError in err by its field, and gives back err if there is none in it.
 func (f *form) broken(err error) error {
 	found := false
-	for _, rule := range rules(err) {
+	for _, rule := range mgmt.Rules(err) {
 		f.wrong(rule.Field, rule.Text)
 		found = true
 	}
@@ -77,19 +76,4 @@ func (f *form) broken(err error) error {
 		return nil
 	}
 	return err
-}
-
-// rules are all RuleErrors in err.
-func rules(err error) []*usermgmt.RuleError {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []*usermgmt.RuleError
-		for _, e := range joined.Unwrap() {
-			all = append(all, rules(e)...)
-		}
-		return all
-	}
-	if rule := (*usermgmt.RuleError)(nil); errors.As(err, &rule) {
-		return []*usermgmt.RuleError{rule}
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"embed"
 	"html/template"
 	"io/fs"
@@ -17,7 +18,7 @@ import (
 var templates embed.FS
 
 // shared are the templates that every page may use.
-var shared = []string{"templates/layout.html", "templates/controls.html"}
+var shared = []string{"templates/layout.html", "templates/controls.html", "templates/lists.html"}
 
 // parse reads the templates of all pages. Each stands on its own, beside the shared ones.
 func parse() map[string]*template.Template {
@@ -52,36 +53,57 @@ type view struct {
 	Version string
 }
 
-// render writes a page: the layout, and in it what the file's template "main" makes of v.
+// render writes a page: the layout, and in it what the file's template "main" makes of v. A request with
+// fragment=NAME gets what the file's template of that name makes of v, if there is one, and nothing around it.
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, file string, v view) error {
 	v.Who, _ = access.Of(r.Context())
 	v.Change, v.Path, v.Version = mayChange(r), r.URL.Path, p.cfg.Managed.Version
-	if !v.Plain {
-		v.Menu = menu(v.Path)
+	t, name := p.templates[file], "layout"
+	if f := r.Form.Get("fragment"); slices.Contains(fragments, f) && t.Lookup(f) != nil {
+		name = f
+	} else {
+		if !v.Plain {
+			v.Menu = menu(v.Path)
+		}
+		if v.Notice == "" {
+			v.Notice, v.Wrong = takeNotice(w, r)
+		}
 	}
-	if v.Notice == "" {
-		v.Notice, v.Wrong = takeNotice(w, r)
-	}
-	return p.write(w, file, "layout", v.Status, v)
-}
-
-// fragment writes a part of a page: what the file's template of that name makes of data.
-func (p *Pages) fragment(w http.ResponseWriter, file, name string, data any) error {
-	return p.write(w, file, name, http.StatusOK, data)
-}
-
-func (p *Pages) write(w http.ResponseWriter, file, name string, status int, data any) error {
 	var b bytes.Buffer
-	if err := p.templates[file].ExecuteTemplate(&b, name, data); err != nil {
+	if err := t.ExecuteTemplate(&b, name, v); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+	send(w, r, v.Status, b.Bytes())
+	return nil
+}
+
+// fragments are the parts of pages that scripts ask for: what is refreshed, and what a dialog shows.
+var fragments = []string{"live", "dialog"}
+
+// send writes a body, packed if the client takes that.
+func send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.Header().Add("Vary", "Accept-Encoding")
+	if len(body) >= minPacked && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		w.Header().Set("Content-Encoding", "gzip")
+		body = pack(body)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if status != 0 {
 		w.WriteHeader(status)
 	}
-	_, _ = w.Write(b.Bytes()) // whoever has gone needs no page
-	return nil
+	_, _ = w.Write(body) // whoever has gone needs no page
+}
+
+// minPacked is the shortest body that is packed, in octets: a packet's worth.
+const minPacked = 1400
+
+func pack(body []byte) []byte {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is a right one
+	_, _ = z.Write(body)                            // into memory
+	_ = z.Close()
+	return b.Bytes()
 }
 
 // menu is the navigation with the page at a path, or the page that it lies below, as the current one.

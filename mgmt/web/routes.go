@@ -12,6 +12,7 @@ type route struct {
 func (p *Pages) routes() []route {
 	return []route{
 		{"GET /{$}", p.connections},
+		{"POST /connections/drop", change(p.drop)},
 	}
 }
 

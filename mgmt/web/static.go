@@ -1,15 +1,14 @@
 package web
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"io/fs"
+	"mime"
 	"net/http"
 	"path"
 	"strings"
-	"time"
 )
 
 //go:embed static
@@ -47,7 +46,8 @@ func static(w http.ResponseWriter, r *http.Request) {
 	for name, a := range assets {
 		if a.path == r.URL.Path {
 			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-			http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(a.content))
+			w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+			send(w, r, 0, a.content)
 			return
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
@@ -125,4 +127,14 @@ func change(handle func(http.ResponseWriter, *http.Request) error) func(http.Res
 		}
 		return handle(w, r)
 	}
+}
+
+// localPath is a path of these pages that a form names; anything else becomes otherwise. No form leads
+// to another host.
+func localPath(path, otherwise string) string {
+	u, err := url.Parse(path)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
+		return otherwise
+	}
+	return path
 }

@@ -2,14 +2,14 @@ package web
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 )
 
 func TestHome(t *testing.T) {
-	w := httptest.NewRecorder()
-	New(Config{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	b := setUp(t)
+	b.connect(3)
+	w := b.ask(administrator, "/", nil)
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "<h1>Connection Management</h1>") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
