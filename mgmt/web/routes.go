@@ -13,6 +13,29 @@ func (p *Pages) routes() []route {
 	return []route{
 		{"GET /{$}", p.connections},
 		{"POST /connections/drop", change(p.drop)},
+		{"GET /history", p.history},
+
+		{"GET /login", p.logIn},
+		{"POST /login", p.doLogIn},
+		{"POST /logout", p.logOut},
+		{"GET /setup", p.setUp},
+		{"POST /setup", p.doSetUp},
+		{"GET /account", p.account},
+		{"POST /account/password", p.changePassword},
+		{"GET /account/app", p.app},
+		{"POST /account/app", p.setApp},
+		{"POST /account/app/remove", p.dropApp},
+
+		{"GET /administrators", p.administrators},
+		{"POST /administrators", change(p.invite)},
+		{"GET /administrators/{name}", p.administrator},
+		{"POST /administrators/{name}/link", change(p.resetAdministrator)},
+		{"POST /administrators/{name}/role", change(p.setRole)},
+		{"POST /administrators/{name}/app/remove", change(p.dropOtherApp)},
+		{"POST /administrators/{name}/remove", change(p.removeAdministrator)},
+		{"POST /tokens", change(p.newToken)},
+		{"GET /tokens/{name}/remove", p.askToken},
+		{"POST /tokens/{name}/remove", change(p.removeToken)},
 	}
 }
 
@@ -31,6 +54,9 @@ type entry struct {
 var sections = []section{
 	{"VPN and Remote Access", []entry{
 		{Path: "/", Name: "Connection Management"},
+		{Path: "/history", Name: "History"},
 	}},
-	{"System Maintenance", []entry{}},
+	{"System Maintenance", []entry{
+		{Path: "/administrators", Name: "Administrators"},
+	}},
 }
