@@ -1,6 +1,9 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // route is what answers a method and a path.
 type route struct {
@@ -10,10 +13,10 @@ type route struct {
 
 // routes are all pages, and the forms on them.
 func (p *Pages) routes() []route {
-	return []route{
+	return slices.Concat([]route{
 		{"GET /{$}", p.connections},
 		{"POST /connections/drop", change(p.drop)},
-	}
+	}, p.userRoutes(), p.settingRoutes())
 }
 
 // section is a group of pages in the navigation, named as on a Vigor.
@@ -31,6 +34,15 @@ type entry struct {
 var sections = []section{
 	{"VPN and Remote Access", []entry{
 		{Path: "/", Name: "Connection Management"},
+		{Path: "/users", Name: "Remote Dial-in Users"},
+		{Path: "/services", Name: "Remote Access Control"},
+		{Path: "/ppp", Name: "PPP General Setup"},
 	}},
-	{"System Maintenance", []entry{}},
+	{"User Management", []entry{
+		{Path: "/profiles", Name: "User Profile"},
+	}},
+	{"System Maintenance", []entry{
+		{Path: "/time", Name: "Time and Date"},
+		{Path: "/status", Name: "Status"},
+	}},
 }
