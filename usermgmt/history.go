@@ -20,6 +20,10 @@ const (
 	EventUnlocked     = "unlocked"
 	EventResynced     = "resynced"
 	EventRekeyed      = "rekeyed" // the key of the table
+
+	EventAdminLogIn   = "admin-login"   // By has logged in to manage the daemon
+	EventAdminRefused = "admin-refused" // somebody has not
+	EventAdminChanged = "admin-changed" // administrators, tokens or set-up links; Reason says what
 )
 
 // Entry is one event of the history. It holds no secret.

@@ -53,11 +53,11 @@ func Of(ctx context.Context) (Identity, bool) {
 
 // Account is somebody who may manage the daemon, without secrets.
 type Account struct {
-	Name     string
-	Role     Role
-	TOTP     bool      // log-ins take a code, too
-	Added    time.Time // when
-	LastSeen time.Time // the last log-in; zero: none
+	Name      string
+	Role      Role
+	TOTP      bool      // log-ins take a code, too
+	Added     time.Time // when
+	LastLogIn time.Time // zero: none
 }
 
 // Token is an API token, without its secret.

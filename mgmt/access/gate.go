@@ -2,74 +2,100 @@ package access
 
 import (
 	"context"
-	"errors"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
+	"vpnd/usermgmt"
+
+	"golang.org/x/time/rate"
 )
 
-// Errors of LogIn. Their texts are fit to be shown.
-var (
-	ErrRefused = errors.New("name, password or code is wrong")
-	ErrLimited = errors.New("too many attempts to log in: wait a minute and try again")
+const (
+	secretOctets = 32
+	linkLife     = 24 * time.Hour
+	seenEvery    = time.Minute // how exactly it is stored when a session was used
 )
 
-// ErrLink is the error of SetUp for a link that does not count.
-var ErrLink = errors.New("this set-up link is not valid any more: 'vpnd admin link' makes a new one")
+var sessionLives = usermgmt.Lifetimes{Idle: time.Hour, Whole: 12 * time.Hour, Most: 16}
+
+// Store keeps what lasts. Only hashes of secrets are given to it, but for those of TOTP.
+type Store interface {
+	Administrators(ctx context.Context) ([]usermgmt.Administrator, error)
+	Administrator(ctx context.Context, name string) (usermgmt.Administrator, error)
+	AddAdministrator(ctx context.Context, a usermgmt.Administrator) error
+	ChangeAdministrator(ctx context.Context, name, what string, change func(*usermgmt.Administrator)) error
+	RemoveAdministrator(ctx context.Context, name string, evenLast bool) error
+	AdvanceAdministrator(ctx context.Context, name string, step int64) (bool, error)
+	AnyAdministrator(ctx context.Context) (bool, error)
+
+	AddAdminSession(ctx context.Context, hash []byte, a usermgmt.Administrator, from netip.Addr, at time.Time, last usermgmt.Lifetimes) error
+	AdminSession(ctx context.Context, hash []byte) (usermgmt.AdminSession, bool, error)
+	TouchAdminSession(ctx context.Context, hash []byte, at time.Time) error
+	RemoveAdminSession(ctx context.Context, hash []byte) error
+
+	AdminTokens(ctx context.Context) ([]usermgmt.AdminToken, error)
+	AdminToken(ctx context.Context, hash []byte) (usermgmt.AdminToken, bool, error)
+	AddAdminToken(ctx context.Context, t usermgmt.AdminToken) error
+	RemoveAdminToken(ctx context.Context, name string) error
+
+	AddSetUpLink(ctx context.Context, l usermgmt.SetUpLink) error
+	SetUpLink(ctx context.Context, hash []byte, at time.Time) (usermgmt.SetUpLink, error)
+	UseSetUpLink(ctx context.Context, hash []byte, at time.Time, name, password string) error
+
+	Record(ctx context.Context, entries ...usermgmt.Entry) error
+}
+
+// Config is what a Gate is made with.
+type Config struct {
+	Store  Store
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: nothing is logged
+}
 
 // Gate lets those in who may manage the daemon. It is safe for concurrent use.
-type Gate struct{}
-
-// Guard lets requests through to next, with an Identity, and refuses the others.
-func (g *Gate) Guard(next http.Handler) http.Handler { return next }
-
-// LogIn makes a session for who knows name and password, and the code if the account has TOTP. The error is
-// ErrRefused, ErrLimited, or the store's.
-func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, code string) (*http.Cookie, error) {
-	return nil, ErrRefused
+type Gate struct {
+	store   Store
+	now     func() time.Time
+	log     *slog.Logger
+	origins *http.CrossOriginProtection
+	limits  *limits
+	hasher  *hasher
+	refused *rate.Limiter // entries of the history about refused log-ins
 }
 
-// LogOut ends the session of a request, and gives the cookie that makes the browser forget it.
-func (g *Gate) LogOut(ctx context.Context, r *http.Request) *http.Cookie { return nil }
-
-// ValidLink reports whether a set-up link counts.
-func (g *Gate) ValidLink(ctx context.Context, link string) bool { return false }
-
-// LinkName is whose a valid set-up link is: the account that it makes, or gives a new password. Empty: SetUp chooses.
-func (g *Gate) LinkName(ctx context.Context, link string) (string, error) { return "", ErrLink }
-
-// SetUp uses a set-up link up. The error is ErrLink, or joins a usermgmt.RuleError for each field ("name", "password") that is wrong.
-func (g *Gate) SetUp(ctx context.Context, link, name, password string) error { return ErrLink }
-
-// NewLink makes a set-up link, and gives its secret part. With a name it is for that account, which may be there already and then
-// gets a new password; without, whoever uses it chooses one.
-func (g *Gate) NewLink(ctx context.Context, name string, role Role) (string, error) { return "", nil }
-
-// Administrators lists the accounts by name.
-func (g *Gate) Administrators(ctx context.Context) ([]Account, error) { return nil, nil }
-
-// Add adds an account. The error joins usermgmt.RuleErrors, or is ErrExists.
-func (g *Gate) Add(ctx context.Context, name, password string, role Role) error { return nil }
-
-// SetRole changes what an account may do, and ends its sessions. The last administrator stays one (ErrLast).
-func (g *Gate) SetRole(ctx context.Context, name string, role Role) error { return nil }
-
-// SetPassword changes a password, and ends the account's sessions.
-func (g *Gate) SetPassword(ctx context.Context, name, password string) error { return nil }
-
-// SetTOTP sets the secret of the account's app, in base32; "": log-ins take no code any more.
-func (g *Gate) SetTOTP(ctx context.Context, name, secret string) error { return nil }
-
-// Remove removes an account with its sessions; the last administrator only if evenLast, or else the error is ErrLast.
-func (g *Gate) Remove(ctx context.Context, name string, evenLast bool) error { return nil }
-
-// Tokens lists the API tokens by name.
-func (g *Gate) Tokens(ctx context.Context) ([]Token, error) { return nil, nil }
-
-// NewToken makes an API token that counts until expires (zero: for good), and gives its secret, which is not known afterwards.
-func (g *Gate) NewToken(ctx context.Context, name string, role Role, expires time.Time) (string, error) {
-	return "", nil
+// New makes a Gate.
+func New(cfg Config) *Gate {
+	g := &Gate{
+		store: cfg.Store, now: cfg.Now, log: cfg.Logger, origins: http.NewCrossOriginProtection(), limits: newLimits(), hasher: newHasher(),
+		refused: rate.NewLimiter(rate.Every(refusedEvery), refusedBurst),
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	return g
 }
 
-// RemoveToken ends an API token.
-func (g *Gate) RemoveToken(ctx context.Context, name string) error { return nil }
+// newSecret draws a secret of 256 bits.
+func newSecret() string {
+	var raw [secretOctets]byte
+	_, _ = rand.Read(raw[:]) // it does not fail
+	return base64.RawURLEncoding.EncodeToString(raw[:])
+}
+
+// hashOf is what of a secret is stored. With 256 bits of chance it takes no salt, and no work.
+func hashOf(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// likeSecret reports whether s has the form of what newSecret makes, so that other texts cost nothing.
+func likeSecret(s string) bool {
+	return len(s) == base64.RawURLEncoding.EncodedLen(secretOctets)
+}

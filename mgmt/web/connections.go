@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"vpnd/mgmt"
+	"vpnd/mgmt/access"
 )
 
 const (
@@ -119,7 +120,7 @@ func (p *Pages) drop(w http.ResponseWriter, r *http.Request) error {
 	if one := r.PostForm.Get("one"); one != "" {
 		ids = []string{one}
 	}
-	back := localPath(r.PostForm.Get("back"), "/")
+	back := access.LocalPath(r.PostForm.Get("back"))
 	if len(ids) == 0 {
 		return failed(w, r, back, "Tick the connections to drop first.")
 	}

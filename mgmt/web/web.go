@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"strings"
 	"time"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
@@ -37,7 +35,7 @@ type Gate interface {
 	Administrators(ctx context.Context) ([]access.Account, error)
 	SetRole(ctx context.Context, name string, role access.Role) error
 	SetPassword(ctx context.Context, name, password string) error
-	SetTOTP(ctx context.Context, name, secret string) error
+	SetTOTP(ctx context.Context, name, secret, code string) error
 	Remove(ctx context.Context, name string, evenLast bool) error
 	Tokens(ctx context.Context) ([]access.Token, error)
 	NewToken(ctx context.Context, name string, role access.Role, expires time.Time) (string, error)
@@ -129,14 +127,4 @@ func change(handle func(http.ResponseWriter, *http.Request) error) func(http.Res
 		}
 		return handle(w, r)
 	}
-}
-
-// localPath is a path of these pages that a form names; anything else becomes otherwise. No form leads
-// to another host.
-func localPath(path, otherwise string) string {
-	u, err := url.Parse(path)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
-		return otherwise
-	}
-	return path
 }
