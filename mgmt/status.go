@@ -51,6 +51,9 @@ type Pool struct {
 	WINS   []string    `json:"wins"`
 }
 
+// High is the number of addresses in use from which the pool is nearly used up.
+func (p Pool) High() int { return p.Size * 9 / 10 }
+
 // PoolRange is a range of addresses, as a Vigor's page has it.
 type PoolRange struct {
 	Start netip.Addr `json:"start"`

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/url"
+	"strings"
 	"vpnd/mgmt"
 )
 
@@ -28,6 +29,31 @@ type control struct {
 	MaxLength   int // 0: as long as a form may be
 	Placeholder string
 	Focus       bool
+	Generate    string // the token that a button beside it makes a secret for
+	For         string // the choice of another control that it belongs to
+	Stored      string // what is said of a secret to those who only look
+	Write       bool   // it only makes sense to those who may change something
+}
+
+// Shown is the value for those who only look.
+func (c control) Shown() string {
+	switch {
+	case c.Stored != "":
+		return c.Stored
+	case c.Type == "checkbox" && c.Checked:
+		return "yes"
+	case c.Type == "checkbox":
+		return "no"
+	case len(c.Options) == 0:
+		return c.Value
+	}
+	var chosen []string
+	for _, o := range c.Options {
+		if o.Selected {
+			chosen = append(chosen, o.Text)
+		}
+	}
+	return strings.Join(chosen, ", ")
 }
 
 // option is one that a select offers.

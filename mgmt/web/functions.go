@@ -16,6 +16,12 @@ var functions = template.FuncMap{
 	"count":  count,
 	"uptime": uptime,
 	"hours":  func(d time.Duration) string { return uptime(int64(d / time.Second)) },
+
+	"offset":      offsetText,
+	"offsetWords": offsetWords,
+	"seconds":     func(s float64) string { return strings.TrimPrefix(offsetText(s), "+") },
+	"unix":        func(t time.Time) int64 { return t.UnixMilli() },
+	"zoneOffset":  func(t time.Time) int { _, seconds := t.Zone(); return seconds },
 }
 
 // when is an instant, in UTC; a script turns it to the reader's zone.

@@ -18,7 +18,7 @@ import (
 var templates embed.FS
 
 // shared are the templates that every page may use.
-var shared = []string{"templates/layout.html", "templates/controls.html", "templates/lists.html"}
+var shared = []string{"templates/layout.html", "templates/controls.html", "templates/fields.html", "templates/lists.html"}
 
 // parse reads the templates of all pages. Each stands on its own, beside the shared ones.
 func parse() map[string]*template.Template {

@@ -1,6 +1,9 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // route is what answers a method and a path.
 type route struct {
@@ -10,11 +13,16 @@ type route struct {
 
 // routes are all pages, and the forms on them.
 func (p *Pages) routes() []route {
-	return []route{
+	return slices.Concat([]route{
 		{"GET /{$}", p.connections},
 		{"POST /connections/drop", change(p.drop)},
 		{"GET /history", p.history},
+	}, p.userRoutes(), p.settingRoutes(), p.accessRoutes())
+}
 
+// accessRoutes are the pages about who may manage the daemon.
+func (p *Pages) accessRoutes() []route {
+	return []route{
 		{"GET /login", p.logIn},
 		{"POST /login", p.doLogIn},
 		{"POST /logout", p.logOut},
@@ -54,9 +62,17 @@ type entry struct {
 var sections = []section{
 	{"VPN and Remote Access", []entry{
 		{Path: "/", Name: "Connection Management"},
+		{Path: "/users", Name: "Remote Dial-in Users"},
+		{Path: "/services", Name: "Remote Access Control"},
+		{Path: "/ppp", Name: "PPP General Setup"},
 		{Path: "/history", Name: "History"},
 	}},
+	{"User Management", []entry{
+		{Path: "/profiles", Name: "User Profile"},
+	}},
 	{"System Maintenance", []entry{
+		{Path: "/time", Name: "Time and Date"},
+		{Path: "/status", Name: "Status"},
 		{Path: "/administrators", Name: "Administrators"},
 	}},
 }

@@ -21,6 +21,7 @@ type Config struct {
 	API     *mgmt.API
 	Managed mgmt.Config // what the API was made with
 	Gate    Gate
+	Issuer  string       // name of the server in the users' apps
 	Log     *slog.Logger // nil: none
 }
 
@@ -46,6 +47,7 @@ type Pages struct {
 	cfg       Config
 	mux       *http.ServeMux
 	templates map[string]*template.Template // by the name of the page's file
+	shown     shownSecrets
 }
 
 // New makes pages.

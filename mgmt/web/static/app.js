@@ -35,8 +35,15 @@
 		});
 	};
 
-	// localTimes writes instants in the reader's zone.
-	const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+	// localTimes writes instants in the reader's zone: the one chosen on Time and Date, or the browser's.
+	const zone = () => {
+		try {
+			return localStorage.getItem("zone") || undefined;
+		} catch {
+			return undefined;
+		}
+	};
+	const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", timeZone: zone() });
 	const localTimes = (within) => {
 		for (const t of within.querySelectorAll("time[datetime]")) {
 			const at = new Date(t.dateTime);
