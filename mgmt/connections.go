@@ -31,23 +31,34 @@ type Connection struct {
 	Uptime     int64      `json:"uptime_seconds"`
 }
 
+// Encrypted reports whether what passes is encrypted, by MPPE or by the IPsec below.
+func (c *Connection) Encrypted() bool { return c.Encryption != "none" || c.Type == "L2TP/IPsec" }
+
 // Paging picks a page of a list.
 type Paging struct {
 	Offset int `query:"offset" minimum:"0" doc:"How many to leave out at the beginning"`
 	Limit  int `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
 }
 
-// page cuts a list.
-func page[T any](p Paging, list []T) []T {
+// Page cuts a list.
+func Page[T any](p Paging, list []T) []T {
 	from := min(p.Offset, len(list))
 	return list[from:min(from+p.Limit, len(list))]
 }
 
-type listConnections struct {
-	Paging
+// ConnectionQuery picks connections, and their order.
+type ConnectionQuery struct {
 	User   string `query:"user" doc:"Of this user alone"`
 	Search string `query:"q" maxLength:"100" doc:"A part of the user, the type, or an address"`
-	Sort   string `query:"sort" enum:"since,-since,user,-user,type,-type,remote_ip,-remote_ip,virtual_ip,-virtual_ip,tx_rate,-tx_rate,rx_rate,-rx_rate,tx_bytes,-tx_bytes,rx_bytes,-rx_bytes" default:"since"`
+	Sort   string `query:"sort" enum:"since,-since,uptime,-uptime,user,-user,type,-type,remote_ip,-remote_ip,virtual_ip,-virtual_ip,tx_packets,-tx_packets,rx_packets,-rx_packets,tx_rate,-tx_rate,rx_rate,-rx_rate,tx_bytes,-tx_bytes,rx_bytes,-rx_bytes" default:"since"`
+}
+
+// DropReason is that of a drop without one.
+const DropReason = "dropped by the administrator"
+
+type listConnections struct {
+	Paging
+	ConnectionQuery
 }
 
 type connectionList struct {
@@ -59,8 +70,8 @@ func (a *API) registerConnections(api huma.API) {
 	const tag = "Connection Management"
 	huma.Register(api, operation("list-connections", http.MethodGet, "/connections", "List the connections", tag),
 		func(_ context.Context, in *listConnections) (*connectionList, error) {
-			all := a.connections(in)
-			return &connectionList{len(all), page(in.Paging, all)}, nil
+			all := a.Connections(in.ConnectionQuery)
+			return &connectionList{len(all), Page(in.Paging, all)}, nil
 		})
 	huma.Register(api, operation("drop-connection", http.MethodDelete, "/connections/{id}", "Drop a connection: its client is hung up properly", tag, http.StatusNotFound),
 		func(_ context.Context, in *struct {
@@ -75,18 +86,17 @@ func (a *API) registerConnections(api huma.API) {
 		})
 }
 
-// connections gives what a request asks for, but for the page.
-func (a *API) connections(in *listConnections) []Connection {
-	now := time.Now()
+// Connections lists the connections that are asked for, with their rates.
+func (a *API) Connections(q ConnectionQuery) []Connection {
+	now, search := time.Now(), strings.ToLower(q.Search)
 	all := slices.DeleteFunc(a.cfg.Sessions.Connections(), func(c Connection) bool {
-		return in.User != "" && !strings.EqualFold(c.User, in.User) || in.Search != "" && !c.matches(strings.ToLower(in.Search))
+		return q.User != "" && !strings.EqualFold(c.User, q.User) || search != "" && !c.matches(search)
 	})
+	a.rates.fill(all)
 	for i := range all {
-		c := &all[i]
-		c.RxRate, c.TxRate = a.rates.of(c.ID)
-		c.Uptime = int64(now.Sub(c.Since) / time.Second)
+		all[i].Uptime = int64(now.Sub(all[i].Since) / time.Second)
 	}
-	by, down := strings.CutPrefix(in.Sort, "-")
+	by, down := strings.CutPrefix(q.Sort, "-")
 	slices.SortStableFunc(all, func(x, y Connection) int {
 		n := compare(by, x, y)
 		if down {
@@ -96,6 +106,9 @@ func (a *API) connections(in *listConnections) []Connection {
 	})
 	return all
 }
+
+// Trace gives the rates of a connection in the last minute, the oldest first, one for every two seconds.
+func (a *API) Trace(id string) []Rate { return a.rates.trace(id) }
 
 func (c *Connection) matches(text string) bool {
 	for _, field := range []string{c.User, c.Type, c.Encryption, c.RemoteIP.String(), c.VirtualIP.String(), c.ID} {
@@ -116,6 +129,10 @@ func compare(by string, x, y Connection) int {
 		return x.RemoteIP.Compare(y.RemoteIP)
 	case "virtual_ip":
 		return x.VirtualIP.Compare(y.VirtualIP)
+	case "tx_packets":
+		return cmp.Compare(x.TxPackets, y.TxPackets)
+	case "rx_packets":
+		return cmp.Compare(x.RxPackets, y.RxPackets)
 	case "tx_rate":
 		return cmp.Compare(x.TxRate, y.TxRate)
 	case "rx_rate":
@@ -124,6 +141,8 @@ func compare(by string, x, y Connection) int {
 		return cmp.Compare(x.TxBytes, y.TxBytes)
 	case "rx_bytes":
 		return cmp.Compare(x.RxBytes, y.RxBytes)
+	case "uptime":
+		return y.Since.Compare(x.Since)
 	default:
 		return x.Since.Compare(y.Since)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/timesync"
 	"vpnd/usermgmt"
 )
 
@@ -18,16 +19,10 @@ type Sessions interface {
 	Drop(id, reason string) bool
 }
 
-// ServiceSet says of each service whether it is on.
-type ServiceSet struct {
-	PPTP bool `json:"pptp" doc:"PPTP VPN Service"`
-	L2TP bool `json:"l2tp" doc:"L2TP VPN Service"`
-}
-
 // Clock is the clock that one-time passwords are verified by.
 type Clock interface {
-	// View is what is known of it, a value that is written as JSON.
-	View() any
+	// View is what is known of it.
+	View() timesync.View
 	// Inquire asks the time servers now.
 	Inquire(ctx context.Context) error
 	// Corrected is the time that counts.
@@ -38,11 +33,14 @@ type Clock interface {
 type Users interface {
 	Add(ctx context.Context, p usermgmt.Profile) error
 	Update(ctx context.Context, name string, change func(*usermgmt.Profile) error) error
+	Apply(ctx context.Context, edits []usermgmt.Edit, how usermgmt.How) ([]usermgmt.Outcome, error)
 	Remove(ctx context.Context, names ...string) error
 	Get(ctx context.Context, name string) (usermgmt.Profile, error)
 	List(ctx context.Context) ([]usermgmt.Profile, error)
 	Unlock(ctx context.Context, names ...string) error
 	Standing(ctx context.Context, user string) (auth.Standing, error)
+	Advance(ctx context.Context, user string, state auth.TokenState) (bool, error)
 	Traffic(ctx context.Context, user, month string) (usermgmt.Traffic, error)
 	History(ctx context.Context, q usermgmt.HistoryQuery) ([]usermgmt.Entry, error)
+	HistorySum(ctx context.Context, q usermgmt.HistoryQuery) (usermgmt.HistorySum, error)
 }

@@ -17,7 +17,10 @@ type Config struct {
 	Sessions Sessions
 	Users    Users
 	Services ServiceSet
+	Settings Settings
 	Clock    Clock
+	System   System
+	Window   time.Duration // of one-time passwords, to either side of the clock
 	Version  string
 	Ready    func() bool // nil: always
 }
@@ -41,6 +44,7 @@ func New(cfg Config) *API {
 	a.registerUsers(api)
 	a.registerServices(api)
 	a.registerTime(api)
+	a.registerStatus(api)
 	a.registerHistory(api)
 	a.registerEvents(api)
 	a.registerProbes()

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"vpnd/auth/motp"
+	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/client"
 	"vpnd/usermgmt"
@@ -45,7 +47,7 @@ func (s *sessions) Drop(id, _ string) bool {
 // clock is a clock that stands.
 type clock struct{ fails bool }
 
-func (c clock) View() any            { return map[string]string{"state": "right"} }
+func (c clock) View() timesync.View  { return timesync.View{State: timesync.Right} }
 func (c clock) Corrected() time.Time { return time.Unix(1_790_000_000, 0) }
 func (c clock) Inquire(context.Context) error {
 	if c.fails {
@@ -71,7 +73,7 @@ func setUp(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, sessions: &sessions{}, store: store, socket: filepath.Join(t.TempDir(), "s")}
-	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Services: mgmt.ServiceSet{PPTP: true}, Clock: clock{fails: true}, Version: "1"})
+	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Services: mgmt.ServiceSet{PPTP: true}, Clock: clock{true}, Window: 3 * time.Minute, Version: "1"})
 	l, err := net.Listen("unix", b.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -326,5 +328,65 @@ func TestClient(t *testing.T) {
 	}
 	if _, err := client.New(b.socket + "x").Connections(t.Context()); !errors.Is(err, client.ErrNotRunning) {
 		t.Error(err)
+	}
+}
+
+// A token is enrolled by API: a wrong code is told, and a right one counts as used.
+func TestVerify(t *testing.T) {
+	b := setUp(t)
+	b.do("POST", "/api/v1/users", `{"name":"alice","password":"x"}`, nil)
+	var p struct {
+		Errors []struct{ Location, Message string }
+	}
+	for _, c := range []struct{ user, code, says string }{
+		{"alice", "123456", "no token"},
+		{"bob", "123456", "no code of the token"},
+		{"bob", motp.Token{Secret: "0123456789abcdef", PIN: "1234"}.Code(motp.Step(clock{}.Corrected()) + 60), "10 minutes ahead"},
+	} {
+		if c.user == "bob" {
+			b.do("POST", "/api/v1/users", `{"name":"bob","motp_secret":"0123456789abcdef","motp_pin":"1234"}`, nil)
+		}
+		resp := b.do("POST", "/api/v1/users/"+c.user+"/verify", `{"code":"`+c.code+`"}`, &p)
+		if resp.StatusCode != http.StatusUnprocessableEntity || len(p.Errors) != 1 || p.Errors[0].Location != "body.code" || !strings.Contains(p.Errors[0].Message, c.says) {
+			t.Errorf("%s %s: %s %+v", c.user, c.code, resp.Status, p)
+		}
+	}
+	step := motp.Step(clock{}.Corrected()) - 2
+	resp := b.do("POST", "/api/v1/users/BOB/verify", `{"code":"`+motp.Token{Secret: "0123456789abcdef", PIN: "1234"}.Code(step)+`"}`, nil)
+	if resp.StatusCode != http.StatusNoContent {
+		t.Errorf("the right code: %s", resp.Status)
+	}
+	if state, err := b.store.Token(t.Context(), "bob"); err != nil || state.LastStep != step || state.Offset != -2 {
+		t.Errorf("%+v, %v", state, err)
+	}
+	if resp := b.do("POST", "/api/v1/users/carol/verify", `{"code":"1"}`, nil); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("nobody: %s", resp.Status)
+	}
+}
+
+func TestUsersInOrder(t *testing.T) {
+	b := setUp(t)
+	for _, u := range []string{
+		`{"name":"anna","password":"x","index":"7","comment":"z"}`, `{"name":"Bert","password":"x","enabled":false,"comment":"y"}`, `{"name":"carl","password":"x"}`,
+	} {
+		b.do("POST", "/api/v1/users", u, nil)
+	}
+	b.sessions.set(mgmt.Connection{User: "carl"}, mgmt.Connection{User: "carl"}, mgmt.Connection{User: "anna"})
+	for sort, want := range map[string]string{
+		"": "anna Bert carl", "-name": "carl Bert anna", "index": "Bert carl anna", "enabled": "Bert anna carl", "-connections": "carl anna Bert", "comment": "carl Bert anna",
+	} {
+		var list []mgmt.User
+		query := ""
+		if sort != "" {
+			query = "?sort=" + sort
+		}
+		b.do("GET", "/api/v1/users"+query, "", &list)
+		var names []string
+		for _, u := range list {
+			names = append(names, u.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: %s, want %s", sort, got, want)
+		}
 	}
 }

@@ -10,18 +10,34 @@ const (
 	// rateTime is over how long a rate is taken.
 	rateTime = 10 * time.Second
 	samples  = int(rateTime / sampleEvery)
+	// traceTime is for how long the rates are remembered.
+	traceTime = time.Minute
+	kept      = int(traceTime/sampleEvery) + 1
 )
+
+// Rate is what passes in a second, in bits: from the user, and to the user.
+type Rate struct{ Rx, Tx float64 }
 
 // point is a connection's counters at a time.
 type point struct {
-	at     time.Time
-	rx, tx uint64 // octets
+	at     time.Duration // since the first sample
+	rx, tx uint64        // octets
+}
+
+// rateBetween is zero if no time has passed.
+func rateBetween(a, b point) Rate {
+	seconds := (b.at - a.at).Seconds()
+	if seconds <= 0 {
+		return Rate{}
+	}
+	return Rate{float64(b.rx-a.rx) * 8 / seconds, float64(b.tx-a.tx) * 8 / seconds}
 }
 
 // rates keeps the last counters of each connection: rates are those of the last seconds, whoever asks.
 type rates struct {
-	mu sync.Mutex
-	by map[string][]point // by the connection's id, the oldest first
+	mu    sync.Mutex
+	start time.Time          // of the first sample
+	by    map[string][]point // by the connection's id, the oldest first
 }
 
 func newRates() *rates { return &rates{by: map[string][]point{}} }
@@ -30,29 +46,42 @@ func newRates() *rates { return &rates{by: map[string][]point{}} }
 func (r *rates) sample(now time.Time, connections []Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.start.IsZero() {
+		r.start = now
+	}
 	next := make(map[string][]point, len(connections))
-	for _, c := range connections {
+	for i := range connections {
+		c := &connections[i]
 		points := r.by[c.ID]
-		if len(points) > samples {
+		if len(points) == kept {
 			points = points[:copy(points, points[1:])]
 		}
-		next[c.ID] = append(points, point{now, c.RxBytes, c.TxBytes})
+		next[c.ID] = append(points, point{now.Sub(r.start), c.RxBytes, c.TxBytes})
 	}
 	r.by = next
 }
 
-// of gives a connection's rates in bits per second.
-func (r *rates) of(id string) (rx, tx float64) {
+// fill sets the rates of connections, in bits per second.
+func (r *rates) fill(connections []Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for i := range connections {
+		c := &connections[i]
+		if points := r.by[c.ID]; len(points) > 1 {
+			rate := rateBetween(points[max(0, len(points)-1-samples)], points[len(points)-1])
+			c.RxRate, c.TxRate = rate.Rx, rate.Tx
+		}
+	}
+}
+
+// trace gives the rates between the samples of a connection, the oldest first.
+func (r *rates) trace(id string) []Rate {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var trace []Rate
 	points := r.by[id]
-	if len(points) < 2 {
-		return 0, 0
+	for i := 1; i < len(points); i++ {
+		trace = append(trace, rateBetween(points[i-1], points[i]))
 	}
-	first, last := points[0], points[len(points)-1]
-	seconds := last.at.Sub(first.at).Seconds()
-	if seconds <= 0 {
-		return 0, 0
-	}
-	return float64(last.rx-first.rx) * 8 / seconds, float64(last.tx-first.tx) * 8 / seconds
+	return trace
 }

@@ -2,12 +2,8 @@ package mgmt
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 	"vpnd/auth"
@@ -22,6 +18,7 @@ type User struct {
 	Name           string     `json:"name"`
 	Index          int        `json:"index" doc:"Number of the profile"`
 	Enabled        bool       `json:"enabled"`
+	Status         string     `json:"status" doc:"enabled, disabled, expired or locked: whether the user gets in"`
 	HasPassword    bool       `json:"has_password"`
 	HasMOTP        bool       `json:"has_motp"`
 	HasTOTP        bool       `json:"has_totp"`
@@ -45,7 +42,8 @@ type User struct {
 	Connections    int        `json:"connections" doc:"Open now"`
 	TrafficRx      uint64     `json:"traffic_rx" doc:"Octets from the user in this month"`
 	TrafficTx      uint64     `json:"traffic_tx" doc:"Octets to the user in this month"`
-	LockedUntil    *time.Time `json:"locked_until" doc:"Null: not locked"`
+	LockedUntil    *time.Time `json:"locked_until" doc:"At addresses from which the user did not get in of late; null: not locked"`
+	UsualLocked    *time.Time `json:"usual_locked_until" doc:"At the addresses from which the user got in of late; null: not locked"`
 }
 
 // UserInput is what is set of a user; what is left out stays as it is, or is as a new user has it.
@@ -121,6 +119,13 @@ type (
 	listUsers struct {
 		Paging
 		Search string `query:"q" maxLength:"100" doc:"A part of the name or the comment"`
+		Sort   string `query:"sort" enum:"name,-name,index,-index,enabled,-enabled,connections,-connections,comment,-comment" default:"name"`
+	}
+	verifyUser struct {
+		Name string `path:"name" maxLength:"64"`
+		Body struct {
+			Code string `json:"code" maxLength:"16" doc:"That the token or the app shows now"`
+		}
 	}
 	newUser struct {
 		Body struct {
@@ -148,10 +153,10 @@ func (a *API) registerUsers(api huma.API) {
 		if err := a.cfg.Users.Add(ctx, p); err != nil {
 			return nil, problem(err)
 		}
-		return a.user(ctx, p.Name)
+		return a.oneUser(ctx, p.Name)
 	})
 	huma.Register(api, operation("get-user", http.MethodGet, "/users/{name}", "Show a user", tag, http.StatusNotFound),
-		func(ctx context.Context, in *namedUser) (*oneUser, error) { return a.user(ctx, in.Name) })
+		func(ctx context.Context, in *namedUser) (*oneUser, error) { return a.oneUser(ctx, in.Name) })
 	huma.Register(api, operation("change-user", http.MethodPatch, "/users/{name}", "Change what the body names", tag,
 		http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changeUser)
 	huma.Register(api, operation("remove-user", http.MethodDelete, "/users/{name}", "Remove a user and hang up his connections", tag, http.StatusNotFound),
@@ -163,30 +168,21 @@ func (a *API) registerUsers(api huma.API) {
 			if err := a.cfg.Users.Unlock(ctx, in.Name); err != nil {
 				return nil, problem(err)
 			}
-			return a.user(ctx, in.Name)
+			return a.oneUser(ctx, in.Name)
+		})
+	huma.Register(api, operation("verify-user", http.MethodPost, "/users/{name}/verify", "Verify a code of a user's new token, which counts as used then", tag,
+		http.StatusNotFound, http.StatusUnprocessableEntity),
+		func(ctx context.Context, in *verifyUser) (*struct{}, error) {
+			return nil, problem(a.Verify(ctx, in.Name, in.Body.Code))
 		})
 }
 
 func (a *API) listUsers(ctx context.Context, in *listUsers) (*userList, error) {
-	profiles, err := a.cfg.Users.List(ctx)
+	users, total, err := a.Users(ctx, in.Search, in.Sort, in.Paging)
 	if err != nil {
 		return nil, problem(err)
 	}
-	if text := strings.ToLower(in.Search); text != "" {
-		profiles = slices.DeleteFunc(profiles, func(p usermgmt.Profile) bool {
-			return !strings.Contains(strings.ToLower(p.Name), text) && !strings.Contains(strings.ToLower(p.Comment), text)
-		})
-	}
-	list := &userList{Total: len(profiles), Body: []User{}}
-	open := a.open()
-	for _, p := range page(in.Paging, profiles) {
-		u, err := a.view(ctx, p, open)
-		if err != nil {
-			return nil, problem(err)
-		}
-		list.Body = append(list.Body, u)
-	}
-	return list, nil
+	return &userList{total, users}, nil
 }
 
 func (a *API) changeUser(ctx context.Context, in *changeUser) (*oneUser, error) {
@@ -201,10 +197,10 @@ func (a *API) changeUser(ctx context.Context, in *changeUser) (*oneUser, error) 
 	if err != nil {
 		return nil, problem(err)
 	}
-	return a.user(ctx, in.Name)
+	return a.oneUser(ctx, in.Name)
 }
 
-func (a *API) user(ctx context.Context, name string) (*oneUser, error) {
+func (a *API) oneUser(ctx context.Context, name string) (*oneUser, error) {
 	p, err := a.cfg.Users.Get(ctx, name)
 	if err != nil {
 		return nil, problem(err)
@@ -216,59 +212,6 @@ func (a *API) user(ctx context.Context, name string) (*oneUser, error) {
 	return &oneUser{ETag: `"` + tagOf(&p) + `"`, Body: u}, nil
 }
 
-// open counts the connections of each user.
-func (a *API) open() map[string]int {
-	n := map[string]int{}
-	for _, c := range a.cfg.Sessions.Connections() {
-		n[c.User]++
-	}
-	return n
-}
-
-func (a *API) view(ctx context.Context, p usermgmt.Profile, open map[string]int) (User, error) {
-	text := func(name string) string {
-		f, _ := usermgmt.FieldNamed(name)
-		return f.Get(&p)
-	}
-	u := User{
-		Name: p.Name, Index: p.Index, Enabled: p.Enabled, HasPassword: p.Password != "", HasMOTP: p.MOTPSecret != "", HasTOTP: p.TOTPSecret != "",
-		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool,
-		IdleTimeout: int64(p.IdleTimeout / time.Second), SessionTime: int64(p.SessionTime / time.Second), MaxConnections: p.MaxConnections,
-		Further: string(p.Further), Schedule: p.Schedule, Expires: text("expires"), NetBIOS: text("netbios"), Multicast: text("multicast"),
-		UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota, Comment: p.Comment, Connections: open[p.Name],
-	}
-	for i, s := range p.Services {
-		u.DialIn[i] = string(s)
-	}
-	now := a.cfg.Clock.Corrected()
-	standing, err := a.cfg.Users.Standing(ctx, p.Name)
-	if err != nil {
-		return User{}, err
-	}
-	if until := standing.Strangers.LockedUntil; until.After(now) {
-		u.LockedUntil = &until
-	}
-	traffic, err := a.cfg.Users.Traffic(ctx, p.Name, usermgmt.Month(now))
-	u.TrafficRx, u.TrafficTx = traffic.Rx, traffic.Tx
-	return u, err
-}
-
-// tagKey makes tags that tell nothing of the secrets that they cover.
-var tagKey = func() (key [32]byte) {
-	_, _ = rand.Read(key[:])
-	return key
-}()
-
-// tagOf is the entity tag of a profile: another one for every change, secrets included.
-func tagOf(p *usermgmt.Profile) string {
-	h := sha256.New()
-	h.Write(tagKey[:])
-	for _, f := range usermgmt.Fields {
-		h.Write([]byte(f.Get(p) + "\x00"))
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
 // problem makes a problem document (RFC 9457) of an error: which field is wrong, and the mend.
 func problem(err error) error {
 	if err == nil {
@@ -277,12 +220,15 @@ func problem(err error) error {
 	if status := huma.StatusError(nil); errors.As(err, &status) {
 		return status
 	}
-	if rules := rulesOf(err); len(rules) > 0 {
+	if rules := Rules(err); len(rules) > 0 {
 		details := make([]error, len(rules))
 		for i, r := range rules {
 			details[i] = &huma.ErrorDetail{Location: "body." + strings.ReplaceAll(r.Field, "-", "_"), Message: r.Text}
 		}
 		return huma.Error422UnprocessableEntity("the profile breaks a rule", details...)
+	}
+	if enrol := (*auth.EnrolError)(nil); errors.As(err, &enrol) || errors.Is(err, auth.ErrNoToken) {
+		return huma.Error422UnprocessableEntity("the code is not accepted", &huma.ErrorDetail{Location: "body.code", Message: err.Error()})
 	}
 	switch {
 	case errors.Is(err, auth.ErrNoUser):
@@ -294,12 +240,12 @@ func problem(err error) error {
 	}
 }
 
-// rulesOf are all RuleErrors in err.
-func rulesOf(err error) []*usermgmt.RuleError {
+// Rules are all RuleErrors in err.
+func Rules(err error) []*usermgmt.RuleError {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var rules []*usermgmt.RuleError
 		for _, e := range joined.Unwrap() {
-			rules = append(rules, rulesOf(e)...)
+			rules = append(rules, Rules(e)...)
 		}
 		return rules
 	}

@@ -37,7 +37,7 @@ type EditError struct {
 
 // Error writes the user's name before the fault.
 func (e *EditError) Error() string {
-	if checkName(e.Name) != nil {
+	if CheckName(e.Name) != nil {
 		return fmt.Sprintf("%.64q: %v", e.Name, e.Err)
 	}
 	return e.Name + ": " + e.Err.Error()

@@ -263,7 +263,19 @@ func (s *Store) reseal(ctx context.Context, tx *sql.Tx, next *sealer, profiles [
 			return err
 		}
 	}
-	var err error
+	admins, err := listAdministrators(ctx, tx, s.seal.Load())
+	if err != nil {
+		return err
+	}
+	for _, a := range admins {
+		sealed, err := next.seal(a.Name, adminTOTP, a.TOTPSecret)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE administrators SET totp_secret = ? WHERE fold = ?`, sealed, fold(a.Name)); err != nil {
+			return err
+		}
+	}
 	if next.check, err = next.seal("", keyCheck, keyCheck); err != nil {
 		return err
 	}

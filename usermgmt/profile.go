@@ -124,7 +124,7 @@ func (p *Profile) check() error {
 	broken := func(field, format string, args ...any) {
 		errs = append(errs, &RuleError{Field: field, Text: fmt.Sprintf(format, args...)})
 	}
-	if err := checkName(p.Name); err != nil {
+	if err := CheckName(p.Name); err != nil {
 		errs = append(errs, err)
 	}
 	if p.Index < 0 || p.Index > maxIndex {
@@ -168,7 +168,7 @@ func (p *Profile) checkLimits(broken func(field, format string, args ...any)) {
 	if p.RemoteNode.IsValid() && !p.RemoteNode.Addr().Is4() {
 		broken("remote-node", "%s is not an IPv4 address or prefix", p.RemoteNode)
 	}
-	if len(p.Pool) > maxName || p.Pool != "" && checkName(p.Pool) != nil {
+	if len(p.Pool) > maxName || p.Pool != "" && CheckName(p.Pool) != nil {
 		broken("pool", "%q is not the name of a pool", p.Pool)
 	}
 	if p.MaxConnections < 0 || p.MaxConnections > maxConnections {
@@ -227,7 +227,8 @@ func (p *Profile) checkToken(broken func(field, format string, args ...any)) {
 	}
 }
 
-func checkName(name string) error {
+// CheckName holds a name of a user, an administrator or a token against the rules. The error is a RuleError.
+func CheckName(name string) error {
 	const signs = "._-@+"
 	good := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(signs, r)

@@ -83,6 +83,40 @@ var migrations = []string{
 		by         TEXT NOT NULL
 	);
 	CREATE INDEX history_user ON history (fold, id);`,
+
+	// Who may manage the daemon. Of passwords, sessions, tokens and links there are hashes alone.
+	`CREATE TABLE administrators (
+		fold        TEXT PRIMARY KEY,  -- the name in lower case
+		name        TEXT NOT NULL,
+		role        TEXT NOT NULL,
+		password    TEXT NOT NULL,     -- argon2id in the PHC format
+		totp_secret BLOB,              -- sealed
+		totp_step   INTEGER NOT NULL,  -- of the code accepted last
+		added       INTEGER NOT NULL,  -- Unix time in milliseconds, as are all times here
+		last_login  INTEGER NOT NULL   -- 0: none
+	) WITHOUT ROWID;
+	CREATE TABLE admin_sessions (
+		hash  BLOB PRIMARY KEY,
+		fold  TEXT NOT NULL,
+		began INTEGER NOT NULL,
+		seen  INTEGER NOT NULL
+	) WITHOUT ROWID;
+	CREATE TABLE admin_tokens (
+		fold    TEXT PRIMARY KEY,
+		name    TEXT NOT NULL,
+		role    TEXT NOT NULL,
+		hash    BLOB NOT NULL UNIQUE,
+		expires INTEGER NOT NULL,  -- 0: never
+		added   INTEGER NOT NULL,
+		by      TEXT NOT NULL
+	) WITHOUT ROWID;
+	CREATE TABLE setup_links (
+		hash    BLOB PRIMARY KEY,
+		name    TEXT NOT NULL,     -- of the administrator; empty: whoever uses it chooses
+		role    TEXT NOT NULL,
+		first   INTEGER NOT NULL,  -- it makes the first administrator, and none after
+		expires INTEGER NOT NULL
+	) WITHOUT ROWID;`,
 }
 
 // migrate brings the database up to date and sees that the key fits it.

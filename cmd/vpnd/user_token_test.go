@@ -136,7 +136,10 @@ func TestUserTotp(t *testing.T) {
 
 // TestQR reads the half blocks back into modules.
 func TestQR(t *testing.T) {
-	const text = "motp://vpnd:anna?secret=" + testSecret
+	const (
+		text  = "motp://vpnd:anna?secret=" + testSecret
+		quiet = 4 // light modules around a code
+	)
 	code, err := qr.Encode(text, qr.M, qr.Auto)
 	if err != nil {
 		t.Fatal(err)

@@ -160,6 +160,9 @@ func (r Range) Contains(a netip.Addr) bool {
 	return a.Is4() && r.First.Compare(a) <= 0 && a.Compare(r.Last) <= 0
 }
 
+// Count is the number of addresses in the range.
+func (r Range) Count() int { return int(number(r.Last)-number(r.First)) + 1 }
+
 // String writes the range as the configuration does.
 func (r Range) String() string {
 	if r.First == r.Last {

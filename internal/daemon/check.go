@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,13 +65,7 @@ func Check(cfg config.Config) []Finding {
 		managementSocket(cfg),
 		clock(cfg),
 	}
-	var said []Finding
-	for _, f := range findings {
-		if f.What != "" {
-			said = append(said, f)
-		}
-	}
-	return said
+	return slices.DeleteFunc(findings, func(f Finding) bool { return f.What == "" })
 }
 
 func capability(name string, bit int, why string) Finding {
@@ -225,7 +220,13 @@ func stateFolder(cfg config.Config) Finding {
 		return f
 	}
 	defer func() { _ = store.Close() }()
-	profiles, err := store.List(context.Background())
+	return users(context.Background(), store, cfg)
+}
+
+// users looks at whether the users of a table can get in.
+func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Finding {
+	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "mend that"}
+	profiles, err := store.List(ctx)
 	if err != nil {
 		f.Wrong = err.Error()
 		return f
@@ -273,17 +274,19 @@ func echo(cfg config.Config) Finding {
 
 // clock asks the time servers, or, without any, the kernel.
 func clock(cfg config.Config) Finding {
+	s, err := newClock(cfg, nil).Inquire(context.Background())
+	return clockState(cfg, s, err)
+}
+
+// clockState looks at what is known of the host's clock.
+func clockState(cfg config.Config, s timesync.State, err error) Finding {
 	f := Finding{What: "clock (time.servers)", Mend: timesync.Mend}
-	if len(cfg.Time.Servers) == 0 {
+	switch {
+	case s.Status == timesync.NoServers:
 		f.What = "clock (the host's: no time.servers)"
 		if errors.Is(timesync.Host(), timesync.ErrUnsynchronized) {
 			f.Wrong, f.Mend = timesync.ErrUnsynchronized.Error(), f.Mend+", or set time.servers: one-time passwords depend on it"
 		}
-		return f
-	}
-	c := newClock(cfg, nil)
-	s, err := c.Inquire(context.Background())
-	switch {
 	case err != nil:
 		f.Wrong, f.Mend = err.Error(), "the host's clock counts until then; `vpnd time` shows each server's answer"
 	case s.Status == timesync.Off:

@@ -57,6 +57,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	if err := d.setUp(ctx); err != nil {
 		return err
 	}
+	d.show()
 	d.watchUsers(ctx)
 	d.recorder.add(usermgmt.Entry{Event: usermgmt.EventStarted})
 	failed := d.start(ctx)
@@ -111,6 +112,7 @@ type daemon struct {
 	clock      *timesync.Clock
 	api        *mgmt.API
 	ready      atomic.Bool
+	shown      atomic.Pointer[serving]
 	pptp       *pptpserver.Server
 	l2tp       *l2tpserver.Server
 	wg         sync.WaitGroup

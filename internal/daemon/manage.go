@@ -57,9 +57,6 @@ func (m managed) Drop(id, reason string) bool {
 // managedClock is the daemon's clock as mgmt sees it.
 type managedClock struct{ *timesync.Clock }
 
-// View implements mgmt.Clock.
-func (c managedClock) View() any { return c.Clock.View() }
-
 // Inquire implements mgmt.Clock.
 func (c managedClock) Inquire(ctx context.Context) error {
 	_, err := c.Clock.Inquire(ctx)
@@ -69,7 +66,8 @@ func (c managedClock) Inquire(ctx context.Context) error {
 // manage serves the API on the socket of the configuration, if it names one.
 func (d *daemon) manage() error {
 	d.api = mgmt.New(mgmt.Config{
-		Sessions: managed{d}, Users: d.store, Services: mgmt.ServiceSet(d.cfg.Services), Clock: managedClock{d.clock}, Version: version(), Ready: d.ready.Load,
+		Sessions: managed{d}, Users: d.store, Services: mgmt.ServiceSet(d.cfg.Services), Clock: managedClock{d.clock}, System: managed{d},
+		Window: d.cfg.MOTP.Window, Version: version(), Ready: d.ready.Load,
 	})
 	d.recorder.tell = d.api.Publish
 	path := d.cfg.Management.Socket

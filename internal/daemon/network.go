@@ -87,6 +87,7 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 	}
 	d.cfg = live(d.cfg, cfg)
 	d.sessions.SetPPP(pppConfig(d.cfg.PPP))
+	d.show()
 	d.generation = 0
 	d.watchUsers(ctx)
 	d.prune(ctx)

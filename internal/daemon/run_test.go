@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,11 +18,15 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/config"
+	"vpnd/mgmt"
 	mgmtclient "vpnd/mgmt/client"
 	"vpnd/ppp"
 	"vpnd/pptp/client"
 	"vpnd/testenv"
 	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // inside runs f in a namespace with a bridge br0.
@@ -241,6 +246,7 @@ func TestManage(t *testing.T) {
 		}
 		dead.(*net.UnixListener).SetUnlinkOnClose(false) //nolint:forcetypeassert // it is one
 		_ = dead.Close()
+		cfg.L2TP.Secret = "x"
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		administer := func() {
@@ -264,6 +270,15 @@ func TestManage(t *testing.T) {
 			}
 			if got := finding(t, cfg, "management.socket"); !strings.Contains(got, "another program listens on") {
 				t.Error(got)
+			}
+			status, err := api.Status(ctx)
+			if err != nil || status.Connections != 1 || status.Users != 1 || len(status.Pools) != 1 || status.Pools[0].InUse != 1 || status.Pools[0].Size != 241 ||
+				!cmp.Equal(status.Pools[0].Ranges, []mgmt.PoolRange{{Start: netip.MustParseAddr("10.99.0.10"), Count: 241}}, cmpopts.EquateComparable(netip.Addr{})) {
+				t.Errorf("%+v, %v", status, err)
+			}
+			if !slices.ContainsFunc(status.Warnings, func(w mgmt.Warning) bool { return w.What == "l2tp.secret" && w.Wrong != "" && w.Mend != "" }) ||
+				slices.ContainsFunc(status.Warnings, func(w mgmt.Warning) bool { return w.Wrong == "" }) {
+				t.Errorf("%+v", status.Warnings)
 			}
 			if err := api.Drop(ctx, list[0].ID, "go home"); err != nil {
 				t.Error(err)

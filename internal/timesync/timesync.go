@@ -82,6 +82,13 @@ func (c *Clock) State() State {
 	return s
 }
 
+// Measurements are the last ones that gave a time, oldest first.
+func (c *Clock) Measurements() []Measurement {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.watch.kept)
+}
+
 // Run measures at the start, then at each interval, until ctx is done.
 func (c *Clock) Run(ctx context.Context) {
 	if len(c.cfg.Servers) == 0 {
@@ -121,7 +128,7 @@ func (c *Clock) Inquire(ctx context.Context) (State, error) {
 		c.measure(ctx, true)
 	}
 	s := c.State()
-	return s, cmp.Or(ctx.Err(), failures[s.Status])
+	return s, cmp.Or(ctx.Err(), s.Err())
 }
 
 // measure measures, if that is due or wanted all the same.

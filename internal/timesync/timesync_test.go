@@ -196,6 +196,30 @@ func TestInquire(t *testing.T) {
 	})
 }
 
+// The last measurements are kept, and no more of them.
+func TestMeasurements(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		c := m.clock("a")
+		if v := c.View(); len(v.Measurements) != 0 {
+			t.Errorf("%+v", v.Measurements)
+		}
+		for i := range maxKept + 3 {
+			m.set(func() { m.dead = i == 1 })
+			_, _ = c.Inquire(t.Context()) // once there is no answer
+			m.set(func() { m.off -= time.Millisecond })
+		}
+		kept := c.View().Measurements
+		if len(kept) != maxKept {
+			t.Fatalf("%d are kept, want %d", len(kept), maxKept)
+		}
+		first, last := kept[0], kept[maxKept-1]
+		if first.Offset != 0.003 || last.Offset != 0.170 || last.RoundTrip != 1 || !last.At.Equal(time.Now()) || !first.At.Before(last.At) {
+			t.Errorf("from %+v to %+v", first, last)
+		}
+	})
+}
+
 func TestRunWithoutServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()

@@ -14,7 +14,10 @@ type View struct {
 	RoundTrip float64      `json:"round_trip"`
 	Server    string       `json:"server"` // whose answer it is
 	MaxOffset float64      `json:"max_offset"`
+	Interval  float64      `json:"interval"` // between two measurements
 	Servers   []ServerView `json:"servers"`
+	// Measurements are the last ones that gave a time, oldest first.
+	Measurements []MeasurementView `json:"measurements"`
 }
 
 // ServerView is one server's answer.
@@ -27,13 +30,21 @@ type ServerView struct {
 	Error     string  `json:"error"` // "": it answered
 }
 
+// MeasurementView is an offset that was measured.
+type MeasurementView struct {
+	At        time.Time `json:"at"`
+	Offset    float64   `json:"offset"`
+	RoundTrip float64   `json:"round_trip"`
+}
+
 // View is what is known now.
 func (c *Clock) View() View {
-	s, now := c.State(), c.cfg.read().Wall
+	s, kept, now := c.State(), c.Measurements(), c.cfg.read().Wall
 	zone, _ := now.Zone()
 	v := View{
 		Clock: now.UTC(), Corrected: now.UTC(), Local: now, Zone: zone, State: s.Status, Measured: s.Fresh,
-		MaxOffset: c.cfg.MaxOffset.Seconds(), Servers: make([]ServerView, len(s.Servers)),
+		MaxOffset: c.cfg.MaxOffset.Seconds(), Interval: c.cfg.Interval.Seconds(),
+		Servers: make([]ServerView, len(s.Servers)), Measurements: make([]MeasurementView, len(kept)),
 	}
 	if s.Fresh {
 		v.Corrected = now.UTC().Add(s.Offset)
@@ -44,6 +55,9 @@ func (c *Clock) View() View {
 		if a.Err != nil {
 			v.Servers[i].Error = a.Err.Error()
 		}
+	}
+	for i, m := range kept {
+		v.Measurements[i] = MeasurementView{m.At.UTC(), m.Offset.Seconds(), m.RoundTrip.Seconds()}
 	}
 	return v
 }

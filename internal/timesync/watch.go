@@ -17,6 +17,8 @@ const (
 	gap = 10 * time.Second
 	// denied is for how long a server is left alone that wants no more questions.
 	denied = 24 * time.Hour
+	// maxKept is how many measurements are kept: those of a week, at one an hour.
+	maxKept = 168
 	// never is when there is no server to ask.
 	never = time.Duration(1<<63 - 1)
 )
@@ -61,6 +63,16 @@ type State struct {
 	Servers   []Answer      // of the latest attempt
 }
 
+// Err says that the latest attempt to measure gave no time.
+func (s State) Err() error { return failures[s.Status] }
+
+// Measurement is an offset that was measured.
+type Measurement struct {
+	At        time.Time // by the corrected clock
+	Offset    time.Duration
+	RoundTrip time.Duration
+}
+
 // event is something worth a line in the log.
 type event struct {
 	kind   kind
@@ -101,6 +113,7 @@ type watch struct {
 	due       time.Duration   // when the next one does; Boot
 	failed    int             // in a row
 	rest      map[string]time.Duration
+	kept      []Measurement // the last ones, oldest first
 }
 
 func newWatch(servers []string, interval, maxOffset time.Duration, now Reading) *watch {
@@ -210,6 +223,10 @@ func (w *watch) end(from, now Reading, answers []Answer) (events []event) {
 		Status: Right, Measured: now.Wall.Add(median.Offset), Offset: median.Offset, RoundTrip: median.RoundTrip,
 		Server: median.Server, Fresh: true, Servers: answers,
 	}
+	if len(w.kept) == maxKept {
+		w.kept = append(w.kept[:0], w.kept[1:]...)
+	}
+	w.kept = append(w.kept, Measurement{w.state.Measured, median.Offset, median.RoundTrip})
 	e := event{kind: beganRight}
 	if beyond(median.Offset, w.maxOffset) {
 		w.state.Status, e.kind = Off, beganOff

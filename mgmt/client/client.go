@@ -129,6 +129,13 @@ func (c *Client) Drop(ctx context.Context, id, reason string) error {
 	return c.ask(ctx, http.MethodDelete, path, nil, nil)
 }
 
+// Status says what is known of the daemon and its machine.
+func (c *Client) Status(ctx context.Context) (mgmt.Status, error) {
+	var s mgmt.Status
+	err := c.ask(ctx, http.MethodGet, "/status", nil, &s)
+	return s, err
+}
+
 // Services says what is on.
 func (c *Client) Services(ctx context.Context) (mgmt.ServiceSet, error) {
 	var s mgmt.ServiceSet

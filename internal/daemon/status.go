@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"context"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+	"vpnd/internal/config"
+	"vpnd/internal/session"
+	"vpnd/mgmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// serving is what the daemon serves with, for those who only look.
+type serving struct {
+	cfg   config.Config
+	pools map[string]session.Pool
+	since time.Time
+}
+
+// show has Status tell of what the daemon serves with from now on.
+func (d *daemon) show() {
+	s := serving{d.cfg, d.pools, time.Now()}
+	if before := d.shown.Load(); before != nil {
+		s.since = before.since
+	}
+	d.shown.Store(&s)
+}
+
+// Status implements mgmt.System.
+func (m managed) Status(ctx context.Context) mgmt.Status {
+	s := m.d.shown.Load()
+	if s == nil {
+		return mgmt.Status{Version: version()} // it does not serve yet
+	}
+	host, _ := os.Hostname() // "": it has none
+	status := mgmt.Status{
+		Version: version(), Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Host: host, Kernel: kernel(),
+		Started: s.since.UTC(), Uptime: int64(time.Since(s.since) / time.Second),
+		Connections: len(m.d.sessions.Connections()), Interfaces: interfaces(s.cfg.Network), Pools: m.Pools(), Warnings: []mgmt.Warning{},
+	}
+	if profiles, err := m.d.store.List(ctx); err == nil { // else a warning says so
+		status.Users = len(profiles)
+	}
+	for _, f := range m.d.warnings(ctx, s.cfg) {
+		status.Warnings = append(status.Warnings, mgmt.Warning{What: f.What, Wrong: f.Wrong, Mend: f.Mend})
+	}
+	return status
+}
+
+// warnings are the findings of Check that count for a daemon that runs.
+func (d *daemon) warnings(ctx context.Context, cfg config.Config) []Finding {
+	state := d.clock.State()
+	findings := []Finding{
+		secret(cfg),
+		lan("network.proxy_arp", cfg.Network.ProxyARP),
+		lan("network.masquerade", cfg.Network.Masquerade),
+		routes(cfg),
+		forwarding(),
+		users(ctx, d.store, cfg),
+		echo(cfg),
+		services(cfg),
+		clockState(cfg, state, state.Err()),
+	}
+	return slices.DeleteFunc(findings, func(f Finding) bool { return f.Wrong == "" })
+}
+
+func kernel() string {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
+}
+
+// interfaces lists those of the machine; those that cannot be read are left out.
+func interfaces(n config.Network) []mgmt.Interface {
+	all, _ := net.Interfaces()
+	list := make([]mgmt.Interface, 0, len(all))
+	for _, i := range all {
+		v := mgmt.Interface{Name: i.Name, Up: i.Flags&net.FlagUp != 0, MTU: i.MTU, Addresses: []netip.Prefix{}}
+		switch i.Name {
+		case n.Interface:
+			v.Role = "VPN"
+		case n.Masquerade:
+			v.Role = "masquerade"
+		case n.ProxyARP:
+			v.Role = "proxy ARP"
+		}
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addresses {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				v.Addresses = append(v.Addresses, p)
+			}
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// Pools implements mgmt.System.
+func (m managed) Pools() []mgmt.Pool {
+	s := m.d.shown.Load()
+	if s == nil {
+		return []mgmt.Pool{} // it does not serve yet
+	}
+	all := s.cfg.Network.AllPools()
+	views := make([]mgmt.Pool, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		p := all[name]
+		v := mgmt.Pool{Name: name, Ranges: make([]mgmt.PoolRange, len(p.Addresses)), DNS: texts(p.DNS), WINS: texts(p.WINS)}
+		for i, r := range p.Addresses {
+			v.Ranges[i] = mgmt.PoolRange{Start: r.First, Count: r.Count()}
+		}
+		if pool, ok := s.pools[name]; ok {
+			v.Size, v.InUse = pool.Addresses.Size(), pool.Addresses.InUse()
+		}
+		views = append(views, v)
+	}
+	return views
+}
+
+func texts(addresses []netip.Addr) []string {
+	list := make([]string, len(addresses))
+	for i, a := range addresses {
+		list[i] = a.String()
+	}
+	return list
+}

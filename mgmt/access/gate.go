@@ -1,0 +1,101 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+	"vpnd/usermgmt"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	secretOctets = 32
+	linkLife     = 24 * time.Hour
+	seenEvery    = time.Minute // how exactly it is stored when a session was used
+)
+
+var sessionLives = usermgmt.Lifetimes{Idle: time.Hour, Whole: 12 * time.Hour, Most: 16}
+
+// Store keeps what lasts. Only hashes of secrets are given to it, but for those of TOTP.
+type Store interface {
+	Administrators(ctx context.Context) ([]usermgmt.Administrator, error)
+	Administrator(ctx context.Context, name string) (usermgmt.Administrator, error)
+	AddAdministrator(ctx context.Context, a usermgmt.Administrator) error
+	ChangeAdministrator(ctx context.Context, name, what string, change func(*usermgmt.Administrator)) error
+	RemoveAdministrator(ctx context.Context, name string, evenLast bool) error
+	AdvanceAdministrator(ctx context.Context, name string, step int64) (bool, error)
+	AnyAdministrator(ctx context.Context) (bool, error)
+
+	AddAdminSession(ctx context.Context, hash []byte, a usermgmt.Administrator, from netip.Addr, at time.Time, last usermgmt.Lifetimes) error
+	AdminSession(ctx context.Context, hash []byte) (usermgmt.AdminSession, bool, error)
+	TouchAdminSession(ctx context.Context, hash []byte, at time.Time) error
+	RemoveAdminSession(ctx context.Context, hash []byte) error
+
+	AdminTokens(ctx context.Context) ([]usermgmt.AdminToken, error)
+	AdminToken(ctx context.Context, hash []byte) (usermgmt.AdminToken, bool, error)
+	AddAdminToken(ctx context.Context, t usermgmt.AdminToken) error
+	RemoveAdminToken(ctx context.Context, name string) error
+
+	AddSetUpLink(ctx context.Context, l usermgmt.SetUpLink) error
+	SetUpLink(ctx context.Context, hash []byte, at time.Time) (usermgmt.SetUpLink, error)
+	UseSetUpLink(ctx context.Context, hash []byte, at time.Time, name, password string) error
+
+	Record(ctx context.Context, entries ...usermgmt.Entry) error
+}
+
+// Config is what a Gate is made with.
+type Config struct {
+	Store  Store
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: nothing is logged
+}
+
+// Gate lets those in who may manage the daemon. It is safe for concurrent use.
+type Gate struct {
+	store   Store
+	now     func() time.Time
+	log     *slog.Logger
+	origins *http.CrossOriginProtection
+	limits  *limits
+	hasher  *hasher
+	refused *rate.Limiter // entries of the history about refused log-ins
+}
+
+// New makes a Gate.
+func New(cfg Config) *Gate {
+	g := &Gate{
+		store: cfg.Store, now: cfg.Now, log: cfg.Logger, origins: http.NewCrossOriginProtection(), limits: newLimits(), hasher: newHasher(),
+		refused: rate.NewLimiter(rate.Every(refusedEvery), refusedBurst),
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	return g
+}
+
+// newSecret draws a secret of 256 bits.
+func newSecret() string {
+	var raw [secretOctets]byte
+	_, _ = rand.Read(raw[:]) // it does not fail
+	return base64.RawURLEncoding.EncodeToString(raw[:])
+}
+
+// hashOf is what of a secret is stored. With 256 bits of chance it takes no salt, and no work.
+func hashOf(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// likeSecret reports whether s has the form of what newSecret makes, so that other texts cost nothing.
+func likeSecret(s string) bool {
+	return len(s) == base64.RawURLEncoding.EncodedLen(secretOctets)
+}

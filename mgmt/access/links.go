@@ -1,0 +1,74 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"vpnd/usermgmt"
+)
+
+// ErrLink is the error of SetUp and LinkName for a link that does not count.
+var ErrLink = errors.New("this set-up link is not valid, or not any more: 'vpnd admin link' makes a new one")
+
+// FirstLink makes the set-up link of the first administrator, in place of an earlier one, and gives its secret part. It counts for 24
+// hours, and while there is no administrator.
+func (g *Gate) FirstLink(ctx context.Context) (string, error) {
+	return g.addLink(ctx, usermgmt.SetUpLink{Role: string(Administrator), First: true})
+}
+
+// NewLink makes a set-up link that counts once, within 24 hours, and gives its secret part. With a name it is for that account,
+// in place of an earlier link: it makes it, or gives it a new password. Without, who uses it chooses a name.
+func (g *Gate) NewLink(ctx context.Context, name string, role Role) (string, error) {
+	role, err := ParseRole(string(role))
+	if err != nil {
+		return "", err
+	}
+	return g.addLink(ctx, usermgmt.SetUpLink{Name: name, Role: string(role)})
+}
+
+func (g *Gate) addLink(ctx context.Context, l usermgmt.SetUpLink) (string, error) {
+	secret := newSecret()
+	l.Hash, l.Expires = hashOf(secret), g.now().Add(linkLife)
+	if err := g.store.AddSetUpLink(ctx, l); err != nil {
+		return "", err
+	}
+	return secret, nil
+}
+
+// ValidLink reports whether a set-up link counts.
+func (g *Gate) ValidLink(ctx context.Context, link string) bool {
+	_, err := g.LinkName(ctx, link)
+	return err == nil
+}
+
+// LinkName is the name of the account that a set-up link is for; "": who uses it chooses one. The error may be ErrLink.
+func (g *Gate) LinkName(ctx context.Context, link string) (string, error) {
+	if !likeSecret(link) {
+		return "", ErrLink
+	}
+	l, err := g.store.SetUpLink(ctx, hashOf(link), g.now())
+	if errors.Is(err, usermgmt.ErrNoLink) {
+		err = ErrLink
+	}
+	return l.Name, err
+}
+
+// SetUp uses a set-up link up. The name is that of LinkName, if that has one. The error may be ErrLink or usermgmt.ErrAdministratorExists, or join a
+// usermgmt.RuleError for each field, "name" and "password", that is wrong; the link counts as before then.
+func (g *Gate) SetUp(ctx context.Context, link, name, password string) error {
+	of, err := g.LinkName(ctx, link)
+	if err != nil {
+		return err
+	}
+	if of != "" {
+		name = of
+	}
+	hash, err := g.hash(ctx, name, password)
+	if err := errors.Join(usermgmt.CheckName(name), err); err != nil {
+		return err
+	}
+	err = g.store.UseSetUpLink(ctx, hashOf(link), g.now(), name, hash)
+	if errors.Is(err, usermgmt.ErrNoLink) {
+		return ErrLink
+	}
+	return g.changed(ctx, err, "set-up link used", "user", name)
+}

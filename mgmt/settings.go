@@ -1,0 +1,76 @@
+package mgmt
+
+import (
+	"context"
+	"math"
+	"time"
+)
+
+// Settings are what is changed while the daemon serves. A change lasts: it is laid over the configuration
+// file at the next start, too. Errors are fit to be shown; of a field they are a FieldError, several joined.
+type Settings interface {
+	// Services says which services take calls.
+	Services() ServiceSet
+	// SetServices turns services on and off. One that goes off takes no more calls, and hangs up those
+	// that it has if drop is true. It is done completely, or not at all.
+	SetServices(ctx context.Context, to ServiceSet, drop bool) error
+	// PPP is PPP General Setup.
+	PPP() PPPSettings
+	// SetPPP has connections that begin from now on negotiate so.
+	SetPPP(ctx context.Context, to PPPSettings) error
+	// Overridden names the keys of the configuration file that a change was laid over, such as services.pptp.
+	Overridden() []string
+
+	// ShutDown ends the daemon: no more calls are taken, and what is open is hung up after within, or
+	// at once if that is 0, or never if it is NoLimit. With the last connection the daemon ends.
+	ShutDown(ctx context.Context, within time.Duration) error
+	// CancelShutdown takes that back while it waits: the services are as they were.
+	CancelShutdown(ctx context.Context) error
+	// ShutdownState says whether the daemon is to end.
+	ShutdownState() ShutdownState
+}
+
+// NoLimit has ShutDown wait for as long as there is a connection.
+const NoLimit time.Duration = math.MaxInt64
+
+// ServiceSet says of each service whether it is on.
+type ServiceSet struct {
+	PPTP bool `json:"pptp" doc:"PPTP VPN Service"`
+	L2TP bool `json:"l2tp" doc:"L2TP VPN Service"`
+}
+
+// PPPSettings is PPP General Setup. Durations are texts, such as 30s, as in the configuration file.
+type PPPSettings struct {
+	Authentication []string  `json:"authentication" doc:"Of mschapv2, mschap, chap and pap, in the order of offering"`
+	MPPE           string    `json:"mppe" doc:"off, optional, required (40, 56 or 128 bits) or maximum (128 bits)"`
+	MPPEStateful   bool      `json:"mppe_stateful" doc:"Keys change every 256 packets for clients that agree to it"`
+	EchoInterval   string    `json:"echo_interval" doc:"Such as 30s; 0s: off"`
+	EchoFailures   int       `json:"echo_failures" doc:"Unanswered echoes that end a connection; 0: off"`
+	CHAPInterval   string    `json:"chap_interval" doc:"After which CHAP asks an open connection again, such as 1h; 0s: never"`
+	MutualPAP      MutualPAP `json:"mutual_pap"`
+}
+
+// MutualPAP is how the server shows itself, by PAP, to clients that ask for it.
+type MutualPAP struct {
+	User        string `json:"user" doc:"Empty: it does not"`
+	Password    string `json:"password,omitempty" writeOnly:"true" doc:"Written, never read back; empty: stays as it is"`
+	HasPassword bool   `json:"has_password" readOnly:"true"`
+}
+
+// ShutdownState says whether the daemon is to end when its last connection has gone.
+type ShutdownState struct {
+	Pending     bool       `json:"pending" doc:"No more calls are taken"`
+	By          string     `json:"by,omitempty" doc:"Who has asked for it"`
+	Since       *time.Time `json:"since,omitempty"`
+	At          *time.Time `json:"at,omitempty" doc:"When what is open is hung up; absent: never"`
+	Connections int        `json:"connections" doc:"Open, or being set up"`
+}
+
+// FieldError is what is wrong with one field of a setting, and the mend.
+type FieldError struct {
+	Field string // as in JSON, such as mutual_pap.user
+	Text  string
+}
+
+// Error implements error.
+func (e *FieldError) Error() string { return e.Field + ": " + e.Text }

@@ -1,0 +1,78 @@
+package mgmt
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// System is the daemon and its machine.
+type System interface {
+	// Status is what is known of them now.
+	Status(ctx context.Context) Status
+	// Pools are the addresses that clients get, by the names of the pools.
+	Pools() []Pool
+}
+
+// Status is what is known of the daemon and its machine.
+type Status struct {
+	Version     string      `json:"version"`
+	Go          string      `json:"go" doc:"The Go release that the daemon was made with, and for which machines"`
+	Host        string      `json:"host" doc:"Name of the machine"`
+	Kernel      string      `json:"kernel"`
+	Started     time.Time   `json:"started" doc:"When the daemon began to serve"`
+	Uptime      int64       `json:"uptime_seconds"`
+	Connections int         `json:"connections" doc:"Open now"`
+	Users       int         `json:"users"`
+	Interfaces  []Interface `json:"interfaces"`
+	Pools       []Pool      `json:"pools"`
+	Warnings    []Warning   `json:"warnings" doc:"What vpnd check says of a daemon that runs"`
+}
+
+// Interface is a network interface of the machine.
+type Interface struct {
+	Name      string         `json:"name"`
+	Up        bool           `json:"up"`
+	MTU       int            `json:"mtu" doc:"Octets"`
+	Addresses []netip.Prefix `json:"addresses"`
+	Role      string         `json:"role" doc:"What the daemon has it for: VPN, masquerade, proxy ARP; empty: nothing"`
+}
+
+// Pool is addresses that clients get.
+type Pool struct {
+	Name   string      `json:"name" doc:"Empty: the one of users that name none"`
+	Ranges []PoolRange `json:"ranges"`
+	Size   int         `json:"size" doc:"Addresses in all ranges"`
+	InUse  int         `json:"in_use" doc:"Addresses that connections hold"`
+	DNS    []string    `json:"dns"`
+	WINS   []string    `json:"wins"`
+}
+
+// High is the number of addresses in use from which the pool is nearly used up.
+func (p Pool) High() int { return p.Size * 9 / 10 }
+
+// PoolRange is a range of addresses, as a Vigor's page has it.
+type PoolRange struct {
+	Start netip.Addr `json:"start"`
+	Count int        `json:"count"`
+}
+
+// Warning is what is wrong, and the mend.
+type Warning struct {
+	What  string `json:"what"`
+	Wrong string `json:"wrong"`
+	Mend  string `json:"mend"`
+}
+
+func (a *API) registerStatus(api huma.API) {
+	huma.Register(api, operation("get-status", http.MethodGet, "/status", "Show versions, interfaces, pools and warnings", "Status"),
+		func(ctx context.Context, _ *struct{}) (*struct{ Body Status }, error) {
+			if a.cfg.System == nil {
+				return nil, huma.Error404NotFound("this daemon tells no status")
+			}
+			return &struct{ Body Status }{a.cfg.System.Status(ctx)}, nil
+		})
+}

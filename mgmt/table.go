@@ -1,0 +1,195 @@
+package mgmt
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"vpnd/auth"
+	"vpnd/usermgmt"
+)
+
+// Users gives a page of the users that have search in their names or comments, in the order of sort, as the
+// API names it; and how many there are in all pages.
+func (a *API) Users(ctx context.Context, search, sort string, p Paging) ([]User, int, error) {
+	profiles, err := a.cfg.Users.List(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if text := strings.ToLower(search); text != "" {
+		profiles = slices.DeleteFunc(profiles, func(p usermgmt.Profile) bool {
+			return !strings.Contains(strings.ToLower(p.Name), text) && !strings.Contains(strings.ToLower(p.Comment), text)
+		})
+	}
+	open := a.open()
+	by, down := strings.CutPrefix(sort, "-")
+	slices.SortStableFunc(profiles, func(x, y usermgmt.Profile) int {
+		n := compareUsers(by, &x, &y, open)
+		if down {
+			n = -n
+		}
+		return n
+	})
+	users := []User{}
+	for _, profile := range Page(p, profiles) {
+		u, err := a.view(ctx, profile, open)
+		if err != nil {
+			return nil, 0, err
+		}
+		users = append(users, u)
+	}
+	return users, len(profiles), nil
+}
+
+func compareUsers(by string, x, y *usermgmt.Profile, open map[string]int) int {
+	switch by {
+	case "index":
+		return cmp.Compare(x.Index, y.Index)
+	case "enabled":
+		return cmp.Compare(truth(x.Enabled), truth(y.Enabled))
+	case "connections":
+		return cmp.Compare(open[x.Name], open[y.Name])
+	case "comment":
+		return cmp.Compare(strings.ToLower(x.Comment), strings.ToLower(y.Comment))
+	default:
+		return cmp.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name))
+	}
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ErrChanged tells that somebody else has changed a user meanwhile.
+var ErrChanged = errors.New("somebody else has changed the user meanwhile: look at the user again")
+
+// ChangeUser changes a user as change does, if the user is still as the tag of Profile says; else the error
+// is ErrChanged. It may be auth.ErrNoUser, or hold RuleErrors.
+func (a *API) ChangeUser(ctx context.Context, name, tag string, change func(*usermgmt.Profile) error) error {
+	return a.cfg.Users.Update(ctx, name, func(p *usermgmt.Profile) error {
+		if tagOf(p) != tag {
+			return ErrChanged
+		}
+		return change(p)
+	})
+}
+
+// Profile gives what is set for a user, secrets included, with the tag that ChangeUser takes.
+func (a *API) Profile(ctx context.Context, name string) (p usermgmt.Profile, tag string, err error) {
+	p, err = a.cfg.Users.Get(ctx, name)
+	return p, tagOf(&p), err
+}
+
+// User gives a user as it is shown.
+func (a *API) User(ctx context.Context, name string) (User, error) {
+	p, err := a.cfg.Users.Get(ctx, name)
+	if err != nil {
+		return User{}, err
+	}
+	return a.view(ctx, p, a.open())
+}
+
+// Verify holds a code of a user's token, as it shows it now, against what is stored of it: the last step of
+// an enrolment. A right code counts as used. The error may be auth.ErrNoUser, auth.ErrNoToken or an
+// auth.EnrolError.
+func (a *API) Verify(ctx context.Context, name, code string) error {
+	p, err := a.cfg.Users.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	token := p.Account().Token
+	if token == nil {
+		return fmt.Errorf("%s: %w", p.Name, auth.ErrNoToken)
+	}
+	state, err := auth.Enrol(token, code, a.cfg.Clock.Corrected(), a.cfg.Window)
+	if err != nil {
+		return err
+	}
+	_, err = a.cfg.Users.Advance(ctx, p.Name, state) // not stored: a later code was accepted already, which holds on
+	return err
+}
+
+// What Status of a User may be.
+const (
+	StatusEnabled  = "enabled"
+	StatusDisabled = "disabled"
+	StatusExpired  = "expired"
+	StatusLocked   = "locked" // at some addresses at least
+)
+
+func lock(f auth.Failures, now time.Time) *time.Time {
+	if !f.LockedUntil.After(now) {
+		return nil
+	}
+	return &f.LockedUntil
+}
+
+// open counts the connections of each user.
+func (a *API) open() map[string]int {
+	n := map[string]int{}
+	for _, c := range a.cfg.Sessions.Connections() {
+		n[c.User]++
+	}
+	return n
+}
+
+func (a *API) view(ctx context.Context, p usermgmt.Profile, open map[string]int) (User, error) {
+	text := func(name string) string {
+		f, _ := usermgmt.FieldNamed(name)
+		return f.Get(&p)
+	}
+	u := User{
+		Name: p.Name, Index: p.Index, Enabled: p.Enabled, HasPassword: p.Password != "", HasMOTP: p.MOTPSecret != "", HasTOTP: p.TOTPSecret != "",
+		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool,
+		IdleTimeout: int64(p.IdleTimeout / time.Second), SessionTime: int64(p.SessionTime / time.Second), MaxConnections: p.MaxConnections,
+		Further: string(p.Further), Schedule: p.Schedule, Expires: text("expires"), NetBIOS: text("netbios"), Multicast: text("multicast"),
+		UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota, Comment: p.Comment, Connections: open[p.Name],
+	}
+	for i, s := range p.Services {
+		u.DialIn[i] = string(s)
+	}
+	now := a.cfg.Clock.Corrected()
+	standing, err := a.cfg.Users.Standing(ctx, p.Name)
+	if err != nil {
+		return User{}, err
+	}
+	u.LockedUntil, u.UsualLocked = lock(standing.Strangers, now), lock(standing.Usual, now)
+	switch {
+	case !p.Enabled:
+		u.Status = StatusDisabled
+	case !p.Expires.IsZero() && !now.Before(p.Expires):
+		u.Status = StatusExpired
+	case u.LockedUntil != nil || u.UsualLocked != nil:
+		u.Status = StatusLocked
+	default:
+		u.Status = StatusEnabled
+	}
+	traffic, err := a.cfg.Users.Traffic(ctx, p.Name, usermgmt.Month(now))
+	u.TrafficRx, u.TrafficTx = traffic.Rx, traffic.Tx
+	return u, err
+}
+
+// tagKey makes tags that tell nothing of the secrets that they cover.
+var tagKey = func() (key [32]byte) {
+	_, _ = rand.Read(key[:])
+	return key
+}()
+
+// tagOf is the entity tag of a profile: another one for every change, secrets included.
+func tagOf(p *usermgmt.Profile) string {
+	h := sha256.New()
+	h.Write(tagKey[:])
+	for _, f := range usermgmt.Fields {
+		h.Write([]byte(f.Get(p) + "\x00"))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}

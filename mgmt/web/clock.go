@@ -1,0 +1,135 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+	"vpnd/internal/timesync"
+)
+
+type clockData struct {
+	timesync.View
+	Change bool
+	Graph  template.HTML
+	Last   []timesync.MeasurementView // the newest first
+	Class  string                     // of the state's badge
+}
+
+const lastMeasurements = 10 // in the table beside the graph
+
+// time is Time and Date.
+func (p *Pages) time(w http.ResponseWriter, r *http.Request) error {
+	d := clockData{View: p.cfg.Managed.Clock.View(), Change: mayChange(r)}
+	d.Graph = offsetGraph(d.Measurements, d.MaxOffset)
+	for i := len(d.Measurements) - 1; i >= 0 && len(d.Last) < lastMeasurements; i-- {
+		d.Last = append(d.Last, d.Measurements[i])
+	}
+	switch d.State {
+	case timesync.Right:
+		d.Class = "on"
+	case timesync.NoServers, timesync.Pending:
+		d.Class = "off"
+	default:
+		d.Class = "bad"
+	}
+	return p.render(w, r, "time.html", view{Title: "Time and Date", Data: d})
+}
+
+// inquire asks the time servers now.
+func (p *Pages) inquire(w http.ResponseWriter, r *http.Request) error {
+	if err := p.cfg.Managed.Clock.Inquire(r.Context()); err != nil {
+		return failed(w, r, "/time", "The time servers give no time: "+err.Error()+". What each of them said stands below.")
+	}
+	v := p.cfg.Managed.Clock.View()
+	if v.State == timesync.NoServers {
+		return failed(w, r, "/time", "There is no time server to inquire: set time.servers in the configuration file.")
+	}
+	return done(w, r, "/time", "Inquired: "+offsetWords(v.Offset)+".")
+}
+
+// offsetText is an offset in seconds with its sign, no finer than one reads it.
+func offsetText(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d.Abs() < 10*time.Millisecond:
+		d = d.Round(10 * time.Microsecond)
+	case d.Abs() < time.Minute:
+		d = d.Round(time.Millisecond)
+	default:
+		d = d.Round(time.Second)
+	}
+	if d > 0 {
+		return "+" + d.String()
+	}
+	return d.String()
+}
+
+// offsetWords says which clock is behind.
+func offsetWords(seconds float64) string {
+	switch text := offsetText(math.Abs(seconds)); {
+	case text == "0s":
+		return "the host’s clock is right"
+	case seconds > 0:
+		return "the host’s clock is behind by " + text[1:]
+	default:
+		return "the host’s clock is ahead by " + text[1:]
+	}
+}
+
+// The graph of offsets, in units of its drawing.
+const (
+	graphWidth, graphHeight = 720, 180
+	graphLeft, graphRight   = 76, 12
+	graphTop, graphBottom   = 14, 26
+)
+
+// offsetGraph draws measurements over time; the band is what the host's clock may be off by without a
+// warning, if that is not much more than what was measured.
+func offsetGraph(all []timesync.MeasurementView, most float64) template.HTML {
+	if len(all) < 2 {
+		return ""
+	}
+	highest := 0.001
+	for _, m := range all {
+		highest = max(highest, math.Abs(m.Offset))
+	}
+	highest *= 1.15
+	first, last := all[0].At, all[len(all)-1].At
+	span := max(last.Sub(first), time.Second)
+	x := func(t time.Time) float64 {
+		return graphLeft + float64(t.Sub(first))/float64(span)*(graphWidth-graphLeft-graphRight)
+	}
+	const middle = (graphTop + graphHeight - graphBottom) / 2.0
+	y := func(offset float64) float64 { return middle - offset/highest*(middle-graphTop) }
+	var b strings.Builder
+	write := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format, args...) }
+	write(`<svg class="offsets" viewBox="0 0 %d %d" role="img" aria-label="Offsets of the last %d measurements, at most %s">`,
+		graphWidth, graphHeight, len(all), strings.TrimPrefix(offsetText(highest/1.15), "+"))
+	if most > 0 && most < highest {
+		write(`<rect class="band" x="%d" y="%.1f" width="%d" height="%.1f"/>`, graphLeft, y(most), graphWidth-graphLeft-graphRight, y(-most)-y(most))
+	}
+	for _, offset := range []float64{highest / 1.15, 0, -highest / 1.15} {
+		write(`<path class="grid" d="M%d %.1fH%d"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`,
+			graphLeft, y(offset), graphWidth-graphRight, graphLeft-8, y(offset)+4, offsetText(offset))
+	}
+	for _, end := range []struct {
+		at     time.Time
+		anchor string
+	}{{first, "start"}, {last, "end"}} {
+		write(`<text x="%.1f" y="%d" text-anchor="%s">%s UTC</text>`, x(end.at), graphHeight-6, end.anchor, end.at.UTC().Format("Jan 2 15:04"))
+	}
+	points := make([]string, len(all))
+	for i, m := range all {
+		points[i] = fmt.Sprintf("%.1f,%.1f", x(m.At), y(m.Offset))
+	}
+	write(`<polyline class="line" points="%s"/>`, strings.Join(points, " "))
+	for _, m := range all {
+		write(`<circle class="point" cx="%.1f" cy="%.1f" r="2.5"><title>%s UTC: %s</title></circle>`,
+			x(m.At), y(m.Offset), m.At.UTC().Format(time.DateTime), offsetText(m.Offset))
+	}
+	write(`</svg>`)
+	return template.HTML(b.String()) //nolint:gosec // numbers and times
+}

@@ -1,0 +1,173 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"vpnd/mgmt"
+	"vpnd/mgmt/access"
+)
+
+const (
+	maxDrops  = 1000 // connections dropped by one form
+	maxReason = 100  // octets
+)
+
+// connectionColumns are those of a Vigor.
+var connectionColumns = []column{
+	{Key: "user", Name: "VPN", Title: "Index of the profile, and user name"},
+	{Key: "type", Name: "Type"},
+	{Key: "remote_ip", Name: "Remote IP"},
+	{Key: "virtual_ip", Name: "Virtual Network"},
+	{Key: "tx_packets", Name: "Tx Pkts", Title: "Packets to the user", Number: true},
+	{Key: "tx_rate", Name: "Tx Rate", Title: "To the user, over the last ten seconds", Number: true},
+	{Key: "rx_packets", Name: "Rx Pkts", Title: "Packets from the user", Number: true},
+	{Key: "rx_rate", Name: "Rx Rate", Title: "From the user, over the last ten seconds", Number: true},
+	{Name: "Last minute"},
+	{Key: "uptime", Name: "UpTime", Title: "Hours, minutes and seconds", Number: true},
+}
+
+// refreshChoices are in seconds; 0: never.
+var refreshChoices = []int{2, 5, 10, 30, 60, 0}
+
+const defaultRefresh = 10
+
+type connectionsData struct {
+	List    *list
+	Columns []column
+	Rows    []connectionRow
+	Refresh int
+	Auto    bool // the reader has chosen Refresh
+	Change  bool
+	Open    int // connections that the search finds, and what they are
+	Secure  int
+	Plain   int
+	Tx, Rx  float64 // bits per second
+}
+
+// Refreshes are for a select.
+func (d connectionsData) Refreshes() []option {
+	options := make([]option, len(refreshChoices))
+	for i, n := range refreshChoices {
+		options[i] = option{strconv.Itoa(n), strconv.Itoa(n), n == d.Refresh}
+		if n == 0 {
+			options[i].Text = "never"
+		}
+	}
+	return options
+}
+
+// connectionRow is a connection with what the page shows beside it.
+type connectionRow struct {
+	mgmt.Connection
+	Index int // of the profile; 0: there is none any more
+	Spark template.HTML
+}
+
+// Network is the address with its mask.
+func (c connectionRow) Network() string {
+	if !c.VirtualIP.IsValid() {
+		return "–"
+	}
+	return fmt.Sprintf("%v/%d", c.VirtualIP, c.VirtualIP.BitLen())
+}
+
+// connections is Connection Management.
+func (p *Pages) connections(w http.ResponseWriter, r *http.Request) error {
+	l := listOf(r, connectionColumns, "uptime")
+	open := p.cfg.API.Connections(mgmt.ConnectionQuery{Search: l.Search, Sort: l.Sort})
+	l.fit(len(open))
+	d := connectionsData{List: &l, Columns: l.heads(connectionColumns), Refresh: defaultRefresh, Change: mayChange(r), Open: len(open)}
+	if n, err := strconv.Atoi(r.URL.Query().Get("refresh")); err == nil && slices.Contains(refreshChoices, n) {
+		d.Refresh, d.Auto = n, n > 0
+	}
+	for i := range open {
+		c := &open[i]
+		d.Tx, d.Rx = d.Tx+c.TxRate, d.Rx+c.RxRate
+		if c.Encrypted() {
+			d.Secure++
+		}
+	}
+	d.Plain = d.Open - d.Secure
+	indices := map[string]int{}
+	for _, c := range mgmt.Page(l.paging(), open) {
+		index, ok := indices[c.User]
+		if !ok {
+			if profile, err := p.cfg.Managed.Users.Get(r.Context(), c.User); err == nil {
+				index = profile.Index
+			}
+			indices[c.User] = index
+		}
+		d.Rows = append(d.Rows, connectionRow{c, index, spark(p.cfg.API.Trace(c.ID))})
+	}
+	return p.render(w, r, "connections.html", view{Title: "Connection Management", Data: d})
+}
+
+type dropData struct {
+	Connections []mgmt.Connection
+	Gone        int // of those that were picked
+	Reason      control
+	Back        string
+}
+
+// drop asks whether the connections that were picked shall be dropped and why, and drops them when that is
+// answered.
+func (p *Pages) drop(w http.ResponseWriter, r *http.Request) error {
+	ids := r.PostForm["id"]
+	if one := r.PostForm.Get("one"); one != "" {
+		ids = []string{one}
+	}
+	back := access.LocalPath(r.PostForm.Get("back"))
+	if len(ids) == 0 {
+		return failed(w, r, back, "Tick the connections to drop first.")
+	}
+	if len(ids) > maxDrops {
+		return failed(w, r, back, fmt.Sprintf("These are more than %d connections: drop fewer at once.", maxDrops))
+	}
+	var f form
+	reason := strings.TrimSpace(r.PostForm.Get("reason"))
+	if len(reason) > maxReason || strings.ContainsFunc(reason, func(c rune) bool { return c < ' ' }) {
+		f.wrong("reason", fmt.Sprintf("The reason has at most %d octets, and no line breaks: shorten it.", maxReason))
+	}
+	if r.PostForm.Get("confirm") == "yes" && f.faults == nil {
+		return p.dropAll(w, r, ids, reason, back)
+	}
+	d := dropData{Back: back}
+	for _, c := range p.cfg.API.Connections(mgmt.ConnectionQuery{Sort: "user"}) {
+		if slices.Contains(ids, c.ID) {
+			d.Connections = append(d.Connections, c)
+		}
+	}
+	d.Gone = len(ids) - len(d.Connections)
+	if len(d.Connections) == 0 {
+		return failed(w, r, back, "There is nothing to drop: who was picked has gone already.")
+	}
+	d.Reason = f.fill(control{
+		Name: "reason", Label: "Reason", Type: "text", Value: reason, MaxLength: maxReason, Focus: true,
+		Hint: "For the history, the log, and clients that show it. It may stay empty.",
+	})[0]
+	return p.render(w, r, "drop.html", view{Title: "Drop", Data: d})
+}
+
+func (p *Pages) dropAll(w http.ResponseWriter, r *http.Request, ids []string, reason, back string) error {
+	if reason == "" {
+		reason = mgmt.DropReason
+	}
+	dropped := 0
+	for _, id := range ids {
+		if p.cfg.Managed.Sessions.Drop(id, reason) {
+			dropped++
+		}
+	}
+	switch {
+	case dropped == 0:
+		return failed(w, r, back, "Nothing was dropped: who was picked has gone already.")
+	case dropped == 1:
+		return done(w, r, back, "1 connection is dropped.")
+	default:
+		return done(w, r, back, fmt.Sprintf("%d connections are dropped.", dropped))
+	}
+}

@@ -1,0 +1,113 @@
+package web
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+	"vpnd/internal/timesync"
+	"vpnd/mgmt"
+)
+
+// settings are those of a daemon that keeps them in memory.
+type settings struct {
+	services mgmt.ServiceSet
+	ppp      mgmt.PPPSettings
+	shutdown mgmt.ShutdownState
+	within   time.Duration
+	drop     bool  // of the last SetServices
+	fails    error // of the next change
+}
+
+func (s *settings) Services() mgmt.ServiceSet         { return s.services }
+func (s *settings) PPP() mgmt.PPPSettings             { return s.ppp }
+func (s *settings) Overridden() []string              { return []string{"ppp.mppe", "services.l2tp"} }
+func (s *settings) ShutdownState() mgmt.ShutdownState { return s.shutdown }
+
+func (s *settings) SetServices(_ context.Context, to mgmt.ServiceSet, drop bool) error {
+	if s.fails != nil {
+		return s.fails
+	}
+	s.services, s.drop = to, drop
+	return nil
+}
+
+func (s *settings) SetPPP(_ context.Context, to mgmt.PPPSettings) error {
+	if s.fails != nil {
+		return s.fails
+	}
+	s.ppp = to
+	return nil
+}
+
+func (s *settings) ShutDown(_ context.Context, within time.Duration) error {
+	s.shutdown.Pending, s.within = true, within
+	return nil
+}
+
+func (s *settings) CancelShutdown(context.Context) error {
+	s.shutdown.Pending = false
+	return nil
+}
+
+// system is a machine with hostile names.
+type system struct{}
+
+func (system) Pools() []mgmt.Pool {
+	return []mgmt.Pool{
+		{Ranges: []mgmt.PoolRange{{Start: netip.MustParseAddr("10.99.0.10"), Count: 241}}, Size: 241, InUse: 12, DNS: []string{"10.99.0.1"}},
+		{
+			Name: "guests", Ranges: []mgmt.PoolRange{{Start: netip.MustParseAddr("10.98.0.10"), Count: 20}, {Start: netip.MustParseAddr("10.98.7.1"), Count: 5}},
+			Size: 25, InUse: 24,
+		},
+	}
+}
+
+func (s system) Status(context.Context) mgmt.Status {
+	return mgmt.Status{
+		Version: "1.2.3", Go: "go1.26.8 linux/amd64", Host: "<i>gate</i>", Kernel: "Linux 6.1", Started: time.Unix(1_789_000_000, 0), Uptime: 93_784,
+		Connections: 2, Users: 4, Pools: s.Pools(),
+		Interfaces: []mgmt.Interface{
+			{Name: "lo", Up: true, MTU: 65536, Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}},
+			{Name: "vpn0", Up: true, MTU: 1400, Addresses: []netip.Prefix{netip.MustParsePrefix("10.99.0.1/32")}, Role: "VPN"},
+		},
+		Warnings: []mgmt.Warning{{What: "clock <b>", Wrong: "the host's is off by 2m0s, more than time.max_offset (10s)", Mend: "set the host's clock right"}},
+	}
+}
+
+// measured is a clock that has measured for some hours.
+type measured struct{ clock }
+
+func (m measured) View() timesync.View {
+	now := m.Corrected().UTC()
+	v := timesync.View{
+		Clock: now.Add(-37 * time.Millisecond), Corrected: now, Local: now.In(time.FixedZone("CEST", 7200)), Zone: "CEST", State: timesync.Right, Measured: true,
+		Offset: 0.0374, RoundTrip: 0.0121, Server: "192.0.2.1", MaxOffset: 10, Interval: 3600,
+		Servers: []timesync.ServerView{
+			{Server: "192.0.2.1", Offset: 0.0374, RoundTrip: 0.0121, Stratum: 2},
+			{Server: "192.0.2.2", Offset: 61.5, RoundTrip: 0.0321, Stratum: 3, Outvoted: true},
+			{Server: "<u>ntp</u>", Error: "no answer within 3s"},
+		},
+	}
+	for i := range 48 {
+		offset := []float64{0.012, 0.019, 0.031, -0.008, 0.0022, 0.0374}[i%6] * float64(i+10) / 58
+		v.Measurements = append(v.Measurements, timesync.MeasurementView{At: now.Add(time.Duration(i-47) * time.Hour), Offset: offset, RoundTrip: 0.012})
+	}
+	return v
+}
+
+// setUpDaemon is setUp with all that a daemon has.
+func setUpDaemon(t testing.TB) (*bench, *settings) {
+	b := setUp(t)
+	s := &settings{
+		services: mgmt.ServiceSet{PPTP: true, L2TP: true},
+		ppp: mgmt.PPPSettings{
+			Authentication: slices.Clone(allMethods), MPPE: "optional", EchoInterval: "30s", EchoFailures: 4, CHAPInterval: "0s",
+		},
+	}
+	managed := b.pages.cfg.Managed
+	managed.Settings, managed.System, managed.Clock, managed.Window = s, system{}, measured{}, 3*time.Minute
+	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Issuer: "gate"})
+	return b, s
+}

@@ -1,0 +1,75 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+)
+
+// functions are what templates may call.
+var functions = template.FuncMap{
+	"asset":  func(name string) string { return assets[name].path },
+	"when":   when,
+	"bytes":  octets,
+	"rate":   rate,
+	"count":  count,
+	"uptime": uptime,
+	"hours":  func(d time.Duration) string { return uptime(int64(d / time.Second)) },
+
+	"offset":      offsetText,
+	"offsetWords": offsetWords,
+	"seconds":     func(s float64) string { return strings.TrimPrefix(offsetText(s), "+") },
+	"unix":        func(t time.Time) int64 { return t.UnixMilli() },
+	"zoneOffset":  func(t time.Time) int { _, seconds := t.Zone(); return seconds },
+}
+
+// when is an instant, in UTC; a script turns it to the reader's zone.
+func when(t time.Time) template.HTML {
+	if t.IsZero() {
+		return "–"
+	}
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s UTC</time>`, t.Format(time.RFC3339), t.Format(time.DateTime))) //nolint:gosec // digits
+}
+
+// uptime is h:m:s, as on a Vigor.
+func uptime(seconds int64) string {
+	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+}
+
+// octets is a number of octets for people, such as 1.5 MB.
+func octets(n uint64) string { return scaled(float64(n), "B") }
+
+// rate is a number of bits per second for people.
+func rate(bps float64) string { return scaled(bps, "bps") }
+
+// scaled writes three digits and a unit with its decimal prefix.
+func scaled(f float64, unit string) string {
+	prefixes := []string{"", "k", "M", "G", "T", "P", "E"}
+	i := 0
+	for f >= 999.5 && i < len(prefixes)-1 {
+		f /= 1000
+		i++
+	}
+	digits := 0
+	if i > 0 && f < 9.995 {
+		digits = 2
+	} else if i > 0 && f < 99.95 {
+		digits = 1
+	}
+	return fmt.Sprintf("%.*f %s%s", digits, f, prefixes[i], unit)
+}
+
+// count is a number with its thousands apart.
+func count(n any) string {
+	digits := fmt.Sprint(n)
+	var b strings.Builder
+	for i, c := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteRune('\u202f')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}

@@ -1,0 +1,49 @@
+package web
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+)
+
+// noticeCookie carries a notice from a form to the page that it leads to. It is a cookie and no part of
+// the address, so that nobody makes a link with words of his own in it.
+const noticeCookie = "__Host-notice"
+
+const maxNotice = 2000 // octets
+
+// done leads from a form to a page, which says what happened.
+func done(w http.ResponseWriter, r *http.Request, to, notice string) error {
+	setNotice(w, "+"+notice)
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// failed leads from a form to a page, which says what went wrong. Where a field is wrong, show the form
+// again instead.
+func failed(w http.ResponseWriter, r *http.Request, to, notice string) error {
+	setNotice(w, "-"+notice)
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+func setNotice(w http.ResponseWriter, text string) {
+	http.SetCookie(w, &http.Cookie{
+		Name: noticeCookie, Value: base64.RawURLEncoding.EncodeToString([]byte(text[:min(len(text), maxNotice)])), Path: "/", MaxAge: 60,
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// takeNotice is what the last redirect left, which is shown once.
+func takeNotice(w http.ResponseWriter, r *http.Request) (text string, wrong bool) {
+	c, err := r.Cookie(noticeCookie)
+	if err != nil {
+		return "", false
+	}
+	http.SetCookie(w, &http.Cookie{Name: noticeCookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	b, err := base64.RawURLEncoding.DecodeString(c.Value)
+	if err != nil || len(b) == 0 {
+		return "", false
+	}
+	return strings.ToValidUTF8(string(b[1:]), ""), b[0] == '-'
+}

@@ -1,0 +1,231 @@
+package web
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"vpnd/mgmt"
+)
+
+// settingRoutes are the pages of what is set for all users, and of the daemon itself.
+func (p *Pages) settingRoutes() []route {
+	return []route{
+		{"GET /services", p.services},
+		{"POST /services", change(p.setServices)},
+		{"GET /ppp", p.ppp},
+		{"POST /ppp", change(p.setPPP)},
+		{"GET /time", p.time},
+		{"POST /time", change(p.inquire)},
+		{"GET /status", p.status},
+		{"POST /status", change(p.shutDown)},
+	}
+}
+
+// settings are those that can be changed. A daemon may have none.
+func (p *Pages) settings() (mgmt.Settings, error) {
+	if p.cfg.Managed.Settings == nil {
+		return nil, fault{http.StatusNotFound, "This daemon has no settings that can be changed while it runs."}
+	}
+	return p.cfg.Managed.Settings, nil
+}
+
+// tagOf tells settings of one content from those of another.
+func tagOf(settings any) string {
+	text, _ := json.Marshal(settings) // they are the API's, too
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:12])
+}
+
+// overtaken is the notice of a form that began with other settings than there are now.
+const overtaken = "Somebody else has changed these settings while you did. Yours are not stored: press OK again to store what stands here."
+
+// missed notes each FieldError in err by its field, and gives back err if there is none in it.
+func (f *form) missed(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			if rest := f.missed(e); rest != nil {
+				return rest
+			}
+		}
+		return nil
+	}
+	if field := (*mgmt.FieldError)(nil); errors.As(err, &field) {
+		f.wrong(field.Field, field.Text)
+		return nil
+	}
+	return err
+}
+
+type settingsData struct {
+	Groups     []group
+	Tag        string
+	Change     bool
+	Overridden []string // keys of the configuration file
+	Running    []serviceRun
+	Pools      []mgmt.Pool
+}
+
+// serviceRun is how a service does.
+type serviceRun struct {
+	Name        string
+	On          bool
+	Connections int
+}
+
+// services is Remote Access Control.
+func (p *Pages) services(w http.ResponseWriter, r *http.Request) error {
+	settings, err := p.settings()
+	if err != nil {
+		return err
+	}
+	return p.showServices(w, r, settings, form{}, view{})
+}
+
+func (p *Pages) showServices(w http.ResponseWriter, r *http.Request, settings mgmt.Settings, f form, v view) error {
+	now := settings.Services()
+	d := settingsData{Tag: tagOf(now), Change: mayChange(r), Running: []serviceRun{{Name: "PPTP", On: now.PPTP}, {Name: "L2TP", On: now.L2TP}}}
+	for _, c := range p.cfg.Managed.Sessions.Connections() {
+		if c.Type == "PPTP" {
+			d.Running[0].Connections++
+		} else {
+			d.Running[1].Connections++
+		}
+	}
+	d.Overridden = overridden(settings, "services.")
+	d.Groups = []group{{"VPN services", f.fill(
+		control{Name: "pptp", Label: "Enable PPTP VPN Service", Type: "checkbox", Checked: now.PPTP, Hint: "TCP port 1723, and GRE."},
+		control{Name: "l2tp", Label: "Enable L2TP VPN Service", Type: "checkbox", Checked: now.L2TP, Hint: "UDP port 1701, inside IPsec or not."},
+		control{
+			Name: "drop", Label: "Drop the connections of a service that is turned off", Type: "checkbox", Write: true,
+			Hint: "Otherwise they go on, and only new calls are refused.",
+		},
+	)}}
+	v.Title, v.Data = "Remote Access Control Setup", d
+	return p.render(w, r, "settings.html", v)
+}
+
+// overridden are the keys below a prefix that a change was laid over.
+func overridden(settings mgmt.Settings, prefix string) []string {
+	return slices.DeleteFunc(slices.Clone(settings.Overridden()), func(key string) bool { return !strings.HasPrefix(key, prefix) })
+}
+
+// setServices turns services on and off.
+func (p *Pages) setServices(w http.ResponseWriter, r *http.Request) error {
+	settings, err := p.settings()
+	if err != nil {
+		return err
+	}
+	f := form{values: r.PostForm}
+	if r.PostForm.Get("tag") != tagOf(settings.Services()) {
+		return p.showServices(w, r, settings, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
+	}
+	to := mgmt.ServiceSet{PPTP: r.PostForm.Has("pptp"), L2TP: r.PostForm.Has("l2tp")}
+	if err := settings.SetServices(r.Context(), to, r.PostForm.Has("drop")); err != nil {
+		return p.showServices(w, r, settings, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
+	}
+	said := map[bool]string{true: "on", false: "off"}
+	return done(w, r, "/services", fmt.Sprintf("PPTP is %s, L2TP is %s.", said[to.PPTP], said[to.L2TP]))
+}
+
+// ppp is PPP General Setup.
+func (p *Pages) ppp(w http.ResponseWriter, r *http.Request) error {
+	settings, err := p.settings()
+	if err != nil {
+		return err
+	}
+	return p.showPPP(w, r, settings, form{}, view{})
+}
+
+// Choices of Dial-In PPP Authentication, as on a Vigor.
+var (
+	onlyPAP    = []string{"pap"}
+	allMethods = []string{"mschapv2", "mschap", "chap", "pap"}
+)
+
+// methods takes names of authentication methods as the form sends them.
+func methods(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.Settings, f form, v view) error {
+	now := settings.PPP()
+	d := settingsData{Tag: tagOf(now), Change: mayChange(r), Overridden: overridden(settings, "ppp."), Pools: p.pools()}
+	has := strings.Join(now.Authentication, ",")
+	authentication := control{Name: "authentication", Label: "Dial-In PPP Authentication", Type: "radio", Value: has, Options: []option{
+		{strings.Join(onlyPAP, ","), "PAP only", slices.Equal(now.Authentication, onlyPAP)},
+		{strings.Join(allMethods, ","), "PAP/CHAP/MS-CHAP/MS-CHAPv2", slices.Equal(now.Authentication, allMethods)},
+	}, Hint: "The strongest is offered first. Mobile one-time passwords work with each of them; MPPE needs MS-CHAP or MS-CHAPv2."}
+	if !slices.ContainsFunc(authentication.Options, func(o option) bool { return o.Selected }) {
+		authentication.Options = append(authentication.Options, option{has, "As it is: " + strings.Join(now.Authentication, ", "), true})
+	}
+	mutual := control{Name: "mutual_pap", Label: "Mutual Authentication (PAP)", Type: "checkbox", Checked: now.MutualPAP.User != "", Hint: "The server shows itself to clients that ask for it."}
+	password := control{Name: "mutual_pap.password", Label: "Password", Type: "password", Complete: "new-password", Stored: "not set"}
+	if now.MutualPAP.HasPassword {
+		password.Placeholder, password.Stored = "set; leave it empty to keep it", "set"
+	}
+	mppe := control{Name: "mppe", Label: "Dial-In PPP Encryption (MPPE)", Type: "select", Value: now.MPPE}
+	for _, o := range []option{
+		{"off", "No MPPE", false}, {"optional", "Optional MPPE", false}, {"required", "Require MPPE (40/128 bits)", false}, {"maximum", "Maximum MPPE (128 bits)", false},
+	} {
+		o.Selected = o.Value == now.MPPE
+		mppe.Options = append(mppe.Options, o)
+	}
+	d.Groups = []group{
+		{"PPP", f.fill(authentication, mppe, control{
+			Name: "mppe_stateful", Label: "Stateful MPPE for clients that agree to it", Type: "checkbox", Checked: now.MPPEStateful,
+			Hint: "Keys change every 256 packets, and not with each. Leave it off where packets get lost.",
+		})},
+		{"Mutual Authentication", f.fill(mutual, control{Name: "mutual_pap.user", Label: "User name", Type: "text", Value: now.MutualPAP.User, MaxLength: 255}, password)},
+		{"Signs of life", f.fill(
+			control{Name: "echo_interval", Label: "Echo interval", Type: "text", Value: now.EchoInterval, Hint: "Such as 30s. 0s: off."},
+			control{Name: "echo_failures", Label: "Unanswered echoes that end a connection", Type: "text", Mode: "numeric", Value: strconv.Itoa(now.EchoFailures), Hint: "0: dead clients are never noticed by echo."},
+			control{Name: "chap_interval", Label: "CHAP asks again after", Type: "text", Value: now.CHAPInterval, Hint: "Such as 1h; not of one-time passwords. 0s: never."},
+		)},
+	}
+	v.Title, v.Data = "PPP General Setup", d
+	if len(f.faults) > 0 {
+		v.Status, v.Notice, v.Wrong = http.StatusUnprocessableEntity, "Nothing is stored yet: correct what is marked.", true
+	}
+	return p.render(w, r, "settings.html", v)
+}
+
+// setPPP changes what is negotiated with connections that begin from now on.
+func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
+	settings, err := p.settings()
+	if err != nil {
+		return err
+	}
+	f, now := form{values: r.PostForm}, settings.PPP()
+	if r.PostForm.Get("tag") != tagOf(now) {
+		return p.showPPP(w, r, settings, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
+	}
+	to := now
+	to.Authentication, to.MPPE = methods(r.PostForm.Get("authentication")), r.PostForm.Get("mppe")
+	to.MPPEStateful = r.PostForm.Has("mppe_stateful")
+	to.EchoInterval, to.CHAPInterval = strings.TrimSpace(r.PostForm.Get("echo_interval")), strings.TrimSpace(r.PostForm.Get("chap_interval"))
+	to.MutualPAP = mgmt.MutualPAP{}
+	if r.PostForm.Has("mutual_pap") {
+		to.MutualPAP.User, to.MutualPAP.Password = r.PostForm.Get("mutual_pap.user"), r.PostForm.Get("mutual_pap.password")
+		if to.MutualPAP.User == "" {
+			f.wrong("mutual_pap.user", "is missing: by which name does the server show itself?")
+		}
+	}
+	if to.EchoFailures, err = strconv.Atoi(strings.TrimSpace(r.PostForm.Get("echo_failures"))); err != nil {
+		f.wrong("echo_failures", "is not a whole number: 4 is usual.")
+	}
+	if len(f.faults) == 0 {
+		if err := f.missed(settings.SetPPP(r.Context(), to)); err != nil {
+			return p.showPPP(w, r, settings, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
+		}
+	}
+	if len(f.faults) > 0 {
+		return p.showPPP(w, r, settings, f, view{})
+	}
+	return done(w, r, "/ppp", "PPP General Setup is changed. It counts for connections that begin from now on.")
+}

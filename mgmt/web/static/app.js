@@ -1,0 +1,269 @@
+// What makes the pages livelier. Each of them does its work without.
+"use strict";
+
+(() => {
+	const root = document.documentElement;
+	const themes = ["auto", "light", "dark"];
+
+	// stored reads and writes the choice of the theme; a browser may keep nothing.
+	const stored = (value) => {
+		try {
+			if (value !== undefined) localStorage.setItem("theme", value);
+			return localStorage.getItem("theme");
+		} catch {
+			return null;
+		}
+	};
+	const setTheme = (theme) => {
+		if (theme === "light" || theme === "dark") root.dataset.theme = theme;
+		else delete root.dataset.theme;
+	};
+	setTheme(stored());
+
+	const prepareTheme = () => {
+		const button = document.querySelector("[data-theme-toggle]");
+		if (!button) return;
+		let theme = themes.includes(stored()) ? stored() : "auto";
+		const show = () => { button.textContent = "Theme: " + theme; };
+		show();
+		button.hidden = false;
+		button.addEventListener("click", () => {
+			theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+			stored(theme);
+			setTheme(theme);
+			show();
+		});
+	};
+
+	// localTimes writes instants in the reader's zone: the one chosen on Time and Date, or the browser's.
+	const zone = () => {
+		try {
+			return localStorage.getItem("zone") || undefined;
+		} catch {
+			return undefined;
+		}
+	};
+	const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", timeZone: zone() });
+	const localTimes = (within) => {
+		for (const t of within.querySelectorAll("time[datetime]")) {
+			const at = new Date(t.dateTime);
+			if (isNaN(at)) continue;
+			t.title = t.title || t.textContent;
+			const text = day.format(at);
+			if (t.textContent !== text) t.textContent = text;
+		}
+	};
+
+	// morph makes the element like another one, and keeps what is alike: ticks, focus and selection stay.
+	const morph = (from, to) => {
+		if (from.dataset && "all" in from.dataset) return;
+		for (const { name } of [...from.attributes]) if (!to.hasAttribute(name)) from.removeAttribute(name);
+		for (const { name, value } of to.attributes) if (from.getAttribute(name) !== value) from.setAttribute(name, value);
+		const known = new Map();
+		for (const child of from.children) if (child.dataset && child.dataset.key) known.set(child.dataset.key, child);
+		let at = from.firstChild;
+		for (const next of [...to.childNodes]) {
+			const key = next.dataset && next.dataset.key;
+			let mine = at;
+			if (key) {
+				mine = known.get(key);
+				known.delete(key);
+			} else {
+				while (mine && mine.dataset && mine.dataset.key) mine = mine.nextSibling;
+			}
+			if (!mine || mine.nodeType !== next.nodeType || mine.nodeName !== next.nodeName) {
+				if (key && from.dataset.settled) next.classList.add("new");
+				from.insertBefore(next, at);
+				continue;
+			}
+			if (mine !== at) from.insertBefore(mine, at);
+			else at = at.nextSibling;
+			if (mine.nodeType !== Node.ELEMENT_NODE) {
+				if (mine.data !== next.data) mine.data = next.data;
+			} else if (!mine.isEqualNode(next)) morph(mine, next);
+		}
+		while (at) {
+			const gone = at;
+			at = at.nextSibling;
+			gone.remove();
+		}
+		if (from.nodeName === "TBODY") from.dataset.settled = "yes";
+	};
+
+	// prepareLive refreshes a part of the page, every so many seconds and when something happens.
+	const prepareLive = () => {
+		const live = document.querySelector("[data-live]");
+		if (!live) return;
+		const choice = document.getElementById("refresh");
+		const seconds = () => Number(choice ? choice.value : live.dataset.live || 10);
+		for (const body of live.querySelectorAll("tbody")) body.dataset.settled = "yes";
+		let timer, last = 0, running = false, again = false;
+
+		const refresh = async () => {
+			clearTimeout(timer);
+			if (running) {
+				again = true;
+				return;
+			}
+			running = true;
+			try {
+				const to = new URL(location.href);
+				to.hash = "";
+				to.searchParams.set("fragment", "live");
+				const answer = await fetch(to, { redirect: "manual" });
+				if (answer.type === "opaqueredirect" || answer.status === 401) {
+					location.reload(); // the session has ended
+					return;
+				}
+				if (!answer.ok) throw new Error(answer.statusText);
+				const parsed = new DOMParser().parseFromString("<div id=live>" + await answer.text() + "</div>", "text/html");
+				const next = parsed.getElementById("live");
+				for (const a of live.attributes) next.setAttribute(a.name, a.value);
+				for (const body of next.querySelectorAll("tbody")) body.dataset.settled = "yes";
+				prepare(next);
+				morph(live, next);
+				live.classList.remove("stale");
+				prepareTicks();
+				counted = performance.now();
+			} catch {
+				live.classList.add("stale");
+			} finally {
+				running = false;
+				last = Date.now();
+				if (again) {
+					again = false;
+					soon();
+				} else plan();
+			}
+		};
+		const plan = () => {
+			clearTimeout(timer);
+			if (seconds() > 0 && !document.hidden) timer = setTimeout(refresh, seconds() * 1000);
+		};
+		// soon refreshes at once, but not more often than every two seconds.
+		const soon = () => {
+			clearTimeout(timer);
+			if (!document.hidden) timer = setTimeout(refresh, Math.max(150, last + 2000 - Date.now()));
+		};
+		document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : soon()));
+		if (choice) choice.addEventListener("change", () => {
+			const to = new URL(location.href);
+			to.searchParams.set("refresh", choice.value);
+			history.replaceState(null, "", to);
+			plan();
+		});
+		const button = document.querySelector("[data-refresh]");
+		if (button) button.addEventListener("click", (e) => {
+			const form = button.form, to = new URL(location.href);
+			const same = [...new FormData(form)].every(([k, v]) => (to.searchParams.get(k) ?? form.elements[k].defaultValue ?? v) === v);
+			if (same && form.elements.q?.value === form.elements.q?.defaultValue) {
+				e.preventDefault();
+				refresh();
+			}
+		});
+		if ("events" in live.dataset) listen(soon);
+		plan();
+	};
+
+	// listen waits for what happens.
+	const listen = (soon) => {
+		const latest = document.getElementById("latest");
+		const source = new EventSource("/api/v1/events");
+		const words = { connected: "is connected", disconnected: "is disconnected", refused: "was refused" };
+		source.addEventListener("event", (message) => {
+			let e;
+			try {
+				e = JSON.parse(message.data);
+			} catch {
+				return;
+			}
+			if (latest && words[e.event]) {
+				const at = new Date(e.at).toLocaleTimeString();
+				latest.textContent = `${at}: ${e.user || "somebody"} ${words[e.event]}${e.reason ? ": " + e.reason : ""}`;
+				latest.hidden = false;
+			}
+			soon();
+		});
+		addEventListener("pagehide", () => source.close());
+	};
+
+	// Uptimes run on between refreshes.
+	let counted = performance.now();
+	const uptime = (s) => Math.floor(s / 3600) + ":" + String(Math.floor(s / 60) % 60).padStart(2, "0") + ":" + String(s % 60).padStart(2, "0");
+	const runUptimes = () => {
+		if (document.hidden) return;
+		const passed = Math.floor((performance.now() - counted) / 1000);
+		for (const cell of document.querySelectorAll("[data-uptime]")) cell.textContent = uptime(Number(cell.dataset.uptime) + passed);
+	};
+
+	// prepareTicks has one box that ticks all of the page.
+	const prepareTicks = () => {
+		const all = document.querySelector("[data-all]");
+		if (!all) return;
+		all.hidden = false;
+		const boxes = () => [...all.form.querySelectorAll("input[name=id]")];
+		const show = () => {
+			const ticked = boxes().filter((b) => b.checked).length;
+			all.checked = ticked > 0 && ticked === boxes().length;
+			all.indeterminate = ticked > 0 && !all.checked;
+		};
+		show();
+		if (all.dataset.ready) return;
+		all.dataset.ready = "yes";
+		all.addEventListener("change", () => boxes().forEach((b) => { b.checked = all.checked; }));
+		all.form.addEventListener("change", (e) => { if (e.target !== all) show(); });
+	};
+
+	// prepareDialogs shows what a form leads to in a dialog over the page, if the page has one.
+	const prepareDialogs = () => {
+		const dialog = document.getElementById("dialog");
+		if (!dialog || !dialog.showModal) return;
+		document.addEventListener("submit", async (e) => {
+			if (!e.target.matches("[data-dialog]")) return;
+			e.preventDefault();
+			const body = new URLSearchParams(new FormData(e.target, e.submitter));
+			body.set("fragment", "dialog");
+			try {
+				const answer = await fetch(e.target.action, { method: "POST", body, redirect: "manual" });
+				if (!answer.ok) throw new Error(answer.statusText);
+				dialog.innerHTML = await answer.text();
+				dialog.showModal();
+				dialog.querySelector("[autofocus]")?.focus();
+			} catch {
+				location.reload(); // it led back here, with a notice
+			}
+		});
+		dialog.addEventListener("click", (e) => {
+			if (e.target.closest("[data-close]")) {
+				e.preventDefault();
+				dialog.close();
+			}
+		});
+	};
+
+	// prepareCopies has buttons that copy what another element holds.
+	const prepareCopies = () => {
+		if (!navigator.clipboard) return;
+		for (const button of document.querySelectorAll("[data-copy]")) {
+			const from = document.getElementById(button.dataset.copy);
+			if (!from) continue;
+			button.hidden = false;
+			button.addEventListener("click", async () => {
+				await navigator.clipboard.writeText(from.value ?? from.textContent);
+				button.textContent = "Copied";
+			});
+		}
+	};
+
+	const prepare = (within) => localTimes(within);
+
+	document.addEventListener("DOMContentLoaded", () => {
+		prepareTheme();
+		prepare(document);
+		prepareTicks();
+		prepareDialogs();
+		prepareCopies();
+		prepareLive();
+		setInterval(runUptimes, 1000);
+	});
+})();

@@ -1,0 +1,67 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"time"
+	"vpnd/mgmt"
+)
+
+type statusData struct {
+	mgmt.Status
+	Change   bool
+	Shutdown mgmt.ShutdownState
+	Within   control
+	CanEnd   bool // the daemon has settings
+	Services mgmt.ServiceSet
+}
+
+// status shows the daemon and its machine.
+func (p *Pages) status(w http.ResponseWriter, r *http.Request) error {
+	return p.showStatus(w, r, form{})
+}
+
+func (p *Pages) showStatus(w http.ResponseWriter, r *http.Request, f form) error {
+	if p.cfg.Managed.System == nil {
+		return fault{http.StatusNotFound, "This daemon tells no status."}
+	}
+	d := statusData{Status: p.cfg.Managed.System.Status(r.Context()), Change: mayChange(r)}
+	if settings, err := p.settings(); err == nil {
+		d.CanEnd, d.Shutdown, d.Services = true, settings.ShutdownState(), settings.Services()
+	}
+	d.Within = f.fill(control{
+		Name: "within", Label: "Hang up who is still connected after", Type: "text", Placeholder: "never",
+		Hint: "Such as 1h. Empty: never. 0s: at once.",
+	})[0]
+	v := view{Title: "Status", Data: d}
+	if len(f.faults) > 0 {
+		v.Status = http.StatusUnprocessableEntity
+	}
+	return p.render(w, r, "status.html", v)
+}
+
+// shutDown ends the daemon when it is empty, or takes that back.
+func (p *Pages) shutDown(w http.ResponseWriter, r *http.Request) error {
+	settings, err := p.settings()
+	if err != nil {
+		return err
+	}
+	if r.PostForm.Get("do") == "cancel" {
+		if err := settings.CancelShutdown(r.Context()); err != nil {
+			return failed(w, r, "/status", "The shut-down goes on: "+err.Error())
+		}
+		return done(w, r, "/status", "The shut-down is taken back: calls are taken again.")
+	}
+	within := mgmt.NoLimit
+	if text := strings.TrimSpace(r.PostForm.Get("within")); text != "" {
+		f := form{values: r.PostForm}
+		if within, err = time.ParseDuration(text); err != nil || within < 0 {
+			f.wrong("within", "is not a time such as 30m or 1h.")
+			return p.showStatus(w, r, f)
+		}
+	}
+	if err := settings.ShutDown(r.Context(), within); err != nil {
+		return failed(w, r, "/status", "The daemon goes on: "+err.Error())
+	}
+	return done(w, r, "/status", "The daemon takes no more calls, and ends with the last connection.")
+}

@@ -1,0 +1,185 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+	"vpnd/auth"
+	"vpnd/auth/motp"
+	"vpnd/auth/totp"
+	"vpnd/internal/qrcode"
+	"vpnd/mgmt/access"
+	"vpnd/usermgmt"
+)
+
+const (
+	showFor  = 15 * time.Minute // that a new secret is shown to whoever has stored it
+	maxShown = 256              // secrets that are shown at once
+)
+
+// shownSecrets are those that were stored just now. A secret is shown to whoever has stored it, and to
+// nobody else, until its time is over, its user has proved it, or there are too many.
+type shownSecrets struct {
+	mu   sync.Mutex
+	open []shownSecret // oldest first
+}
+
+type shownSecret struct {
+	who, user, secret string
+	until             time.Time
+}
+
+func secretOf(p *usermgmt.Profile) string { return p.MOTPSecret + p.TOTPSecret }
+
+// allow has the secret of a profile shown to whoever's request has the context.
+func (s *shownSecrets) allow(ctx context.Context, p usermgmt.Profile, now time.Time) {
+	who, _ := access.Of(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tidy(now)
+	if len(s.open) == maxShown {
+		s.open = append(s.open[:0], s.open[1:]...)
+	}
+	s.open = append(s.open, shownSecret{who.Name, p.Name, secretOf(&p), now.Add(showFor)})
+}
+
+func (s *shownSecrets) allowed(ctx context.Context, p usermgmt.Profile, now time.Time) bool {
+	who, _ := access.Of(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tidy(now)
+	for _, o := range s.open {
+		if o.who == who.Name && o.user == p.Name && o.secret == secretOf(&p) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *shownSecrets) tidy(now time.Time) {
+	for len(s.open) > 0 && !now.Before(s.open[0].until) {
+		s.open = append(s.open[:0], s.open[1:]...)
+	}
+}
+
+// forget ends the showing of a user's secret.
+func (s *shownSecrets) forget(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.open[:0]
+	for _, o := range s.open {
+		if !strings.EqualFold(o.user, user) {
+			kept = append(kept, o)
+		}
+	}
+	s.open = kept
+}
+
+type tokenData struct {
+	At     string
+	User   string
+	Kind   string // mOTP or TOTP
+	Shown  bool   // what follows
+	Secret string
+	Link   template.URL
+	QR     template.HTML
+	Code   control
+	Clock  time.Time
+}
+
+// token shows a new token, to be given to its user, and asks for a code of it.
+func (t userTable) token(w http.ResponseWriter, r *http.Request) error {
+	return t.showToken(w, r, form{})
+}
+
+func (t userTable) showToken(w http.ResponseWriter, r *http.Request, f form) error {
+	p, _, err := t.cfg.API.Profile(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return notThere(err)
+	}
+	d := tokenData{At: t.at(p.Name), User: p.Name, Kind: "mOTP", Clock: t.cfg.Managed.Clock.Corrected()}
+	issuer, link := t.cfg.Issuer, ""
+	switch tokenOf(&p) {
+	case noToken:
+		return failed(w, r, t.at(p.Name), p.Name+" has no token: enable one-time passwords, and Generate makes a secret.")
+	case motpToken:
+		link = motp.Token{Secret: p.MOTPSecret, PIN: p.MOTPPIN}.URL(issuer, p.Name)
+	case totpToken:
+		d.Kind = "TOTP"
+		link = totp.Token{Secret: p.TOTPSecret}.URL(issuer, p.Name)
+	}
+	if t.shown.allowed(r.Context(), p, time.Now()) {
+		code, err := qrcode.Encode(link)
+		if err != nil {
+			return err
+		}
+		d.Shown, d.Secret, d.Link = true, secretOf(&p), template.URL(link)                      //nolint:gosec // made of a checked secret
+		d.QR = template.HTML(code.SVG("QR code of the " + d.Kind + " token of user " + p.Name)) //nolint:gosec // it escapes the label
+	}
+	d.Code = f.fill(control{
+		Name: "code", Label: "Code", Type: "text", Required: true, MaxLength: 16, Complete: "one-time-code", Focus: true,
+		Hint: "Which the user's token or app shows now. It counts as used: the first dial-in takes the next one.",
+	})[0]
+	v := view{Title: d.Kind + " token of " + p.Name, Data: d}
+	if len(f.faults) > 0 {
+		v.Status = http.StatusUnprocessableEntity
+	}
+	return t.render(w, r, "token.html", v)
+}
+
+// verify holds a code of a user's token against what is stored.
+func (t userTable) verify(w http.ResponseWriter, r *http.Request) error {
+	name, f := r.PathValue("name"), form{values: r.PostForm}
+	err := t.cfg.API.Verify(r.Context(), name, strings.TrimSpace(r.PostForm.Get("code")))
+	if enrol := (*auth.EnrolError)(nil); errors.As(err, &enrol) {
+		f.wrong("code", err.Error()+".")
+		return t.showToken(w, r, f)
+	}
+	if errors.Is(err, auth.ErrNoToken) {
+		return failed(w, r, t.at(name), err.Error()+".")
+	}
+	if err != nil {
+		return notThere(err)
+	}
+	t.shown.forget(name)
+	return done(w, r, t.base, "The token of "+name+" is right: the code was verified.")
+}
+
+// newSecret draws the secret of a token.
+func newSecret(kind string) (string, error) {
+	switch kind {
+	case motpToken:
+		return motp.NewSecret(rand.Reader)
+	case totpToken:
+		return totp.NewSecret(rand.Reader)
+	default:
+		return "", fault{http.StatusBadRequest, "There is no such kind of token."}
+	}
+}
+
+// generate shows the form again, with a new secret in it that is not stored yet.
+func (t userTable) generate(w http.ResponseWriter, r *http.Request, f *profileForm, tag, kind string) error {
+	secret, err := newSecret(kind)
+	if err != nil {
+		return err
+	}
+	f.values.Set("token", kind)
+	f.values.Set(kind+"-secret", secret)
+	return t.showProfile(w, r, f, tag, view{Notice: "A new secret stands in the form. It is stored with OK."})
+}
+
+// drawSecret gives a new secret to a script, which puts it into the form.
+func (p *Pages) drawSecret(w http.ResponseWriter, r *http.Request) error {
+	secret, err := newSecret(r.PostForm.Get("kind"))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, err = w.Write([]byte(secret))
+	return err
+}

@@ -1,0 +1,162 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"vpnd/mgmt"
+	"vpnd/usermgmt"
+)
+
+const lastEvents = 10 // of a user, on its page
+
+type userData struct {
+	Base, At string
+	User     mgmt.User // of a new one, nothing
+	Groups   []group
+	Tag      string // of the profile that the form began with; empty: a new user
+	Change   bool
+	Token    bool // the user has one
+	Events   []mgmt.Event
+}
+
+// newUser is the form of a profile that is yet to be added.
+func (t userTable) newUser(w http.ResponseWriter, r *http.Request) error {
+	return t.showProfile(w, r, &profileForm{profile: usermgmt.New(""), added: true}, "", view{})
+}
+
+// user is the page of a user: the profile, as a form or to be looked at, and what happened of late.
+func (t userTable) user(w http.ResponseWriter, r *http.Request) error {
+	profile, tag, err := t.cfg.API.Profile(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return notThere(err)
+	}
+	return t.showProfile(w, r, &profileForm{profile: profile}, tag, view{})
+}
+
+// showProfile shows the form in v, which may have a notice.
+func (t userTable) showProfile(w http.ResponseWriter, r *http.Request, f *profileForm, tag string, v view) error {
+	for _, p := range t.pools() {
+		f.pools = append(f.pools, p.Name)
+	}
+	d := userData{Base: t.base, At: t.base + "/-new", Groups: f.groups(), Tag: tag, Change: mayChange(r), Token: tokenOf(&f.profile) != noToken}
+	v.Title = "New " + t.one
+	if !f.added {
+		d.At = t.at(f.profile.Name)
+		v.Title = t.one + " " + f.profile.Name
+		var err error
+		if d.User, err = t.cfg.API.User(r.Context(), f.profile.Name); err != nil {
+			return notThere(err)
+		}
+		entries, err := t.cfg.Managed.Users.History(r.Context(), usermgmt.HistoryQuery{User: f.profile.Name, Limit: lastEvents})
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			d.Events = append(d.Events, mgmt.EventOf(e))
+		}
+	}
+	v.Data = d
+	if len(f.faults) > 0 {
+		v.Status, v.Notice, v.Wrong = http.StatusUnprocessableEntity, "Nothing is stored yet: correct what is marked.", true
+	}
+	return t.render(w, r, "user.html", v)
+}
+
+func (p *Pages) pools() []mgmt.Pool {
+	if p.cfg.Managed.System == nil {
+		return nil
+	}
+	return p.cfg.Managed.System.Pools()
+}
+
+// addUser adds a user as the form says.
+func (t userTable) addUser(w http.ResponseWriter, r *http.Request) error {
+	f := &profileForm{form: form{values: r.PostForm}, profile: usermgmt.New(""), added: true}
+	if kind := r.PostForm.Get("generate"); kind != "" {
+		return t.generate(w, r, f, "", kind)
+	}
+	profile := usermgmt.New(strings.TrimSpace(r.PostForm.Get("name")))
+	err := apply(r.PostForm, &profile)
+	if err == nil {
+		err = t.cfg.Managed.Users.Add(r.Context(), profile)
+	}
+	if errors.Is(err, usermgmt.ErrExists) {
+		f.wrong("name", "There is a user of that name already: choose another one.")
+	} else if err := f.broken(err); err != nil {
+		return err
+	}
+	if len(f.faults) > 0 {
+		return t.showProfile(w, r, f, "", view{})
+	}
+	return t.stored(w, r, usermgmt.Profile{}, profile.Name, "is added")
+}
+
+// changeUser stores what the form says, unless somebody else has stored something meanwhile.
+func (t userTable) changeUser(w http.ResponseWriter, r *http.Request) error {
+	name, tag := r.PathValue("name"), r.PostForm.Get("tag")
+	before, now, err := t.cfg.API.Profile(r.Context(), name)
+	if err != nil {
+		return notThere(err)
+	}
+	f := &profileForm{form: form{values: r.PostForm}, profile: before}
+	if kind := r.PostForm.Get("generate"); kind != "" {
+		return t.generate(w, r, f, tag, kind)
+	}
+	err = t.cfg.API.ChangeUser(r.Context(), name, tag, func(p *usermgmt.Profile) error { return apply(r.PostForm, p) })
+	if errors.Is(err, mgmt.ErrChanged) {
+		if f.profile, now, err = t.cfg.API.Profile(r.Context(), name); err != nil {
+			return notThere(err)
+		}
+		typed := f.profile
+		_ = apply(r.PostForm, &typed) // its faults are told when it is stored
+		f.typed = &typed
+		return t.showProfile(w, r, f, now, view{Status: http.StatusConflict, Notice: t.whoChanged(r.Context(), name), Wrong: true})
+	}
+	if err := f.broken(err); err != nil {
+		return notThere(err)
+	}
+	if len(f.faults) > 0 {
+		return t.showProfile(w, r, f, tag, view{})
+	}
+	return t.stored(w, r, before, before.Name, "is changed")
+}
+
+// stored leads on: to the enrolment of a new token, or to the list.
+func (t userTable) stored(w http.ResponseWriter, r *http.Request, before usermgmt.Profile, name, what string) error {
+	profile, _, err := t.cfg.API.Profile(r.Context(), name)
+	if err != nil {
+		return notThere(err)
+	}
+	if profile.MOTPSecret != before.MOTPSecret && profile.MOTPSecret != "" || profile.TOTPSecret != before.TOTPSecret && profile.TOTPSecret != "" {
+		t.shown.allow(r.Context(), profile, time.Now())
+		return done(w, r, t.at(name)+"/token", fmt.Sprintf("%s %s. Give the user the token now: its secret is not shown again.", profile.Name, what))
+	}
+	return done(w, r, t.base, profile.Name+" "+what+".")
+}
+
+// whoChanged says who was faster.
+func (t userTable) whoChanged(ctx context.Context, name string) string {
+	who := "Somebody else"
+	entries, err := t.cfg.Managed.Users.History(ctx, usermgmt.HistoryQuery{User: name, Limit: lastEvents})
+	if err == nil {
+		for _, e := range entries {
+			if e.Event == usermgmt.EventChanged && e.By != "" {
+				who = e.By
+				break
+			}
+		}
+	}
+	return who + " has changed this profile while you did. Your changes are not stored: compare what is marked “Stored now”, and press OK again to store what stands here."
+}
+
+// notThere is the fault of a user that is not there.
+func notThere(err error) error {
+	if errors.Is(err, usermgmt.ErrNoUser) {
+		return fault{http.StatusNotFound, "There is no such user. Somebody may have removed the profile: look in the list."}
+	}
+	return err
+}

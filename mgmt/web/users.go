@@ -1,0 +1,193 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"vpnd/mgmt"
+	"vpnd/mgmt/access"
+	"vpnd/usermgmt"
+)
+
+const maxPicked = 1000 // users that one form changes
+
+// userTable is a way to the table of users: a Vigor with DrayOS and a Vigor2960 have it in different places.
+type userTable struct {
+	*Pages
+	base string // path of the list
+	list string // its title
+	one  string // title of a profile
+}
+
+// userTables are the ways there are.
+func (p *Pages) userTables() []userTable {
+	return []userTable{
+		{p, "/users", "Remote Dial-in Users", "Remote Dial-in User"},
+		{p, "/profiles", "User Profiles", "User Profile"},
+	}
+}
+
+// userRoutes are the pages of the users. A name never begins with "-".
+func (p *Pages) userRoutes() []route {
+	var all []route
+	for _, t := range p.userTables() {
+		all = append(all,
+			route{"GET " + t.base, t.users},
+			route{"POST " + t.base, change(t.changeMany)},
+			route{"GET " + t.base + "/-new", change(t.newUser)},
+			route{"POST " + t.base + "/-new", change(t.addUser)},
+			route{"GET " + t.base + "/{name}", t.user},
+			route{"POST " + t.base + "/{name}", change(t.changeUser)},
+			route{"GET " + t.base + "/{name}/token", change(t.token)},
+			route{"POST " + t.base + "/{name}/token", change(t.verify)},
+		)
+	}
+	return append(all, route{"POST /users/-secret", change(p.drawSecret)})
+}
+
+// at is the path of a user's page.
+func (t userTable) at(name string) string { return t.base + "/" + url.PathEscape(name) }
+
+var userColumns = []column{
+	{Key: "index", Name: "Index", Number: true},
+	{Key: "name", Name: "User"},
+	{Key: "enabled", Name: "Status"},
+	{Key: "connections", Name: "Connected", Number: true},
+	{Name: "Authentication"},
+	{Name: "Dial-In Type"},
+	{Key: "comment", Name: "Comment"},
+}
+
+type usersData struct {
+	Base    string
+	List    *list
+	Columns []column
+	Rows    []userRow
+	Change  bool
+	Back    string
+}
+
+// userRow is a user with what the page shows of it.
+type userRow struct {
+	mgmt.User
+	At string
+}
+
+// Proofs are what the user logs in by.
+func (u userRow) Proofs() string {
+	var all []string
+	for _, p := range []struct {
+		has  bool
+		name string
+	}{{u.HasPassword, "password"}, {u.HasMOTP, "mOTP"}, {u.HasTOTP, "TOTP"}} {
+		if p.has {
+			all = append(all, p.name)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// Types are the allowed types of dial-in.
+func (u userRow) Types() string {
+	types := strings.ToUpper(strings.Join(u.DialIn, ", "))
+	if u.IPsec != string(usermgmt.IPsecNone) && slices.Contains(u.DialIn, "l2tp") {
+		types = strings.Replace(types, "L2TP", "L2TP (IPsec "+u.IPsec+")", 1)
+	}
+	return types
+}
+
+// users is the list.
+func (t userTable) users(w http.ResponseWriter, r *http.Request) error {
+	l := listOf(r, userColumns, "index")
+	users, total, err := t.cfg.API.Users(r.Context(), l.Search, l.Sort, l.paging())
+	if err != nil {
+		return err
+	}
+	if l.fit(total); len(users) == 0 && total > 0 {
+		if users, _, err = t.cfg.API.Users(r.Context(), l.Search, l.Sort, l.paging()); err != nil {
+			return err
+		}
+	}
+	d := usersData{Base: t.base, List: &l, Columns: l.heads(userColumns), Change: mayChange(r), Back: l.At(l.Page)}
+	for _, u := range users {
+		d.Rows = append(d.Rows, userRow{u, t.at(u.Name)})
+	}
+	return t.render(w, r, "users.html", view{Title: t.list, Data: d})
+}
+
+type removeData struct {
+	Base, Back string
+	Users      []mgmt.User
+}
+
+// changeMany does what a button of the list says to the users that are ticked.
+func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
+	names, back := r.PostForm["id"], access.LocalPath(cmp.Or(r.PostForm.Get("back"), t.base))
+	switch {
+	case len(names) == 0:
+		return failed(w, r, back, "Tick the users first.")
+	case len(names) > maxPicked:
+		return failed(w, r, back, fmt.Sprintf("These are more than %d users: tick fewer at once.", maxPicked))
+	}
+	var err error
+	var what string
+	switch do := r.PostForm.Get("do"); do {
+	case "enable", "disable":
+		what = do + "d"
+		err = t.enable(r.Context(), names, do == "enable")
+	case "unlock":
+		what = "unlocked"
+		err = t.cfg.Managed.Users.Unlock(r.Context(), names...)
+	case "remove":
+		if r.PostForm.Get("confirm") != "yes" {
+			return t.askRemove(w, r, names, back)
+		}
+		what = "removed"
+		err = t.cfg.Managed.Users.Remove(r.Context(), names...)
+	default:
+		return fault{http.StatusBadRequest, "The form asks for nothing that the page can do."}
+	}
+	if errors.Is(err, usermgmt.ErrNoUser) {
+		return failed(w, r, back, "Nothing was changed: somebody has removed a user meanwhile ("+err.Error()+").")
+	}
+	if err != nil {
+		return err
+	}
+	if len(names) == 1 {
+		return done(w, r, back, names[0]+" is "+what+".")
+	}
+	return done(w, r, back, fmt.Sprintf("%d users are %s.", len(names), what))
+}
+
+func (t userTable) enable(ctx context.Context, names []string, on bool) error {
+	edits := make([]usermgmt.Edit, len(names))
+	for i, name := range names {
+		edits[i] = usermgmt.Edit{Name: name, Change: func(p *usermgmt.Profile) error { p.Enabled = on; return nil }}
+	}
+	_, err := t.cfg.Managed.Users.Apply(ctx, edits, usermgmt.How{Change: true})
+	return err
+}
+
+// askRemove asks whether the users shall be removed.
+func (t userTable) askRemove(w http.ResponseWriter, r *http.Request, names []string, back string) error {
+	d := removeData{Base: t.base, Back: back}
+	for _, name := range names {
+		u, err := t.cfg.API.User(r.Context(), name)
+		if errors.Is(err, usermgmt.ErrNoUser) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		d.Users = append(d.Users, u)
+	}
+	if len(d.Users) == 0 {
+		return failed(w, r, back, "There is nobody to remove: somebody has removed them meanwhile.")
+	}
+	return t.render(w, r, "remove.html", view{Title: "Remove users", Data: d})
+}

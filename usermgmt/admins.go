@@ -1,0 +1,257 @@
+package usermgmt
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors of what is about administrators.
+var (
+	ErrNoAdministrator     = errors.New("there is no such administrator")
+	ErrAdministratorExists = errors.New("the administrator exists already")
+	ErrLastAdministrator   = errors.New("this is the last administrator")
+	ErrTooMany             = errors.New("there are too many of them already")
+)
+
+// RoleAdministrator is the role of which one is to be left.
+const RoleAdministrator = "administrator"
+
+const maxAdministrators = 256
+
+// Administrator is somebody who may manage the daemon.
+type Administrator struct {
+	Name       string
+	Role       string
+	Password   string // its hash
+	TOTPSecret string // base32; "": none
+	TOTPStep   int64  // of the code accepted last
+	Added      time.Time
+	LastLogIn  time.Time // zero: none
+}
+
+const (
+	administratorColumns = `name, role, password, totp_secret, totp_step, added, last_login`
+	selectAdministrators = `SELECT ` + administratorColumns + ` FROM administrators`
+)
+
+// Administrators lists all in the order of their names.
+func (s *Store) Administrators(ctx context.Context) (all []Administrator, err error) {
+	err = s.unsealing(ctx, s.db, func(seal *sealer) error {
+		all, err = listAdministrators(ctx, s.db, seal)
+		return err
+	})
+	return all, s.damaged(err)
+}
+
+func listAdministrators(ctx context.Context, q querier, seal *sealer) ([]Administrator, error) {
+	rows, err := q.QueryContext(ctx, selectAdministrators+` ORDER BY fold`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var all []Administrator
+	for rows.Next() {
+		a, err := scanAdministrator(rows, seal)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, rows.Err()
+}
+
+// Administrator gives one by name. The error may be ErrNoAdministrator.
+func (s *Store) Administrator(ctx context.Context, name string) (a Administrator, err error) {
+	err = s.unsealing(ctx, s.db, func(seal *sealer) error {
+		a, err = administrator(ctx, s.db, seal, name)
+		return err
+	})
+	return a, s.damaged(err)
+}
+
+func administrator(ctx context.Context, q querier, seal *sealer, name string) (Administrator, error) {
+	a, err := scanAdministrator(q.QueryRowContext(ctx, selectAdministrators+` WHERE fold = ?`, fold(name)), seal)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Administrator{}, fmt.Errorf("%.64q: %w", name, ErrNoAdministrator)
+	}
+	return a, err
+}
+
+func scanAdministrator(row interface{ Scan(dest ...any) error }, seal *sealer) (Administrator, error) {
+	var (
+		a            Administrator
+		sealed       []byte
+		added, logIn int64
+	)
+	err := row.Scan(&a.Name, &a.Role, &a.Password, &sealed, &a.TOTPStep, &added, &logIn)
+	if err != nil {
+		return Administrator{}, err
+	}
+	a.Added, a.LastLogIn = time.UnixMilli(added), milliTime(logIn)
+	if a.TOTPSecret, err = seal.unseal(a.Name, adminTOTP, sealed); err != nil {
+		return Administrator{}, fmt.Errorf("administrator %s: the TOTP secret is %w: take it away", a.Name, err)
+	}
+	return a, nil
+}
+
+// adminTOTP is what an administrator's TOTP secret is sealed as.
+const adminTOTP = "administrator totp_secret"
+
+// milliTime is the other way round of milli.
+func milliTime(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+// milli is a time as it is stored; 0: zero.
+func milli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// AnyAdministrator reports whether somebody has RoleAdministrator.
+func (s *Store) AnyAdministrator(ctx context.Context) (bool, error) {
+	n, err := countAdministrators(ctx, s.db)
+	return n > 0, s.damaged(err)
+}
+
+func countAdministrators(ctx context.Context, q querier) (n int, err error) {
+	err = q.QueryRowContext(ctx, `SELECT COUNT(*) FROM administrators WHERE role = ?`, RoleAdministrator).Scan(&n)
+	return n, err
+}
+
+// AddAdministrator adds one. The error may be ErrAdministratorExists, ErrTooMany, or a RuleError about the name.
+func (s *Store) AddAdministrator(ctx context.Context, a Administrator) error {
+	return s.transact(ctx, func(tx *sql.Tx) error { return s.addAdministrator(ctx, tx, a) })
+}
+
+func (s *Store) addAdministrator(ctx context.Context, tx *sql.Tx, a Administrator) error {
+	if err := CheckName(a.Name); err != nil {
+		return err
+	}
+	var n int
+	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM administrators`).Scan(&n); err != nil {
+		return err
+	}
+	if n >= maxAdministrators {
+		return fmt.Errorf("administrators: %w: %d", ErrTooMany, n)
+	}
+	err := tx.QueryRowContext(ctx, `SELECT name FROM administrators WHERE fold = ?`, fold(a.Name)).Scan(new(string))
+	if err == nil {
+		return fmt.Errorf("%s: %w", a.Name, ErrAdministratorExists)
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	a.Added = s.opts.Now()
+	if err := s.putAdministrator(ctx, tx, a); err != nil {
+		return err
+	}
+	return s.recordAdmin(ctx, tx, fmt.Sprintf("%s added as %s", a.Name, a.Role))
+}
+
+func (s *Store) putAdministrator(ctx context.Context, tx *sql.Tx, a Administrator) error {
+	if err := s.sealWithCurrent(ctx, tx); err != nil {
+		return err
+	}
+	sealed, err := s.seal.Load().seal(a.Name, adminTOTP, a.TOTPSecret)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO administrators (fold, `+administratorColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		fold(a.Name), a.Name, a.Role, a.Password, sealed, a.TOTPStep, milli(a.Added), milli(a.LastLogIn))
+	return err
+}
+
+// ChangeAdministrator changes one as change does, and ends the sessions. What says in the history what was changed. The error may
+// be ErrNoAdministrator, or ErrLastAdministrator when nobody would be left with RoleAdministrator.
+func (s *Store) ChangeAdministrator(ctx context.Context, name, what string, change func(*Administrator)) error {
+	return s.transact(ctx, func(tx *sql.Tx) error { return s.changeAdministrator(ctx, tx, name, what, change) })
+}
+
+func (s *Store) changeAdministrator(ctx context.Context, tx *sql.Tx, name, what string, change func(*Administrator)) error {
+	if err := s.sealWithCurrent(ctx, tx); err != nil {
+		return err
+	}
+	a, err := administrator(ctx, tx, s.seal.Load(), name)
+	if err != nil {
+		return err
+	}
+	before := a
+	change(&a)
+	a.Name = before.Name
+	if before.Role == RoleAdministrator && a.Role != RoleAdministrator {
+		if err := notLast(ctx, tx); err != nil {
+			return fmt.Errorf("%s: %w", a.Name, err)
+		}
+	}
+	if err := s.putAdministrator(ctx, tx, a); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM admin_sessions WHERE fold = ?`, fold(name)); err != nil {
+		return err
+	}
+	return s.recordAdmin(ctx, tx, a.Name+": "+what)
+}
+
+// notLast gives ErrLastAdministrator when there is but one.
+func notLast(ctx context.Context, tx *sql.Tx) error {
+	n, err := countAdministrators(ctx, tx)
+	if err == nil && n <= 1 {
+		err = ErrLastAdministrator
+	}
+	return err
+}
+
+// RemoveAdministrator removes one with the sessions; the last with RoleAdministrator only if evenLast. The error may be ErrNoAdministrator
+// or ErrLastAdministrator.
+func (s *Store) RemoveAdministrator(ctx context.Context, name string, evenLast bool) error {
+	return s.transact(ctx, func(tx *sql.Tx) error {
+		var stored, role string
+		err := tx.QueryRowContext(ctx, `SELECT name, role FROM administrators WHERE fold = ?`, fold(name)).Scan(&stored, &role)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("%.64q: %w", name, ErrNoAdministrator)
+		}
+		if err != nil {
+			return err
+		}
+		if role == RoleAdministrator && !evenLast {
+			if err := notLast(ctx, tx); err != nil {
+				return fmt.Errorf("%s: %w", stored, err)
+			}
+		}
+		for _, statement := range []string{`DELETE FROM administrators WHERE fold = ?`, `DELETE FROM admin_sessions WHERE fold = ?`} {
+			if _, err := tx.ExecContext(ctx, statement, fold(name)); err != nil {
+				return err
+			}
+		}
+		return s.recordAdmin(ctx, tx, stored+" removed")
+	})
+}
+
+// AdvanceAdministrator stores the step of a TOTP code that is accepted; false: this step or a later one has been before.
+func (s *Store) AdvanceAdministrator(ctx context.Context, name string, step int64) (bool, error) {
+	advanced := false
+	err := s.transact(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, `UPDATE administrators SET totp_step = ?1 WHERE fold = ?2 AND totp_step < ?1`, step, fold(name))
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		advanced = n > 0
+		return err
+	})
+	return advanced && err == nil, err
+}
+
+// recordAdmin writes into the history what has been changed of who may manage the daemon.
+func (s *Store) recordAdmin(ctx context.Context, tx *sql.Tx, what string) error {
+	return record(ctx, tx, Entry{At: s.opts.Now(), Event: EventAdminChanged, Reason: what, By: actor(ctx)})
+}
