@@ -72,22 +72,12 @@ func (d *daemon) newWeb(handler http.Handler) (*web, error) {
 // events have, ends with the first pause.
 func newWebServer(handler http.Handler, cert *certificate, p patience, log *slog.Logger) *http.Server {
 	s := &http.Server{
-		Handler: http.MaxBytesHandler(withoutBody(handler), maxWebBody), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get},
+		Handler: http.MaxBytesHandler(handler, maxWebBody), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get},
 		ReadHeaderTimeout: p.header, ReadTimeout: p.read, WriteTimeout: p.write, IdleTimeout: p.idle, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), Protocols: new(http.Protocols),
 	}
 	s.Protocols.SetHTTP1(true)
 	return s
-}
-
-// withoutBody takes the deadline for reading away from requests that have nothing to read: it would end events.
-func withoutBody(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength == 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a test's writer has none
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // manageByWeb listens on management.listen, and says how to get in when nobody can yet.

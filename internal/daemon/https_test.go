@@ -398,3 +398,51 @@ func TestEventsOverHTTPS(t *testing.T) {
 		t.Errorf("the events ended after %v: %v", time.Since(begin), lines.Err())
 	})
 }
+
+func TestCheckOfHTTPS(t *testing.T) {
+	cfg := config.Default()
+	cfg.StateDir = filepath.Join(t.TempDir(), "state")
+	cfg.Management.Listen = "0.0.0.0:0"
+	if f := managementListen(cfg); f.Fatal || !strings.HasPrefix(f.String(), "warn  management.listen 0.0.0.0:0: there is no administrator yet: it listens on 127.0.0.1:0 alone until there is one; `vpnd admin add NAME` adds one") {
+		t.Error(f)
+	}
+	if there(cfg.StateDir) {
+		t.Error("it has made the state folder")
+	}
+	store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = store.AddAdministrator(t.Context(), usermgmt.Administrator{Name: "anna", Role: usermgmt.RoleAdministrator})
+	if err := errors.Join(err, store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if f := managementListen(cfg); f.Wrong != "" {
+		t.Error(f)
+	}
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	cfg.Management.Listen = other.Addr().String()
+	if f := managementListen(cfg); !f.Fatal || !strings.Contains(f.Wrong, "address already in use") {
+		t.Error(f)
+	}
+	dir := t.TempDir()
+	cfg.Management.Certificate, cfg.Management.Key = filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
+	for _, c := range []struct {
+		made  time.Time
+		fatal bool
+		wrong string
+	}{{time.Time{}, true, "no such file"}, {time.Now(), false, ""}, {time.Now().Add(10*24*time.Hour - certificateLife), false, "expires on"}, {time.Now().Add(-certificateLife - time.Hour), false, "expired on"}} {
+		if !c.made.IsZero() {
+			if err := makeCertificate(cfg.Management.Certificate, cfg.Management.Key, []string{"vpn.example"}, c.made); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if f := managementCertificate(cfg); !strings.Contains(f.Wrong, c.wrong) || (f.Wrong == "") != (c.wrong == "") || f.Wrong != "" && f.Fatal != c.fatal {
+			t.Errorf("%+v: %v", c, f)
+		}
+	}
+}
