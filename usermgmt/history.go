@@ -19,7 +19,10 @@ const (
 	EventRemoved      = "removed"
 	EventUnlocked     = "unlocked"
 	EventResynced     = "resynced"
-	EventRekeyed      = "rekeyed" // the key of the table
+	EventRekeyed      = "rekeyed"  // the key of the table
+	EventSettings     = "settings" // of the daemon
+	EventShutdown     = "shutdown" // of the daemon, asked for
+	EventResumed      = "resumed"  // a shutdown was cancelled
 )
 
 // Entry is one event of the history. It holds no secret.
@@ -66,7 +69,8 @@ func By(ctx context.Context, who string) context.Context {
 	return context.WithValue(ctx, actorKey{}, who)
 }
 
-func actor(ctx context.Context) string {
+// Actor is who By has named; "": nobody.
+func Actor(ctx context.Context) string {
 	who, _ := ctx.Value(actorKey{}).(string)
 	return who
 }

@@ -83,6 +83,11 @@ var migrations = []string{
 		by         TEXT NOT NULL
 	);
 	CREATE INDEX history_user ON history (fold, id);`,
+
+	`CREATE TABLE settings (
+		name  TEXT PRIMARY KEY,
+		value BLOB NOT NULL  -- sealed
+	) WITHOUT ROWID;`,
 }
 
 // migrate brings the database up to date and sees that the key fits it.
