@@ -9,16 +9,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-type serviceView struct {
-	Body ServiceSet
-}
-
-func (a *API) registerServices(api huma.API) {
-	const tag = "Remote Access Control"
-	huma.Register(api, operation("get-services", http.MethodGet, "/services", "Say which VPN services are enabled", tag),
-		func(context.Context, *struct{}) (*serviceView, error) { return &serviceView{a.cfg.Services}, nil })
-}
-
 type timeView struct {
 	Body any
 }
@@ -40,7 +30,7 @@ func (a *API) registerTime(api huma.API) {
 type Event struct {
 	ID         int64     `json:"id,omitempty" doc:"Of the entry in the history"`
 	At         time.Time `json:"at"`
-	Event      string    `json:"event" doc:"connected, disconnected, refused, or what was changed of a user"`
+	Event      string    `json:"event" doc:"connected, disconnected, refused, or a change of a user or of settings"`
 	User       string    `json:"user"`
 	Connection string    `json:"connection,omitempty"`
 	Type       string    `json:"type,omitempty"`

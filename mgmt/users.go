@@ -277,14 +277,24 @@ func problem(err error) error {
 	if status := huma.StatusError(nil); errors.As(err, &status) {
 		return status
 	}
-	if rules := rulesOf(err); len(rules) > 0 {
+	if rules := allOf[*usermgmt.RuleError](err); len(rules) > 0 {
 		details := make([]error, len(rules))
 		for i, r := range rules {
 			details[i] = &huma.ErrorDetail{Location: "body." + strings.ReplaceAll(r.Field, "-", "_"), Message: r.Text}
 		}
 		return huma.Error422UnprocessableEntity("the profile breaks a rule", details...)
 	}
+	if fields := allOf[*FieldError](err); len(fields) > 0 {
+		details := make([]error, len(fields))
+		for i, f := range fields {
+			details[i] = &huma.ErrorDetail{Location: "body." + f.Field, Message: f.Text}
+		}
+		return huma.Error422UnprocessableEntity("the settings break a rule", details...)
+	}
+	conflict := (*ConflictError)(nil)
 	switch {
+	case errors.As(err, &conflict):
+		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, auth.ErrNoUser):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, usermgmt.ErrExists):
@@ -294,17 +304,18 @@ func problem(err error) error {
 	}
 }
 
-// rulesOf are all RuleErrors in err.
-func rulesOf(err error) []*usermgmt.RuleError {
+// allOf are all errors of a type in err.
+func allOf[E error](err error) []E {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var rules []*usermgmt.RuleError
+		var all []E
 		for _, e := range joined.Unwrap() {
-			rules = append(rules, rulesOf(e)...)
+			all = append(all, allOf[E](e)...)
 		}
-		return rules
+		return all
 	}
-	if rule := (*usermgmt.RuleError)(nil); errors.As(err, &rule) {
-		return []*usermgmt.RuleError{rule}
+	var one E
+	if errors.As(err, &one) {
+		return []E{one}
 	}
 	return nil
 }

@@ -29,11 +29,17 @@ func (c Config) settable() map[string]any {
 
 // Settings are what c has other than base, of the keys that may be set while the daemon serves.
 func (c Config) Settings(base Config) Settings {
-	s, before := Settings{}, base.settable()
-	for key, value := range c.settable() {
-		if text := inYAML(value); text != inYAML(before[key]) {
-			s[key] = text
-		}
+	before := SettingsOf(base.settable())
+	s := SettingsOf(c.settable())
+	maps.DeleteFunc(s, func(key, text string) bool { return text == before[key] })
+	return s
+}
+
+// SettingsOf writes values in YAML.
+func SettingsOf(values map[string]any) Settings {
+	s := Settings{}
+	for key, value := range values {
+		s[key] = inYAML(value)
 	}
 	return s
 }
@@ -79,6 +85,17 @@ func (c Config) With(s Settings) (Config, error) {
 
 func scalarNode(text string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+}
+
+// String writes keys and values, but for those that hold a password.
+func (s Settings) String() string {
+	parts := s.Keys()
+	for i, key := range parts {
+		if key != "ppp.mutual_pap" {
+			parts[i] += ": " + s[key]
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Keys are the keys in order.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"vpnd/internal/link"
 	"vpnd/l2tp/server"
 	"vpnd/l2tp/wire"
 )
@@ -18,7 +19,7 @@ func ends(t *testing.T, srv *server.Server) {
 			t.Fatalf("the server does not end: %+v", srv.Stats())
 		}
 	}
-	if err := srv.Resume(); !errors.Is(err, server.ErrEnded) {
+	if err := srv.Resume(); !errors.Is(err, link.ErrEnded) {
 		t.Errorf("%v", err)
 	}
 }
@@ -86,7 +87,7 @@ func TestDrain(t *testing.T) {
 func TestDrainWithoutCalls(t *testing.T) {
 	srv, _ := start(t)
 	srv.Drain()
-	if err := srv.Resume(); !errors.Is(err, server.ErrEnded) {
+	if err := srv.Resume(); !errors.Is(err, link.ErrEnded) {
 		t.Errorf("%v", err)
 	}
 	free(t)

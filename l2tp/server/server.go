@@ -374,15 +374,12 @@ func (s *Server) endDrained() {
 	}
 }
 
-// ErrEnded is Resume's error of a server that has ended.
-var ErrEnded = errors.New("the server has ended")
-
-// Resume takes calls again after Drain. The error is ErrEnded.
+// Resume takes calls again after Drain. The error is link.ErrEnded.
 func (s *Server) Resume() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
-		return ErrEnded
+		return link.ErrEnded
 	}
 	s.draining.Store(false)
 	return nil

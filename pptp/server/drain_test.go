@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"vpnd/internal/link"
 	"vpnd/pptp/server"
 	"vpnd/pptp/wire"
 )
@@ -27,7 +28,7 @@ func refused(t *testing.T) {
 func (c *concentrator) ends() {
 	c.t.Helper()
 	waitFor(c.t, func() bool { return c.Stats().Connections == 0 })
-	if err := c.Resume(); !errors.Is(err, server.ErrEnded) {
+	if err := c.Resume(); !errors.Is(err, link.ErrEnded) {
 		c.t.Errorf("%v", err)
 	}
 }
@@ -90,7 +91,7 @@ func TestResumeFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := srv.Resume(); err == nil || errors.Is(err, server.ErrEnded) {
+	if err := srv.Resume(); err == nil || errors.Is(err, link.ErrEnded) {
 		t.Errorf("resumed: %v", err)
 	}
 	c.send(0, "one")
@@ -107,7 +108,7 @@ func TestResumeFails(t *testing.T) {
 func TestDrainWithoutCalls(t *testing.T) {
 	srv := start(t, server.Config{})
 	srv.Drain()
-	if err := srv.Resume(); !errors.Is(err, server.ErrEnded) {
+	if err := srv.Resume(); !errors.Is(err, link.ErrEnded) {
 		t.Errorf("%v", err)
 	}
 	start(t, server.Config{})

@@ -257,17 +257,14 @@ func (s *Server) endDrained() {
 	}
 }
 
-// ErrEnded is Resume's error of a server that has ended.
-var ErrEnded = errors.New("the server has ended")
-
 // Resume takes calls again after Drain. The error says why a port cannot be opened, and how to mend that;
-// or it is ErrEnded.
+// or it is link.ErrEnded.
 func (s *Server) Resume() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.stopping:
-		return ErrEnded
+		return link.ErrEnded
 	case !s.draining.Load():
 		return nil
 	}
