@@ -40,7 +40,7 @@ func (d *daemon) show() { d.shown.Store(&shown{d.cfg, d.set.Keys(), d.leaving}) 
 func layOver(cfg config.Config, set config.Settings) (config.Config, error) {
 	cfg, err := cfg.With(set)
 	if err != nil {
-		return cfg, fmt.Errorf("what was set while the daemon served (%s) does not go with the configuration file: %w; correct the file", set, err)
+		return cfg, fmt.Errorf("what was set while the daemon served (%s) does not go with the configuration file: %w", set, err)
 	}
 	return cfg, nil
 }
@@ -53,7 +53,7 @@ func (d *daemon) loadSettings(ctx context.Context) error {
 	}
 	d.set = set
 	if d.cfg, err = layOver(d.file, d.set); err != nil {
-		return err
+		return fmt.Errorf("%w; correct the file", err)
 	}
 	if len(d.set) > 0 {
 		d.log.Info("settings lie over the configuration file", "settings", d.set.String())
