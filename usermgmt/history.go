@@ -25,6 +25,9 @@ const (
 	EventAdminLogIn   = "admin-login"   // By has logged in to manage the daemon
 	EventAdminRefused = "admin-refused" // somebody has not
 	EventAdminChanged = "admin-changed" // administrators, tokens or set-up links; Reason says what
+	EventSettings     = "settings"      // of the daemon
+	EventShutdown     = "shutdown"      // of the daemon, asked for
+	EventResumed      = "resumed"       // a shutdown was cancelled
 )
 
 // Entry is one event of the history. It holds no secret.
@@ -80,7 +83,8 @@ func By(ctx context.Context, who string) context.Context {
 	return context.WithValue(ctx, actorKey{}, who)
 }
 
-func actor(ctx context.Context) string {
+// Actor is who By has named; "": nobody.
+func Actor(ctx context.Context) string {
 	who, _ := ctx.Value(actorKey{}).(string)
 	return who
 }

@@ -33,8 +33,8 @@ type patience struct {
 
 var webPatience = patience{header: headerTime, read: 30 * time.Second, write: time.Minute, idle: idleTime}
 
-// web is HTTPS, for those who manage the daemon.
-type web struct {
+// httpsServer is HTTPS, for those who manage the daemon.
+type httpsServer struct {
 	server *http.Server
 	cert   *certificate
 	own    bool           // the certificate is of the configuration
@@ -45,7 +45,7 @@ type web struct {
 }
 
 // newWeb makes HTTPS that does not listen yet; nil: it is off.
-func (d *daemon) newWeb(handler http.Handler) (*web, error) {
+func (d *daemon) newWeb(handler http.Handler) (*httpsServer, error) {
 	m := d.cfg.Management
 	if m.Listen == "" {
 		return nil, nil
@@ -54,7 +54,7 @@ func (d *daemon) newWeb(handler http.Handler) (*web, error) {
 	if err != nil {
 		return nil, err // config has checked it
 	}
-	w := &web{listen: listen, own: m.Certificate != ""}
+	w := &httpsServer{listen: listen, own: m.Certificate != ""}
 	cert, key := m.Certificate, m.Key
 	if !w.own {
 		if cert, key, err = selfSigned(d.cfg.StateDir, namesOf(listen), time.Now()); err != nil {
@@ -80,25 +80,23 @@ func newWebServer(handler http.Handler, cert *certificate, p patience, log *slog
 	return s
 }
 
-// manageByWeb listens on management.listen, and says how to get in when nobody can yet.
-func (d *daemon) manageByWeb(ctx context.Context) error {
+// manageByWeb listens on management.listen for the API and the pages, and says how to get in when nobody can yet.
+func (d *daemon) manageByWeb(ctx context.Context, pages http.Handler) error {
 	mux := http.NewServeMux()
 	for _, path := range []string{"/api/", "/metrics", "/healthz", "/readyz"} {
 		mux.Handle(path, d.api)
 	}
-	if d.pages != nil {
-		mux.Handle("/", d.pages)
-	}
+	mux.Handle("/", pages)
 	var err error
-	if d.web, err = d.newWeb(d.gate.Guard(mux)); err != nil || d.web == nil {
+	if d.https, err = d.newWeb(d.gate.Guard(mux)); err != nil || d.https == nil {
 		return err
 	}
-	d.later(func() { _ = d.web.server.Close() })
+	d.later(func() { _ = d.https.server.Close() })
 	anybody, err := d.gate.Any(ctx)
 	if err != nil {
 		return err
 	}
-	if err := d.listenWeb(listenAt(d.web.listen, anybody)); err != nil {
+	if err := d.listenWeb(listenAt(d.https.listen, anybody)); err != nil {
 		return err
 	}
 	if anybody {
@@ -138,7 +136,7 @@ func SetUpURL(cfg config.Config, anybody bool, link string) string {
 
 // listenWeb listens on at, and nowhere else any more. Requests under way go on.
 func (d *daemon) listenWeb(at netip.AddrPort) error {
-	w := d.web
+	w := d.https
 	if w.l != nil {
 		_ = w.l.Close()
 		w.l, w.at = nil, netip.AddrPort{}
@@ -167,33 +165,33 @@ func (d *daemon) listenWeb(at netip.AddrPort) error {
 
 // watchWeb listens as it should be, now that there may be an administrator, or none any more.
 func (d *daemon) watchWeb(ctx context.Context) {
-	if d.web == nil {
+	if d.https == nil {
 		return
 	}
 	anybody, err := d.gate.Any(ctx)
 	if err != nil {
 		return // watchUsers says so
 	}
-	at := listenAt(d.web.listen, anybody)
-	if at == d.web.at {
+	at := listenAt(d.https.listen, anybody)
+	if at == d.https.at {
 		return
 	}
 	err = d.listenWeb(at)
 	switch {
 	case err == nil:
-		d.web.failed = ""
-	case err.Error() != d.web.failed:
-		d.web.failed = err.Error()
+		d.https.failed = ""
+	case err.Error() != d.https.failed:
+		d.https.failed = err.Error()
 		d.log.Error("HTTPS for management does not listen; it is tried again", "error", err)
 	}
 }
 
 // renewCertificate makes a self-signed certificate anew before it ends.
 func (d *daemon) renewCertificate() {
-	if d.web == nil || d.web.own {
+	if d.https == nil || d.https.own {
 		return
 	}
-	_, _, err := selfSigned(d.cfg.StateDir, namesOf(d.web.listen), time.Now())
+	_, _, err := selfSigned(d.cfg.StateDir, namesOf(d.https.listen), time.Now())
 	d.complain("renewing the certificate of management.listen", err)
 }
 

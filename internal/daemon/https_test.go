@@ -61,7 +61,7 @@ func managedByWeb(t *testing.T, listen string) (*daemon, *safeBuffer) {
 		d.wg.Wait()
 		_ = store.Close()
 	})
-	if err := d.manageByWeb(t.Context()); err != nil {
+	if err := d.manageByWeb(t.Context(), http.NotFoundHandler()); err != nil {
 		t.Fatal(err)
 	}
 	return d, log
@@ -75,7 +75,7 @@ func (nobodyConnected) Drop(string, string) bool       { return false }
 // over makes a client by token.
 func over(t *testing.T, d *daemon, token string) *mgmtclient.Client {
 	t.Helper()
-	c, err := mgmtclient.NewHTTPS("https://"+d.web.l.Addr().String(), token, mgmtclient.Trust{Fingerprint: fingerprint(d.web.cert.leaf())})
+	c, err := mgmtclient.NewHTTPS("https://"+d.https.l.Addr().String(), token, mgmtclient.Trust{Fingerprint: fingerprint(d.https.cert.leaf())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestTokensOverHTTPS(t *testing.T) {
 	if err := root.RemoveAdministrator(ctx, "anna", true); err != nil {
 		t.Error(err)
 	}
-	stranger, err := mgmtclient.NewHTTPS("https://"+d.web.l.Addr().String(), secret, mgmtclient.Trust{Fingerprint: strings.Repeat("00", 32)})
+	stranger, err := mgmtclient.NewHTTPS("https://"+d.https.l.Addr().String(), secret, mgmtclient.Trust{Fingerprint: strings.Repeat("00", 32)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestBadRequestsOverHTTPS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := d.web.l.Addr().String()
+	at := d.https.l.Addr().String()
 	for _, c := range []struct {
 		method, path, token string
 		body                io.Reader
@@ -261,7 +261,7 @@ func TestPortInUse(t *testing.T) {
 // A thousand sockets that say nothing are not held, and keep nobody else out.
 func TestThousandSockets(t *testing.T) {
 	d, _ := managedByWeb(t, "127.0.0.1:0")
-	at := d.web.l.Addr().String()
+	at := d.https.l.Addr().String()
 	for range 1000 {
 		c, err := net.Dial("tcp", at)
 		if err != nil {
@@ -280,7 +280,7 @@ func TestThousandSockets(t *testing.T) {
 	if took := time.Since(begin); resp.StatusCode != 200 || took > 5*time.Second {
 		t.Errorf("%s after %v", resp.Status, took)
 	}
-	l := d.web.l.(*bounded)
+	l := d.https.l.(*bounded)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if held := l.by[netip.MustParsePrefix("127.0.0.1/32")]; held != maxWebOfSource {

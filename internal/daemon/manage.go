@@ -18,6 +18,7 @@ import (
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
+	"vpnd/mgmt/web"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,12 +67,13 @@ func (c managedClock) Inquire(ctx context.Context) error {
 // manage serves the API by HTTPS and on the socket, as far as the configuration names them.
 func (d *daemon) manage(ctx context.Context) error {
 	d.gate = access.New(access.Config{Store: d.store, Now: d.clock.Corrected, Logger: d.log})
-	d.api = mgmt.New(mgmt.Config{
-		Sessions: managed{d}, Users: d.store, Services: mgmt.ServiceSet(d.cfg.Services), Clock: managedClock{d.clock}, System: managed{d},
+	cfg := mgmt.Config{
+		Sessions: managed{d}, Users: d.store, Settings: settings{d}, Clock: managedClock{d.clock}, System: managed{d},
 		Window: d.cfg.MOTP.Window, Version: version(), Ready: d.ready.Load, Access: d.gate,
-	})
+	}
+	d.api = mgmt.New(cfg)
 	d.recorder.tell = d.api.Publish
-	if err := d.manageByWeb(ctx); err != nil {
+	if err := d.manageByWeb(ctx, web.New(web.Config{API: d.api, Managed: cfg, Gate: d.gate, Issuer: d.cfg.L2TP.Hostname, Log: d.log})); err != nil {
 		return err
 	}
 	return d.manageBySocket()

@@ -16,26 +16,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serving is what the daemon serves with, for those who only look.
-type serving struct {
-	cfg   config.Config
-	pools map[string]session.Pool
-	since time.Time
+// shown is what other goroutines see of the daemon.
+type shown struct {
+	cfg        config.Config
+	overridden []string
+	pools      map[string]session.Pool
+	since      time.Time // when it began to serve; zero: it does not yet
+	leaving    *leaving
 }
 
-// show has Status tell of what the daemon serves with from now on.
+// show has the others see the daemon as it is now.
 func (d *daemon) show() {
-	s := serving{d.cfg, d.pools, time.Now()}
-	if before := d.shown.Load(); before != nil {
-		s.since = before.since
-	}
-	d.shown.Store(&s)
+	d.shown.Store(&shown{cfg: d.cfg, overridden: d.set.Keys(), pools: d.pools, since: d.since, leaving: d.leaving})
 }
 
 // Status implements mgmt.System.
 func (m managed) Status(ctx context.Context) mgmt.Status {
 	s := m.d.shown.Load()
-	if s == nil {
+	if s.since.IsZero() {
 		return mgmt.Status{Version: version()} // it does not serve yet
 	}
 	host, _ := os.Hostname() // "": it has none
@@ -109,9 +107,6 @@ func interfaces(n config.Network) []mgmt.Interface {
 // Pools implements mgmt.System.
 func (m managed) Pools() []mgmt.Pool {
 	s := m.d.shown.Load()
-	if s == nil {
-		return []mgmt.Pool{} // it does not serve yet
-	}
 	all := s.cfg.Network.AllPools()
 	views := make([]mgmt.Pool, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
