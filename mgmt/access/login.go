@@ -94,7 +94,7 @@ func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, cod
 	}
 	g.limits.succeeded(source, name)
 	g.log.Info("administrator logged in", "user", a.Name, "peer", source)
-	return cookie(secret), nil
+	return cookie(secret, 0), nil
 }
 
 // LogOut ends the session of a request, and gives the cookie that makes the browser forget it.
@@ -104,13 +104,12 @@ func (g *Gate) LogOut(ctx context.Context, r *http.Request) *http.Cookie {
 			g.log.Error("a session could not be ended", "error", err)
 		}
 	}
-	end := cookie("")
-	end.MaxAge = -1
-	return end
+	return cookie("", -1)
 }
 
-func cookie(value string) *http.Cookie {
-	return &http.Cookie{Name: cookieName, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+// cookie is that of a session, of __Host- so that no other site of the domain sets it; maxAge is in seconds, 0 for as long as the browser runs.
+func cookie(value string, maxAge int) *http.Cookie {
+	return &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 }
 
 // refusal logs a refused log-in, as often as the limit lets it, and gives ErrRefused.
@@ -154,7 +153,7 @@ func (g *Gate) hash(ctx context.Context, name, password string) (string, error) 
 }
 
 func checkPassword(name, password string) error {
-	text := ""
+	var text string
 	switch {
 	case !utf8.ValidString(password) || strings.ContainsFunc(password, unicode.IsControl):
 		text = "must be text without control characters"
