@@ -95,7 +95,7 @@ type AdminToken struct {
 	By         string // who made it
 }
 
-const selectTokens = `SELECT name, role, hash, expires, added, by FROM admin_tokens`
+const selectTokens = `SELECT name, role, hash, expires, added, by FROM admin_tokens` //nolint:gosec // a query
 
 func scanToken(row interface{ Scan(dest ...any) error }) (t AdminToken, err error) {
 	var expires, added int64

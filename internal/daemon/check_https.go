@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -48,7 +47,7 @@ func managementListen(cfg config.Config) Finding {
 		return Finding{} // the user table has a finding of its own
 	}
 	at := listenAt(listen, anybody)
-	l, err := net.Listen("tcp", at.String())
+	l, err := listenTCP(at)
 	if err != nil {
 		f.Wrong, f.Mend = err.Error(), "stop the other program there, or set management.listen to an address of this machine and a free port"
 		return f

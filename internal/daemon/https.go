@@ -141,16 +141,17 @@ func (d *daemon) listenWeb(at netip.AddrPort) error {
 		_ = w.l.Close()
 		w.l, w.at = nil, netip.AddrPort{}
 	}
-	l, err := net.Listen("tcp", at.String())
+	l, err := listenTCP(at)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		err = fmt.Errorf("TCP port %d of %v is in use: stop the other program there, or choose another port", at.Port(), at.Addr())
 	}
 	if err != nil {
 		return fmt.Errorf("management.listen: %w", err)
 	}
-	w.l, w.at = &bounded{Listener: l, by: map[netip.Prefix]int{}}, at
+	l = &bounded{Listener: l, by: map[netip.Prefix]int{}}
+	w.l, w.at = l, at
 	d.wg.Go(func() {
-		if err := w.server.ServeTLS(w.l, "", ""); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		if err := w.server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			d.log.Error("management by HTTPS", "error", err)
 		}
 	})
@@ -161,6 +162,15 @@ func (d *daemon) listenWeb(at netip.AddrPort) error {
 	}
 	d.log.Info("HTTPS for management", attrs...)
 	return nil
+}
+
+// listenTCP listens on an address of one family: on 0.0.0.0 not by IPv6, too.
+func listenTCP(at netip.AddrPort) (net.Listener, error) {
+	network := "tcp6"
+	if at.Addr().Is4() {
+		network = "tcp4"
+	}
+	return net.Listen(network, at.String())
 }
 
 // watchWeb listens as it should be, now that there may be an administrator, or none any more.

@@ -11,6 +11,7 @@ import (
 	"time"
 	"vpnd/usermgmt"
 
+	"github.com/alexedwards/argon2id"
 	"golang.org/x/time/rate"
 )
 
@@ -64,6 +65,8 @@ type Gate struct {
 	origins *http.CrossOriginProtection
 	limits  *limits
 	hasher  *hasher
+	hashing argon2id.Params
+	nobody  string        // hash for unknown names
 	refused *rate.Limiter // entries of the history about refused log-ins
 }
 
@@ -71,6 +74,7 @@ type Gate struct {
 func New(cfg Config) *Gate {
 	g := &Gate{
 		store: cfg.Store, now: cfg.Now, log: cfg.Logger, origins: http.NewCrossOriginProtection(), limits: newLimits(), hasher: newHasher(),
+		hashing: hashing, nobody: nobodyOf(hashing),
 		refused: rate.NewLimiter(rate.Every(refusedEvery), refusedBurst),
 	}
 	if g.now == nil {

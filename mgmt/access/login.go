@@ -34,16 +34,15 @@ const (
 
 // hashing is the work of one password: RFC 9106 section 4 has 64 MiB for its second choice; half of it is kind to small machines, and
 // over what OWASP asks for.
-var hashing = &argon2id.Params{Memory: 32 << 10, Iterations: 3, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+var hashing = argon2id.Params{Memory: 32 << 10, Iterations: 3, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
-// nobody is the hash that a password for an unknown name is held against: the same work, and nothing matches.
-var nobody = func() string {
-	raw := make([]byte, hashing.SaltLength+hashing.KeyLength)
+// nobodyOf is the hash that a password for an unknown name is held against: the same work, and nothing matches.
+func nobodyOf(p argon2id.Params) string {
+	raw := make([]byte, p.SaltLength+p.KeyLength)
 	_, _ = rand.Read(raw) // it does not fail
 	text := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashing.Memory, hashing.Iterations, hashing.Parallelism,
-		text(raw[:hashing.SaltLength]), text(raw[hashing.SaltLength:]))
-}()
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.Memory, p.Iterations, p.Parallelism, text(raw[:p.SaltLength]), text(raw[p.SaltLength:]))
+}
 
 // LogIn makes a session for who knows name and password, and the code if the account has TOTP. The error is
 // ErrRefused, ErrLimited, or the store's.
@@ -57,7 +56,7 @@ func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, cod
 	a, err := g.store.Administrator(ctx, name)
 	switch {
 	case errors.Is(err, usermgmt.ErrNoAdministrator):
-		a.Password = nobody
+		a.Password = g.nobody
 	case err != nil:
 		return nil, err
 	}
@@ -94,7 +93,7 @@ func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, cod
 	}
 	g.limits.succeeded(source, name)
 	g.log.Info("administrator logged in", "user", a.Name, "peer", source)
-	return cookie(secret), nil
+	return cookie(secret, 0), nil
 }
 
 // LogOut ends the session of a request, and gives the cookie that makes the browser forget it.
@@ -104,13 +103,12 @@ func (g *Gate) LogOut(ctx context.Context, r *http.Request) *http.Cookie {
 			g.log.Error("a session could not be ended", "error", err)
 		}
 	}
-	end := cookie("")
-	end.MaxAge = -1
-	return end
+	return cookie("", -1)
 }
 
-func cookie(value string) *http.Cookie {
-	return &http.Cookie{Name: cookieName, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+// cookie is that of a session, of __Host- so that no other site of the domain sets it; maxAge is in seconds, 0 for as long as the browser runs.
+func cookie(value string, maxAge int) *http.Cookie {
+	return &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 }
 
 // refusal logs a refused log-in, as often as the limit lets it, and gives ErrRefused.
@@ -147,14 +145,14 @@ func (g *Gate) hash(ctx context.Context, name, password string) (string, error) 
 	}
 	var hash string
 	var err error
-	if limited := g.hasher.do(ctx, func() { hash, err = argon2id.CreateHash(password, hashing) }); limited != nil {
+	if limited := g.hasher.do(ctx, func() { hash, err = argon2id.CreateHash(password, &g.hashing) }); limited != nil {
 		return "", limited
 	}
 	return hash, err
 }
 
 func checkPassword(name, password string) error {
-	text := ""
+	var text string
 	switch {
 	case !utf8.ValidString(password) || strings.ContainsFunc(password, unicode.IsControl):
 		text = "must be text without control characters"
