@@ -44,11 +44,11 @@ func newShutdownCommand() *cobra.Command {
 			}
 			switch {
 			case !whenEmpty:
-				return say(cmd, "the daemon ends and hangs %d connections up", s.Connections)
+				return say(cmd, "the daemon hangs everybody up and ends (connections: %d)", s.Connections)
 			case s.At != nil:
-				return say(cmd, "no more calls are taken; the daemon ends when %d connections have gone, or at %s", s.Connections, s.At.Local().Format(time.DateTime))
+				return say(cmd, "no more calls are taken; the daemon ends when the last connection has gone, or at %s (connections: %d)", s.At.Local().Format(time.DateTime), s.Connections)
 			default:
-				return say(cmd, "no more calls are taken; the daemon ends when %d connections have gone", s.Connections)
+				return say(cmd, "no more calls are taken; the daemon ends when the last connection has gone (connections: %d)", s.Connections)
 			}
 		},
 	}

@@ -123,7 +123,7 @@ func (s settings) SetPPP(ctx context.Context, to mgmt.PPPSettings) error {
 	d := s.d
 	return d.do(ctx, func() error {
 		next, err := d.cfg.With(pppSettings(to, d.cfg.PPP.MutualPAP.Password))
-		if faults := (config.Faults)(nil); errors.As(err, &faults) {
+		if faults := config.Faults(nil); errors.As(err, &faults) {
 			return fieldErrors(faults)
 		}
 		if err != nil {

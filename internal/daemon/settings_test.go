@@ -245,10 +245,19 @@ func TestServices(t *testing.T) {
 				return err
 			}
 			p, l, err := f.dialBoth(ctx)
-			if err == nil {
-				f.pass(p, l)
+			if err != nil {
+				return err
 			}
-			return err
+			f.pass(p, l)
+			f.cfg.Services.PPTP = false // in the file, and nothing is set any more that says otherwise
+			f.reload <- struct{}{}
+			f.reload <- struct{}{}
+			f.closed(ctx, "PPTP")
+			f.pass(p, l)
+			if v, err := f.api.Services(ctx); err != nil || v.PPTP || !v.L2TP || len(v.Overridden) != 0 {
+				t.Errorf("after the file has changed: %+v, %v", v, err)
+			}
+			return nil
 		})
 		if !strings.Contains(f.log.String(), `settings lie over the configuration file" settings="services.l2tp: false; services.pptp: false"`) {
 			t.Errorf("%s", &f.log)

@@ -1,8 +1,10 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -164,4 +166,38 @@ func (c *client) attempt(id uint16) {
 	c.nr = 1
 	c.say(wire.SCCCN)
 	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+}
+
+// Drain waits for a call that is just being taken.
+func TestDrainWaits(t *testing.T) {
+	entered, release, drained := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	srv, err := server.Listen(server.Config{Listen: []netip.Addr{at.Addr()}, Port: at.Port()}, func(link.Link) (link.Sink, error) {
+		close(entered)
+		<-release
+		return nil, errors.New("no")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go srv.Serve()
+	c := connect(t, "127.0.3.2:0")
+	c.request()
+	c.tunnel = c.hear(wire.SCCRP, wire.AttrTunnelID)
+	c.say(wire.SCCCN)
+	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+	<-entered
+	go func() {
+		srv.Drain()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+		t.Error("it does not")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(release)
+	<-drained
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	srv.Shutdown(ctx)
 }

@@ -3,6 +3,7 @@ package server_test
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"vpnd/internal/link"
 	"vpnd/pptp/server"
 	"vpnd/pptp/wire"
+	"vpnd/testenv"
 )
 
 // refused wants the TCP port to be closed.
@@ -152,4 +154,36 @@ func TestDrainRace(t *testing.T) {
 	if m, ok := keep.hear().(*wire.EchoReply); !ok {
 		t.Errorf("%+v", m)
 	}
+}
+
+// Drain waits for a call that is just being taken.
+func TestDrainWaits(t *testing.T) {
+	testenv.NeedRoot(t)
+	entered, release, drained := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	srv, err := server.Listen(server.Config{Listen: []netip.Addr{serverIP}, Port: 17230}, func(link.Link) (link.Sink, error) {
+		close(entered)
+		<-release
+		return nil, errors.New("no")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go srv.Serve()
+	c := connect(t)
+	c.say(&wire.StartRequest{Version: wire.Version})
+	c.say(&wire.OutgoingCallRequest{CallID: 7})
+	<-entered
+	go func() {
+		srv.Drain()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+		t.Error("it does not")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(release)
+	<-drained
+	_ = c.tcp.Close()
+	srv.Shutdown(t.Context())
 }

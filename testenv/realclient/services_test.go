@@ -1,0 +1,32 @@
+package realclient
+
+import (
+	"strings"
+	"testing"
+	"vpnd/testenv"
+)
+
+// A client is told at once that a service is off, whoever else still uses it; after that it gets in again.
+func TestServiceOff(t *testing.T) {
+	byEither(t, "", func(t *testing.T, s *site) {
+		t.Helper()
+		kind := strings.ToLower(s.kind())
+		bea := s.server.AddUser(testenv.User{Name: "bea", Password: "geheim"})
+		running := bea.Dial(s.lab.Host(t), kind, nil)
+		running.Connected()
+		s.dial("alice", "geheim", "nomppe")
+		s.hangup()
+		s.server.VPND("services", "off", kind)
+		told := map[string]string{"pptp": "Connection refused", "l2tp": "Connection closed to"}[kind]
+		if said := s.refused("alice", "geheim", "nomppe"); !strings.Contains(said, told) || strings.Contains(said, "Maximum retries") {
+			t.Errorf("the client is not told: %s", said)
+		}
+		s.server.VPND("services", "on", kind)
+		s.dial("alice", "geheim", "nomppe")
+		s.must("ping -c 1 -W 2 10.99.0.1")
+		s.server.VPND("services", "off", kind, "--drop")
+		s.over()
+		running.Wait()
+		s.server.WaitLog("disconnected", "user=bea", "reason=\""+s.kind()+" is turned off\"")
+	})
+}
