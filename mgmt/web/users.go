@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"vpnd/mgmt"
+	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
 )
 
@@ -125,7 +126,10 @@ type removeData struct {
 
 // changeMany does what a button of the list says to the users that are ticked.
 func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
-	names, back := r.PostForm["id"], localPath(r.PostForm.Get("back"), t.base)
+	names, back := r.PostForm["id"], t.base
+	if from := r.PostForm.Get("back"); strings.HasPrefix(from, t.base+"?") {
+		back = access.LocalPath(from)
+	}
 	switch {
 	case len(names) == 0:
 		return failed(w, r, back, "Tick the users first.")
