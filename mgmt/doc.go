@@ -42,4 +42,5 @@ type Users interface {
 	Advance(ctx context.Context, user string, state auth.TokenState) (bool, error)
 	Traffic(ctx context.Context, user, month string) (usermgmt.Traffic, error)
 	History(ctx context.Context, q usermgmt.HistoryQuery) ([]usermgmt.Entry, error)
+	HistorySum(ctx context.Context, q usermgmt.HistoryQuery) (usermgmt.HistorySum, error)
 }

@@ -58,6 +58,8 @@ type Table interface {
 	Record(ctx context.Context, entries ...Entry) error
 	// History gives entries, the newest first.
 	History(ctx context.Context, q HistoryQuery) ([]Entry, error)
+	// HistorySum gives what the entries of a query come to, whatever its Offset and Limit.
+	HistorySum(ctx context.Context, q HistoryQuery) (HistorySum, error)
 	// Connected gives the connections that are up, by the name that the user has in the history: those
 	// that the history has seen connect, and not disconnect, since the daemon last started.
 	Connected(ctx context.Context) (map[string][]Entry, error)

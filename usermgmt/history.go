@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -47,9 +48,18 @@ type Entry struct {
 // HistoryQuery picks entries.
 type HistoryQuery struct {
 	User   string    // "": of all
+	Events []string  // none: all
 	Since  time.Time // zero: from the first on
 	Before int64     // an ID; 0: up to the last
+	Offset int       // how many of the newest to leave out
 	Limit  int       // the newest so many; 0: all
+}
+
+// HistorySum is what entries come to.
+type HistorySum struct {
+	Entries int
+	Time    time.Duration // that connections were up
+	Rx, Tx  uint64        // octets from users, and to users
 }
 
 // Traffic is what a user has moved in a calendar month of UTC, in octets.
@@ -78,9 +88,9 @@ func actor(ctx context.Context) string {
 const entryColumns = `at, event, fold, user, connection, type, peer, address, auth, encryption, reason, seconds, rx, tx, by`
 
 const (
-	insertEntry  = `INSERT INTO history (` + entryColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	selectAll    = `SELECT id, ` + entryColumns + ` FROM history WHERE at >= ? AND id < ? ORDER BY id DESC LIMIT ?`
-	selectOfUser = `SELECT id, ` + entryColumns + ` FROM history WHERE at >= ? AND id < ? AND fold = ? ORDER BY id DESC LIMIT ?`
+	insertEntry   = `INSERT INTO history (` + entryColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectEntries = `SELECT id, ` + entryColumns + ` FROM history`
+	sumEntries    = `SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(rx), 0), coalesce(sum(tx), 0) FROM history`
 	// selectConnected takes the id of the daemon's start, and the events of a connection's begin and end.
 	selectConnected = `SELECT id, ` + entryColumns + ` FROM history WHERE id > ?1 AND event = ?2
 		AND connection NOT IN (SELECT connection FROM history WHERE id > ?1 AND event = ?3) ORDER BY id`
@@ -112,22 +122,47 @@ func text(a netip.Addr) string {
 	return a.String()
 }
 
+// where is the condition of the query, with its arguments.
+func (q HistoryQuery) where() (condition string, args []any) {
+	condition, args = " WHERE id < ?", []any{int64(math.MaxInt64)}
+	if q.Before > 0 {
+		args[0] = q.Before
+	}
+	if !q.Since.IsZero() {
+		condition, args = condition+" AND at >= ?", append(args, q.Since.UnixMilli())
+	}
+	if q.User != "" {
+		condition, args = condition+" AND fold = ?", append(args, fold(q.User))
+	}
+	if len(q.Events) > 0 {
+		condition += " AND event IN (?" + strings.Repeat(", ?", len(q.Events)-1) + ")"
+		for _, e := range q.Events {
+			args = append(args, e)
+		}
+	}
+	return condition, args
+}
+
 // History implements Table.
 func (s *Store) History(ctx context.Context, q HistoryQuery) ([]Entry, error) {
-	since, before, limit := int64(math.MinInt64), int64(math.MaxInt64), -1
-	if !q.Since.IsZero() {
-		since = q.Since.UnixMilli()
-	}
-	if q.Before > 0 {
-		before = q.Before
-	}
+	condition, args := q.where()
+	limit := -1 // none
 	if q.Limit > 0 {
 		limit = q.Limit
 	}
-	if q.User != "" {
-		return s.entries(ctx, selectOfUser, since, before, fold(q.User), limit)
-	}
-	return s.entries(ctx, selectAll, since, before, limit)
+	return s.entries(ctx, selectEntries+condition+" ORDER BY id DESC LIMIT ? OFFSET ?", append(args, limit, q.Offset)...)
+}
+
+// HistorySum implements Table.
+func (s *Store) HistorySum(ctx context.Context, q HistoryQuery) (HistorySum, error) {
+	condition, args := q.where()
+	var (
+		sum             HistorySum
+		seconds, rx, tx int64
+	)
+	err := s.db.QueryRowContext(ctx, sumEntries+condition, args...).Scan(&sum.Entries, &seconds, &rx, &tx)
+	sum.Time, sum.Rx, sum.Tx = time.Duration(seconds)*time.Second, uint64(rx), uint64(tx)
+	return sum, s.damaged(err)
 }
 
 // Connected implements Table.

@@ -69,6 +69,26 @@ func tableKeepsHistory(t *testing.T, table usermgmt.Table) {
 			t.Errorf("%+v: %d, %v", q, len(got), err)
 		}
 	}
+	for want, q := range map[string]usermgmt.HistoryQuery{
+		"refused":              {Events: []string{usermgmt.EventRefused}},
+		"disconnected added":   {User: "alice", Events: []string{usermgmt.EventAdded, usermgmt.EventDisconnected}},
+		"disconnected changed": {Offset: 1, Limit: 2},
+		"":                     {Offset: 4},
+	} {
+		got, err := table.History(ctx, q)
+		must(t, err)
+		var events []string
+		for _, e := range got {
+			events = append(events, e.Event)
+		}
+		if text := strings.Join(events, " "); text != want {
+			t.Errorf("%+v: %s, want %s", q, text, want)
+		}
+	}
+	sum, err := table.HistorySum(ctx, usermgmt.HistoryQuery{User: "alice", Limit: 1})
+	if want := (usermgmt.HistorySum{Entries: 3, Time: time.Hour, Rx: 1 << 40, Tx: 2}); err != nil || sum != want {
+		t.Errorf("%+v, %v", sum, err)
+	}
 	must(t, table.Prune(ctx, time.UnixMilli(1464048000124), 1000))
 	if left, err := table.History(ctx, usermgmt.HistoryQuery{}); len(left) != 3 || left[0].User != "eve" || err != nil {
 		t.Errorf("%+v, %v", left, err)

@@ -61,6 +61,7 @@ type bench struct {
 	t        testing.TB
 	sessions *sessions
 	store    *usermgmt.Store
+	gate     *access.Gate
 	pages    *Pages
 }
 
@@ -77,7 +78,8 @@ func setUp(t testing.TB) *bench {
 	})
 	b := &bench{t: t, sessions: &sessions{}, store: store}
 	managed := mgmt.Config{Sessions: b.sessions, Users: store, Services: mgmt.ServiceSet{PPTP: true}, Clock: clock{}, Version: "1.2.3"}
-	b.pages = New(Config{API: mgmt.New(managed), Managed: managed})
+	b.gate = access.New(access.Config{Store: store})
+	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Gate: b.gate})
 	return b
 }
 

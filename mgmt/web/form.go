@@ -15,6 +15,7 @@ type form struct {
 // control is one field of a form. The template "control" writes it with its label, its hint and its fault.
 type control struct {
 	Name, Label string
+	ID          string // of the element; "": made of the name
 	Type        string // as of an input; select, textarea or checkbox
 	Value       string
 	Hint        string

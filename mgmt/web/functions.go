@@ -15,6 +15,7 @@ var functions = template.FuncMap{
 	"rate":   rate,
 	"count":  count,
 	"uptime": uptime,
+	"hours":  func(d time.Duration) string { return uptime(int64(d / time.Second)) },
 
 	"offset":      offsetText,
 	"offsetWords": offsetWords,

@@ -163,3 +163,6 @@ func (l *list) heads(columns []column) []column {
 
 // Clear is the address of the list without the search.
 func (l *list) Clear() string { return l.link("q", "") }
+
+// Of is the address of the list with one thing changed, on its first page.
+func (l *list) Of(key, value string) string { return l.link(key, value) }

@@ -16,7 +16,35 @@ func (p *Pages) routes() []route {
 	return slices.Concat([]route{
 		{"GET /{$}", p.connections},
 		{"POST /connections/drop", change(p.drop)},
-	}, p.userRoutes(), p.settingRoutes())
+		{"GET /history", p.history},
+	}, p.userRoutes(), p.settingRoutes(), p.accessRoutes())
+}
+
+// accessRoutes are the pages about who may manage the daemon.
+func (p *Pages) accessRoutes() []route {
+	return []route{
+		{"GET /login", p.logIn},
+		{"POST /login", p.doLogIn},
+		{"POST /logout", p.logOut},
+		{"GET /setup", p.setUp},
+		{"POST /setup", p.doSetUp},
+		{"GET /account", p.account},
+		{"POST /account/password", p.changePassword},
+		{"GET /account/app", p.app},
+		{"POST /account/app", p.setApp},
+		{"POST /account/app/remove", p.dropApp},
+
+		{"GET /administrators", p.administrators},
+		{"POST /administrators", change(p.invite)},
+		{"GET /administrators/{name}", p.administrator},
+		{"POST /administrators/{name}/link", change(p.resetAdministrator)},
+		{"POST /administrators/{name}/role", change(p.setRole)},
+		{"POST /administrators/{name}/app/remove", change(p.dropOtherApp)},
+		{"POST /administrators/{name}/remove", change(p.removeAdministrator)},
+		{"POST /tokens", change(p.newToken)},
+		{"GET /tokens/{name}/remove", p.askToken},
+		{"POST /tokens/{name}/remove", change(p.removeToken)},
+	}
 }
 
 // section is a group of pages in the navigation, named as on a Vigor.
@@ -37,6 +65,7 @@ var sections = []section{
 		{Path: "/users", Name: "Remote Dial-in Users"},
 		{Path: "/services", Name: "Remote Access Control"},
 		{Path: "/ppp", Name: "PPP General Setup"},
+		{Path: "/history", Name: "History"},
 	}},
 	{"User Management", []entry{
 		{Path: "/profiles", Name: "User Profile"},
@@ -44,5 +73,6 @@ var sections = []section{
 	{"System Maintenance", []entry{
 		{Path: "/time", Name: "Time and Date"},
 		{Path: "/status", Name: "Status"},
+		{Path: "/administrators", Name: "Administrators"},
 	}},
 }
