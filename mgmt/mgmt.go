@@ -3,6 +3,7 @@ package mgmt
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,7 +17,6 @@ const maxBody = 64 << 10
 type Config struct {
 	Sessions Sessions
 	Users    Users
-	Services ServiceSet
 	Settings Settings
 	Clock    Clock
 	System   System
@@ -27,10 +27,11 @@ type Config struct {
 
 // API answers requests about a daemon. It is safe for concurrent use.
 type API struct {
-	cfg    Config
-	rates  *rates
-	events *bus
-	mux    *http.ServeMux
+	cfg      Config
+	rates    *rates
+	events   *bus
+	mux      *http.ServeMux
+	settings sync.Mutex // held from reading a setting to writing it
 }
 
 // New makes an API. Run has to run for rates and events.
@@ -42,7 +43,7 @@ func New(cfg Config) *API {
 	api := humago.New(a.mux, h)
 	a.registerConnections(api)
 	a.registerUsers(api)
-	a.registerServices(api)
+	a.registerSettings(api)
 	a.registerTime(api)
 	a.registerStatus(api)
 	a.registerHistory(api)

@@ -60,6 +60,7 @@ func (c clock) Inquire(context.Context) error {
 type bench struct {
 	t        *testing.T
 	sessions *sessions
+	settings *settings
 	store    *usermgmt.Store
 	api      *mgmt.API
 	socket   string
@@ -72,8 +73,8 @@ func setUp(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, sessions: &sessions{}, store: store, socket: filepath.Join(t.TempDir(), "s")}
-	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Services: mgmt.ServiceSet{PPTP: true}, Clock: clock{true}, Window: 3 * time.Minute, Version: "1"})
+	b := &bench{t: t, sessions: &sessions{}, settings: newSettings(), store: store, socket: filepath.Join(t.TempDir(), "s")}
+	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Settings: b.settings, Clock: clock{true}, Window: 3 * time.Minute, Version: "1"})
 	l, err := net.Listen("unix", b.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -306,28 +307,6 @@ func TestEvents(t *testing.T) {
 			}
 			return
 		}
-	}
-}
-
-func TestClient(t *testing.T) {
-	b := setUp(t)
-	b.sessions.set(connection(1), connection(2))
-	c := client.New(b.socket)
-	list, err := c.Connections(t.Context())
-	if err != nil || len(list) != 2 || list[0].ID != "id1" || list[0].VirtualIP != netip.MustParseAddr("10.99.0.99") {
-		t.Errorf("%+v, %v", list, err)
-	}
-	if err := c.Drop(t.Context(), "id2", "go home"); err != nil || len(b.sessions.Connections()) != 1 {
-		t.Error(err)
-	}
-	if err := c.Drop(t.Context(), "../users", ""); err == nil || !strings.Contains(err.Error(), "there is no connection") {
-		t.Error(err)
-	}
-	if s, err := c.Services(t.Context()); err != nil || s != (mgmt.ServiceSet{PPTP: true}) {
-		t.Error(s, err)
-	}
-	if _, err := client.New(b.socket + "x").Connections(t.Context()); !errors.Is(err, client.ErrNotRunning) {
-		t.Error(err)
 	}
 }
 

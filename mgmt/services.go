@@ -8,16 +8,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-type serviceView struct {
-	Body ServiceSet
-}
-
-func (a *API) registerServices(api huma.API) {
-	const tag = "Remote Access Control"
-	huma.Register(api, operation("get-services", http.MethodGet, "/services", "Say which VPN services are enabled", tag),
-		func(context.Context, *struct{}) (*serviceView, error) { return &serviceView{a.cfg.Services}, nil })
-}
-
 type timeView struct {
 	Body timesync.View
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Settings are what is changed while the daemon serves. A change lasts: it is laid over the configuration
-// file at the next start, too. Errors are fit to be shown; of a field they are a FieldError, several joined.
+// file at the next start, too. Errors are fit to be shown; of a field they are a FieldError, several joined; a ConflictError leaves all as it was.
 type Settings interface {
 	// Services says which services take calls.
 	Services() ServiceSet
@@ -65,6 +65,12 @@ type ShutdownState struct {
 	At          *time.Time `json:"at,omitempty" doc:"When what is open is hung up; absent: never"`
 	Connections int        `json:"connections" doc:"Open, or being set up"`
 }
+
+// ConflictError is what stands in the way of a change, with the mend.
+type ConflictError struct{ Text string }
+
+// Error implements error.
+func (e *ConflictError) Error() string { return e.Text }
 
 // FieldError is what is wrong with one field of a setting, and the mend.
 type FieldError struct {

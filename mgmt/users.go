@@ -230,7 +230,17 @@ func problem(err error) error {
 	if enrol := (*auth.EnrolError)(nil); errors.As(err, &enrol) || errors.Is(err, auth.ErrNoToken) {
 		return huma.Error422UnprocessableEntity("the code is not accepted", &huma.ErrorDetail{Location: "body.code", Message: err.Error()})
 	}
+	if fields := FieldErrors(err); len(fields) > 0 {
+		details := make([]error, len(fields))
+		for i, f := range fields {
+			details[i] = &huma.ErrorDetail{Location: "body." + f.Field, Message: f.Text}
+		}
+		return huma.Error422UnprocessableEntity("the settings break a rule", details...)
+	}
+	conflict := (*ConflictError)(nil)
 	switch {
+	case errors.As(err, &conflict):
+		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, auth.ErrNoUser):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, usermgmt.ErrExists):
@@ -241,16 +251,23 @@ func problem(err error) error {
 }
 
 // Rules are all RuleErrors in err.
-func Rules(err error) []*usermgmt.RuleError {
+func Rules(err error) []*usermgmt.RuleError { return allOf[*usermgmt.RuleError](err) }
+
+// FieldErrors are all FieldErrors in err.
+func FieldErrors(err error) []*FieldError { return allOf[*FieldError](err) }
+
+// allOf are all errors of a type in err.
+func allOf[E error](err error) []E {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var rules []*usermgmt.RuleError
+		var all []E
 		for _, e := range joined.Unwrap() {
-			rules = append(rules, Rules(e)...)
+			all = append(all, allOf[E](e)...)
 		}
-		return rules
+		return all
 	}
-	if rule := (*usermgmt.RuleError)(nil); errors.As(err, &rule) {
-		return []*usermgmt.RuleError{rule}
+	var one E
+	if errors.As(err, &one) {
+		return []E{one}
 	}
 	return nil
 }

@@ -145,7 +145,7 @@ func (s *Store) AddAdminToken(ctx context.Context, t AdminToken) error {
 			return fmt.Errorf("tokens: %w: %d", ErrTooMany, n)
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO admin_tokens (fold, name, role, hash, expires, added, by) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			fold(t.Name), t.Name, t.Role, t.Hash, milli(t.Expires), milli(s.opts.Now()), actor(ctx))
+			fold(t.Name), t.Name, t.Role, t.Hash, milli(t.Expires), milli(s.opts.Now()), Actor(ctx))
 		if err != nil {
 			return err
 		}

@@ -253,5 +253,5 @@ func (s *Store) AdvanceAdministrator(ctx context.Context, name string, step int6
 
 // recordAdmin writes into the history what has been changed of who may manage the daemon.
 func (s *Store) recordAdmin(ctx context.Context, tx *sql.Tx, what string) error {
-	return record(ctx, tx, Entry{At: s.opts.Now(), Event: EventAdminChanged, Reason: what, By: actor(ctx)})
+	return record(ctx, tx, Entry{At: s.opts.Now(), Event: EventAdminChanged, Reason: what, By: Actor(ctx)})
 }

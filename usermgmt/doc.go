@@ -1,5 +1,6 @@
 // Package usermgmt keeps the users: their profiles with the rules that hold for them, what is
-// remembered of their tokens and failures, and the address each had last. The store is SQLite;
+// remembered of their tokens and failures, and the address each had last; and the settings of the daemon
+// that were made while it served. The store is SQLite;
 // several processes may use one state folder at once. It reads a clock to date changes of users,
 // and for nothing else.
 //
@@ -70,6 +71,11 @@ type Table interface {
 	AddTraffic(ctx context.Context, month string, by map[string]Traffic) error
 	// Traffic gives what a user has moved in a Month.
 	Traffic(ctx context.Context, user, month string) (Traffic, error)
+	// Settings gives the settings by name.
+	Settings(ctx context.Context) (map[string]string, error)
+	// SetSettings replaces all settings, and adds e to the history, ascribed to whom By says. It gives that
+	// entry.
+	SetSettings(ctx context.Context, settings map[string]string, e Entry) (Entry, error)
 	// Generation changes with every change of users by any process.
 	Generation(ctx context.Context) (uint64, error)
 	// Close ends the use of the Table.

@@ -20,7 +20,10 @@ const (
 	EventRemoved      = "removed"
 	EventUnlocked     = "unlocked"
 	EventResynced     = "resynced"
-	EventRekeyed      = "rekeyed" // the key of the table
+	EventRekeyed      = "rekeyed"  // the key of the table
+	EventSettings     = "settings" // of the daemon
+	EventShutdown     = "shutdown" // of the daemon, asked for
+	EventResumed      = "resumed"  // a shutdown was cancelled
 
 	EventAdminLogIn   = "admin-login"   // By has logged in to manage the daemon
 	EventAdminRefused = "admin-refused" // somebody has not
@@ -80,7 +83,8 @@ func By(ctx context.Context, who string) context.Context {
 	return context.WithValue(ctx, actorKey{}, who)
 }
 
-func actor(ctx context.Context) string {
+// Actor is who By has named; "": nobody.
+func Actor(ctx context.Context) string {
 	who, _ := ctx.Value(actorKey{}).(string)
 	return who
 }

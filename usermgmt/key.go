@@ -210,10 +210,15 @@ func (s *Store) Rekey(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		settings, err := s.settings(ctx, tx)
+		if err != nil {
+			return err
+		}
 		if path, next, err = drawKey(s.dir); err != nil {
 			return err
 		}
-		if err := s.reseal(ctx, tx, next, profiles); err != nil {
+		err = errors.Join(s.reseal(ctx, tx, next, profiles), putSettings(ctx, tx, next, settings))
+		if err != nil {
 			return errors.Join(err, os.Remove(path))
 		}
 		return nil

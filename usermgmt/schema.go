@@ -117,6 +117,11 @@ var migrations = []string{
 		first   INTEGER NOT NULL,  -- it makes the first administrator, and none after
 		expires INTEGER NOT NULL
 	) WITHOUT ROWID;`,
+
+	`CREATE TABLE settings (
+		name  TEXT PRIMARY KEY,
+		value BLOB NOT NULL  -- sealed
+	) WITHOUT ROWID;`,
 }
 
 // migrate brings the database up to date and sees that the key fits it.

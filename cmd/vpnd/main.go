@@ -59,6 +59,8 @@ func newRootCommand() *cobra.Command {
 		newConnectionsCommand(),
 		newDropCommand(),
 		newEventsCommand(),
+		newServicesCommand(),
+		newShutdownCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it is there)")

@@ -47,7 +47,9 @@ func (f Finding) String() string {
 // Check looks at whether this machine can serve with cfg, without changing it. A daemon that is running
 // already is in its own way, and Check says so.
 func Check(cfg config.Config) []Finding {
+	cfg, set := withSettings(cfg)
 	findings := []Finding{
+		set,
 		capability("CAP_NET_ADMIN", 12, "TUN device, routes"),
 		capability("CAP_NET_RAW", 13, "GRE"),
 		tunDevice(),
@@ -66,6 +68,28 @@ func Check(cfg config.Config) []Finding {
 		clock(cfg),
 	}
 	return slices.DeleteFunc(findings, func(f Finding) bool { return f.What == "" })
+}
+
+// withSettings lays over cfg what was set while the daemon served.
+func withSettings(cfg config.Config) (config.Config, Finding) {
+	if !hasTable(cfg) {
+		return cfg, Finding{}
+	}
+	ctx := context.Background()
+	store, err := usermgmt.Open(ctx, cfg.StateDir, usermgmt.Options{})
+	if err != nil {
+		return cfg, Finding{} // which stateFolder tells
+	}
+	defer func() { _ = store.Close() }()
+	set, err := store.Settings(ctx)
+	if err != nil || len(set) == 0 {
+		return cfg, Finding{}
+	}
+	over, err := layOver(cfg, set)
+	if err != nil {
+		return cfg, Finding{What: "settings", Wrong: err.Error(), Mend: "correct the file", Fatal: true}
+	}
+	return over, Finding{What: "settings laid over the configuration file: " + config.Settings(set).String()}
 }
 
 func capability(name string, bit int, why string) Finding {
@@ -207,7 +231,7 @@ func services(cfg config.Config) Finding {
 // stateFolder opens the user table where there is one. It makes none.
 func stateFolder(cfg config.Config) Finding {
 	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "mend that"}
-	if !there(filepath.Join(cfg.StateDir, "key")) && !there(filepath.Join(cfg.StateDir, "users.db")) {
+	if !hasTable(cfg) {
 		if err := canMake(cfg.StateDir); err != nil {
 			f.Wrong, f.Mend = err.Error(), "mend that, or set state_dir to a folder that can be written to"
 			return f
@@ -244,6 +268,10 @@ func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Findin
 		return Finding{What: f.What, Wrong: fmt.Sprintf("fixed addresses outside of the pool: %v", outside), Mend: "correct them, or network.pool"}
 	}
 	return f
+}
+
+func hasTable(cfg config.Config) bool {
+	return there(filepath.Join(cfg.StateDir, "key")) || there(filepath.Join(cfg.StateDir, "users.db"))
 }
 
 func there(path string) bool {

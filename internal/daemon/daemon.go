@@ -17,13 +17,9 @@ import (
 	"vpnd/internal/sysnet"
 	"vpnd/internal/timesync"
 	"vpnd/internal/tun"
-	"vpnd/l2tp"
-	l2tpserver "vpnd/l2tp/server"
 	"vpnd/mgmt"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
-	"vpnd/pptp"
-	pptpserver "vpnd/pptp/server"
 	"vpnd/usermgmt"
 )
 
@@ -50,7 +46,9 @@ type Options struct {
 // Run serves until ctx is done, and then hangs everybody up. It either stands completely before it
 // calls Ready, or undoes what it has begun and says what is in the way and how to mend it.
 func Run(ctx context.Context, cfg config.Config, opts Options) error {
-	d := &daemon{cfg: cfg, level: new(slog.LevelVar), moved: map[string]usermgmt.Traffic{}}
+	d := &daemon{
+		file: cfg, cfg: cfg, since: time.Now(), level: new(slog.LevelVar), moved: map[string]usermgmt.Traffic{}, work: make(chan func()), ending: make(chan struct{}),
+	}
 	d.level.Set(logLevel(cfg.Log.Level))
 	d.log = newLogger(opts.Log, cfg.Log.Format, d.level)
 	defer d.undoAll()
@@ -62,7 +60,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	d.recorder.add(usermgmt.Entry{Event: usermgmt.EventStarted})
 	failed := d.start(ctx)
 	d.ready.Store(true)
-	d.log.Info("serving", "pptp", cfg.Services.PPTP, "l2tp", cfg.Services.L2TP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
+	d.log.Info("serving", "pptp", d.cfg.Services.PPTP, "l2tp", d.cfg.Services.L2TP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
 	if opts.Ready != nil {
 		opts.Ready()
 	}
@@ -85,6 +83,12 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 			d.reload(ctx, opts.Load)
 		case <-ticker.C:
 			d.watchUsers(ctx)
+			if d.mayEnd(time.Now()) {
+				d.shutDown()
+				return nil
+			}
+		case f := <-d.work:
+			f()
 		case <-accounting.C:
 			d.account(ctx)
 		case <-pruning.C:
@@ -94,7 +98,11 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 }
 
 type daemon struct {
-	cfg   config.Config
+	file  config.Config // as the file has it
+	cfg   config.Config // with set laid over it
+	set   config.Settings
+	shown atomic.Pointer[shown]
+	since time.Time // when it began
 	log   *slog.Logger
 	level *slog.LevelVar
 	undo  []func() // in the order in which it was done
@@ -112,9 +120,10 @@ type daemon struct {
 	clock      *timesync.Clock
 	api        *mgmt.API
 	ready      atomic.Bool
-	shown      atomic.Pointer[serving]
-	pptp       *pptpserver.Server
-	l2tp       *l2tpserver.Server
+	services   []*service
+	leaving    *leaving      // nil: no shutdown is asked for
+	work       chan func()   // of other goroutines, to be done in the daemon's own
+	ending     chan struct{} // closed when no more work is taken
 	wg         sync.WaitGroup
 }
 
@@ -127,12 +136,15 @@ func (d *daemon) undoAll() {
 }
 
 func (d *daemon) setUp(ctx context.Context) error {
-	n := d.cfg.Network
 	var err error
 	if d.store, err = usermgmt.Open(ctx, d.cfg.StateDir, usermgmt.Options{}); err != nil {
 		return err
 	}
 	d.later(func() { d.complain("closing the user table", d.store.Close()) })
+	if err := d.loadSettings(ctx); err != nil {
+		return err
+	}
+	n := d.cfg.Network
 	if d.pools, err = makePools(n, config.Network{}, nil); err != nil {
 		return err
 	}
@@ -163,27 +175,9 @@ func (d *daemon) setUp(ctx context.Context) error {
 	if err := d.manage(); err != nil {
 		return err
 	}
-	if d.cfg.Services.PPTP {
-		d.pptp, err = pptpserver.Listen(pptpserver.Config{
-			Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname},
-		}, d.sessions.Accept)
-		if err != nil {
-			return fmt.Errorf("PPTP: %w", err)
-		}
-	}
-	if d.cfg.Services.L2TP {
-		d.l2tp, err = l2tpserver.Listen(l2tpserver.Config{
-			Listen: d.cfg.Listen, Logger: d.log, Tunnel: l2tp.Config{
-				Host: d.cfg.L2TP.Hostname, Secret: d.cfg.L2TP.Secret,
-				Hide: d.cfg.L2TP.HideAVPs, HelloInterval: d.cfg.L2TP.HelloInterval,
-			},
-		}, d.sessions.Accept)
-		if err != nil {
-			d.stopServers()
-			return fmt.Errorf("L2TP: %w", err)
-		}
-	}
-	return nil
+	d.services = d.newServices()
+	_, err = d.openServices(d.cfg.Services)
+	return err
 }
 
 func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
@@ -262,34 +256,19 @@ func (d *daemon) start(ctx context.Context) <-chan error {
 			}
 		}
 	})
-	if d.pptp != nil {
-		d.wg.Go(d.pptp.Serve)
-	}
-	if d.l2tp != nil {
-		d.wg.Go(d.l2tp.Serve)
+	for _, s := range d.services {
+		s.serve(&d.wg)
 	}
 	return failed
 }
 
 // shutDown hangs everybody up.
 func (d *daemon) shutDown() {
+	close(d.ending)
 	d.log.Info("shutting down", "connections", len(d.sessions.Connections()))
 	ctx, cancel := context.WithTimeout(context.Background(), hangUpTime)
 	d.sessions.Shutdown(ctx, "server is shutting down")
 	cancel()
 	d.account(context.Background())
 	d.stopServers()
-}
-
-func (d *daemon) stopServers() {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-	defer cancel()
-	var stopping sync.WaitGroup
-	if d.pptp != nil {
-		stopping.Go(func() { d.pptp.Shutdown(ctx) })
-	}
-	if d.l2tp != nil {
-		stopping.Go(func() { d.l2tp.Shutdown(ctx) })
-	}
-	stopping.Wait()
 }

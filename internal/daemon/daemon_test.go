@@ -48,6 +48,7 @@ func TestNeedRestart(t *testing.T) {
 		t.Errorf("nothing has changed, but %q", got)
 	}
 	now := config.Default()
+	now.Services.L2TP = false
 	now.Log.Level, now.PPP.MPPE, now.Network.PoolChange, now.History.Entries = "debug", "required", "drop", 5
 	now.Network.Pools = map[string]config.Pool{"staff": {}}
 	if got := needRestart(old, now); got != nil {

@@ -66,7 +66,7 @@ func (c managedClock) Inquire(ctx context.Context) error {
 // manage serves the API on the socket of the configuration, if it names one.
 func (d *daemon) manage() error {
 	d.api = mgmt.New(mgmt.Config{
-		Sessions: managed{d}, Users: d.store, Services: mgmt.ServiceSet(d.cfg.Services), Clock: managedClock{d.clock}, System: managed{d},
+		Sessions: managed{d}, Users: d.store, Settings: settings{d}, Clock: managedClock{d.clock}, System: managed{d},
 		Window: d.cfg.MOTP.Window, Version: version(), Ready: d.ready.Load,
 	})
 	d.recorder.tell = d.api.Publish

@@ -72,9 +72,13 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 	if load == nil {
 		return
 	}
-	cfg, err := load()
+	file, err := load()
+	var cfg config.Config
 	if err == nil {
-		err = d.reloadNetwork(cfg.Network)
+		cfg, err = layOver(file, d.set)
+	}
+	if err == nil {
+		err = d.reloadOpen(cfg)
 	}
 	if err != nil {
 		d.log.Error("the configuration is not reloaded", "error", err)
@@ -85,13 +89,31 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 	if left := needRestart(d.cfg, cfg); len(left) > 0 {
 		attrs = append(attrs, "need_restart", strings.Join(left, ", "))
 	}
-	d.cfg = live(d.cfg, cfg)
-	d.sessions.SetPPP(pppConfig(d.cfg.PPP))
+	d.file, d.cfg = file, live(d.cfg, cfg)
 	d.show()
+	d.sessions.SetPPP(pppConfig(d.cfg.PPP))
 	d.generation = 0
 	d.watchUsers(ctx)
 	d.prune(ctx)
 	d.log.Info("reloaded", attrs...)
+}
+
+// reloadOpen takes what may fail: services and pools. A shutdown that waits keeps the services as they are.
+func (d *daemon) reloadOpen(cfg config.Config) error {
+	services := cfg.Services
+	if d.leaving != nil {
+		services = config.Services{}
+	}
+	undo, err := d.openServices(services)
+	if err != nil {
+		return err
+	}
+	if err := d.reloadNetwork(cfg.Network); err != nil {
+		undo()
+		return err
+	}
+	d.drainServices(services)
+	return nil
 }
 
 // reloadNetwork replaces the pools, and what the system knows of them.
@@ -121,6 +143,7 @@ func (d *daemon) reloadNetwork(n config.Network) error {
 // live is the old configuration with what a reload takes from the new one.
 func live(old, now config.Config) config.Config {
 	old.Log.Level = now.Log.Level
+	old.Services = now.Services
 	mru := old.PPP.MRU // the interface has it, too
 	old.PPP = now.PPP
 	old.PPP.MRU = mru
@@ -141,7 +164,6 @@ func needRestart(old, now config.Config) []string {
 	}{
 		{"state_dir", old.StateDir, now.StateDir},
 		{"listen", old.Listen, now.Listen},
-		{"services", old.Services, now.Services},
 		{"ppp", old.PPP, now.PPP},
 		{"network", old.Network, now.Network},
 		{"l2tp", old.L2TP, now.L2TP},

@@ -10,38 +10,18 @@ import (
 	"slices"
 	"time"
 	"vpnd/internal/config"
-	"vpnd/internal/session"
 	"vpnd/mgmt"
 
 	"golang.org/x/sys/unix"
 )
 
-// serving is what the daemon serves with, for those who only look.
-type serving struct {
-	cfg   config.Config
-	pools map[string]session.Pool
-	since time.Time
-}
-
-// show has Status tell of what the daemon serves with from now on.
-func (d *daemon) show() {
-	s := serving{d.cfg, d.pools, time.Now()}
-	if before := d.shown.Load(); before != nil {
-		s.since = before.since
-	}
-	d.shown.Store(&s)
-}
-
 // Status implements mgmt.System.
 func (m managed) Status(ctx context.Context) mgmt.Status {
 	s := m.d.shown.Load()
-	if s == nil {
-		return mgmt.Status{Version: version()} // it does not serve yet
-	}
 	host, _ := os.Hostname() // "": it has none
 	status := mgmt.Status{
 		Version: version(), Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Host: host, Kernel: kernel(),
-		Started: s.since.UTC(), Uptime: int64(time.Since(s.since) / time.Second),
+		Started: m.d.since.UTC(), Uptime: int64(time.Since(m.d.since) / time.Second),
 		Connections: len(m.d.sessions.Connections()), Interfaces: interfaces(s.cfg.Network), Pools: m.Pools(), Warnings: []mgmt.Warning{},
 	}
 	if profiles, err := m.d.store.List(ctx); err == nil { // else a warning says so
@@ -109,9 +89,6 @@ func interfaces(n config.Network) []mgmt.Interface {
 // Pools implements mgmt.System.
 func (m managed) Pools() []mgmt.Pool {
 	s := m.d.shown.Load()
-	if s == nil {
-		return []mgmt.Pool{} // it does not serve yet
-	}
 	all := s.cfg.Network.AllPools()
 	views := make([]mgmt.Pool, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -4,6 +4,7 @@
 package link
 
 import (
+	"errors"
 	"net/netip"
 	"vpnd/internal/pktbuf"
 )
@@ -38,6 +39,9 @@ type Sink interface {
 	// Down is the last call: the call is over, and reason says why in words for a log.
 	Down(reason string)
 }
+
+// ErrEnded means that a server of a carrier has ended, and another one has to be made.
+var ErrEnded = errors.New("the server has ended")
 
 // Accept takes a call that the carrier is about to confirm. It is called before the peer is
 // answered, so that the first frame, which can overtake the answer, finds the sink in place.

@@ -267,6 +267,16 @@ func (m *Manager) DropIf(unwanted func(Connection) bool, reason string) int {
 	return n
 }
 
+// DropType hangs up all sessions of a type of dial-in, such as L2TP, with IPsec or without; those that are being
+// set up, too.
+func (m *Manager) DropType(kind, reason string) {
+	for _, s := range m.all() {
+		if strings.HasPrefix(s.info.Type, kind) {
+			s.close(reason)
+		}
+	}
+}
+
 // Shutdown takes no more calls, hangs every session up and waits until all are gone, or for ctx; then
 // it cuts what is left.
 func (m *Manager) Shutdown(ctx context.Context, reason string) {

@@ -91,6 +91,8 @@ type Server struct {
 	calls    [1 << 16]atomic.Pointer[call]
 	drops    drops
 	wg       sync.WaitGroup
+	draining atomic.Bool
+	taking   sync.RWMutex // held for reading while a call is taken, for writing while draining is set
 
 	mu       sync.Mutex
 	peers    map[peerKey]*tunnel        // the newest one of each
@@ -99,7 +101,7 @@ type Server struct {
 	waiting  map[netip.Addr]int         // how many of halfOpen an address has
 	nTunnels int                        // half-open ones included
 	nCalls   int
-	stopping bool
+	stopping bool // by Shutdown, or because it is drained
 	gone     sync.WaitGroup
 }
 
@@ -158,7 +160,7 @@ func (s *Server) closeSockets() {
 	}
 }
 
-// Serve takes datagrams until Shutdown.
+// Serve takes datagrams until Shutdown, or until the server is drained.
 func (s *Server) Serve() {
 	for _, c := range s.sockets {
 		s.wg.Go(func() { s.read(c) })
@@ -275,7 +277,7 @@ func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byt
 		return nil, nil
 	}
 	t = &tunnel{s: s, socket: c, id: id, key: key, peer: p.From, local: p.To, made: now, before: before, slot: noSlot, calls: map[uint16]*call{}}
-	if s.nTunnels-len(s.halfOpen) >= s.cfg.MaxTunnels {
+	if s.draining.Load() || s.nTunnels-len(s.halfOpen) >= s.cfg.MaxTunnels {
 		s.drops.limit.Add(1)
 		t.send(l2tp.Busy(key.tunnel, id))
 		return nil, nil
@@ -348,17 +350,58 @@ func draw(random io.Reader, free func(uint16) bool) (uint16, bool) {
 	}
 }
 
-// Shutdown hangs every call up, stops every tunnel, closes the sockets, and waits for all that, or for
-// ctx; then it cuts what is left.
-func (s *Server) Shutdown(ctx context.Context) {
+// Drain takes no more calls: a peer that asks for a tunnel hears that there is no room, and tunnels
+// without a call are closed. What calls there are go on; with the last tunnel the server ends, as by Shutdown.
+// Until then Resume takes it back. When Drain returns, link.Accept is not called any more.
+func (s *Server) Drain() {
+	s.taking.Lock()
+	s.draining.Store(true)
+	s.taking.Unlock()
 	s.mu.Lock()
-	s.stopping = true
+	all := s.all()
+	s.endDrained()
+	s.mu.Unlock()
+	for _, t := range all {
+		t.do(func() {})
+	}
+}
+
+// endDrained ends a server that has been drained of its last tunnel. The caller holds the lock.
+func (s *Server) endDrained() {
+	if s.draining.Load() && s.nTunnels == 0 && !s.stopping {
+		s.stopping = true
+		s.closeSockets()
+	}
+}
+
+// Resume takes calls again after Drain. The error is link.ErrEnded.
+func (s *Server) Resume() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return link.ErrEnded
+	}
+	s.draining.Store(false)
+	return nil
+}
+
+// all are the tunnels. The caller holds the lock.
+func (s *Server) all() []*tunnel {
 	var all []*tunnel
 	for id := range s.tunnels {
 		if t := s.tunnels[id].Load(); t != nil {
 			all = append(all, t)
 		}
 	}
+	return all
+}
+
+// Shutdown hangs every call up, stops every tunnel, closes the sockets, and waits for all that, or for
+// ctx; then it cuts what is left.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.mu.Lock()
+	s.stopping = true
+	all := s.all()
 	s.mu.Unlock()
 	for _, t := range all {
 		t.do(func() { t.ctl.Stop(time.Now(), "server is shutting down") })

@@ -41,9 +41,21 @@ type tunnel struct {
 	armed time.Time
 }
 
-// do runs f on the tunnel's machine and does what it wants. What concerns calls is done without the
-// lock: a session may be in the middle of something.
+// do runs f on the tunnel's machine. When the server is drained, a tunnel without a call ends.
 func (t *tunnel) do(f func()) {
+	t.step(f)
+	if t.s.draining.Load() {
+		t.step(func() {
+			if len(t.calls) == 0 {
+				t.ctl.Stop(time.Now(), errDraining.Error())
+			}
+		})
+	}
+}
+
+// step runs f on the tunnel's machine and does what it wants. What concerns calls is done without the
+// lock: a session may be in the middle of something.
+func (t *tunnel) step(f func()) {
 	t.mu.Lock()
 	if heard := t.heard.Load(); heard != 0 {
 		t.ctl.Heard(time.Unix(0, heard))
@@ -171,10 +183,13 @@ func (t *tunnel) closed(reason string) {
 	}
 	s.nTunnels--
 	s.gone.Done()
+	s.endDrained()
 }
 
 // dialled hands a new call over. It is in place before the peer is answered.
 func (t *tunnel) dialled(peers uint16) {
+	t.s.taking.RLock()
+	defer t.s.taking.RUnlock()
 	k, err := t.newCall(peers)
 	if err != nil {
 		t.refused(err.Error())
@@ -193,10 +208,16 @@ func (t *tunnel) dialled(peers uint16) {
 	}
 }
 
-var errBusy = errors.New("as many calls as the server bears")
+var (
+	errBusy     = errors.New("as many calls as the server bears")
+	errDraining = errors.New("the server takes no more calls")
+)
 
 func (t *tunnel) newCall(peers uint16) (*call, error) {
 	s := t.s
+	if s.draining.Load() {
+		return nil, errDraining
+	}
 	k := &call{t: t, Call: data.New(data.Route{Socket: t.socket, Remote: t.peer, Local: t.local})}
 	k.SetPeer(t.ctl.Peer(), peers)
 	s.mu.Lock()

@@ -136,13 +136,6 @@ func (c *Client) Status(ctx context.Context) (mgmt.Status, error) {
 	return s, err
 }
 
-// Services says what is on.
-func (c *Client) Services(ctx context.Context) (mgmt.ServiceSet, error) {
-	var s mgmt.ServiceSet
-	err := c.ask(ctx, http.MethodGet, "/services", nil, &s)
-	return s, err
-}
-
 // Events calls f with each event as it happens, until ctx is done, f gives an error, or the daemon ends.
 func (c *Client) Events(ctx context.Context, f func(mgmt.Event) error) error {
 	body, err := c.do(ctx, http.MethodGet, "/events", nil)

@@ -77,7 +77,7 @@ func setUp(t testing.TB) *bench {
 		}
 	})
 	b := &bench{t: t, sessions: &sessions{}, store: store}
-	managed := mgmt.Config{Sessions: b.sessions, Users: store, Services: mgmt.ServiceSet{PPTP: true}, Clock: clock{}, Version: "1.2.3"}
+	managed := mgmt.Config{Sessions: b.sessions, Users: store, Clock: clock{}, Version: "1.2.3"}
 	b.gate = access.New(access.Config{Store: store})
 	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Gate: b.gate})
 	return b

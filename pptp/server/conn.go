@@ -60,9 +60,21 @@ func lost(err error) string {
 	return "control connection lost"
 }
 
-// do runs f on the control machine and does what it wants. What concerns calls is done without the
-// lock: a session may be in the middle of something.
+// do runs f on the control machine. When the server is drained, a connection without a call ends.
 func (c *conn) do(f func(now time.Time)) {
+	c.step(f)
+	if c.s.draining.Load() {
+		c.step(func(now time.Time) {
+			if len(c.calls) == 0 {
+				c.ctl.Stop(now, errDraining.Error())
+			}
+		})
+	}
+}
+
+// step runs f on the control machine and does what it wants. What concerns calls is done without the
+// lock: a session may be in the middle of something.
+func (c *conn) step(f func(now time.Time)) {
 	c.mu.Lock()
 	f(time.Now())
 	var later []pptp.Event
@@ -132,6 +144,8 @@ func (k *call) Close(reason string) {
 // dialled hands a new call over. It is in place before the peer is answered, for its first GRE packet
 // can overtake the answer.
 func (c *conn) dialled(peers uint16) {
+	c.s.taking.RLock()
+	defer c.s.taking.RUnlock()
 	k, err := c.newCall(peers)
 	if err != nil {
 		level := slog.LevelDebug
@@ -156,7 +170,12 @@ func (c *conn) dialled(peers uint16) {
 	}
 }
 
+var errDraining = errors.New("the server takes no more calls")
+
 func (c *conn) newCall(peers uint16) (*call, error) {
+	if c.s.draining.Load() {
+		return nil, errDraining
+	}
 	data, err := c.s.calls.NewCall(gre.Route{Socket: c.gre, Remote: c.remote.Addr(), Local: c.local})
 	if err != nil {
 		return nil, err

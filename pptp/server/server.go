@@ -8,8 +8,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,10 +83,14 @@ type Server struct {
 	wg        sync.WaitGroup
 	connsWG   sync.WaitGroup
 
+	draining atomic.Bool
+	taking   sync.RWMutex // held for reading while a call is taken, for writing while draining is set
+
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	sources  map[netip.Addr]int
-	stopping bool
+	serving  bool
+	stopping bool // by Shutdown, or because it is drained
 }
 
 // Stats are the server's counters since it started, and what stands now.
@@ -101,52 +107,71 @@ func Listen(cfg Config, accept link.Accept) (*Server, error) {
 		conns: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
 	}
 	s.calls = gre.NewExchange(s.cfg.MaxCalls, s.cfg.Random)
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
 	for _, addr := range s.cfg.Listen {
-		if err := s.open(addr); err != nil {
+		socket, err := gre.Listen(addr)
+		if err != nil {
 			s.closeSockets()
 			return nil, err
 		}
+		s.gre = append(s.gre, socket)
 	}
 	return s, nil
 }
 
-func (s *Server) open(addr netip.Addr) error {
-	tcp, err := listenTCP(netip.AddrPortFrom(addr, s.cfg.Port))
-	if err != nil {
-		return err
+// listen opens the TCP listeners, all or none.
+func (s *Server) listen() error {
+	for _, addr := range s.cfg.Listen {
+		l, err := listenTCP(netip.AddrPortFrom(addr, s.cfg.Port))
+		if err != nil {
+			s.closeListeners()
+			return err
+		}
+		s.listeners = append(s.listeners, l)
 	}
-	s.listeners = append(s.listeners, tcp)
-	socket, err := gre.Listen(addr)
-	if err != nil {
-		return err
-	}
-	s.gre = append(s.gre, socket)
 	return nil
 }
 
-func (s *Server) closeSockets() {
+func (s *Server) closeListeners() {
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}
+	s.listeners = nil
+}
+
+func (s *Server) closeSockets() {
+	s.closeListeners()
 	for _, g := range s.gre {
 		_ = g.Close()
 	}
 }
 
-// Addr is the address of the first TCP listener.
+// Addr is the address of the first TCP listener; it must not be drained.
 func (s *Server) Addr() netip.AddrPort {
 	addr, _ := s.listeners[0].Addr().(*net.TCPAddr)
 	return addr.AddrPort()
 }
 
-// Serve accepts connections until Shutdown.
+// Serve accepts connections until Shutdown, or until the server is drained.
 func (s *Server) Serve() {
+	s.mu.Lock()
+	s.serving = true
 	s.wg.Go(s.calls.Run)
+	for _, socket := range s.gre {
+		s.wg.Go(func() { s.calls.Read(socket) })
+	}
+	s.acceptAll()
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+// acceptAll accepts connections on all listeners. The caller holds the lock.
+func (s *Server) acceptAll() {
 	for i, l := range s.listeners {
-		s.wg.Go(func() { s.calls.Read(s.gre[i]) })
 		s.wg.Go(func() { s.acceptTCP(l, s.gre[i]) })
 	}
-	s.wg.Wait()
 }
 
 func (s *Server) acceptTCP(l *net.TCPListener, socket *mmsg.Conn) {
@@ -175,7 +200,7 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 		calls: map[uint16]*call{}, ctl: pptp.New(s.cfg.Control, time.Now()),
 	}
 	s.mu.Lock()
-	full := s.stopping || len(s.conns) >= s.cfg.MaxConnections ||
+	full := s.stopping || s.draining.Load() || len(s.conns) >= s.cfg.MaxConnections ||
 		s.sources[c.remote.Addr()] >= s.cfg.MaxConnectionsPerSource
 	if !full {
 		s.conns[c] = struct{}{}
@@ -203,6 +228,54 @@ func (s *Server) gone(c *conn) {
 		delete(s.sources, c.remote.Addr())
 	}
 	s.connsWG.Done()
+	s.endDrained()
+}
+
+// Drain takes no more calls: the TCP listeners are closed, and control connections without a call. What
+// calls there are go on; with the last control connection the server ends, as by Shutdown. Until then
+// Resume takes it back. When Drain returns, link.Accept is not called any more.
+func (s *Server) Drain() {
+	s.taking.Lock()
+	s.draining.Store(true)
+	s.taking.Unlock()
+	s.mu.Lock()
+	s.closeListeners()
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.endDrained()
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.do(func(time.Time) {})
+	}
+}
+
+// endDrained ends a server that has been drained of its last connection. The caller holds the lock.
+func (s *Server) endDrained() {
+	if s.draining.Load() && len(s.conns) == 0 && !s.stopping {
+		s.stopping = true
+		s.closeSockets()
+		s.calls.Stop()
+	}
+}
+
+// Resume takes calls again after Drain. The error says why a port cannot be opened, and how to mend that;
+// or it is link.ErrEnded.
+func (s *Server) Resume() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.stopping:
+		return link.ErrEnded
+	case !s.draining.Load():
+		return nil
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	s.draining.Store(false)
+	if s.serving {
+		s.acceptAll()
+	}
+	return nil
 }
 
 // Shutdown hangs every call up, stops every control connection, closes the sockets, and waits for all
@@ -210,14 +283,9 @@ func (s *Server) gone(c *conn) {
 func (s *Server) Shutdown(ctx context.Context) {
 	s.mu.Lock()
 	s.stopping = true
-	conns := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.closeListeners()
 	s.mu.Unlock()
-	for _, l := range s.listeners {
-		_ = l.Close()
-	}
 	for _, c := range conns {
 		c.do(func(now time.Time) { c.ctl.Stop(now, "server is shutting down") })
 	}
@@ -234,7 +302,9 @@ func (s *Server) Shutdown(ctx context.Context) {
 		}
 		<-done
 	}
+	s.mu.Lock()
 	s.closeSockets()
+	s.mu.Unlock()
 	s.calls.Stop()
 	s.wg.Wait()
 }

@@ -1,0 +1,149 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"vpnd/internal/config"
+	"vpnd/internal/link"
+	"vpnd/l2tp"
+	l2tpserver "vpnd/l2tp/server"
+	"vpnd/pptp"
+	pptpserver "vpnd/pptp/server"
+)
+
+// carrier is a server of one type of dial-in.
+type carrier interface {
+	Serve()
+	Drain()
+	Resume() error
+	Shutdown(ctx context.Context)
+}
+
+// service is a type of dial-in. Its server comes and goes: one that is drained ends with its last call.
+type service struct {
+	name    string
+	wanted  func(config.Services) bool
+	listen  func() (carrier, error)
+	server  carrier         // nil: none yet
+	on      bool            // it takes calls
+	serving *sync.WaitGroup // nil: the daemon does not serve yet
+}
+
+// newServices makes the services that there are, none of which is on.
+func (d *daemon) newServices() []*service {
+	return []*service{{
+		name: "PPTP", wanted: func(s config.Services) bool { return s.PPTP },
+		listen: func() (carrier, error) {
+			return pptpserver.Listen(pptpserver.Config{
+				Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname},
+			}, d.sessions.Accept)
+		},
+	}, {
+		name: "L2TP", wanted: func(s config.Services) bool { return s.L2TP },
+		listen: func() (carrier, error) {
+			return l2tpserver.Listen(l2tpserver.Config{
+				Listen: d.cfg.Listen, Logger: d.log, Tunnel: l2tp.Config{
+					Host: d.cfg.L2TP.Hostname, Secret: d.cfg.L2TP.Secret,
+					Hide: d.cfg.L2TP.HideAVPs, HelloInterval: d.cfg.L2TP.HelloInterval,
+				},
+			}, d.sessions.Accept)
+		},
+	}}
+}
+
+// open has calls taken, by the server that is there if its last call has not gone yet.
+func (s *service) open() error {
+	err := link.ErrEnded
+	if s.server != nil {
+		err = s.server.Resume()
+	}
+	if errors.Is(err, link.ErrEnded) {
+		err = s.begin()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	s.on = true
+	return nil
+}
+
+func (s *service) begin() error {
+	server, err := s.listen()
+	if err != nil {
+		return err
+	}
+	s.server = server
+	if s.serving != nil {
+		s.serving.Go(server.Serve)
+	}
+	return nil
+}
+
+// serve has the server serve, and those that come.
+func (s *service) serve(serving *sync.WaitGroup) {
+	s.serving = serving
+	if s.server != nil {
+		serving.Go(s.server.Serve)
+	}
+}
+
+func (s *service) drain() {
+	if s.on {
+		s.server.Drain()
+		s.on = false
+	}
+}
+
+// openServices has those services take calls that are wanted. Either all do, or nothing has changed; undo changes
+// it back.
+func (d *daemon) openServices(to config.Services) (undo func(), err error) {
+	var opened []*service
+	undo = func() {
+		for _, s := range opened {
+			s.drain()
+		}
+	}
+	for _, s := range d.services {
+		if s.on || !s.wanted(to) {
+			continue
+		}
+		if err := s.open(); err != nil {
+			undo()
+			return nil, err
+		}
+		opened = append(opened, s)
+	}
+	return undo, nil
+}
+
+// drainServices has those services take no more calls that are not wanted.
+func (d *daemon) drainServices(to config.Services) {
+	for _, s := range d.services {
+		if !s.wanted(to) {
+			s.drain()
+		}
+	}
+}
+
+// dropUnwanted hangs up the calls of services that are not wanted.
+func (d *daemon) dropUnwanted(to config.Services) {
+	for _, s := range d.services {
+		if !s.wanted(to) {
+			d.sessions.DropType(s.name, s.name+" is turned off")
+		}
+	}
+}
+
+func (d *daemon) stopServers() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	var stopping sync.WaitGroup
+	for _, s := range d.services {
+		if s.server != nil {
+			stopping.Go(func() { s.server.Shutdown(ctx) })
+		}
+	}
+	stopping.Wait()
+}

@@ -1,0 +1,251 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+	"vpnd/internal/config"
+	"vpnd/internal/session"
+	"vpnd/mgmt"
+	"vpnd/usermgmt"
+)
+
+var errEnding = &mgmt.ConflictError{Text: "the daemon is ending"}
+
+// do runs f in the daemon's own goroutine, between its other work, and gives its error.
+func (d *daemon) do(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	select {
+	case d.work <- func() { done <- f() }:
+		return <-done
+	case <-d.ending:
+		return errEnding
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// shown is what other goroutines see of the daemon's settings.
+type shown struct {
+	cfg        config.Config
+	pools      map[string]session.Pool
+	overridden []string
+	leaving    *leaving
+}
+
+func (d *daemon) show() { d.shown.Store(&shown{d.cfg, d.pools, d.set.Keys(), d.leaving}) }
+
+// layOver lays what was set while the daemon served over a configuration.
+func layOver(cfg config.Config, set config.Settings) (config.Config, error) {
+	cfg, err := cfg.With(set)
+	if err != nil {
+		return cfg, fmt.Errorf("what was set while the daemon served (%s) does not go with the configuration file: %w", set, err)
+	}
+	return cfg, nil
+}
+
+// loadSettings lays what was set while the daemon served before over the configuration.
+func (d *daemon) loadSettings(ctx context.Context) error {
+	set, err := d.store.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	d.set = set
+	if d.cfg, err = layOver(d.file, d.set); err != nil {
+		return fmt.Errorf("%w; correct the file", err)
+	}
+	if len(d.set) > 0 {
+		d.log.Info("settings lie over the configuration file", "settings", d.set.String())
+	}
+	d.show()
+	return nil
+}
+
+// keep stores what next has other than the configuration file, and has it count. What says what is done, for
+// the history.
+func (d *daemon) keep(ctx context.Context, next config.Config, what string) error {
+	set := next.Settings(d.file)
+	e, err := d.store.SetSettings(ctx, set, usermgmt.Entry{Event: usermgmt.EventSettings, Reason: what})
+	if err != nil {
+		return err
+	}
+	d.cfg, d.set = next, set
+	d.show()
+	d.api.Publish(e)
+	d.log.Info("settings", "change", what, "by", e.By)
+	return nil
+}
+
+// settings is the daemon as mgmt.Settings.
+type settings struct{ d *daemon }
+
+// Services implements mgmt.Settings.
+func (s settings) Services() mgmt.ServiceSet { return mgmt.ServiceSet(s.d.shown.Load().cfg.Services) }
+
+// Overridden implements mgmt.Settings.
+func (s settings) Overridden() []string { return s.d.shown.Load().overridden }
+
+// SetServices implements mgmt.Settings.
+func (s settings) SetServices(ctx context.Context, to mgmt.ServiceSet, drop bool) error {
+	d := s.d
+	return d.do(ctx, func() error {
+		if d.leaving != nil {
+			return &mgmt.ConflictError{Text: "the daemon shuts down when the last connection has gone: cancel that first"}
+		}
+		next := d.cfg
+		next.Services = config.Services(to)
+		undo, err := d.openServices(next.Services)
+		if err != nil {
+			return &mgmt.ConflictError{Text: err.Error()}
+		}
+		what := next.Settings(d.cfg).String()
+		if drop {
+			what = strings.TrimPrefix(what+"; connections are dropped", "; ")
+		}
+		if what != "" {
+			if err := d.keep(ctx, next, what); err != nil {
+				undo()
+				return err
+			}
+		}
+		d.drainServices(next.Services)
+		if drop {
+			d.dropUnwanted(next.Services)
+		}
+		return nil
+	})
+}
+
+// PPP implements mgmt.Settings.
+func (s settings) PPP() mgmt.PPPSettings {
+	p := s.d.shown.Load().cfg.PPP
+	return mgmt.PPPSettings{
+		Authentication: p.Authentication, MPPE: p.MPPE, MPPEStateful: p.MPPEStateful, EchoInterval: p.EchoInterval.String(),
+		EchoFailures: p.EchoFailures, CHAPInterval: p.CHAPInterval.String(),
+		MutualPAP: mgmt.MutualPAP{User: p.MutualPAP.User, HasPassword: p.MutualPAP.Password != ""},
+	}
+}
+
+// SetPPP implements mgmt.Settings.
+func (s settings) SetPPP(ctx context.Context, to mgmt.PPPSettings) error {
+	d := s.d
+	return d.do(ctx, func() error {
+		next, err := d.cfg.With(pppSettings(to, d.cfg.PPP.MutualPAP.Password))
+		if faults := config.Faults(nil); errors.As(err, &faults) {
+			return fieldErrors(faults)
+		}
+		if err != nil {
+			return err
+		}
+		what := next.Settings(d.cfg).String()
+		if what == "" {
+			return nil
+		}
+		if err := d.keep(ctx, next, what); err != nil {
+			return err
+		}
+		d.sessions.SetPPP(pppConfig(next.PPP))
+		return nil
+	})
+}
+
+// pppSettings are the settings of PPP General Setup, with the password that there is unless it has one.
+func pppSettings(p mgmt.PPPSettings, password string) config.Settings {
+	pap := p.MutualPAP
+	switch {
+	case pap.User == "":
+		pap.Password = ""
+	case pap.Password == "":
+		pap.Password = password
+	}
+	return config.SettingsOf(map[string]any{
+		"ppp.authentication": p.Authentication, "ppp.mppe": p.MPPE, "ppp.mppe_stateful": p.MPPEStateful,
+		"ppp.echo_interval": p.EchoInterval, "ppp.echo_failures": p.EchoFailures, "ppp.chap_interval": p.CHAPInterval,
+		"ppp.mutual_pap": map[string]string{
+			"user": strings.ToValidUTF8(pap.User, string(utf8.RuneError)), "password": strings.ToValidUTF8(pap.Password, string(utf8.RuneError)),
+		},
+	})
+}
+
+// fieldErrors names the fields of PPP General Setup.
+func fieldErrors(faults config.Faults) error {
+	errs := make([]error, len(faults))
+	for i, f := range faults {
+		errs[i] = &mgmt.FieldError{Field: strings.TrimPrefix(f.Key, "ppp."), Text: f.Text}
+	}
+	return errors.Join(errs...)
+}
+
+// leaving is a shutdown that waits for the last connection to go.
+type leaving struct {
+	by    string
+	since time.Time
+	at    time.Time // when what is left is hung up; zero: never
+}
+
+// mayEnd reports whether a shutdown has waited long enough.
+func (d *daemon) mayEnd(now time.Time) bool {
+	l := d.leaving
+	return l != nil && (d.sessions.Count() == 0 || !l.at.IsZero() && !now.Before(l.at))
+}
+
+// ShutDown implements mgmt.Settings.
+func (s settings) ShutDown(ctx context.Context, within time.Duration) error {
+	d := s.d
+	return d.do(ctx, func() error {
+		l := &leaving{by: usermgmt.Actor(ctx), since: time.Now()}
+		what := "when the last connection has gone"
+		if within != mgmt.NoLimit {
+			l.at = l.since.Add(within)
+			what += ", within " + within.String()
+		}
+		if within <= 0 {
+			what = "at once"
+		}
+		d.leaving = l
+		d.ready.Store(false)
+		d.drainServices(config.Services{})
+		d.show()
+		d.recorder.add(usermgmt.Entry{Event: usermgmt.EventShutdown, Reason: what, By: l.by})
+		d.log.Info("shutdown", "when", what, "connections", d.sessions.Count(), "by", l.by)
+		return nil
+	})
+}
+
+// CancelShutdown implements mgmt.Settings.
+func (s settings) CancelShutdown(ctx context.Context) error {
+	d := s.d
+	return d.do(ctx, func() error {
+		if d.leaving == nil {
+			return &mgmt.ConflictError{Text: "no shutdown waits"}
+		}
+		if _, err := d.openServices(d.cfg.Services); err != nil {
+			return &mgmt.ConflictError{Text: err.Error()}
+		}
+		d.leaving = nil
+		d.ready.Store(true)
+		d.show()
+		by := usermgmt.Actor(ctx)
+		d.recorder.add(usermgmt.Entry{Event: usermgmt.EventResumed, Reason: "shutdown cancelled", By: by})
+		d.log.Info("shutdown cancelled", "by", by)
+		return nil
+	})
+}
+
+// ShutdownState implements mgmt.Settings.
+func (s settings) ShutdownState() mgmt.ShutdownState {
+	state := mgmt.ShutdownState{Connections: s.d.sessions.Count()}
+	l := s.d.shown.Load().leaving
+	if l == nil {
+		return state
+	}
+	since, at := l.since.UTC(), l.at.UTC()
+	state.Pending, state.By, state.Since = true, l.by, &since
+	if !l.at.IsZero() {
+		state.At = &at
+	}
+	return state
+}

@@ -1,0 +1,54 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"vpnd/mgmt"
+)
+
+// Services says what is on.
+func (c *Client) Services(ctx context.Context) (mgmt.ServiceView, error) {
+	var s mgmt.ServiceView
+	err := c.ask(ctx, http.MethodGet, "/services", nil, &s)
+	return s, err
+}
+
+// ChangeServices turns services on and off, and says what is on then.
+func (c *Client) ChangeServices(ctx context.Context, change mgmt.ServiceChange) (mgmt.ServiceView, error) {
+	var s mgmt.ServiceView
+	err := c.ask(ctx, http.MethodPatch, "/services", change, &s)
+	return s, err
+}
+
+// PPP is PPP General Setup.
+func (c *Client) PPP(ctx context.Context) (mgmt.PPPView, error) {
+	var p mgmt.PPPView
+	err := c.ask(ctx, http.MethodGet, "/ppp", nil, &p)
+	return p, err
+}
+
+// ChangePPP changes it, and says what it is then.
+func (c *Client) ChangePPP(ctx context.Context, change mgmt.PPPChange) (mgmt.PPPView, error) {
+	var p mgmt.PPPView
+	err := c.ask(ctx, http.MethodPatch, "/ppp", change, &p)
+	return p, err
+}
+
+// Shutdown says whether the daemon is to end.
+func (c *Client) Shutdown(ctx context.Context) (mgmt.ShutdownState, error) {
+	var s mgmt.ShutdownState
+	err := c.ask(ctx, http.MethodGet, "/shutdown", nil, &s)
+	return s, err
+}
+
+// ShutDown asks the daemon to end.
+func (c *Client) ShutDown(ctx context.Context, how mgmt.ShutdownRequest) (mgmt.ShutdownState, error) {
+	var s mgmt.ShutdownState
+	err := c.ask(ctx, http.MethodPost, "/shutdown", how, &s)
+	return s, err
+}
+
+// CancelShutdown has the daemon take calls again.
+func (c *Client) CancelShutdown(ctx context.Context) error {
+	return c.ask(ctx, http.MethodDelete, "/shutdown", nil, nil)
+}
