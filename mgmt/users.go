@@ -232,7 +232,7 @@ func problem(err error) error {
 	if enrol := (*auth.EnrolError)(nil); errors.As(err, &enrol) || errors.Is(err, auth.ErrNoToken) {
 		return huma.Error422UnprocessableEntity("the code is not accepted", &huma.ErrorDetail{Location: "body.code", Message: err.Error()})
 	}
-	if fields := allOf[*FieldError](err); len(fields) > 0 {
+	if fields := FieldErrors(err); len(fields) > 0 {
 		details := make([]error, len(fields))
 		for i, f := range fields {
 			details[i] = &huma.ErrorDetail{Location: "body." + f.Field, Message: f.Text}
@@ -261,6 +261,9 @@ func is(err error, kinds ...error) bool {
 
 // Rules are all RuleErrors in err.
 func Rules(err error) []*usermgmt.RuleError { return allOf[*usermgmt.RuleError](err) }
+
+// FieldErrors are all FieldErrors in err.
+func FieldErrors(err error) []*FieldError { return allOf[*FieldError](err) }
 
 // allOf are all errors of a type in err.
 func allOf[E error](err error) []E {

@@ -117,6 +117,13 @@ func (p *Profile) clean() {
 	p.Services = slices.Compact(services)
 }
 
+// Check holds the profile against the rules that need no look at other users, as a Table does. The error
+// joins RuleErrors.
+func (p Profile) Check() error {
+	p.clean()
+	return p.check()
+}
+
 // check holds a cleaned profile against the rules that need no look at other users. The error
 // joins one RuleError for each that is broken.
 func (p *Profile) check() error {

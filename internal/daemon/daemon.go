@@ -48,7 +48,7 @@ type Options struct {
 // calls Ready, or undoes what it has begun and says what is in the way and how to mend it.
 func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	d := &daemon{
-		file: cfg, cfg: cfg, level: new(slog.LevelVar), moved: map[string]usermgmt.Traffic{}, work: make(chan func()), ending: make(chan struct{}),
+		file: cfg, cfg: cfg, since: time.Now(), level: new(slog.LevelVar), moved: map[string]usermgmt.Traffic{}, work: make(chan func()), ending: make(chan struct{}),
 	}
 	d.level.Set(logLevel(cfg.Log.Level))
 	d.log = newLogger(opts.Log, cfg.Log.Format, d.level)
@@ -56,7 +56,6 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	if err := d.setUp(ctx); err != nil {
 		return err
 	}
-	d.since = time.Now()
 	d.show()
 	d.watchUsers(ctx)
 	d.recorder.add(usermgmt.Entry{Event: usermgmt.EventStarted})
@@ -106,6 +105,7 @@ type daemon struct {
 	cfg   config.Config // with set laid over it
 	set   config.Settings
 	shown atomic.Pointer[shown]
+	since time.Time // when it began
 	log   *slog.Logger
 	level *slog.LevelVar
 	undo  []func() // in the order in which it was done
@@ -125,7 +125,6 @@ type daemon struct {
 	gate       *access.Gate
 	https      *httpsServer // nil: off
 	ready      atomic.Bool
-	since      time.Time // when it began to serve
 	services   []*service
 	leaving    *leaving      // nil: no shutdown is asked for
 	work       chan func()   // of other goroutines, to be done in the daemon's own

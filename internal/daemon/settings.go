@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 	"vpnd/internal/config"
+	"vpnd/internal/session"
 	"vpnd/mgmt"
 	"vpnd/usermgmt"
 )
@@ -26,6 +27,16 @@ func (d *daemon) do(ctx context.Context, f func() error) error {
 		return context.Cause(ctx)
 	}
 }
+
+// shown is what other goroutines see of the daemon's settings.
+type shown struct {
+	cfg        config.Config
+	pools      map[string]session.Pool
+	overridden []string
+	leaving    *leaving
+}
+
+func (d *daemon) show() { d.shown.Store(&shown{d.cfg, d.pools, d.set.Keys(), d.leaving}) }
 
 // layOver lays what was set while the daemon served over a configuration.
 func layOver(cfg config.Config, set config.Settings) (config.Config, error) {

@@ -10,36 +10,18 @@ import (
 	"slices"
 	"time"
 	"vpnd/internal/config"
-	"vpnd/internal/session"
 	"vpnd/mgmt"
 
 	"golang.org/x/sys/unix"
 )
 
-// shown is what other goroutines see of the daemon.
-type shown struct {
-	cfg        config.Config
-	overridden []string
-	pools      map[string]session.Pool
-	since      time.Time // when it began to serve; zero: it does not yet
-	leaving    *leaving
-}
-
-// show has the others see the daemon as it is now.
-func (d *daemon) show() {
-	d.shown.Store(&shown{cfg: d.cfg, overridden: d.set.Keys(), pools: d.pools, since: d.since, leaving: d.leaving})
-}
-
 // Status implements mgmt.System.
 func (m managed) Status(ctx context.Context) mgmt.Status {
 	s := m.d.shown.Load()
-	if s.since.IsZero() {
-		return mgmt.Status{Version: version()} // it does not serve yet
-	}
 	host, _ := os.Hostname() // "": it has none
 	status := mgmt.Status{
 		Version: version(), Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Host: host, Kernel: kernel(),
-		Started: s.since.UTC(), Uptime: int64(time.Since(s.since) / time.Second),
+		Started: m.d.since.UTC(), Uptime: int64(time.Since(m.d.since) / time.Second),
 		Connections: len(m.d.sessions.Connections()), Interfaces: interfaces(s.cfg.Network), Pools: m.Pools(), Warnings: []mgmt.Warning{},
 	}
 	if profiles, err := m.d.store.List(ctx); err == nil { // else a warning says so

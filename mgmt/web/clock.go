@@ -52,6 +52,14 @@ func (p *Pages) inquire(w http.ResponseWriter, r *http.Request) error {
 
 // offsetText is an offset in seconds with its sign, no finer than one reads it.
 func offsetText(seconds float64) string {
+	if text := secondsText(seconds); seconds > 0 && text != "0s" {
+		return "+" + text
+	}
+	return secondsText(seconds)
+}
+
+// secondsText is a duration of so many seconds, no finer than one reads it.
+func secondsText(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	switch {
 	case d.Abs() < 10*time.Millisecond:
@@ -61,21 +69,18 @@ func offsetText(seconds float64) string {
 	default:
 		d = d.Round(time.Second)
 	}
-	if d > 0 {
-		return "+" + d.String()
-	}
-	return d.String()
+	return shortTime(d)
 }
 
 // offsetWords says which clock is behind.
 func offsetWords(seconds float64) string {
-	switch text := offsetText(math.Abs(seconds)); {
+	switch text := secondsText(math.Abs(seconds)); {
 	case text == "0s":
 		return "the host’s clock is right"
 	case seconds > 0:
-		return "the host’s clock is behind by " + text[1:]
+		return "the host’s clock is behind by " + text
 	default:
-		return "the host’s clock is ahead by " + text[1:]
+		return "the host’s clock is ahead by " + text
 	}
 }
 
@@ -107,7 +112,7 @@ func offsetGraph(all []timesync.MeasurementView, most float64) template.HTML {
 	var b strings.Builder
 	write := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format, args...) }
 	write(`<svg class="offsets" viewBox="0 0 %d %d" role="img" aria-label="Offsets of the last %d measurements, at most %s">`,
-		graphWidth, graphHeight, len(all), strings.TrimPrefix(offsetText(highest/1.15), "+"))
+		graphWidth, graphHeight, len(all), secondsText(highest/1.15))
 	if most > 0 && most < highest {
 		write(`<rect class="band" x="%d" y="%.1f" width="%d" height="%.1f"/>`, graphLeft, y(most), graphWidth-graphLeft-graphRight, y(-most)-y(most))
 	}

@@ -31,7 +31,8 @@ type control struct {
 	Focus       bool
 	Generate    string // the token that a button beside it makes a secret for
 	For         string // the choice of another control that it belongs to
-	Stored      string // what is said of a secret to those who only look
+	Stored      string // what those who only look see in place of the value
+	Overtaken   bool   // somebody else has stored another value meanwhile, as the hint says
 	Write       bool   // it only makes sense to those who may change something
 }
 

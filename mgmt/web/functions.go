@@ -19,7 +19,7 @@ var functions = template.FuncMap{
 
 	"offset":      offsetText,
 	"offsetWords": offsetWords,
-	"seconds":     func(s float64) string { return strings.TrimPrefix(offsetText(s), "+") },
+	"seconds":     secondsText,
 	"unix":        func(t time.Time) int64 { return t.UnixMilli() },
 	"zoneOffset":  func(t time.Time) int { _, seconds := t.Zone(); return seconds },
 }

@@ -92,7 +92,10 @@ func apply(values url.Values, p *usermgmt.Profile) error {
 		p.MOTPSecret, p.MOTPPIN = "", ""
 		secret(&p.TOTPSecret, "totp-secret", "Generate makes one")
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return errors.Join(p.Check(), err) // all that is wrong at once
+	}
+	return nil
 }
 
 // text is what a field's control shows: what was typed, or what is stored but for secrets.
@@ -115,14 +118,13 @@ func (f *profileForm) text(name string) string {
 	}
 }
 
-// shortTime is a duration without units that are 0.
+// shortTime is a duration without units that are 0 at its end.
 func shortTime(d time.Duration) string {
 	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
 	}
 	return text
 }
@@ -148,6 +150,15 @@ func orNone(text string) string {
 
 func (f *profileForm) input(name, label, hint string) control {
 	return control{Name: name, Label: label, Type: "text", Value: f.text(name), Hint: hint}
+}
+
+// limit is an input whose 0 has a meaning, in a word.
+func (f *profileForm) limit(name, label, hint, zero string) control {
+	c := f.input(name, label, hint)
+	if c.Value == "0" || c.Value == "0s" {
+		c.Stored = zero
+	}
+	return c
 }
 
 // choice is a control of which one option is chosen; options are values and texts in turn.
@@ -189,7 +200,7 @@ func (f *profileForm) groups() []group {
 			c := &g.Controls[i]
 			c.Fault = f.faults[c.Name]
 			if now := f.storedNow(c.Name); now != "" {
-				c.Hint = strings.TrimSpace(now + " " + c.Hint)
+				c.Overtaken, c.Hint = true, now
 			}
 		}
 	}
@@ -215,10 +226,6 @@ func (f *profileForm) account() []control {
 func (f *profileForm) authentication() []control {
 	password := f.secret("password", "Password", f.profile.Password, "A static password. A user may have it beside a token, or a token alone.")
 	password.Type, password.Complete = "password", "new-password"
-	all := []control{password}
-	if f.profile.Password != "" {
-		all = append(all, control{Name: "no-password", Label: "Take the password away", Type: "checkbox", Checked: f.values.Has("no-password"), Write: true})
-	}
 	token := control{Name: "token", Label: "One-Time Passwords", Type: "radio", Value: tokenOf(&f.profile)}
 	if f.values.Has("token") {
 		token.Value = f.values.Get("token")
@@ -230,12 +237,16 @@ func (f *profileForm) authentication() []control {
 		token.Options = append(token.Options, o)
 	}
 	pin := f.secret("motp-pin", "PIN Code", f.profile.MOTPPIN, "4 to 7 digits, which the user types into the token for each password.")
-	pin.Mode, pin.MaxLength, pin.For = "numeric", 7, motpToken
+	pin.Mode, pin.MaxLength, pin.For, pin.Write = "numeric", 7, motpToken, token.Value != motpToken
 	motp := f.secret("motp-secret", "mOTP Secret", f.profile.MOTPSecret, "32 hexadecimal digits, or at least 16: generated here, or by the Smart VPN Client and copied from there.")
-	motp.Generate, motp.For, motp.MaxLength = motpToken, motpToken, 32
+	motp.Generate, motp.For, motp.MaxLength, motp.Write = motpToken, motpToken, 32, token.Value != motpToken
 	totp := f.secret("totp-secret", "TOTP Secret", f.profile.TOTPSecret, "Base32, for any authenticator app. A QR code follows when it is stored.")
-	totp.Generate, totp.For = totpToken, totpToken
-	return append(all, token, pin, motp, totp)
+	totp.Generate, totp.For, totp.Write = totpToken, totpToken, token.Value != totpToken
+	all := []control{password, token, pin, motp, totp}
+	if f.profile.Password != "" {
+		all = append(all, control{Name: "no-password", Label: "Take the password away", Type: "checkbox", Checked: f.values.Has("no-password"), Write: true})
+	}
+	return all
 }
 
 func (f *profileForm) dialIn() []control {
@@ -268,12 +279,15 @@ func (f *profileForm) addresses() []control {
 }
 
 func (f *profileForm) limits() []control {
-	idle := f.input("idle-timeout", "Idle Timeout", "Seconds without data, after which the server hangs up. 0: never.")
-	most := f.input("max-connections", "Connections at once", "0: unlimited.")
+	idle := f.limit("idle-timeout", "Idle Timeout", "Seconds without data, after which the server hangs up. 0: never.", "never")
+	if idle.Stored == "" {
+		idle.Stored = idle.Value + " seconds"
+	}
+	most := f.limit("max-connections", "Connections at once", "0: unlimited.", "unlimited")
 	most.Mode = "numeric"
 	return []control{
 		idle,
-		f.input("session-time", "Session time", "After which the server hangs up, such as 8h or 90m. 0s: never."),
+		f.limit("session-time", "Session time", "After which the server hangs up, such as 8h or 90m. 0s: never.", "unlimited"),
 		most,
 		f.choice("select", "further", "One connection more", "", "replace", "replaces the oldest", "refuse", "is refused"),
 	}
@@ -283,8 +297,8 @@ func (f *profileForm) traffic() []control {
 	return []control{
 		f.choice("radio", "netbios", "Netbios Naming Packet", "", "pass", "Pass", "block", "Block"),
 		f.choice("radio", "multicast", "Multicast via VPN", "", "pass", "Pass", "block", "Block"),
-		f.input("up-limit", "Rate from the user", "Bits per second, such as 10M. 0: unlimited."),
-		f.input("down-limit", "Rate to the user", "Bits per second, such as 10M. 0: unlimited."),
-		f.input("quota", "Quota", "Octets in a calendar month (UTC), both ways together, such as 50G. 0: unlimited."),
+		f.limit("up-limit", "Rate from the user", "Bits per second, such as 10M. 0: unlimited.", "unlimited"),
+		f.limit("down-limit", "Rate to the user", "Bits per second, such as 10M. 0: unlimited.", "unlimited"),
+		f.limit("quota", "Quota", "Octets in a calendar month (UTC), both ways together, such as 50G. 0: unlimited.", "unlimited"),
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -47,16 +46,11 @@ const overtaken = "Somebody else has changed these settings while you did. Yours
 
 // missed notes each FieldError in err by its field, and gives back err if there is none in it.
 func (f *form) missed(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			if rest := f.missed(e); rest != nil {
-				return rest
-			}
-		}
-		return nil
+	fields := mgmt.FieldErrors(err)
+	for _, e := range fields {
+		f.wrong(e.Field, e.Text)
 	}
-	if field := (*mgmt.FieldError)(nil); errors.As(err, &field) {
-		f.wrong(field.Field, field.Text)
+	if len(fields) > 0 {
 		return nil
 	}
 	return err

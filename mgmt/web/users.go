@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +126,10 @@ type removeData struct {
 
 // changeMany does what a button of the list says to the users that are ticked.
 func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
-	names, back := r.PostForm["id"], access.LocalPath(cmp.Or(r.PostForm.Get("back"), t.base))
+	names, back := r.PostForm["id"], t.base
+	if from := r.PostForm.Get("back"); strings.HasPrefix(from, t.base+"?") {
+		back = access.LocalPath(from)
+	}
 	switch {
 	case len(names) == 0:
 		return failed(w, r, back, "Tick the users first.")
