@@ -31,18 +31,23 @@ type mmsghdr struct {
 
 // headers are what one system call needs besides the packets themselves.
 type headers struct {
-	msgs  [link.BatchSize]mmsghdr
-	iovs  [link.BatchSize]unix.Iovec
-	names [link.BatchSize]unix.RawSockaddrInet4
-	oobs  [link.BatchSize][oobLen]byte
+	msgs  []mmsghdr
+	iovs  []unix.Iovec
+	names []unix.RawSockaddrInet4
+	oobs  [][oobLen]byte
 }
 
-func (h *headers) init() {
+func newHeaders(n int) headers {
+	h := headers{
+		msgs: make([]mmsghdr, n), iovs: make([]unix.Iovec, n),
+		names: make([]unix.RawSockaddrInet4, n), oobs: make([][oobLen]byte, n),
+	}
 	for i := range h.msgs {
 		h.msgs[i].hdr.Iov = &h.iovs[i]
 		h.msgs[i].hdr.SetIovlen(1)
 		h.msgs[i].hdr.Name = (*byte)(unsafe.Pointer(&h.names[i]))
 	}
+	return h
 }
 
 // Conn is an IPv4 socket, UDP or raw.
@@ -50,7 +55,6 @@ type Conn struct {
 	net.PacketConn
 	raw     syscall.RawConn
 	refused atomic.Uint64
-	senders sync.Pool
 }
 
 // New takes a *net.UDPConn or *net.IPConn over.
@@ -63,9 +67,7 @@ func New(c net.PacketConn) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &Conn{PacketConn: c, raw: raw}
-	conn.senders.New = func() any { return newSender() }
-	return conn, nil
+	return &Conn{PacketConn: c, raw: raw}, nil
 }
 
 // Control runs f on the socket's descriptor, to set options.
@@ -89,12 +91,16 @@ type Packet struct {
 	To   netip.Addr
 }
 
-// Reader reads a socket. It is for one goroutine.
+// firstRoom is how many datagrams a Reader has room for at first.
+const firstRoom = 4
+
+// Reader reads a socket. It is for one goroutine. Its room is small at first, as many sockets never have
+// more than that to read, and doubles whenever it was filled, up to link.BatchSize.
 type Reader struct {
 	c    *Conn
 	h    headers
-	bufs [link.BatchSize]*pktbuf.Buf
-	pkts [link.BatchSize]Packet
+	bufs []*pktbuf.Buf
+	pkts []Packet
 	n    int
 	err  syscall.Errno
 	read func(fd uintptr) bool
@@ -103,14 +109,23 @@ type Reader struct {
 // NewReader makes a Reader of c.
 func (c *Conn) NewReader() *Reader {
 	r := &Reader{c: c}
-	r.h.init()
 	r.read = r.recvmmsg
+	r.grow(firstRoom)
 	return r
+}
+
+func (r *Reader) grow(room int) {
+	r.h = newHeaders(room)
+	r.bufs = append(r.bufs, make([]*pktbuf.Buf, room-len(r.bufs))...)
+	r.pkts = append(r.pkts, make([]Packet, room-len(r.pkts))...)
 }
 
 // Read waits for datagrams and returns those that have come. Who keeps a Buf sets its place in the
 // result to nil; the others are used again. The result is valid until the next Read.
 func (r *Reader) Read() ([]Packet, error) {
+	if room := len(r.bufs); r.n == room && room < link.BatchSize {
+		r.grow(2 * room)
+	}
 	for i := range r.bufs {
 		if r.bufs[i] != nil && (i >= r.n || r.pkts[i].Buf != nil) {
 			r.bufs[i].Reset() // whoever looked at it may have cut it
@@ -145,7 +160,7 @@ func (r *Reader) Read() ([]Packet, error) {
 }
 
 func (r *Reader) recvmmsg(fd uintptr) bool {
-	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.h.msgs)), link.BatchSize, unix.MSG_DONTWAIT, 0, 0)
+	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.h.msgs[0])), uintptr(len(r.h.msgs)), unix.MSG_DONTWAIT, 0, 0)
 	if e == unix.EAGAIN || e == unix.EINTR {
 		return false
 	}
@@ -184,17 +199,16 @@ type sender struct {
 	sendmmsg func(fd uintptr) bool
 }
 
-func newSender() *sender {
-	s := &sender{}
-	s.h.init()
+var senders = sync.Pool{New: func() any {
+	s := &sender{h: newHeaders(link.BatchSize)}
 	s.sendmmsg = s.send
 	return s
-}
+}}
 
 // WriteBatch sends pkts, at most link.BatchSize, from the addresses that they name. What the system
 // does not take at once is lost and counted: a full queue holds nobody up.
 func (c *Conn) WriteBatch(pkts []link.Datagram) {
-	s, ok := c.senders.Get().(*sender)
+	s, ok := senders.Get().(*sender)
 	if !ok {
 		return
 	}
@@ -208,7 +222,7 @@ func (c *Conn) WriteBatch(pkts []link.Datagram) {
 	if s.refused > 0 {
 		c.refused.Add(s.refused)
 	}
-	c.senders.Put(s)
+	senders.Put(s)
 }
 
 func (s *sender) set(i int, d *link.Datagram) {

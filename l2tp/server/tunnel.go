@@ -49,6 +49,7 @@ func (t *tunnel) do(f func()) {
 		t.ctl.Heard(time.Unix(0, heard))
 	}
 	f()
+	out := link.TakeBatch()
 	var later []l2tp.Event
 	for {
 		event, ok := t.ctl.Next()
@@ -56,12 +57,13 @@ func (t *tunnel) do(f func()) {
 			break
 		}
 		if tx, ok := event.(l2tp.Transmit); ok {
-			t.send(tx.Datagram)
+			t.send(tx.Datagram, out)
 			continue
 		}
 		later = append(later, event)
 	}
 	opened := !t.ctl.HalfOpen() && !t.open.Swap(true)
+	out.Done()
 	t.arm()
 	t.mu.Unlock()
 	if opened {
@@ -122,11 +124,10 @@ func (t *tunnel) call(id uint16, remove bool) *call {
 	return k
 }
 
-func (t *tunnel) send(datagram []byte) {
+func (t *tunnel) send(datagram []byte, out *link.Batch) {
 	b := pktbuf.Get()
 	b.Append(datagram)
-	t.socket.WriteBatch([]link.Datagram{{Buf: b, Dst: t.peer, Src: t.local}})
-	b.Release()
+	out.Add(t.socket, link.Datagram{Buf: b, Dst: t.peer, Src: t.local})
 }
 
 func (t *tunnel) arm() {
