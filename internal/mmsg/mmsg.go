@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -18,7 +17,7 @@ import (
 )
 
 const (
-	oobLen  = 64 // room for one IP_PKTINFO
+	oobLen  = 64 // room for one IP_PKTINFO and one UDP_SEGMENT
 	nameLen = unix.SizeofSockaddrInet4
 )
 
@@ -53,8 +52,10 @@ func newHeaders(n int) headers {
 // Conn is an IPv4 socket, UDP or raw.
 type Conn struct {
 	net.PacketConn
-	raw     syscall.RawConn
-	refused atomic.Uint64
+	raw      syscall.RawConn
+	refused  atomic.Uint64
+	segments bool         // the system has UDP_SEGMENT for it
+	singly   atomic.Int32 // batches that go without, because the system has refused it
 }
 
 // New takes a *net.UDPConn or *net.IPConn over.
@@ -67,7 +68,9 @@ func New(c net.PacketConn) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{PacketConn: c, raw: raw}, nil
+	conn := &Conn{PacketConn: c, raw: raw}
+	conn.segments = conn.Control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 0) }) == nil
+	return conn, nil
 }
 
 // Control runs f on the socket's descriptor, to set options.
@@ -189,80 +192,4 @@ func (r *Reader) destination(i int) netip.Addr {
 func addrPort(sa *unix.RawSockaddrInet4) netip.AddrPort {
 	port := (*[2]byte)(unsafe.Pointer(&sa.Port))
 	return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), binary.BigEndian.Uint16(port[:]))
-}
-
-// sender writes one batch at a time.
-type sender struct {
-	h        headers
-	at, n    int
-	refused  uint64
-	sendmmsg func(fd uintptr) bool
-}
-
-var senders = sync.Pool{New: func() any {
-	s := &sender{h: newHeaders(link.BatchSize)}
-	s.sendmmsg = s.send
-	return s
-}}
-
-// WriteBatch sends pkts, at most link.BatchSize, from the addresses that they name. What the system
-// does not take at once is lost and counted: a full queue holds nobody up.
-func (c *Conn) WriteBatch(pkts []link.Datagram) {
-	s, ok := senders.Get().(*sender)
-	if !ok {
-		return
-	}
-	s.n, s.at, s.refused = min(len(pkts), link.BatchSize), 0, 0
-	for i := range s.n {
-		s.set(i, &pkts[i])
-	}
-	if err := c.raw.Write(s.sendmmsg); err != nil {
-		s.refused += uint64(s.n - s.at)
-	}
-	if s.refused > 0 {
-		c.refused.Add(s.refused)
-	}
-	senders.Put(s)
-}
-
-func (s *sender) set(i int, d *link.Datagram) {
-	payload := d.Buf.Bytes()
-	s.h.iovs[i].Base = unsafe.SliceData(payload)
-	s.h.iovs[i].SetLen(len(payload))
-	name := &s.h.names[i]
-	name.Family = unix.AF_INET
-	name.Addr = d.Dst.Addr().As4()
-	port := (*[2]byte)(unsafe.Pointer(&name.Port))
-	binary.BigEndian.PutUint16(port[:], d.Dst.Port())
-	hdr := &s.h.msgs[i].hdr
-	hdr.Namelen = nameLen
-	hdr.Control = nil
-	hdr.SetControllen(0)
-	if !d.Src.Is4() {
-		return
-	}
-	oob := &s.h.oobs[i]
-	c := (*unix.Cmsghdr)(unsafe.Pointer(oob))
-	c.Level, c.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
-	c.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
-	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[unix.SizeofCmsghdr]))
-	*info = unix.Inet4Pktinfo{Spec_dst: d.Src.As4()}
-	hdr.Control = &oob[0]
-	hdr.SetControllen(unix.CmsgSpace(unix.SizeofInet4Pktinfo))
-}
-
-// send never waits: a datagram that the system refuses is skipped.
-func (s *sender) send(fd uintptr) bool {
-	for s.at < s.n {
-		n, _, e := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.h.msgs[s.at])), uintptr(s.n-s.at), unix.MSG_DONTWAIT, 0, 0)
-		switch {
-		case e == unix.EINTR:
-		case e != 0:
-			s.refused++
-			s.at++
-		default:
-			s.at += int(n)
-		}
-	}
-	return true
 }
