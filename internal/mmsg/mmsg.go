@@ -147,9 +147,11 @@ func (r *Reader) Read() ([]Packet, error) {
 	}
 	r.n, r.err = 0, 0
 	if err := r.c.raw.Read(r.read); err != nil {
+		r.release()
 		return nil, err
 	}
 	if r.err != 0 {
+		r.release()
 		return nil, r.err
 	}
 	for i := range r.n {
@@ -160,6 +162,14 @@ func (r *Reader) Read() ([]Packet, error) {
 		r.pkts[i] = Packet{Buf: r.bufs[i], From: addrPort(&r.h.names[i]), To: r.destination(i)}
 	}
 	return r.pkts[:r.n], nil
+}
+
+// release gives the buffers back: hardly anybody reads on after an error.
+func (r *Reader) release() {
+	for i, b := range r.bufs {
+		b.Release()
+		r.bufs[i] = nil
+	}
 }
 
 func (r *Reader) recvmmsg(fd uintptr) bool {
