@@ -145,7 +145,7 @@ func (s *sender) send(fd uintptr) bool {
 			for range n {
 				s.done()
 			}
-		case (e == unix.EIO || e == unix.EINVAL) && s.h.msgs[s.at].hdr.Iovlen > 1:
+		case (e == unix.EIO || e == unix.EINVAL || e == unix.EMSGSIZE) && s.h.msgs[s.at].hdr.Iovlen > 1:
 			s.whole = true
 			s.gather(false)
 		default:
