@@ -36,6 +36,7 @@ type Store struct {
 	dir, path string
 	opts      Options
 	db        *sql.DB
+	byName    *sql.Stmt // a user: each log-in asks for one
 	seal      atomic.Pointer[sealer]
 	writing   sync.Mutex // held while this process has a transaction that writes
 
@@ -83,6 +84,9 @@ func open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
+	if s.byName, err = s.db.PrepareContext(ctx, selectUsers+` WHERE fold = ?`); err != nil {
+		return nil, errors.Join(s.damaged(err), s.db.Close())
+	}
 	go s.writeSmall()
 	return s, nil
 }
@@ -101,7 +105,7 @@ func dataSource(path string) string {
 func (s *Store) Close() error {
 	s.once.Do(func() { close(s.closing) })
 	<-s.stopped
-	return s.db.Close()
+	return errors.Join(s.byName.Close(), s.db.Close())
 }
 
 // transact runs do in a transaction that writes. It is committed, on the disk, when transact

@@ -196,8 +196,12 @@ func (p *Profile) secrets() [4]secret {
 }
 
 func (s *Store) get(ctx context.Context, q querier, name string) (p Profile, err error) {
+	byName := s.byName
+	if tx, ok := q.(*sql.Tx); ok {
+		byName = tx.StmtContext(ctx, byName)
+	}
 	err = s.unsealing(ctx, q, func(seal *sealer) error {
-		p, err = scan(q.QueryRowContext(ctx, selectUsers+` WHERE fold = ?`, fold(name)), seal)
+		p, err = scan(byName.QueryRowContext(ctx, fold(name)), seal)
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {

@@ -253,18 +253,15 @@ func (t *Port) dhcp(b *pktbuf.Buf) {
 	}
 	reply := pktbuf.Get()
 	p, ok := t.cfg.DHCP(reply.Room()[:0], b.Bytes())
-	out, isBatch := batches.Get().(*link.Batch)
-	if !ok || !isBatch || len(p) > len(reply.Room()) {
+	if !ok || len(p) > len(reply.Room()) {
 		reply.Release()
 		return
 	}
 	reply.Append(p)
+	out := link.TakeBatch()
 	t.outbound(reply, out)
-	out.Flush()
-	batches.Put(out)
+	out.Done()
 }
-
-var batches = sync.Pool{New: func() any { return new(link.Batch) }}
 
 // toUser routes a packet to another user, or to this one itself, as a router does.
 func (t *Port) toUser(other *Port, b *pktbuf.Buf) {
@@ -281,14 +278,9 @@ func (t *Port) toUser(other *Port, b *pktbuf.Buf) {
 		return
 	}
 	ip.decrementTTL()
-	out, ok := batches.Get().(*link.Batch)
-	if !ok {
-		b.Release()
-		return
-	}
+	out := link.TakeBatch()
 	other.outbound(b, out)
-	out.Flush()
-	batches.Put(out)
+	out.Done()
 }
 
 // outbound takes an IP packet for the user, and ownership of b. It comes from the device or from another
@@ -406,15 +398,11 @@ func (t *Port) answer(about ipv4, kind, code byte, mtu int) {
 		return
 	}
 	if other != nil {
-		out, ok := batches.Get().(*link.Batch)
-		if !ok {
-			return
-		}
+		out := link.TakeBatch()
 		copied := pktbuf.Get()
 		copied.Append(reply.Bytes())
 		other.send(copied, out)
-		out.Flush()
-		batches.Put(out)
+		out.Done()
 		return
 	}
 	t.plane.write(reply.Bytes())

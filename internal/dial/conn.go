@@ -101,15 +101,15 @@ func (c *Conn) do(f func(now time.Time)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f(time.Now())
-	var out link.Batch
+	out := link.TakeBatch()
 	for {
 		event, ok := c.engine.Next()
 		if !ok {
 			break
 		}
-		c.handle(event, &out)
+		c.handle(event, out)
 	}
-	out.Flush()
+	out.Done()
 	c.arm()
 }
 

@@ -6,6 +6,7 @@ package link
 import (
 	"errors"
 	"net/netip"
+	"sync"
 	"vpnd/internal/pktbuf"
 )
 
@@ -70,6 +71,17 @@ type Batch struct {
 	w    Writer
 	n    int
 	pkts [BatchSize]Datagram
+}
+
+var batches = sync.Pool{New: func() any { return new(Batch) }}
+
+// TakeBatch lends an empty Batch to who needs one for a moment; Done is its end.
+func TakeBatch() *Batch { return batches.Get().(*Batch) }
+
+// Done is Flush, after which b must not be used any more.
+func (b *Batch) Done() {
+	b.Flush()
+	batches.Put(b)
 }
 
 // Add takes ownership of d.Buf and sends what is gathered when w changes or the batch is full.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -18,7 +17,7 @@ import (
 )
 
 const (
-	oobLen  = 64 // room for one IP_PKTINFO
+	oobLen  = 64 // room for one IP_PKTINFO and one UDP_SEGMENT
 	nameLen = unix.SizeofSockaddrInet4
 )
 
@@ -31,26 +30,32 @@ type mmsghdr struct {
 
 // headers are what one system call needs besides the packets themselves.
 type headers struct {
-	msgs  [link.BatchSize]mmsghdr
-	iovs  [link.BatchSize]unix.Iovec
-	names [link.BatchSize]unix.RawSockaddrInet4
-	oobs  [link.BatchSize][oobLen]byte
+	msgs  []mmsghdr
+	iovs  []unix.Iovec
+	names []unix.RawSockaddrInet4
+	oobs  [][oobLen]byte
 }
 
-func (h *headers) init() {
+func newHeaders(n int) headers {
+	h := headers{
+		msgs: make([]mmsghdr, n), iovs: make([]unix.Iovec, n),
+		names: make([]unix.RawSockaddrInet4, n), oobs: make([][oobLen]byte, n),
+	}
 	for i := range h.msgs {
 		h.msgs[i].hdr.Iov = &h.iovs[i]
 		h.msgs[i].hdr.SetIovlen(1)
 		h.msgs[i].hdr.Name = (*byte)(unsafe.Pointer(&h.names[i]))
 	}
+	return h
 }
 
 // Conn is an IPv4 socket, UDP or raw.
 type Conn struct {
 	net.PacketConn
-	raw     syscall.RawConn
-	refused atomic.Uint64
-	senders sync.Pool
+	raw      syscall.RawConn
+	refused  atomic.Uint64
+	segments bool         // the system has UDP_SEGMENT for it
+	singly   atomic.Int32 // batches that go without, because the system has refused it
 }
 
 // New takes a *net.UDPConn or *net.IPConn over.
@@ -64,7 +69,7 @@ func New(c net.PacketConn) (*Conn, error) {
 		return nil, err
 	}
 	conn := &Conn{PacketConn: c, raw: raw}
-	conn.senders.New = func() any { return newSender() }
+	conn.segments = conn.Control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 0) }) == nil
 	return conn, nil
 }
 
@@ -89,12 +94,16 @@ type Packet struct {
 	To   netip.Addr
 }
 
-// Reader reads a socket. It is for one goroutine.
+// firstRoom is how many datagrams a Reader has room for at first.
+const firstRoom = 4
+
+// Reader reads a socket. It is for one goroutine. Its room is small at first, as many sockets never have
+// more than that to read, and doubles whenever it was filled, up to link.BatchSize.
 type Reader struct {
 	c    *Conn
 	h    headers
-	bufs [link.BatchSize]*pktbuf.Buf
-	pkts [link.BatchSize]Packet
+	bufs []*pktbuf.Buf
+	pkts []Packet
 	n    int
 	err  syscall.Errno
 	read func(fd uintptr) bool
@@ -103,14 +112,23 @@ type Reader struct {
 // NewReader makes a Reader of c.
 func (c *Conn) NewReader() *Reader {
 	r := &Reader{c: c}
-	r.h.init()
 	r.read = r.recvmmsg
+	r.grow(firstRoom)
 	return r
+}
+
+func (r *Reader) grow(room int) {
+	r.h = newHeaders(room)
+	r.bufs = append(r.bufs, make([]*pktbuf.Buf, room-len(r.bufs))...)
+	r.pkts = append(r.pkts, make([]Packet, room-len(r.pkts))...)
 }
 
 // Read waits for datagrams and returns those that have come. Who keeps a Buf sets its place in the
 // result to nil; the others are used again. The result is valid until the next Read.
 func (r *Reader) Read() ([]Packet, error) {
+	if room := len(r.bufs); r.n == room && room < link.BatchSize {
+		r.grow(2 * room)
+	}
 	for i := range r.bufs {
 		if r.bufs[i] != nil && (i >= r.n || r.pkts[i].Buf != nil) {
 			r.bufs[i].Reset() // whoever looked at it may have cut it
@@ -129,9 +147,11 @@ func (r *Reader) Read() ([]Packet, error) {
 	}
 	r.n, r.err = 0, 0
 	if err := r.c.raw.Read(r.read); err != nil {
+		r.release()
 		return nil, err
 	}
 	if r.err != 0 {
+		r.release()
 		return nil, r.err
 	}
 	for i := range r.n {
@@ -144,8 +164,16 @@ func (r *Reader) Read() ([]Packet, error) {
 	return r.pkts[:r.n], nil
 }
 
+// release gives the buffers back: hardly anybody reads on after an error.
+func (r *Reader) release() {
+	for i, b := range r.bufs {
+		b.Release()
+		r.bufs[i] = nil
+	}
+}
+
 func (r *Reader) recvmmsg(fd uintptr) bool {
-	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.h.msgs)), link.BatchSize, unix.MSG_DONTWAIT, 0, 0)
+	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.h.msgs[0])), uintptr(len(r.h.msgs)), unix.MSG_DONTWAIT, 0, 0)
 	if e == unix.EAGAIN || e == unix.EINTR {
 		return false
 	}
@@ -174,81 +202,4 @@ func (r *Reader) destination(i int) netip.Addr {
 func addrPort(sa *unix.RawSockaddrInet4) netip.AddrPort {
 	port := (*[2]byte)(unsafe.Pointer(&sa.Port))
 	return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), binary.BigEndian.Uint16(port[:]))
-}
-
-// sender writes one batch at a time.
-type sender struct {
-	h        headers
-	at, n    int
-	refused  uint64
-	sendmmsg func(fd uintptr) bool
-}
-
-func newSender() *sender {
-	s := &sender{}
-	s.h.init()
-	s.sendmmsg = s.send
-	return s
-}
-
-// WriteBatch sends pkts, at most link.BatchSize, from the addresses that they name. What the system
-// does not take at once is lost and counted: a full queue holds nobody up.
-func (c *Conn) WriteBatch(pkts []link.Datagram) {
-	s, ok := c.senders.Get().(*sender)
-	if !ok {
-		return
-	}
-	s.n, s.at, s.refused = min(len(pkts), link.BatchSize), 0, 0
-	for i := range s.n {
-		s.set(i, &pkts[i])
-	}
-	if err := c.raw.Write(s.sendmmsg); err != nil {
-		s.refused += uint64(s.n - s.at)
-	}
-	if s.refused > 0 {
-		c.refused.Add(s.refused)
-	}
-	c.senders.Put(s)
-}
-
-func (s *sender) set(i int, d *link.Datagram) {
-	payload := d.Buf.Bytes()
-	s.h.iovs[i].Base = unsafe.SliceData(payload)
-	s.h.iovs[i].SetLen(len(payload))
-	name := &s.h.names[i]
-	name.Family = unix.AF_INET
-	name.Addr = d.Dst.Addr().As4()
-	port := (*[2]byte)(unsafe.Pointer(&name.Port))
-	binary.BigEndian.PutUint16(port[:], d.Dst.Port())
-	hdr := &s.h.msgs[i].hdr
-	hdr.Namelen = nameLen
-	hdr.Control = nil
-	hdr.SetControllen(0)
-	if !d.Src.Is4() {
-		return
-	}
-	oob := &s.h.oobs[i]
-	c := (*unix.Cmsghdr)(unsafe.Pointer(oob))
-	c.Level, c.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
-	c.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
-	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[unix.SizeofCmsghdr]))
-	*info = unix.Inet4Pktinfo{Spec_dst: d.Src.As4()}
-	hdr.Control = &oob[0]
-	hdr.SetControllen(unix.CmsgSpace(unix.SizeofInet4Pktinfo))
-}
-
-// send never waits: a datagram that the system refuses is skipped.
-func (s *sender) send(fd uintptr) bool {
-	for s.at < s.n {
-		n, _, e := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.h.msgs[s.at])), uintptr(s.n-s.at), unix.MSG_DONTWAIT, 0, 0)
-		switch {
-		case e == unix.EINTR:
-		case e != 0:
-			s.refused++
-			s.at++
-		default:
-			s.at += int(n)
-		}
-	}
-	return true
 }

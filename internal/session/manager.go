@@ -224,8 +224,9 @@ func (m *Manager) all() []*session {
 
 // Connections lists what is open, oldest first.
 func (m *Manager) Connections() []Connection {
-	var open []Connection
-	for _, s := range m.all() {
+	all := m.all()
+	open := make([]Connection, 0, len(all))
+	for _, s := range all {
 		if c, ok := s.connection(); ok {
 			open = append(open, c)
 		}

@@ -175,10 +175,7 @@ func (s *session) do(f func(now time.Time)) {
 	}
 	now := time.Now()
 	f(now)
-	out, ok := batches.Get().(*link.Batch)
-	if !ok {
-		return
-	}
+	out := link.TakeBatch()
 	for !s.over {
 		event, ok := s.engine.Next()
 		if !ok {
@@ -186,14 +183,11 @@ func (s *session) do(f func(now time.Time)) {
 		}
 		s.handle(now, event, out)
 	}
-	out.Flush()
-	batches.Put(out)
+	out.Done()
 	if !s.over {
 		s.arm()
 	}
 }
-
-var batches = sync.Pool{New: func() any { return new(link.Batch) }}
 
 func (s *session) handle(now time.Time, event ppp.Event, out *link.Batch) {
 	switch v := event.(type) {

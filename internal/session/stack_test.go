@@ -95,6 +95,12 @@ func (l *logBook) String() string {
 	return l.text.String()
 }
 
+// Where the servers listen.
+var (
+	pptpAt = netip.AddrPortFrom(serverIP, 17231)
+	l2tpAt = netip.AddrPortFrom(serverIP, 17011)
+)
+
 // stack is everything but the TUN device, in this process, on loopback.
 type stack struct {
 	tb     testing.TB
@@ -113,7 +119,7 @@ type stack struct {
 func newStack(tb testing.TB, change func(*session.Config)) *stack {
 	tb.Helper()
 	testenv.NeedRoot(tb)
-	s := &stack{tb: tb, dev: newDevice(), log: new(logBook), at: netip.AddrPortFrom(serverIP, 17231), l2tpAt: netip.AddrPortFrom(serverIP, 17011)}
+	s := &stack{tb: tb, dev: newDevice(), log: new(logBook), at: pptpAt, l2tpAt: l2tpAt}
 	var err error
 	must := func(err error) {
 		tb.Helper()
@@ -163,6 +169,17 @@ func newStack(tb testing.TB, change func(*session.Config)) *stack {
 		must(s.store.Close())
 	})
 	return s
+}
+
+// newCrowd is a stack that can only dial: the servers are another process's.
+func newCrowd(tb testing.TB) *stack {
+	tb.Helper()
+	d, err := client.New(clientIP)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(d.Close)
+	return &stack{tb: tb, dialer: d, at: pptpAt, l2tpAt: l2tpAt}
 }
 
 // config is that of a client that is let in.

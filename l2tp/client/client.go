@@ -110,6 +110,7 @@ func (c *call) do(f func()) {
 		c.ctl.Heard(time.Unix(0, heard))
 	}
 	f()
+	out := link.TakeBatch()
 	var later []l2tp.Event
 	for {
 		event, ok := c.ctl.Next()
@@ -118,7 +119,7 @@ func (c *call) do(f func()) {
 		}
 		switch v := event.(type) {
 		case l2tp.Transmit:
-			c.send(v.Datagram)
+			c.send(v.Datagram, out)
 		case l2tp.Opened:
 			c.ctl.Call(time.Now(), c.id)
 		case l2tp.Dialled:
@@ -127,6 +128,7 @@ func (c *call) do(f func()) {
 			later = append(later, event)
 		}
 	}
+	out.Done()
 	c.arm()
 	c.mu.Unlock()
 	for _, event := range later {
@@ -172,11 +174,10 @@ func (c *call) begin(v l2tp.Answered) {
 	c.settle(err)
 }
 
-func (c *call) send(datagram []byte) {
+func (c *call) send(datagram []byte, out *link.Batch) {
 	b := pktbuf.Get()
 	b.Append(datagram)
-	c.socket.WriteBatch([]link.Datagram{{Buf: b, Dst: c.server}})
-	b.Release()
+	out.Add(c.socket, link.Datagram{Buf: b, Dst: c.server})
 }
 
 func (c *call) arm() {

@@ -279,7 +279,9 @@ func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byt
 	t = &tunnel{s: s, socket: c, id: id, key: key, peer: p.From, local: p.To, made: now, before: before, slot: noSlot, calls: map[uint16]*call{}}
 	if s.draining.Load() || s.nTunnels-len(s.halfOpen) >= s.cfg.MaxTunnels {
 		s.drops.limit.Add(1)
-		t.send(l2tp.Busy(key.tunnel, id))
+		out := link.TakeBatch()
+		t.send(l2tp.Busy(key.tunnel, id), out)
+		out.Done()
 		return nil, nil
 	}
 	t.ctl = l2tp.New(s.cfg.Tunnel, id, now)

@@ -61,6 +61,7 @@ func (t *tunnel) step(f func()) {
 		t.ctl.Heard(time.Unix(0, heard))
 	}
 	f()
+	out := link.TakeBatch()
 	var later []l2tp.Event
 	for {
 		event, ok := t.ctl.Next()
@@ -68,12 +69,13 @@ func (t *tunnel) step(f func()) {
 			break
 		}
 		if tx, ok := event.(l2tp.Transmit); ok {
-			t.send(tx.Datagram)
+			t.send(tx.Datagram, out)
 			continue
 		}
 		later = append(later, event)
 	}
 	opened := !t.ctl.HalfOpen() && !t.open.Swap(true)
+	out.Done()
 	t.arm()
 	t.mu.Unlock()
 	if opened {
@@ -134,11 +136,10 @@ func (t *tunnel) call(id uint16, remove bool) *call {
 	return k
 }
 
-func (t *tunnel) send(datagram []byte) {
+func (t *tunnel) send(datagram []byte, out *link.Batch) {
 	b := pktbuf.Get()
 	b.Append(datagram)
-	t.socket.WriteBatch([]link.Datagram{{Buf: b, Dst: t.peer, Src: t.local}})
-	b.Release()
+	out.Add(t.socket, link.Datagram{Buf: b, Dst: t.peer, Src: t.local})
 }
 
 func (t *tunnel) arm() {

@@ -74,6 +74,7 @@ func dialled(b *testing.B, kind string, mode ppp.MPPEMode, n int) (*testenv.Lab,
 	server.VPND("user", "add", "alice", "--password", "geheim", "--max-connections", "0")
 	server.Start()
 	host := lab.Host(b)
+	b.Cleanup(server.Kill) // whose clients are gone by then
 	clients := make([]*testenv.Client, n)
 	err := testenv.InNamespace(host.Namespace, func() error {
 		var carrier dial.Carrier = &l2tpclient.Dialer{}
