@@ -278,3 +278,20 @@ func TestFalseServer(t *testing.T) {
 		t.Errorf("%v", l.a.closed)
 	}
 }
+
+// A client tells a server that has no address left from one that refuses it, whatever the authentication.
+func TestRefusedForWantOfAnAddress(t *testing.T) {
+	for _, method := range []ppp.Method{ppp.PAP, ppp.CHAPMD5, ppp.MSCHAPv1, ppp.MSCHAPv2} {
+		for message, want := range map[string]ppp.Cause{ppp.NoAddressFree: ppp.CauseNoAddress, "Dial-in not allowed": ppp.CauseRefused} {
+			client := clientConfig()
+			client.Auth, client.Password = []ppp.Method{method}, "falsch"
+			l := newLink(t, client, ppp.Config{Auth: []ppp.Method{method}})
+			l.b.refusal = ppp.Refusal{Code: 649, Message: message}
+			l.start()
+			l.run(10 * time.Second)
+			if l.a.closed == nil || l.a.closed.Cause != want {
+				t.Errorf("%v, %s: %+v", method, message, l.a.closed)
+			}
+		}
+	}
+}
