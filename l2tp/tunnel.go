@@ -50,6 +50,7 @@ type Tunnel struct {
 	ch        channel
 	sessions  []session
 	challenge []byte // ours
+	unproven  bool   // it stands, but the peer has not shown yet that it hears us
 	host      string
 	heard     time.Time // anything of the peer's, data included
 	endAt     time.Time // when the present state is given up; zero: never
@@ -79,7 +80,9 @@ func (t *Tunnel) Host() string { return t.host }
 func (t *Tunnel) Handshake() time.Duration { return t.cfg.HandshakeTimeout }
 
 // HalfOpen reports whether the peer has not shown yet that it hears us.
-func (t *Tunnel) HalfOpen() bool { return t.state == stateIdle || t.state == stateHandshake }
+func (t *Tunnel) HalfOpen() bool {
+	return t.state == stateIdle || t.state == stateHandshake || t.unproven
+}
 
 // Next takes the next event off the queue. Events are to be drained after each call.
 func (t *Tunnel) Next() (Event, bool) {
@@ -125,6 +128,12 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 			return
 		}
 	}
+	if t.state == stateHandshake && h.Tunnel == 0 && !mayBeNameless(avps) {
+		return
+	}
+	if t.unproven && (h.Tunnel == t.ours || t.findOurs(h.Session) >= 0) {
+		t.proven(now)
+	}
 	if !t.ch.receive(now, h, len(body)) {
 		t.settle()
 		return
@@ -133,7 +142,7 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 	if err != nil {
 		t.stop(now, wire.Result{Code: stopNoRight, Message: "hidden AVP does not decode: is the secret right?"}, err.Error())
 	} else {
-		t.message(now, h.Session, avps, len(body))
+		t.message(now, h, avps, len(body))
 	}
 	if t.sent == before && t.state != stateClosed {
 		t.ch.ack() // at once: clients wait for it
@@ -155,9 +164,24 @@ func unknownMandatory(avps []wire.AVP) bool {
 	return slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Mandatory && !a.Known })
 }
 
+// mayBeNameless reports whether a message is one of those that a peer of whom nothing is known yet may send without
+// our identifier: an SCCRQ has none, and D-Link's DIR-300 has none in its SCCCN either. Whatever else comes so is not
+// the peer's for sure, and changes nothing.
+func mayBeNameless(avps []wire.AVP) bool {
+	if len(avps) == 0 {
+		return false
+	}
+	kind := kindOf(avps)
+	return kind == wire.SCCRQ || kind == wire.SCCCN
+}
+
+func kindOf(avps []wire.AVP) wire.MessageType {
+	return wire.MessageType(binary.BigEndian.Uint16(avps[0].Value))
+}
+
 // message takes the next message, whose body had n octets.
-func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP, n int) {
-	kind := wire.MessageType(binary.BigEndian.Uint16(avps[0].Value))
+func (t *Tunnel) message(now time.Time, h wire.Header, avps []wire.AVP, n int) {
+	kind, id := kindOf(avps), h.Session
 	switch kind {
 	case wire.SCCRQ:
 		if t.state == stateIdle {
@@ -192,7 +216,7 @@ func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP, n int) {
 	}
 	if t.state == stateHandshake {
 		if kind == wire.SCCCN {
-			t.connected(now, avps)
+			t.connected(now, h, avps)
 		}
 		return
 	}
@@ -295,8 +319,11 @@ func begin(kind wire.MessageType) []byte {
 
 func u16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
 
-// connected is the SCCCN.
-func (t *Tunnel) connected(now time.Time, avps []wire.AVP) {
+// connected is the SCCCN. It proves that the peer has heard our SCCRP by our identifier, or by the response to our
+// challenge. With neither the tunnel stands, as D-Link's DIR-300 needs it, but as one that is half-open: it has the same
+// time, nothing is repeated by itself, and it gets one call, whose identifier is the proof when the peer names it.
+func (t *Tunnel) connected(now time.Time, h wire.Header, avps []wire.AVP) {
+	proof := h.Tunnel == t.ours || t.challenge != nil
 	if t.challenge != nil {
 		want := wire.ChallengeResponse(wire.SCCCN, t.cfg.Secret, t.challenge)
 		if subtle.ConstantTimeCompare(want[:], find(avps, wire.AttrChallengeResponse)) != 1 {
@@ -305,8 +332,19 @@ func (t *Tunnel) connected(now time.Time, avps []wire.AVP) {
 		}
 	}
 	t.state, t.challenge = stateOpen, nil
-	t.ch.lazy = false
-	t.endAt = now.Add(t.cfg.IdleTimeout)
+	if t.unproven = !proof; proof {
+		t.proven(now)
+	}
+}
+
+// proven says that the peer hears us.
+func (t *Tunnel) proven(now time.Time) {
+	t.unproven = false
+	t.ch.resume(now)
+	t.endAt = time.Time{}
+	if len(t.sessions) == 0 {
+		t.endAt = now.Add(t.cfg.IdleTimeout)
+	}
 }
 
 // Stop ends all sessions and the tunnel; Closed follows when the peer has acknowledged that, or after a
@@ -393,7 +431,7 @@ func (t *Tunnel) Deadline() time.Time {
 
 // hello is when a Hello is due.
 func (t *Tunnel) hello() time.Time {
-	if t.state != stateOpen || len(t.ch.queue) > 0 {
+	if t.state != stateOpen || t.unproven || len(t.ch.queue) > 0 {
 		return time.Time{}
 	}
 	return t.heard.Add(t.cfg.HelloInterval)
@@ -432,6 +470,10 @@ func (t *Tunnel) end(now time.Time) {
 	case stateHandshake:
 		t.close("no SCCCN within " + t.cfg.HandshakeTimeout.String())
 	case stateOpen:
+		if t.unproven {
+			t.close("nothing shows within " + t.cfg.HandshakeTimeout.String() + " that the client hears us")
+			return
+		}
 		t.Stop(now, "no call within "+t.cfg.IdleTimeout.String())
 	default:
 		t.close(t.stopped)
