@@ -51,10 +51,10 @@ func TestRecordedClients(t *testing.T) {
 				t.Fatalf("%s: %v is answered %v", name, recorded.Type(), said)
 			}
 			answer = said[0]
-			if clear, ok := recorded.(*wire.CallClearRequest); ok {
+			if request, ok := recorded.(*wire.CallClearRequest); ok {
 				notify, ok := answer.(*wire.CallDisconnectNotify)
 				if !ok || notify.CallID != p.calls[0] || len(p.ended) != 1 {
-					t.Errorf("%s: call %d: %+v, %v", name, clear.CallID, answer, p.ended)
+					t.Errorf("%s: call %d: %+v, %v", name, request.CallID, answer, p.ended)
 				}
 			}
 		}
