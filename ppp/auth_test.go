@@ -295,3 +295,21 @@ func TestRefusedForWantOfAnAddress(t *testing.T) {
 		}
 	}
 }
+
+// So does one whose server lets it in, and then rejects its question for an address.
+func TestNoAddressAtIPCP(t *testing.T) {
+	r := newRaw(t, ppp.Config{Role: ppp.Client, User: "alice", Password: "geheim"})
+	r.ack(wire.LCP)
+	r.say(frame(wire.LCP, wire.ConfigureRequest, 1))
+	ask, ok := r.ask[wire.IPCP]
+	if !ok {
+		t.Fatalf("no IPCP: %q", r.out)
+	}
+	r.say(frame(wire.IPCP, wire.ConfigureReject, ask.ID, ask.Body...))
+	r.say(frame(wire.IPCP, wire.ConfigureRequest, 1, 3, 6, 10, 88, 0, 1))
+	r.ack(wire.IPCP)
+	r.wantClosed("the server gave no address")
+	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Cause != ppp.CauseNoAddress {
+		t.Errorf("%+v", r.all)
+	}
+}
