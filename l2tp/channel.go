@@ -90,6 +90,14 @@ func (c *channel) transmit(i int) {
 	c.out(wire.AppendControl(nil, h, m.body))
 }
 
+// resume has messages repeated by themselves from now on.
+func (c *channel) resume(now time.Time) {
+	c.lazy = false
+	if c.sent > 0 && c.deadline.IsZero() {
+		c.deadline = now.Add(retryAfter[0])
+	}
+}
+
 // ack sends an acknowledgement alone (ZLB).
 func (c *channel) ack() {
 	c.out(wire.AppendControl(nil, wire.Header{Tunnel: c.peer, Ns: c.ns, Nr: c.nr}, nil))

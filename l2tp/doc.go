@@ -32,8 +32,10 @@
 //	         have authenticated a user for us.
 //	4.4.6    Call Errors, ACCM: acknowledged with their WEN and SLI. There is no serial line here.
 //	5.1      Done, tunnel authentication (5.1.1) included, both ways. A tunnel whose identifier the peer
-//	         has not repeated yet is cheap: see l2tp/server.
+//	         has not repeated yet is cheap: see l2tp/server. D-Link's DIR-300 never repeats it: the response to
+//	         our challenge does instead, or the identifier of its one call.
 //	5.2.1    Incoming calls: done. A call is handed over at its ICRQ: the first PPP frame may overtake the ICCN.
+//	         That of a tunnel which has shown nothing yet is handed over at its ICCN.
 //	5.2.2    Outgoing calls: not done, there is nobody to be called. An OCRQ is refused with a CDN.
 //	5.3      In l2tp/data: frames pass as they are, with address and control field.
 //	5.4      Numbers are sent if the peer requires them (AVP 39) or sends them. Late and doubled messages are

@@ -47,6 +47,46 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
+// A peer whose SCCCN came without our identifier gets one call, has the time of a half-open tunnel, and is
+// then forgotten without a word. It is open when it names the tunnel or the call.
+func TestUnproven(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		tunnel, session uint16
+		open            bool
+	}{{"nothing", 0, 0, false}, {"another call", 0, 1004, false}, {"the tunnel", 77, 0, true}, {"the call", 0, 1003, true}} {
+		p := newPeer(t, l2tp.Config{})
+		p.say(0, sccrq())
+		p.tunnel = 0
+		for _, m := range []struct {
+			body []byte
+			want string
+		}{
+			{message(wire.SCCCN), "ZLB"},
+			{message(wire.ICRQ, avp(wire.AttrSessionID, 0, 3)), "ZLB ICRP"},
+			{message(wire.ICRQ, avp(wire.AttrSessionID, 0, 4)), "CDN"},
+			{message(wire.OCRQ, avp(wire.AttrSessionID, 0, 5)), "CDN"},
+		} {
+			p.want(0, m.body, m.want)
+			if n := len(bytes.Join(p.raw, nil)); n > 3*(wire.MaxHeader+len(m.body)) {
+				t.Errorf("%d octets answer %d", n, wire.MaxHeader+len(m.body))
+			}
+		}
+		if said := p.wait(15 * time.Second); said != "" || !p.c.HalfOpen() {
+			t.Errorf("by itself: %s", said)
+		}
+		p.tunnel = c.tunnel
+		p.say(c.session, message(wire.ICCN))
+		if p.c.HalfOpen() == c.open {
+			t.Errorf("%s: half-open %v", c.name, p.c.HalfOpen())
+		}
+		said := p.wait(10 * time.Second)
+		if closed := len(p.ended) > 0; closed == c.open || said != "" {
+			t.Errorf("%s: %v, %q", c.name, p.ended, said)
+		}
+	}
+}
+
 // A thousand calls in one tunnel: each has its own end, timers run beside them, one more than the limit is
 // refused, and all of them may be hung up at once.
 func TestThousandCalls(t *testing.T) {

@@ -1,7 +1,6 @@
 package l2tp
 
 import (
-	"crypto/rand"
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
@@ -26,83 +25,6 @@ const (
 	errorUnknownAVP = 8
 )
 
-// Config is what a Tunnel is made with.
-type Config struct {
-	Host             string        // our name; "vpnd"
-	Secret           string        // of the tunnel; empty: peers need none
-	Hide             bool          // with a Secret: the identifiers of our sessions go hidden (RFC 2661 section 4.3)
-	Sequencing       bool          // calls that we dial ask for numbers in data messages
-	HandshakeTimeout time.Duration // for the SCCCN; 20 s
-	HelloInterval    time.Duration // silence before a Hello; 60 s
-	IdleTimeout      time.Duration // of a tunnel without a session; 60 s
-	MaxSessions      int           // 1024
-	Random           io.Reader     // crypto/rand
-}
-
-func (c Config) withDefaults() Config {
-	if c.Host == "" {
-		c.Host = "vpnd"
-	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{{&c.HandshakeTimeout, 20 * time.Second}, {&c.HelloInterval, time.Minute}, {&c.IdleTimeout, time.Minute}} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
-	if c.MaxSessions == 0 {
-		c.MaxSessions = 1024
-	}
-	if c.Random == nil {
-		c.Random = rand.Reader
-	}
-	return c
-}
-
-// Event is what a Tunnel wants of its owner.
-type Event interface{ event() }
-
-// Transmit is a datagram for the peer.
-type Transmit struct{ Datagram []byte }
-
-// Opened says that the tunnel that we dialled stands: Tunnel.Call may be used.
-type Opened struct{}
-
-// Answered says that a call of ours was taken: data messages carry the peer's session.
-type Answered struct{ Session, PeerSession uint16 }
-
-// Dialled asks for Tunnel.Accept or Tunnel.Refuse.
-type Dialled struct{ PeerSession uint16 }
-
-// Sequencing says that the peer wants numbers in the data messages of a session.
-type Sequencing struct{ Session uint16 }
-
-// Cleared says that a session is over.
-type Cleared struct {
-	Session uint16 // our identifier
-	Reason  string // in words for a log
-}
-
-// Refused says that peer and we do not agree about the tunnel's secret. Closed follows when the tunnel's end has been
-// acknowledged, or after a while.
-type Refused struct{ Reason string }
-
-// Closed is the last event.
-type Closed struct {
-	Reason string
-	Silent bool // the server that we dialled has never answered
-}
-
-func (Transmit) event()   {}
-func (Opened) event()     {}
-func (Answered) event()   {}
-func (Dialled) event()    {}
-func (Sequencing) event() {}
-func (Cleared) event()    {}
-func (Refused) event()    {}
-func (Closed) event()     {}
-
 type state uint8
 
 const (
@@ -118,11 +40,6 @@ const (
 // retransmissions (RFC 2661 section 5.7), cut to what costs little.
 const linger = 5 * time.Second
 
-type session struct {
-	peers, ours uint16
-	wanted      bool // we have asked for it, and wait for the ICRP
-}
-
 // Tunnel is one end of a tunnel: the LNS's, or the LAC's when Dial made it. It is not safe for
 // concurrent use.
 type Tunnel struct {
@@ -133,6 +50,7 @@ type Tunnel struct {
 	ch        channel
 	sessions  []session
 	challenge []byte // ours
+	unproven  bool   // it stands, but the peer has not shown yet that it hears us
 	host      string
 	heard     time.Time // anything of the peer's, data included
 	endAt     time.Time // when the present state is given up; zero: never
@@ -162,7 +80,9 @@ func (t *Tunnel) Host() string { return t.host }
 func (t *Tunnel) Handshake() time.Duration { return t.cfg.HandshakeTimeout }
 
 // HalfOpen reports whether the peer has not shown yet that it hears us.
-func (t *Tunnel) HalfOpen() bool { return t.state == stateIdle || t.state == stateHandshake }
+func (t *Tunnel) HalfOpen() bool {
+	return t.state == stateIdle || t.state == stateHandshake || t.unproven
+}
 
 // Next takes the next event off the queue. Events are to be drained after each call.
 func (t *Tunnel) Next() (Event, bool) {
@@ -208,6 +128,12 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 			return
 		}
 	}
+	if t.state == stateHandshake && h.Tunnel == 0 && !mayBeNameless(avps) {
+		return
+	}
+	if t.unproven && (h.Tunnel == t.ours || t.findOurs(h.Session) >= 0) {
+		t.proven(now)
+	}
 	if !t.ch.receive(now, h, len(body)) {
 		t.settle()
 		return
@@ -216,7 +142,7 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 	if err != nil {
 		t.stop(now, wire.Result{Code: stopNoRight, Message: "hidden AVP does not decode: is the secret right?"}, err.Error())
 	} else {
-		t.message(now, h.Session, avps, len(body))
+		t.message(now, h, avps, len(body))
 	}
 	if t.sent == before && t.state != stateClosed {
 		t.ch.ack() // at once: clients wait for it
@@ -238,9 +164,24 @@ func unknownMandatory(avps []wire.AVP) bool {
 	return slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Mandatory && !a.Known })
 }
 
+// mayBeNameless reports whether a message is one of those that a peer of whom nothing is known yet may send without
+// our identifier: an SCCRQ has none, and D-Link's DIR-300 has none in its SCCCN either. Whatever else comes so is not
+// the peer's for sure, and changes nothing.
+func mayBeNameless(avps []wire.AVP) bool {
+	if len(avps) == 0 {
+		return false
+	}
+	kind := kindOf(avps)
+	return kind == wire.SCCRQ || kind == wire.SCCCN
+}
+
+func kindOf(avps []wire.AVP) wire.MessageType {
+	return wire.MessageType(binary.BigEndian.Uint16(avps[0].Value))
+}
+
 // message takes the next message, whose body had n octets.
-func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP, n int) {
-	kind := wire.MessageType(binary.BigEndian.Uint16(avps[0].Value))
+func (t *Tunnel) message(now time.Time, h wire.Header, avps []wire.AVP, n int) {
+	kind, id := kindOf(avps), h.Session
 	switch kind {
 	case wire.SCCRQ:
 		if t.state == stateIdle {
@@ -275,7 +216,7 @@ func (t *Tunnel) message(now time.Time, id uint16, avps []wire.AVP, n int) {
 	}
 	if t.state == stateHandshake {
 		if kind == wire.SCCCN {
-			t.connected(now, avps)
+			t.connected(now, h, avps)
 		}
 		return
 	}
@@ -372,25 +313,17 @@ func (t *Tunnel) random() []byte {
 	return b
 }
 
-// appendSession appends the identifier of a session, hidden if that is wanted. The tunnel's own is never
-// hidden: xl2tpd looks the secret up only when it has read the message that the identifier is in.
-func (t *Tunnel) appendSession(b []byte, id uint16) []byte {
-	if !t.cfg.Hide || t.cfg.Secret == "" {
-		return wire.AppendAVP(b, true, wire.AttrSessionID, u16(id))
-	}
-	vector := t.random()
-	b = wire.AppendAVP(b, true, wire.AttrRandomVector, vector)
-	return wire.AppendHidden(b, true, wire.AttrSessionID, u16(id), t.cfg.Secret, vector)
-}
-
 func begin(kind wire.MessageType) []byte {
 	return wire.AppendAVP(nil, true, wire.AttrMessageType, u16(uint16(kind)))
 }
 
 func u16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
 
-// connected is the SCCCN.
-func (t *Tunnel) connected(now time.Time, avps []wire.AVP) {
+// connected is the SCCCN. It proves that the peer has heard our SCCRP by our identifier, or by the response to our
+// challenge. With neither the tunnel stands, as D-Link's DIR-300 needs it, but as one that is half-open: it has the same
+// time, nothing is repeated by itself, and it gets one call, whose identifier is the proof when the peer names it.
+func (t *Tunnel) connected(now time.Time, h wire.Header, avps []wire.AVP) {
+	proof := h.Tunnel == t.ours || t.challenge != nil
 	if t.challenge != nil {
 		want := wire.ChallengeResponse(wire.SCCCN, t.cfg.Secret, t.challenge)
 		if subtle.ConstantTimeCompare(want[:], find(avps, wire.AttrChallengeResponse)) != 1 {
@@ -399,122 +332,18 @@ func (t *Tunnel) connected(now time.Time, avps []wire.AVP) {
 		}
 	}
 	t.state, t.challenge = stateOpen, nil
-	t.ch.lazy = false
-	t.endAt = now.Add(t.cfg.IdleTimeout)
-}
-
-// call is the ICRQ.
-func (t *Tunnel) call(now time.Time, avps []wire.AVP) {
-	id := find(avps, wire.AttrSessionID)
-	if len(id) != 2 {
-		return
-	}
-	peers := binary.BigEndian.Uint16(id)
-	switch {
-	case unknownMandatory(avps):
-		t.cdn(now, peers, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"})
-	case peers == 0 || t.find(peers) >= 0 || len(t.sessions) >= t.cfg.MaxSessions:
-		t.cdn(now, peers, wire.Result{Code: cdnTemporary, Error: errorNoResource})
-	default:
-		t.sessions = append(t.sessions, session{peers: peers})
-		t.events = append(t.events, Dialled{PeerSession: peers})
+	if t.unproven = !proof; proof {
+		t.proven(now)
 	}
 }
 
-// find gives the place of the session with the peer's identifier.
-func (t *Tunnel) find(peers uint16) int {
-	return slices.IndexFunc(t.sessions, func(s session) bool { return s.peers == peers })
-}
-
-func (t *Tunnel) findOurs(ours uint16) int {
-	return slices.IndexFunc(t.sessions, func(s session) bool { return s.ours == ours && ours != 0 })
-}
-
-// Accept answers Dialled: ours is the identifier that the peer's data messages are to carry. It answers
-// false when the peer has hung up already.
-func (t *Tunnel) Accept(now time.Time, peers, ours uint16) bool {
-	i := t.find(peers)
-	if i < 0 || t.sessions[i].ours != 0 || t.state != stateOpen {
-		return false
-	}
-	t.sessions[i].ours = ours
+// proven says that the peer hears us.
+func (t *Tunnel) proven(now time.Time) {
+	t.unproven = false
+	t.ch.resume(now)
 	t.endAt = time.Time{}
-	t.ch.push(now, peers, t.appendSession(begin(wire.ICRP), ours))
-	t.settle()
-	return true
-}
-
-// Refuse answers Dialled: the call is not taken, for a reason that the peer is told.
-func (t *Tunnel) Refuse(now time.Time, peers uint16, reason string) {
-	if i := t.find(peers); i >= 0 && t.sessions[i].ours == 0 {
-		t.remove(now, i)
-		t.cdn(now, peers, wire.Result{Code: cdnTemporary, Error: errorNoResource, Message: reason})
-		t.settle()
-	}
-}
-
-func (t *Tunnel) remove(now time.Time, i int) {
-	t.sessions = slices.Delete(t.sessions, i, i+1)
-	if len(t.sessions) == 0 && t.state == stateOpen {
+	if len(t.sessions) == 0 {
 		t.endAt = now.Add(t.cfg.IdleTimeout)
-	}
-}
-
-func (t *Tunnel) callConnected(now time.Time, id uint16, avps []wire.AVP) {
-	if t.callUnderstood(now, id, avps) && slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Known && a.Type == wire.AttrSequencingRequired }) {
-		t.events = append(t.events, Sequencing{Session: id})
-	}
-}
-
-// callUnderstood finds the session of a message; it is hung up if the message has an AVP that must be
-// understood, and is not.
-func (t *Tunnel) callUnderstood(now time.Time, ours uint16, avps []wire.AVP) bool {
-	i := t.findOurs(ours)
-	if i >= 0 && unknownMandatory(avps) {
-		t.hangUp(now, i, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, t.peer+" sent an unknown mandatory AVP")
-		return false
-	}
-	return i >= 0
-}
-
-// disconnected is the CDN: it names the session by our identifier in its header, or else by its own.
-func (t *Tunnel) disconnected(now time.Time, id uint16, avps []wire.AVP) {
-	i := t.findOurs(id)
-	if peers := find(avps, wire.AttrSessionID); i < 0 && len(peers) == 2 {
-		i = t.find(binary.BigEndian.Uint16(peers))
-	}
-	if i < 0 {
-		return
-	}
-	ours := t.sessions[i].ours
-	t.remove(now, i)
-	if ours != 0 {
-		r := wire.ParseResult(find(avps, wire.AttrResultCode))
-		t.events = append(t.events, Cleared{Session: ours, Reason: fmt.Sprintf("%s disconnected the call (%v)", t.peer, r)})
-	}
-}
-
-func (t *Tunnel) hangUp(now time.Time, i int, r wire.Result, reason string) {
-	s := t.sessions[i]
-	t.remove(now, i)
-	t.ch.add(now, s.peers, t.disconnect(s.ours, r))
-	t.events = append(t.events, Cleared{Session: s.ours, Reason: reason})
-}
-
-// cdn refuses a call.
-func (t *Tunnel) cdn(now time.Time, peers uint16, r wire.Result) {
-	t.ch.push(now, peers, t.disconnect(0, r))
-}
-
-func (t *Tunnel) disconnect(ours uint16, r wire.Result) []byte {
-	return t.appendSession(wire.AppendAVP(begin(wire.CDN), true, wire.AttrResultCode, r.Append(nil)), ours)
-}
-
-// Disconnect ends our session ours towards the peer; Cleared follows.
-func (t *Tunnel) Disconnect(now time.Time, ours uint16, reason string) {
-	if i := t.findOurs(ours); i >= 0 && t.state == stateOpen {
-		t.hangUp(now, i, wire.Result{Code: cdnAdmin}, reason)
-		t.settle()
 	}
 }
 
@@ -602,7 +431,7 @@ func (t *Tunnel) Deadline() time.Time {
 
 // hello is when a Hello is due.
 func (t *Tunnel) hello() time.Time {
-	if t.state != stateOpen || len(t.ch.queue) > 0 {
+	if t.state != stateOpen || t.unproven || len(t.ch.queue) > 0 {
 		return time.Time{}
 	}
 	return t.heard.Add(t.cfg.HelloInterval)
@@ -641,6 +470,10 @@ func (t *Tunnel) end(now time.Time) {
 	case stateHandshake:
 		t.close("no SCCCN within " + t.cfg.HandshakeTimeout.String())
 	case stateOpen:
+		if t.unproven {
+			t.close("nothing shows within " + t.cfg.HandshakeTimeout.String() + " that the client hears us")
+			return
+		}
 		t.Stop(now, "no call within "+t.cfg.IdleTimeout.String())
 	default:
 		t.close(t.stopped)

@@ -18,6 +18,7 @@ type peer struct {
 	t        *testing.T
 	c        *l2tp.Tunnel
 	now      time.Time
+	tunnel   uint16 // that its messages name
 	ns, nr   uint16
 	said     []string // what the server said, readable
 	raw      [][]byte
@@ -29,7 +30,7 @@ type peer struct {
 
 func newPeer(t *testing.T, cfg l2tp.Config) *peer {
 	t.Helper()
-	return &peer{t: t, c: l2tp.New(cfg, 77, start), now: start}
+	return &peer{t: t, c: l2tp.New(cfg, 77, start), now: start, tunnel: 77}
 }
 
 func (p *peer) drain() {
@@ -96,7 +97,7 @@ func sccrq(avps ...[]byte) []byte {
 // say sends the next message in order, with everything acknowledged.
 func (p *peer) say(session uint16, body []byte) string {
 	p.said, p.raw = nil, nil
-	p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: 77, Session: session, Ns: p.ns, Nr: p.nr}, body)
+	p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Session: session, Ns: p.ns, Nr: p.nr}, body)
 	if len(body) > 0 {
 		p.ns++
 	}

@@ -278,3 +278,38 @@ func TestFalseServer(t *testing.T) {
 		t.Errorf("%v", l.a.closed)
 	}
 }
+
+// A client tells a server that has no address left from one that refuses it, whatever the authentication.
+func TestRefusedForWantOfAnAddress(t *testing.T) {
+	for _, method := range []ppp.Method{ppp.PAP, ppp.CHAPMD5, ppp.MSCHAPv1, ppp.MSCHAPv2} {
+		for message, want := range map[string]ppp.Cause{ppp.NoAddressFree: ppp.CauseNoAddress, "Dial-in not allowed": ppp.CauseRefused} {
+			client := clientConfig()
+			client.Auth, client.Password = []ppp.Method{method}, "falsch"
+			l := newLink(t, client, ppp.Config{Auth: []ppp.Method{method}})
+			l.b.refusal = ppp.Refusal{Code: 649, Message: message}
+			l.start()
+			l.run(10 * time.Second)
+			if l.a.closed == nil || l.a.closed.Cause != want {
+				t.Errorf("%v, %s: %+v", method, message, l.a.closed)
+			}
+		}
+	}
+}
+
+// So does one whose server lets it in, and then rejects its question for an address.
+func TestNoAddressAtIPCP(t *testing.T) {
+	r := newRaw(t, ppp.Config{Role: ppp.Client, User: "alice", Password: "geheim"})
+	r.ack(wire.LCP)
+	r.say(frame(wire.LCP, wire.ConfigureRequest, 1))
+	ask, ok := r.ask[wire.IPCP]
+	if !ok {
+		t.Fatalf("no IPCP: %q", r.out)
+	}
+	r.say(frame(wire.IPCP, wire.ConfigureReject, ask.ID, ask.Body...))
+	r.say(frame(wire.IPCP, wire.ConfigureRequest, 1, 3, 6, 10, 88, 0, 1))
+	r.ack(wire.IPCP)
+	r.wantClosed("the server gave no address")
+	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Cause != ppp.CauseNoAddress {
+		t.Errorf("%+v", r.all)
+	}
+}

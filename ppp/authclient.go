@@ -32,6 +32,11 @@ func (a *authentication) receiveClient(now time.Time, p wire.Packet) {
 		a.respond(now, p)
 	case p.ID != a.id || a.request.Code == 0:
 	case p.Code == failure:
+		if strings.HasSuffix(message, NoAddressFree) {
+			a.e.cause = CauseNoAddress
+			a.e.hangUp(now, "the server has no address free", "")
+			return
+		}
 		a.e.cause = CauseRefused
 		a.e.hangUp(now, "authentication refused: "+strconv.QuoteToASCII(message), "")
 	case p.Code == success && a.state == authAsking:

@@ -160,6 +160,10 @@ type Grant struct {
 	DNS, NBNS   []netip.Addr // the first two of each are offered
 }
 
+// NoAddressFree is the Message of a Refusal for want of an address, which our client knows from the others: there
+// is no error code for it.
+const NoAddressFree = "No address is free"
+
 // Refusal turns a peer away.
 type Refusal struct {
 	Code    int    // of RFC 2759 section 6: 691, or 646 to 649

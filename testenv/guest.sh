@@ -1,6 +1,7 @@
 #!/bin/sh
 # Init of a guest. Its root is the host's, read-only: what must be written to lies on a tmpfs. It runs
-# the scripts that turn up in its folder, one after the other.
+# the scripts that turn up in its folder, one after the other. A process costs it some 30 ms: what waits for a
+# moment again and again does so without one, as far as that goes.
 [ $$ = 1 ] || { echo "this runs as a guest's init only" >&2; exit 1; }
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
@@ -9,11 +10,15 @@ mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /mnt
 mkdir -p /dev/pts /dev/net /run/lock /run/m/lib /mnt/log /mnt/io
 mount -t devpts devpts /dev/pts
-cp -a /etc /mnt/etc && mount --bind /mnt/etc /etc
+cp -a /etc/ppp /etc/xl2tpd /mnt
+rm -r /mnt/ppp/ip* # scripts for interfaces that come and go
+mount --bind /mnt/ppp /etc/ppp
+mount --bind /mnt/xl2tpd /etc/xl2tpd
 mount --bind /mnt/log /var/log
 mount -t hostfs none /mnt/io -o "@DIR@"
 ln -s /usr/lib/uml/modules /run/m/lib/modules
 for module in ppp_generic ppp_async ppp_mppe l2tp_ppp ipv6; do modprobe -d /run/m "$module"; done
+echo > /proc/sys/kernel/modprobe # what pppd asks for beside them is not there, and would be looked for each time
 ip link set lo up
 ip addr add @ADDRESS@/24 dev vec0
 ip link set vec0 up
@@ -21,6 +26,9 @@ server=@SERVER@
 
 # code SECRET PIN [SECONDS]: the one-time password of now, on a clock that is SECONDS ahead.
 code() { printf %s "$(( ($(date +%s) + ${3:-0}) / 10 ))$1$2" | md5sum | cut -c1-6; }
+
+# up: whether the interface ppp$unit is, which pppd gives its address first.
+up() { read -r flags 2>/dev/null < "/sys/class/net/ppp${unit:-0}/flags" && [ $((flags & 1)) = 1 ]; }
 
 # pptp USER PASSWORD [OPTION...]: dials and waits until the link is up (status 0) or over (1). The
 # interface is ppp$unit, 0 if unset; pppd's log is /run/pppd$unit. $servers are the lines of chap-secrets of
@@ -37,7 +45,7 @@ pptp() {
 	echo $pppd > "/run/pppd${unit:-0}.pid"
 	waited=0
 	while kill -0 $pppd 2>/dev/null && [ $waited -lt 300 ]; do
-		if ip -4 addr show up dev "ppp${unit:-0}" 2>/dev/null | grep -q peer; then return 0; fi
+		if up; then sleep 0.1; return 0; fi # pppd lets packets pass a moment after
 		waited=$((waited + 1))
 		sleep 0.1
 	done
@@ -48,7 +56,7 @@ pptp() {
 }
 
 # l2tp USER PASSWORD [OPTION...]: the same by L2TP, with xl2tpd; its own log is /run/xl2tpd.log. Lines of
-# its configuration for the server are in $lac.
+# its configuration for the server are in $lac; it gives up after $patience tenths of a second, if not before.
 l2tp() {
 	user=$1 password=$2
 	shift 2
@@ -61,16 +69,16 @@ l2tp() {
 	: > /run/pppd0
 	mkdir -p /run/xl2tpd
 	waited=0
-	while ip link show ppp0 >/dev/null 2>&1 && [ $waited -lt 50 ]; do waited=$((waited + 1)); sleep 0.1; done
+	while [ -e /sys/class/net/ppp0 ] && [ $waited -lt 50 ]; do waited=$((waited + 1)); sleep 0.1; done
 	rm -f /run/xl2tpd/l2tp-control
 	xl2tpd -D -p /run/xl2tpd/pid -C /run/xl2tpd/l2tp-control > /run/xl2tpd.log 2>&1 &
 	waited=0
 	while [ ! -p /run/xl2tpd/l2tp-control ] && [ $waited -lt 50 ]; do waited=$((waited + 1)); sleep 0.1; done
 	echo "c vpnd" > /run/xl2tpd/l2tp-control
 	waited=0
-	while [ $waited -lt 100 ]; do
-		if ip -4 addr show up dev ppp0 2>/dev/null | grep -q peer; then return 0; fi
-		if grep -q 'Connection terminated\|Modem hangup' /run/pppd0 || grep -q 'closing, reason\|Connection closed to\|Call is closed\|Maximum retries' /run/xl2tpd.log; then break; fi
+	while [ $waited -lt "${patience:-200}" ]; do
+		if up; then sleep 0.1; return 0; fi # pppd lets packets pass a moment after
+		if [ $((waited % 5)) = 4 ] && grep -q 'Connection terminated\|Modem hangup\|closing, reason\|Connection closed to\|Call is closed\|Maximum retries' /run/pppd0 /run/xl2tpd.log; then break; fi
 		waited=$((waited + 1))
 		sleep 0.1
 	done
@@ -78,11 +86,13 @@ l2tp() {
 	return 1
 }
 
-# l2tp_hangup: ends the call and the tunnel properly.
+# l2tp_hangup: ends the call and the tunnel properly. pppd would say good-bye, too, and wait six seconds for an
+# answer that cannot come by the tunnel any more.
 l2tp_hangup() {
 	echo "d vpnd" > /run/xl2tpd/l2tp-control
 	waited=0
-	while ip link show ppp0 >/dev/null 2>&1 && [ $waited -lt 100 ]; do waited=$((waited + 1)); sleep 0.1; done
+	while ! grep -q "Terminating pppd" /run/xl2tpd.log && [ $waited -lt 100 ]; do waited=$((waited + 1)); sleep 0.1; done
+	killall -9 pppd 2>/dev/null
 	l2tp_end
 }
 
@@ -91,7 +101,7 @@ l2tp_end() {
 	pid=$(cat /run/xl2tpd/pid)
 	kill "$pid" 2>/dev/null
 	waited=0
-	while { kill -0 "$pid" 2>/dev/null || ip link show ppp0 >/dev/null 2>&1; } && [ $waited -lt 100 ]; do
+	while { kill -0 "$pid" 2>/dev/null || [ -e /sys/class/net/ppp0 ]; } && [ $waited -lt 100 ]; do
 		waited=$((waited + 1))
 		[ $waited = 30 ] && killall -9 xl2tpd pppd 2>/dev/null
 		sleep 0.1

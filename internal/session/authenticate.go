@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/ippool"
 	"vpnd/ppp"
 )
 
@@ -28,16 +29,20 @@ func (s *session) authenticate(question ppp.Authenticate) {
 	if !ok {
 		return
 	}
+	var err error
 	if out.OK {
-		var err error
 		if out, err = s.admit(out, question); err == nil {
 			return
 		}
 	}
+	message := messages[out.Code]
+	if errors.Is(err, ippool.ErrEmpty) {
+		message = ppp.NoAddressFree
+	}
 	s.do(func(now time.Time) {
 		s.traceUser(question.User)
 		s.reason = out.Reason
-		s.engine.Refuse(now, ppp.Refusal{Code: out.Code, Message: messages[out.Code], Reason: out.Reason})
+		s.engine.Refuse(now, ppp.Refusal{Code: out.Code, Message: message, Reason: out.Reason})
 	})
 	reason := out.Reason
 	if out.Explain != nil {
@@ -66,15 +71,13 @@ func (s *session) verify(question ppp.Authenticate) (auth.Outcome, bool) {
 	}), true
 }
 
-var errNotAdmitted = errors.New("not admitted")
-
 // admit gives a user whose proof was right an address, and lets it in. With an error the outcome is a
 // refusal.
 func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outcome, error) {
 	account := out.Account
 	g, err := s.grant(account)
 	if err != nil {
-		return auth.Outcome{Code: auth.CodeNotAllowed, Reason: err.Error()}, errNotAdmitted
+		return auth.Outcome{Code: auth.CodeNotAllowed, Reason: err.Error()}, err
 	}
 	taken := false
 	s.do(func(now time.Time) {

@@ -156,7 +156,7 @@ func TestPoolEmptyAndFixedAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "E=649") {
+	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "the server has no address free") {
 		t.Errorf("the pool is empty: %v", err)
 	}
 	s.wait("the log says so", func() bool { return strings.Contains(s.log.String(), "address pool is empty") })

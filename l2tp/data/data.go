@@ -77,12 +77,16 @@ func (k *Call) SetPeer(tunnel, session uint16) { k.peers.Store(uint32(tunnel)<<1
 // Number has our messages carry numbers from now on.
 func (k *Call) Number() { k.numbered.Store(true) }
 
-// Begin has frames delivered to sink from now on.
+// Begin has frames delivered to sink from now on; one that comes too late is told that the call is over.
 func (k *Call) Begin(sink link.Sink) {
 	k.rx.Lock()
-	defer k.rx.Unlock()
-	if !k.over.Load() {
+	over := k.over.Load()
+	if !over {
 		k.sink = sink
+	}
+	k.rx.Unlock()
+	if over {
+		sink.Down("the call was over before it began")
 	}
 }
 

@@ -99,10 +99,17 @@ type Server struct {
 	addrs    map[netip.AddrPort]*tunnel // the tunnel of an address that was opened last
 	halfOpen []*tunnel                  // each one's place is its slot
 	waiting  map[netip.Addr]int         // how many of halfOpen an address has
+	dialling map[netip.AddrPort]dialler // and a port of it
 	nTunnels int                        // half-open ones included
 	nCalls   int
 	stopping bool // by Shutdown, or because it is drained
 	gone     sync.WaitGroup
+}
+
+// dialler is who has half-open tunnels: how many, and which is the newest one.
+type dialler struct {
+	n      int
+	newest *tunnel
 }
 
 // drops counts what was not taken.
@@ -119,7 +126,7 @@ type Stats struct {
 // Listen opens the UDP sockets. Nothing is accepted before Serve. An error says what is in the way and
 // how to mend it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
-	s := &Server{cfg: cfg.withDefaults(), accept: accept, refusals: rate.NewLimiter(refusalsEach, refusalsAtOnce), peers: map[peerKey]*tunnel{}, addrs: map[netip.AddrPort]*tunnel{}, waiting: map[netip.Addr]int{}}
+	s := &Server{cfg: cfg.withDefaults(), accept: accept, refusals: rate.NewLimiter(refusalsEach, refusalsAtOnce), peers: map[peerKey]*tunnel{}, addrs: map[netip.AddrPort]*tunnel{}, waiting: map[netip.Addr]int{}, dialling: map[netip.AddrPort]dialler{}}
 	for _, addr := range s.cfg.Listen {
 		c, err := listenUDP(netip.AddrPortFrom(addr, s.cfg.Port))
 		if err != nil {
@@ -231,11 +238,8 @@ func (s *Server) control(c *mmsg.Conn, now time.Time, p *mmsg.Packet, h wire.Hea
 		if t == nil {
 			return
 		}
-	default: // D-Link's DIR-300 goes on without our identifier once the tunnel stands
-		s.mu.Lock()
-		t = s.addrs[p.From]
-		s.mu.Unlock()
-		if t == nil {
+	default:
+		if t = s.nameless(p.From); t == nil {
 			s.drops.unknown.Add(1)
 			return
 		}
@@ -245,6 +249,20 @@ func (s *Server) control(c *mmsg.Conn, now time.Time, p *mmsg.Packet, h wire.Hea
 		return
 	}
 	t.do(func() { t.ctl.Receive(now, h, body) })
+}
+
+// nameless finds the tunnel of a message without our identifier, such as all of D-Link's DIR-300 are: the open one of
+// its address and port, or the only one that is being opened from there.
+func (s *Server) nameless(from netip.AddrPort) *tunnel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.addrs[from]; t != nil {
+		return t
+	}
+	if d := s.dialling[from]; d.n == 1 && d.newest.slot != noSlot {
+		return d.newest
+	}
+	return nil
 }
 
 // request finds the tunnel of an SCCRQ, or makes one. Another one, victim, may have to go for it. A peer
@@ -307,6 +325,7 @@ func (s *Server) makeRoom(t *tunnel) (victim *tunnel) {
 	t.slot = len(s.halfOpen)
 	s.halfOpen = append(s.halfOpen, t)
 	s.waiting[t.peer.Addr()]++
+	s.dialling[t.peer] = dialler{s.dialling[t.peer].n + 1, t}
 	return victim
 }
 
@@ -324,6 +343,11 @@ func (s *Server) noLongerHalfOpen(t *tunnel) {
 		delete(s.waiting, addr)
 	} else {
 		s.waiting[addr]--
+	}
+	if d := s.dialling[t.peer]; d.n == 1 {
+		delete(s.dialling, t.peer)
+	} else {
+		s.dialling[t.peer] = dialler{d.n - 1, d.newest}
 	}
 }
 

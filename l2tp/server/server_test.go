@@ -216,35 +216,6 @@ func TestCall(t *testing.T) {
 	c.hear(wire.CDN, wire.AttrSessionID)
 }
 
-// D-Link's DIR-300 puts 0 for our tunnel's identifier into all that it says once the tunnel stands. Before
-// that nobody has shown that he hears us, and 0 is not taken.
-func TestPersonaDIR300(t *testing.T) {
-	srv, sessions := start(t)
-	c := connect(t, "127.0.3.2:0")
-	c.request()
-	ours := c.hear(wire.SCCRP, wire.AttrTunnelID)
-	c.say(wire.SCCCN)
-	c.ns--
-	c.tunnel = ours
-	c.say(wire.SCCCN)
-	c.tunnel = 0
-	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
-	c.call = c.hear(wire.ICRP, wire.AttrSessionID)
-	c.say(wire.ICCN)
-	s := <-sessions
-	c.tunnel = ours // its data messages are right
-	c.echo("hello", false)
-	c.tunnel = 0
-	c.ns-- // data has no part in the numbers of control messages
-	c.say(wire.CDN, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(3)), wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
-	if reason := <-s.down; reason != "client disconnected the call (result 3)" {
-		t.Errorf("%q", reason)
-	}
-	if n := srv.Stats().Dropped["unknown tunnel or call"]; n != 1 {
-		t.Errorf("%d messages without a tunnel dropped, want the first SCCCN", n)
-	}
-}
-
 // A flood of SCCRQs leaves a bounded number of tunnels behind, one answer each, and a real client gets
 // through beside it.
 func TestFlood(t *testing.T) {

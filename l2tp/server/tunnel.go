@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,6 +92,15 @@ func (t *tunnel) opened() {
 	t.s.cfg.Logger.Debug("tunnel open", "type", "L2TP", "peer", t.peer, "host", wire.Text(t.ctl.Host()))
 	if before := t.s.opened(t); before != nil {
 		before.do(func() { before.ctl.Forget("client has opened its tunnel anew") })
+	}
+	t.mu.Lock()
+	early := slices.Collect(maps.Values(t.calls))
+	t.mu.Unlock()
+	for _, k := range early { // one at most
+		if err := k.begin(); err != nil {
+			t.refused(err.Error())
+			k.Close(err.Error())
+		}
 	}
 }
 
@@ -187,11 +198,17 @@ func (t *tunnel) closed(reason string) {
 	s.endDrained()
 }
 
-// dialled hands a new call over. It is in place before the peer is answered.
+// dialled hands a new call over, which is in place before the peer is answered. That of a half-open tunnel is handed
+// over when the peer has shown that it hears us.
 func (t *tunnel) dialled(peers uint16) {
 	t.s.taking.RLock()
 	defer t.s.taking.RUnlock()
 	k, err := t.newCall(peers)
+	if err == nil && t.open.Load() {
+		if err = k.begin(); err != nil {
+			k.down("")
+		}
+	}
 	if err != nil {
 		t.refused(err.Error())
 		t.do(func() { t.ctl.Refuse(time.Now(), peers, err.Error()) })
@@ -236,12 +253,6 @@ func (t *tunnel) newCall(peers uint16) (*call, error) {
 	if !ok {
 		return nil, errBusy
 	}
-	sink, err := s.accept(k)
-	if err != nil {
-		k.down("")
-		return nil, err
-	}
-	k.Begin(sink)
 	return k, nil
 }
 
@@ -250,6 +261,16 @@ type call struct {
 	*data.Call
 	t  *tunnel
 	id uint16
+}
+
+// begin hands the call over.
+func (k *call) begin() error {
+	sink, err := k.t.s.accept(k)
+	if err != nil {
+		return err
+	}
+	k.Begin(sink)
+	return nil
 }
 
 // Info tells what is known of the call.

@@ -46,7 +46,7 @@ func TestProfilePools(t *testing.T) {
 	t.Run("a reload keeps the connection", func(t *testing.T) {
 		s.t = t
 		s.reload(moved + "keep}\n")
-		s.must("ping -c 2 -W 2 10.99.0.1")
+		s.must("ping -c 2 -i 0.2 -W 2 10.99.0.1")
 		s.hangup()
 		if got := s.dial("alice", "geheim", "nomppe usepeerdns"); !strings.HasPrefix(got, "10.97.0.") {
 			t.Errorf("address %s", got)

@@ -32,7 +32,7 @@ func TestRecord(t *testing.T) {
 			t.Fatalf("%s: %s", c.name, out)
 		}
 		capture := lab.Capture(t, client.Interface())
-		out, code := client.Run("server=" + server.Address + "; " + c.dial + " && ping -c 2 -W 5 10.88.0.1 && " + c.hangup)
+		out, code := client.Run("server=" + server.Address + "; " + c.dial + " && ping -c 2 -i 0.2 -W 5 10.88.0.1 && " + c.hangup)
 		if (code == 0) != (c.hangup != "true") {
 			t.Fatalf("%s: status %d: %s", c.name, code, out)
 		}

@@ -1,0 +1,255 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
+	"vpnd/l2tp"
+	"vpnd/l2tp/client"
+	"vpnd/l2tp/server"
+)
+
+var at = netip.MustParseAddrPort("127.0.4.1:17011")
+
+// end is one end of a call, with what has come to it.
+type end struct {
+	t      *testing.T
+	l      link.Link
+	frames chan string
+	down   chan string
+}
+
+func newEnd(t *testing.T, l link.Link) *end {
+	t.Helper()
+	return &end{t: t, l: l, frames: make(chan string, 10), down: make(chan string, 1)}
+}
+
+func (e *end) Frame(b *pktbuf.Buf) {
+	e.frames <- string(b.Bytes())
+	b.Release()
+}
+
+func (e *end) Down(reason string) { e.down <- reason }
+
+func (e *end) say(frame string) {
+	var out link.Batch
+	b := pktbuf.Get()
+	b.Append([]byte(frame))
+	e.l.Send(b, &out)
+	out.Flush()
+}
+
+func (e *end) want(from chan string, want string) {
+	e.t.Helper()
+	select {
+	case got := <-from:
+		if !strings.Contains(got, want) {
+			e.t.Errorf("%q, want %q", got, want)
+		}
+	case <-time.After(10 * time.Second):
+		e.t.Fatalf("no %q", want)
+	}
+}
+
+// concentrator is a server on loopback. Its ends of the calls come by calls, unless it refuses them.
+type concentrator struct {
+	*server.Server
+	t      *testing.T
+	calls  chan *end
+	refuse chan error // a call for each
+}
+
+func start(t *testing.T, tunnel l2tp.Config) *concentrator {
+	t.Helper()
+	c := &concentrator{t: t, calls: make(chan *end, 10), refuse: make(chan error, 1)}
+	s, err := server.Listen(server.Config{Listen: []netip.Addr{at.Addr()}, Port: at.Port(), Tunnel: tunnel}, func(l link.Link) (link.Sink, error) {
+		select {
+		case err := <-c.refuse:
+			return nil, err
+		default:
+		}
+		e := newEnd(t, l)
+		c.calls <- e
+		return e, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Server = s
+	served := make(chan struct{})
+	go func() {
+		s.Serve()
+		close(served)
+	}()
+	t.Cleanup(func() {
+		c.stop()
+		<-served
+	})
+	return c
+}
+
+func (c *concentrator) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	c.Shutdown(ctx)
+}
+
+// empty waits until no call is left on the server; a tunnel that its client has stopped stays for seconds.
+func (c *concentrator) empty() {
+	c.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if c.Stats().Calls == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("left over: %+v", c.Stats())
+		}
+	}
+}
+
+// dial dials, within ten seconds.
+func dial(t *testing.T, d *client.Dialer) (*end, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var e *end
+	_, err := d.Dial(ctx, at, func(l link.Link) (link.Sink, error) {
+		e = newEnd(t, l)
+		return e, nil
+	})
+	return e, err
+}
+
+// Frames pass both ways, and either end hangs up; the same Dialer then dials again.
+func TestCall(t *testing.T) {
+	for _, d := range []*client.Dialer{
+		{}, {Secret: "tunnel"}, {Secret: "tunnel", Hide: true}, {Sequencing: true}, {Local: netip.MustParseAddrPort("127.0.4.2:0")},
+	} {
+		t.Run(fmt.Sprintf("%+v", *d), func(t *testing.T) {
+			srv := start(t, l2tp.Config{Secret: d.Secret, Hide: d.Hide})
+			for _, hangUp := range []string{"client", "server"} {
+				ours, err := dial(t, d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				theirs := <-srv.calls
+				if info := ours.l.Info(); info.Type != "L2TP" || info.Remote != at {
+					t.Errorf("%+v", info)
+				}
+				if from := theirs.l.Info().Remote; d.Local.IsValid() && from.Addr() != d.Local.Addr() {
+					t.Errorf("it dials from %v, want %v", from, d.Local.Addr())
+				}
+				ours.say("\xff\x03to the server")
+				theirs.want(theirs.frames, "to the server")
+				theirs.say("\xff\x03to the client")
+				ours.want(ours.frames, "to the client")
+				if hangUp == "client" {
+					ours.l.Close("enough")
+					ours.want(ours.down, "enough")
+					theirs.want(theirs.down, "client disconnected the call")
+				} else {
+					theirs.l.Close("enough")
+					theirs.want(theirs.down, "enough")
+					ours.want(ours.down, "server disconnected the call")
+				}
+				srv.empty()
+			}
+		})
+	}
+}
+
+// A server that ends takes its calls with it.
+func TestServerStops(t *testing.T) {
+	srv := start(t, l2tp.Config{})
+	ours, err := dial(t, &client.Dialer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.stop()
+	ours.want(ours.down, "server closed the tunnel")
+}
+
+// Who is forsaken hears nothing; the same client gets in again at once.
+func TestForsake(t *testing.T) {
+	srv := start(t, l2tp.Config{})
+	d := &client.Dialer{Local: netip.MustParseAddrPort("127.0.4.2:17012")}
+	for range 3 {
+		ours, err := dial(t, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs := <-srv.calls
+		ours.l.(interface{ Forsake() }).Forsake()
+		ours.want(ours.down, "forsaken")
+		if len(theirs.down) > 0 {
+			t.Error("the server knows")
+		}
+	}
+}
+
+// Whom the server does not take, and what does not know the secret, is told so, and nothing is left.
+func TestRefused(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		ours, theirs string // secrets
+		refuse       error
+		want         string
+	}{
+		{"call", "", "", errors.New("no user may come"), "no user may come"},
+		{"wrong secret", "other", "tunnel", nil, "secret"},
+		{"no secret", "", "tunnel", nil, "server wants a tunnel secret"},
+		{"secret that the server does not have", "tunnel", "", nil, "no tunnel secret here"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			srv := start(t, l2tp.Config{Secret: c.theirs})
+			if c.refuse != nil {
+				srv.refuse <- c.refuse
+			}
+			if _, err := dial(t, &client.Dialer{Secret: c.ours}); !errors.Is(err, client.ErrRefused) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if _, err := dial(t, &client.Dialer{Secret: c.theirs}); err != nil {
+				t.Errorf("then: %v", err)
+			}
+		})
+	}
+}
+
+// The sink is the client's own to refuse; the server is left with nothing.
+func TestNoSink(t *testing.T) {
+	srv := start(t, l2tp.Config{})
+	full := errors.New("full")
+	if _, err := (&client.Dialer{}).Dial(t.Context(), at, func(link.Link) (link.Sink, error) { return nil, full }); !errors.Is(err, full) {
+		t.Errorf("%v", err)
+	}
+	srv.empty()
+}
+
+// Dialling a silent server ends with its context, and gives the port back.
+func TestSilence(t *testing.T) {
+	silent, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	d := &client.Dialer{Local: netip.MustParseAddrPort("127.0.4.2:17012")}
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err := d.Dial(ctx, at, func(link.Link) (link.Sink, error) { return nil, errors.New("no call") })
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		_ = silent.SetReadDeadline(time.Now().Add(time.Second))
+		if n, _, err := silent.ReadFrom(make([]byte, 200)); err != nil || n < 50 {
+			t.Errorf("an SCCRQ of %d octets, %v", n, err)
+		}
+	}
+}

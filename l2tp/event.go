@@ -1,0 +1,44 @@
+package l2tp
+
+// Event is what a Tunnel wants of its owner.
+type Event interface{ event() }
+
+// Transmit is a datagram for the peer.
+type Transmit struct{ Datagram []byte }
+
+// Opened says that the tunnel that we dialled stands: Tunnel.Call may be used.
+type Opened struct{}
+
+// Answered says that a call of ours was taken: data messages carry the peer's session.
+type Answered struct{ Session, PeerSession uint16 }
+
+// Dialled asks for Tunnel.Accept or Tunnel.Refuse.
+type Dialled struct{ PeerSession uint16 }
+
+// Sequencing says that the peer wants numbers in the data messages of a session.
+type Sequencing struct{ Session uint16 }
+
+// Cleared says that a session is over.
+type Cleared struct {
+	Session uint16 // our identifier
+	Reason  string // in words for a log
+}
+
+// Refused says that peer and we do not agree about the tunnel's secret. Closed follows when the tunnel's end has been
+// acknowledged, or after a while.
+type Refused struct{ Reason string }
+
+// Closed is the last event.
+type Closed struct {
+	Reason string
+	Silent bool // the server that we dialled has never answered
+}
+
+func (Transmit) event()   {}
+func (Opened) event()     {}
+func (Answered) event()   {}
+func (Dialled) event()    {}
+func (Sequencing) event() {}
+func (Cleared) event()    {}
+func (Refused) event()    {}
+func (Closed) event()     {}

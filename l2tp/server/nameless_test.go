@@ -1,0 +1,142 @@
+package server_test
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+	"vpnd/l2tp"
+	"vpnd/l2tp/server"
+	"vpnd/l2tp/wire"
+)
+
+// D-Link's DIR-300 puts 0 for our tunnel's identifier into all of its control messages, the SCCCN included; its data
+// messages are right.
+func TestPersonaDIR300(t *testing.T) {
+	for _, secret := range []string{"", "tunnel"} {
+		t.Run(fmt.Sprintf("%q", secret), func(t *testing.T) {
+			srv, sessions := startWith(t, server.Config{Tunnel: l2tp.Config{Secret: secret}})
+			c := connect(t, "127.0.3.2:0")
+			c.request()
+			ours := c.hear(wire.SCCRP, wire.AttrTunnelID)
+			c.say(wire.SCCCN, c.responds(secret)...)
+			c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+			c.call = c.hear(wire.ICRP, wire.AttrSessionID)
+			c.say(wire.ICCN)
+			s := <-sessions
+			c.tunnel = ours
+			c.echo("hello", false)
+			c.tunnel = 0
+			c.ns-- // data has no part in the numbers of control messages
+			c.say(wire.CDN, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(3)), wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+			if reason := <-s.down; reason != "client disconnected the call (result 3)" {
+				t.Errorf("%q", reason)
+			}
+			if d := srv.Stats().Dropped; d["unknown tunnel or call"] != 0 || d["wrong source address"] != 0 {
+				t.Errorf("%v", d)
+			}
+		})
+	}
+}
+
+// responds gives the AVP by which the client shows that it knows the tunnel's secret, if it was asked.
+func (c *client) responds(secret string) [][]byte {
+	for _, a := range c.last {
+		if a.Type == wire.AttrChallenge {
+			r := wire.ChallengeResponse(wire.SCCCN, secret, a.Value)
+			return [][]byte{wire.AppendAVP(nil, true, wire.AttrChallengeResponse, r[:])}
+		}
+	}
+	return nil
+}
+
+// Who sends under addresses of others hears none of our answers. What he can foresee of a DIR-300's messages gets him
+// no session, and no more than the half-open tunnels that an SCCRQ alone gets him; who is real gets in beside him.
+func TestNamelessFlood(t *testing.T) {
+	srv, sessions := start(t)
+	crowd := connect(t, "127.0.3.3:0")
+	for n := range 6000 {
+		from := net.UDPAddr{IP: net.IPv4(127, 0, byte(10+n/250), byte(1+n%250)), Port: 1701}
+		conn, err := net.DialUDP("udp4", &from, net.UDPAddrFromAddrPort(at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		crowd.conn = conn
+		crowd.request()
+		crowd.nr = 1
+		crowd.say(wire.SCCCN)
+		crowd.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+		crowd.nr, crowd.call = 2, uint16(n) // a guess
+		crowd.say(wire.ICCN)
+		_ = conn.Close()
+	}
+	other := connect(t, "127.0.3.5:0")
+	other.dial()
+	<-sessions
+	other.echo("welcome", false)
+	st := srv.Stats()
+	if st.Tunnels > 4096+10 || st.Tunnels < 2048 {
+		t.Errorf("%d tunnels", st.Tunnels)
+	}
+	if n := len(sessions); n > 3 { // one guess in 65,536 is right
+		t.Errorf("%d sessions of nobody", n)
+	}
+}
+
+// Messages under a client's address, but without our identifier, do not disturb it while its tunnel is opened.
+func TestNamelessBesideAClient(t *testing.T) {
+	_, sessions := start(t)
+	c := connect(t, "127.0.3.2:0")
+	c.request()
+	c.tunnel = c.hear(wire.SCCRP, wire.AttrTunnelID)
+	forger := &client{t: t, conn: c.conn, ns: 1, nr: 1}
+	for _, kind := range []wire.MessageType{wire.StopCCN, wire.Hello, wire.ICRQ, wire.SCCCN} {
+		forger.ns = 1
+		forger.say(kind, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(1)))
+	}
+	c.say(wire.SCCCN)
+	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+	c.call = c.hear(wire.ICRP, wire.AttrSessionID)
+	c.say(wire.ICCN)
+	<-sessions
+	c.echo("hello", false)
+}
+
+// Two tunnels that are opened from one address and port cannot be told from each other without an identifier.
+func TestNamelessAmbiguous(t *testing.T) {
+	srv, _ := start(t)
+	c := connect(t, "127.0.3.2:0")
+	c.request()
+	c.hear(wire.SCCRP, wire.AttrTunnelID)
+	c.ns, c.nr = 0, 0
+	c.say(wire.SCCRQ, wire.AppendAVP(nil, true, wire.AttrProtocolVersion, []byte{1, 0}), wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(10)))
+	c.hear(wire.SCCRP, wire.AttrTunnelID)
+	c.say(wire.SCCCN)
+	for deadline := time.Now().Add(5 * time.Second); srv.Stats().Dropped["unknown tunnel or call"] != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the SCCCN is taken: %v", srv.Stats())
+		}
+	}
+}
+
+// With a secret the response is the proof, whatever the identifier: without the right one nobody gets in.
+func TestNamelessWithoutTheSecret(t *testing.T) {
+	for _, secret := range []string{"", "wrong"} {
+		t.Run(fmt.Sprintf("%q", secret), func(t *testing.T) {
+			_, sessions := startWith(t, server.Config{Tunnel: l2tp.Config{Secret: "tunnel"}})
+			c := connect(t, "127.0.3.2:0")
+			c.request()
+			c.hear(wire.SCCRP, wire.AttrTunnelID)
+			if secret == "" {
+				c.say(wire.SCCCN)
+			} else {
+				c.say(wire.SCCCN, c.responds(secret)...)
+			}
+			c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+			c.hear(wire.StopCCN, wire.AttrResultCode)
+			if r := c.result(); r.Code != 4 || len(sessions) != 0 {
+				t.Errorf("%v, %d sessions", r, len(sessions))
+			}
+		})
+	}
+}

@@ -1,0 +1,304 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
+	"vpnd/pptp/client"
+	"vpnd/pptp/server"
+	"vpnd/pptp/wire"
+	"vpnd/testenv"
+	"vpnd/testenv/recording"
+)
+
+var (
+	at       = netip.MustParseAddrPort("127.0.5.1:17231")
+	clientIP = netip.MustParseAddr("127.0.5.2")
+)
+
+// end is one end of a call, with what has come to it.
+type end struct {
+	t      *testing.T
+	l      link.Link
+	frames chan string
+	down   chan string
+}
+
+func newEnd(t *testing.T, l link.Link) *end {
+	t.Helper()
+	return &end{t: t, l: l, frames: make(chan string, 10), down: make(chan string, 1)}
+}
+
+func (e *end) Frame(b *pktbuf.Buf) {
+	e.frames <- string(b.Bytes())
+	b.Release()
+}
+
+func (e *end) Down(reason string) { e.down <- reason }
+
+func (e *end) say(frame string) {
+	var out link.Batch
+	b := pktbuf.Get()
+	b.Append([]byte(frame))
+	e.l.Send(b, &out)
+	out.Flush()
+}
+
+func (e *end) want(from chan string, want string) {
+	e.t.Helper()
+	select {
+	case got := <-from:
+		if !strings.Contains(got, want) {
+			e.t.Errorf("%q, want %q", got, want)
+		}
+	case <-time.After(10 * time.Second):
+		e.t.Fatalf("no %q", want)
+	}
+}
+
+// start makes a server on loopback. Its ends of the calls come by calls; each of refuse refuses one instead.
+func start(t *testing.T) (s *server.Server, calls chan *end, refuse chan error) {
+	t.Helper()
+	testenv.NeedRoot(t)
+	calls, refuse = make(chan *end, 10), make(chan error, 1)
+	s, err := server.Listen(server.Config{Listen: []netip.Addr{at.Addr()}, Port: at.Port()}, func(l link.Link) (link.Sink, error) {
+		select {
+		case err := <-refuse:
+			return nil, err
+		default:
+		}
+		e := newEnd(t, l)
+		calls <- e
+		return e, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		s.Serve()
+		close(served)
+	}()
+	t.Cleanup(func() {
+		stop(s)
+		<-served
+	})
+	return s, calls, refuse
+}
+
+func stop(s *server.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s.Shutdown(ctx)
+}
+
+func newDialer(t *testing.T) *client.Dialer {
+	t.Helper()
+	testenv.NeedRoot(t)
+	d, err := client.New(clientIP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+// dial dials within a time.
+func dial(t *testing.T, d *client.Dialer, limit time.Duration) (*end, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	var e *end
+	_, err := d.Dial(ctx, at, func(l link.Link) (link.Sink, error) {
+		e = newEnd(t, l)
+		return e, nil
+	})
+	return e, err
+}
+
+// Frames pass both ways on two calls at once, either end hangs up, and the same Dialer dials again.
+func TestCall(t *testing.T) {
+	_, calls, _ := start(t)
+	d := newDialer(t)
+	beside, err := dial(t, d, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	besides := <-calls
+	for _, hangUp := range []string{"client", "server", "nobody"} {
+		ours, err := dial(t, d, 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs := <-calls
+		if info := ours.l.Info(); info.Type != "PPTP" || info.Remote != at || info.Local != clientIP || theirs.l.Info().Remote.Addr() != clientIP {
+			t.Errorf("%+v, %+v", info, theirs.l.Info())
+		}
+		ours.say("\xff\x03to the server")
+		theirs.want(theirs.frames, "to the server")
+		theirs.say("\xff\x03to the client")
+		ours.want(ours.frames, "to the client")
+		switch hangUp {
+		case "client":
+			ours.l.Close("enough")
+			theirs.want(theirs.down, "client cleared the call")
+			ours.want(ours.down, "server hung up")
+		case "server":
+			theirs.l.Close("enough")
+			theirs.want(theirs.down, "enough")
+			ours.want(ours.down, "server hung up")
+		default:
+			ours.l.(interface{ Forsake() }).Forsake()
+			ours.want(ours.down, "server closed the control connection")
+			theirs.want(theirs.down, "control connection")
+		}
+		beside.say("\xff\x03and on")
+		besides.want(besides.frames, "and on")
+	}
+	beside.l.Close("")
+	beside.want(beside.down, "server hung up")
+}
+
+// A server that ends takes its calls with it.
+func TestServerStops(t *testing.T) {
+	srv, _, _ := start(t)
+	ours, err := dial(t, newDialer(t), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop(srv)
+	ours.want(ours.down, "server hung up")
+}
+
+// A refused call says so, and the next one is taken.
+func TestRefused(t *testing.T) {
+	_, calls, refuse := start(t)
+	d := newDialer(t)
+	refuse <- errors.New("no room")
+	if _, err := dial(t, d, 10*time.Second); !errors.Is(err, client.ErrRefused) || !strings.Contains(err.Error(), "busy (4 in its Outgoing-Call-Reply)") {
+		t.Errorf("%v", err)
+	}
+	ours, err := dial(t, d, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := <-calls
+	ours.l.Close("")
+	theirs.want(theirs.down, "client")
+	ours.want(ours.down, "server hung up")
+}
+
+// serve has what comes to the server's port answered by answer.
+func serve(t *testing.T, answer func(net.Conn)) {
+	t.Helper()
+	l, err := net.Listen("tcp4", at.String()) //nolint:noctx // a test's
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			answer(c)
+			_ = c.Close()
+		}
+	}()
+}
+
+// What no PPTP server does is told from one another.
+func TestNoServer(t *testing.T) {
+	d := newDialer(t)
+	if _, err := dial(t, d, 10*time.Second); !errors.Is(err, client.ErrSilent) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("nobody there: %v", err)
+	}
+	mode := make(chan string, 1)
+	serve(t, func(c net.Conn) {
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		b := make([]byte, wire.MaxLen)
+		switch _, _ = c.Read(b); <-mode {
+		case "silent":
+			_, _ = c.Read(b)
+		case "another protocol":
+			_, _ = c.Write([]byte("SSH-2.0-OpenSSH_9.2p1\r\n"))
+		}
+	})
+	for name, want := range map[string]error{"silent": client.ErrSilent, "another protocol": client.ErrProtocol, "closes": client.ErrRefused} {
+		mode <- name
+		limit := 10 * time.Second
+		if name == "silent" {
+			limit = 100 * time.Millisecond
+		}
+		if _, err := dial(t, d, limit); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+	}
+}
+
+// pptpd's side of the recorded dial-ins, octet for octet: our client takes the call and its identifier, which is 0 on
+// most of them.
+func TestRecordedServers(t *testing.T) {
+	names, err := filepath.Glob("../../ppp/*/testdata/pptp-*.pcap")
+	if err != nil || len(names) < 12 {
+		t.Fatalf("captures: %v, %v", names, err)
+	}
+	replies := make(chan [2][]byte, 1)
+	said := make(chan []wire.Type, 1)
+	serve(t, func(c net.Conn) {
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		var heard []wire.Type
+		b := make([]byte, wire.MaxLen)
+		for _, reply := range <-replies {
+			n, err := c.Read(b)
+			m, _, parseErr := wire.Parse(b[:n])
+			if err != nil || parseErr != nil {
+				break
+			}
+			heard = append(heard, m.Type())
+			_, _ = c.Write(reply)
+		}
+		if n, err := c.Read(b); err == nil {
+			if m, _, err := wire.Parse(b[:n]); err == nil {
+				heard = append(heard, m.Type())
+			}
+		}
+		said <- heard
+	})
+	d := newDialer(t)
+	for _, name := range names {
+		var reply [2][]byte
+		for _, p := range recording.Packets(t, name) {
+			m, _, err := wire.Parse(p.TCP())
+			if err != nil {
+				continue
+			}
+			switch m.(type) {
+			case *wire.StartReply:
+				reply[0] = p.TCP()
+			case *wire.OutgoingCallReply:
+				reply[1] = p.TCP()
+			}
+		}
+		replies <- reply
+		ours, err := dial(t, d, 10*time.Second)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		ours.l.Close("")
+		ours.want(ours.down, "server closed the control connection")
+		heard := <-said
+		if want := []wire.Type{wire.TypeStartRequest, wire.TypeOutgoingCallRequest, wire.TypeCallClearRequest}; !slices.Equal(heard, want) {
+			t.Errorf("%s: the client says %v, want %v", name, heard, want)
+		}
+	}
+}
