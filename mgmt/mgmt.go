@@ -19,7 +19,8 @@ type Config struct {
 	Services ServiceSet
 	Clock    Clock
 	Version  string
-	Ready    func() bool // nil: always
+	Ready    func() bool  // nil: always
+	Metrics  http.Handler // at /metrics; nil: none
 }
 
 // API answers requests about a daemon. It is safe for concurrent use.
@@ -44,6 +45,9 @@ func New(cfg Config) *API {
 	a.registerHistory(api)
 	a.registerEvents(api)
 	a.registerProbes()
+	if cfg.Metrics != nil {
+		a.mux.Handle("GET /metrics", cfg.Metrics)
+	}
 	return a
 }
 

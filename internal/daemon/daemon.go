@@ -20,6 +20,7 @@ import (
 	"vpnd/l2tp"
 	l2tpserver "vpnd/l2tp/server"
 	"vpnd/mgmt"
+	"vpnd/mgmt/metrics"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
 	"vpnd/pptp"
@@ -99,6 +100,7 @@ type daemon struct {
 	undo  []func() // in the order in which it was done
 
 	store      *usermgmt.Store
+	metrics    *metrics.Metrics
 	recorder   *recorder
 	generation uint64                      // of the user table, as accounts has it
 	accounts   map[string]auth.Account     // by name
@@ -152,7 +154,8 @@ func (d *daemon) setUp(ctx context.Context) error {
 		d.log.Warn(w)
 	}
 	d.plane = dataplane.New(d.tun, dataplane.Config{Local: n.Address, UserToUser: n.UserToUser})
-	d.recorder = newRecorder(d.store, d.log)
+	d.metrics = d.newMetrics()
+	d.recorder = newRecorder(d.store, d.log, d.metrics)
 	d.later(d.recorder.close)
 	d.clock = newClock(d.cfg, d.log)
 	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures, Now: d.clock.Corrected}, d.store, d.store)
@@ -186,7 +189,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 
 func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
 	cfg := session.Config{
-		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: authenticator, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
+		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: timed{authenticator, d.metrics}, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
 		Plane: d.plane, Now: d.clock.Corrected, Logger: d.log, Trace: d.cfg.Log.Trace,
 	}
 	if d.cfg.Network.ProxyARP != "" {

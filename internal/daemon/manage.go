@@ -70,6 +70,7 @@ func (c managedClock) Inquire(ctx context.Context) error {
 func (d *daemon) manage() error {
 	d.api = mgmt.New(mgmt.Config{
 		Sessions: managed{d}, Users: d.store, Services: mgmt.ServiceSet(d.cfg.Services), Clock: managedClock{d.clock}, Version: version(), Ready: d.ready.Load,
+		Metrics: d.metrics.Handler(),
 	})
 	d.recorder.tell = d.api.Publish
 	path := d.cfg.Management.Socket

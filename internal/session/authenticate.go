@@ -48,12 +48,14 @@ func (s *session) authenticate(question ppp.Authenticate) {
 	user := clean(question.User)
 	s.log.Info("refused", "user", user, "auth", question.Method.String(), "reason", reason)
 	if r := s.m.cfg.Recorder; r != nil {
-		r.Refused(Refusal{ID: s.id, User: user, Type: s.info.Type, Auth: question.Method.String(), Reason: reason, Remote: s.source()})
+		r.Refused(Refusal{ID: s.id, User: user, Type: s.info.Type, Auth: question.Method.String(), Cause: out.Cause, Reason: reason, Remote: s.source()})
 	}
 }
 
 // verify asks the Authenticator when there is a place for that; false: the server ends.
 func (s *session) verify(question ppp.Authenticate) (auth.Outcome, bool) {
+	s.m.waiting.Add(1)
+	defer s.m.waiting.Add(-1)
 	select {
 	case s.m.gate <- struct{}{}:
 	case <-s.m.ctx.Done():
@@ -74,7 +76,7 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 	account := out.Account
 	g, err := s.grant(account)
 	if err != nil {
-		return auth.Outcome{Code: auth.CodeNotAllowed, Reason: err.Error()}, errNotAdmitted
+		return auth.Outcome{Code: auth.CodeNotAllowed, Cause: causeOf(err), Reason: err.Error()}, errNotAdmitted
 	}
 	taken := false
 	s.do(func(now time.Time) {
@@ -140,6 +142,8 @@ func (s *session) grant(account auth.Account) (granted, error) {
 var (
 	errOtherUser = errors.New("another user than before on the same link")
 	errQuota     = errors.New("monthly quota used up")
+	errConnected = errors.New("the user is connected already")
+	errNoPool    = errors.New("no pool")
 )
 
 // held is the address that the link has already: when it is negotiated anew, its user authenticates

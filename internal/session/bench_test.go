@@ -133,6 +133,24 @@ func idle(b *testing.B, kind string, n int) {
 	}
 }
 
+// BenchmarkCounters is what a scrape asks of 10,000 connections.
+func BenchmarkCounters(b *testing.B) {
+	s := newStack(b, func(c *session.Config) { c.Logger = nil })
+	parallel(10_000, func(int) {
+		if _, err := s.dialBy("L2TP", config(ppp.PAP)); err != nil {
+			b.Error(err)
+		}
+	})
+	b.ResetTimer()
+	for b.Loop() {
+		if c := s.m.Counters(); c.Open[session.Kind{Type: "L2TP", Encryption: "none"}] != 10_000 {
+			b.Fatalf("%+v", c)
+		}
+	}
+	b.StopTimer()
+	s.closeNow()
+}
+
 // memory is what the process needs after a collection: heap and stacks.
 func memory() int64 {
 	runtime.GC()

@@ -49,6 +49,7 @@ type Recorder interface {
 // Refusal is a log-in that was not let in.
 type Refusal struct {
 	ID, User, Type, Auth, Reason string // User as the peer wrote it, cleaned
+	Cause                        auth.Cause
 	Remote                       netip.Addr
 }
 
@@ -92,6 +93,8 @@ type Manager struct {
 	stop   context.CancelFunc
 	panics atomic.Uint64
 
+	waiting atomic.Int64 // log-ins that have a place, or wait for one
+
 	pools     map[string]Pool
 	poolsLock sync.RWMutex // held while an address is taken from them
 
@@ -103,6 +106,8 @@ type Manager struct {
 	users    map[string][]*session // let in, by user, oldest first
 	pending  map[netip.Addr]int    // by outer address
 	owed     map[string]Usage      // of connections that are gone, not told by Usage yet
+	open     map[Kind]int
+	moved    map[string]dataplane.Stats // by sessions that are gone, by type
 	closed   bool
 	empty    chan struct{} // closed when the last session has gone after closed
 }
@@ -127,7 +132,7 @@ func NewManager(cfg Config) *Manager {
 	m := &Manager{
 		cfg: cfg, gate: make(chan struct{}, cfg.AuthAtOnce), pools: cfg.Pools,
 		sessions: map[string]*session{}, users: map[string][]*session{}, pending: map[netip.Addr]int{}, owed: map[string]Usage{},
-		empty: make(chan struct{}),
+		open: map[Kind]int{}, moved: map[string]dataplane.Stats{}, empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.SetPPP(cfg.PPP)
@@ -178,11 +183,12 @@ func (m *Manager) Accept(l link.Link) (link.Sink, error) {
 	return s, nil
 }
 
-// established takes a session off those that are not up yet.
+// established takes a session off those that are not up yet, and counts it as open.
 func (m *Manager) established(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settle(s)
+	m.count(s, Kind{s.info.Type, s.crypto})
 }
 
 // settle does so, with the lock held.
@@ -201,6 +207,8 @@ func (m *Manager) gone(s *session, rest Usage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settle(s)
+	m.count(s, Kind{})
+	m.keep(s)
 	delete(m.sessions, s.id)
 	if s.user != "" {
 		m.release(s, s.user)

@@ -36,6 +36,7 @@ type session struct {
 	port atomic.Pointer[dataplane.Port]
 
 	pending bool // not up yet; under the Manager's lock
+	counted Kind // as what it counts as open, under that lock; zero: it does not
 
 	mu       sync.Mutex
 	engine   *ppp.Engine
@@ -242,6 +243,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	if s.up {
 		if s.crypto != v.Encryption {
 			s.crypto = v.Encryption
+			s.m.established(s)
 			s.log.Info("encryption changed", "user", s.user, "encryption", v.Encryption)
 		}
 		return
@@ -330,7 +332,7 @@ func (s *session) end(reason string) {
 	default:
 		s.log.Info("refused", "user", s.user, "reason", reason)
 		if r := s.m.cfg.Recorder; r != nil {
-			r.Refused(Refusal{ID: s.id, User: s.user, Type: s.info.Type, Reason: reason, Remote: s.source()})
+			r.Refused(Refusal{ID: s.id, User: s.user, Type: s.info.Type, Cause: CauseLink, Reason: reason, Remote: s.source()})
 		}
 	}
 	if s.addr.IsValid() { // now that nobody is told of it any more
