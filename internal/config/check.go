@@ -62,12 +62,32 @@ func (c Config) check(report reporter) {
 	if s := c.Management.Socket; s != "" && !filepath.IsAbs(s) {
 		report(fmt.Sprintf("%q is not an absolute path", s), "management.socket")
 	}
+	c.Hooks.check(report)
 	if h := c.L2TP.Hostname; h == "" || len(h) > 64 {
 		report("must have 1 to 64 characters", "l2tp.hostname")
 	}
 	within(report, "l2tp.hello_interval", c.L2TP.HelloInterval, time.Second, time.Hour)
 	if c.L2TP.HideAVPs && c.L2TP.Secret == "" {
 		report("hiding takes a secret: set l2tp.secret, or hide_avps to false", "l2tp.hide_avps", "l2tp.secret")
+	}
+}
+
+func (h Hooks) check(report reporter) {
+	for _, hook := range []struct {
+		key     string
+		command []string
+	}{{"hooks.before", h.Before}, {"hooks.up", h.Up}, {"hooks.down", h.Down}} {
+		switch {
+		case len(hook.command) == 0:
+		case !filepath.IsAbs(hook.command[0]):
+			report(fmt.Sprintf("%q is not an absolute path; write the command as [/path/to/program, argument]", hook.command[0]), hook.key)
+		case slices.ContainsFunc(hook.command, func(s string) bool { return strings.ContainsRune(s, 0) }):
+			report("has an octet 0; leave it out", hook.key)
+		}
+	}
+	within(report, "hooks.timeout", h.Timeout, 100*time.Millisecond, time.Minute)
+	if h.AtOnce < 1 || h.AtOnce > 1000 {
+		report(fmt.Sprintf("%d is not between 1 and 1000", h.AtOnce), "hooks.at_once")
 	}
 }
 

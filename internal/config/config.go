@@ -31,6 +31,7 @@ type Config struct {
 	History    History
 	Time       Time
 	Management Management
+	Hooks      Hooks
 	Log        Log
 }
 
@@ -113,6 +114,14 @@ type Time struct {
 type Management struct {
 	Listen string // address and port; "": off
 	Socket string // path; "": off
+}
+
+// Hooks are commands that are run for each connection: a program's path and its arguments; empty: none.
+type Hooks struct {
+	Before   []string // may refuse
+	Up, Down []string
+	Timeout  time.Duration // of a run
+	AtOnce   int           // runs
 }
 
 // Log says what is logged and how.

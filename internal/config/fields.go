@@ -74,6 +74,13 @@ func (c *Config) fields() section {
 			"listen": scalar(&c.Management.Listen, parseText),
 			"socket": scalar(&c.Management.Socket, parseText),
 		},
+		"hooks": section{
+			"before":  list(&c.Hooks.Before, parseText),
+			"up":      list(&c.Hooks.Up, parseText),
+			"down":    list(&c.Hooks.Down, parseText),
+			"timeout": scalar(&c.Hooks.Timeout, parseDuration),
+			"at_once": scalar(&c.Hooks.AtOnce, parseInt),
+		},
 		"log": section{
 			"level":  scalar(&c.Log.Level, oneOf("debug", "info", "warn", "error")),
 			"format": scalar(&c.Log.Format, oneOf("text", "json")),

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,6 +64,7 @@ func Check(cfg config.Config) []Finding {
 		echo(cfg),
 		services(cfg),
 		managementSocket(cfg),
+		hooks(cfg.Hooks),
 		clock(cfg),
 	}
 	var said []Finding
@@ -301,6 +304,21 @@ func managementSocket(cfg config.Config) Finding {
 	f := Finding{What: "management.socket " + cfg.Management.Socket, Fatal: true}
 	if err := socketFree(cfg.Management.Socket); err != nil {
 		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
+	}
+	return f
+}
+
+// hooks looks for the programs. Without the one before a log-in nobody gets in.
+func hooks(h config.Hooks) Finding {
+	f := Finding{Mend: "correct the path, or make the file executable (chmod +x)"}
+	for _, command := range [][]string{h.Down, h.Up, h.Before} {
+		if len(command) == 0 {
+			continue
+		}
+		f.What = "hooks"
+		if _, err := exec.LookPath(command[0]); err != nil {
+			f.Wrong, f.Fatal = err.Error(), slices.Equal(command, h.Before)
+		}
 	}
 	return f
 }

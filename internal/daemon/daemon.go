@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/internal/dataplane"
+	"vpnd/internal/hook"
 	"vpnd/internal/session"
 	"vpnd/internal/sysnet"
 	"vpnd/internal/timesync"
@@ -109,6 +109,7 @@ type daemon struct {
 	tun        *tun.Device
 	changes    *sysnet.Changes
 	plane      *dataplane.Plane
+	hooks      *hook.Runner // nil: there are none
 	sessions   *session.Manager
 	clock      *timesync.Clock
 	api        *mgmt.API
@@ -160,6 +161,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 	d.clock = newClock(d.cfg, d.log)
 	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures, Now: d.clock.Corrected}, d.store, d.store)
 	d.later(authenticator.Close)
+	d.hooks = d.newHooks(d.cfg.Hooks)
 	d.sessions = session.NewManager(d.sessionConfig(authenticator))
 	if err := d.manage(); err != nil {
 		return err
@@ -188,15 +190,10 @@ func (d *daemon) setUp(ctx context.Context) error {
 }
 
 func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
-	cfg := session.Config{
+	return session.Config{
 		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: timed{authenticator, d.metrics}, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
-		Plane: d.plane, Now: d.clock.Corrected, Logger: d.log, Trace: d.cfg.Log.Trace,
+		Plane: d.plane, Now: d.clock.Corrected, Watcher: watcher{d, d.hooks, d.cfg.Network}, Logger: d.log, Trace: d.cfg.Log.Trace,
 	}
-	if d.cfg.Network.ProxyARP != "" {
-		cfg.Up = func(a netip.Addr) { d.complain("proxy ARP", d.changes.AddProxyARP(a)) }
-		cfg.Down = func(a netip.Addr) { d.complain("proxy ARP", d.changes.RemoveProxyARP(a)) }
-	}
-	return cfg
 }
 
 // pppConfig is what is negotiated with every client.
@@ -278,6 +275,11 @@ func (d *daemon) shutDown() {
 	ctx, cancel := context.WithTimeout(context.Background(), hangUpTime)
 	d.sessions.Shutdown(ctx, "server is shutting down")
 	cancel()
+	if d.hooks != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Hooks.Timeout)
+		d.hooks.Close(ctx)
+		cancel()
+	}
 	d.account(context.Background())
 	d.stopServers()
 }

@@ -61,6 +61,10 @@ func (d *daemon) reading() metrics.Reading {
 	for _, s := range timesync.Statuses() {
 		r.Clock.States = append(r.Clock.States, string(s))
 	}
+	if d.hooks != nil {
+		st := d.hooks.Stats()
+		r.HooksRunning, r.HooksWaiting, r.HookFailures = st.Running, st.Waiting, st.Failed
+	}
 	if d.pptp != nil {
 		st := d.pptp.Stats()
 		r.ControlPPTP, r.Drops["PPTP"] = st.Connections, st.Dropped

@@ -147,6 +147,7 @@ func needRestart(old, now config.Config) []string {
 		{"motp", old.MOTP, now.MOTP},
 		{"time", old.Time, now.Time},
 		{"management", old.Management, now.Management},
+		{"hooks", old.Hooks, now.Hooks},
 		{"log", old.Log, now.Log},
 	} {
 		if fmt.Sprint(section.old) != fmt.Sprint(section.now) {

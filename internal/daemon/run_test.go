@@ -203,6 +203,7 @@ func TestCheck(t *testing.T) {
 			{"network.masquerade", func(c *config.Config) { c.Network.Masquerade = "eth9" }, "FAIL  network.masquerade eth9: there is no such interface; correct"},
 			{"services", func(c *config.Config) { c.Services = config.Services{} }, "warn  services: PPTP and L2TP are off: nobody can dial in; set"},
 			{"l2tp.secret", func(c *config.Config) { c.L2TP.Secret = "x" }, "warn  l2tp.secret: Apple's clients know no tunnel secret"},
+			{"hooks", func(c *config.Config) { c.Hooks.Before = []string{"/nowhere/hook"} }, "FAIL  hooks: exec: \"/nowhere/hook\""},
 			{"ppp.echo", func(c *config.Config) { c.PPP.EchoFailures = 0 }, "warn  ppp.echo_interval, ppp.echo_failures: 0 means"},
 			{"user table", func(*config.Config) {}, "warn  user table in " + cfg.StateDir + ": not there yet"},
 			{"user table", func(c *config.Config) { c.StateDir = filepath.Join(file, "state") }, "FAIL  user table in " + file + "/state: " + file + " is not a folder; "},

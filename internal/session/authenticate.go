@@ -78,6 +78,11 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 	if err != nil {
 		return auth.Outcome{Code: auth.CodeNotAllowed, Cause: causeOf(err), Reason: err.Error()}, errNotAdmitted
 	}
+	if err := s.asked(account, g, question.Method); err != nil {
+		s.m.giveUp(s, account.Name)
+		g.pool.Addresses.Give(g.addr)
+		return auth.Outcome{Code: auth.CodeNotAllowed, Cause: CauseHook, Reason: err.Error()}, errNotAdmitted
+	}
 	taken := false
 	s.do(func(now time.Time) {
 		taken = true
@@ -157,8 +162,8 @@ func (s *session) held(user string) (granted, error) {
 	return granted{s.addr, s.pool, s.addr.IsValid()}, nil
 }
 
-// address takes an address for the user.
-func (s *session) address(account auth.Account) (granted, error) {
+// take takes an address for the user, without waiting for one.
+func (s *session) take(account auth.Account) (granted, error) {
 	var last netip.Addr
 	fixed := account.Terms.Address
 	if s.m.cfg.Leases != nil && !fixed.IsValid() {

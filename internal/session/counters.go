@@ -14,12 +14,13 @@ const (
 	CauseQuota     auth.Cause = "quota_used_up"
 	CausePoolEmpty auth.Cause = "pool_empty"
 	CauseAddress   auth.Cause = "address_not_free" // the user's fixed address, or pool, is not to be had
+	CauseHook      auth.Cause = "hook"             // the Watcher has said no
 	CauseServer    auth.Cause = "server"           // it ends, or cannot tell
 )
 
 // Causes are all causes of refusals.
 func Causes() []auth.Cause {
-	return append(auth.Causes(), CauseLink, CauseConnected, CauseQuota, CausePoolEmpty, CauseAddress, CauseServer)
+	return append(auth.Causes(), CauseLink, CauseConnected, CauseQuota, CausePoolEmpty, CauseAddress, CauseHook, CauseServer)
 }
 
 // causeOf is the cause of an error of grant.

@@ -46,6 +46,18 @@ type Recorder interface {
 	Refused(r Refusal)
 }
 
+// Watcher has a say in connections, and has what it wants done as they come and go.
+type Watcher interface {
+	// Before is asked of a user whose proof was right, before the client is told. It may take its time; an error
+	// refuses, and its text is the reason.
+	Before(ctx context.Context, c Connection) error
+	// Up is told before the first packet passes. It must not wait.
+	Up(c Connection)
+	// Down is told when no packet passes any more, of each connection that Up was told of. It must not wait. Nobody
+	// else gets the address until release is called, which is for once.
+	Down(c Connection, reason string, release func())
+}
+
 // Refusal is a log-in that was not let in.
 type Refusal struct {
 	ID, User, Type, Auth, Reason string // User as the peer wrote it, cleaned
@@ -80,9 +92,8 @@ type Config struct {
 	MaxSessions int              // 16384
 	MaxPending  int              // sessions of one outer address that are not up yet; 512
 	Logger      *slog.Logger
-	Trace       string // a user's name or a peer's address: its negotiation is logged
-	// Up and Down, if not nil, are told of an address that is in use, and no more.
-	Up, Down func(netip.Addr)
+	Trace       string  // a user's name or a peer's address: its negotiation is logged
+	Watcher     Watcher // nil: nobody is asked or told
 }
 
 // Manager makes a session of each call, and knows all that there are.
@@ -106,6 +117,7 @@ type Manager struct {
 	users    map[string][]*session // let in, by user, oldest first
 	pending  map[netip.Addr]int    // by outer address
 	owed     map[string]Usage      // of connections that are gone, not told by Usage yet
+	leaving  map[netip.Addr]*lease // addresses that a Watcher has not released yet
 	open     map[Kind]int
 	moved    map[string]dataplane.Stats // by sessions that are gone, by type
 	closed   bool
@@ -132,7 +144,7 @@ func NewManager(cfg Config) *Manager {
 	m := &Manager{
 		cfg: cfg, gate: make(chan struct{}, cfg.AuthAtOnce), pools: cfg.Pools,
 		sessions: map[string]*session{}, users: map[string][]*session{}, pending: map[netip.Addr]int{}, owed: map[string]Usage{},
-		open: map[Kind]int{}, moved: map[string]dataplane.Stats{}, empty: make(chan struct{}),
+		leaving: map[netip.Addr]*lease{}, open: map[Kind]int{}, moved: map[string]dataplane.Stats{}, empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.SetPPP(cfg.PPP)
@@ -150,6 +162,7 @@ type Connection struct {
 	ID, User, Type, Encryption, Auth string
 	Remote                           netip.Addr
 	Virtual                          netip.Addr
+	DNS                              []netip.Addr // that the client was told
 	Since                            time.Time
 	Stats                            dataplane.Stats
 }

@@ -48,6 +48,7 @@ type session struct {
 	oneTime  bool
 	addr     netip.Addr
 	pool     Pool // that addr is from
+	watched  bool // the Watcher was told that it is up
 	up       bool
 	crypto   string
 	since    time.Time
@@ -234,8 +235,9 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 			return
 		}
 		s.port.Store(port)
-		if s.m.cfg.Up != nil {
-			s.m.cfg.Up(v.Peer)
+		if w := s.m.cfg.Watcher; w != nil {
+			s.since, s.crypto, s.watched = now, v.Encryption, true
+			w.Up(s.described())
 		}
 	}
 	port.SetPolicy(policy(s.terms))
@@ -317,9 +319,6 @@ func (s *session) end(reason string) {
 	if port := s.port.Load(); port != nil {
 		port.Remove()
 		s.final = port.Stats()
-		if s.m.cfg.Down != nil {
-			s.m.cfg.Down(s.addr)
-		}
 	}
 	switch {
 	case s.up:
@@ -335,9 +334,7 @@ func (s *session) end(reason string) {
 			r.Refused(Refusal{ID: s.id, User: s.user, Type: s.info.Type, Cause: CauseLink, Reason: reason, Remote: s.source()})
 		}
 	}
-	if s.addr.IsValid() { // now that nobody is told of it any more
-		s.pool.Addresses.Give(s.addr)
-	}
+	s.leave(reason) // now that nobody is told of the address any more
 	s.link.Close(reason)
 	s.m.gone(s, s.rest(s.final))
 }
@@ -424,7 +421,7 @@ func (s *session) connection() (Connection, bool) {
 func (s *session) described() Connection {
 	c := Connection{
 		ID: s.id, User: s.user, Type: s.info.Type, Encryption: s.crypto, Auth: s.method.String(),
-		Remote: s.source(), Virtual: s.addr, Since: s.since, Stats: s.final,
+		Remote: s.source(), Virtual: s.addr, DNS: s.pool.DNS, Since: s.since, Stats: s.final,
 	}
 	if port := s.port.Load(); port != nil && !s.over {
 		c.Stats = port.Stats()

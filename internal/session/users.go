@@ -147,6 +147,7 @@ func (m *Manager) SetPools(pools map[string]Pool, keep bool) {
 	m.poolsLock.Lock()
 	defer m.poolsLock.Unlock()
 	m.pools = pools
+	m.moveLeases(pools)
 	for _, s := range m.all() {
 		if !s.move(pools) && !keep {
 			s.close("the address has left the pool")

@@ -42,7 +42,10 @@ type Reading struct {
 	ControlPPTP     int // control connections
 	Tunnels         int // of L2TP, those that are half-open included
 	HalfOpenTunnels int
-	Panics          uint64 // sessions that a fault of the daemon has ended
+	HooksRunning    int
+	HooksWaiting    int
+	HookFailures    map[string]uint64 // by hook
+	Panics          uint64            // sessions that a fault of the daemon has ended
 }
 
 // defaultPool is the label of the pool that has no name; no name may have brackets.
@@ -72,6 +75,8 @@ var (
 	descListeners   = desc("event_listeners", "Who listens to the events of the API.")
 	descControl     = desc("pptp_control_connections", "Control connections of PPTP.")
 	descTunnels     = desc("l2tp_tunnels", "Tunnels of L2TP by state.", "state")
+	descHooks       = desc("hooks", "Runs of hooks by state.", "state")
+	descHookFailed  = desc("hook_failures_total", "Runs of hooks that failed, or did not come to it.", "hook")
 	descPanics      = desc("panics_total", "Sessions that ended by a fault of the daemon.")
 )
 
@@ -82,7 +87,7 @@ type collector struct{ read func() Reading }
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descReady, descOpen, descPending, descPackets, descBytes, descDrops, descPoolSize, descPoolUsed, descOffset, descMeasured, descMaxOffset,
-		descState, descVerifying, descWaiting, descHistory, descHistoryLost, descListeners, descControl, descTunnels, descPanics,
+		descState, descVerifying, descWaiting, descHistory, descHistoryLost, descListeners, descControl, descTunnels, descHooks, descHookFailed, descPanics,
 	} {
 		ch <- d
 	}
@@ -124,6 +129,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s.gauge(descControl, float64(r.ControlPPTP))
 	s.gauge(descTunnels, float64(r.Tunnels-r.HalfOpenTunnels), "open")
 	s.gauge(descTunnels, float64(r.HalfOpenTunnels), "half-open")
+	s.gauge(descHooks, float64(r.HooksRunning), "running")
+	s.gauge(descHooks, float64(r.HooksWaiting), "waiting")
+	for hook, n := range r.HookFailures {
+		s.counter(descHookFailed, n, hook)
+	}
 	s.counter(descPanics, r.Panics)
 }
 
