@@ -83,6 +83,8 @@ var migrations = []string{
 		by         TEXT NOT NULL
 	);
 	CREATE INDEX history_user ON history (fold, id);`,
+
+	`ALTER TABLE users ADD COLUMN user_group TEXT NOT NULL DEFAULT '';`,
 }
 
 // migrate brings the database up to date and sees that the key fits it.

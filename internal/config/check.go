@@ -170,6 +170,7 @@ func (n Network) check(report reporter) {
 	checkInterface(report, "network.interface", n.Interface)
 	checkOther(report, "network.proxy_arp", n.ProxyARP, n.Interface)
 	checkOther(report, "network.masquerade", n.Masquerade, n.Interface)
+	checkTable(report, "network.nftables_table", n.NFTablesTable)
 	if !unicast(n.Address) {
 		report(fmt.Sprintf("%s cannot be the address of a host", n.Address), "network.address")
 	}
@@ -256,6 +257,21 @@ func checkOther(report reporter, key, name, own string) {
 	checkInterface(report, key, name)
 	if name == own {
 		report(fmt.Sprintf("%q is vpnd's own interface (network.interface); name another", name), key, "network.interface")
+	}
+}
+
+// checkTable checks the name of an nftables table with its family; "" is none.
+func checkTable(report reporter, key, table string) {
+	if table == "" {
+		return
+	}
+	family, name, _ := strings.Cut(table, " ")
+	bad := func(r rune) bool { return r != '_' && notInDomain(r) }
+	if family != "ip" && family != "inet" || name == "" || len(name) > 64 || strings.ContainsFunc(name, bad) {
+		report(fmt.Sprintf("%q is not a table; write its family, ip or inet, and its name, as \"inet filter\"", table), key)
+	}
+	if table == "ip vpnd" {
+		report("ip vpnd is the daemon's own table; name one of yours", key)
 	}
 }
 

@@ -125,7 +125,7 @@ vpnd.yaml:6:8: ppp.mru: "big" is not a whole number
 vpnd.yaml:7:18: ppp.echo_interval: "30" has no unit; write 30s for seconds
 vpnd.yaml:8:20: ppp.authentication: "eap" is not one of mschapv2, mschap, chap, pap
 vpnd.yaml:9:3: ppp.mru: is set twice; keep one
-vpnd.yaml:10:10: network: must be a mapping of the keys address, dns, domain, interface, masquerade, pool, pool_change, pools, proxy_arp, routes, user_to_user, wins
+vpnd.yaml:10:10: network: must be a mapping of the keys address, dns, domain, interface, masquerade, nftables_table, pool, pool_change, pools, proxy_arp, routes, user_to_user, wins
 vpnd.yaml:11:16: motp.window: "soon" is not a duration; write it as 30s, 3m or 1h
 vpnd.yaml:11:36: motp.max_failures: must be one value`)
 	if err == nil || err.Error() != want {
@@ -309,6 +309,17 @@ func TestHooks(t *testing.T) {
 	for _, text := range []string{`f:2:11: hooks.before: "logger" is not an absolute path`, "f:3:12: hooks.at_once: 0 is not between", "f:4:12: hooks.timeout: 2m0s is not between"} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v, want %s", err, text)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	for table, good := range map[string]bool{
+		"inet filter": true, "ip my_fw": true, "": true, "filter": false, "bridge filter": false, "inet a b": false, "inet a;b": false, "inet ": false, "ip vpnd": false,
+	} {
+		_, err := config.Parse("f", []byte(`network: {nftables_table: "`+table+`"}`))
+		if (err == nil) != good {
+			t.Errorf("%q: %v", table, err)
 		}
 	}
 }

@@ -58,6 +58,7 @@ func Check(cfg config.Config) []Finding {
 		secret(cfg),
 		lan("network.proxy_arp", cfg.Network.ProxyARP),
 		masquerade(cfg),
+		nftablesTable(cfg),
 		routes(cfg),
 		forwarding(),
 		stateFolder(cfg),
@@ -169,6 +170,18 @@ func masquerade(cfg config.Config) Finding {
 	}
 	if err := sysnet.CanMasquerade(); err != nil {
 		f.Wrong, f.Mend = err.Error(), "load the module nf_tables (modprobe nf_tables), or leave network.masquerade empty"
+	}
+	return f
+}
+
+func nftablesTable(cfg config.Config) Finding {
+	table := cfg.Network.NFTablesTable
+	if table == "" {
+		return Finding{}
+	}
+	f := Finding{What: "network.nftables_table " + table, Fatal: true}
+	if err := sysnet.CanKeepSets(table); err != nil {
+		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
 	}
 	return f
 }

@@ -145,7 +145,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 		d.wg.Wait()
 	})
 	d.changes, err = sysnet.Setup(sysnet.Config{
-		StateDir: d.cfg.StateDir, Interface: n.Interface, Masquerade: n.Masquerade, ProxyARP: n.ProxyARP, Pool: prefixes(n.Addresses()),
+		StateDir: d.cfg.StateDir, Interface: n.Interface, Masquerade: n.Masquerade, ProxyARP: n.ProxyARP, Sets: n.NFTablesTable, Pool: prefixes(n.Addresses()),
 	})
 	if err != nil {
 		return err

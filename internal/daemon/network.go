@@ -112,6 +112,7 @@ func (d *daemon) reloadNetwork(n config.Network) error {
 	if err := d.changes.SetPool(all); err != nil {
 		return err
 	}
+	d.complain("network.nftables_table", d.changes.RestoreSets())
 	d.sessions.SetPools(pools, n.PoolChange == "keep")
 	d.pools = pools
 	return nil

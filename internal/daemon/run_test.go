@@ -201,6 +201,7 @@ func TestCheck(t *testing.T) {
 			{"clock", func(*config.Config) {}, "clock (the host's"},
 			{"routes", func(*config.Config) {}, "FAIL  routes to network.pool: 10.99.0.32/27 is reached by interface br0 already; set network.pool"},
 			{"network.masquerade", func(c *config.Config) { c.Network.Masquerade = "eth9" }, "FAIL  network.masquerade eth9: there is no such interface; correct"},
+			{"network.nftables_table", func(c *config.Config) { c.Network.NFTablesTable = "inet filter" }, "FAIL  network.nftables_table inet filter: there is no nftables table inet filter; load"},
 			{"services", func(c *config.Config) { c.Services = config.Services{} }, "warn  services: PPTP and L2TP are off: nobody can dial in; set"},
 			{"l2tp.secret", func(c *config.Config) { c.L2TP.Secret = "x" }, "warn  l2tp.secret: Apple's clients know no tunnel secret"},
 			{"hooks", func(c *config.Config) { c.Hooks.Before = []string{"/nowhere/hook"} }, "FAIL  hooks: exec: \"/nowhere/hook\""},

@@ -33,15 +33,22 @@ func (w watcher) Before(ctx context.Context, c session.Connection) error {
 
 // Up implements session.Watcher.
 func (w watcher) Up(c session.Connection) {
+	w.d.complain("network.nftables_table", w.d.changes.Enter(c.Virtual, c.Group))
 	w.d.complain("proxy ARP", w.d.changes.AddProxyARP(c.Virtual))
 	if w.hooks != nil {
 		w.hooks.Up(w.facts(c))
 	}
 }
 
+// Regroup implements session.Watcher.
+func (w watcher) Regroup(c session.Connection, before string) {
+	w.d.complain("network.nftables_table", w.d.changes.Regroup(c.Virtual, before, c.Group))
+}
+
 // Down implements session.Watcher.
 func (w watcher) Down(c session.Connection, reason string, release func()) {
 	w.d.complain("proxy ARP", w.d.changes.RemoveProxyARP(c.Virtual))
+	w.d.complain("network.nftables_table", w.d.changes.Leave(c.Virtual, c.Group))
 	if w.hooks == nil {
 		release()
 		return
@@ -53,7 +60,7 @@ func (w watcher) Down(c session.Connection, reason string, release func()) {
 
 func (w watcher) facts(c session.Connection) hook.Facts {
 	return hook.Facts{
-		Session: c.ID, User: c.User, Type: c.Type, Auth: c.Auth, Encryption: c.Encryption, Remote: c.Remote,
+		Session: c.ID, User: c.User, Group: c.Group, Type: c.Type, Auth: c.Auth, Encryption: c.Encryption, Remote: c.Remote,
 		Local: w.inner.Address, Peer: c.Virtual, Interface: w.inner.Interface, DNS: c.DNS,
 	}
 }

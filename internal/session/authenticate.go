@@ -86,7 +86,8 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 	taken := false
 	s.do(func(now time.Time) {
 		taken = true
-		s.user, s.method, s.terms, s.oneTime = account.Name, question.Method, s.m.here(account.Terms), out.OneTime
+		s.user, s.method, s.oneTime = account.Name, question.Method, out.OneTime
+		s.assume(account.Terms)
 		s.addr, s.pool = g.addr, g.pool
 		s.traceUser(account.Name)
 		s.engine.Grant(now, ppp.Grant{

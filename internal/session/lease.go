@@ -23,7 +23,7 @@ func (s *session) asked(account auth.Account, g granted, method ppp.Method) erro
 		return nil
 	}
 	return w.Before(s.m.ctx, Connection{
-		ID: s.id, User: account.Name, Type: s.info.Type, Auth: method.String(), Remote: s.source(), Virtual: g.addr, DNS: g.pool.DNS,
+		ID: s.id, User: account.Name, Group: account.Terms.Group, Type: s.info.Type, Auth: method.String(), Remote: s.source(), Virtual: g.addr, DNS: g.pool.DNS,
 	})
 }
 

@@ -6,16 +6,20 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"vpnd/auth"
 	"vpnd/internal/ippool"
 	"vpnd/internal/session"
 	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // watcher is a session.Watcher of functions; nil: nothing is done.
 type watcher struct {
-	before func(session.Connection) error
-	up     func(session.Connection)
-	down   func(c session.Connection, reason string, release func())
+	before  func(session.Connection) error
+	up      func(session.Connection)
+	regroup func(c session.Connection, before string)
+	down    func(c session.Connection, reason string, release func())
 }
 
 func (w watcher) Before(_ context.Context, c session.Connection) error {
@@ -28,6 +32,12 @@ func (w watcher) Before(_ context.Context, c session.Connection) error {
 func (w watcher) Up(c session.Connection) {
 	if w.up != nil {
 		w.up(c)
+	}
+}
+
+func (w watcher) Regroup(c session.Connection, before string) {
+	if w.regroup != nil {
+		w.regroup(c, before)
 	}
 }
 
@@ -117,4 +127,31 @@ func TestAddressWaitsForRelease(t *testing.T) {
 	t.Cleanup(func() { (<-releases)() }) // of the one that is open
 	s.m.Drop("alice", "the test is over")
 	s.empty()
+}
+
+// A Watcher is told of each change of a group, and the end has the last one.
+func TestRegroup(t *testing.T) {
+	var told []string
+	s := newStack(t, func(c *session.Config) {
+		c.Watcher = watcher{
+			up:      func(c session.Connection) { told = append(told, "up "+c.Group) },
+			regroup: func(c session.Connection, before string) { told = append(told, before+" to "+c.Group) },
+			down: func(c session.Connection, _ string, release func()) {
+				told = append(told, "down "+c.Group)
+				release()
+			},
+		}
+	})
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range []string{"staff", "staff", "guests"} {
+		s.m.Revise(func(session.Connection) (auth.Terms, string) { return auth.Terms{Group: group}, "" })
+	}
+	c.Hangup()
+	s.empty()
+	if diff := cmp.Diff([]string{"up ", " to staff", "staff to guests", "down guests"}, told); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -53,6 +53,8 @@ type Watcher interface {
 	Before(ctx context.Context, c Connection) error
 	// Up is told before the first packet passes. It must not wait.
 	Up(c Connection)
+	// Regroup is told when the group of a connection's user has changed from before. It must not wait.
+	Regroup(c Connection, before string)
 	// Down is told when no packet passes any more, of each connection that Up was told of. It must not wait. Nobody
 	// else gets the address until release is called, which is for once.
 	Down(c Connection, reason string, release func())
@@ -160,6 +162,7 @@ func (m *Manager) SetPPP(cfg ppp.Config) {
 // Connection is an open connection as an administrator sees it.
 type Connection struct {
 	ID, User, Type, Encryption, Auth string
+	Group                            string // of the user; "": none
 	Remote                           netip.Addr
 	Virtual                          netip.Addr
 	DNS                              []netip.Addr // that the client was told

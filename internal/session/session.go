@@ -280,11 +280,20 @@ func (s *session) setTerms(t auth.Terms) {
 				s.idleAt = now.Add(idleStep(t))
 			}
 		}
-		s.terms = s.m.here(t)
+		s.assume(t)
 		if port := s.port.Load(); port != nil {
 			port.SetPolicy(policy(t))
 		}
 	})
+}
+
+// assume takes terms over, and tells the Watcher of another group. The caller holds the lock.
+func (s *session) assume(t auth.Terms) {
+	before := s.terms.Group
+	s.terms = s.m.here(t)
+	if s.watched && t.Group != before {
+		s.m.cfg.Watcher.Regroup(s.described(), before)
+	}
 }
 
 // Params is what the data path has to know of what an engine has agreed.
@@ -420,7 +429,7 @@ func (s *session) connection() (Connection, bool) {
 // described is the connection of a user. The caller holds the lock.
 func (s *session) described() Connection {
 	c := Connection{
-		ID: s.id, User: s.user, Type: s.info.Type, Encryption: s.crypto, Auth: s.method.String(),
+		ID: s.id, User: s.user, Group: s.terms.Group, Type: s.info.Type, Encryption: s.crypto, Auth: s.method.String(),
 		Remote: s.source(), Virtual: s.addr, DNS: s.pool.DNS, Since: s.since, Stats: s.final,
 	}
 	if port := s.port.Load(); port != nil && !s.over {
