@@ -16,6 +16,7 @@ const (
 // Refusal says why an account is not let in. The zero value: it is.
 type Refusal struct {
 	Code   int
+	Cause  Cause
 	Reason string
 }
 
@@ -24,18 +25,18 @@ type Refusal struct {
 func (a Account) Refuses(s Service, source netip.Addr, now time.Time) Refusal {
 	switch {
 	case !a.Enabled:
-		return Refusal{CodeDisabled, "account disabled"}
+		return Refusal{CodeDisabled, CauseDisabled, "account disabled"}
 	case !a.Expires.IsZero() && !now.Before(a.Expires):
-		return Refusal{CodeExpired, "account expired on " + a.Expires.UTC().Format(time.DateTime) + " UTC"}
+		return Refusal{CodeExpired, CauseExpired, "account expired on " + a.Expires.UTC().Format(time.DateTime) + " UTC"}
 	case !slices.Contains(a.Services, s):
-		return Refusal{CodeNotAllowed, fmt.Sprintf("dial-in type %s not allowed", s)}
+		return Refusal{CodeNotAllowed, CauseType, fmt.Sprintf("dial-in type %s not allowed", s)}
 	case s == L2TP && a.IPsecMust:
-		return Refusal{CodeNotAllowed, "L2TP without IPsec: the user's IPsec policy is must"}
+		return Refusal{CodeNotAllowed, CauseIPsec, "L2TP without IPsec: the user's IPsec policy is must"}
 	case a.RemoteNode.IsValid() && !a.RemoteNode.Contains(source.Unmap()):
-		return Refusal{CodeNotAllowed, fmt.Sprintf("dial-in from %v, and the user's remote node is %v", source, a.RemoteNode)}
+		return Refusal{CodeNotAllowed, CauseRemoteNode, fmt.Sprintf("dial-in from %v, and the user's remote node is %v", source, a.RemoteNode)}
 	}
 	if open, _ := a.Schedule.Open(now); !open {
-		return Refusal{CodeHours, fmt.Sprintf("outside of the user's schedule (%v)", a.Schedule)}
+		return Refusal{CodeHours, CauseSchedule, fmt.Sprintf("outside of the user's schedule (%v)", a.Schedule)}
 	}
 	return Refusal{}
 }

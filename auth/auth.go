@@ -59,6 +59,7 @@ type Account struct {
 type Terms struct {
 	Address        netip.Addr    // fixed inner address; invalid: from the pool
 	Pool           string        // the pool's name; "": the one without a name
+	Group          string        // what firewalls know the user by; "": none
 	IdleTimeout    time.Duration // of user data; 0: none
 	SessionTime    time.Duration // 0: unlimited
 	MaxConnections int           // at once; 0: unlimited

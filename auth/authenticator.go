@@ -38,6 +38,7 @@ type Outcome struct {
 	OneTime   bool   // it was a one-time password
 	Code      int    // for the peer; the same for all that could tell a user's name from another
 	Reason    string // for the log
+	Cause     Cause  // of a refusal
 	// Explain, if not nil, searches for more to say for the log. It takes up to a second, and is
 	// to be called after the peer has its answer. It may find nothing.
 	Explain func() string
@@ -82,7 +83,7 @@ type match struct {
 func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	now, source := a.cfg.Now(), Network(at.Source)
 	if !a.sources.allowed(source, now) {
-		return denied("too many failures from this address")
+		return denied(CauseSource, "too many failures from this address")
 	}
 	name := at.User
 	if _, user, found := strings.Cut(name, `\`); found {
@@ -90,48 +91,48 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	}
 	account, known, err := a.users.Account(ctx, name)
 	if err != nil {
-		return denied("user table: " + err.Error())
+		return denied(CauseStorage, "user table: "+err.Error())
 	}
 	if known {
 		name = account.Name
 	}
 	state, err := a.ledger.Token(ctx, name)
 	if err != nil {
-		return denied("user table: " + err.Error())
+		return denied(CauseStorage, "user table: "+err.Error())
 	}
 	err = a.standings.enter(ctx, name)
 	defer a.standings.leave(name)
 	if err != nil {
-		return denied("user table: " + err.Error())
+		return denied(CauseStorage, "user table: "+err.Error())
 	}
 	m, ok := a.search(account, known, state, at.Proof, now)
 	if !ok {
 		a.sources.failed(source, now)
 		if !known {
-			return denied("unknown user")
+			return denied(CauseUnknownUser, "unknown user")
 		}
 		return a.fail(at, account, state, now)
 	}
 	until := a.standings.lockedUntil(name, source, now)
 	switch {
 	case !until.IsZero():
-		return denied(lockedUntil(until))
+		return denied(CauseLocked, lockedUntil(until))
 	case m.oneTime && m.step == state.LastStep:
-		return denied(alreadyUsed)
+		return denied(CauseUsed, alreadyUsed)
 	case m.oneTime && m.step < state.LastStep:
-		return denied("one-time password older than the one used last")
+		return denied(CauseUsed, "one-time password older than the one used last")
 	}
 	if r := account.Refuses(at.Service, at.Source, now); r != (Refusal{}) {
-		return Outcome{Account: account, Code: r.Code, Reason: r.Reason}
+		return Outcome{Account: account, Code: r.Code, Reason: r.Reason, Cause: r.Cause}
 	}
 	if m.oneTime {
 		next := TokenState{LastStep: m.step, Offset: m.step - motp.Step(now)}
 		stored, err := a.ledger.Advance(ctx, name, next)
 		if err != nil {
-			return denied("the one-time password could not be stored as used: " + err.Error())
+			return denied(CauseStorage, "the one-time password could not be stored as used: "+err.Error())
 		}
 		if !stored {
-			return denied(alreadyUsed)
+			return denied(CauseUsed, alreadyUsed)
 		}
 	}
 	a.standings.succeed(name, source)
@@ -145,7 +146,9 @@ func lockedUntil(t time.Time) string {
 	return "user locked until " + t.UTC().Format(time.RFC3339) + " after too many failures"
 }
 
-func denied(reason string) Outcome { return Outcome{Code: CodeDenied, Reason: reason} }
+func denied(cause Cause, reason string) Outcome {
+	return Outcome{Code: CodeDenied, Cause: cause, Reason: reason}
+}
 
 // search tries the user's candidates: the password, the codes of the window from the learned offset
 // outwards, then those in upper case. What the account lacks is tried with a decoy.
@@ -190,18 +193,18 @@ func (a *Authenticator) width() int64 { return int64(a.cfg.Window / (motp.StepSe
 
 // fail counts a wrong proof of a known user.
 func (a *Authenticator) fail(at Attempt, account Account, state TokenState, now time.Time) Outcome {
-	reason := "wrong password"
+	cause, reason := CausePassword, "wrong password"
 	if account.Token != nil {
-		reason = "wrong one-time password"
+		cause, reason = CauseCode, "wrong one-time password"
 	}
 	before, until := a.standings.fail(account.Name, Network(at.Source), now, a.cfg.MaxFailures)
 	if !before.IsZero() {
-		return denied(reason + ", " + lockedUntil(before))
+		return denied(cause, reason+", "+lockedUntil(before))
 	}
 	if !until.IsZero() {
 		reason += fmt.Sprintf(", user locked for %v", until.Sub(now))
 	}
-	out := denied(reason)
+	out := denied(cause, reason)
 	if account.Token != nil {
 		out.Explain = func() string { return a.explain(account.Token, state, at.Proof, now) }
 	}

@@ -74,6 +74,13 @@ func (b *bus) close() {
 // Publish tells all who listen of an event. It does not wait.
 func (a *API) Publish(e usermgmt.Entry) { a.events.publish(EventOf(e)) }
 
+// Listeners is how many listen.
+func (a *API) Listeners() int {
+	a.events.mu.Lock()
+	defer a.events.mu.Unlock()
+	return len(a.events.listeners)
+}
+
 // alive is sent while nothing happens, so that a connection that is gone is noticed.
 type alive struct {
 	At time.Time `json:"at"`

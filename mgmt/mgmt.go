@@ -25,6 +25,7 @@ type Config struct {
 	Version  string
 	Ready    func() bool  // nil: always
 	Access   *access.Gate // nil: administrators and tokens are not managed
+	Metrics  http.Handler // at /metrics; nil: none
 }
 
 // API answers requests about a daemon. It is safe for concurrent use.
@@ -55,6 +56,9 @@ func New(cfg Config) *API {
 	}
 	a.registerEvents(api)
 	a.registerProbes()
+	if cfg.Metrics != nil {
+		a.mux.Handle("GET /metrics", cfg.Metrics)
+	}
 	return a
 }
 

@@ -149,7 +149,7 @@ func (a *API) view(ctx context.Context, p usermgmt.Profile, open map[string]int)
 	}
 	u := User{
 		Name: p.Name, Index: p.Index, Enabled: p.Enabled, HasPassword: p.Password != "", HasMOTP: p.MOTPSecret != "", HasTOTP: p.TOTPSecret != "",
-		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool,
+		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool, Group: p.Group,
 		IdleTimeout: int64(p.IdleTimeout / time.Second), SessionTime: int64(p.SessionTime / time.Second), MaxConnections: p.MaxConnections,
 		Further: string(p.Further), Schedule: p.Schedule, Expires: text("expires"), NetBIOS: text("netbios"), Multicast: text("multicast"),
 		UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota, Comment: p.Comment, Connections: open[p.Name],

@@ -29,6 +29,7 @@ type User struct {
 	RemoteNode     string     `json:"remote_node" doc:"Address or prefix from which alone the user may dial; empty: all"`
 	Address        string     `json:"address" doc:"Fixed address; empty: from the pool"`
 	Pool           string     `json:"pool"`
+	Group          string     `json:"group" doc:"For firewalls and hooks; empty: none"`
 	IdleTimeout    int64      `json:"idle_timeout" doc:"Seconds; 0: never"`
 	SessionTime    int64      `json:"session_time" doc:"Seconds; 0: unlimited"`
 	MaxConnections int        `json:"max_connections" doc:"At once; 0: unlimited"`
@@ -61,6 +62,7 @@ type UserInput struct {
 	RemoteNode     *string `json:"remote_node,omitempty"`
 	Address        *string `json:"address,omitempty"`
 	Pool           *string `json:"pool,omitempty"`
+	Group          *string `json:"group,omitempty" doc:"Letters, digits, _, - and .; empty: none"`
 	IdleTimeout    *string `json:"idle_timeout,omitempty" doc:"Such as 300s"`
 	SessionTime    *string `json:"session_time,omitempty" doc:"Such as 8h"`
 	MaxConnections *string `json:"max_connections,omitempty"`
@@ -88,7 +90,7 @@ func (in *UserInput) texts() map[string]*string {
 	return map[string]*string{
 		"index": in.Index, "enabled": enabled, "password": in.Password, "motp-secret": in.MOTPSecret, "motp-pin": in.MOTPPIN,
 		"totp-secret": in.TOTPSecret, "dial-in": in.DialIn, "ipsec": in.IPsec, "remote-node": in.RemoteNode, "address": in.Address,
-		"pool": in.Pool, "idle-timeout": in.IdleTimeout, "session-time": in.SessionTime, "max-connections": in.MaxConnections,
+		"pool": in.Pool, "group": in.Group, "idle-timeout": in.IdleTimeout, "session-time": in.SessionTime, "max-connections": in.MaxConnections,
 		"further": in.Further, "schedule": in.Schedule, "expires": in.Expires, "netbios": in.NetBIOS, "multicast": in.Multicast,
 		"up-limit": in.UpLimit, "down-limit": in.DownLimit, "quota": in.Quota, "comment": in.Comment,
 	}

@@ -90,6 +90,11 @@ var Fields = []Field{
 		func(p *Profile, s string) error { p.Pool = s; return nil },
 	},
 	{
+		"group", "`NAME` of the group that the user's address is in for firewalls (network.nftables_table) and hooks; a Vigor has none", false,
+		func(p *Profile) string { return p.Group },
+		func(p *Profile, s string) error { p.Group = s; return nil },
+	},
+	{
 		"idle-timeout", "`TIME` without user data after which to hang up, such as 300s (a new user); 0s: never", false,
 		func(p *Profile) string { return p.IdleTimeout.String() },
 		func(p *Profile, s string) error { return parseDuration(&p.IdleTimeout, s) },

@@ -28,6 +28,7 @@ const (
 	maxName     = 64
 	maxPassword = 128 // characters
 	maxComment  = 200 // characters
+	maxGroup    = 32
 	maxLimit    = 365 * 24 * time.Hour
 
 	maxIndex       = 1_000_000
@@ -60,6 +61,7 @@ type Profile struct {
 	RemoteNode     netip.Prefix  // outer addresses that alone may dial; invalid: all
 	Address        netip.Addr    // fixed inner address; invalid: from the pool
 	Pool           string        // the pool's name; "": the one without a name
+	Group          string        // for firewalls and hooks; "": none
 	IdleTimeout    time.Duration // whole seconds; 0: none
 	SessionTime    time.Duration // whole seconds; 0: unlimited
 	MaxConnections int           // at once; 0: unlimited
@@ -178,6 +180,9 @@ func (p *Profile) checkLimits(broken func(field, format string, args ...any)) {
 	if len(p.Pool) > maxName || p.Pool != "" && CheckName(p.Pool) != nil {
 		broken("pool", "%q is not the name of a pool", p.Pool)
 	}
+	if strings.ContainsFunc(p.Group, notInGroup) || len(p.Group) > maxGroup {
+		broken("group", "must have at most %d letters (a to z), digits, _, - and .", maxGroup)
+	}
 	if p.MaxConnections < 0 || p.MaxConnections > maxConnections {
 		broken("max-connections", "%d is not between 0 (unlimited) and %d", p.MaxConnections, maxConnections)
 	}
@@ -246,6 +251,11 @@ func CheckName(name string) error {
 	return nil
 }
 
+// notInGroup tells what the name of an nftables set does not have.
+func notInGroup(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.'
+}
+
 // fold is the form of a name that is compared.
 func fold(name string) string { return strings.ToLower(name) }
 
@@ -256,7 +266,7 @@ func (p *Profile) Account() auth.Account {
 		Name: p.Name, Enabled: p.Enabled, Password: p.Password, Services: p.Services,
 		IPsecMust: p.IPsec == IPsecMust, RemoteNode: p.RemoteNode, Schedule: schedule, Expires: p.Expires,
 		Terms: auth.Terms{
-			Address: p.Address, Pool: p.Pool, IdleTimeout: p.IdleTimeout, SessionTime: p.SessionTime,
+			Address: p.Address, Pool: p.Pool, Group: p.Group, IdleTimeout: p.IdleTimeout, SessionTime: p.SessionTime,
 			MaxConnections: p.MaxConnections, RefuseFurther: p.Further == Refuse,
 			BlockNetBIOS: p.BlockNetBIOS, PassMulticast: p.PassMulticast,
 			UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota,

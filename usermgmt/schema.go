@@ -122,6 +122,7 @@ var migrations = []string{
 		name  TEXT PRIMARY KEY,
 		value BLOB NOT NULL  -- sealed
 	) WITHOUT ROWID;`,
+	`ALTER TABLE users ADD COLUMN user_group TEXT NOT NULL DEFAULT '';`,
 }
 
 // migrate brings the database up to date and sees that the key fits it.

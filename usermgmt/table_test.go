@@ -30,7 +30,7 @@ func full(name string) usermgmt.Profile {
 		Name: name, Enabled: true, Password: "pass wörd", MOTPSecret: secret, MOTPPIN: "1234",
 		Services: []auth.Service{auth.L2TP, auth.PPTP}, IPsec: usermgmt.IPsecMust, Address: netip.MustParseAddr("10.99.0.77"),
 		IdleTimeout: 5 * time.Minute, SessionTime: time.Hour, Comment: "from Köln",
-		Index: 7, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"), Pool: "staff", MaxConnections: 1, Further: usermgmt.Refuse,
+		Index: 7, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"), Pool: "staff", Group: "field-work", MaxConnections: 1, Further: usermgmt.Refuse,
 		Schedule: "Mon-Fri 08:00-18:00 UTC", Expires: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), BlockNetBIOS: true, PassMulticast: true,
 		UpLimit: 1_000_000, DownLimit: 2_000_000, Quota: 5_000_000_000,
 	}
@@ -90,7 +90,7 @@ func tableKeepsProfiles(t *testing.T, table usermgmt.Table) {
 		Services: []auth.Service{auth.L2TP, auth.PPTP}, IPsecMust: true, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"),
 		Schedule: schedule, Expires: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC),
 		Terms: auth.Terms{
-			Address: netip.MustParseAddr("10.99.0.77"), Pool: "staff", IdleTimeout: 5 * time.Minute, SessionTime: time.Hour, MaxConnections: 1,
+			Address: netip.MustParseAddr("10.99.0.77"), Pool: "staff", Group: "field-work", IdleTimeout: 5 * time.Minute, SessionTime: time.Hour, MaxConnections: 1,
 			RefuseFurther: true, BlockNetBIOS: true, PassMulticast: true, UpLimit: 1_000_000, DownLimit: 2_000_000, Quota: 5_000_000_000,
 		},
 	}
@@ -165,6 +165,8 @@ func tableHoldsRules(t *testing.T, table usermgmt.Table) {
 		}},
 		{"remote-node", func(p *usermgmt.Profile) { p.RemoteNode = netip.MustParsePrefix("2001:db8::/32") }},
 		{"pool", func(p *usermgmt.Profile) { p.Pool = "two words" }},
+		{"group", func(p *usermgmt.Profile) { p.Group = "a;b" }},
+		{"group", func(p *usermgmt.Profile) { p.Group = strings.Repeat("a", 33) }},
 		{"max-connections", func(p *usermgmt.Profile) { p.MaxConnections = -1 }},
 		{"max-connections", func(p *usermgmt.Profile) { p.MaxConnections, p.Address = 2, netip.MustParseAddr("10.99.0.78") }},
 		{"further", func(p *usermgmt.Profile) { p.Further = "ask" }},

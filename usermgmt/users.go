@@ -12,12 +12,12 @@ import (
 )
 
 // columns are those of a profile, in the order of put and scan.
-const columns = `name, idx, enabled, password, motp_secret, motp_pin, totp_secret, services, ipsec, remote_node, address, pool,
+const columns = `name, idx, enabled, password, motp_secret, motp_pin, totp_secret, services, ipsec, remote_node, address, pool, user_group,
 	idle_timeout, session_time, max_connections, further, schedule, expires, block_netbios, pass_multicast, up_limit, down_limit, quota, comment`
 
 const (
 	selectUsers = `SELECT ` + columns + ` FROM users`
-	insertUser  = `INSERT INTO users (fold, ` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertUser  = `INSERT INTO users (fold, ` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
 // Remove implements Table.
@@ -179,7 +179,7 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p *Profile) error {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, insertUser, fold(p.Name), p.Name, p.Index, p.Enabled, sealed[0], sealed[1], sealed[2], sealed[3],
-		strings.Join(services, ","), string(p.IPsec), node, address, p.Pool,
+		strings.Join(services, ","), string(p.IPsec), node, address, p.Pool, p.Group,
 		int64(p.IdleTimeout/time.Second), int64(p.SessionTime/time.Second), p.MaxConnections, string(p.Further), p.Schedule, expires,
 		p.BlockNetBIOS, p.PassMulticast, int64(p.UpLimit), int64(p.DownLimit), int64(p.Quota), p.Comment)
 	return err
@@ -221,7 +221,7 @@ func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (Profile, erro
 		up, down, quota        int64
 	)
 	err := row.Scan(&p.Name, &p.Index, &p.Enabled, &sealed[0], &sealed[1], &sealed[2], &sealed[3], &services, &p.IPsec, &node, &address,
-		&p.Pool, &idle, &session, &p.MaxConnections, &p.Further, &p.Schedule, &expires, &p.BlockNetBIOS, &p.PassMulticast,
+		&p.Pool, &p.Group, &idle, &session, &p.MaxConnections, &p.Further, &p.Schedule, &expires, &p.BlockNetBIOS, &p.PassMulticast,
 		&up, &down, &quota, &p.Comment)
 	if err != nil {
 		return Profile{}, err

@@ -50,7 +50,7 @@ func TestUserFields(t *testing.T) {
 	h := newHouse(t)
 	values := map[string]string{
 		"index": "9", "password": "geheim", "motp-secret": "9b1f6c07d2e85a43", "motp-pin": "0042", "dial-in": "l2tp", "ipsec": "nice", "remote-node": "203.0.113.0/24",
-		"address": "10.99.0.20", "pool": "staff", "idle-timeout": "1m0s", "session-time": "8h0m0s", "max-connections": "1", "further": "refuse", "schedule": "Mon-Fri 08:00-18:00 UTC",
+		"address": "10.99.0.20", "pool": "staff", "group": "field-work", "idle-timeout": "1m0s", "session-time": "8h0m0s", "max-connections": "1", "further": "refuse", "schedule": "Mon-Fri 08:00-18:00 UTC",
 		"expires": "2027-12-31", "netbios": "block", "multicast": "pass", "up-limit": "10M", "down-limit": "20M", "quota": "50G", "comment": "on call",
 	}
 	args := []string{"user", "add", "anna", "--disabled"}

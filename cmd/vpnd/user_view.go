@@ -26,6 +26,7 @@ type userView struct {
 	RemoteNode     string     `json:"remote_node"`
 	Address        string     `json:"address"`
 	Pool           string     `json:"pool"`
+	Group          string     `json:"group"`
 	IdleTimeout    string     `json:"idle_timeout"`
 	SessionTime    string     `json:"session_time"`
 	MaxConnections int        `json:"max_connections"` // 0: unlimited
@@ -74,7 +75,7 @@ func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile, up [
 	}
 	v := userView{
 		Index: p.Index, Name: p.Name, Enabled: p.Enabled, HasPassword: p.Password != "", HasMOTP: p.MOTPSecret != "", HasTOTP: p.TOTPSecret != "",
-		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool,
+		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool, Group: p.Group,
 		IdleTimeout: p.IdleTimeout.String(), SessionTime: p.SessionTime.String(), MaxConnections: p.MaxConnections, Further: string(p.Further),
 		Schedule: p.Schedule, NetBIOS: text("netbios"), Multicast: text("multicast"), UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota,
 		Comment: p.Comment, UsualAddresses: []string{}, Connections: []connectionView{}, profile: p,

@@ -63,6 +63,7 @@ func (c Config) check(report reporter) {
 	if s := c.Management.Socket; s != "" && !filepath.IsAbs(s) {
 		report(fmt.Sprintf("%q is not an absolute path", s), "management.socket")
 	}
+	c.Hooks.check(report)
 	if h := c.L2TP.Hostname; h == "" || len(h) > 64 {
 		report("must have 1 to 64 characters", "l2tp.hostname")
 	}
@@ -82,6 +83,25 @@ func (m Management) checkCertificate(report reporter) {
 		case file.path != "" && !filepath.IsAbs(file.path):
 			report(fmt.Sprintf("%q is not an absolute path", file.path), file.key)
 		}
+	}
+}
+
+func (h Hooks) check(report reporter) {
+	for _, hook := range []struct {
+		key     string
+		command []string
+	}{{"hooks.before", h.Before}, {"hooks.up", h.Up}, {"hooks.down", h.Down}} {
+		switch {
+		case len(hook.command) == 0:
+		case !filepath.IsAbs(hook.command[0]):
+			report(fmt.Sprintf("%q is not an absolute path; write the command as [/path/to/program, argument]", hook.command[0]), hook.key)
+		case slices.ContainsFunc(hook.command, func(s string) bool { return strings.ContainsRune(s, 0) }):
+			report("has an octet 0; leave it out", hook.key)
+		}
+	}
+	within(report, "hooks.timeout", h.Timeout, 100*time.Millisecond, time.Minute)
+	if h.AtOnce < 1 || h.AtOnce > 1000 {
+		report(fmt.Sprintf("%d is not between 1 and 1000", h.AtOnce), "hooks.at_once")
 	}
 }
 
@@ -164,6 +184,7 @@ func (n Network) check(report reporter) {
 	checkInterface(report, "network.interface", n.Interface)
 	checkOther(report, "network.proxy_arp", n.ProxyARP, n.Interface)
 	checkOther(report, "network.masquerade", n.Masquerade, n.Interface)
+	checkTable(report, "network.nftables_table", n.NFTablesTable)
 	if !unicast(n.Address) {
 		report(fmt.Sprintf("%s cannot be the address of a host", n.Address), "network.address")
 	}
@@ -250,6 +271,21 @@ func checkOther(report reporter, key, name, own string) {
 	checkInterface(report, key, name)
 	if name == own {
 		report(fmt.Sprintf("%q is vpnd's own interface (network.interface); name another", name), key, "network.interface")
+	}
+}
+
+// checkTable checks the name of an nftables table with its family; "" is none.
+func checkTable(report reporter, key, table string) {
+	if table == "" {
+		return
+	}
+	family, name, _ := strings.Cut(table, " ")
+	bad := func(r rune) bool { return r != '_' && notInDomain(r) }
+	if family != "ip" && family != "inet" || name == "" || len(name) > 64 || strings.ContainsFunc(name, bad) {
+		report(fmt.Sprintf("%q is not a table; write its family, ip or inet, and its name, as \"inet filter\"", table), key)
+	}
+	if table == "ip vpnd" {
+		report("ip vpnd is the daemon's own table; name one of yours", key)
 	}
 }
 

@@ -31,6 +31,7 @@ type Config struct {
 	History    History
 	Time       Time
 	Management Management
+	Hooks      Hooks
 	Log        Log
 }
 
@@ -66,9 +67,11 @@ type Network struct {
 	PoolChange string          // what a reload does to connections whose address has left the pools: "keep" or "drop"
 	ProxyARP   string          // interface on which dial-in addresses are answered for; "": none
 	Masquerade string          // interface towards the Internet; "": none
-	UserToUser bool            // whether users reach each other
-	Routes     []netip.Prefix  // what clients are told, by DHCP, to reach through the server
-	Domain     string          // DNS domain that clients are told, by DHCP; "": none
+	// NFTablesTable is one of the administrator's tables in which users' addresses are kept in sets, as "inet filter"; "": none.
+	NFTablesTable string
+	UserToUser    bool           // whether users reach each other
+	Routes        []netip.Prefix // what clients are told, by DHCP, to reach through the server
+	Domain        string         // DNS domain that clients are told, by DHCP; "": none
 }
 
 // Pool is addresses that clients get, with the servers that they are told of.
@@ -115,6 +118,14 @@ type Management struct {
 	// Certificate and Key are files in PEM, which are read again when they change; both "": a self-signed one is made.
 	Certificate, Key string
 	Socket           string // path; "": off
+}
+
+// Hooks are commands that are run for each connection: a program's path and its arguments; empty: none.
+type Hooks struct {
+	Before   []string // may refuse
+	Up, Down []string
+	Timeout  time.Duration // of a run
+	AtOnce   int           // runs
 }
 
 // Log says what is logged and how.

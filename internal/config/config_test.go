@@ -38,6 +38,7 @@ func TestDefault(t *testing.T) {
 		History:    config.History{Age: 90 * 24 * time.Hour, Entries: 100_000},
 		Time:       config.Time{Servers: []string{}, Interval: time.Hour, MaxOffset: 10 * time.Second},
 		Management: config.Management{Listen: "127.0.0.1:8443", Socket: "/run/vpnd/vpnd.sock"},
+		Hooks:      config.Hooks{Before: []string{}, Up: []string{}, Down: []string{}, Timeout: 10 * time.Second, AtOnce: 8},
 		Log:        config.Log{Level: "info", Format: "text"},
 	}
 	if diff := cmp.Diff(want, config.Default(), addresses); diff != "" {
@@ -118,13 +119,13 @@ motp: {window: soon, max_failures: }
 	want := strings.TrimSpace(`
 vpnd.yaml:1:12: state_dir: must be one value
 vpnd.yaml:2:19: listen: "::1" is not an IPv4 address
-vpnd.yaml:3:1: servces: unknown key; known here: history, l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
+vpnd.yaml:3:1: servces: unknown key; known here: history, hooks, l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
 vpnd.yaml:4:18: services.pptp: "maybe" is neither true nor false
 vpnd.yaml:6:8: ppp.mru: "big" is not a whole number
 vpnd.yaml:7:18: ppp.echo_interval: "30" has no unit; write 30s for seconds
 vpnd.yaml:8:20: ppp.authentication: "eap" is not one of mschapv2, mschap, chap, pap
 vpnd.yaml:9:3: ppp.mru: is set twice; keep one
-vpnd.yaml:10:10: network: must be a mapping of the keys address, dns, domain, interface, masquerade, pool, pool_change, pools, proxy_arp, routes, user_to_user, wins
+vpnd.yaml:10:10: network: must be a mapping of the keys address, dns, domain, interface, masquerade, nftables_table, pool, pool_change, pools, proxy_arp, routes, user_to_user, wins
 vpnd.yaml:11:16: motp.window: "soon" is not a duration; write it as 30s, 3m or 1h
 vpnd.yaml:11:36: motp.max_failures: must be one value`)
 	if err == nil || err.Error() != want {
@@ -209,7 +210,7 @@ listen: [10.99.0.300, 10.99.0.21]
 l2tp: no
 `))
 	want := strings.TrimSpace(`
-f:1:1: mangement: unknown key; known here: history, l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
+f:1:1: mangement: unknown key; known here: history, hooks, l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
 f:2:12: ppp.mru: 100 is not between 576 and 1500
 f:2:50: ppp.authentication: "cha" is not one of mschapv2, mschap, chap, pap
 f:5:9: network.pool: 10.99.0.1-10.99.0.254 overlaps the interface: it contains network.address 10.99.0.20; write [10.99.0.1-10.99.0.19, 10.99.0.21-10.99.0.254]
@@ -294,6 +295,34 @@ func TestPools(t *testing.T) {
 	for a, in := range map[string]bool{"10.99.0.9": false, "10.99.0.12": true, "10.98.0.2": true, "10.98.0.3": false} {
 		if c.Network.InPool(addr(a)) != in {
 			t.Errorf("%s is in a pool: %v", a, !in)
+		}
+	}
+}
+
+func TestHooks(t *testing.T) {
+	c, err := config.Parse("f", []byte("hooks: {up: [/usr/bin/logger, -t, 'it is up'], down: /bin/true, timeout: 5s}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Hooks{Before: []string{}, Up: []string{"/usr/bin/logger", "-t", "it is up"}, Down: []string{"/bin/true"}, Timeout: 5 * time.Second, AtOnce: 8}
+	if diff := cmp.Diff(want, c.Hooks); diff != "" {
+		t.Error(diff)
+	}
+	_, err = config.Parse("f", []byte("hooks:\n  before: [logger]\n  at_once: 0\n  timeout: 2m"))
+	for _, text := range []string{`f:2:11: hooks.before: "logger" is not an absolute path`, "f:3:12: hooks.at_once: 0 is not between", "f:4:12: hooks.timeout: 2m0s is not between"} {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%v, want %s", err, text)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	for table, good := range map[string]bool{
+		"inet filter": true, "ip my_fw": true, "": true, "filter": false, "bridge filter": false, "inet a b": false, "inet a;b": false, "inet ": false, "ip vpnd": false,
+	} {
+		_, err := config.Parse("f", []byte(`network: {nftables_table: "`+table+`"}`))
+		if (err == nil) != good {
+			t.Errorf("%q: %v", table, err)
 		}
 	}
 }

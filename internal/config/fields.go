@@ -44,12 +44,13 @@ func (c *Config) fields() section {
 			"pools": entries(&c.Network.Pools, func(p *Pool) section {
 				return section{"pool": ranges(&p.Addresses), "dns": list(&p.DNS, parseIPv4), "wins": list(&p.WINS, parseIPv4)}
 			}),
-			"pool_change":  scalar(&c.Network.PoolChange, oneOf("keep", "drop")),
-			"proxy_arp":    scalar(&c.Network.ProxyARP, parseText),
-			"masquerade":   scalar(&c.Network.Masquerade, parseText),
-			"user_to_user": scalar(&c.Network.UserToUser, parseBool),
-			"routes":       list(&c.Network.Routes, parsePrefix),
-			"domain":       scalar(&c.Network.Domain, parseText),
+			"pool_change":    scalar(&c.Network.PoolChange, oneOf("keep", "drop")),
+			"proxy_arp":      scalar(&c.Network.ProxyARP, parseText),
+			"masquerade":     scalar(&c.Network.Masquerade, parseText),
+			"nftables_table": scalar(&c.Network.NFTablesTable, parseText),
+			"user_to_user":   scalar(&c.Network.UserToUser, parseBool),
+			"routes":         list(&c.Network.Routes, parsePrefix),
+			"domain":         scalar(&c.Network.Domain, parseText),
 		},
 		"l2tp": section{
 			"secret":         scalar(&c.L2TP.Secret, parseText),
@@ -75,6 +76,13 @@ func (c *Config) fields() section {
 			"certificate": scalar(&c.Management.Certificate, parseText),
 			"key":         scalar(&c.Management.Key, parseText),
 			"socket":      scalar(&c.Management.Socket, parseText),
+		},
+		"hooks": section{
+			"before":  list(&c.Hooks.Before, parseText),
+			"up":      list(&c.Hooks.Up, parseText),
+			"down":    list(&c.Hooks.Down, parseText),
+			"timeout": scalar(&c.Hooks.Timeout, parseDuration),
+			"at_once": scalar(&c.Hooks.AtOnce, parseInt),
 		},
 		"log": section{
 			"level":  scalar(&c.Log.Level, oneOf("debug", "info", "warn", "error")),

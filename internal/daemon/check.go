@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -59,6 +60,7 @@ func Check(cfg config.Config) []Finding {
 		secret(cfg),
 		lan("network.proxy_arp", cfg.Network.ProxyARP),
 		masquerade(cfg),
+		nftablesTable(cfg),
 		routes(cfg),
 		forwarding(),
 		stateFolder(cfg),
@@ -67,6 +69,7 @@ func Check(cfg config.Config) []Finding {
 		managementCertificate(cfg),
 		managementListen(cfg),
 		managementSocket(cfg),
+		hooks(cfg.Hooks),
 		clock(cfg),
 	}
 	return slices.DeleteFunc(findings, func(f Finding) bool { return f.What == "" })
@@ -187,6 +190,18 @@ func masquerade(cfg config.Config) Finding {
 	}
 	if err := sysnet.CanMasquerade(); err != nil {
 		f.Wrong, f.Mend = err.Error(), "load the module nf_tables (modprobe nf_tables), or leave network.masquerade empty"
+	}
+	return f
+}
+
+func nftablesTable(cfg config.Config) Finding {
+	table := cfg.Network.NFTablesTable
+	if table == "" {
+		return Finding{}
+	}
+	f := Finding{What: "network.nftables_table " + table, Fatal: true}
+	if err := sysnet.CanKeepSets(table); err != nil {
+		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
 	}
 	return f
 }
@@ -334,6 +349,21 @@ func managementSocket(cfg config.Config) Finding {
 	f := Finding{What: "management.socket " + cfg.Management.Socket, Fatal: true}
 	if err := socketFree(cfg.Management.Socket); err != nil {
 		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
+	}
+	return f
+}
+
+// hooks looks for the programs. Without the one before a log-in nobody gets in.
+func hooks(h config.Hooks) Finding {
+	f := Finding{Mend: "correct the path, or make the file executable (chmod +x)"}
+	for _, command := range [][]string{h.Down, h.Up, h.Before} {
+		if len(command) == 0 {
+			continue
+		}
+		f.What = "hooks"
+		if _, err := exec.LookPath(command[0]); err != nil {
+			f.Wrong, f.Fatal = err.Error(), slices.Equal(command, h.Before)
+		}
 	}
 	return f
 }

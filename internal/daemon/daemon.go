@@ -6,19 +6,20 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/internal/dataplane"
+	"vpnd/internal/hook"
 	"vpnd/internal/session"
 	"vpnd/internal/sysnet"
 	"vpnd/internal/timesync"
 	"vpnd/internal/tun"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
+	"vpnd/mgmt/metrics"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
 	"vpnd/usermgmt"
@@ -111,6 +112,7 @@ type daemon struct {
 	undo  []func() // in the order in which it was done
 
 	store      *usermgmt.Store
+	metrics    *metrics.Metrics
 	recorder   *recorder
 	generation uint64                      // of the user table, as accounts has it
 	accounts   map[string]auth.Account     // by name
@@ -119,6 +121,7 @@ type daemon struct {
 	tun        *tun.Device
 	changes    *sysnet.Changes
 	plane      *dataplane.Plane
+	hooks      *hook.Runner // nil: there are none
 	sessions   *session.Manager
 	clock      *timesync.Clock
 	api        *mgmt.API
@@ -161,7 +164,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 		d.wg.Wait()
 	})
 	d.changes, err = sysnet.Setup(sysnet.Config{
-		StateDir: d.cfg.StateDir, Interface: n.Interface, Masquerade: n.Masquerade, ProxyARP: n.ProxyARP, Pool: prefixes(n.Addresses()),
+		StateDir: d.cfg.StateDir, Interface: n.Interface, Masquerade: n.Masquerade, ProxyARP: n.ProxyARP, Sets: n.NFTablesTable, Pool: prefixes(n.Addresses()),
 	})
 	if err != nil {
 		return err
@@ -171,11 +174,13 @@ func (d *daemon) setUp(ctx context.Context) error {
 		d.log.Warn(w)
 	}
 	d.plane = dataplane.New(d.tun, dataplane.Config{Local: n.Address, UserToUser: n.UserToUser})
-	d.recorder = newRecorder(d.store, d.log)
+	d.metrics = d.newMetrics()
+	d.recorder = newRecorder(d.store, d.log, d.metrics)
 	d.later(d.recorder.close)
 	d.clock = newClock(d.cfg, d.log)
 	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures, Now: d.clock.Corrected}, d.store, d.store)
 	d.later(authenticator.Close)
+	d.hooks = d.newHooks(d.cfg.Hooks)
 	d.sessions = session.NewManager(d.sessionConfig(authenticator))
 	if err := d.manage(ctx); err != nil {
 		return err
@@ -186,15 +191,10 @@ func (d *daemon) setUp(ctx context.Context) error {
 }
 
 func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
-	cfg := session.Config{
-		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: authenticator, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
-		Plane: d.plane, Now: d.clock.Corrected, Logger: d.log, Trace: d.cfg.Log.Trace,
+	return session.Config{
+		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: timed{authenticator, d.metrics}, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
+		Plane: d.plane, Now: d.clock.Corrected, Watcher: watcher{d, d.hooks, d.cfg.Network}, Logger: d.log, Trace: d.cfg.Log.Trace,
 	}
-	if d.cfg.Network.ProxyARP != "" {
-		cfg.Up = func(a netip.Addr) { d.complain("proxy ARP", d.changes.AddProxyARP(a)) }
-		cfg.Down = func(a netip.Addr) { d.complain("proxy ARP", d.changes.RemoveProxyARP(a)) }
-	}
-	return cfg
 }
 
 // pppConfig is what is negotiated with every client.
@@ -274,6 +274,11 @@ func (d *daemon) shutDown() {
 	ctx, cancel := context.WithTimeout(context.Background(), hangUpTime)
 	d.sessions.Shutdown(ctx, "server is shutting down")
 	cancel()
+	if d.hooks != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Hooks.Timeout)
+		d.hooks.Close(ctx)
+		cancel()
+	}
 	d.account(context.Background())
 	d.stopServers()
 }

@@ -70,6 +70,7 @@ func (d *daemon) manage(ctx context.Context) error {
 	cfg := mgmt.Config{
 		Sessions: managed{d}, Users: d.store, Settings: settings{d}, Clock: managedClock{d.clock}, System: managed{d},
 		Window: d.cfg.MOTP.Window, Version: version(), Ready: d.ready.Load, Access: d.gate,
+		Metrics: d.metrics.Handler(),
 	}
 	d.api = mgmt.New(cfg)
 	d.recorder.tell = d.api.Publish

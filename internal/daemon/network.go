@@ -134,6 +134,7 @@ func (d *daemon) reloadNetwork(n config.Network) error {
 	if err := d.changes.SetPool(all); err != nil {
 		return err
 	}
+	d.complain("network.nftables_table", d.changes.RestoreSets())
 	d.sessions.SetPools(pools, n.PoolChange == "keep")
 	d.pools = pools
 	return nil
@@ -169,6 +170,7 @@ func needRestart(old, now config.Config) []string {
 		{"motp", old.MOTP, now.MOTP},
 		{"time", old.Time, now.Time},
 		{"management", old.Management, now.Management},
+		{"hooks", old.Hooks, now.Hooks},
 		{"log", old.Log, now.Log},
 	} {
 		if fmt.Sprint(section.old) != fmt.Sprint(section.now) {

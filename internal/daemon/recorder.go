@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 	"vpnd/internal/session"
+	"vpnd/mgmt/metrics"
 	"vpnd/usermgmt"
 )
 
@@ -17,17 +18,22 @@ const (
 // recorder writes into the history what becomes of calls. Nobody waits for it: what finds its queue full is
 // lost, and counted.
 type recorder struct {
-	store *usermgmt.Store
-	log   *slog.Logger
-	tell  func(usermgmt.Entry) // of each as it happens; it must not wait
-	queue chan usermgmt.Entry
-	lost  atomic.Uint64
-	stop  chan struct{}
-	ended chan struct{}
+	store   *usermgmt.Store
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	tell    func(usermgmt.Entry) // of each as it happens; it must not wait
+	queue   chan usermgmt.Entry
+	lost    atomic.Uint64
+	said    uint64 // of lost, in the log
+	stop    chan struct{}
+	ended   chan struct{}
 }
 
-func newRecorder(store *usermgmt.Store, log *slog.Logger) *recorder {
-	r := &recorder{store: store, log: log, queue: make(chan usermgmt.Entry, recorderQueue), stop: make(chan struct{}), ended: make(chan struct{})}
+func newRecorder(store *usermgmt.Store, log *slog.Logger, counts *metrics.Metrics) *recorder {
+	r := &recorder{
+		store: store, log: log, metrics: counts,
+		queue: make(chan usermgmt.Entry, recorderQueue), stop: make(chan struct{}), ended: make(chan struct{}),
+	}
 	go r.run()
 	return r
 }
@@ -79,16 +85,22 @@ func (r *recorder) write(batch []usermgmt.Entry) {
 			more = false
 		}
 	}
-	if n := r.lost.Swap(0); n > 0 {
-		r.log.Warn("entries of the history were lost: there were too many at once", "entries", n)
+	if n := r.lost.Load(); n > r.said {
+		r.log.Warn("entries of the history were lost: there were too many at once", "entries", n-r.said)
+		r.said = n
 	}
 	if err := r.store.Record(context.Background(), batch...); err != nil {
+		r.lost.Add(uint64(len(batch)))
+		r.said += uint64(len(batch))
 		r.log.Warn("the history could not be written", "entries", len(batch), "error", err)
 	}
 }
 
 // Connected implements session.Recorder.
-func (r *recorder) Connected(c session.Connection) { r.add(entry(usermgmt.EventConnected, c)) }
+func (r *recorder) Connected(c session.Connection) {
+	r.metrics.Accepted(c.Type)
+	r.add(entry(usermgmt.EventConnected, c))
+}
 
 // Disconnected implements session.Recorder.
 func (r *recorder) Disconnected(c session.Connection, reason string) {
@@ -100,6 +112,7 @@ func (r *recorder) Disconnected(c session.Connection, reason string) {
 
 // Refused implements session.Recorder.
 func (r *recorder) Refused(f session.Refusal) {
+	r.metrics.Refused(f.Type, string(f.Cause))
 	r.add(usermgmt.Entry{
 		Event: usermgmt.EventRefused, User: f.User, Connection: f.ID, Type: f.Type, Peer: f.Remote, Auth: f.Auth, Reason: f.Reason,
 	})

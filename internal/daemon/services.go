@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"vpnd/internal/config"
 	"vpnd/internal/link"
 	"vpnd/l2tp"
@@ -26,9 +27,17 @@ type service struct {
 	name    string
 	wanted  func(config.Services) bool
 	listen  func() (carrier, error)
-	server  carrier         // nil: none yet
-	on      bool            // it takes calls
-	serving *sync.WaitGroup // nil: the daemon does not serve yet
+	current atomic.Pointer[carrier] // nil: none yet
+	on      bool                    // it takes calls
+	serving *sync.WaitGroup         // nil: the daemon does not serve yet
+}
+
+// server is the one there is, or nil.
+func (s *service) server() carrier {
+	if c := s.current.Load(); c != nil {
+		return *c
+	}
+	return nil
 }
 
 // newServices makes the services that there are, none of which is on.
@@ -56,8 +65,8 @@ func (d *daemon) newServices() []*service {
 // open has calls taken, by the server that is there if its last call has not gone yet.
 func (s *service) open() error {
 	err := link.ErrEnded
-	if s.server != nil {
-		err = s.server.Resume()
+	if s.server() != nil {
+		err = s.server().Resume()
 	}
 	if errors.Is(err, link.ErrEnded) {
 		err = s.begin()
@@ -74,7 +83,7 @@ func (s *service) begin() error {
 	if err != nil {
 		return err
 	}
-	s.server = server
+	s.current.Store(&server)
 	if s.serving != nil {
 		s.serving.Go(server.Serve)
 	}
@@ -84,14 +93,14 @@ func (s *service) begin() error {
 // serve has the server serve, and those that come.
 func (s *service) serve(serving *sync.WaitGroup) {
 	s.serving = serving
-	if s.server != nil {
-		serving.Go(s.server.Serve)
+	if s.server() != nil {
+		serving.Go(s.server().Serve)
 	}
 }
 
 func (s *service) drain() {
 	if s.on {
-		s.server.Drain()
+		s.server().Drain()
 		s.on = false
 	}
 }
@@ -141,8 +150,8 @@ func (d *daemon) stopServers() {
 	defer cancel()
 	var stopping sync.WaitGroup
 	for _, s := range d.services {
-		if s.server != nil {
-			stopping.Go(func() { s.server.Shutdown(ctx) })
+		if s.server() != nil {
+			stopping.Go(func() { s.server().Shutdown(ctx) })
 		}
 	}
 	stopping.Wait()

@@ -53,12 +53,14 @@ func (s *session) authenticate(question ppp.Authenticate) {
 	user := clean(question.User)
 	s.log.Info("refused", "user", user, "auth", question.Method.String(), "reason", reason)
 	if r := s.m.cfg.Recorder; r != nil {
-		r.Refused(Refusal{ID: s.id, User: user, Type: s.info.Type, Auth: question.Method.String(), Reason: reason, Remote: s.source()})
+		r.Refused(Refusal{ID: s.id, User: user, Type: s.info.Type, Auth: question.Method.String(), Cause: out.Cause, Reason: reason, Remote: s.source()})
 	}
 }
 
 // verify asks the Authenticator when there is a place for that; false: the server ends.
 func (s *session) verify(question ppp.Authenticate) (auth.Outcome, bool) {
+	s.m.waiting.Add(1)
+	defer s.m.waiting.Add(-1)
 	select {
 	case s.m.gate <- struct{}{}:
 	case <-s.m.ctx.Done():
@@ -77,12 +79,18 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 	account := out.Account
 	g, err := s.grant(account)
 	if err != nil {
-		return auth.Outcome{Code: auth.CodeNotAllowed, Reason: err.Error()}, err
+		return auth.Outcome{Code: auth.CodeNotAllowed, Cause: causeOf(err), Reason: err.Error()}, err
+	}
+	if err := s.asked(account, g, question.Method); err != nil {
+		s.m.giveUp(s, account.Name)
+		g.pool.Addresses.Give(g.addr)
+		return auth.Outcome{Code: auth.CodeNotAllowed, Cause: CauseHook, Reason: err.Error()}, err
 	}
 	taken := false
 	s.do(func(now time.Time) {
 		taken = true
-		s.user, s.method, s.terms, s.oneTime = account.Name, question.Method, s.m.here(account.Terms), out.OneTime
+		s.user, s.method, s.oneTime = account.Name, question.Method, out.OneTime
+		s.assume(account.Terms)
 		s.addr, s.pool = g.addr, g.pool
 		s.traceUser(account.Name)
 		s.engine.Grant(now, ppp.Grant{
@@ -143,6 +151,8 @@ func (s *session) grant(account auth.Account) (granted, error) {
 var (
 	errOtherUser = errors.New("another user than before on the same link")
 	errQuota     = errors.New("monthly quota used up")
+	errConnected = errors.New("the user is connected already")
+	errNoPool    = errors.New("no pool")
 )
 
 // held is the address that the link has already: when it is negotiated anew, its user authenticates
@@ -156,8 +166,8 @@ func (s *session) held(user string) (granted, error) {
 	return granted{s.addr, s.pool, s.addr.IsValid()}, nil
 }
 
-// address takes an address for the user.
-func (s *session) address(account auth.Account) (granted, error) {
+// take takes an address for the user, without waiting for one.
+func (s *session) take(account auth.Account) (granted, error) {
 	var last netip.Addr
 	fixed := account.Terms.Address
 	if s.m.cfg.Leases != nil && !fixed.IsValid() {

@@ -184,3 +184,21 @@ func memory() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapInuse + m.StackInuse)
 }
+
+// BenchmarkCounters is what a scrape asks of 10,000 connections.
+func BenchmarkCounters(b *testing.B) {
+	s := newStack(b, func(c *session.Config) { c.Logger = nil })
+	parallel(10_000, func(int) {
+		if _, err := s.dialBy("L2TP", config(ppp.PAP)); err != nil {
+			b.Error(err)
+		}
+	})
+	b.ResetTimer()
+	for b.Loop() {
+		if c := s.m.Counters(); c.Open[session.Kind{Type: "L2TP", Encryption: "none"}] != 10_000 {
+			b.Fatalf("%+v", c)
+		}
+	}
+	b.StopTimer()
+	s.closeNow()
+}

@@ -46,9 +46,24 @@ type Recorder interface {
 	Refused(r Refusal)
 }
 
+// Watcher has a say in connections, and has what it wants done as they come and go.
+type Watcher interface {
+	// Before is asked of a user whose proof was right, before the client is told. It may take its time; an error
+	// refuses, and its text is the reason.
+	Before(ctx context.Context, c Connection) error
+	// Up is told before the first packet passes. It must not wait.
+	Up(c Connection)
+	// Regroup is told when the group of a connection's user has changed from before. It must not wait.
+	Regroup(c Connection, before string)
+	// Down is told when no packet passes any more, of each connection that Up was told of. It must not wait. Nobody
+	// else gets the address until release is called, which is for once.
+	Down(c Connection, reason string, release func())
+}
+
 // Refusal is a log-in that was not let in.
 type Refusal struct {
 	ID, User, Type, Auth, Reason string // User as the peer wrote it, cleaned
+	Cause                        auth.Cause
 	Remote                       netip.Addr
 }
 
@@ -79,9 +94,8 @@ type Config struct {
 	MaxSessions int              // 16384
 	MaxPending  int              // sessions of one outer address that are not up yet; 512
 	Logger      *slog.Logger
-	Trace       string // a user's name or a peer's address: its negotiation is logged
-	// Up and Down, if not nil, are told of an address that is in use, and no more.
-	Up, Down func(netip.Addr)
+	Trace       string  // a user's name or a peer's address: its negotiation is logged
+	Watcher     Watcher // nil: nobody is asked or told
 }
 
 // Manager makes a session of each call, and knows all that there are.
@@ -91,6 +105,8 @@ type Manager struct {
 	ctx    context.Context
 	stop   context.CancelFunc
 	panics atomic.Uint64
+
+	waiting atomic.Int64 // log-ins that have a place, or wait for one
 
 	pools     map[string]Pool
 	poolsLock sync.RWMutex // held while an address is taken from them
@@ -103,6 +119,9 @@ type Manager struct {
 	users    map[string][]*session // let in, by user, oldest first
 	pending  map[netip.Addr]int    // by outer address
 	owed     map[string]Usage      // of connections that are gone, not told by Usage yet
+	leaving  map[netip.Addr]*lease // addresses that a Watcher has not released yet
+	open     map[Kind]int
+	moved    map[string]dataplane.Stats // by sessions that are gone, by type
 	closed   bool
 	empty    chan struct{} // closed when the last session has gone after closed
 }
@@ -127,7 +146,7 @@ func NewManager(cfg Config) *Manager {
 	m := &Manager{
 		cfg: cfg, gate: make(chan struct{}, cfg.AuthAtOnce), pools: cfg.Pools,
 		sessions: map[string]*session{}, users: map[string][]*session{}, pending: map[netip.Addr]int{}, owed: map[string]Usage{},
-		empty: make(chan struct{}),
+		leaving: map[netip.Addr]*lease{}, open: map[Kind]int{}, moved: map[string]dataplane.Stats{}, empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.SetPPP(cfg.PPP)
@@ -143,8 +162,10 @@ func (m *Manager) SetPPP(cfg ppp.Config) {
 // Connection is an open connection as an administrator sees it.
 type Connection struct {
 	ID, User, Type, Encryption, Auth string
+	Group                            string // of the user; "": none
 	Remote                           netip.Addr
 	Virtual                          netip.Addr
+	DNS                              []netip.Addr // that the client was told
 	Since                            time.Time
 	Stats                            dataplane.Stats
 }
@@ -178,11 +199,12 @@ func (m *Manager) Accept(l link.Link) (link.Sink, error) {
 	return s, nil
 }
 
-// established takes a session off those that are not up yet.
+// established takes a session off those that are not up yet, and counts it as open.
 func (m *Manager) established(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settle(s)
+	m.count(s, Kind{s.info.Type, s.crypto})
 }
 
 // settle does so, with the lock held.
@@ -201,6 +223,8 @@ func (m *Manager) gone(s *session, rest Usage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settle(s)
+	m.count(s, Kind{})
+	m.keep(s)
 	delete(m.sessions, s.id)
 	if s.user != "" {
 		m.release(s, s.user)

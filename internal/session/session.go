@@ -36,6 +36,7 @@ type session struct {
 	port atomic.Pointer[dataplane.Port]
 
 	pending bool // not up yet; under the Manager's lock
+	counted Kind // as what it counts as open, under that lock; zero: it does not
 
 	mu       sync.Mutex
 	engine   *ppp.Engine
@@ -47,6 +48,7 @@ type session struct {
 	oneTime  bool
 	addr     netip.Addr
 	pool     Pool // that addr is from
+	watched  bool // the Watcher was told that it is up
 	up       bool
 	crypto   string
 	since    time.Time
@@ -227,8 +229,9 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 			return
 		}
 		s.port.Store(port)
-		if s.m.cfg.Up != nil {
-			s.m.cfg.Up(v.Peer)
+		if w := s.m.cfg.Watcher; w != nil {
+			s.since, s.crypto, s.watched = now, v.Encryption, true
+			w.Up(s.described())
 		}
 	}
 	port.SetPolicy(policy(s.terms))
@@ -236,6 +239,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	if s.up {
 		if s.crypto != v.Encryption {
 			s.crypto = v.Encryption
+			s.m.established(s)
 			s.log.Info("encryption changed", "user", s.user, "encryption", v.Encryption)
 		}
 		return
@@ -270,11 +274,20 @@ func (s *session) setTerms(t auth.Terms) {
 				s.idleAt = now.Add(idleStep(t))
 			}
 		}
-		s.terms = s.m.here(t)
+		s.assume(t)
 		if port := s.port.Load(); port != nil {
 			port.SetPolicy(policy(t))
 		}
 	})
+}
+
+// assume takes terms over, and tells the Watcher of another group. The caller holds the lock.
+func (s *session) assume(t auth.Terms) {
+	before := s.terms.Group
+	s.terms = s.m.here(t)
+	if s.watched && t.Group != before {
+		s.m.cfg.Watcher.Regroup(s.described(), before)
+	}
 }
 
 // Params is what the data path has to know of what an engine has agreed.
@@ -309,9 +322,6 @@ func (s *session) end(reason string) {
 	if port := s.port.Load(); port != nil {
 		port.Remove()
 		s.final = port.Stats()
-		if s.m.cfg.Down != nil {
-			s.m.cfg.Down(s.addr)
-		}
 	}
 	switch {
 	case s.up:
@@ -324,12 +334,10 @@ func (s *session) end(reason string) {
 	default:
 		s.log.Info("refused", "user", s.user, "reason", reason)
 		if r := s.m.cfg.Recorder; r != nil {
-			r.Refused(Refusal{ID: s.id, User: s.user, Type: s.info.Type, Reason: reason, Remote: s.source()})
+			r.Refused(Refusal{ID: s.id, User: s.user, Type: s.info.Type, Cause: CauseLink, Reason: reason, Remote: s.source()})
 		}
 	}
-	if s.addr.IsValid() { // now that nobody is told of it any more
-		s.pool.Addresses.Give(s.addr)
-	}
+	s.leave(reason) // now that nobody is told of the address any more
 	s.link.Close(reason)
 	s.m.gone(s, s.rest(s.final))
 }
@@ -415,8 +423,8 @@ func (s *session) connection() (Connection, bool) {
 // described is the connection of a user. The caller holds the lock.
 func (s *session) described() Connection {
 	c := Connection{
-		ID: s.id, User: s.user, Type: s.info.Type, Encryption: s.crypto, Auth: s.method.String(),
-		Remote: s.source(), Virtual: s.addr, Since: s.since, Stats: s.final,
+		ID: s.id, User: s.user, Group: s.terms.Group, Type: s.info.Type, Encryption: s.crypto, Auth: s.method.String(),
+		Remote: s.source(), Virtual: s.addr, DNS: s.pool.DNS, Since: s.since, Stats: s.final,
 	}
 	if port := s.port.Load(); port != nil && !s.over {
 		c.Stats = port.Stats()

@@ -253,7 +253,10 @@ func TestAddressOutlivesItsConnection(t *testing.T) {
 	var s *stack
 	inUse := make(chan int, 1)
 	s = newStack(t, func(c *session.Config) {
-		c.Down = func(netip.Addr) { inUse <- s.pool.InUse() }
+		c.Watcher = watcher{down: func(_ session.Connection, _ string, release func()) {
+			inUse <- s.pool.InUse()
+			release()
+		}}
 		c.Logger = slog.New(&endWatcher{c.Logger.Handler(), func() { inUse <- s.pool.InUse() }})
 	})
 	c, err := s.dial(config())
@@ -261,7 +264,7 @@ func TestAddressOutlivesItsConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Hangup()
-	for _, when := range []string{"while the end is told", "while it is logged"} {
+	for _, when := range []string{"while it is logged", "while the end is told"} {
 		if n := <-inUse; n != 1 {
 			t.Errorf("%s, %d addresses are in use", when, n)
 		}

@@ -20,7 +20,7 @@ func (m *Manager) claim(s *session, user string, terms auth.Terms) (replaced []*
 	list := m.users[user]
 	if over := len(list) + 1 - terms.MaxConnections; terms.MaxConnections > 0 && over > 0 {
 		if terms.RefuseFurther {
-			return nil, fmt.Errorf("the user is connected already, and %d at once is the limit", terms.MaxConnections)
+			return nil, fmt.Errorf("%w, and %d at once is the limit", errConnected, terms.MaxConnections)
 		}
 		replaced, list = slices.Clone(list[:over]), list[over:]
 	}
@@ -132,11 +132,11 @@ func (m *Manager) poolFor(terms auth.Terms) (Pool, error) {
 				return p, nil
 			}
 		}
-		return Pool{}, fmt.Errorf("fixed address %v is in no pool", terms.Address)
+		return Pool{}, fmt.Errorf("fixed address %v is in %w", terms.Address, errNoPool)
 	}
 	p, ok := m.pools[terms.Pool]
 	if !ok {
-		return Pool{}, fmt.Errorf("there is no pool %q", terms.Pool)
+		return Pool{}, fmt.Errorf("there is %w %q", errNoPool, terms.Pool)
 	}
 	return p, nil
 }
@@ -147,6 +147,7 @@ func (m *Manager) SetPools(pools map[string]Pool, keep bool) {
 	m.poolsLock.Lock()
 	defer m.poolsLock.Unlock()
 	m.pools = pools
+	m.moveLeases(pools)
 	for _, s := range m.all() {
 		if !s.move(pools) && !keep {
 			s.close("the address has left the pool")

@@ -34,6 +34,7 @@ type Config struct {
 	Pool       []netip.Prefix // the users' addresses
 	Masquerade string         // interface towards the Internet; empty: no masquerading
 	ProxyARP   string         // LAN interface on which users' addresses are answered for; empty: none
+	Sets       string         // nftables table in which users' addresses are kept in sets, such as "inet filter"; empty: none
 }
 
 // list is what was changed, as it is kept in the file.
@@ -43,6 +44,7 @@ type list struct {
 	Masquerade bool         `json:"masquerade"` // our table is in place
 	ProxyARP   string       `json:"proxy_arp,omitempty"`
 	Proxies    []netip.Addr `json:"proxies,omitempty"`
+	Sets       *setList     `json:"sets,omitempty"`
 }
 
 // Changes are the changes that are in force. They are safe for concurrent use.
@@ -52,6 +54,7 @@ type Changes struct {
 	warnings []string
 	foreign  map[netip.Addr]bool        // proxy ARP entries that others have made
 	rules    func([]netip.Prefix) error // replaces the rules that masquerade; nil: there are none
+	sets     *sets                      // nil: there are none
 	mu       sync.Mutex
 	list     list
 }
@@ -66,7 +69,7 @@ func Setup(cfg Config) (*Changes, error) {
 	if err := c.recover(); err != nil {
 		return nil, errors.Join(err, c.folder.Close())
 	}
-	for _, step := range []func(Config) error{c.identify, c.checkInterfaces, c.forward, c.masquerade, c.proxyARP} {
+	for _, step := range []func(Config) error{c.identify, c.checkInterfaces, c.forward, c.masquerade, c.proxyARP, c.keepSets} {
 		if err := step(cfg); err != nil {
 			return nil, errors.Join(err, c.Undo())
 		}
@@ -327,13 +330,21 @@ func removeProxy(iface string, addr netip.Addr) error {
 func (c *Changes) Undo() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return errors.Join(c.undo(), c.folder.Close())
+	err := c.undo()
+	if c.sets != nil {
+		err = errors.Join(err, c.sets.conn.CloseLasting())
+		c.sets = nil
+	}
+	return errors.Join(err, c.folder.Close())
 }
 
 func (c *Changes) undo() error {
 	var errs []error
 	for _, addr := range c.list.Proxies {
 		errs = append(errs, removeProxy(c.list.ProxyARP, addr))
+	}
+	if c.list.Sets != nil {
+		errs = append(errs, removeSets(c.list.Sets))
 	}
 	if c.list.Masquerade {
 		errs = append(errs, removeTable())

@@ -49,6 +49,9 @@ const (
 	Jumped    Status = "clock jumped"
 )
 
+// Statuses are all of them.
+func Statuses() []Status { return []Status{NoServers, Pending, Right, Off, Silent, Disagree, Jumped} }
+
 // failures are the statuses that say that there was no time to be had.
 var failures = map[Status]error{Silent: errNoAnswer, Disagree: errDisagree, Jumped: errJumped}
 

@@ -120,6 +120,7 @@ type drops struct {
 // Stats are the server's counters since it started, and what stands now.
 type Stats struct {
 	Tunnels, Calls int
+	HalfOpen       int // of Tunnels: their peers have not shown that they hear us
 	Dropped        map[string]uint64
 }
 
@@ -453,7 +454,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Stats{Tunnels: s.nTunnels, Calls: s.nCalls, Dropped: map[string]uint64{
+	st := Stats{Tunnels: s.nTunnels, Calls: s.nCalls, HalfOpen: len(s.halfOpen), Dropped: map[string]uint64{
 		"malformed": s.drops.malformed.Load(), "unknown tunnel or call": s.drops.unknown.Load(),
 		"wrong source address": s.drops.source.Load(), "late or doubled": s.drops.late.Load(), "over a limit": s.drops.limit.Load(),
 	}}

@@ -40,7 +40,7 @@ func full(name string) usermgmt.Profile {
 	return usermgmt.Profile{
 		Index: 7, Name: name, Password: ` "p;a,s's' #wörd: yes `, MOTPSecret: secret, MOTPPIN: "0123",
 		Services: []auth.Service{auth.PPTP}, IPsec: usermgmt.IPsecMust, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"),
-		Address: netip.MustParseAddr("10.99.0.77"), Pool: "null", IdleTimeout: time.Minute, SessionTime: 8 * time.Hour, Further: usermgmt.Refuse,
+		Address: netip.MustParseAddr("10.99.0.77"), Pool: "null", Group: "0.5", IdleTimeout: time.Minute, SessionTime: 8 * time.Hour, Further: usermgmt.Refuse,
 		Schedule: "Mon-Fri 08:00-18:00 Europe/Berlin", Expires: time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC), BlockNetBIOS: true, PassMulticast: true,
 		UpLimit: 1_500_000, DownLimit: 2_000_000, Quota: 50_000_000_000, Comment: `=1+1; "quoted", # no comment`,
 	}

@@ -1,0 +1,81 @@
+package daemon
+
+import (
+	"context"
+	"time"
+	"vpnd/auth"
+	"vpnd/internal/session"
+	"vpnd/internal/timesync"
+	l2tpserver "vpnd/l2tp/server"
+	"vpnd/mgmt/metrics"
+	pptpserver "vpnd/pptp/server"
+)
+
+// newMetrics makes the counters that the parts of the daemon are made with.
+func (d *daemon) newMetrics() *metrics.Metrics {
+	causes := session.Causes()
+	names := make([]string, len(causes))
+	for i, c := range causes {
+		names[i] = string(c)
+	}
+	return metrics.New(metrics.Config{Version: version(), Causes: names, Read: d.reading})
+}
+
+// timed has it counted how long log-ins take to verify.
+type timed struct {
+	session.Authenticator
+	metrics *metrics.Metrics
+}
+
+// Authenticate implements session.Authenticator.
+func (t timed) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome {
+	begun := time.Now()
+	defer func() { t.metrics.Verified(time.Since(begun)) }()
+	return t.Authenticator.Authenticate(ctx, at)
+}
+
+// reading is the daemon as metrics sees it; before all stands, nothing of it.
+func (d *daemon) reading() metrics.Reading {
+	if !d.ready.Load() {
+		return metrics.Reading{}
+	}
+	c := d.sessions.Counters()
+	r := metrics.Reading{
+		Ready: true, Pending: c.Pending, Verifying: c.Verifying, Waiting: c.Waiting, Panics: c.Panics,
+		Open: map[metrics.Kind]int{}, Traffic: map[string]metrics.Traffic{}, Pools: map[string]metrics.Pool{},
+		Drops:          map[string]map[string]uint64{"dataplane": d.plane.Drops()},
+		HistoryWaiting: len(d.recorder.queue), HistoryLost: d.recorder.lost.Load(), EventListeners: d.api.Listeners(),
+	}
+	for kind, n := range c.Open {
+		r.Open[metrics.Kind(kind)] = n
+	}
+	for kind, st := range c.Moved {
+		r.Traffic[kind] = metrics.Traffic{RxPackets: st.RxPackets, RxBytes: st.RxBytes, TxPackets: st.TxPackets, TxBytes: st.TxBytes}
+	}
+	for name, p := range c.Pools {
+		r.Pools[name] = metrics.Pool(p)
+	}
+	v := d.clock.View()
+	r.Clock = metrics.Clock{
+		State: string(v.State), Measured: v.Measured, Offset: time.Duration(v.Offset * float64(time.Second)),
+		MaxOffset: time.Duration(v.MaxOffset * float64(time.Second)),
+	}
+	for _, s := range timesync.Statuses() {
+		r.Clock.States = append(r.Clock.States, string(s))
+	}
+	if d.hooks != nil {
+		st := d.hooks.Stats()
+		r.HooksRunning, r.HooksWaiting, r.HookFailures = st.Running, st.Waiting, st.Failed
+	}
+	for _, s := range d.services {
+		switch server := s.server().(type) {
+		case *pptpserver.Server:
+			st := server.Stats()
+			r.ControlPPTP, r.Drops[s.name] = st.Connections, st.Dropped
+		case *l2tpserver.Server:
+			st := server.Stats()
+			r.Tunnels, r.HalfOpenTunnels, r.Drops[s.name] = st.Tunnels, st.HalfOpen, st.Dropped
+		}
+	}
+	return r
+}

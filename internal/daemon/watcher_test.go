@@ -1,0 +1,142 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/auth"
+	"vpnd/internal/config"
+	"vpnd/ppp"
+	"vpnd/pptp/client"
+	"vpnd/testenv"
+	"vpnd/usermgmt"
+)
+
+// Hooks are run before, at and after a connection, the last one also when the server ends; one refuses.
+func TestHooks(t *testing.T) {
+	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
+		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+		if err != nil {
+			return err
+		}
+		for _, name := range []string{"alice", "bob"} {
+			err = errors.Join(err, store.Add(t.Context(), usermgmt.Profile{Name: name, Enabled: true, Password: "geheim", Services: []auth.Service{auth.PPTP}}))
+		}
+		if err := errors.Join(err, store.Close()); err != nil {
+			return err
+		}
+		out := filepath.Join(t.TempDir(), "out")
+		hook := []string{"/bin/sh", "-c", `echo $HOOK $PEERNAME $IFNAME $IPLOCAL $IPREMOTE $TYPE $REMOTE $REASON >> "$0"; [ $PEERNAME != bob ]`, out}
+		cfg.Hooks = config.Hooks{Before: hook, Up: hook, Down: hook, Timeout: 20 * time.Second, AtOnce: 8}
+		dialer, err := client.New(netip.MustParseAddr("127.0.2.9"))
+		if err != nil {
+			return err
+		}
+		defer dialer.Close()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		dial := func() {
+			defer stop()
+			for _, user := range []string{"alice", "bob"} {
+				c := new(testenv.Client)
+				err := testenv.InNamespace(lab.Namespace, func() error {
+					return c.Dial(ctx, dialer, netip.MustParseAddrPort("127.0.2.1:1723"), ppp.Config{User: user, Password: "geheim", Auth: []ppp.Method{ppp.MSCHAPv2}})
+				})
+				if (err == nil) != (user == "alice") || user == "bob" && !strings.Contains(err.Error(), "E=649") {
+					t.Errorf("%s: %v", user, err)
+				}
+			}
+		}
+		var log bytes.Buffer
+		if err := Run(ctx, cfg, Options{Log: &log, Ready: func() { go dial() }}); err != nil {
+			return err
+		}
+		text, err := os.ReadFile(out)
+		if err != nil {
+			return err
+		}
+		for _, want := range []string{
+			"before alice vpn0 10.99.0.1 10.99.0.10 PPTP 127.0.2.9\n", "\nup alice vpn0 10.99.0.1 10.99.0.10 PPTP 127.0.2.9\n",
+			"\nbefore bob vpn0 10.99.0.1 10.99.0.11 PPTP 127.0.2.9\n", "\ndown alice vpn0 10.99.0.1 10.99.0.10 PPTP 127.0.2.9 server is shutting down\n",
+		} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("no %q in\n%s", want, text)
+			}
+		}
+		if n := strings.Count(string(text), "\n"); n != 4 || !strings.Contains(log.String(), `user=bob auth=MS-CHAPv2 reason="before hook: exit status 1"`) {
+			t.Errorf("%d lines\n%s", n, &log)
+		}
+		return nil
+	})
+}
+
+// A connected user's address is in the set of the group, follows a change of that, and leaves with the connection.
+func TestGroups(t *testing.T) {
+	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
+		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = store.Close() }()
+		err = store.Add(t.Context(), usermgmt.Profile{Name: "alice", Group: "staff", Enabled: true, Password: "geheim", Services: []auth.Service{auth.PPTP}})
+		if err != nil {
+			return err
+		}
+		if out, err := exec.Command("nft", "add table inet filter").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		cfg.Network.NFTablesTable = "inet filter"
+		dialer, err := client.New(netip.MustParseAddr("127.0.2.9"))
+		if err != nil {
+			return err
+		}
+		defer dialer.Close()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		has := func(set string) bool {
+			var out []byte
+			err := testenv.InNamespace(lab.Namespace, func() (err error) {
+				out, err = exec.Command("nft", "list", "set", "inet", "filter", set).CombinedOutput()
+				return err
+			})
+			return err == nil && strings.Contains(string(out), "elements = { 10.99.0.10 }")
+		}
+		wait := func(set string, in bool) {
+			for deadline := time.Now().Add(10 * time.Second); has(set) != in; {
+				if time.Now().After(deadline) {
+					t.Errorf("the address in %s: %v", set, !in)
+					return
+				}
+			}
+		}
+		dial := func() {
+			defer stop()
+			var c testenv.Client
+			err := testenv.InNamespace(lab.Namespace, func() error {
+				return c.Dial(ctx, dialer, netip.MustParseAddrPort("127.0.2.1:1723"), ppp.Config{User: "alice", Password: "geheim", Auth: []ppp.Method{ppp.PAP}})
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			wait("vpnd_users", true)
+			wait("vpnd_group_staff", true)
+			if err := store.Update(ctx, "alice", func(p *usermgmt.Profile) error { p.Group = "guests"; return nil }); err != nil {
+				t.Error(err)
+			}
+			wait("vpnd_group_guests", true)
+			wait("vpnd_group_staff", false)
+			c.Hangup()
+			wait("vpnd_group_guests", false)
+			wait("vpnd_users", false)
+		}
+		return Run(ctx, cfg, Options{Log: new(bytes.Buffer), Ready: func() { go dial() }})
+	})
+}

@@ -1,0 +1,96 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	maxOutput = 1024 // octets of what a command says that are logged
+	maxValue  = 256  // octets of a variable
+	// pipeTime is how long a command's children may keep its output open when it has ended.
+	pipeTime = time.Second
+	path     = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+)
+
+// command runs a program in a process group of its own, which is killed when the time is up, and gives the
+// beginning of what it says.
+func (r *Runner) command(command, env []string) (string, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
+	defer cancel()
+	var output beginning
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // the administrator names the command
+	cmd.Dir, cmd.Env = "/", env
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = pipeTime
+	err := cmd.Run()
+	switch {
+	case r.ctx.Err() != nil:
+		err = errors.New("cut short: the server ends")
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = fmt.Errorf("killed after %v", r.cfg.Timeout)
+	case errors.Is(err, exec.ErrWaitDelay): // it has ended well, and left something in the background
+		err = nil
+	}
+	return clean(strings.TrimSpace(output.String()), maxOutput), err
+}
+
+// beginning keeps the beginning of what is written to it.
+type beginning struct{ strings.Builder }
+
+// Write implements io.Writer. It takes everything.
+func (b *beginning) Write(p []byte) (int, error) {
+	b.Builder.Write(p[:min(len(p), maxOutput-b.Len())])
+	return len(p), nil
+}
+
+// environment is what a command is told: pppd's names where pppd has one.
+func environment(k kind, f Facts) []string {
+	env := []string{path, "HOOK=" + names[k]}
+	known := func(name, value string) { // of the user table, which has checked it
+		if value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	set := func(name, value string) { known(name, clean(value, maxValue)) }
+	addr := func(name string, a netip.Addr) {
+		if a.IsValid() {
+			set(name, a.String())
+		}
+	}
+	known("PEERNAME", f.User)
+	set("IFNAME", f.Interface)
+	addr("IPLOCAL", f.Local)
+	addr("IPREMOTE", f.Peer)
+	for i, a := range f.DNS[:min(len(f.DNS), 2)] {
+		addr("DNS"+strconv.Itoa(i+1), a)
+	}
+	set("SESSION", f.Session)
+	set("TYPE", f.Type)
+	set("AUTH", f.Auth)
+	set("ENCRYPTION", f.Encryption)
+	known("GROUP", f.Group)
+	addr("REMOTE", f.Remote)
+	if k == down {
+		set("CONNECT_TIME", strconv.FormatInt(int64(f.Connected/time.Second), 10))
+		set("BYTES_SENT", strconv.FormatUint(f.Tx, 10))
+		set("BYTES_RCVD", strconv.FormatUint(f.Rx, 10))
+		set("REASON", f.Reason)
+	}
+	return env
+}
+
+// clean makes a text that a peer may have had a part in printable ASCII, not too long.
+func clean(text string, limit int) string {
+	quoted := strconv.QuoteToASCII(text[:min(len(text), limit)])
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}

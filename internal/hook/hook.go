@@ -1,0 +1,238 @@
+// Package hook runs an administrator's commands before, at and after connections: bounded in time and number, in
+// order for each connection, and never while anybody who moves packets waits.
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxWaiting is how many runs may wait. From then on nobody else is let in; those for connections that there are
+// still come to it: each holds an address, so they are never more than there are addresses.
+const maxWaiting = 1000
+
+// Config is what a Runner is made with. A command is a program's path with its arguments; empty: none.
+type Config struct {
+	Before  []string // may refuse the log-in by its exit status
+	Up      []string
+	Down    []string
+	Timeout time.Duration // of a run, which is killed then
+	AtOnce  int           // runs
+	Logger  *slog.Logger
+}
+
+// Facts are what a command is told of a connection.
+type Facts struct {
+	Session, User, Group, Type, Auth, Encryption string
+	Remote                                       netip.Addr // the client's outer address
+	Local, Peer                                  netip.Addr // inner addresses
+	Interface                                    string
+	DNS                                          []netip.Addr
+	Connected                                    time.Duration // down: for how long
+	Rx, Tx                                       uint64        // down: octets from and to the user
+	Reason                                       string        // down: why it ended
+}
+
+// Stats are what stands now, and how many runs have failed since the start, by hook.
+type Stats struct {
+	Running, Waiting int
+	Failed           map[string]uint64
+}
+
+// Runner runs hooks. It is safe for concurrent use.
+type Runner struct {
+	cfg    Config
+	failed [len(names)]atomic.Uint64
+	ctx    context.Context
+	kill   context.CancelFunc
+
+	mu      sync.Mutex
+	chains  map[string][]*run // by session: what is to be run, in order; the first one runs or is ready
+	ready   []*run
+	waiting int // runs that have not begun
+	running int
+	idle    chan struct{} // closed when there is nothing any more, while Close waits
+}
+
+// kind is a hook.
+type kind int
+
+const (
+	before kind = iota
+	up
+	down
+)
+
+var names = [...]string{before: "before", up: "up", down: "down"}
+
+// run is one run of a hook.
+type run struct {
+	kind  kind
+	facts Facts
+	begun atomic.Bool // or nobody waits for it any more
+	done  func(error)
+}
+
+// New makes a Runner.
+func New(cfg Config) *Runner {
+	r := &Runner{cfg: cfg, chains: map[string][]*run{}}
+	r.ctx, r.kill = context.WithCancel(context.Background())
+	return r
+}
+
+var (
+	errBehind = errors.New("hooks are behind: too many wait to be run")
+	errLate   = errors.New("before hook: its turn did not come in time")
+)
+
+// Before asks whether a log-in may go on. It waits for its turn and for the command, for the time-out each; the
+// error says why not.
+func (r *Runner) Before(ctx context.Context, f Facts) error {
+	r.mu.Lock()
+	behind := r.waiting >= maxWaiting
+	r.mu.Unlock()
+	if behind {
+		return errBehind
+	}
+	if len(r.cfg.Before) == 0 {
+		return nil
+	}
+	turn, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	answer := make(chan error, 1)
+	next := &run{kind: before, facts: f, done: func(err error) { answer <- err }}
+	r.add(next)
+	select {
+	case err := <-answer:
+		return err
+	case <-turn.Done():
+	}
+	if next.begun.CompareAndSwap(false, true) {
+		r.failed[before].Add(1)
+		return errLate
+	}
+	return <-answer
+}
+
+// Up has the up hook run. It does not wait.
+func (r *Runner) Up(f Facts) {
+	if len(r.cfg.Up) > 0 {
+		r.add(&run{kind: up, facts: f, done: func(error) {}})
+	}
+}
+
+// Down has the down hook run. It does not wait: done is called when the last hook of the connection has ended.
+func (r *Runner) Down(f Facts, done func()) {
+	r.add(&run{kind: down, facts: f, done: func(error) { done() }})
+}
+
+// Stats gives the counters.
+func (r *Runner) Stats() Stats {
+	st := Stats{Failed: map[string]uint64{}}
+	for k, name := range names {
+		st.Failed[name] = r.failed[k].Load()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	st.Running, st.Waiting = r.running, r.waiting
+	return st
+}
+
+// Close waits until all hooks have ended, or for ctx; then it kills those that run, and those that wait do not run.
+func (r *Runner) Close(ctx context.Context) {
+	r.mu.Lock()
+	idle := make(chan struct{})
+	if r.idle = idle; len(r.chains) == 0 {
+		close(idle)
+	}
+	r.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		r.mu.Lock()
+		waiting := r.waiting
+		r.mu.Unlock()
+		r.cfg.Logger.Warn("hooks are cut short: the server ends", "waiting", waiting)
+		r.kill()
+		<-idle
+	}
+	r.kill()
+}
+
+func (r *Runner) add(next *run) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id := next.facts.Session
+	r.chains[id] = append(r.chains[id], next)
+	r.waiting++
+	if len(r.chains[id]) == 1 {
+		r.ready = append(r.ready, next)
+	}
+	r.dispatch()
+}
+
+// dispatch begins what may run, with the lock held.
+func (r *Runner) dispatch() {
+	for len(r.ready) > 0 && r.running < r.cfg.AtOnce {
+		next := r.ready[0]
+		r.ready[0] = nil
+		r.ready = r.ready[1:]
+		r.waiting--
+		r.running++
+		go func() {
+			err := r.execute(next)
+			next.done(err)
+			r.ended(next.facts.Session)
+		}()
+	}
+}
+
+// ended lets the session's next run have its turn.
+func (r *Runner) ended(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running--
+	if rest := r.chains[id][1:]; len(rest) > 0 {
+		r.chains[id] = rest
+		r.ready = append(r.ready, rest[0])
+	} else {
+		delete(r.chains, id)
+	}
+	r.dispatch()
+	if r.idle != nil && len(r.chains) == 0 {
+		close(r.idle)
+		r.idle = nil
+	}
+}
+
+// execute runs the command of a hook, if it has one.
+func (r *Runner) execute(next *run) error {
+	command := [...][]string{before: r.cfg.Before, up: r.cfg.Up, down: r.cfg.Down}[next.kind]
+	switch {
+	case len(command) == 0:
+		return nil
+	case r.ctx.Err() != nil:
+		return r.ctx.Err()
+	case !next.begun.CompareAndSwap(false, true):
+		return errLate
+	}
+	begun := time.Now()
+	output, err := r.command(command, environment(next.kind, next.facts))
+	attrs := []any{"session", next.facts.Session, "user", next.facts.User, "hook", names[next.kind], "duration", time.Since(begun).Round(time.Millisecond)}
+	if output != "" {
+		attrs = append(attrs, "output", output)
+	}
+	if err == nil {
+		r.cfg.Logger.Debug("hook", attrs...)
+		return nil
+	}
+	r.failed[next.kind].Add(1)
+	r.cfg.Logger.Warn("hook failed", append(attrs, "error", err)...)
+	return fmt.Errorf("%s hook: %w", names[next.kind], err)
+}

@@ -1,0 +1,121 @@
+package session
+
+import (
+	"errors"
+	"vpnd/auth"
+	"vpnd/internal/dataplane"
+	"vpnd/internal/ippool"
+)
+
+// The causes of refusals beside those of an auth.Authenticator.
+const (
+	CauseLink      auth.Cause = "not_negotiated" // the link did not get as far as an answer to a log-in, or not up after it
+	CauseConnected auth.Cause = "connected_already"
+	CauseQuota     auth.Cause = "quota_used_up"
+	CausePoolEmpty auth.Cause = "pool_empty"
+	CauseAddress   auth.Cause = "address_not_free" // the user's fixed address, or pool, is not to be had
+	CauseHook      auth.Cause = "hook"             // the Watcher has said no
+	CauseServer    auth.Cause = "server"           // it ends, or cannot tell
+)
+
+// Causes are all causes of refusals.
+func Causes() []auth.Cause {
+	return append(auth.Causes(), CauseLink, CauseConnected, CauseQuota, CausePoolEmpty, CauseAddress, CauseHook, CauseServer)
+}
+
+// causeOf is the cause of an error of grant.
+func causeOf(err error) auth.Cause {
+	switch {
+	case errors.Is(err, errConnected), errors.Is(err, errOtherUser):
+		return CauseConnected
+	case errors.Is(err, errQuota):
+		return CauseQuota
+	case errors.Is(err, ippool.ErrEmpty):
+		return CausePoolEmpty
+	case errors.Is(err, ippool.ErrTaken), errors.Is(err, ippool.ErrOutside), errors.Is(err, ippool.ErrOuter), errors.Is(err, errNoPool):
+		return CauseAddress
+	default:
+		return CauseServer
+	}
+}
+
+// Kind is what open connections are counted by.
+type Kind struct{ Type, Encryption string }
+
+// PoolUse is how much of a pool is in use, in addresses.
+type PoolUse struct{ Size, Used int }
+
+// Counters are a Manager's counters since it was made, and what stands now.
+type Counters struct {
+	Open      map[Kind]int
+	Pending   int                        // sessions that are not up yet
+	Verifying int                        // log-ins that are being verified
+	Waiting   int                        // log-ins that wait for that
+	Moved     map[string]dataplane.Stats // by type, of all sessions, those that are gone included
+	Pools     map[string]PoolUse         // by name
+	Panics    uint64                     // sessions that a fault of ours has ended
+}
+
+// Counters gives the counters. No lock is taken that a packet takes.
+func (m *Manager) Counters() Counters {
+	c := Counters{
+		Open: map[Kind]int{}, Moved: map[string]dataplane.Stats{}, Pools: map[string]PoolUse{}, Verifying: len(m.gate), Panics: m.panics.Load(),
+	}
+	c.Waiting = max(int(m.waiting.Load())-c.Verifying, 0)
+	m.poolsLock.RLock()
+	for name, p := range m.pools {
+		c.Pools[name] = PoolUse{p.Addresses.Size(), p.Addresses.InUse()}
+	}
+	m.poolsLock.RUnlock()
+	for _, s := range m.account(&c) {
+		if port := s.port.Load(); port != nil {
+			c.Moved[s.info.Type] = sum(c.Moved[s.info.Type], port.Stats())
+		}
+	}
+	return c
+}
+
+// account copies what is counted under the lock, and the sessions of the same moment.
+func (m *Manager) account(c *Counters) []*session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for kind, n := range m.open {
+		c.Open[kind] = n
+	}
+	for kind, st := range m.moved {
+		c.Moved[kind] = st
+	}
+	for _, n := range m.pending {
+		c.Pending += n
+	}
+	all := make([]*session, 0, len(m.sessions))
+	for _, s := range m.sessions {
+		all = append(all, s)
+	}
+	return all
+}
+
+// count has s count as open as kind, the zero value: not any more. The caller holds the Manager's lock.
+func (m *Manager) count(s *session, kind Kind) {
+	if s.counted != (Kind{}) {
+		m.open[s.counted]--
+	}
+	if s.counted = kind; kind != (Kind{}) {
+		m.open[kind]++
+	}
+}
+
+// keep adds what a session has moved to what those have that are gone, once. The caller holds the
+// Manager's lock, and the session's port passes nothing any more.
+func (m *Manager) keep(s *session) {
+	if port := s.port.Load(); port != nil && m.sessions[s.id] == s {
+		m.moved[s.info.Type] = sum(m.moved[s.info.Type], port.Stats())
+	}
+}
+
+func sum(a, b dataplane.Stats) dataplane.Stats {
+	return dataplane.Stats{
+		RxPackets: a.RxPackets + b.RxPackets, RxBytes: a.RxBytes + b.RxBytes, TxPackets: a.TxPackets + b.TxPackets, TxBytes: a.TxBytes + b.TxBytes,
+		Received: a.Received + b.Received,
+	}
+}

@@ -1,0 +1,157 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"vpnd/auth"
+	"vpnd/internal/ippool"
+	"vpnd/internal/session"
+	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// watcher is a session.Watcher of functions; nil: nothing is done.
+type watcher struct {
+	before  func(session.Connection) error
+	up      func(session.Connection)
+	regroup func(c session.Connection, before string)
+	down    func(c session.Connection, reason string, release func())
+}
+
+func (w watcher) Before(_ context.Context, c session.Connection) error {
+	if w.before == nil {
+		return nil
+	}
+	return w.before(c)
+}
+
+func (w watcher) Up(c session.Connection) {
+	if w.up != nil {
+		w.up(c)
+	}
+}
+
+func (w watcher) Regroup(c session.Connection, before string) {
+	if w.regroup != nil {
+		w.regroup(c, before)
+	}
+}
+
+func (w watcher) Down(c session.Connection, reason string, release func()) {
+	if w.down == nil {
+		release()
+		return
+	}
+	w.down(c, reason, release)
+}
+
+// A Watcher that says no refuses, and nothing is left of the dial-in.
+func TestWatcherRefuses(t *testing.T) {
+	s := newStack(t, func(c *session.Config) {
+		c.Watcher = watcher{
+			before: func(c session.Connection) error {
+				if c.User != "alice" || !c.Virtual.IsValid() || c.Remote != clientIP || c.Auth != "MS-CHAPv2" {
+					t.Errorf("%+v", c)
+				}
+				return errors.New("not today")
+			},
+			up: func(session.Connection) { t.Error("it is up") },
+		}
+	})
+	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "E=649") {
+		t.Errorf("%v", err)
+	}
+	s.wait("the log says why", func() bool { return strings.Contains(s.log.String(), `reason="not today"`) })
+	s.empty()
+	if n := s.pool.InUse(); n != 0 {
+		t.Errorf("%d addresses are in use", n)
+	}
+}
+
+// While a Watcher keeps the address of a connection that is gone, nobody else gets it, not from a new set of
+// pools either; a user whose fixed address it is waits.
+func TestAddressWaitsForRelease(t *testing.T) {
+	only := netip.MustParseAddr("10.99.0.7")
+	pools := func() map[string]session.Pool {
+		addresses, err := ippool.New([]ippool.Range{{First: only, Last: only}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return map[string]session.Pool{"": {Addresses: addresses}}
+	}
+	releases := make(chan func(), 2)
+	s := newStack(t, func(c *session.Config) {
+		c.Pools = pools()
+		c.Watcher = watcher{down: func(_ session.Connection, reason string, release func()) {
+			if reason == "" {
+				t.Error("there is no reason")
+			}
+			releases <- release
+		}}
+	})
+	first, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Hangup()
+	s.empty()
+	for _, change := range []func(){func() {}, func() { s.m.SetPools(pools(), true) }} {
+		change()
+		if _, err := s.dial(config()); err == nil {
+			t.Fatal("the address is given to another connection")
+		}
+	}
+	err = s.store.Update(t.Context(), "alice", func(p *usermgmt.Profile) error { p.Address = only; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan error, 1)
+	go func() {
+		_, err := s.dial(config())
+		answer <- err
+	}()
+	s.wait("the third dial-in waits", func() bool { return s.m.Count() == 1 })
+	select {
+	case err := <-answer:
+		t.Fatalf("it is answered: %v", err)
+	default:
+	}
+	(<-releases)()
+	if err := <-answer; err != nil {
+		t.Fatalf("%v\n%s", err, s.log)
+	}
+	t.Cleanup(func() { (<-releases)() }) // of the one that is open
+	s.m.Drop("alice", "the test is over")
+	s.empty()
+}
+
+// A Watcher is told of each change of a group, and the end has the last one.
+func TestRegroup(t *testing.T) {
+	var told []string
+	s := newStack(t, func(c *session.Config) {
+		c.Watcher = watcher{
+			up:      func(c session.Connection) { told = append(told, "up "+c.Group) },
+			regroup: func(c session.Connection, before string) { told = append(told, before+" to "+c.Group) },
+			down: func(c session.Connection, _ string, release func()) {
+				told = append(told, "down "+c.Group)
+				release()
+			},
+		}
+	})
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range []string{"staff", "staff", "guests"} {
+		s.m.Revise(func(session.Connection) (auth.Terms, string) { return auth.Terms{Group: group}, "" })
+	}
+	c.Hangup()
+	s.empty()
+	if diff := cmp.Diff([]string{"up ", " to staff", "staff to guests", "down guests"}, told); diff != "" {
+		t.Error(diff)
+	}
+}

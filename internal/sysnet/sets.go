@@ -1,0 +1,250 @@
+package sysnet
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	usersSet    = "vpnd_users"
+	groupPrefix = "vpnd_group_"
+	maxSets     = 1000
+	// atOnce is how many elements go into one message.
+	atOnce = 500
+)
+
+// setList is what the list of changes has of the sets.
+type setList struct {
+	Table string   `json:"table"` // as ParseTable takes it
+	Names []string `json:"names"` // of the sets that have had our elements
+	Made  []string `json:"made"`  // of those that we have made
+}
+
+// sets are nftables sets of users' addresses, in a table of the administrator's, so that its rules can refer to
+// them. Nothing else in the table is touched.
+type sets struct {
+	conn    *nftables.Conn
+	table   *nftables.Table
+	members map[string]map[netip.Addr]bool // by the set's name
+}
+
+// families are those of tables in which rules see IPv4 packets of several users.
+var families = map[string]nftables.TableFamily{"ip": nftables.TableFamilyIPv4, "inet": nftables.TableFamilyINet}
+
+// findNamed finds the table that is written "inet filter".
+func findNamed(conn *nftables.Conn, name string) (*nftables.Table, error) {
+	family, name, _ := strings.Cut(name, " ")
+	tables, err := conn.ListTablesOfFamily(families[family])
+	if err != nil {
+		return nil, fmt.Errorf("nftables: %w: has this kernel nf_tables?", err)
+	}
+	for _, t := range tables {
+		if t.Name == name {
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no nftables table %s %s: load the rules that have it first, or run nft add table %s %s", family, name, family, name)
+}
+
+// CanKeepSets reports what keeps this system from having sets in the table.
+func CanKeepSets(table string) error {
+	_, err := findNamed(&nftables.Conn{}, table)
+	return err
+}
+
+// keepSets makes the set of all users, empty.
+func (c *Changes) keepSets(cfg Config) error {
+	if cfg.Sets == "" {
+		return nil
+	}
+	conn, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return fmt.Errorf("network.nftables_table: %w", err)
+	}
+	c.sets = &sets{conn: conn, members: map[string]map[netip.Addr]bool{}}
+	if c.sets.table, err = findNamed(conn, cfg.Sets); err != nil {
+		return fmt.Errorf("network.nftables_table: %w", err)
+	}
+	c.list.Sets = &setList{Table: cfg.Sets}
+	return c.makeSet(usersSet)
+}
+
+// makeSet has an empty set of a name, after it is on the list.
+func (c *Changes) makeSet(name string) error {
+	if len(c.sets.members) >= maxSets {
+		return fmt.Errorf("network.nftables_table: more than %d sets", maxSets)
+	}
+	set, err := c.sets.conn.GetSetByName(c.sets.table, name)
+	if err == nil && (set.KeyType.GetNFTMagic() != nftables.TypeIPAddr.GetNFTMagic() || set.Interval || set.IsMap) {
+		return fmt.Errorf("network.nftables_table: set %s is not one of type ipv4_addr without flags: correct its definition", name)
+	}
+	l := c.list.Sets
+	if !slices.Contains(l.Names, name) {
+		l.Names = append(l.Names, name)
+	}
+	if err != nil && !slices.Contains(l.Made, name) {
+		l.Made = append(l.Made, name)
+	}
+	if err := c.save(); err != nil {
+		return err
+	}
+	c.sets.members[name] = map[netip.Addr]bool{}
+	return c.fill(name)
+}
+
+// fill has the set hold its members and nothing else.
+func (c *Changes) fill(name string) error {
+	conn := c.sets.conn
+	set := c.sets.set(name)
+	if err := conn.AddSet(set, nil); err != nil {
+		return err
+	}
+	conn.FlushSet(set)
+	for chunk := range slices.Chunk(slices.Collect(maps.Keys(c.sets.members[name])), atOnce) {
+		if err := conn.SetAddElements(set, elements(chunk...)); err != nil {
+			return err
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("nftables set %s: %w", name, err)
+	}
+	return nil
+}
+
+func (s *sets) set(name string) *nftables.Set {
+	return &nftables.Set{Table: s.table, Name: name, KeyType: nftables.TypeIPAddr}
+}
+
+func elements(addrs ...netip.Addr) []nftables.SetElement {
+	all := make([]nftables.SetElement, len(addrs))
+	for i, a := range addrs {
+		all[i].Key = a.AsSlice()
+	}
+	return all
+}
+
+// Enter has the address of a connection in the sets, that of the group if there is one. It does nothing without
+// sets.
+func (c *Changes) Enter(addr netip.Addr, group string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sets == nil {
+		return nil
+	}
+	err := c.enter(usersSet, addr)
+	if group != "" {
+		err = errors.Join(err, c.enter(groupPrefix+group, addr))
+	}
+	return err
+}
+
+// Leave takes Enter back.
+func (c *Changes) Leave(addr netip.Addr, group string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sets == nil {
+		return nil
+	}
+	err := c.leave(usersSet, addr)
+	if group != "" {
+		err = errors.Join(err, c.leave(groupPrefix+group, addr))
+	}
+	return err
+}
+
+// Regroup moves the address of a connection from the set of one group to that of another.
+func (c *Changes) Regroup(addr netip.Addr, from, to string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sets == nil {
+		return nil
+	}
+	var err error
+	if from != "" {
+		err = c.leave(groupPrefix+from, addr)
+	}
+	if to != "" {
+		err = errors.Join(err, c.enter(groupPrefix+to, addr))
+	}
+	return err
+}
+
+// RestoreSets fills the sets anew, for somebody may have loaded all rules anew.
+func (c *Changes) RestoreSets() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sets == nil {
+		return nil
+	}
+	return c.restore()
+}
+
+func (c *Changes) restore() error {
+	var errs []error
+	for name := range c.sets.members {
+		errs = append(errs, c.fill(name))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Changes) enter(name string, addr netip.Addr) error {
+	if _, ok := c.sets.members[name]; !ok {
+		if err := c.makeSet(name); err != nil {
+			return err
+		}
+	}
+	c.sets.members[name][addr] = true
+	err := c.sets.conn.SetAddElements(c.sets.set(name), elements(addr))
+	if err = errors.Join(err, c.sets.conn.Flush()); errors.Is(err, unix.ENOENT) { // all rules were loaded anew
+		return c.restore()
+	}
+	return err
+}
+
+func (c *Changes) leave(name string, addr netip.Addr) error {
+	if !c.sets.members[name][addr] {
+		return nil
+	}
+	delete(c.sets.members[name], addr)
+	err := c.sets.conn.SetDeleteElements(c.sets.set(name), elements(addr))
+	if err = errors.Join(err, c.sets.conn.Flush()); errors.Is(err, unix.ENOENT) {
+		return c.restore()
+	}
+	return err
+}
+
+// removeSets empties the sets of a list, and removes those that it made and that no rule refers to.
+func removeSets(l *setList) error {
+	conn := &nftables.Conn{}
+	table, err := findNamed(conn, l.Table)
+	if err != nil {
+		return nil //nolint:nilerr // the sets went with it
+	}
+	var errs []error
+	for _, name := range l.Names {
+		set, err := conn.GetSetByName(table, name)
+		if err != nil { // it is gone
+			continue
+		}
+		conn.FlushSet(set)
+		if err := conn.Flush(); err != nil {
+			errs = append(errs, fmt.Errorf("nftables set %s: %w", name, err))
+			continue
+		}
+		if !slices.Contains(l.Made, name) {
+			continue
+		}
+		conn.DelSet(set)
+		if err := conn.Flush(); err != nil && !errors.Is(err, unix.EBUSY) {
+			errs = append(errs, fmt.Errorf("nftables set %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,93 @@
+// Package metrics shows what a daemon does in Prometheus's exposition format. Its labels have few values, fixed
+// by the program or the configuration: never a user's name, an address, or a text that a peer has sent.
+package metrics
+
+import (
+	"net/http"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	scrapesAtOnce = 4
+	scrapeTime    = 10 * time.Second
+)
+
+// types are those of connections.
+var types = []string{"PPTP", "L2TP", "L2TP/IPsec"}
+
+// other stands for a value of a label that is not of the fixed set.
+const other = "other"
+
+// Config is what Metrics are made with.
+type Config struct {
+	Version string
+	Causes  []string       // of refusals, the whole set
+	Read    func() Reading // called for each scrape, by several at once
+}
+
+// Metrics counts log-ins as they happen, and reads the rest when it is asked. It is safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	causes   []string
+	logIns   *prometheus.CounterVec
+	verify   prometheus.Histogram
+}
+
+// New makes Metrics.
+func New(cfg Config) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(), causes: append(slices.Clone(cfg.Causes), other),
+		logIns: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "vpnd_logins_total", Help: "Log-ins by type, result and, of refusals, cause.",
+		}, []string{"type", "result", "cause"}),
+		verify: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "vpnd_login_verify_seconds", Help: "How long it took to verify a log-in, without the wait for its turn.",
+			Buckets:                     []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
+		}),
+	}
+	for _, t := range types { // so that the first one counts in a rate
+		m.logIns.WithLabelValues(t, "accepted", "")
+		for _, c := range m.causes {
+			m.logIns.WithLabelValues(t, "refused", c)
+		}
+	}
+	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "vpnd_build_info", Help: "1, with the versions of the program and of Go.",
+		ConstLabels: prometheus.Labels{"version": cfg.Version, "go_version": runtime.Version()},
+	}, func() float64 { return 1 })
+	m.registry.MustRegister(m.logIns, m.verify, build, &collector{cfg.Read},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler answers scrapes, a few at a time.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapesAtOnce, Timeout: scrapeTime})
+}
+
+// Accepted counts a log-in that has become a connection.
+func (m *Metrics) Accepted(kind string) {
+	m.logIns.WithLabelValues(known(types, kind), "accepted", "").Inc()
+}
+
+// Refused counts one that was not let in.
+func (m *Metrics) Refused(kind, cause string) {
+	m.logIns.WithLabelValues(known(types, kind), "refused", known(m.causes, cause)).Inc()
+}
+
+// Verified notes how long it took to verify a log-in.
+func (m *Metrics) Verified(d time.Duration) { m.verify.Observe(d.Seconds()) }
+
+func known(set []string, value string) string {
+	if slices.Contains(set, value) {
+		return value
+	}
+	return other
+}

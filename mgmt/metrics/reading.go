@@ -1,0 +1,166 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Kind is what open connections are counted by.
+type Kind struct{ Type, Encryption string }
+
+// Traffic counts IP packets and their octets, from the users (Rx) and to the users (Tx).
+type Traffic struct{ RxPackets, RxBytes, TxPackets, TxBytes uint64 }
+
+// Pool is how many addresses there are, and how many are in use.
+type Pool struct{ Size, Used int }
+
+// Clock is the host's clock as time servers see it.
+type Clock struct {
+	State     string // one of States
+	States    []string
+	Measured  bool          // Offset is that of a measurement that counts
+	Offset    time.Duration // the right time less the host's
+	MaxOffset time.Duration
+}
+
+// Reading is what stands at one moment. What counts is counted since the daemon started, and never less than
+// in the Reading before.
+type Reading struct {
+	Ready           bool
+	Open            map[Kind]int
+	Pending         int // sessions that are not up yet
+	Traffic         map[string]Traffic
+	Drops           map[string]map[string]uint64 // packets that were not passed on, by part and reason
+	Pools           map[string]Pool
+	Clock           Clock
+	Verifying       int // log-ins that are being verified
+	Waiting         int // log-ins that wait for that
+	HistoryWaiting  int // entries that are not written yet
+	HistoryLost     uint64
+	EventListeners  int
+	ControlPPTP     int // control connections
+	Tunnels         int // of L2TP, those that are half-open included
+	HalfOpenTunnels int
+	HooksRunning    int
+	HooksWaiting    int
+	HookFailures    map[string]uint64 // by hook
+	Panics          uint64            // sessions that a fault of the daemon has ended
+}
+
+// defaultPool is the label of the pool that has no name; no name may have brackets.
+const defaultPool = "(default)"
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("vpnd_"+name, help, labels, nil)
+}
+
+var (
+	descReady       = desc("ready", "1 when the daemon takes calls.")
+	descOpen        = desc("connections", "Open connections by type and encryption.", "type", "encryption")
+	descPending     = desc("sessions_pending", "Calls whose connection is not up yet.")
+	descPackets     = desc("user_packets_total", "IP packets of users by type and direction: rx is from the users.", "type", "direction")
+	descBytes       = desc("user_bytes_total", "Octets of these packets.", "type", "direction")
+	descDrops       = desc("dropped_packets_total", "Packets that were not passed on, by the part that dropped them and the reason.", "part", "reason")
+	descPoolSize    = desc("pool_addresses", "Addresses of a pool.", "pool")
+	descPoolUsed    = desc("pool_addresses_used", "Addresses of a pool that connections hold.", "pool")
+	descOffset      = desc("clock_offset_seconds", "The right time less the host's, as measured last.")
+	descMeasured    = desc("clock_measured", "1 while a measurement counts, and one-time passwords are verified by it.")
+	descMaxOffset   = desc("clock_max_offset_seconds", "The offset from which on the clock is off: time.max_offset.")
+	descState       = desc("clock_state", "1 for the state that the clock is in.", "state")
+	descVerifying   = desc("logins_verifying", "Log-ins that are being verified.")
+	descWaiting     = desc("logins_waiting", "Log-ins that wait for being verified.")
+	descHistory     = desc("history_queue_length", "Entries of the history that are not written yet.")
+	descHistoryLost = desc("history_lost_total", "Entries of the history that were lost.")
+	descListeners   = desc("event_listeners", "Who listens to the events of the API.")
+	descControl     = desc("pptp_control_connections", "Control connections of PPTP.")
+	descTunnels     = desc("l2tp_tunnels", "Tunnels of L2TP by state.", "state")
+	descHooks       = desc("hooks", "Runs of hooks by state.", "state")
+	descHookFailed  = desc("hook_failures_total", "Runs of hooks that failed, or did not come to it.", "hook")
+	descPanics      = desc("panics_total", "Sessions that ended by a fault of the daemon.")
+)
+
+// collector turns a Reading into samples.
+type collector struct{ read func() Reading }
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descReady, descOpen, descPending, descPackets, descBytes, descDrops, descPoolSize, descPoolUsed, descOffset, descMeasured, descMaxOffset,
+		descState, descVerifying, descWaiting, descHistory, descHistoryLost, descListeners, descControl, descTunnels, descHooks, descHookFailed, descPanics,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	r := c.read()
+	s := sender{ch}
+	s.gauge(descReady, number(r.Ready))
+	for kind, n := range r.Open {
+		s.gauge(descOpen, float64(n), kind.Type, kind.Encryption)
+	}
+	s.gauge(descPending, float64(r.Pending))
+	for kind, t := range r.Traffic {
+		s.counter(descPackets, t.RxPackets, kind, "rx")
+		s.counter(descPackets, t.TxPackets, kind, "tx")
+		s.counter(descBytes, t.RxBytes, kind, "rx")
+		s.counter(descBytes, t.TxBytes, kind, "tx")
+	}
+	for part, reasons := range r.Drops {
+		for reason, n := range reasons {
+			s.counter(descDrops, n, part, reason)
+		}
+	}
+	for name, p := range r.Pools {
+		if name == "" {
+			name = defaultPool
+		}
+		s.gauge(descPoolSize, float64(p.Size), name)
+		s.gauge(descPoolUsed, float64(p.Used), name)
+	}
+	s.clock(r.Clock)
+	s.gauge(descVerifying, float64(r.Verifying))
+	s.gauge(descWaiting, float64(r.Waiting))
+	s.gauge(descHistory, float64(r.HistoryWaiting))
+	s.counter(descHistoryLost, r.HistoryLost)
+	s.gauge(descListeners, float64(r.EventListeners))
+	s.gauge(descControl, float64(r.ControlPPTP))
+	s.gauge(descTunnels, float64(r.Tunnels-r.HalfOpenTunnels), "open")
+	s.gauge(descTunnels, float64(r.HalfOpenTunnels), "half-open")
+	s.gauge(descHooks, float64(r.HooksRunning), "running")
+	s.gauge(descHooks, float64(r.HooksWaiting), "waiting")
+	for hook, n := range r.HookFailures {
+		s.counter(descHookFailed, n, hook)
+	}
+	s.counter(descPanics, r.Panics)
+}
+
+type sender struct{ ch chan<- prometheus.Metric }
+
+func (s sender) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	s.ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (s sender) counter(d *prometheus.Desc, v uint64, labels ...string) {
+	s.ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+func (s sender) clock(c Clock) {
+	if c.Measured {
+		s.gauge(descOffset, c.Offset.Seconds())
+	}
+	s.gauge(descMeasured, number(c.Measured))
+	s.gauge(descMaxOffset, c.MaxOffset.Seconds())
+	for _, state := range c.States {
+		s.gauge(descState, number(state == c.State), state)
+	}
+}
+
+func number(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
