@@ -42,6 +42,7 @@ func New(cfg Config) *API {
 	a.registerServices(api)
 	a.registerTime(api)
 	a.registerHistory(api)
+	a.registerAttempts(api)
 	a.registerEvents(api)
 	a.registerProbes()
 	return a

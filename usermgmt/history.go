@@ -3,6 +3,7 @@ package usermgmt
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"math"
 	"net/netip"
 	"time"
@@ -19,7 +20,8 @@ const (
 	EventRemoved      = "removed"
 	EventUnlocked     = "unlocked"
 	EventResynced     = "resynced"
-	EventRekeyed      = "rekeyed" // the key of the table
+	EventRekeyed      = "rekeyed"  // the key of the table
+	EventCaptured     = "captured" // the frames of a connection, a user or a peer
 )
 
 // Entry is one event of the history. It holds no secret.
@@ -42,10 +44,14 @@ type Entry struct {
 
 // HistoryQuery picks entries.
 type HistoryQuery struct {
-	User   string    // "": of all
-	Since  time.Time // zero: from the first on
-	Before int64     // an ID; 0: up to the last
-	Limit  int       // the newest so many; 0: all
+	User string // "": of all
+	// Attempts picks dial-ins alone: connected, disconnected, refused. Those of a User include the refusals from
+	// Peers, before any user was named.
+	Attempts bool
+	Peers    []netip.Addr
+	Since    time.Time // zero: from the first on
+	Before   int64     // an ID; 0: up to the last
+	Limit    int       // the newest so many; 0: all
 }
 
 // Traffic is what a user has moved in a calendar month of UTC, in octets.
@@ -66,7 +72,8 @@ func By(ctx context.Context, who string) context.Context {
 	return context.WithValue(ctx, actorKey{}, who)
 }
 
-func actor(ctx context.Context) string {
+// Actor is who makes changes with the context; "": nobody said.
+func Actor(ctx context.Context) string {
 	who, _ := ctx.Value(actorKey{}).(string)
 	return who
 }
@@ -77,6 +84,9 @@ const (
 	insertEntry  = `INSERT INTO history (` + entryColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	selectAll    = `SELECT id, ` + entryColumns + ` FROM history WHERE at >= ? AND id < ? ORDER BY id DESC LIMIT ?`
 	selectOfUser = `SELECT id, ` + entryColumns + ` FROM history WHERE at >= ? AND id < ? AND fold = ? ORDER BY id DESC LIMIT ?`
+	// selectAttempts takes a folded name, or nothing, and addresses as a JSON array.
+	selectAttempts = `SELECT id, ` + entryColumns + ` FROM history WHERE at >= ?1 AND id < ?2 AND event IN ('connected', 'disconnected', 'refused')
+		AND (?3 = '' OR fold = ?3 OR fold = '' AND peer IN (SELECT value FROM json_each(?4))) ORDER BY id DESC LIMIT ?5`
 	// selectConnected takes the id of the daemon's start, and the events of a connection's begin and end.
 	selectConnected = `SELECT id, ` + entryColumns + ` FROM history WHERE id > ?1 AND event = ?2
 		AND connection NOT IN (SELECT connection FROM history WHERE id > ?1 AND event = ?3) ORDER BY id`
@@ -119,6 +129,13 @@ func (s *Store) History(ctx context.Context, q HistoryQuery) ([]Entry, error) {
 	}
 	if q.Limit > 0 {
 		limit = q.Limit
+	}
+	if q.Attempts {
+		peers, err := json.Marshal(q.Peers)
+		if err != nil {
+			return nil, err
+		}
+		return s.entries(ctx, selectAttempts, since, before, fold(q.User), string(peers), limit)
 	}
 	if q.User != "" {
 		return s.entries(ctx, selectOfUser, since, before, fold(q.User), limit)

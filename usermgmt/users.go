@@ -127,7 +127,7 @@ func (s *Store) change(ctx context.Context, do func(*sql.Tx) error) error {
 
 // recordChange writes into the history who changed a user.
 func (s *Store) recordChange(ctx context.Context, tx *sql.Tx, event, user, what string) error {
-	return record(ctx, tx, Entry{At: s.opts.Now(), Event: event, User: user, Reason: what, By: actor(ctx)})
+	return record(ctx, tx, Entry{At: s.opts.Now(), Event: event, User: user, Reason: what, By: Actor(ctx)})
 }
 
 // put writes a checked profile that has its index, once that and its address are free.

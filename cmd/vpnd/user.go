@@ -18,7 +18,7 @@ func newUserCommand() *cobra.Command {
 		newUserAddCommand(), newUserSetCommand(), newUserListCommand(), newUserShowCommand(), newUserRemoveCommand(),
 		newUserSwitchCommand("enable", "Let users dial in", true), newUserSwitchCommand("disable", "Let users dial in no more, and hang them up", false),
 		newUserUnlockCommand(), newUserMotpCommand(), newUserTotpCommand(), newUserResyncCommand(),
-		newUserHistoryCommand(), newUserImportCommand(), newUserExportCommand(),
+		newUserAttemptsCommand(), newUserHistoryCommand(), newUserImportCommand(), newUserExportCommand(),
 		newUserRekeyCommand(), newUserBackupCommand(), newUserRestoreCommand())
 	user.Long = "Manage the users that may dial in. All of these work with and without a running daemon, which takes a change within a second."
 	user.Example = `  vpnd user motp anna                          # a user with a one-time password, and the QR code for her app

@@ -163,7 +163,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 	}
 	if d.cfg.Services.PPTP {
 		d.pptp, err = pptpserver.Listen(pptpserver.Config{
-			Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname},
+			Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname}, Refused: d.recorder.refusedCall("PPTP"),
 		}, d.sessions.Accept)
 		if err != nil {
 			return fmt.Errorf("PPTP: %w", err)
@@ -171,7 +171,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 	}
 	if d.cfg.Services.L2TP {
 		d.l2tp, err = l2tpserver.Listen(l2tpserver.Config{
-			Listen: d.cfg.Listen, Logger: d.log, Tunnel: l2tp.Config{
+			Listen: d.cfg.Listen, Logger: d.log, Refused: d.recorder.refusedCall("L2TP"), Tunnel: l2tp.Config{
 				Host: d.cfg.L2TP.Hostname, Secret: d.cfg.L2TP.Secret,
 				Hide: d.cfg.L2TP.HideAVPs, HelloInterval: d.cfg.L2TP.HelloInterval,
 			},
