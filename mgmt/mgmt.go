@@ -18,6 +18,7 @@ type Config struct {
 	Users    Users
 	Services ServiceSet
 	Clock    Clock
+	Captures Captures
 	Version  string
 	Ready    func() bool // nil: always
 }
@@ -43,6 +44,7 @@ func New(cfg Config) *API {
 	a.registerTime(api)
 	a.registerHistory(api)
 	a.registerAttempts(api)
+	a.registerCaptures(api)
 	a.registerEvents(api)
 	a.registerProbes()
 	return a

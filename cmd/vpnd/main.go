@@ -59,6 +59,7 @@ func newRootCommand() *cobra.Command {
 		newConnectionsCommand(),
 		newDropCommand(),
 		newEventsCommand(),
+		newCaptureCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it is there)")

@@ -69,7 +69,8 @@ func (c managedClock) Inquire(ctx context.Context) error {
 // manage serves the API on the socket of the configuration, if it names one.
 func (d *daemon) manage() error {
 	d.api = mgmt.New(mgmt.Config{
-		Sessions: managed{d}, Users: d.store, Services: mgmt.ServiceSet(d.cfg.Services), Clock: managedClock{d.clock}, Version: version(), Ready: d.ready.Load,
+		Sessions: managed{d}, Users: d.store, Services: mgmt.ServiceSet(d.cfg.Services), Clock: managedClock{d.clock}, Captures: captures{d},
+		Version: version(), Ready: d.ready.Load,
 	})
 	d.recorder.tell = d.api.Publish
 	path := d.cfg.Management.Socket

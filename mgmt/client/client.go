@@ -129,6 +129,15 @@ func (c *Client) Drop(ctx context.Context, id, reason string) error {
 	return c.ask(ctx, http.MethodDelete, path, nil, nil)
 }
 
+// HasUser reports whether there is a user of the name.
+func (c *Client) HasUser(ctx context.Context, name string) (bool, error) {
+	err := c.ask(ctx, http.MethodGet, "/users/"+url.PathEscape(name), nil, nil)
+	if p := (*ProblemError)(nil); errors.As(err, &p) && p.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Services says what is on.
 func (c *Client) Services(ctx context.Context) (mgmt.ServiceSet, error) {
 	var s mgmt.ServiceSet
