@@ -7,6 +7,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/mgmt"
+	"vpnd/mgmt/guide"
 	"vpnd/usermgmt"
 )
 
@@ -53,5 +54,29 @@ func TestAttempts(t *testing.T) {
 	}
 	if a := b.do("GET", "/api/v1/users/nobody/attempts", "", nil); a.StatusCode != 404 {
 		t.Errorf("an unknown user: %s", a.Status)
+	}
+}
+
+// How a client is set up depends on the user's profile and the server.
+func TestConnectClient(t *testing.T) {
+	b := setUp(t)
+	anna := usermgmt.New("anna")
+	anna.Password, anna.Services = "open sesame", []auth.Service{auth.PPTP}
+	if err := b.store.Add(t.Context(), anna); err != nil {
+		t.Fatal(err)
+	}
+	var page guide.Page
+	a := b.do("GET", "/api/v1/users/Anna/connect?client=windows&server=vpn.example.net", "", &page)
+	if a.StatusCode != 200 || len(page.Ways) != 1 || !strings.Contains(page.Ways[0].Steps[0].Code, "-ServerAddress 'vpn.example.net'") {
+		t.Errorf("%s: %+v", a.Status, page)
+	}
+	for path, want := range map[string]int{"/users/otto/connect?client=linux": 404, "/users/anna/connect?client=beos": 422, "/users/anna/connect": 422} {
+		if a := b.do("GET", "/api/v1"+path, "", nil); a.StatusCode != want {
+			t.Errorf("%s: %s", path, a.Status)
+		}
+	}
+	var numbers []guide.Number
+	if b.do("GET", "/api/v1/client-errors", "", &numbers); len(numbers) != len(guide.Numbers) {
+		t.Errorf("%d numbers", len(numbers))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"time"
+	"vpnd/mgmt/guide"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -19,6 +20,7 @@ type Config struct {
 	Services ServiceSet
 	Clock    Clock
 	Captures Captures
+	Guide    func() guide.Server // what clients have to know of the server
 	Version  string
 	Ready    func() bool // nil: always
 }
@@ -45,6 +47,7 @@ func New(cfg Config) *API {
 	a.registerHistory(api)
 	a.registerAttempts(api)
 	a.registerCaptures(api)
+	a.registerConnect(api)
 	a.registerEvents(api)
 	a.registerProbes()
 	return a

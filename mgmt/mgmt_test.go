@@ -15,6 +15,7 @@ import (
 	"time"
 	"vpnd/mgmt"
 	"vpnd/mgmt/client"
+	"vpnd/mgmt/guide"
 	"vpnd/usermgmt"
 )
 
@@ -71,7 +72,9 @@ func setUp(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, sessions: &sessions{}, store: store, socket: filepath.Join(t.TempDir(), "s")}
-	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Services: mgmt.ServiceSet{PPTP: true}, Clock: clock{true}, Version: "1"})
+	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Services: mgmt.ServiceSet{PPTP: true}, Clock: clock{true}, Version: "1", Guide: func() guide.Server {
+		return guide.Server{PPTP: true, L2TP: true, Authentication: []string{"mschapv2"}, MPPE: "optional"}
+	}})
 	l, err := net.Listen("unix", b.socket)
 	if err != nil {
 		t.Fatal(err)

@@ -34,3 +34,18 @@ func TestUserAttempts(t *testing.T) {
 	}
 	h.fails("", "no such user", "user", "attempts", "otto")
 }
+
+func TestUserHelpClient(t *testing.T) {
+	h := newHouse(t)
+	h.ok("", "user", "add", "anna", "--password", "geheim", "--dial-in", "pptp")
+	out := h.ok("", "user", "show", "anna", "--help-client", "linux", "--server", "vpn.example.net")
+	if !strings.Contains(out, "sudo vpnd dial vpn.example.net --type pptp --user anna") || strings.Contains(out, "geheim") {
+		t.Error(out)
+	}
+	if out := h.ok("", "user", "show", "anna", "--help-client", "windows"); !strings.Contains(out, "Add-VpnConnection") || !strings.Contains(out, "809") {
+		t.Error(out)
+	}
+	if r := h.run("", "user", "show", "anna", "--help-client", "beos"); r.status != 2 || !strings.Contains(r.stderr, "one of windows") {
+		t.Errorf("%+v", r)
+	}
+}

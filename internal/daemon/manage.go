@@ -17,6 +17,7 @@ import (
 	"vpnd/internal/session"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
+	"vpnd/mgmt/guide"
 	"vpnd/usermgmt"
 
 	"golang.org/x/sys/unix"
@@ -70,7 +71,7 @@ func (c managedClock) Inquire(ctx context.Context) error {
 func (d *daemon) manage() error {
 	d.api = mgmt.New(mgmt.Config{
 		Sessions: managed{d}, Users: d.store, Services: mgmt.ServiceSet(d.cfg.Services), Clock: managedClock{d.clock}, Captures: captures{d},
-		Version: version(), Ready: d.ready.Load,
+		Guide: func() guide.Server { return GuideServer(d.cfg) }, Version: version(), Ready: d.ready.Load,
 	})
 	d.recorder.tell = d.api.Publish
 	path := d.cfg.Management.Socket
