@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"net/url"
 	"os"
@@ -103,7 +102,7 @@ func captureName(of string, at time.Time) string {
 }
 
 func captureInto(ctx context.Context, cmd *cobra.Command, c *client.Client, query url.Values, path string, duration time.Duration) error {
-	out := io.Writer(cmd.OutOrStdout())
+	out := cmd.OutOrStdout()
 	done := func() error { return nil }
 	if path != "-" {
 		f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

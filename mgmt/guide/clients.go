@@ -104,8 +104,10 @@ func (b *builder) macOS() {
 		return
 	}
 	b.way("L2TP without IPsec, which Apple does not support",
-		Step{"System Settings offer L2TP over IPsec alone. In the Terminal, have the system's PPP leave IPsec out; remove the file to take it back:",
-			`printf 'plugin L2TP.ppp\nl2tpnoipsec\n' | sudo tee /etc/ppp/options`},
+		Step{
+			"System Settings offer L2TP over IPsec alone. In the Terminal, have the system's PPP leave IPsec out; remove the file to take it back:",
+			`printf 'plugin L2TP.ppp\nl2tpnoipsec\n' | sudo tee /etc/ppp/options`,
+		},
 		Step{"System Settings > VPN > Add VPN Configuration > L2TP over IPSec: server address " + b.Address + ", account name " + b.Name +
 			", user authentication: password; the shared secret is not used, but may not be empty: enter any word.", ""},
 		Step{"In Options, tick Send all traffic over VPN connection, if it shall all go there: without it, only the server's network is reached.", ""},
@@ -149,9 +151,9 @@ func (b *builder) linux() {
 	dial := func(kind, more string) string {
 		return "sudo vpnd dial " + shell(b.Address) + " --type " + kind + " --user " + shell(b.Name) + more + " --route default"
 	}
-	token := ""
+	motp := ""
 	if b.MOTP {
-		token = " --motp-file FILE"
+		motp = " --motp-file FILE"
 	}
 	up := func(kind string) Step {
 		return Step{"Connect; it asks for the password, which is " + b.secret() + ":", "nmcli --ask connection up vpnd-" + kind}
@@ -163,7 +165,7 @@ func (b *builder) linux() {
 			more, option, pppd = []string{"require-mppe-128=yes"}, " --mppe", " require-mppe-128"
 		}
 		b.way("PPTP with NetworkManager (package network-manager-pptp)", Step{"Make the connection:", nm("pptp", more...)}, up("pptp"))
-		b.way("PPTP with vpnd, without pppd", Step{"It asks for what is not given, and hangs up on Ctrl-C; FILE holds secret and PIN of a mOTP token, a line each:", dial("pptp", token+option)})
+		b.way("PPTP with vpnd, without pppd", Step{"It asks for what is not given, and hangs up on Ctrl-C; FILE holds secret and PIN of a mOTP token, a line each:", dial("pptp", motp+option)})
 		b.way("PPTP with pppd and pptp-linux", Step{"CODE is the password:",
 			"sudo pppd nodetach noauth user " + shell(b.Name) + " password CODE remotename vpnd" + pppd + ` pty "pptp ` + shell(b.Address) + ` --nolaunchpppd"`})
 	}
@@ -173,12 +175,12 @@ func (b *builder) linux() {
 			l2tp, mppe = append(l2tp, "require-mppe=yes"), " --mppe"
 		}
 		b.way("L2TP with NetworkManager (package network-manager-l2tp)", Step{"Make the connection:", nm("l2tp", l2tp...)}, up("l2tp"))
-		secret := ""
+		tunnel := ""
 		if b.TunnelSecret {
-			secret = " --secret-file FILE"
+			tunnel = " --secret-file FILE"
 			b.note("NetworkManager's L2TP has no field for a tunnel secret; vpnd dial and xl2tpd have.")
 		}
-		b.way("L2TP with vpnd", Step{"It asks for what is not given, and hangs up on Ctrl-C:", dial("l2tp", token+mppe+secret)})
+		b.way("L2TP with vpnd", Step{"It asks for what is not given, and hangs up on Ctrl-C:", dial("l2tp", motp+mppe+tunnel)})
 	}
 	if b.pptp {
 		b.note("Where Linux itself is the router between, PPTP needs its modules nf_conntrack_pptp and nf_nat_pptp.")

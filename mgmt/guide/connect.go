@@ -138,11 +138,11 @@ func (b *builder) settings() {
 	set("Authentication", orNone(methods))
 	set("Encryption (MPPE)", mppeTitles[b.MPPE])
 	if b.l2tp {
-		secret := "none: leave the field empty"
+		field := "none: leave the field empty"
 		if b.TunnelSecret {
-			secret = "the one of l2tp.secret; ask the administrator"
+			field = "the one of l2tp.secret; ask the administrator"
 		}
-		set("L2TP tunnel secret", secret)
+		set("L2TP tunnel secret", field)
 	}
 }
 
