@@ -166,8 +166,10 @@ func (b *builder) linux() {
 		}
 		b.way("PPTP with NetworkManager (package network-manager-pptp)", Step{"Make the connection:", nm("pptp", more...)}, up("pptp"))
 		b.way("PPTP with vpnd, without pppd", Step{"It asks for what is not given, and hangs up on Ctrl-C; FILE holds secret and PIN of a mOTP token, a line each:", dial("pptp", motp+option)})
-		b.way("PPTP with pppd and pptp-linux", Step{"CODE is the password:",
-			"sudo pppd nodetach noauth user " + shell(b.Name) + " password CODE remotename vpnd" + pppd + ` pty "pptp ` + shell(b.Address) + ` --nolaunchpppd"`})
+		b.way("PPTP with pppd and pptp-linux", Step{
+			"CODE is the password:",
+			"sudo pppd nodetach noauth user " + shell(b.Name) + " password CODE remotename vpnd" + pppd + ` pty "pptp ` + shell(b.Address) + ` --nolaunchpppd"`,
+		})
 	}
 	if b.l2tp {
 		l2tp, mppe := []string{"ipsec-enabled=no"}, ""
