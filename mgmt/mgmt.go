@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 	"vpnd/mgmt/access"
+	"vpnd/mgmt/guide"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -22,6 +23,8 @@ type Config struct {
 	Clock    Clock
 	System   System
 	Window   time.Duration // of one-time passwords, to either side of the clock
+	Captures Captures
+	Guide    func() guide.Server // what clients have to know of the server
 	Version  string
 	Ready    func() bool  // nil: always
 	Access   *access.Gate // nil: administrators and tokens are not managed
@@ -54,6 +57,9 @@ func New(cfg Config) *API {
 		a.registerAdministrators(api)
 		a.registerTokens(api)
 	}
+	a.registerAttempts(api)
+	a.registerCaptures(api)
+	a.registerConnect(api)
 	a.registerEvents(api)
 	a.registerProbes()
 	if cfg.Metrics != nil {

@@ -17,6 +17,7 @@ import (
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/client"
+	"vpnd/mgmt/guide"
 	"vpnd/usermgmt"
 )
 
@@ -74,7 +75,9 @@ func setUp(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, sessions: &sessions{}, settings: newSettings(), store: store, socket: filepath.Join(t.TempDir(), "s")}
-	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Settings: b.settings, Clock: clock{true}, Window: 3 * time.Minute, Version: "1"})
+	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Settings: b.settings, Clock: clock{true}, Window: 3 * time.Minute, Version: "1", Guide: func() guide.Server {
+		return guide.Server{PPTP: true, L2TP: true, Authentication: []string{"mschapv2"}, MPPE: "optional"}
+	}})
 	l, err := net.Listen("unix", b.socket)
 	if err != nil {
 		t.Fatal(err)

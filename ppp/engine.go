@@ -201,6 +201,8 @@ func (e *Engine) Tick(now time.Time) {
 func (e *Engine) notUp() string {
 	within := " within " + e.cfg.SetupTimeout.String()
 	switch {
+	case e.mute:
+		return "nothing has come from the peer" + within
 	case e.phase == phaseEstablish:
 		return "LCP was not agreed" + within
 	case e.phase == phaseAuthenticate && e.auth.done():
@@ -294,10 +296,36 @@ func (e *Engine) ended(reason string) {
 
 // Down says that the lower layer is gone: Closed follows at once.
 func (e *Engine) Down(reason string) {
-	if e.mute {
+	switch {
+	case e.mute:
 		e.cause = CauseSilent
+		if e.cfg.Role == Server {
+			reason += "; no PPP frame had come from the peer"
+		}
+	case e.phase == phaseEstablish:
+		reason += e.lcp.wished()
 	}
 	e.finish(reason, true)
+}
+
+// hungUp says of a client's Terminate-Request what it cut short, and why, if the client says so.
+func (e *Engine) hungUp(text []byte) string {
+	reason := "peer hung up"
+	if e.cfg.Role == Client {
+		return reason
+	}
+	switch {
+	case e.up:
+	case e.phase == phaseAuthenticate:
+		reason += " during the authentication"
+	case e.phase == phaseNetwork:
+		reason += " before it was connected"
+	}
+	quoted := strconv.QuoteToASCII(string(text[:min(len(text), noteLen)]))
+	if len(text) == 0 || len(quoted) != min(len(text), noteLen)+2 { // binary, as Windows sends it
+		return reason
+	}
+	return reason + ": it says " + quoted
 }
 
 func (e *Engine) finish(reason string, byPeer bool) {

@@ -159,7 +159,7 @@ func TestSilentPeer(t *testing.T) {
 	l := newLink(t, clientConfig(), ppp.Config{})
 	l.b.Start(l.now)
 	l.run(2 * time.Minute)
-	if l.b.closed == nil || l.b.closed.Peer || !strings.Contains(l.b.closed.Reason, "does not answer") {
+	if l.b.closed == nil || l.b.closed.Peer || l.b.closed.Reason != "no answer to LCP: nothing has come from the peer" {
 		t.Errorf("closed: %v", l.b.closed)
 	}
 	if n := len(l.frames); n != 10 {

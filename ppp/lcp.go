@@ -3,6 +3,8 @@ package ppp
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
+	"strings"
 	"time"
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/wire"
@@ -41,6 +43,7 @@ type lcp struct {
 	method Method    // server: what we ask for; client: what the peer asked for
 	mutual bool      // the server shows itself: a client asks for it, a server was asked
 	naks   int       // of our authentication
+	wishes []string  // server: authentications that the peer asks for and that are not allowed, by name
 	loops  int       // equal magic numbers
 
 	peerMRU           uint16
@@ -97,10 +100,10 @@ func (l *lcp) receiveFrame(now time.Time, info []byte) {
 	l.now = now
 	switch p.Code {
 	case wire.TerminateRequest:
-		opened := l.opened()
+		reason, opened := l.e.hungUp(p.Body), l.opened()
 		l.receive(now, p)
 		if opened {
-			l.e.finish("peer hung up", true)
+			l.e.finish(reason, true)
 		}
 	case wire.CodeReject:
 		l.codeRejected(now, p.Body)
@@ -261,8 +264,9 @@ func (l *lcp) nakked(options []wire.Option) bool {
 				return false
 			}
 		case o.Type == optAuth:
+			l.wish(o.Data)
 			if l.naks++; l.naks >= l.e.cfg.MaxFailure {
-				return l.giveUp("peer accepts none of the allowed authentications")
+				return l.giveUp("peer accepts none of the allowed authentications" + l.wished())
 			}
 			if l.e.cfg.Role == Server {
 				l.method = l.otherMethod(methodOf(o.Data))
@@ -270,6 +274,31 @@ func (l *lcp) nakked(options []wire.Option) bool {
 		}
 	}
 	return true
+}
+
+// wish remembers an authentication that the peer asks for, if it is not allowed.
+func (l *lcp) wish(data []byte) {
+	method := methodOf(data)
+	name := method.String()
+	switch {
+	case slices.Contains(l.e.cfg.Auth, method):
+		return
+	case len(data) >= 2 && wire.Protocol(binary.BigEndian.Uint16(data)) == wire.EAP:
+		name = "EAP"
+	case name == "":
+		name = "another"
+	}
+	if !slices.Contains(l.wishes, name) {
+		l.wishes = append(l.wishes, name)
+	}
+}
+
+// wished is the end of a reason: what the peer asks for, and does not get.
+func (l *lcp) wished() string {
+	if len(l.wishes) == 0 {
+		return ""
+	}
+	return ": it asks for " + strings.Join(l.wishes, ", ")
 }
 
 // otherMethod answers a Nak of our method: what the peer wishes if that is allowed, else ours once
@@ -314,7 +343,7 @@ func (l *lcp) giveUp(reason string) bool {
 
 func (l *lcp) up() {
 	e := l.e
-	l.naks, l.loops = 0, 0
+	l.naks, l.wishes, l.loops = 0, nil, 0
 	if e.cfg.EchoInterval > 0 {
 		e.echoAt = l.now.Add(e.cfg.EchoInterval)
 	}
@@ -331,8 +360,10 @@ func (l *lcp) down() { l.e.endNetwork(l.now) }
 func (l *lcp) finished() {
 	if l.e.mute {
 		l.e.cause = CauseSilent
+		l.e.finish("no answer to LCP: nothing has come from the peer", false)
+		return
 	}
-	l.e.finish("peer does not answer, or does not agree to LCP", false)
+	l.e.finish("peer does not agree to LCP, or does not answer any more", false)
 }
 
 func (l *lcp) do(now time.Time, event fsm.Event) {

@@ -492,7 +492,7 @@ func TestPeerHangsUp(t *testing.T) {
 	r.openIPCP()
 	r.want(r.say(frame(wire.LCP, wire.TerminateRequest, 5, []byte("bye")...)), "LCP TermAck id=0x5")
 	closed, ok := r.all[len(r.all)-1].(ppp.Closed)
-	if !ok || closed.Reason != "peer hung up" || !closed.Peer {
+	if !ok || closed.Reason != `peer hung up: it says "bye"` || !closed.Peer {
 		t.Errorf("%v", r.all)
 	}
 	r.want(r.say(papLogin(9)))

@@ -22,6 +22,7 @@ const (
 	EventResynced     = "resynced"
 	EventRekeyed      = "rekeyed" // the key of the table
 
+	EventCaptured     = "captured"      // the frames of a connection, a user or a peer
 	EventAdminLogIn   = "admin-login"   // By has logged in to manage the daemon
 	EventAdminRefused = "admin-refused" // somebody has not
 	EventAdminChanged = "admin-changed" // administrators, tokens or set-up links; Reason says what
@@ -29,6 +30,9 @@ const (
 	EventShutdown     = "shutdown"      // of the daemon, asked for
 	EventResumed      = "resumed"       // a shutdown was cancelled
 )
+
+// Attempts are the events of dial-ins.
+var Attempts = []string{EventConnected, EventDisconnected, EventRefused}
 
 // Entry is one event of the history. It holds no secret.
 type Entry struct {
@@ -50,12 +54,13 @@ type Entry struct {
 
 // HistoryQuery picks entries.
 type HistoryQuery struct {
-	User   string    // "": of all
-	Events []string  // none: all
-	Since  time.Time // zero: from the first on
-	Before int64     // an ID; 0: up to the last
-	Offset int       // how many of the newest to leave out
-	Limit  int       // the newest so many; 0: all
+	User   string       // "": of all
+	Peers  []netip.Addr // whose entries without a user's name are of the User, too
+	Events []string     // none: all
+	Since  time.Time    // zero: from the first on
+	Before int64        // an ID; 0: up to the last
+	Offset int          // how many of the newest to leave out
+	Limit  int          // the newest so many; 0: all
 }
 
 // HistorySum is what entries come to.
@@ -135,8 +140,15 @@ func (q HistoryQuery) where() (condition string, args []any) {
 	if !q.Since.IsZero() {
 		condition, args = condition+" AND at >= ?", append(args, q.Since.UnixMilli())
 	}
-	if q.User != "" {
+	switch {
+	case q.User == "":
+	case len(q.Peers) == 0:
 		condition, args = condition+" AND fold = ?", append(args, fold(q.User))
+	default:
+		condition, args = condition+" AND (fold = ? OR fold = '' AND peer IN (?"+strings.Repeat(", ?", len(q.Peers)-1)+"))", append(args, fold(q.User))
+		for _, peer := range q.Peers {
+			args = append(args, peer.String())
+		}
 	}
 	if len(q.Events) > 0 {
 		condition += " AND event IN (?" + strings.Repeat(", ?", len(q.Events)-1) + ")"

@@ -99,6 +99,45 @@ func tableKeepsHistory(t *testing.T, table usermgmt.Table) {
 	}
 }
 
+func tableFindsAttempts(t *testing.T, table usermgmt.Table) {
+	t.Helper()
+	home, other := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("203.0.113.10")
+	must(t, table.Add(t.Context(), simple("Alice"))) // a change is no attempt
+	for i, e := range []usermgmt.Entry{
+		{Event: usermgmt.EventConnected, User: "Alice", Peer: home},
+		{Event: usermgmt.EventRefused, User: "bob", Peer: home},
+		{Event: usermgmt.EventRefused, Peer: home, Reason: "nobody named"},
+		{Event: usermgmt.EventRefused, Peer: other},
+		{Event: usermgmt.EventStarted},
+		{Event: usermgmt.EventCaptured, User: "Alice"},
+		{Event: usermgmt.EventDisconnected, User: "Alice", Peer: home},
+	} {
+		e.At = time.UnixMilli(int64(i))
+		must(t, table.Record(t.Context(), e))
+	}
+	for _, c := range []struct {
+		q    usermgmt.HistoryQuery
+		want string // the milliseconds of the entries
+	}{
+		{usermgmt.HistoryQuery{User: "ALICE"}, "6 0"},
+		{usermgmt.HistoryQuery{User: "alice", Peers: []netip.Addr{home}}, "6 2 0"},
+		{usermgmt.HistoryQuery{User: "alice", Peers: []netip.Addr{home, other}, Limit: 3}, "6 3 2"},
+		{usermgmt.HistoryQuery{}, "6 3 2 1 0"},
+		{usermgmt.HistoryQuery{Since: time.UnixMilli(3)}, "6 3"},
+	} {
+		c.q.Events = usermgmt.Attempts
+		entries, err := table.History(t.Context(), c.q)
+		must(t, err)
+		var got []string
+		for _, e := range entries {
+			got = append(got, fmt.Sprint(e.At.UnixMilli()))
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%+v: %v, want %s", c.q, got, c.want)
+		}
+	}
+}
+
 func tableAddsTraffic(t *testing.T, table usermgmt.Table) {
 	t.Helper()
 	ctx := t.Context()

@@ -62,6 +62,7 @@ func newRootCommand() *cobra.Command {
 		newEventsCommand(),
 		newServicesCommand(),
 		newShutdownCommand(),
+		newCaptureCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it is there)")

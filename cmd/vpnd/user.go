@@ -8,6 +8,9 @@ import (
 	"os/user"
 	"strings"
 	"vpnd/auth/motp"
+	"vpnd/internal/daemon"
+	"vpnd/mgmt"
+	"vpnd/mgmt/guide"
 	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
@@ -18,7 +21,7 @@ func newUserCommand() *cobra.Command {
 		newUserAddCommand(), newUserSetCommand(), newUserListCommand(), newUserShowCommand(), newUserRemoveCommand(),
 		newUserSwitchCommand("enable", "Let users dial in", true), newUserSwitchCommand("disable", "Let users dial in no more, and hang them up", false),
 		newUserUnlockCommand(), newUserMotpCommand(), newUserTotpCommand(), newUserResyncCommand(),
-		newUserHistoryCommand(), newUserImportCommand(), newUserExportCommand(),
+		newUserAttemptsCommand(), newUserHistoryCommand(), newUserImportCommand(), newUserExportCommand(),
 		newUserRekeyCommand(), newUserBackupCommand(), newUserRestoreCommand())
 	user.Long = "Manage the users that may dial in. All of these work with and without a running daemon, which takes a change within a second."
 	user.Example = `  vpnd user motp anna                          # a user with a one-time password, and the QR code for her app
@@ -82,12 +85,53 @@ func newUserSetCommand() *cobra.Command {
 }
 
 func newUserShowCommand() *cobra.Command {
-	return &cobra.Command{
+	var client, server string
+	cmd := &cobra.Command{
 		Use: "show NAME", Short: "Show a user, without passwords, secrets and PINs", Args: named("NAME"), ValidArgsFunction: oneUser,
+		Long: "Show a user, without passwords, secrets and PINs; or, with --help-client, how a client is set up for the user.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withUsers(cmd, func(users *usermgmt.Store) error { return showUser(cmd, users, args[0]) })
+			if client == "" {
+				return withUsers(cmd, func(users *usermgmt.Store) error { return showUser(cmd, users, args[0]) })
+			}
+			return withUsers(cmd, func(users *usermgmt.Store) error { return helpClient(cmd, users, args[0], client, server) })
 		},
 	}
+	cmd.Flags().StringVar(&client, "help-client", "", "tell how to set up `CLIENT`: windows, smart-vpn, macos, ios, android or linux")
+	cmd.Flags().StringVar(&server, "server", "", "with --help-client: the server's `NAME` or address, as the client knows it")
+	completeFlag(cmd, "help-client", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		names := make([]string, len(guide.Kinds))
+		for i, k := range guide.Kinds {
+			names[i] = k.Name
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
+	completeFlag(cmd, "server", cobra.NoFileCompletions)
+	return cmd
+}
+
+// helpClient tells how a client is set up, for the server of the configuration.
+func helpClient(cmd *cobra.Command, users *usermgmt.Store, name, client, address string) error {
+	cfg, err := loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	p, err := users.Get(cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	server := daemon.GuideServer(cfg)
+	if address != "" {
+		server.Address = address
+	}
+	page, err := guide.Connect(client, server, mgmt.GuidePerson(p))
+	if err != nil {
+		return usagef(cmd, "--help-client: %v", err)
+	}
+	if asJSON(cmd) {
+		return printJSON(cmd, page)
+	}
+	_, err = fmt.Fprint(cmd.OutOrStdout(), page.Text())
+	return err
 }
 
 func newUserRemoveCommand() *cobra.Command {

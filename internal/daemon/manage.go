@@ -18,6 +18,7 @@ import (
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
+	"vpnd/mgmt/guide"
 	"vpnd/mgmt/web"
 
 	"golang.org/x/sys/unix"
@@ -69,6 +70,7 @@ func (d *daemon) manage(ctx context.Context) error {
 	d.gate = access.New(access.Config{Store: d.store, Now: d.clock.Corrected, Logger: d.log})
 	cfg := mgmt.Config{
 		Sessions: managed{d}, Users: d.store, Settings: settings{d}, Clock: managedClock{d.clock}, System: managed{d},
+		Captures: captures{d}, Guide: func() guide.Server { return GuideServer(d.shown.Load().cfg) },
 		Window: d.cfg.MOTP.Window, Version: version(), Ready: d.ready.Load, Access: d.gate,
 		Metrics: d.metrics.Handler(),
 	}

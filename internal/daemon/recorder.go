@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 	"vpnd/internal/session"
@@ -116,6 +117,13 @@ func (r *recorder) Refused(f session.Refusal) {
 	r.add(usermgmt.Entry{
 		Event: usermgmt.EventRefused, User: f.User, Connection: f.ID, Type: f.Type, Peer: f.Remote, Auth: f.Auth, Reason: f.Reason,
 	})
+}
+
+// refusedCall gives what a server tells of calls that it does not take: there is no session yet.
+func (r *recorder) refusedCall(kind string) func(peer netip.Addr, reason string) {
+	return func(peer netip.Addr, reason string) {
+		r.add(usermgmt.Entry{Event: usermgmt.EventRefused, Type: kind, Peer: peer, Reason: reason})
+	}
 }
 
 func entry(event string, c session.Connection) usermgmt.Entry {

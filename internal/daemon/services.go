@@ -46,14 +46,14 @@ func (d *daemon) newServices() []*service {
 		name: "PPTP", wanted: func(s config.Services) bool { return s.PPTP },
 		listen: func() (carrier, error) {
 			return pptpserver.Listen(pptpserver.Config{
-				Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname},
+				Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname}, Refused: d.recorder.refusedCall("PPTP"),
 			}, d.sessions.Accept)
 		},
 	}, {
 		name: "L2TP", wanted: func(s config.Services) bool { return s.L2TP },
 		listen: func() (carrier, error) {
 			return l2tpserver.Listen(l2tpserver.Config{
-				Listen: d.cfg.Listen, Logger: d.log, Tunnel: l2tp.Config{
+				Listen: d.cfg.Listen, Logger: d.log, Refused: d.recorder.refusedCall("L2TP"), Tunnel: l2tp.Config{
 					Host: d.cfg.L2TP.Hostname, Secret: d.cfg.L2TP.Secret,
 					Hide: d.cfg.L2TP.HideAVPs, HelloInterval: d.cfg.L2TP.HelloInterval,
 				},

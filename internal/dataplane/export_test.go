@@ -13,3 +13,6 @@ func Outbound(p *Plane, b *pktbuf.Buf, out *link.Batch) { p.outbound(b, out) }
 func NewBucket(bitsPerSecond uint64) func(now time.Time, size int) bool {
 	return newBucket(bitsPerSecond).take
 }
+
+// HasChain reports whether the data path has anything to look at for each packet.
+func (t *Port) HasChain() bool { return t.chain.Load() != nil }

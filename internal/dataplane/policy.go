@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 	"time"
+	"vpnd/internal/pktbuf"
 )
 
 // Policy is what of a user's packets is kept back, either way. The zero value passes all but multicast.
@@ -17,11 +18,16 @@ type Policy struct {
 // A check looks at a packet of a user and says why it is not to pass; 0: it is.
 type check func(ipv4) Drop
 
+// A Tap is shown a user's packets: what has come from the user, and what is about to go to the user. It must not
+// wait, and may not keep ip.
+type Tap func(received bool, ip []byte)
+
 // chain is a policy as the data path has it: what is not asked for costs nothing.
 type chain struct {
 	policy    Policy
 	multicast bool
 	in, out   []check
+	tap       Tap
 }
 
 // SetPolicy says what is kept back from now on. It may be called while packets pass.
@@ -33,6 +39,9 @@ func (t *Port) SetPolicy(p Policy) {
 		return
 	}
 	c := &chain{policy: p, multicast: p.PassMulticast}
+	if old != nil {
+		c.tap = old.tap
+	}
 	if p.BlockNetBIOS {
 		c.in, c.out = append(c.in, netBIOS), append(c.out, netBIOS)
 	}
@@ -46,6 +55,32 @@ func (t *Port) SetPolicy(p Policy) {
 	}
 	t.chain.Store(c)
 	t.plane.setMulticast(t, p.PassMulticast)
+}
+
+// SetTap shows a tap all packets from now on; nil: nobody. It may be called while packets pass.
+func (t *Port) SetTap(tap Tap) {
+	t.policyLock.Lock()
+	defer t.policyLock.Unlock()
+	old := t.chain.Load()
+	switch {
+	case old == nil && tap == nil:
+	case tap == nil && old.policy == (Policy{}):
+		t.chain.Store(nil)
+	default:
+		c := new(chain)
+		if old != nil {
+			*c = *old
+		}
+		c.tap = tap
+		t.chain.Store(c)
+	}
+}
+
+// tapped shows the packet to the tap, if there is one.
+func (c *chain) tapped(received bool, b *pktbuf.Buf) {
+	if c != nil && c.tap != nil {
+		c.tap(received, b.Bytes())
+	}
 }
 
 // netBIOS finds packets of NetBIOS over TCP/IP by their ports; fragments but the first pass, and come to

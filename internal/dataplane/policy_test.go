@@ -1,9 +1,11 @@
 package dataplane_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 	"vpnd/internal/dataplane"
@@ -28,6 +30,38 @@ func port(src, dst netip.Addr, tcp bool, from, to uint16) []byte {
 	u := &layers.UDP{SrcPort: layers.UDPPort(from), DstPort: layers.UDPPort(to)}
 	_ = u.SetNetworkLayerForChecksum(ip)
 	return serialize(ip, u, gopacket.Payload("x"))
+}
+
+// A tap is shown what comes and what goes, decrypted, also when policies change; without one there is no chain left.
+func TestTap(t *testing.T) {
+	b := setUp(t, false, plain)
+	var seen []string
+	tap := func(received bool, ip []byte) {
+		if received {
+			seen = append(seen, fmt.Sprint("from ", len(ip)))
+		} else {
+			seen = append(seen, fmt.Sprint("to ", len(ip)))
+		}
+	}
+	alices := b.ports[alice]
+	alices.SetTap(nil)
+	b.fromUser("\x21", udp(alice, world, 100))
+	alices.SetTap(tap)
+	b.fromUser("\x21", udp(alice, world, 101))
+	b.fromUser("\x21", udp(bob, world, 102)) // a false source
+	alices.SetPolicy(dataplane.Policy{BlockNetBIOS: true})
+	b.fromUser("\x21", port(alice, world, true, 139, 1000)) // it has come, and is kept back
+	alices.SetPolicy(dataplane.Policy{})
+	b.fromUser("\x21", udp(alice, world, 103))
+	b.fromSystem(udp(world, alice, 104), udp(world, bob, 105))
+	alices.SetTap(nil)
+	b.fromUser("\x21", udp(alice, world, 106))
+	if got := strings.Join(seen, ", "); got != "from 101, from 40, from 103, to 104" {
+		t.Error(got)
+	}
+	if len(b.dev.written) != 4 || len(b.links[alice].frames) != 1 || alices.HasChain() {
+		t.Errorf("%d in, %d out, a chain: %v", len(b.dev.written), len(b.links[alice].frames), alices.HasChain())
+	}
 }
 
 func TestNetBIOS(t *testing.T) {

@@ -216,12 +216,13 @@ func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
 		b.Release()
 		return
 	}
+	c := t.chain.Load()
+	c.tapped(true, b)
 	dst := ip.dst()
 	if (dst == broadcast || dst == t.plane.local) && ip.isDHCP() && t.cfg.DHCP != nil {
 		t.dhcp(b)
 		return
 	}
-	c := t.chain.Load()
 	if dst[0] >= 224 && (c == nil || !c.multicast || !isMulticast(dst)) {
 		t.plane.drop(DropMulticast)
 		b.Release()
@@ -293,9 +294,11 @@ func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
 		b.Release()
 		return
 	}
-	if c := t.chain.Load(); c != nil && t.kept(c.out, header(b.Bytes()), b) {
+	c := t.chain.Load()
+	if c != nil && t.kept(c.out, header(b.Bytes()), b) {
 		return
 	}
+	c.tapped(false, b)
 	limit := p.maxIP()
 	if b.Len() > limit {
 		t.tooBig(b, limit, out)
@@ -401,6 +404,7 @@ func (t *Port) answer(about ipv4, kind, code byte, mtu int) {
 		out := link.TakeBatch()
 		copied := pktbuf.Get()
 		copied.Append(reply.Bytes())
+		other.chain.Load().tapped(false, copied)
 		other.send(copied, out)
 		out.Done()
 		return

@@ -41,6 +41,7 @@ func (s *session) authenticate(question ppp.Authenticate) {
 	}
 	s.do(func(now time.Time) {
 		s.traceUser(question.User)
+		s.name(question.User)
 		s.reason = out.Reason
 		s.engine.Refuse(now, ppp.Refusal{Code: out.Code, Message: message, Reason: out.Reason})
 	})
@@ -93,6 +94,7 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 		s.assume(account.Terms)
 		s.addr, s.pool = g.addr, g.pool
 		s.traceUser(account.Name)
+		s.name(account.Name)
 		s.engine.Grant(now, ppp.Grant{
 			Password: out.Candidate, OneTime: out.OneTime,
 			Local: s.m.cfg.Local, Peer: g.addr, DNS: g.pool.DNS, NBNS: g.pool.NBNS,

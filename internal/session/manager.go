@@ -113,6 +113,8 @@ type Manager struct {
 
 	ppp         atomic.Pointer[ppp.Config]
 	noPlainL2TP atomic.Bool
+	captures    atomic.Pointer[[]*Capture] // that run; nil: none
+	kept        atomic.Int64               // octets that sessions keep for captures
 
 	mu       sync.Mutex
 	sessions map[string]*session   // by id

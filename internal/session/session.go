@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/capture"
 	"vpnd/internal/dataplane"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
@@ -64,6 +65,12 @@ type session struct {
 	told     Usage // by Usage
 	traced   []string
 	tracing  traceState
+
+	// For captures.
+	named      string // the user, let in or not; "": not known yet
+	src        *capture.Source
+	kept       []capture.Frame
+	keptOctets int
 }
 
 type traceState uint8
@@ -110,6 +117,7 @@ func (s *session) Frame(b *pktbuf.Buf) {
 	s.do(func(now time.Time) {
 		s.start(now)
 		s.trace("received", b.Bytes())
+		s.record(now, true, b.Bytes())
 		s.engine.Receive(now, b.Bytes())
 	})
 	b.Release()
@@ -195,6 +203,7 @@ func (s *session) handle(now time.Time, event ppp.Event, out *link.Batch) {
 	switch v := event.(type) {
 	case ppp.Transmit:
 		s.trace("sent", v.Frame)
+		s.record(now, false, v.Frame)
 		b := pktbuf.Get()
 		b.Append(v.Frame)
 		s.link.Send(b, out)
@@ -235,6 +244,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 		}
 	}
 	port.SetPolicy(policy(s.terms))
+	s.tap()
 	port.Up(Params(v))
 	if s.up {
 		if s.crypto != v.Encryption {
@@ -316,6 +326,7 @@ func (s *session) end(reason string) {
 		return
 	}
 	s.over = true
+	s.release()
 	if s.timer != nil {
 		s.timer.Stop()
 	}

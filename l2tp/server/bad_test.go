@@ -3,9 +3,11 @@ package server_test
 import (
 	"bytes"
 	"log/slog"
+	"net/netip"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"vpnd/l2tp"
@@ -86,9 +88,15 @@ func TestLimits(t *testing.T) {
 // cannot fill the log; the secret is in none.
 func TestWrongSecret(t *testing.T) {
 	log := new(lockedLog)
+	var told atomic.Int64
 	startWith(t, server.Config{
 		Tunnel: l2tp.Config{Secret: "tunnel-Secret7"},
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Refused: func(peer netip.Addr, reason string) {
+			if peer == netip.MustParseAddr("127.0.3.2") && reason == "wrong tunnel secret" {
+				told.Add(1)
+			}
+		},
 	})
 	const tries = 100
 	for i := range tries {
@@ -107,6 +115,9 @@ func TestWrongSecret(t *testing.T) {
 	line := regexp.MustCompile(`level=INFO msg=refused type=L2TP peer=127\.0\.3\.2:\d+ reason="wrong tunnel secret"\n`)
 	if n := len(line.FindAllString(log.String(), -1)); n < 20 || n >= tries || strings.Count(log.String(), "\n") != n {
 		t.Errorf("%d lines for %d tries: %s", n, tries, log)
+	}
+	if n := len(line.FindAllString(log.String(), -1)); told.Load() != int64(n) {
+		t.Errorf("%d are told, %d logged", told.Load(), n)
 	}
 	if strings.Contains(log.String(), "Secret7") {
 		t.Error("the secret is in the log")

@@ -44,6 +44,9 @@ type Config struct {
 	MaxCalls   int          // in all, at most 32768; 16384
 	Logger     *slog.Logger // nil: nothing is logged
 	Random     io.Reader    // of identifiers; crypto/rand
+	// Refused, if not nil, is told of a tunnel or a call that is not taken, of as many as are logged at level
+	// info. It must not wait.
+	Refused func(peer netip.Addr, reason string)
 }
 
 func (c Config) withDefaults() Config {

@@ -133,6 +133,9 @@ func (t *tunnel) refused(reason string) {
 	level := slog.LevelDebug
 	if t.s.refusals.Allow() {
 		level = slog.LevelInfo
+		if refused := t.s.cfg.Refused; refused != nil {
+			refused(t.peer.Addr(), reason)
+		}
 	}
 	t.s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", t.peer, "reason", reason)
 }

@@ -143,6 +143,15 @@ func (c *Client) Status(ctx context.Context) (mgmt.Status, error) {
 	return s, err
 }
 
+// HasUser reports whether there is a user of the name.
+func (c *Client) HasUser(ctx context.Context, name string) (bool, error) {
+	err := c.ask(ctx, http.MethodGet, "/users/"+url.PathEscape(name), nil, nil)
+	if p := (*ProblemError)(nil); errors.As(err, &p) && p.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Events calls f with each event as it happens, until ctx is done, f gives an error, or the daemon ends.
 func (c *Client) Events(ctx context.Context, f func(mgmt.Event) error) error {
 	body, err := c.do(ctx, http.MethodGet, "/events", nil)

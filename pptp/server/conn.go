@@ -1,10 +1,8 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -148,11 +146,7 @@ func (c *conn) dialled(peers uint16) {
 	defer c.s.taking.RUnlock()
 	k, err := c.newCall(peers)
 	if err != nil {
-		level := slog.LevelDebug
-		if c.s.refusals.Allow() {
-			level = slog.LevelInfo
-		}
-		c.s.cfg.Logger.Log(context.Background(), level, "refused", "type", "PPTP", "peer", c.remote, "reason", err.Error())
+		c.s.refuse(c.remote, err.Error())
 		c.do(func(time.Time) { c.ctl.Refuse(peers) })
 		return
 	}

@@ -36,6 +36,9 @@ type Config struct {
 	WriteTimeout            time.Duration // how long a peer may not read what is written to it; 10 s
 	Logger                  *slog.Logger  // nil: nothing is logged
 	Random                  io.Reader     // of call identifiers; crypto/rand
+	// Refused, if not nil, is told of a call that is not taken, of as many as are logged at level info. It must
+	// not wait.
+	Refused func(peer netip.Addr, reason string)
 }
 
 func (c Config) withDefaults() Config {
@@ -218,6 +221,18 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 }
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+
+// refuse logs that a call is not taken.
+func (s *Server) refuse(peer netip.AddrPort, reason string) {
+	level := slog.LevelDebug
+	if s.refusals.Allow() {
+		level = slog.LevelInfo
+		if s.cfg.Refused != nil {
+			s.cfg.Refused(peer.Addr(), reason)
+		}
+	}
+	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "PPTP", "peer", peer, "reason", reason)
+}
 
 // gone forgets a connection that is closed.
 func (s *Server) gone(c *conn) {

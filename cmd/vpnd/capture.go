@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"vpnd/mgmt/client"
+
+	"github.com/spf13/cobra"
+)
+
+const captureHelp = `Record the PPP frames of a user, of one connection or of an outer address into a pcapng file for Wireshark, until Ctrl-C or the
+time is up. It may begin before the client dials, and then has its negotiation from the first frame. What comes before a user's
+name is known is recorded of a user as well, but not of a call that ends before: for those give the address.
+
+Passwords, challenges and responses are overwritten. With --all the packets of the user are recorded, too, decrypted: they hold
+whatever the user sends. The history notes who captured whom.`
+
+func newCaptureCommand() *cobra.Command {
+	var all bool
+	var duration time.Duration
+	var size int
+	var path string
+	cmd := &cobra.Command{
+		Use: "capture USER|ID|ADDRESS", Short: "Record PPP frames for Wireshark, without secrets", Long: captureHelp, Args: named("USER, ID or ADDRESS"),
+		Example: `  vpnd capture alice                     # alice-20261125-093000.pcapng
+  vpnd capture 203.0.113.9 --for 2m -w - | wireshark -k -i -`,
+		ValidArgsFunction: oneUser,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if duration < time.Second || duration > time.Hour {
+				return usagef(cmd, "--for %v: a time from 1s to 1h", duration)
+			}
+			if size < 1 || size > 1024 {
+				return usagef(cmd, "--size %d: MiB, from 1 to 1024", size)
+			}
+			c, err := newClient(cmd)
+			if err != nil {
+				return err
+			}
+			query, err := captureOf(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			if all {
+				query.Set("frames", "all")
+			}
+			query.Set("duration", duration.String())
+			query.Set("size", strconv.Itoa(size))
+			if path == "" {
+				path = captureName(args[0], time.Now())
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return captureInto(ctx, cmd, c, query, path, duration)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "user data, too, and not control frames alone")
+	cmd.Flags().DurationVar(&duration, "for", 10*time.Minute, "end after that `TIME`, an hour at most")
+	cmd.Flags().IntVar(&size, "size", 16, "end at that many `MIB`")
+	cmd.Flags().StringVarP(&path, "write", "w", "", "the `FILE`, which must not be there; - is standard output (default: made from the name and the time)")
+	return cmd
+}
+
+// captureOf finds out what a name is: an address, the id of a connection, or a user.
+func captureOf(ctx context.Context, c *client.Client, which string) (url.Values, error) {
+	if _, err := netip.ParseAddr(which); err == nil {
+		return url.Values{"peer": {which}}, nil
+	}
+	list, err := c.Connections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, conn := range list {
+		if conn.ID == which {
+			return url.Values{"connection": {which}}, nil
+		}
+	}
+	if known, err := c.HasUser(ctx, which); err != nil || !known {
+		return nil, errors.Join(err, fmt.Errorf("%q is neither an address, nor the id of a connection, nor a user", which))
+	}
+	return url.Values{"user": {which}}, nil
+}
+
+// captureName makes the name of a file.
+func captureName(of string, at time.Time) string {
+	safe := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, of)
+	return strings.TrimLeft(safe, ".-") + at.Format("-20060102-150405") + ".pcapng"
+}
+
+func captureInto(ctx context.Context, cmd *cobra.Command, c *client.Client, query url.Values, path string, duration time.Duration) error {
+	out := cmd.OutOrStdout()
+	done := func() error { return nil }
+	if path != "-" {
+		f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		out, done = f, f.Close
+	}
+	begun := false
+	frames, err := c.Capture(ctx, query, out, func() {
+		begun = true
+		_ = say(cmd, "capturing for %v, until Ctrl-C", duration)
+	})
+	if err = errors.Join(err, done()); err != nil {
+		if !begun && path != "-" {
+			_ = os.Remove(path) // there is nothing in it
+		}
+		return err
+	}
+	if path == "-" {
+		path = "standard output"
+	}
+	return say(cmd, "%d frames in %s", frames, path)
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"vpnd/mgmt"
+	"vpnd/usermgmt"
+
+	"github.com/spf13/cobra"
+)
+
+const attemptsHelp = `Show the last dial-ins of a user, or of all, the newest first, why those that failed did so, and what to do about it.
+With a user's come the refusals from the addresses that the user usually comes from, if they were refused before they said a name.`
+
+func newUserAttemptsCommand() *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use: "attempts [NAME]", Short: "Show the last dial-ins, why they failed, and what to do", Long: attemptsHelp, ValidArgsFunction: oneUser,
+		Args: atMostOne,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 1 {
+				return usagef(cmd, "--limit %d: a number from 1 on", limit)
+			}
+			name := strings.Join(args, "")
+			return withUsers(cmd, func(users *usermgmt.Store) error {
+				list, err := mgmt.Attempts(cmd.Context(), users, name, limit)
+				switch {
+				case err != nil:
+					return err
+				case asJSON(cmd):
+					return printJSON(cmd, list)
+				case len(list) == 0:
+					return say(cmd, "the history holds no dial-in of that")
+				}
+				for _, a := range list {
+					if err := printAttempt(cmd.OutOrStdout(), a); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().IntVar(&limit, "limit", 10, "the newest `NUMBER`")
+	return cmd
+}
+
+// printAttempt prints an attempt in a line, and below it what it means and what to do.
+func printAttempt(w io.Writer, a mgmt.Attempt) error {
+	line := fmt.Sprintf("%s  %s %s", a.At.Local().Format(time.DateTime), orDash(a.User), a.Event.Event)
+	for _, part := range []string{a.Type, a.Auth} {
+		if part != "" {
+			line += ", " + part
+		}
+	}
+	if a.RemoteIP != "" {
+		line += ", from " + a.RemoteIP
+	}
+	if a.Reason != "" {
+		line += ": " + a.Reason
+	}
+	lines := []string{line}
+	for _, text := range []string{a.Cause, a.Cure} {
+		if text != "" {
+			lines = append(lines, "    "+text)
+		}
+	}
+	for _, l := range lines {
+		if _, err := fmt.Fprintln(w, printable(l)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/mgmt"
+	"vpnd/usermgmt"
+)
+
+func TestUserAttempts(t *testing.T) {
+	h := newHouse(t)
+	h.ok("", "user", "add", "anna", "--password", "geheim")
+	h.withStore(func(s *usermgmt.Store) error {
+		return s.Record(t.Context(), usermgmt.Entry{
+			At: time.Now(), Event: usermgmt.EventRefused, User: "anna", Type: "PPTP", Auth: "MS-CHAPv2", Peer: netip.MustParseAddr("203.0.113.9"),
+			Reason: "wrong one-time password: the token's clock is 7 minutes ahead",
+		})
+	})
+	out := h.ok("", "user", "attempts", "anna")
+	for _, want := range []string{
+		"anna refused, PPTP, MS-CHAPv2, from 203.0.113.9: wrong one-time password: the token's clock is 7 minutes ahead\n    The code was right for another time",
+		"\n    Compare the clock of the token", "vpnd user resync",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in %s", want, out)
+		}
+	}
+	var list []mgmt.Attempt
+	if err := json.Unmarshal([]byte(h.ok("", "user", "attempts", "--json")), &list); err != nil || len(list) != 1 || list[0].Cure == "" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	h.fails("", "no such user", "user", "attempts", "otto")
+}
+
+func TestUserHelpClient(t *testing.T) {
+	h := newHouse(t)
+	h.ok("", "user", "add", "anna", "--password", "geheim", "--dial-in", "pptp")
+	out := h.ok("", "user", "show", "anna", "--help-client", "linux", "--server", "vpn.example.net")
+	if !strings.Contains(out, "sudo vpnd dial vpn.example.net --type pptp --user anna") || strings.Contains(out, "geheim") {
+		t.Error(out)
+	}
+	if out := h.ok("", "user", "show", "anna", "--help-client", "windows"); !strings.Contains(out, "Add-VpnConnection") || !strings.Contains(out, "809") {
+		t.Error(out)
+	}
+	if r := h.run("", "user", "show", "anna", "--help-client", "beos"); r.status != 2 || !strings.Contains(r.stderr, "one of windows") {
+		t.Errorf("%+v", r)
+	}
+}

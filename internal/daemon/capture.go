@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"vpnd/internal/capture"
+	"vpnd/internal/session"
+	"vpnd/mgmt"
+	"vpnd/usermgmt"
+)
+
+// captures is the daemon as mgmt has it capture.
+type captures struct{ d *daemon }
+
+// Begin implements mgmt.Captures. It notes in the history who captures whom.
+func (c captures) Begin(ctx context.Context, of mgmt.CaptureOf) (func(context.Context, io.Writer) error, error) {
+	rec := capture.New()
+	stop, err := c.d.sessions.Capture(session.Capture{User: of.User, Connection: of.Connection, Peer: of.Peer, All: of.All, To: rec})
+	switch {
+	case errors.Is(err, session.ErrNoConnection):
+		return nil, fmt.Errorf("%w: %w", mgmt.ErrNotFound, err)
+	case errors.Is(err, session.ErrCaptures):
+		return nil, fmt.Errorf("%w: %w", mgmt.ErrFull, err)
+	case err != nil:
+		return nil, err
+	}
+	e := usermgmt.Entry{Event: usermgmt.EventCaptured, User: of.User, Connection: of.Connection, Peer: of.Peer, Reason: "control frames", By: usermgmt.Actor(ctx)}
+	about := "user " + of.User
+	switch {
+	case of.Connection != "":
+		about = "connection " + of.Connection
+		for _, open := range c.d.sessions.Connections() {
+			if open.ID == of.Connection {
+				e.User, e.Type, e.Peer = open.User, open.Type, open.Remote
+			}
+		}
+	case of.Peer.IsValid():
+		about = "peer " + of.Peer.String()
+	}
+	if of.All {
+		e.Reason = "all frames"
+	}
+	c.d.recorder.add(e)
+	c.d.log.Info("capture", "of", about, "frames", e.Reason, "by", e.By)
+	return func(ctx context.Context, w io.Writer) error {
+		defer stop()
+		ctx, cancel := context.WithTimeout(ctx, of.Time)
+		defer cancel()
+		return rec.Write(ctx, w, about+", "+e.Reason, of.Size)
+	}, nil
+}

@@ -1,0 +1,223 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"vpnd/internal/capture"
+	"vpnd/ppp/wire"
+)
+
+const (
+	// maxCaptures is how many captures run at once.
+	maxCaptures = 4
+	// keptFrames and keptOctets are how much is kept of a session while its user is not known, and a capture
+	// waits for a user; keptInAll is how much of all sessions.
+	keptFrames = 64
+	keptOctets = 8 << 10
+	keptInAll  = 16 << 20
+
+	// firstControl is the first number of the network control protocols (RFC 1661 section 2).
+	firstControl wire.Protocol = 0x8000
+)
+
+// Errors of Capture.
+var (
+	ErrCaptures     = fmt.Errorf("%d captures run already, which is as many as there may be: end one first", maxCaptures)
+	ErrNoConnection = errors.New("there is no such connection: it may be gone already")
+)
+
+// Capture says whose frames are recorded: those of a user, of a connection or of a peer. The negotiation before a
+// user's name is known is kept, and recorded when the name turns out to be the user's.
+type Capture struct {
+	User       string
+	Connection string     // id
+	Peer       netip.Addr // outer address
+	All        bool       // user data, too
+	To         *capture.Recording
+}
+
+// Capture begins a capture. Stop, or the Manager's end, ends it; nothing is added to its Recording after stop has
+// returned, but by a packet that is under way. The error may be ErrCaptures or ErrNoConnection.
+func (m *Manager) Capture(c Capture) (stop func(), err error) {
+	if err := m.setCaptures(func(list []*Capture) ([]*Capture, error) {
+		_, found := m.sessions[c.Connection]
+		switch {
+		case c.Connection != "" && !found:
+			return nil, fmt.Errorf("%s: %w", c.Connection, ErrNoConnection)
+		case len(list) >= maxCaptures:
+			return nil, ErrCaptures
+		}
+		return append(slices.Clone(list), &c), nil
+	}); err != nil {
+		return nil, err
+	}
+	m.tapAll(&c)
+	return func() {
+		_ = m.setCaptures(func(list []*Capture) ([]*Capture, error) {
+			return slices.DeleteFunc(slices.Clone(list), func(other *Capture) bool { return other == &c }), nil
+		})
+		m.tapAll(&c)
+	}, nil
+}
+
+// setCaptures changes the list of those that run.
+func (m *Manager) setCaptures(change func([]*Capture) ([]*Capture, error)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []*Capture
+	if now := m.captures.Load(); now != nil {
+		list = *now
+	}
+	list, err := change(list)
+	switch {
+	case err != nil:
+		return err
+	case len(list) == 0:
+		m.captures.Store(nil)
+	default:
+		m.captures.Store(&list)
+	}
+	return nil
+}
+
+// tapAll has the data of all connections of c recorded, or not any more.
+func (m *Manager) tapAll(c *Capture) {
+	if !c.All {
+		return
+	}
+	for _, s := range m.all() {
+		s.mu.Lock()
+		s.tap()
+		s.mu.Unlock()
+	}
+}
+
+// interest says whether a capture wants a session's frames.
+type interest uint8
+
+const (
+	unwanted interest = iota
+	perhaps           // the user is not known yet
+	wanted
+)
+
+func (s *session) wantedBy(c *Capture) interest {
+	switch {
+	case c.Connection != "":
+		if c.Connection == s.id {
+			return wanted
+		}
+	case c.Peer.IsValid():
+		if c.Peer == s.source() {
+			return wanted
+		}
+	case s.named == "":
+		return perhaps
+	case strings.EqualFold(c.User, s.named):
+		return wanted
+	}
+	return unwanted
+}
+
+// record gives a control frame to the captures that want it. The caller holds the lock.
+func (s *session) record(now time.Time, received bool, frame []byte) {
+	captures := s.m.captures.Load()
+	if captures == nil {
+		return
+	}
+	if protocol, _, err := wire.ParseFrame(frame); err == nil && protocol < firstControl {
+		return // user data before its time
+	}
+	copied, waited := capture.Control(s.recorded(), now, received, frame), false
+	for _, c := range *captures {
+		switch s.wantedBy(c) {
+		case wanted:
+			c.To.Add(copied)
+		case perhaps:
+			waited = true
+		case unwanted:
+		}
+	}
+	if waited {
+		s.keep(copied)
+	}
+}
+
+// keep keeps a frame until the user is known.
+func (s *session) keep(f capture.Frame) {
+	if len(s.kept) >= keptFrames || s.keptOctets+f.Len() > keptOctets {
+		return
+	}
+	if s.m.kept.Add(int64(f.Len())) > keptInAll {
+		s.m.kept.Add(-int64(f.Len()))
+		return
+	}
+	s.kept = append(s.kept, f)
+	s.keptOctets += f.Len()
+}
+
+// release forgets what is kept.
+func (s *session) release() {
+	s.m.kept.Add(-int64(s.keptOctets))
+	s.kept, s.keptOctets = nil, 0
+}
+
+// name takes note of the user, as the account or else the peer has it, and gives what was kept to the captures
+// that wait for that user. The caller holds the lock.
+func (s *session) name(user string) {
+	if _, after, found := strings.Cut(user, `\`); found {
+		user = after
+	}
+	before := s.named
+	s.named = user
+	if captures := s.m.captures.Load(); captures != nil && before == "" {
+		for _, c := range *captures {
+			if c.User == "" || s.wantedBy(c) != wanted {
+				continue
+			}
+			for _, f := range s.kept {
+				c.To.Add(f)
+			}
+		}
+	}
+	s.release()
+}
+
+// recorded is the session as a recording has it.
+func (s *session) recorded() *capture.Source {
+	if s.src == nil {
+		s.src = &capture.Source{Connection: s.id, Type: s.info.Type, Peer: s.source()}
+	}
+	return s.src
+}
+
+// tap has the data path record the user's packets, if a capture wants them. The caller holds the lock.
+func (s *session) tap() {
+	port := s.port.Load()
+	if port == nil {
+		return
+	}
+	var to []*capture.Recording
+	if captures := s.m.captures.Load(); captures != nil {
+		for _, c := range *captures {
+			if c.All && s.wantedBy(c) == wanted {
+				to = append(to, c.To)
+			}
+		}
+	}
+	if len(to) == 0 {
+		port.SetTap(nil)
+		return
+	}
+	src := s.recorded()
+	port.SetTap(func(received bool, ip []byte) {
+		f := capture.Packet(src, time.Now(), received, ip)
+		for _, r := range to {
+			r.Add(f)
+		}
+	})
+}

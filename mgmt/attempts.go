@@ -1,0 +1,87 @@
+package mgmt
+
+import (
+	"context"
+	"net/http"
+	"vpnd/mgmt/guide"
+	"vpnd/usermgmt"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Attempt is a dial-in with what its outcome means.
+type Attempt struct {
+	Event
+	Cause string `json:"cause,omitempty" doc:"What the reason means, in plain words"`
+	Cure  string `json:"cure,omitempty" doc:"What to do about it"`
+}
+
+// AttemptOf is a dial-in of the history as it is shown.
+func AttemptOf(e usermgmt.Entry) Attempt {
+	a := Attempt{Event: EventOf(e)}
+	if e.Event == usermgmt.EventConnected {
+		return a
+	}
+	if advice, ok := guide.For(guide.Attempt{Type: e.Type, Reason: e.Reason}); ok {
+		a.Cause, a.Cure = advice.Cause, advice.Cure
+	}
+	return a
+}
+
+// Attempts gives the last dial-ins of a user, the newest first, and among them what was refused before any
+// name was said to the addresses that the user usually comes from. "" is every user.
+func Attempts(ctx context.Context, users Users, user string, limit int) ([]Attempt, error) {
+	q := usermgmt.HistoryQuery{User: user, Events: usermgmt.Attempts, Limit: limit}
+	if user != "" {
+		p, err := users.Get(ctx, user)
+		if err != nil {
+			return nil, err
+		}
+		standing, err := users.Standing(ctx, p.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, network := range standing.Addresses {
+			if network.IsValid() {
+				q.Peers = append(q.Peers, network.Addr())
+			}
+		}
+	}
+	entries, err := users.History(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Attempt, len(entries))
+	for i, e := range entries {
+		list[i] = AttemptOf(e)
+	}
+	return list, nil
+}
+
+func (a *API) registerAttempts(api huma.API) {
+	const tag = "Diagnosis"
+	huma.Register(api, operation("list-attempts", http.MethodGet, "/attempts", "List the last dial-ins of all, with what to do about those that failed", tag),
+		func(ctx context.Context, in *struct {
+			Limit int `query:"limit" minimum:"1" maximum:"1000" default:"20"`
+		},
+		) (*struct{ Body []Attempt }, error) {
+			return a.attempts(ctx, "", in.Limit)
+		})
+	huma.Register(api, operation("list-user-attempts", http.MethodGet, "/users/{name}/attempts",
+		"List a user's last dial-ins, with what to do about those that failed", tag, http.StatusNotFound),
+		func(ctx context.Context, in *struct {
+			Name  string `path:"name" maxLength:"64"`
+			Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"20"`
+		},
+		) (*struct{ Body []Attempt }, error) {
+			return a.attempts(ctx, in.Name, in.Limit)
+		})
+}
+
+func (a *API) attempts(ctx context.Context, user string, limit int) (*struct{ Body []Attempt }, error) {
+	list, err := Attempts(ctx, a.cfg.Users, user, limit)
+	if err != nil {
+		return nil, problem(err)
+	}
+	return &struct{ Body []Attempt }{list}, nil
+}

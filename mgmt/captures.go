@@ -1,0 +1,143 @@
+package mgmt
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+const (
+	// maxCaptureTime bounds a capture.
+	maxCaptureTime = time.Hour
+	// writeTime is how long who reads a capture may not read.
+	writeTime = 30 * time.Second
+)
+
+// CaptureType is the media type of a pcapng file.
+const CaptureType = "application/x-pcapng"
+
+// CaptureOf says whose frames are recorded, one of User, Connection and Peer, and how long.
+type CaptureOf struct {
+	User, Connection string
+	Peer             netip.Addr
+	All              bool // user data, too
+	Time             time.Duration
+	Size             int64 // of the file, in octets
+}
+
+// Captures records PPP frames.
+type Captures interface {
+	// Begin begins a capture; write ends it when ctx is done, or time or size are up, and has to be called. The
+	// error may be ErrNotFound or ErrFull.
+	Begin(ctx context.Context, of CaptureOf) (write func(ctx context.Context, w io.Writer) error, err error)
+}
+
+// Errors of Captures.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrFull     = errors.New("no room")
+)
+
+type captureInput struct {
+	User       string `query:"user" maxLength:"64" doc:"The user's connections, from the first frame of each, also of those that are refused"`
+	Connection string `query:"connection" maxLength:"64" doc:"One connection, by its id"`
+	Peer       string `query:"peer" maxLength:"64" doc:"All calls of an outer address"`
+	Frames     string `query:"frames" enum:"control,all" default:"control" doc:"Control frames alone, or user data as well, decrypted"`
+	Duration   string `query:"duration" maxLength:"20" default:"10m" doc:"Such as 90s or 10m; an hour at most"`
+	Size       int64  `query:"size" minimum:"1" maximum:"1024" default:"16" doc:"Of the file, in MiB"`
+}
+
+// of is what the input asks for; an error names the parameter.
+func (in *captureInput) of() (CaptureOf, error) {
+	of := CaptureOf{User: in.User, Connection: in.Connection, All: in.Frames == "all", Size: in.Size << 20}
+	given := 0
+	for _, text := range []string{in.User, in.Connection, in.Peer} {
+		if text != "" {
+			given++
+		}
+	}
+	wrong := func(where, text string) error {
+		return huma.Error422UnprocessableEntity("there is nothing to capture", &huma.ErrorDetail{Location: "query." + where, Message: text})
+	}
+	if given != 1 {
+		return of, wrong("user", "name one of user, connection and peer")
+	}
+	var err error
+	if in.Peer != "" {
+		if of.Peer, err = netip.ParseAddr(in.Peer); err != nil {
+			return of, wrong("peer", "an address such as 203.0.113.9")
+		}
+		of.Peer = of.Peer.Unmap()
+	}
+	if of.Time, err = time.ParseDuration(in.Duration); err != nil || of.Time < time.Second || of.Time > maxCaptureTime {
+		return of, wrong("duration", "a time from 1s to 1h, such as 10m")
+	}
+	return of, nil
+}
+
+func (a *API) registerCaptures(api huma.API) {
+	op := operation("capture", http.MethodPost, "/captures",
+		"Record PPP frames as pcapng, without secrets; the answer goes on until time or size are up, or the asker leaves", "Diagnosis",
+		http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
+	op.Responses = map[string]*huma.Response{"200": {
+		Description: "A pcapng file with link type PPP_WITH_DIR",
+		Content:     map[string]*huma.MediaType{CaptureType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+	}}
+	huma.Register(api, op, func(ctx context.Context, in *captureInput) (*huma.StreamResponse, error) {
+		of, err := in.of()
+		if err != nil {
+			return nil, err
+		}
+		write, err := a.cfg.Captures.Begin(ctx, of)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil, huma.Error404NotFound(err.Error())
+		case errors.Is(err, ErrFull):
+			return nil, huma.Error503ServiceUnavailable(err.Error())
+		case err != nil:
+			return nil, problem(err)
+		}
+		return &huma.StreamResponse{Body: func(h huma.Context) {
+			h.SetHeader("Content-Type", CaptureType)
+			h.SetHeader("Content-Disposition", `attachment; filename="vpnd.pcapng"`)
+			h.SetHeader("X-Accel-Buffering", "no")
+			_ = write(h.Context(), stream(h.BodyWriter())) // whoever reads it has left, or sees it cut short
+		}}, nil
+	})
+}
+
+// streamed writes an answer that goes on, to a reader who may not stand still for ever.
+type streamed struct {
+	io.Writer
+	c *http.ResponseController
+}
+
+// stream is w, flushed when its FlushError is called.
+func stream(w io.Writer) io.Writer {
+	rw, ok := w.(http.ResponseWriter)
+	if !ok {
+		return w
+	}
+	return &streamed{w, http.NewResponseController(rw)}
+}
+
+// Write implements io.Writer.
+func (s *streamed) Write(p []byte) (int, error) {
+	if err := s.c.SetWriteDeadline(time.Now().Add(writeTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	return s.Writer.Write(p)
+}
+
+// FlushError sends what is written.
+func (s *streamed) FlushError() error {
+	if err := s.c.Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}

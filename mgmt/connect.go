@@ -1,0 +1,55 @@
+package mgmt
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"vpnd/auth"
+	"vpnd/mgmt/guide"
+	"vpnd/usermgmt"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// GuidePerson is what of a profile a client's set-up depends on.
+func GuidePerson(p usermgmt.Profile) guide.Person {
+	return guide.Person{
+		Name: p.Name, Password: p.Password != "", MOTP: p.MOTPSecret != "", TOTP: p.TOTPSecret != "",
+		PPTP: slices.Contains(p.Services, auth.PPTP), L2TP: slices.Contains(p.Services, auth.L2TP), IPsecMust: p.IPsec == usermgmt.IPsecMust,
+	}
+}
+
+// ConnectPage is the page for a user's client. The server is at the address, or where the daemon knows, if that is
+// empty.
+func (a *API) ConnectPage(ctx context.Context, user, client, address string) (guide.Page, error) {
+	p, err := a.cfg.Users.Get(ctx, user)
+	if err != nil {
+		return guide.Page{}, err
+	}
+	server := a.cfg.Guide()
+	if address != "" {
+		server.Address = address
+	}
+	return guide.Connect(client, server, GuidePerson(p))
+}
+
+func (a *API) registerConnect(api huma.API) {
+	const tag = "Connect a client"
+	huma.Register(api, operation("connect-client", http.MethodGet, "/users/{name}/connect", "Tell how a client is set up for a user", tag, http.StatusNotFound),
+		func(ctx context.Context, in *struct {
+			Name   string `path:"name" maxLength:"64"`
+			Client string `query:"client" required:"true" enum:"windows,smart-vpn,macos,ios,android,linux"`
+			Server string `query:"server" maxLength:"253" doc:"Name or address of the server, as clients know it"`
+		},
+		) (*struct{ Body guide.Page }, error) {
+			page, err := a.ConnectPage(ctx, in.Name, in.Client, in.Server)
+			if err != nil {
+				return nil, problem(err)
+			}
+			return &struct{ Body guide.Page }{page}, nil
+		})
+	huma.Register(api, operation("client-errors", http.MethodGet, "/client-errors", "List the error numbers that clients show, with cause and cure", tag),
+		func(context.Context, *struct{}) (*struct{ Body []guide.Number }, error) {
+			return &struct{ Body []guide.Number }{guide.Numbers}, nil
+		})
+}

@@ -1,0 +1,224 @@
+package guide
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// placeholder stands for the server where its address is not known.
+const placeholder = "SERVER"
+
+// Server is what a client has to know of the server.
+type Server struct {
+	Address        string   // name or address; "": not known
+	PPTP, L2TP     bool     // the services that are on
+	Authentication []string // what is allowed: mschapv2, mschap, chap, pap
+	MPPE           string   // off, optional, required or maximum
+	TunnelSecret   bool     // L2TP tunnels need one
+}
+
+// Person is what of a user's profile a client's set-up depends on.
+type Person struct {
+	Name                 string
+	Password, MOTP, TOTP bool // what the user has
+	PPTP, L2TP           bool // the allowed dial-in types
+	IPsecMust            bool // L2TP without IPsec is refused
+}
+
+// Kind is a kind of client.
+type Kind struct{ Name, Title string }
+
+// Kinds are the clients that there are pages for.
+var Kinds = []Kind{
+	{"windows", "Windows 10 and 11"},
+	{"smart-vpn", "DrayTek Smart VPN Client"},
+	{"macos", "macOS"},
+	{"ios", "iPhone and iPad"},
+	{"android", "Android"},
+	{"linux", "Linux"},
+}
+
+// Page tells how a client is set up for a user.
+type Page struct {
+	Client   string    `json:"client"`
+	Title    string    `json:"title"`
+	Settings []Setting `json:"settings"`
+	Ways     []Way     `json:"ways" doc:"Ways to connect, the best first; empty: this client cannot"`
+	Notes    []string  `json:"notes"`
+}
+
+// Setting is a field of the client's form.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Way is one way to connect.
+type Way struct {
+	Title string `json:"title"`
+	Steps []Step `json:"steps"`
+}
+
+// Step is a step of a way, with what is to be typed.
+type Step struct {
+	Text string `json:"text"`
+	Code string `json:"code,omitempty"`
+}
+
+// Connect makes the page of a client. The error names the clients that there are.
+func Connect(client string, s Server, p Person) (Page, error) {
+	at := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == client })
+	if at < 0 {
+		var names []string
+		for _, k := range Kinds {
+			names = append(names, k.Name)
+		}
+		return Page{}, fmt.Errorf("client %q: one of %s", client, strings.Join(names, ", "))
+	}
+	b := &builder{Server: s, Person: p}
+	if b.Address == "" {
+		b.Address = placeholder
+	}
+	b.page = Page{Client: client, Title: Kinds[at].Title, Ways: []Way{}}
+	b.pptp, b.l2tp = s.PPTP && p.PPTP, s.L2TP && p.L2TP && !p.IPsecMust
+	b.settings()
+	b.closed()
+	switch client {
+	case "windows":
+		b.windows()
+	case "smart-vpn":
+		b.smartVPN()
+	case "macos":
+		b.macOS()
+	case "ios":
+		b.iOS()
+	case "android":
+		b.android()
+	case "linux":
+		b.linux()
+	}
+	return b.page, nil
+}
+
+// builder makes a page.
+type builder struct {
+	Server
+	Person
+	pptp, l2tp bool // this user may come that way, with this server
+	page       Page
+}
+
+func (b *builder) note(format string, args ...any) {
+	b.page.Notes = append(b.page.Notes, fmt.Sprintf(format, args...))
+}
+
+func (b *builder) way(title string, steps ...Step) {
+	b.page.Ways = append(b.page.Ways, Way{title, steps})
+}
+
+// settings are what all clients ask for.
+func (b *builder) settings() {
+	set := func(name, value string) { b.page.Settings = append(b.page.Settings, Setting{name, value}) }
+	set("Server", b.Address)
+	var types []string
+	if b.pptp {
+		types = append(types, "PPTP")
+	}
+	if b.l2tp {
+		types = append(types, "L2TP without IPsec")
+	}
+	set("Dial-in type", orNone(types))
+	set("User name", b.Name)
+	set("Password", b.secret())
+	var methods []string
+	for _, m := range b.Authentication {
+		methods = append(methods, methodTitles[m])
+	}
+	set("Authentication", orNone(methods))
+	set("Encryption (MPPE)", mppeTitles[b.MPPE])
+	if b.l2tp {
+		field := "none: leave the field empty"
+		if b.TunnelSecret {
+			field = "the one of l2tp.secret; ask the administrator"
+		}
+		set("L2TP tunnel secret", field)
+	}
+}
+
+func orNone(list []string) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	return strings.Join(list, ", ")
+}
+
+var methodTitles = map[string]string{"mschapv2": "MS-CHAPv2", "mschap": "MS-CHAP", "chap": "CHAP", "pap": "PAP"}
+
+var mppeTitles = map[string]string{
+	"off": "off", "optional": "optional", "required": "required, 40 to 128 bits", "maximum": "required, 128 bits",
+}
+
+// secret says what goes into the field for the password.
+func (b *builder) secret() string {
+	var ways []string
+	if b.MOTP {
+		ways = append(ways, "the code that the mOTP token shows (enter the PIN in the token, not here)")
+	}
+	if b.TOTP {
+		ways = append(ways, "the six digits that the authenticator app shows")
+	}
+	if b.Password {
+		ways = append(ways, "the password")
+	}
+	return orNone(ways)
+}
+
+// oneTime reports whether the user has a token.
+func (b *builder) oneTime() bool { return b.MOTP || b.TOTP }
+
+// closed says why a type of dial-in is not among the ways.
+func (b *builder) closed() {
+	for _, t := range []struct {
+		title, option string
+		on, allowed   bool
+	}{{"PPTP", "pptp", b.Server.PPTP, b.Person.PPTP}, {"L2TP", "l2tp", b.Server.L2TP, b.Person.L2TP}} {
+		switch {
+		case !t.on:
+			b.note("%s is off at the server (Remote Access Control).", t.title)
+		case !t.allowed:
+			b.note("%s is not among the user's allowed dial-in types (vpnd user set %s --dial-in …).", t.title, shell(b.Name))
+		case t.option == "l2tp" && b.IPsecMust:
+			b.note("The user's IPsec policy is Must, and the server does not offer IPsec yet: it refuses L2TP without it (vpnd user set %s --ipsec none).", shell(b.Name))
+		}
+	}
+	if b.oneTime() {
+		b.note("A one-time password is good for one log-in. Do not let the client save it, and switch automatic redialling off: a code that is sent twice is refused.")
+	}
+	if b.l2tp {
+		b.note("The server does not offer IPsec yet. Plain L2TP encrypts nothing by itself.")
+	}
+	if b.l2tp && (b.MPPE == "required" || b.MPPE == "maximum") {
+		b.note("Encryption (MPPE) is required: clients that do not encrypt by it over L2TP, as Windows, phones and Macs do not, are refused. PPTP is the way for them.")
+	}
+}
+
+// allows reports whether the server takes a way to authenticate.
+func (b *builder) allows(method string) bool { return slices.Contains(b.Authentication, method) }
+
+// encrypted reports whether PPTP is, with MS-CHAPv2.
+func (b *builder) encrypted() bool { return b.MPPE != "off" && b.allows("mschapv2") }
+
+// powerShell quotes a text for PowerShell.
+func powerShell(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// shell quotes a text for a POSIX shell, if it needs that.
+func shell(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:@", r)
+	}
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
