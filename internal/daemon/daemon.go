@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"vpnd/l2tp"
 	l2tpserver "vpnd/l2tp/server"
 	"vpnd/mgmt"
+	"vpnd/mgmt/access"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
 	"vpnd/pptp"
@@ -85,10 +87,12 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 			d.reload(ctx, opts.Load)
 		case <-ticker.C:
 			d.watchUsers(ctx)
+			d.watchWeb(ctx)
 		case <-accounting.C:
 			d.account(ctx)
 		case <-pruning.C:
 			d.prune(ctx)
+			d.renewCertificate()
 		}
 	}
 }
@@ -111,6 +115,9 @@ type daemon struct {
 	sessions   *session.Manager
 	clock      *timesync.Clock
 	api        *mgmt.API
+	gate       *access.Gate
+	pages      http.Handler // what HTTPS serves beside the API; nil: nothing
+	web        *web         // nil: off
 	ready      atomic.Bool
 	shown      atomic.Pointer[serving]
 	pptp       *pptpserver.Server
@@ -160,7 +167,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures, Now: d.clock.Corrected}, d.store, d.store)
 	d.later(authenticator.Close)
 	d.sessions = session.NewManager(d.sessionConfig(authenticator))
-	if err := d.manage(); err != nil {
+	if err := d.manage(ctx); err != nil {
 		return err
 	}
 	if d.cfg.Services.PPTP {
