@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"time"
+	"vpnd/mgmt/access"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -22,7 +23,8 @@ type Config struct {
 	System   System
 	Window   time.Duration // of one-time passwords, to either side of the clock
 	Version  string
-	Ready    func() bool // nil: always
+	Ready    func() bool  // nil: always
+	Access   *access.Gate // nil: administrators and tokens are not managed
 }
 
 // API answers requests about a daemon. It is safe for concurrent use.
@@ -48,6 +50,10 @@ func New(cfg Config) *API {
 	a.registerTime(api)
 	a.registerStatus(api)
 	a.registerHistory(api)
+	if cfg.Access != nil {
+		a.registerAdministrators(api)
+		a.registerTokens(api)
+	}
 	a.registerEvents(api)
 	a.registerProbes()
 	return a

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"vpnd/auth"
+	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -241,13 +243,20 @@ func problem(err error) error {
 	switch {
 	case errors.As(err, &conflict):
 		return huma.Error409Conflict(err.Error())
-	case errors.Is(err, auth.ErrNoUser):
+	case is(err, auth.ErrNoUser, usermgmt.ErrNoAdministrator, usermgmt.ErrNoToken):
 		return huma.Error404NotFound(err.Error())
-	case errors.Is(err, usermgmt.ErrExists):
+	case is(err, usermgmt.ErrExists, usermgmt.ErrAdministratorExists, usermgmt.ErrTokenExists, usermgmt.ErrLastAdministrator, usermgmt.ErrTooMany):
 		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, access.ErrLimited):
+		return huma.Error429TooManyRequests(err.Error())
 	default:
 		return huma.Error500InternalServerError(err.Error())
 	}
+}
+
+// is reports whether err is one of kinds.
+func is(err error, kinds ...error) bool {
+	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 }
 
 // Rules are all RuleErrors in err.

@@ -52,6 +52,7 @@ func newRootCommand() *cobra.Command {
 		newServeCommand(),
 		newCheckCommand(),
 		newUserCommand(),
+		newAdminCommand(),
 		newMotpCommand(),
 		newTimeCommand(),
 		newDialCommand(),
@@ -115,6 +116,16 @@ func several(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return usagef(cmd, "%s is missing", name)
+		}
+		return nil
+	}
+}
+
+// atMost wants no more than n arguments.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usagef(cmd, "too many arguments")
 		}
 		return nil
 	}

@@ -51,13 +51,16 @@ func linesFrom(cmd *cobra.Command, flag, path string, n int) ([]string, error) {
 	return lines, nil
 }
 
-// askPassword asks twice on the terminal, without echo.
-func askPassword(cmd *cobra.Command) (string, error) {
-	password, err := askOnce(cmd, "Password: ", noTerminal)
+// askPassword asks for a user's password.
+func askPassword(cmd *cobra.Command) (string, error) { return askTwice(cmd, noTerminal) }
+
+// askTwice asks for a password twice on the terminal, without echo; without one, the command line is wrong as otherwise says.
+func askTwice(cmd *cobra.Command, otherwise string) (string, error) {
+	password, err := askOnce(cmd, "Password: ", otherwise)
 	if err != nil {
 		return "", err
 	}
-	again, err := askOnce(cmd, "The same again: ", noTerminal)
+	again, err := askOnce(cmd, "The same again: ", otherwise)
 	if err != nil {
 		return "", err
 	}

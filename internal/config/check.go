@@ -59,6 +59,7 @@ func (c Config) check(report reporter) {
 			report(fmt.Sprintf("%q is not an address with a port; write it as 127.0.0.1:8443", l), "management.listen")
 		}
 	}
+	c.Management.checkCertificate(report)
 	if s := c.Management.Socket; s != "" && !filepath.IsAbs(s) {
 		report(fmt.Sprintf("%q is not an absolute path", s), "management.socket")
 	}
@@ -68,6 +69,19 @@ func (c Config) check(report reporter) {
 	within(report, "l2tp.hello_interval", c.L2TP.HelloInterval, time.Second, time.Hour)
 	if c.L2TP.HideAVPs && c.L2TP.Secret == "" {
 		report("hiding takes a secret: set l2tp.secret, or hide_avps to false", "l2tp.hide_avps", "l2tp.secret")
+	}
+}
+
+func (m Management) checkCertificate(report reporter) {
+	for _, file := range []struct{ key, path, other, otherPath string }{
+		{"management.certificate", m.Certificate, "management.key", m.Key}, {"management.key", m.Key, "management.certificate", m.Certificate},
+	} {
+		switch {
+		case file.path != "" && file.otherPath == "":
+			report(fmt.Sprintf("is of no use alone: set %s, too, or leave both empty", file.other), file.key)
+		case file.path != "" && !filepath.IsAbs(file.path):
+			report(fmt.Sprintf("%q is not an absolute path", file.path), file.key)
+		}
 	}
 }
 

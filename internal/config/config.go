@@ -111,8 +111,10 @@ type Time struct {
 
 // Management is where the daemon is managed.
 type Management struct {
-	Listen string // address and port; "": off
-	Socket string // path; "": off
+	Listen string // address and port of HTTPS; "": off
+	// Certificate and Key are files in PEM, which are read again when they change; both "": a self-signed one is made.
+	Certificate, Key string
+	Socket           string // path; "": off
 }
 
 // Log says what is logged and how.

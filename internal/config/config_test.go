@@ -184,6 +184,9 @@ func TestContradictions(t *testing.T) {
 		{"time: {servers: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]}", "f:1:17: time.servers: has 17 servers; 16 is the most"},
 		{"state_dir: here", `f:1:12: state_dir: "here" is not an absolute path`},
 		{"management: {listen: localhost}", `f:1:22: management.listen: "localhost" is not an address with a port; write it as 127.0.0.1:8443`},
+		{"management: {certificate: /c.pem}", "f:1:27: management.certificate: is of no use alone: set management.key, too, or leave both empty"},
+		{"management: {key: /k.pem}", "f:1:19: management.key: is of no use alone: set management.certificate, too, or leave both empty"},
+		{"management: {key: k.pem, certificate: /c.pem}", `f:1:19: management.key: "k.pem" is not an absolute path`},
 		{"log: {level: loud}", `f:1:14: log.level: "loud" is not one of debug, info, warn, error`},
 		{"a: b\n---\nc: d\n", "f:1:1: a: unknown key"},
 	} {

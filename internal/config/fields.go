@@ -71,8 +71,10 @@ func (c *Config) fields() section {
 			"max_offset": scalar(&c.Time.MaxOffset, parseDuration),
 		},
 		"management": section{
-			"listen": scalar(&c.Management.Listen, parseText),
-			"socket": scalar(&c.Management.Socket, parseText),
+			"listen":      scalar(&c.Management.Listen, parseText),
+			"certificate": scalar(&c.Management.Certificate, parseText),
+			"key":         scalar(&c.Management.Key, parseText),
+			"socket":      scalar(&c.Management.Socket, parseText),
 		},
 		"log": section{
 			"level":  scalar(&c.Log.Level, oneOf("debug", "info", "warn", "error")),

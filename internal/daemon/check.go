@@ -64,6 +64,8 @@ func Check(cfg config.Config) []Finding {
 		stateFolder(cfg),
 		echo(cfg),
 		services(cfg),
+		managementCertificate(cfg),
+		managementListen(cfg),
 		managementSocket(cfg),
 		clock(cfg),
 	}

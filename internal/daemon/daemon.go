@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"vpnd/internal/timesync"
 	"vpnd/internal/tun"
 	"vpnd/mgmt"
+	"vpnd/mgmt/access"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
 	"vpnd/usermgmt"
@@ -83,6 +85,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 			d.reload(ctx, opts.Load)
 		case <-ticker.C:
 			d.watchUsers(ctx)
+			d.watchWeb(ctx)
 			if d.mayEnd(time.Now()) {
 				d.shutDown()
 				return nil
@@ -93,6 +96,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 			d.account(ctx)
 		case <-pruning.C:
 			d.prune(ctx)
+			d.renewCertificate()
 		}
 	}
 }
@@ -119,6 +123,9 @@ type daemon struct {
 	sessions   *session.Manager
 	clock      *timesync.Clock
 	api        *mgmt.API
+	gate       *access.Gate
+	pages      http.Handler // what HTTPS serves beside the API; nil: nothing
+	web        *web         // nil: off
 	ready      atomic.Bool
 	services   []*service
 	leaving    *leaving      // nil: no shutdown is asked for
@@ -172,7 +179,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 	authenticator := auth.New(auth.Config{Window: d.cfg.MOTP.Window, MaxFailures: d.cfg.MOTP.MaxFailures, Now: d.clock.Corrected}, d.store, d.store)
 	d.later(authenticator.Close)
 	d.sessions = session.NewManager(d.sessionConfig(authenticator))
-	if err := d.manage(); err != nil {
+	if err := d.manage(ctx); err != nil {
 		return err
 	}
 	d.services = d.newServices()

@@ -17,7 +17,8 @@ import (
 	"vpnd/internal/session"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
-	"vpnd/usermgmt"
+	"vpnd/mgmt/access"
+	pages "vpnd/mgmt/web"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,13 +64,23 @@ func (c managedClock) Inquire(ctx context.Context) error {
 	return err
 }
 
-// manage serves the API on the socket of the configuration, if it names one.
-func (d *daemon) manage() error {
-	d.api = mgmt.New(mgmt.Config{
+// manage serves the API by HTTPS and on the socket, as far as the configuration names them.
+func (d *daemon) manage(ctx context.Context) error {
+	d.gate = access.New(access.Config{Store: d.store, Now: d.clock.Corrected, Logger: d.log})
+	cfg := mgmt.Config{
 		Sessions: managed{d}, Users: d.store, Settings: settings{d}, Clock: managedClock{d.clock}, System: managed{d},
-		Window: d.cfg.MOTP.Window, Version: version(), Ready: d.ready.Load,
-	})
+		Window: d.cfg.MOTP.Window, Version: version(), Ready: d.ready.Load, Access: d.gate,
+	}
+	d.api = mgmt.New(cfg)
+	d.pages = pages.New(pages.Config{API: d.api, Managed: cfg, Gate: d.gate, Issuer: d.cfg.L2TP.Hostname, Log: d.log})
 	d.recorder.tell = d.api.Publish
+	if err := d.manageByWeb(ctx); err != nil {
+		return err
+	}
+	return d.manageBySocket()
+}
+
+func (d *daemon) manageBySocket() error {
 	path := d.cfg.Management.Socket
 	if path == "" {
 		return nil
@@ -82,7 +93,7 @@ func (d *daemon) manage() error {
 		Handler: d.api, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if p, ok := c.(*peer); ok {
-				return usermgmt.By(ctx, p.name)
+				return access.With(ctx, access.Identity{Name: p.name, Role: access.Administrator})
 			}
 			return ctx
 		},

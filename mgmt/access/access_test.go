@@ -274,20 +274,22 @@ func TestLogIn(t *testing.T) {
 func TestUnknownNameCostsTheSame(t *testing.T) {
 	h := newHouse(t)
 	h.must(h.Add(t.Context(), "root", password, access.Administrator))
-	shortest := func(name string) time.Duration {
-		least := time.Hour
-		for i := range 5 {
+	least := map[string]time.Duration{}
+	for i := range 5 {
+		for _, name := range []string{"root", "stranger"} {
 			begin := time.Now()
 			_, err := h.LogIn(t.Context(), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), name, "wrong password", "")
-			if least = min(least, time.Since(begin)); !errors.Is(err, access.ErrRefused) {
+			if took := time.Since(begin); least[name] == 0 || took < least[name] {
+				least[name] = took
+			}
+			if !errors.Is(err, access.ErrRefused) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		return least
 	}
-	known, unknown := shortest("root"), shortest("stranger")
-	if unknown < known/2 || known < unknown/2 {
-		t.Errorf("known %v, unknown %v", known, unknown)
+	// Without the hash it is a hundred times less; a busy machine makes a difference, too.
+	if least["stranger"] < least["root"]/8 {
+		t.Errorf("%v", least)
 	}
 }
 

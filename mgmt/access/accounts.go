@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 	"vpnd/auth/totp"
 	"vpnd/usermgmt"
@@ -13,9 +14,19 @@ func (g *Gate) Administrators(ctx context.Context) ([]Account, error) {
 	stored, err := g.store.Administrators(ctx)
 	all := make([]Account, len(stored))
 	for i, a := range stored {
-		all[i] = Account{Name: a.Name, Role: Role(a.Role), TOTP: a.TOTPSecret != "", Added: a.Added, LastLogIn: a.LastLogIn}
+		all[i] = accountOf(a)
 	}
 	return all, err
+}
+
+// Account gives one account. The error may be usermgmt.ErrNoAdministrator.
+func (g *Gate) Account(ctx context.Context, name string) (Account, error) {
+	a, err := g.store.Administrator(ctx, name)
+	return accountOf(a), err
+}
+
+func accountOf(a usermgmt.Administrator) Account {
+	return Account{Name: a.Name, Role: Role(a.Role), TOTP: a.TOTPSecret != "", Added: a.Added, LastLogIn: a.LastLogIn}
 }
 
 // Any reports whether there is somebody with the role of an administrator.
@@ -32,46 +43,90 @@ func (g *Gate) Add(ctx context.Context, name, password string, role Role) error 
 	return g.changed(ctx, err, "administrator added", "user", name, "role", role)
 }
 
-// SetRole changes what an account may do, and ends its sessions. The last administrator stays one
-// (usermgmt.ErrLastAdministrator).
-func (g *Gate) SetRole(ctx context.Context, name string, role Role) error {
-	role, err := ParseRole(string(role))
-	if err != nil {
-		return err
-	}
-	err = g.store.ChangeAdministrator(ctx, name, "role "+string(role), func(a *usermgmt.Administrator) { a.Role = string(role) })
-	return g.changed(ctx, err, "administrator changed", "user", name, "role", role)
+// Change is what is changed of an account; nil leaves a thing as it is.
+type Change struct {
+	Role     *Role
+	Password *string
+	// TOTPSecret is that of the account's app, in base32, and Code what the app shows now; a secret of "" ends TOTP.
+	TOTPSecret *string
+	Code       string
 }
 
-// SetPassword changes a password, and ends the account's sessions. The error may be a usermgmt.RuleError.
-func (g *Gate) SetPassword(ctx context.Context, name, password string) error {
+// Change changes an account, all that is asked for or nothing, and ends its sessions. The error may be usermgmt.ErrNoAdministrator,
+// usermgmt.ErrLastAdministrator, or join a usermgmt.RuleError for each of "role", "password", "totp-secret" and "code" that is wrong.
+func (g *Gate) Change(ctx context.Context, name string, c Change) error {
 	if _, err := g.store.Administrator(ctx, name); err != nil {
 		return err
 	}
-	hash, err := g.hash(ctx, name, password)
-	if err != nil {
+	var what []string
+	var errs []error
+	var hash, secret string
+	var step int64
+	if c.Role != nil {
+		role, err := ParseRole(string(*c.Role))
+		errs, what = append(errs, err), append(what, "role "+string(role))
+	}
+	if c.TOTPSecret != nil {
+		var err error
+		secret, step, err = g.secret(*c.TOTPSecret, c.Code)
+		errs = append(errs, err)
+		if secret == "" {
+			what = append(what, "TOTP off")
+		} else {
+			what = append(what, "TOTP on")
+		}
+	}
+	if c.Password != nil {
+		var err error
+		hash, err = g.hash(ctx, name, *c.Password)
+		errs, what = append(errs, err), append(what, "password")
+	}
+	if err := errors.Join(errs...); err != nil || len(what) == 0 {
 		return err
 	}
-	err = g.store.ChangeAdministrator(ctx, name, "password", func(a *usermgmt.Administrator) { a.Password = hash })
-	return g.changed(ctx, err, "administrator changed", "user", name, "what", "password")
+	changed := strings.Join(what, ", ")
+	err := g.store.ChangeAdministrator(ctx, name, changed, func(a *usermgmt.Administrator) {
+		if c.Role != nil {
+			a.Role = string(*c.Role)
+		}
+		if c.TOTPSecret != nil {
+			a.TOTPSecret, a.TOTPStep = secret, step
+		}
+		if c.Password != nil {
+			a.Password = hash
+		}
+	})
+	return g.changed(ctx, err, "administrator changed", "user", name, "what", changed)
 }
 
-// SetTOTP sets the secret of the account's app, in base32, if code is what the app shows now, and ends the account's sessions. Secret "":
-// log-ins take no code any more. The error may be a usermgmt.RuleError about "totp-secret" or "code".
-func (g *Gate) SetTOTP(ctx context.Context, name, secret, code string) error {
-	secret, step, what := totp.Clean(secret), int64(0), "TOTP off"
-	if secret != "" {
-		if err := totp.Check(secret); err != nil {
-			return &usermgmt.RuleError{Field: "totp-secret", Text: err.Error()}
-		}
-		var ok bool
-		if step, ok = stepOf(secret, code, g.now()); !ok {
-			return &usermgmt.RuleError{Field: "code", Text: "is not what an app with this secret shows now: mind the clocks"}
-		}
-		what = "TOTP on"
+// secret checks a new secret of TOTP, and gives it clean with the step of the code.
+func (g *Gate) secret(secret, code string) (string, int64, error) {
+	if secret = totp.Clean(secret); secret == "" {
+		return "", 0, nil
 	}
-	err := g.store.ChangeAdministrator(ctx, name, what, func(a *usermgmt.Administrator) { a.TOTPSecret, a.TOTPStep = secret, step })
-	return g.changed(ctx, err, "administrator changed", "user", name, "what", what)
+	if err := totp.Check(secret); err != nil {
+		return "", 0, &usermgmt.RuleError{Field: "totp-secret", Text: err.Error()}
+	}
+	step, ok := stepOf(secret, code, g.now())
+	if !ok {
+		return "", 0, &usermgmt.RuleError{Field: "code", Text: "is not what an app with this secret shows now: mind the clocks"}
+	}
+	return secret, step, nil
+}
+
+// SetRole is Change of the role.
+func (g *Gate) SetRole(ctx context.Context, name string, role Role) error {
+	return g.Change(ctx, name, Change{Role: &role})
+}
+
+// SetPassword is Change of the password.
+func (g *Gate) SetPassword(ctx context.Context, name, password string) error {
+	return g.Change(ctx, name, Change{Password: &password})
+}
+
+// SetTOTP is Change of the secret of TOTP.
+func (g *Gate) SetTOTP(ctx context.Context, name, secret, code string) error {
+	return g.Change(ctx, name, Change{TOTPSecret: &secret, Code: code})
 }
 
 // Remove removes an account with its sessions; the last administrator only if evenLast, and else the error is

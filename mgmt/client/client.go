@@ -50,12 +50,14 @@ func (p *ProblemError) Error() string {
 // Client asks one daemon. It is safe for concurrent use.
 type Client struct {
 	http   http.Client
+	base   string // URL before /api/v1
 	socket string
+	token  string
 }
 
 // New makes a client of the daemon that listens on a Unix socket.
 func New(socket string) *Client {
-	c := &Client{socket: socket}
+	c := &Client{socket: socket, base: "http://vpnd"}
 	c.http.Transport = &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
@@ -74,15 +76,20 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (io.ReadCl
 		}
 		body = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://vpnd/api/v1"+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
 	if err != nil {
 		return nil, err
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	resp, err := c.http.Do(req)
 	switch {
+	case errors.Is(err, syscall.ECONNREFUSED) && c.socket == "":
+		return nil, fmt.Errorf("%w: nothing listens on %s (management.listen)", ErrNotRunning, c.base)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("%w: nothing listens on %s (management.socket)", ErrNotRunning, c.socket)
 	case errors.Is(err, fs.ErrPermission):

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"vpnd/internal/daemon"
+	"vpnd/mgmt"
+	"vpnd/mgmt/access"
+	"vpnd/usermgmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newAdminCommand() *cobra.Command {
+	admin := newGroup("admin", "Manage who may manage the daemon by HTTPS",
+		newAdminAddCommand(), newAdminListCommand(), newAdminSetCommand(), newAdminRemoveCommand(), newAdminLinkCommand(), newAdminTokenCommand())
+	admin.Long = "Manage who may manage the daemon by HTTPS (management.listen). All of these work with and without a running daemon, for which a change counts at once."
+	admin.Example = `  vpnd admin add anna                    # asks for a password
+  vpnd admin add ben --role viewer       # may look, and change nothing
+  vpnd admin link anna                   # a link with which she sets a new password herself
+  vpnd admin token add backup --role viewer --expires 2160h`
+	admin.PersistentFlags().Bool("json", false, "print JSON")
+	return admin
+}
+
+// withGate runs do with what says who may manage the daemon.
+func withGate(cmd *cobra.Command, do func(ctx context.Context, gate *access.Gate) error) error {
+	return withUsers(cmd, func(users *usermgmt.Store) error { return do(cmd.Context(), access.New(access.Config{Store: users})) })
+}
+
+// roleFlag defines --role.
+func roleFlag(cmd *cobra.Command, role *string, otherwise string) {
+	cmd.Flags().StringVar(role, "role", otherwise, "administrator, or viewer, who may look and change nothing")
+	completeFlag(cmd, "role", cobra.FixedCompletions([]string{string(access.Administrator), string(access.Viewer)}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// newPassword gives the password of --password-file, or asks for one.
+func newPassword(cmd *cobra.Command, file string) (string, error) {
+	if file != "" {
+		return passwordFrom(cmd, "--password-file", file)
+	}
+	return askTwice(cmd, "no terminal to ask for a password on: give --password-file FILE (- for standard input), or make a set-up link ('vpnd admin link')")
+}
+
+func newAdminAddCommand() *cobra.Command {
+	var role, file string
+	cmd := &cobra.Command{
+		Use: "add NAME", Short: "Add an administrator, or a viewer", Args: named("NAME"), ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			password, err := newPassword(cmd, file)
+			if err != nil {
+				return err
+			}
+			return withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
+				if err := gate.Add(ctx, args[0], password, access.Role(role)); err != nil {
+					return err
+				}
+				return say(cmd, "%s %s added", role, args[0])
+			})
+		},
+	}
+	roleFlag(cmd, &role, string(access.Administrator))
+	cmd.Flags().StringVar(&file, "password-file", "", "read the password from the first line of `FILE`, - for standard input")
+	return cmd
+}
+
+func newAdminListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List who may manage the daemon", Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
+				accounts, err := gate.Administrators(ctx)
+				if err != nil {
+					return err
+				}
+				list := make([]mgmt.Administrator, len(accounts))
+				rows := make([][]string, len(accounts))
+				for i, a := range accounts {
+					list[i] = mgmt.AdministratorOf(a)
+					code := "no"
+					if a.TOTP {
+						code = "yes"
+					}
+					rows[i] = []string{a.Name, string(a.Role), code, dateOr(a.LastLogIn, "never")}
+				}
+				if asJSON(cmd) {
+					return printJSON(cmd, list)
+				}
+				return printTable(cmd.OutOrStdout(), terminalWidth(cmd.OutOrStdout()), []string{"NAME", "ROLE", "TOTP", "LAST LOG-IN"}, rows)
+			})
+		},
+	}
+}
+
+// dateOr writes a time, or otherwise for none.
+func dateOr(t time.Time, otherwise string) string {
+	if t.IsZero() {
+		return otherwise
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+func newAdminSetCommand() *cobra.Command {
+	var role, file string
+	var ask, noTOTP bool
+	cmd := &cobra.Command{
+		Use: "set NAME", Short: "Change what the flags name, and end the sessions", Args: named("NAME"), ValidArgsFunction: adminNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var change access.Change
+			if cmd.Flags().Changed("role") {
+				change.Role = (*access.Role)(&role)
+			}
+			if noTOTP {
+				change.TOTPSecret = new(string)
+			}
+			if ask && file != "" {
+				return usagef(cmd, "--password-file and --ask-password exclude each other")
+			}
+			if ask || file != "" {
+				password, err := newPassword(cmd, file)
+				if err != nil {
+					return err
+				}
+				change.Password = &password
+			}
+			if change == (access.Change{}) {
+				return usagef(cmd, "nothing to set: name what to change by a flag")
+			}
+			return withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
+				if err := gate.Change(ctx, args[0], change); err != nil {
+					return withoutHim(err, "add another administrator first")
+				}
+				return say(cmd, "%s changed", args[0])
+			})
+		},
+	}
+	roleFlag(cmd, &role, "")
+	cmd.Flags().StringVar(&file, "password-file", "", "read the password from the first line of `FILE`, - for standard input")
+	cmd.Flags().BoolVar(&ask, "ask-password", false, "ask for the password on the terminal")
+	cmd.Flags().BoolVar(&noTOTP, "no-totp", false, "log-ins take no code any more, such as when the telephone is lost")
+	return cmd
+}
+
+// withoutHim adds the mend to the error that the last administrator would go.
+func withoutHim(err error, mend string) error {
+	if errors.Is(err, usermgmt.ErrLastAdministrator) {
+		return fmt.Errorf("%w: %s", err, mend)
+	}
+	return err
+}
+
+func newAdminRemoveCommand() *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use: "remove NAME", Short: "Remove an administrator, and end the sessions", Args: named("NAME"), ValidArgsFunction: adminNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
+				if err := gate.Remove(ctx, args[0], force); err != nil {
+					return withoutHim(err, "add another one first, or give --force, and HTTPS listens on loopback alone")
+				}
+				return say(cmd, "%s removed", args[0])
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "even the last one")
+	return cmd
+}
+
+func newAdminLinkCommand() *cobra.Command {
+	var role string
+	cmd := &cobra.Command{
+		Use: "link [NAME]", Short: "Print a link with which somebody sets a password, once, within 24 hours", Args: atMost(1), ValidArgsFunction: adminNames,
+		Long: "Print a link with which somebody sets a password, once, within 24 hours. With a NAME it is for that administrator, who may be there already; without one,\n" +
+			"whoever opens it chooses a name. Who has the link gets in: hand it over as you would a key.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			name := ""
+			if len(args) > 0 {
+				name = args[0]
+			}
+			return withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
+				anybody, err := gate.Any(ctx)
+				if err != nil {
+					return err
+				}
+				link, err := gate.NewLink(ctx, name, access.Role(role))
+				if err != nil {
+					return err
+				}
+				if cfg.Management.Listen == "" {
+					if err := say(cmd, "warning: management.listen is empty: the daemon serves no HTTPS"); err != nil {
+						return err
+					}
+				}
+				link = daemon.SetUpURL(cfg, anybody, link)
+				if asJSON(cmd) {
+					return printJSON(cmd, map[string]string{"link": link})
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), link)
+				return err
+			})
+		},
+	}
+	roleFlag(cmd, &role, string(access.Administrator))
+	return cmd
+}
+
+// adminNames completes the name of an administrator.
+func adminNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	if len(args) == 0 {
+		_ = withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
+			accounts, err := gate.Administrators(ctx)
+			for _, a := range accounts {
+				names = append(names, a.Name)
+			}
+			return err
+		})
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,213 @@
+package daemon
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	certificateFile, certificateKeyFile = "management.crt", "management.key"
+
+	certificateLife  = 820 * 24 * time.Hour // Apple's clients take no more than 825 days
+	certificateRenew = 30 * 24 * time.Hour  // before its end
+	certificateCheck = time.Second          // between two looks at the files
+)
+
+// certificate is a certificate in files, which is read again when they change.
+type certificate struct {
+	cert, key string // paths
+	log       *slog.Logger
+	now       func() time.Time
+
+	mu      sync.Mutex
+	current *tls.Certificate
+	stamp   string // of the files as they were tried last
+	looked  time.Time
+}
+
+// openCertificate reads a certificate and its key.
+func openCertificate(cert, key string, log *slog.Logger, now func() time.Time) (*certificate, error) {
+	c := &certificate{cert: cert, key: key, log: log, now: now, looked: now(), stamp: stampOf(cert, key)}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s, %s: %w", cert, key, err)
+	}
+	c.current = &pair
+	return c, nil
+}
+
+// get implements tls.Config.GetCertificate. What cannot be read leaves the one before in force.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	if since := now.Sub(c.looked); since >= 0 && since < certificateCheck {
+		return c.current, nil
+	}
+	c.looked = now
+	stamp := stampOf(c.cert, c.key)
+	if stamp == c.stamp {
+		return c.current, nil
+	}
+	c.stamp = stamp
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		c.log.Warn("the new certificate cannot be used; the one before stays", "file", c.cert, "error", err)
+		return c.current, nil
+	}
+	c.current = &pair
+	c.log.Info("certificate read", "file", c.cert, "fingerprint", fingerprint(pair.Leaf))
+	return c.current, nil
+}
+
+// leaf is the certificate as it is now.
+func (c *certificate) leaf() *x509.Certificate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current.Leaf
+}
+
+// stampOf changes when one of the files does.
+func stampOf(paths ...string) string {
+	var stamp strings.Builder
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			fmt.Fprintf(&stamp, "%d %d;", info.ModTime().UnixNano(), info.Size())
+		} else {
+			fmt.Fprintf(&stamp, "%v;", err)
+		}
+	}
+	return stamp.String()
+}
+
+// fingerprint is the SHA-256 of a certificate, as browsers show it.
+func fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+}
+
+// selfSigned sees that the state folder has a certificate for names that holds for a while, and gives the paths of it and its key.
+func selfSigned(dir string, names []string, now time.Time) (cert, key string, err error) {
+	cert, key = filepath.Join(dir, certificateFile), filepath.Join(dir, certificateKeyFile)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	switch {
+	case err == nil && now.Before(pair.Leaf.NotAfter.Add(-certificateRenew)) && now.After(pair.Leaf.NotBefore) && covers(pair.Leaf, names):
+		return cert, key, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return "", "", fmt.Errorf("%s: %w: remove it and %s, and they are made anew", cert, err, key)
+	}
+	return cert, key, makeCertificate(cert, key, names, now)
+}
+
+func covers(c *x509.Certificate, names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return c.VerifyHostname(name) != nil })
+}
+
+func makeCertificate(cert, key string, names []string, now time.Time) error {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "vpnd " + names[0]}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(certificateLife),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
+	}
+	for _, name := range names {
+		if a, err := netip.ParseAddr(name); err == nil {
+			template.IPAddresses = append(template.IPAddresses, a.AsSlice())
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		writePEM(key, "PRIVATE KEY", secret, 0o600),
+		writePEM(cert, "CERTIFICATE", der, 0o644),
+	)
+}
+
+// writePEM writes a file in the place of the one that is there.
+func writePEM(path, kind string, der []byte, mode os.FileMode) error {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(file.Chmod(mode), pem.Encode(file, &pem.Block{Type: kind, Bytes: der}), file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(file.Name()))
+	}
+	return err
+}
+
+// namesOf are the names that a certificate is for: this host's, and the addresses that are listened on.
+func namesOf(listen netip.AddrPort) []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if host, err := os.Hostname(); err == nil && validHost(host) && !slices.Contains(names, host) {
+		names = append([]string{strings.ToLower(host)}, names...)
+	}
+	addresses := []netip.Addr{listen.Addr()}
+	if listen.Addr().IsUnspecified() {
+		addresses = hostAddresses()
+	}
+	for _, a := range addresses {
+		if name := a.Unmap().WithZone("").String(); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func validHost(name string) bool {
+	return name != "" && len(name) <= 253 && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.'
+	})
+}
+
+// hostAddresses are this machine's addresses that reach further than one link, at most 32.
+func hostAddresses() []netip.Addr {
+	found, _ := net.InterfaceAddrs() // without them the certificate has fewer names
+	var all []netip.Addr
+	for _, f := range found {
+		n, ok := f.(*net.IPNet)
+		if !ok || len(all) == 32 {
+			continue
+		}
+		if a, ok := netip.AddrFromSlice(n.IP); ok && a.Unmap().IsGlobalUnicast() {
+			all = append(all, a.Unmap())
+		}
+	}
+	return all
+}

@@ -1,0 +1,107 @@
+package daemon
+
+import (
+	"bytes"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSelfSigned(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	read := func(names []string, now time.Time) string {
+		t.Helper()
+		cert, key, err := selfSigned(dir, names, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+		c, err := openCertificate(cert, key, slog.New(slog.DiscardHandler), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if err := c.leaf().VerifyHostname(name); err != nil {
+				t.Error(err)
+			}
+		}
+		return fingerprint(c.leaf())
+	}
+	names := namesOf(netip.MustParseAddrPort("192.0.2.1:8443"))
+	first := read(names, now)
+	if len(strings.Split(first, ":")) != 32 {
+		t.Errorf("fingerprint %s", first)
+	}
+	if again := read(names, now.Add(700*24*time.Hour)); again != first {
+		t.Error("it is made anew without need")
+	}
+	if other := read(namesOf(netip.MustParseAddrPort("192.0.2.2:8443")), now); other == first {
+		t.Error("it is not made anew for another address")
+	}
+	second := read(names, now)
+	if late := read(names, now.Add(800*24*time.Hour)); late == second {
+		t.Error("it is not made anew before it ends")
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(files) != 2 {
+		t.Errorf("%v, %v", files, err)
+	}
+}
+
+// A certificate that changes is read again, within a second; a broken one leaves the old one in force.
+func TestCertificateChanges(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
+	write := func() {
+		t.Helper()
+		if err := makeCertificate(cert, key, []string{"vpn.example"}, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	var log bytes.Buffer
+	c, err := openCertificate(cert, key, slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := func() string {
+		t.Helper()
+		got, err := c.get(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fingerprint(got.Leaf)
+	}
+	first := served()
+	write()
+	if served() != first {
+		t.Error("the files are looked at with each handshake")
+	}
+	now = now.Add(time.Second)
+	second := served()
+	if second == first {
+		t.Error("the new one is not served")
+	}
+	if err := os.WriteFile(cert, []byte("broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		now = now.Add(time.Second)
+		if served() != second {
+			t.Error("the broken one has an effect")
+		}
+	}
+	if n := strings.Count(log.String(), "cannot be used"); n != 1 {
+		t.Errorf("%d warnings:\n%s", n, log.String())
+	}
+	write()
+	now = now.Add(time.Second)
+	if third := served(); third == second || third == first {
+		t.Error("after the broken one, the good one is not served")
+	}
+}

@@ -1,0 +1,76 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+	"vpnd/internal/config"
+	"vpnd/usermgmt"
+)
+
+// managementCertificate reads the certificate of the configuration.
+func managementCertificate(cfg config.Config) Finding {
+	m := cfg.Management
+	if m.Listen == "" || m.Certificate == "" {
+		return Finding{}
+	}
+	f := Finding{What: "management.certificate " + m.Certificate, Fatal: true, Mend: "correct management.certificate and management.key, or leave both empty"}
+	c, err := openCertificate(m.Certificate, m.Key, nil, time.Now)
+	if err != nil {
+		f.Wrong = err.Error()
+		return f
+	}
+	switch end := c.leaf().NotAfter; {
+	case time.Now().After(end):
+		f.Wrong, f.Mend, f.Fatal = "expired on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs", false
+	case time.Now().Add(certificateRenew).After(end):
+		f.Wrong, f.Mend, f.Fatal = "expires on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs", false
+	}
+	if info, err := os.Stat(m.Key); f.Wrong == "" && err == nil && info.Mode().Perm()&0o004 != 0 {
+		f.Wrong, f.Mend, f.Fatal = fmt.Sprintf("its key, %s, is for everybody to read", m.Key), "chmod o-r "+m.Key, false
+	}
+	return f
+}
+
+// managementListen looks whether HTTPS can listen, and whether it will where it should.
+func managementListen(cfg config.Config) Finding {
+	listen, err := netip.ParseAddrPort(cfg.Management.Listen)
+	if err != nil {
+		return Finding{} // off
+	}
+	f := Finding{What: "management.listen " + listen.String(), Fatal: true}
+	anybody, err := anyAdministrator(cfg)
+	if err != nil {
+		return Finding{} // the user table has a finding of its own
+	}
+	at := listenAt(listen, anybody)
+	l, err := net.Listen("tcp", at.String())
+	if err != nil {
+		f.Wrong, f.Mend = err.Error(), "stop the other program there, or set management.listen to an address of this machine and a free port"
+		return f
+	}
+	_ = l.Close()
+	if !anybody {
+		f.Fatal, f.Wrong, f.Mend = false, "there is no administrator yet", "`vpnd admin add NAME` adds one, or open the set-up link that the daemon logs when it starts"
+		if at != listen {
+			f.Wrong += fmt.Sprintf(": it listens on %v alone until there is one", at)
+		}
+	}
+	return f
+}
+
+func anyAdministrator(cfg config.Config) (bool, error) {
+	if !there(filepath.Join(cfg.StateDir, "users.db")) {
+		return false, nil
+	}
+	store, err := usermgmt.Open(context.Background(), cfg.StateDir, usermgmt.Options{})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = store.Close() }()
+	return store.AnyAdministrator(context.Background())
+}
