@@ -99,6 +99,7 @@ func (m measured) View() timesync.View {
 
 // setUpDaemon is setUp with all that a daemon has.
 func setUpDaemon(t testing.TB) (*bench, *settings) {
+	t.Helper()
 	b := setUp(t)
 	s := &settings{
 		services: mgmt.ServiceSet{PPTP: true, L2TP: true},
