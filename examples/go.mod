@@ -8,6 +8,7 @@ tool vpnd/cmd/vpnd
 require vpnd v0.0.0
 
 require (
+	github.com/alexedwards/argon2id v1.0.0 // indirect
 	github.com/beevik/ntp v1.6.0 // indirect
 	github.com/boombuler/barcode v1.1.0 // indirect
 	github.com/danielgtaylor/huma/v2 v2.37.2 // indirect

@@ -109,6 +109,6 @@ func setUpDaemon(t testing.TB) (*bench, *settings) {
 	}
 	managed := b.pages.cfg.Managed
 	managed.Settings, managed.System, managed.Clock, managed.Window = s, system{}, measured{}, 3*time.Minute
-	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Issuer: "gate"})
+	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Gate: b.gate, Issuer: "gate"})
 	return b, s
 }
