@@ -37,6 +37,7 @@ type Users interface {
 	Remove(ctx context.Context, names ...string) error
 	Get(ctx context.Context, name string) (usermgmt.Profile, error)
 	List(ctx context.Context) ([]usermgmt.Profile, error)
+	Generation(ctx context.Context) (uint64, error)
 	Unlock(ctx context.Context, names ...string) error
 	Standing(ctx context.Context, user string) (auth.Standing, error)
 	Advance(ctx context.Context, user string, state auth.TokenState) (bool, error)

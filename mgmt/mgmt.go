@@ -37,6 +37,7 @@ type API struct {
 	rates    *rates
 	events   *bus
 	mux      *http.ServeMux
+	table    table
 	settings sync.Mutex // held from reading a setting to writing it
 }
 

@@ -372,3 +372,26 @@ func TestUsersInOrder(t *testing.T) {
 		}
 	}
 }
+
+// A list shows a change by whoever makes it at once.
+func TestListIsFresh(t *testing.T) {
+	b := setUp(t)
+	for _, c := range []struct{ method, path, body, want string }{
+		{"POST", "/api/v1/users", `{"name":"anna","password":"x","comment":"one"}`, "anna one"},
+		{"PATCH", "/api/v1/users/anna", `{"comment":"two"}`, "anna two"},
+		{"DELETE", "/api/v1/users/anna", "", ""},
+	} {
+		b.do(c.method, c.path, c.body, nil)
+		for range 2 {
+			var list []mgmt.User
+			b.do("GET", "/api/v1/users", "", &list)
+			got := ""
+			for _, u := range list {
+				got += u.Name + " " + u.Comment
+			}
+			if got != c.want {
+				t.Errorf("after %s: %q, want %q", c.method, got, c.want)
+			}
+		}
+	}
+}

@@ -10,27 +10,58 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"vpnd/auth"
 	"vpnd/usermgmt"
 )
 
+// table keeps the profiles as they were read last, since reading ten thousand unseals as many secrets. It
+// reads them again after a change by any process.
+type table struct {
+	mu         sync.Mutex
+	generation uint64
+	all        []*usermgmt.Profile // in the order of their names; nil: not read yet
+}
+
+// profiles gives them in a slice of the caller's own.
+func (t *table) profiles(ctx context.Context, users Users) ([]*usermgmt.Profile, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	generation, err := users.Generation(ctx) // before the list, which is then as new at least
+	if err != nil {
+		return nil, err
+	}
+	if t.all == nil || generation != t.generation {
+		list, err := users.List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all := make([]*usermgmt.Profile, len(list))
+		for i := range list {
+			all[i] = &list[i]
+		}
+		t.all, t.generation = all, generation
+	}
+	return slices.Clone(t.all), nil
+}
+
 // Users gives a page of the users that have search in their names or comments, in the order of sort, as the
 // API names it; and how many there are in all pages.
 func (a *API) Users(ctx context.Context, search, sort string, p Paging) ([]User, int, error) {
-	profiles, err := a.cfg.Users.List(ctx)
+	profiles, err := a.table.profiles(ctx, a.cfg.Users)
 	if err != nil {
 		return nil, 0, err
 	}
 	if text := strings.ToLower(search); text != "" {
-		profiles = slices.DeleteFunc(profiles, func(p usermgmt.Profile) bool {
+		profiles = slices.DeleteFunc(profiles, func(p *usermgmt.Profile) bool {
 			return !strings.Contains(strings.ToLower(p.Name), text) && !strings.Contains(strings.ToLower(p.Comment), text)
 		})
 	}
 	open := a.open()
 	by, down := strings.CutPrefix(sort, "-")
-	slices.SortStableFunc(profiles, func(x, y usermgmt.Profile) int {
-		n := compareUsers(by, &x, &y, open)
+	slices.SortStableFunc(profiles, func(x, y *usermgmt.Profile) int {
+		n := compareUsers(by, x, y, open)
 		if down {
 			n = -n
 		}
@@ -38,7 +69,7 @@ func (a *API) Users(ctx context.Context, search, sort string, p Paging) ([]User,
 	})
 	users := []User{}
 	for _, profile := range Page(p, profiles) {
-		u, err := a.view(ctx, profile, open)
+		u, err := a.view(ctx, *profile, open)
 		if err != nil {
 			return nil, 0, err
 		}

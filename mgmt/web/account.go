@@ -10,6 +10,7 @@ import (
 	"vpnd/auth/totp"
 	"vpnd/internal/qrcode"
 	"vpnd/mgmt/access"
+	"vpnd/usermgmt"
 )
 
 type accountData struct {
@@ -35,16 +36,11 @@ func (p *Pages) own(r *http.Request) (access.Account, error) {
 }
 
 func (p *Pages) administratorNamed(ctx context.Context, name string) (access.Account, error) {
-	all, err := p.cfg.Gate.Administrators(ctx)
-	if err != nil {
-		return access.Account{}, err
+	a, err := p.cfg.Gate.Account(ctx, name)
+	if errors.Is(err, usermgmt.ErrNoAdministrator) {
+		err = fault{http.StatusNotFound, "There is no such administrator: somebody may have removed the account."}
 	}
-	for _, a := range all {
-		if strings.EqualFold(a.Name, name) {
-			return a, nil
-		}
-	}
-	return access.Account{}, fault{http.StatusNotFound, "There is no such administrator: somebody may have removed the account."}
+	return a, err
 }
 
 // account shows the own account.

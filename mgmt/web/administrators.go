@@ -72,7 +72,7 @@ func (p *Pages) showAdministrators(w http.ResponseWriter, r *http.Request, d adm
 
 func roleControl(now access.Role) control {
 	c := control{Name: "role", Label: "Role", Type: "select", Value: string(now)}
-	for _, o := range []option{{string(access.Administrator), "Administrator: may do everything", false}, {string(access.Viewer), "Viewer: may look, and change nothing", false}} {
+	for _, o := range []option{{string(access.Administrator), "Administrator", false}, {string(access.Viewer), "Viewer (may only look)", false}} {
 		o.Selected = o.Value == c.Value
 		c.Options = append(c.Options, o)
 	}

@@ -78,7 +78,7 @@ func setUp(t testing.TB) *bench {
 	})
 	b := &bench{t: t, sessions: &sessions{}, store: store}
 	managed := mgmt.Config{Sessions: b.sessions, Users: store, Clock: clock{}, Version: "1.2.3"}
-	b.gate = access.New(access.Config{Store: store})
+	b.gate = access.New(access.Config{Store: store, Now: clock{}.Corrected})
 	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Gate: b.gate})
 	return b
 }

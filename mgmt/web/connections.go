@@ -162,10 +162,10 @@ func (p *Pages) dropAll(w http.ResponseWriter, r *http.Request, ids []string, re
 			dropped++
 		}
 	}
-	switch {
-	case dropped == 0:
+	switch dropped {
+	case 0:
 		return failed(w, r, back, "Nothing was dropped: who was picked has gone already.")
-	case dropped == 1:
+	case 1:
 		return done(w, r, back, "1 connection is dropped.")
 	default:
 		return done(w, r, back, fmt.Sprintf("%d connections are dropped.", dropped))

@@ -99,6 +99,7 @@ func (m measured) View() timesync.View {
 
 // setUpDaemon is setUp with all that a daemon has.
 func setUpDaemon(t testing.TB) (*bench, *settings) {
+	t.Helper()
 	b := setUp(t)
 	s := &settings{
 		services: mgmt.ServiceSet{PPTP: true, L2TP: true},
@@ -108,6 +109,6 @@ func setUpDaemon(t testing.TB) (*bench, *settings) {
 	}
 	managed := b.pages.cfg.Managed
 	managed.Settings, managed.System, managed.Clock, managed.Window = s, system{}, measured{}, 3*time.Minute
-	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Issuer: "gate"})
+	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Gate: b.gate, Issuer: "gate"})
 	return b, s
 }

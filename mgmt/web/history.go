@@ -28,8 +28,16 @@ var eventChoices = []struct {
 var dayChoices = []int{1, 7, 30, 90, 0}
 
 var historyColumns = []column{
-	{Name: "Time"}, {Name: "Event"}, {Name: "User"}, {Name: "Type"}, {Name: "Remote IP"}, {Name: "Virtual IP"},
-	{Name: "Duration", Number: true, Title: "Hours, minutes and seconds"}, {Name: "Tx", Number: true, Title: "To the user"}, {Name: "Rx", Number: true, Title: "From the user"}, {Name: "Why"},
+	{Name: "Time"},
+	{Name: "Event"},
+	{Name: "User"},
+	{Name: "Type"},
+	{Name: "Remote IP"},
+	{Name: "Virtual IP"},
+	{Name: "Duration", Number: true, Title: "Hours, minutes and seconds"},
+	{Name: "Tx", Number: true, Title: "To the user"},
+	{Name: "Rx", Number: true, Title: "From the user"},
+	{Name: "Why"},
 }
 
 type historyData struct {

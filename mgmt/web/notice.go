@@ -15,7 +15,7 @@ const maxNotice = 2000 // octets
 // done leads from a form to a page, which says what happened.
 func done(w http.ResponseWriter, r *http.Request, to, notice string) error {
 	setNotice(w, "+"+notice)
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // a path of these pages
 	return nil
 }
 
@@ -23,7 +23,7 @@ func done(w http.ResponseWriter, r *http.Request, to, notice string) error {
 // again instead.
 func failed(w http.ResponseWriter, r *http.Request, to, notice string) error {
 	setNotice(w, "-"+notice)
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // a path of these pages
 	return nil
 }
 

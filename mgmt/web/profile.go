@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/url"
 	"slices"
@@ -138,14 +139,8 @@ func (f *profileForm) storedNow(name string) string {
 	if field.Secret {
 		return "Somebody else has stored another one."
 	}
-	return "Stored now: " + orNone(field.Get(&f.profile)) + "."
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return "nothing"
-	}
-	return text
+	stored := profileForm{profile: f.profile}
+	return "Stored now: " + cmp.Or(stored.text(name), "nothing") + "."
 }
 
 func (f *profileForm) input(name, label, hint string) control {

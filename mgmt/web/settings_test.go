@@ -191,7 +191,7 @@ func TestStatus(t *testing.T) {
 }
 
 // A viewer sees every page, no form that changes anything on it, and is refused what he sends all the same.
-func TestViewer(t *testing.T) {
+func TestViewerOfSettings(t *testing.T) {
 	b, s := setUpDaemon(t)
 	b.add("alice")
 	before := s.ppp

@@ -98,7 +98,7 @@ func (t userTable) addUser(w http.ResponseWriter, r *http.Request) error {
 // changeUser stores what the form says, unless somebody else has stored something meanwhile.
 func (t userTable) changeUser(w http.ResponseWriter, r *http.Request) error {
 	name, tag := r.PathValue("name"), r.PostForm.Get("tag")
-	before, now, err := t.cfg.API.Profile(r.Context(), name)
+	before, _, err := t.cfg.API.Profile(r.Context(), name)
 	if err != nil {
 		return notThere(err)
 	}
@@ -108,6 +108,7 @@ func (t userTable) changeUser(w http.ResponseWriter, r *http.Request) error {
 	}
 	err = t.cfg.API.ChangeUser(r.Context(), name, tag, func(p *usermgmt.Profile) error { return apply(r.PostForm, p) })
 	if errors.Is(err, mgmt.ErrChanged) {
+		var now string
 		if f.profile, now, err = t.cfg.API.Profile(r.Context(), name); err != nil {
 			return notThere(err)
 		}

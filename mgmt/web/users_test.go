@@ -229,7 +229,7 @@ func TestConflict(t *testing.T) {
 	mine.Set("comment", "mine")
 	w := b.ask(administrator, "/users/alice", mine)
 	body := w.Body.String()
-	if w.Code != http.StatusConflict || !strings.Contains(body, "carol has changed this profile") || !strings.Contains(body, "Stored now: 1m0s.") || b.profile("alice").Comment != "" {
+	if w.Code != http.StatusConflict || !strings.Contains(body, "carol has changed this profile") || !strings.Contains(body, "Stored now: 60.") || b.profile("alice").Comment != "" {
 		t.Errorf("%d %s", w.Code, body)
 	}
 	again := formOf(body)

@@ -33,6 +33,7 @@ type Gate interface {
 	SetUp(ctx context.Context, link, name, password string) error
 	NewLink(ctx context.Context, name string, role access.Role) (string, error)
 	Administrators(ctx context.Context) ([]access.Account, error)
+	Account(ctx context.Context, name string) (access.Account, error)
 	SetRole(ctx context.Context, name string, role access.Role) error
 	SetPassword(ctx context.Context, name, password string) error
 	SetTOTP(ctx context.Context, name, secret, code string) error
