@@ -90,6 +90,7 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 		attrs = append(attrs, "need_restart", strings.Join(left, ", "))
 	}
 	d.file, d.cfg = file, live(d.cfg, cfg)
+	d.show()
 	d.sessions.SetPPP(pppConfig(d.cfg.PPP))
 	d.generation = 0
 	d.watchUsers(ctx)

@@ -19,8 +19,9 @@ var sinks = map[string]struct {
 	calls  map[string]int
 	values []string
 }{
-	"auth":             {map[string]int{"denied": 0}, []string{"reason", "Reason", "UntilReason", "alreadyUsed", "lockedUntil", "explain", "Refusal"}},
+	"auth":             {map[string]int{"denied": 1}, []string{"reason", "Reason", "UntilReason", "alreadyUsed", "lockedUntil", "explain", "Refusal"}},
 	"internal/session": {map[string]int{"close": 0, "cut": 0, "end": 0, "Close": 1}, []string{"errPending", "errFull", "errStopped", "errPlain", "errOtherUser", "errQuota", "reason", "grant", "claim", "poolFor"}},
+	"internal/hook":    {nil, []string{"errBehind", "errLate"}},
 	"internal/ippool":  {nil, []string{"ErrEmpty", "Take"}},
 	"internal/daemon":  {map[string]int{"DropIf": 1, "Shutdown": 1}, []string{"watchUsers"}},
 	"ppp":              {map[string]int{"hangUp": 1, "finish": 0, "giveUp": 0, "ended": 0}, []string{"reason", "notUp", "hungUp", "wished"}},
@@ -142,8 +143,8 @@ func (p pkg) values(name string) []string {
 					all = append(all, p.texts(v.Value)...)
 				}
 			case *ast.CompositeLit:
-				if nameOf(v.Type) == name && len(v.Elts) == 2 {
-					all = append(all, p.texts(v.Elts[1])...)
+				if nameOf(v.Type) == name && len(v.Elts) == 3 {
+					all = append(all, p.texts(v.Elts[2])...)
 				}
 			case *ast.FuncDecl:
 				if v.Name.Name == name && v.Body != nil {
@@ -248,6 +249,7 @@ func TestAdviceIsPrecise(t *testing.T) {
 		{"PPTP", "MPPE is required, but the peer does not agree to it", "did not agree", "require-mppe-128"},
 		{"PPTP", `peer hung up: it says "User request"`, `The client hung up. "User request"`, ""},
 		{"PPTP", "10.99.0.7: fixed address is in use by bob", "10.99.0.7 is in use by bob", "another address"},
+		{"PPTP", "before hook: exit status 1", "does not let the user in (exit status 1)", "output"},
 		{"PPTP", "dropped by the administrator", "An administrator", ""},
 		{"L2TP", "client disconnected the call (result 3)", "The client ended the call", ""},
 	} {
