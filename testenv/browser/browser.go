@@ -102,13 +102,12 @@ func (b *Browser) Open(path string) {
 	b.Do("open "+path, chromedp.Navigate(b.base+path), chromedp.WaitReady(chromedp.CSS("body")))
 }
 
-// Fill writes into the fields, by their names, in no particular order; a box is ticked by "on" or "".
+// Fill writes into fields, by their names, when they are there; a box is ticked by "on" or "".
 func (b *Browser) Fill(fields map[string]string) {
 	b.t.Helper()
 	const script = `(fields => {
 	for (const [name, value] of Object.entries(fields)) {
 		const all = document.getElementsByName(name);
-		if (!all.length) throw new Error("there is no field " + name);
 		for (const field of all) {
 			if (field.type === "hidden") continue;
 			if (field.type === "checkbox" && all.length === 1) field.checked = value === "on";
@@ -120,6 +119,9 @@ func (b *Browser) Fill(fields map[string]string) {
 		}
 	}
 })(%s)`
+	for name := range fields {
+		b.AwaitTrue(fmt.Sprintf("document.getElementsByName(%q).length", name))
+	}
 	data, err := json.Marshal(fields)
 	if err != nil {
 		b.t.Fatal(err)
@@ -127,26 +129,27 @@ func (b *Browser) Fill(fields map[string]string) {
 	b.Do("fill in", chromedp.Evaluate[chromedp.Void](fmt.Sprintf(script, data)))
 }
 
-// Press clicks a button or a link by what is written on it, and waits for the page that follows.
+// Press clicks a button or a link by its name, which is what is written on it unless it has a label, and waits for the page that follows.
 func (b *Browser) Press(label string) {
 	b.t.Helper()
-	path := fmt.Sprintf(`//*[self::button or self::a or self::summary][normalize-space(.)=%q]`, label)
+	path := fmt.Sprintf(`//*[self::button or self::a or self::summary][@aria-label=%[1]q or not(@aria-label) and normalize-space(.)=%[1]q]`, label)
 	b.Do("press "+label, chromedp.Click(path), chromedp.WaitReady(chromedp.CSS("body")))
 }
 
 // Await waits until the text of what selector finds has words in it, on this page or one that follows.
 func (b *Browser) Await(selector, words string) {
 	b.t.Helper()
-	b.await(fmt.Sprintf(`document.querySelector(%q)?.innerText.includes(%q)`, selector, words))
+	b.AwaitTrue(fmt.Sprintf(`document.querySelector(%q)?.innerText.includes(%q)`, selector, words))
 }
 
 // AwaitGone waits until it has not.
 func (b *Browser) AwaitGone(selector, words string) {
 	b.t.Helper()
-	b.await(fmt.Sprintf(`!document.querySelector(%q)?.innerText.includes(%q)`, selector, words))
+	b.AwaitTrue(fmt.Sprintf(`!document.querySelector(%q)?.innerText.includes(%q)`, selector, words))
 }
 
-func (b *Browser) await(script string) {
+// AwaitTrue waits until a script gives something true.
+func (b *Browser) AwaitTrue(script string) {
 	b.t.Helper()
 	for start := time.Now(); time.Since(start) < limit; time.Sleep(50 * time.Millisecond) {
 		if met, err := value[bool](b, "!!("+script+")"); err == nil && met {
