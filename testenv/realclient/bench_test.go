@@ -70,7 +70,8 @@ func BenchmarkFlood(b *testing.B) {
 func dialled(b *testing.B, kind string, mode ppp.MPPEMode, n int) (*testenv.Lab, *testenv.Server, *testenv.Client) {
 	b.Helper()
 	lab := testenv.New(b)
-	server := lab.NewServer(b, "network: {pool: 10.99.0.2-10.99.255.254}\nppp: {echo_interval: 5m}\n")
+	server := lab.NewServer(b, "")
+	server.ServePages(pages, "network: {pool: 10.99.0.2-10.99.255.254}\nppp: {echo_interval: 5m}\n")
 	server.VPND("user", "add", "alice", "--password", "geheim", "--max-connections", "0")
 	server.Start()
 	host := lab.Host(b)
