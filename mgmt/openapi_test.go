@@ -142,6 +142,31 @@ func TestByDocument(t *testing.T) {
 	d.call("drop-connection", map[string]string{"id": "id1", "reason": "go home"}, nil, 204, nil)
 	d.call("drop-connection", map[string]string{"id": "id1"}, nil, 404, nil)
 
+	for _, id := range []string{"get-user", "list-user-attempts"} {
+		d.call(id, map[string]string{"name": "alice"}, nil, 200, nil)
+	}
+	d.call("connect-client", map[string]string{"name": "alice", "client": "windows"}, nil, 200, nil)
+	d.call("client-errors", nil, nil, 200, &list)
+	if len(list) == 0 {
+		t.Error("no error of a client is known")
+	}
+	d.call("list-attempts", nil, nil, 200, nil)
+
+	d.call("change-services", nil, object{"l2tp": false}, 200, &services)
+	d.call("get-services", nil, nil, 200, &services)
+	if services["pptp"] != true || services["l2tp"] != false {
+		t.Errorf("%v", services)
+	}
+	var setup object
+	d.call("get-ppp", nil, nil, 200, &setup)
+	d.call("change-ppp", nil, object{"mppe": "required"}, 200, &setup)
+	if setup["mppe"] != "required" {
+		t.Errorf("%v", setup)
+	}
+	d.call("shut-down", nil, object{"when_empty": true, "within": "1h"}, 202, nil)
+	d.call("get-shutdown", nil, nil, 200, &setup)
+	d.call("cancel-shutdown", nil, nil, 204, nil)
+
 	d.call("remove-user", map[string]string{"name": "alice"}, nil, 204, nil)
 	d.call("list-users", nil, nil, 200, &list)
 	if len(list) != 0 {
