@@ -16,10 +16,10 @@ type Attempt struct {
 	Cure  string `json:"cure,omitempty" doc:"What to do about it"`
 }
 
-// AttemptOf is a dial-in of the history as it is shown.
-func AttemptOf(e usermgmt.Entry) Attempt {
-	a := Attempt{Event: EventOf(e)}
-	if e.Event == usermgmt.EventConnected {
+// AttemptOf is an event with what it means, if it is a dial-in that failed or ended.
+func AttemptOf(e Event) Attempt {
+	a := Attempt{Event: e}
+	if e.Event != usermgmt.EventRefused && e.Event != usermgmt.EventDisconnected {
 		return a
 	}
 	if advice, ok := guide.For(guide.Attempt{Type: e.Type, Reason: e.Reason}); ok {
@@ -53,7 +53,7 @@ func Attempts(ctx context.Context, users Users, user string, limit int) ([]Attem
 	}
 	list := make([]Attempt, len(entries))
 	for i, e := range entries {
-		list[i] = AttemptOf(e)
+		list[i] = AttemptOf(EventOf(e))
 	}
 	return list, nil
 }

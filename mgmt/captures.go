@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
+	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
 const (
@@ -30,11 +34,14 @@ type CaptureOf struct {
 	Size             int64 // of the file, in octets
 }
 
+// CaptureWriter writes the file of a capture, to its end.
+type CaptureWriter func(ctx context.Context, w io.Writer) error
+
 // Captures records PPP frames.
 type Captures interface {
 	// Begin begins a capture; write ends it when ctx is done, or time or size are up, and has to be called. The
 	// error may be ErrNotFound or ErrFull.
-	Begin(ctx context.Context, of CaptureOf) (write func(ctx context.Context, w io.Writer) error, err error)
+	Begin(ctx context.Context, of CaptureOf) (write CaptureWriter, err error)
 }
 
 // Errors of Captures.
@@ -103,10 +110,8 @@ func (a *API) registerCaptures(api huma.API) {
 			return nil, problem(err)
 		}
 		return &huma.StreamResponse{Body: func(h huma.Context) {
-			h.SetHeader("Content-Type", CaptureType)
-			h.SetHeader("Content-Disposition", `attachment; filename="vpnd.pcapng"`)
-			h.SetHeader("X-Accel-Buffering", "no")
-			_ = write(h.Context(), stream(h.BodyWriter())) // whoever reads it has left, or sees it cut short
+			_, w := humago.Unwrap(h)
+			SendCapture(h.Context(), w, of, write)
 		}}, nil
 	})
 }
@@ -117,18 +122,48 @@ type streamed struct {
 	c *http.ResponseController
 }
 
-// stream is w, flushed when its FlushError is called.
-func stream(w io.Writer) io.Writer {
-	rw, ok := w.(http.ResponseWriter)
-	if !ok {
-		return w
+// SendCapture answers with the file that write makes, as it is made.
+func SendCapture(ctx context.Context, w http.ResponseWriter, of CaptureOf, write CaptureWriter) {
+	h := w.Header()
+	h.Set("Content-Type", CaptureType)
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": of.file(time.Now())}))
+	h.Set("X-Accel-Buffering", "no")
+	s := &streamed{w, http.NewResponseController(w)}
+	_ = write(ctx, s) // whoever reads it has left, or sees it cut short
+	_ = s.extend()    // for the end of the answer, after a silence
+}
+
+// file is a name for the file.
+func (of CaptureOf) file(at time.Time) string {
+	name := "vpnd"
+	switch {
+	case of.User != "":
+		name += "-" + of.User
+	case of.Connection != "":
+		name += "-" + of.Connection
+	case of.Peer.IsValid():
+		name += "-" + of.Peer.String()
 	}
-	return &streamed{w, http.NewResponseController(rw)}
+	name = strings.Map(func(r rune) rune {
+		if usermgmt.CheckName("x"+string(r)) != nil {
+			return '_'
+		}
+		return r
+	}, name)
+	return name + at.UTC().Format("-20060102-150405") + ".pcapng"
+}
+
+// extend gives the reader time from now on.
+func (s *streamed) extend() error {
+	if err := s.c.SetWriteDeadline(time.Now().Add(writeTime)); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
 }
 
 // Write implements io.Writer.
 func (s *streamed) Write(p []byte) (int, error) {
-	if err := s.c.SetWriteDeadline(time.Now().Add(writeTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := s.extend(); err != nil {
 		return 0, err
 	}
 	return s.Writer.Write(p)

@@ -102,18 +102,30 @@ func (a *API) services() *oneServiceView {
 }
 
 func (a *API) changeServices(ctx context.Context, in *changeServices) (*oneServiceView, error) {
-	a.settings.Lock()
-	defer a.settings.Unlock()
-	set := a.cfg.Settings.Services()
-	if err := unlessChanged(&in.Params, set); err != nil {
-		return nil, err
-	}
-	apply(&set.PPTP, in.Body.PPTP)
-	apply(&set.L2TP, in.Body.L2TP)
-	if err := a.cfg.Settings.SetServices(ctx, set, in.Body.Drop); err != nil {
+	err := a.ChangeServices(ctx, in.Body.Drop, func(set *ServiceSet) error {
+		if err := unlessChanged(&in.Params, *set); err != nil {
+			return err
+		}
+		apply(&set.PPTP, in.Body.PPTP)
+		apply(&set.L2TP, in.Body.L2TP)
+		return nil
+	})
+	if err != nil {
 		return nil, problem(err)
 	}
 	return a.services(), nil
+}
+
+// ChangeServices turns services on and off as change says. Change sees them as they are, and nobody else
+// changes them meanwhile; its error stops it.
+func (a *API) ChangeServices(ctx context.Context, drop bool, change func(*ServiceSet) error) error {
+	a.settings.Lock()
+	defer a.settings.Unlock()
+	set := a.cfg.Settings.Services()
+	if err := change(&set); err != nil {
+		return err
+	}
+	return a.cfg.Settings.SetServices(ctx, set, drop)
 }
 
 func (a *API) ppp() *onePPPView {
@@ -123,28 +135,44 @@ func (a *API) ppp() *onePPPView {
 }
 
 func (a *API) changePPP(ctx context.Context, in *changePPP) (*onePPPView, error) {
-	a.settings.Lock()
-	defer a.settings.Unlock()
-	p := a.cfg.Settings.PPP()
-	if err := unlessChanged(&in.Params, p); err != nil {
-		return nil, err
-	}
-	if in.Body.Authentication != nil {
-		p.Authentication = in.Body.Authentication
-	}
-	apply(&p.MPPE, in.Body.MPPE)
-	apply(&p.MPPEStateful, in.Body.MPPEStateful)
-	apply(&p.EchoInterval, in.Body.EchoInterval)
-	apply(&p.EchoFailures, in.Body.EchoFailures)
-	apply(&p.CHAPInterval, in.Body.CHAPInterval)
-	if pap := in.Body.MutualPAP; pap != nil {
-		apply(&p.MutualPAP.User, pap.User)
-		apply(&p.MutualPAP.Password, pap.Password)
-	}
-	if err := a.cfg.Settings.SetPPP(ctx, p); err != nil {
+	err := a.ChangePPP(ctx, func(p *PPPSettings) error {
+		if err := unlessChanged(&in.Params, *p); err != nil {
+			return err
+		}
+		in.Body.apply(p)
+		return nil
+	})
+	if err != nil {
 		return nil, problem(err)
 	}
 	return a.ppp(), nil
+}
+
+// ChangePPP changes PPP General Setup as ChangeServices does services.
+func (a *API) ChangePPP(ctx context.Context, change func(*PPPSettings) error) error {
+	a.settings.Lock()
+	defer a.settings.Unlock()
+	p := a.cfg.Settings.PPP()
+	if err := change(&p); err != nil {
+		return err
+	}
+	return a.cfg.Settings.SetPPP(ctx, p)
+}
+
+// apply puts what is given into the settings.
+func (c *PPPChange) apply(p *PPPSettings) {
+	if c.Authentication != nil {
+		p.Authentication = c.Authentication
+	}
+	apply(&p.MPPE, c.MPPE)
+	apply(&p.MPPEStateful, c.MPPEStateful)
+	apply(&p.EchoInterval, c.EchoInterval)
+	apply(&p.EchoFailures, c.EchoFailures)
+	apply(&p.CHAPInterval, c.CHAPInterval)
+	if pap := c.MutualPAP; pap != nil {
+		apply(&p.MutualPAP.User, pap.User)
+		apply(&p.MutualPAP.Password, pap.Password)
+	}
 }
 
 func (a *API) shutdown() *oneShutdown { return &oneShutdown{a.cfg.Settings.ShutdownState()} }

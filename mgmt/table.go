@@ -100,8 +100,8 @@ func truth(b bool) int {
 	return 0
 }
 
-// ErrChanged tells that somebody else has changed a user meanwhile.
-var ErrChanged = errors.New("somebody else has changed the user meanwhile: look at the user again")
+// ErrChanged tells that somebody else has changed a user, or a setting, meanwhile.
+var ErrChanged = errors.New("somebody else has made a change meanwhile: look again")
 
 // ChangeUser changes a user as change does, if the user is still as the tag of Profile says; else the error
 // is ErrChanged. It may be auth.ErrNoUser, or hold RuleErrors.

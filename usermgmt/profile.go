@@ -248,6 +248,9 @@ func CheckName(name string) error {
 	if name == "" || len(name) > maxName || name[0] == '-' || strings.ContainsFunc(name, func(r rune) bool { return !good(r) }) {
 		return &RuleError{"name", fmt.Sprintf("must have 1 to %d letters (a to z), digits and %s, and not begin with -", maxName, signs)}
 	}
+	if name == "." || name == ".." {
+		return &RuleError{"name", "must not be " + name + ", which no address of a page can end in: add a letter or a digit"}
+	}
 	return nil
 }
 

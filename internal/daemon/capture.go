@@ -15,7 +15,7 @@ import (
 type captures struct{ d *daemon }
 
 // Begin implements mgmt.Captures. It notes in the history who captures whom.
-func (c captures) Begin(ctx context.Context, of mgmt.CaptureOf) (func(context.Context, io.Writer) error, error) {
+func (c captures) Begin(ctx context.Context, of mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
 	rec := capture.New()
 	stop, err := c.d.sessions.Capture(session.Capture{User: of.User, Connection: of.Connection, Peer: of.Peer, All: of.All, To: rec})
 	switch {

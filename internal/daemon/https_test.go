@@ -445,3 +445,39 @@ func TestCheckOfHTTPS(t *testing.T) {
 		}
 	}
 }
+
+const idleCapture = 10 * time.Minute
+
+// idle captures a word, and then nothing for a time.
+type idle struct{}
+
+func (idle) Begin(context.Context, mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
+	return func(ctx context.Context, w io.Writer) error {
+		_, err := io.WriteString(w, "begin")
+		select {
+		case <-time.After(idleCapture):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		return err
+	}, nil
+}
+
+// A capture goes on for longer than an answer may take, and ends whole, though nothing passes.
+func TestCaptureOverHTTPS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := mgmt.New(mgmt.Config{Captures: idle{}})
+		conn, begin := patient(t, api), time.Now()
+		if _, err := io.WriteString(conn, "POST /api/v1/captures?user=alice HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if took := time.Since(begin); err != nil || string(body) != "begin" || took < idleCapture {
+			t.Errorf("%q after %v: %v", body, took, err)
+		}
+	})
+}

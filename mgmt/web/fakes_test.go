@@ -2,12 +2,15 @@ package web
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"testing"
 	"time"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
+	"vpnd/mgmt/guide"
 )
 
 // settings are those of a daemon that keeps them in memory.
@@ -76,6 +79,19 @@ func (s system) Status(context.Context) mgmt.Status {
 	}
 }
 
+// captures knows the connection c00000 and all users.
+type captures struct{}
+
+func (captures) Begin(_ context.Context, of mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
+	if of.User == "" && of.Connection != "c00000" {
+		return nil, mgmt.ErrNotFound
+	}
+	return func(_ context.Context, w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%s%s %v %v", of.User, of.Connection, of.All, of.Time)
+		return err
+	}, nil
+}
+
 // measured is a clock that has measured for some hours.
 type measured struct{ clock }
 
@@ -109,6 +125,10 @@ func setUpDaemon(t testing.TB) (*bench, *settings) {
 	}
 	managed := b.pages.cfg.Managed
 	managed.Settings, managed.System, managed.Clock, managed.Window = s, system{}, measured{}, 3*time.Minute
+	managed.Captures = captures{}
+	managed.Guide = func() guide.Server {
+		return guide.Server{PPTP: true, L2TP: true, Authentication: allMethods, MPPE: "optional"}
+	}
 	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Gate: b.gate, Issuer: "gate"})
 	return b, s
 }

@@ -18,9 +18,7 @@ var eventChoices = []struct {
 	{"connections", "Ended connections", []string{usermgmt.EventDisconnected}},
 	{"connected", "Connected", []string{usermgmt.EventConnected}},
 	{"refused", "Refused", []string{usermgmt.EventRefused, usermgmt.EventAdminRefused}},
-	{"changes", "Changes", []string{
-		usermgmt.EventAdded, usermgmt.EventChanged, usermgmt.EventRemoved, usermgmt.EventUnlocked, usermgmt.EventResynced, usermgmt.EventRekeyed, usermgmt.EventAdminChanged,
-	}},
+	{"changes", "Changes", append(userChanges[:len(userChanges):len(userChanges)], usermgmt.EventAdminChanged)},
 	{"administrators", "Administrators", []string{usermgmt.EventAdminLogIn, usermgmt.EventAdminRefused, usermgmt.EventAdminChanged}},
 }
 
@@ -52,8 +50,18 @@ type historyData struct {
 
 // historyRow is an event with the words for it.
 type historyRow struct {
-	mgmt.Event
+	mgmt.Attempt
 	Word, Kind string // Kind: of the badge
+}
+
+func rowOf(a mgmt.Attempt) historyRow {
+	word, kind := eventWord(a.Event.Event)
+	return historyRow{a, word, kind}
+}
+
+// userChanges are what is done to a profile, and captures.
+var userChanges = []string{
+	usermgmt.EventAdded, usermgmt.EventChanged, usermgmt.EventRemoved, usermgmt.EventUnlocked, usermgmt.EventResynced, usermgmt.EventRekeyed, usermgmt.EventCaptured,
 }
 
 // history says who did what, when, for how long, and why it ended.
@@ -94,8 +102,7 @@ func (p *Pages) history(w http.ResponseWriter, r *http.Request) error {
 		l.fit(d.Sum.Entries)
 	}
 	for _, e := range events {
-		word, kind := eventWord(e.Event)
-		d.Rows = append(d.Rows, historyRow{e, word, kind})
+		d.Rows = append(d.Rows, rowOf(mgmt.AttemptOf(e)))
 	}
 	return p.render(w, r, "history.html", view{Title: "History", Data: d})
 }

@@ -270,7 +270,10 @@ func (f *profileForm) addresses() []control {
 	if now := f.text("pool"); now != "" && !slices.Contains(f.pools, now) {
 		names = append(names, now, now+" (there is no such pool now)")
 	}
-	return []control{address, f.choice("select", "pool", "Pool", "From which the user gets an address.", names...)}
+	return []control{
+		address, f.choice("select", "pool", "Pool", "From which the user gets an address.", names...),
+		f.input("group", "Group", "Whose firewall rules (network.nftables_table) and hooks count for the user's address. Empty: none."),
+	}
 }
 
 func (f *profileForm) limits() []control {

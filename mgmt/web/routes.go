@@ -16,7 +16,10 @@ func (p *Pages) routes() []route {
 	return slices.Concat([]route{
 		{"GET /{$}", p.connections},
 		{"POST /connections/drop", change(p.drop)},
+		{"GET /captures", change(p.askCapture)},
+		{"POST /captures", change(p.capture)},
 		{"GET /history", p.history},
+		{"GET /connect", p.connect},
 	}, p.userRoutes(), p.settingRoutes(), p.accessRoutes())
 }
 
@@ -66,6 +69,7 @@ var sections = []section{
 		{Path: "/services", Name: "Remote Access Control"},
 		{Path: "/ppp", Name: "PPP General Setup"},
 		{Path: "/history", Name: "History"},
+		{Path: "/connect", Name: "Connect a Client"},
 	}},
 	{"User Management", []entry{
 		{Path: "/profiles", Name: "User Profile"},

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -116,11 +117,18 @@ func (p *Pages) setServices(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f := form{values: r.PostForm}
-	if r.PostForm.Get("tag") != tagOf(settings.Services()) {
+	to := mgmt.ServiceSet{PPTP: r.PostForm.Has("pptp"), L2TP: r.PostForm.Has("l2tp")}
+	err = p.cfg.API.ChangeServices(r.Context(), r.PostForm.Has("drop"), func(now *mgmt.ServiceSet) error {
+		if r.PostForm.Get("tag") != tagOf(*now) {
+			return mgmt.ErrChanged
+		}
+		*now = to
+		return nil
+	})
+	if errors.Is(err, mgmt.ErrChanged) {
 		return p.showServices(w, r, settings, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
-	to := mgmt.ServiceSet{PPTP: r.PostForm.Has("pptp"), L2TP: r.PostForm.Has("l2tp")}
-	if err := settings.SetServices(r.Context(), to, r.PostForm.Has("drop")); err != nil {
+	if err != nil {
 		return p.showServices(w, r, settings, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
 	}
 	said := map[bool]string{true: "on", false: "off"}
@@ -195,11 +203,10 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f, now := form{values: r.PostForm}, settings.PPP()
-	if r.PostForm.Get("tag") != tagOf(now) {
+	f, to := form{values: r.PostForm}, settings.PPP()
+	if r.PostForm.Get("tag") != tagOf(to) {
 		return p.showPPP(w, r, settings, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
-	to := now
 	to.Authentication, to.MPPE = methods(r.PostForm.Get("authentication")), r.PostForm.Get("mppe")
 	to.MPPEStateful = r.PostForm.Has("mppe_stateful")
 	to.EchoInterval, to.CHAPInterval = strings.TrimSpace(r.PostForm.Get("echo_interval")), strings.TrimSpace(r.PostForm.Get("chap_interval"))
@@ -214,7 +221,17 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 		f.wrong("echo_failures", "is not a whole number: 4 is usual.")
 	}
 	if len(f.faults) == 0 {
-		if err := f.missed(settings.SetPPP(r.Context(), to)); err != nil {
+		err := p.cfg.API.ChangePPP(r.Context(), func(now *mgmt.PPPSettings) error {
+			if r.PostForm.Get("tag") != tagOf(*now) {
+				return mgmt.ErrChanged
+			}
+			*now = to
+			return nil
+		})
+		if errors.Is(err, mgmt.ErrChanged) {
+			return p.showPPP(w, r, settings, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
+		}
+		if err := f.missed(err); err != nil {
 			return p.showPPP(w, r, settings, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-const lastEvents = 10 // of a user, on its page
+const lastEvents = 10 // of a kind, of a user on its page
 
 type userData struct {
 	Base, At string
@@ -20,7 +20,9 @@ type userData struct {
 	Tag      string // of the profile that the form began with; empty: a new user
 	Change   bool
 	Token    bool // the user has one
-	Events   []mgmt.Event
+	Attempts []historyRow
+	Changes  []historyRow
+	Capture  captureForm
 }
 
 // newUser is the form of a profile that is yet to be added.
@@ -51,19 +53,37 @@ func (t userTable) showProfile(w http.ResponseWriter, r *http.Request, f *profil
 		if d.User, err = t.cfg.API.User(r.Context(), f.profile.Name); err != nil {
 			return notThere(err)
 		}
-		entries, err := t.cfg.Managed.Users.History(r.Context(), usermgmt.HistoryQuery{User: f.profile.Name, Limit: lastEvents})
-		if err != nil {
-			return err
+		if err := t.happened(r.Context(), f.profile.Name, &d); err != nil {
+			return notThere(err)
 		}
-		for _, e := range entries {
-			d.Events = append(d.Events, mgmt.EventOf(e))
-		}
+		d.Capture = captureOf(f.profile.Name, "", "")
 	}
 	v.Data = d
 	if len(f.faults) > 0 {
 		v.Status, v.Notice, v.Wrong = http.StatusUnprocessableEntity, "Nothing is stored yet: correct what is marked.", true
 	}
 	return t.render(w, r, "user.html", v)
+}
+
+// happened puts the last attempts and changes of a user into d.
+func (p *Pages) happened(ctx context.Context, name string, d *userData) error {
+	attempts, err := mgmt.Attempts(ctx, p.cfg.Managed.Users, name, lastEvents)
+	if err != nil {
+		return err
+	}
+	entries, err := p.cfg.Managed.Users.History(ctx, usermgmt.HistoryQuery{User: name, Events: userChanges, Limit: lastEvents})
+	if err != nil {
+		return err
+	}
+	d.Attempts = make([]historyRow, len(attempts))
+	for i, a := range attempts {
+		d.Attempts[i] = rowOf(a)
+	}
+	d.Changes = make([]historyRow, len(entries))
+	for i, e := range entries {
+		d.Changes[i] = rowOf(mgmt.AttemptOf(mgmt.EventOf(e)))
+	}
+	return nil
 }
 
 func (p *Pages) pools() []mgmt.Pool {

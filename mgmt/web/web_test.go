@@ -166,7 +166,7 @@ func TestPagesAreSound(t *testing.T) {
 	if err := b.gate.Add(t.Context(), "admin", longPassword, access.Administrator); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/", "/?page=2&q=user", "/history", "/account", "/account/app", "/administrators", "/administrators/admin", "/tokens/x/remove", "/nowhere"} {
+	for _, path := range []string{"/", "/?page=2&q=user", "/history", "/account", "/account/app", "/administrators", "/administrators/admin", "/tokens/x/remove", "/nowhere", "/connect", "/connect?client=linux", "/captures?connection=c00000"} {
 		b.sound(administrator, path)
 	}
 	b.sound(nobody, "/login")

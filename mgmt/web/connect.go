@@ -1,0 +1,105 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"vpnd/mgmt/guide"
+	"vpnd/usermgmt"
+)
+
+// anybody stands for a user where none is named.
+var anybody = guide.Person{Name: "USER", Password: true, PPTP: true, L2TP: true}
+
+type connectData struct {
+	User, Server string // as they were asked for
+	Fault        string // of the user
+	Clients      []clientLink
+	Client       string
+	Page         guide.Page
+	Ways         []connectWay
+	Numbers      []guide.Number
+}
+
+// clientLink leads to the steps of another client.
+type clientLink struct {
+	Title, Link string
+	Current     bool
+}
+
+// connectWay is a way to connect whose lines can be copied.
+type connectWay struct {
+	Title string
+	Steps []connectStep
+}
+
+type connectStep struct {
+	guide.Step
+	ID string // of the element with the line; "": there is no line
+}
+
+// connect says how a client is set up, for a user or for anybody.
+func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	asked := func(key string, longest int) string {
+		text := strings.TrimSpace(q.Get(key))
+		return strings.ToValidUTF8(text[:min(len(text), longest)], "")
+	}
+	const maxUser, maxServer = 64, 253
+	d := connectData{User: asked("user", maxUser), Server: asked("server", maxServer), Client: guide.Kinds[0].Name, Numbers: guide.Numbers}
+	for _, k := range guide.Kinds {
+		if k.Name == q.Get("client") {
+			d.Client = k.Name
+		}
+	}
+	for _, k := range guide.Kinds {
+		to := url.Values{"client": {k.Name}}
+		for key, text := range map[string]string{"user": d.User, "server": d.Server} {
+			if text != "" {
+				to.Set(key, text)
+			}
+		}
+		d.Clients = append(d.Clients, clientLink{k.Title, "/connect?" + to.Encode(), k.Name == d.Client})
+	}
+	v := view{Title: "Connect a Client"}
+	var err error
+	if d.User != "" {
+		d.Page, err = p.cfg.API.ConnectPage(r.Context(), d.User, d.Client, d.Server)
+	}
+	if errors.Is(err, usermgmt.ErrNoUser) {
+		d.Fault, v.Status = "There is no such user: compare the spelling, or look in the list. The steps below are for anybody.", http.StatusNotFound
+	} else if err != nil {
+		return err
+	}
+	if d.User == "" || d.Fault != "" {
+		server := p.cfg.Managed.Guide()
+		if d.Server != "" {
+			server.Address = d.Server
+		}
+		if d.Page, err = guide.Connect(d.Client, server, anybody); err != nil {
+			return err
+		}
+	}
+	d.Ways = copied(d.Page.Ways)
+	v.Data = d
+	return p.render(w, r, "connect.html", v)
+}
+
+// copied are ways whose lines have names of their own.
+func copied(ways []guide.Way) []connectWay {
+	all, n := make([]connectWay, len(ways)), 0
+	for i, way := range ways {
+		all[i].Title = way.Title
+		for _, s := range way.Steps {
+			step := connectStep{Step: s}
+			if s.Code != "" {
+				n++
+				step.ID = "line-" + strconv.Itoa(n)
+			}
+			all[i].Steps = append(all[i].Steps, step)
+		}
+	}
+	return all
+}
