@@ -91,6 +91,7 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 	}
 	d.file, d.cfg = file, live(d.cfg, cfg)
 	d.sessions.SetPPP(pppConfig(d.cfg.PPP))
+	d.show()
 	d.generation = 0
 	d.watchUsers(ctx)
 	d.prune(ctx)
