@@ -19,7 +19,7 @@ var sinks = map[string]struct {
 	calls  map[string]int
 	values []string
 }{
-	"auth":             {map[string]int{"denied": 0}, []string{"reason", "Reason", "UntilReason", "alreadyUsed", "lockedUntil", "explain", "Refusal"}},
+	"auth":             {map[string]int{"denied": 1}, []string{"reason", "Reason", "UntilReason", "alreadyUsed", "lockedUntil", "explain", "Refusal"}},
 	"internal/session": {map[string]int{"close": 0, "cut": 0, "end": 0, "Close": 1}, []string{"errPending", "errFull", "errStopped", "errPlain", "errOtherUser", "errQuota", "reason", "grant", "claim", "poolFor"}},
 	"internal/ippool":  {nil, []string{"ErrEmpty", "Take"}},
 	"internal/daemon":  {map[string]int{"DropIf": 1, "Shutdown": 1}, []string{"watchUsers"}},
@@ -142,8 +142,8 @@ func (p pkg) values(name string) []string {
 					all = append(all, p.texts(v.Value)...)
 				}
 			case *ast.CompositeLit:
-				if nameOf(v.Type) == name && len(v.Elts) == 2 {
-					all = append(all, p.texts(v.Elts[1])...)
+				if n := len(v.Elts); nameOf(v.Type) == name && n > 1 {
+					all = append(all, p.texts(v.Elts[n-1])...)
 				}
 			case *ast.FuncDecl:
 				if v.Name.Name == name && v.Body != nil {
