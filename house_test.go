@@ -58,6 +58,22 @@ var walls = []wall{
 		deny: []string{"vpnd/pptp", "vpnd/l2tp", "vpnd/usermgmt", "vpnd/mgmt", "vpnd/internal/daemon"},
 	},
 	{
+		why:  "management knows the user table, and of the rest what its small interfaces say; the pages stand on the API",
+		from: []string{"mgmt"},
+		deny: []string{"vpnd/internal/session", "vpnd/internal/dataplane", "vpnd/internal/daemon", "vpnd/internal/hook", "vpnd/internal/capture", "vpnd/pptp", "vpnd/l2tp"},
+	},
+	{
+		why:    "the API knows no pages and no metrics",
+		from:   []string{"mgmt"},
+		except: []string{"mgmt/web", "mgmt/metrics"},
+		deny:   []string{"vpnd/mgmt/web", "vpnd/mgmt/metrics"},
+	},
+	{
+		why:  "hooks and metrics are told what they have to know",
+		from: []string{"internal/hook", "internal/qrcode", "mgmt/metrics"},
+		deny: []string{"vpnd"},
+	},
+	{
 		why:    "internal/daemon is the only place that knows all",
 		from:   []string{"."},
 		except: []string{"cmd", "internal/daemon"},
@@ -118,6 +134,10 @@ func TestWallsAreFelt(t *testing.T) {
 		{"pptp", "log/slog", true},
 		{"internal/session", "vpnd/pptp/server", true},
 		{"usermgmt", "vpnd/internal/daemon", true},
+		{"mgmt", "vpnd/internal/session", true},
+		{"mgmt", "vpnd/mgmt/web", true},
+		{"mgmt/web", "vpnd/mgmt", false},
+		{"internal/hook", "vpnd/auth", true},
 		{"cmd/vpnd", "vpnd/internal/daemon", false},
 	} {
 		denied := false

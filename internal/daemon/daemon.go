@@ -61,6 +61,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	d.watchUsers(ctx)
 	d.recorder.add(usermgmt.Entry{Event: usermgmt.EventStarted})
 	failed := d.start(ctx)
+	d.stands.Store(true)
 	d.ready.Store(true)
 	d.log.Info("serving", "pptp", d.cfg.Services.PPTP, "l2tp", d.cfg.Services.L2TP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
 	if opts.Ready != nil {
@@ -127,7 +128,8 @@ type daemon struct {
 	api        *mgmt.API
 	gate       *access.Gate
 	https      *httpsServer // nil: off
-	ready      atomic.Bool
+	stands     atomic.Bool  // it serves
+	ready      atomic.Bool  // and takes calls: no shutdown is asked for
 	services   []*service
 	leaving    *leaving      // nil: no shutdown is asked for
 	work       chan func()   // of other goroutines, to be done in the daemon's own

@@ -36,12 +36,12 @@ func (t timed) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome {
 
 // reading is the daemon as metrics sees it; before all stands, nothing of it.
 func (d *daemon) reading() metrics.Reading {
-	if !d.ready.Load() {
+	if !d.stands.Load() {
 		return metrics.Reading{}
 	}
 	c := d.sessions.Counters()
 	r := metrics.Reading{
-		Ready: true, Pending: c.Pending, Verifying: c.Verifying, Waiting: c.Waiting, Panics: c.Panics,
+		Ready: d.ready.Load(), Pending: c.Pending, Verifying: c.Verifying, Waiting: c.Waiting, Panics: c.Panics,
 		Open: map[metrics.Kind]int{}, Traffic: map[string]metrics.Traffic{}, Pools: map[string]metrics.Pool{},
 		Drops:          map[string]map[string]uint64{"dataplane": d.plane.Drops()},
 		HistoryWaiting: len(d.recorder.queue), HistoryLost: d.recorder.lost.Load(), EventListeners: d.api.Listeners(),

@@ -362,6 +362,11 @@ func TestShutdownWhenEmpty(t *testing.T) {
 				f.closed(ctx, "PPTP")
 				f.closed(ctx, "L2TP")
 				f.pass(p, l)
+				for _, want := range []string{"vpnd_ready 0", `vpnd_connections{encryption="none",type="L2TP"} 1`, "vpnd_l2tp_tunnels{state=\"open\"} 1"} {
+					if text, err := scrape(ctx, f.cfg.Management.Socket); !strings.Contains(text, "\n"+want+"\n") {
+						t.Errorf("%v: while a shutdown waits there is no %q in\n%s", err, want, text)
+					}
+				}
 				if _, err := f.api.ChangeServices(ctx, set(true, true, false)); err == nil || !strings.Contains(err.Error(), "cancel that first") {
 					t.Errorf("%v", err)
 				}

@@ -13,19 +13,26 @@ import (
 
 func listen(t *testing.T) (*mmsg.Conn, netip.AddrPort) {
 	t.Helper()
-	u, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
+	c, at, err := open(t)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return c, at
+}
+
+// open makes a socket in the network namespace of the caller.
+func open(t *testing.T) (*mmsg.Conn, netip.AddrPort, error) {
+	t.Helper()
+	u, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
+	if err != nil {
+		return nil, netip.AddrPort{}, err
 	}
 	t.Cleanup(func() { _ = u.Close() })
 	c, err := mmsg.New(u)
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		err = c.Control(func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1) })
 	}
-	if err := c.Control(func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1) }); err != nil {
-		t.Fatal(err)
-	}
-	return c, u.LocalAddr().(*net.UDPAddr).AddrPort()
+	return c, u.LocalAddr().(*net.UDPAddr).AddrPort(), err
 }
 
 func batch(dst netip.AddrPort, n int) []link.Datagram {

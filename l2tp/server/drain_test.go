@@ -85,6 +85,30 @@ func TestDrain(t *testing.T) {
 	free(t)
 }
 
+// The call of a half-open tunnel is not taken when the peer shows too late that it hears us.
+func TestDrainHalfOpen(t *testing.T) {
+	srv, sessions := start(t)
+	c := connect(t, "127.0.3.2:0")
+	c.request()
+	c.hear(wire.SCCRP, wire.AttrTunnelID)
+	c.say(wire.SCCCN) // without our identifier
+	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+	c.call = c.hear(wire.ICRP, wire.AttrSessionID)
+	if st := srv.Stats(); st.HalfOpen != 1 || st.Calls != 1 {
+		t.Errorf("%+v", st)
+	}
+	srv.Drain()
+	c.say(wire.ICCN)
+	c.hear(wire.CDN, wire.AttrResultCode)
+	if len(sessions) != 0 {
+		t.Error("the call is taken")
+	}
+	c.call = 0
+	c.hear(wire.StopCCN, wire.AttrTunnelID)
+	c.say(wire.StopCCN, wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(9)))
+	ends(t, srv)
+}
+
 // Without a tunnel the port is closed at once.
 func TestDrainWithoutCalls(t *testing.T) {
 	srv, _ := start(t)

@@ -93,11 +93,17 @@ func (t *tunnel) opened() {
 	if before := t.s.opened(t); before != nil {
 		before.do(func() { before.ctl.Forget("client has opened its tunnel anew") })
 	}
+	t.s.taking.RLock()
+	defer t.s.taking.RUnlock()
 	t.mu.Lock()
 	early := slices.Collect(maps.Values(t.calls))
 	t.mu.Unlock()
 	for _, k := range early { // one at most
-		if err := k.begin(); err != nil {
+		err := errDraining
+		if !t.s.draining.Load() {
+			err = k.begin()
+		}
+		if err != nil {
 			t.refused(err.Error())
 			k.Close(err.Error())
 		}

@@ -108,11 +108,13 @@ func serve(t *testing.T) (*daemon, *client.Client) {
 
 func TestConnections(t *testing.T) {
 	d, c := serve(t)
+	d.mu.Lock()
 	for _, id := range []string{"id1", "id2"} {
 		d.open = append(d.open, mgmt.Connection{
 			ID: id, User: "alice", Type: "PPTP", RemoteIP: netip.MustParseAddr("203.0.113.1"), VirtualIP: netip.MustParseAddr("10.99.0.99"), Since: time.Unix(1_790_000_000, 0).UTC(),
 		})
 	}
+	d.mu.Unlock()
 	list, err := c.Connections(t.Context())
 	if err != nil || len(list) != 2 || list[0].ID != "id1" || list[0].VirtualIP != netip.MustParseAddr("10.99.0.99") || list[0].Uptime == 0 {
 		t.Errorf("%+v, %v", list, err)

@@ -41,7 +41,7 @@ var endRules = []rule{
 	when(`no room: too many tunnels wait for their peer|no call within .*`,
 		"The client opened a tunnel and did not call.",
 		"Dial again. If it comes in numbers, somebody is flooding the server."),
-	when(`no Start-Control-Connection-Request within .*|no SCCCN within .*|client did not answer Stop-Control-Connection-Request|stopped|SCCRQ .*|.* before SCCRQ|nothing shows within .*`,
+	when(`no Start-Control-Connection-Request within .*|no SCCCN within .*|nothing shows within .* that the client hears us|client did not answer Stop-Control-Connection-Request|stopped|SCCRQ .*|.* before SCCRQ`,
 		"The client did not go on.",
 		"Dial again."),
 }

@@ -143,8 +143,8 @@ func (p pkg) values(name string) []string {
 					all = append(all, p.texts(v.Value)...)
 				}
 			case *ast.CompositeLit:
-				if nameOf(v.Type) == name && len(v.Elts) == 3 {
-					all = append(all, p.texts(v.Elts[2])...)
+				if n := len(v.Elts); nameOf(v.Type) == name && n > 1 {
+					all = append(all, p.texts(v.Elts[n-1])...)
 				}
 			case *ast.FuncDecl:
 				if v.Name.Name == name && v.Body != nil {

@@ -1,0 +1,4 @@
+package mmsg
+
+// SinglyFor is for the tests alone.
+const SinglyFor = singlyFor
