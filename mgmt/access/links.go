@@ -34,12 +34,6 @@ func (g *Gate) addLink(ctx context.Context, l usermgmt.SetUpLink) (string, error
 	return secret, nil
 }
 
-// ValidLink reports whether a set-up link counts.
-func (g *Gate) ValidLink(ctx context.Context, link string) bool {
-	_, err := g.LinkName(ctx, link)
-	return err == nil
-}
-
 // LinkName is the name of the account that a set-up link is for; "": who uses it chooses one. The error may be ErrLink.
 func (g *Gate) LinkName(ctx context.Context, link string) (string, error) {
 	if !likeSecret(link) {

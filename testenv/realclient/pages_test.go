@@ -28,7 +28,7 @@ func newOffice(t *testing.T, scripts bool) office {
 	s.server.ServePages("127.0.0.1:8443", network)
 	s.server.Start()
 	const base = "https://127.0.0.1:8443"
-	link := regexp.MustCompile(base + `(/setup\?link=[\w-]+)`).FindStringSubmatch(s.server.Log())
+	link := regexp.MustCompile(base + `(/setup\?link=[\w-]+)`).FindStringSubmatch(s.server.WaitLog("there is no administrator"))
 	if link == nil {
 		t.Fatalf("no set-up link:\n%s", s.server.Log())
 	}
@@ -156,7 +156,7 @@ func TestSixSteps(t *testing.T) {
 	o.Press("History")
 	o.Await("main", "go home")
 	o.look("history")
-	for _, page := range []string{"PPP General Setup", "Status", "Administrators", "User Profile"} {
+	for _, page := range []string{"PPP General Setup", "Status", "Administrators", "User Profile", "Connect a client"} {
 		o.Press(page)
 		o.Await("h1", page)
 		o.look(strings.ReplaceAll(strings.ToLower(page), " ", "-"))
