@@ -156,7 +156,7 @@ func TestSixSteps(t *testing.T) {
 	o.Press("History")
 	o.Await("main", "go home")
 	o.look("history")
-	for _, page := range []string{"PPP General Setup", "Status", "Administrators", "User Profile", "Connect a client"} {
+	for _, page := range []string{"PPP General Setup", "Status", "Administrators", "User Profile", "Connect a Client"} {
 		o.Press(page)
 		o.Await("h1", page)
 		o.look(strings.ReplaceAll(strings.ToLower(page), " ", "-"))
