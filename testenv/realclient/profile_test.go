@@ -78,7 +78,7 @@ func TestProfileTimes(t *testing.T) {
 	s := newSite(t, "ppp: {echo_interval: 1s, echo_failures: 60}\n")
 	t.Run("idle time-out", func(t *testing.T) {
 		s.t = t
-		s.dial("alice", "geheim", "nomppe lcp-echo-interval 1 lcp-echo-failure 60")
+		s.dial("alice", "geheim", "nomppe debug lcp-echo-interval 2 lcp-echo-failure 60") // debug once more shows echoes
 		s.must("ping -i 0.25 10.99.0.1 > /run/ping & echo $! > /run/ping.pid; " + replies(1))
 		s.set("alice", "idle-timeout", "5s")
 		s.must(replies(40) + " && kill $(cat /run/ping.pid)") // for ten seconds
