@@ -245,6 +245,9 @@ func CheckName(name string) error {
 	good := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(signs, r)
 	}
+	if name == "." || name == ".." { // no path of a page or of the API leads to them
+		return &RuleError{"name", "must not be . or .."}
+	}
 	if name == "" || len(name) > maxName || name[0] == '-' || strings.ContainsFunc(name, func(r rune) bool { return !good(r) }) {
 		return &RuleError{"name", fmt.Sprintf("must have 1 to %d letters (a to z), digits and %s, and not begin with -", maxName, signs)}
 	}

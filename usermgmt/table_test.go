@@ -141,6 +141,7 @@ func tableHoldsRules(t *testing.T, table usermgmt.Table) {
 		{"name", func(p *usermgmt.Profile) { p.Name = "two words" }},
 		{"name", func(p *usermgmt.Profile) { p.Name = `DOMAIN\user` }},
 		{"name", func(p *usermgmt.Profile) { p.Name = "-x" }},
+		{"name", func(p *usermgmt.Profile) { p.Name = ".." }},
 		{"name", func(p *usermgmt.Profile) { p.Name = strings.Repeat("x", 65) }},
 		{"password", func(p *usermgmt.Profile) { p.Password = "" }},
 		{"password", func(p *usermgmt.Profile) { p.Password = "a\nb" }},

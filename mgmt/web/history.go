@@ -20,6 +20,7 @@ var eventChoices = []struct {
 	{"refused", "Refused", []string{usermgmt.EventRefused, usermgmt.EventAdminRefused}},
 	{"changes", "Changes", []string{
 		usermgmt.EventAdded, usermgmt.EventChanged, usermgmt.EventRemoved, usermgmt.EventUnlocked, usermgmt.EventResynced, usermgmt.EventRekeyed, usermgmt.EventAdminChanged,
+		usermgmt.EventDropped, usermgmt.EventCaptured, usermgmt.EventSettings, usermgmt.EventShutdown, usermgmt.EventResumed,
 	}},
 	{"administrators", "Administrators", []string{usermgmt.EventAdminLogIn, usermgmt.EventAdminRefused, usermgmt.EventAdminChanged}},
 }
