@@ -74,12 +74,12 @@ func (a *API) registerConnections(api huma.API) {
 			return &connectionList{len(all), Page(in.Paging, all)}, nil
 		})
 	huma.Register(api, operation("drop-connection", http.MethodDelete, "/connections/{id}", "Drop a connection: its client is hung up properly", tag, http.StatusNotFound),
-		func(_ context.Context, in *struct {
+		func(ctx context.Context, in *struct {
 			ID     string `path:"id" maxLength:"64"`
-			Reason string `query:"reason" maxLength:"100" doc:"For the log and the client" default:"dropped by the administrator"`
+			Reason string `query:"reason" maxLength:"100" pattern:"^[^\\x00-\\x1f\\x7f]*$" doc:"For the log and the client" default:"dropped by the administrator"`
 		},
 		) (*struct{}, error) {
-			if !a.cfg.Sessions.Drop(in.ID, in.Reason) {
+			if !a.cfg.Sessions.Drop(ctx, in.ID, in.Reason) {
 				return nil, huma.Error404NotFound("there is no connection " + in.ID + ": it may be gone already")
 			}
 			return nil, nil

@@ -15,8 +15,8 @@ import (
 type Sessions interface {
 	// Connections lists what is open, oldest first.
 	Connections() []Connection
-	// Drop hangs up the connection with the id, telling its client reason; false: there is none.
-	Drop(id, reason string) bool
+	// Drop hangs up the connection with the id, telling its client reason, and notes in the history who did; false: there is none.
+	Drop(ctx context.Context, id, reason string) bool
 }
 
 // Clock is the clock that one-time passwords are verified by.

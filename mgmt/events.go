@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"time"
+	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -13,6 +14,7 @@ import (
 
 const (
 	maxListeners = 100
+	maxOfOne     = 20  // of them, who are one administrator or token
 	listenerRoom = 256 // events that a slow listener may be behind
 	aliveEvery   = 20 * time.Second
 )
@@ -20,21 +22,30 @@ const (
 // bus gives events to all who listen. A listener that is too slow loses its place.
 type bus struct {
 	mu        sync.Mutex
-	listeners map[chan Event]struct{}
+	listeners map[chan Event]access.Identity
 	closed    bool
 }
 
-func newBus() *bus { return &bus{listeners: map[chan Event]struct{}{}} }
+func newBus() *bus { return &bus{listeners: map[chan Event]access.Identity{}} }
 
-// listen gives the events from now on, until the channel is closed; nil: there are too many who listen.
-func (b *bus) listen() chan Event {
+// listen gives who the events from now on, until the channel is closed; nil: there are too many who listen.
+func (b *bus) listen(who access.Identity) chan Event {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || len(b.listeners) >= maxListeners {
 		return nil
 	}
+	same := 0
+	for _, other := range b.listeners {
+		if other == who {
+			same++
+		}
+	}
+	if same >= maxOfOne {
+		return nil
+	}
 	c := make(chan Event, listenerRoom)
-	b.listeners[c] = struct{}{}
+	b.listeners[c] = who
 	return c
 }
 
@@ -90,7 +101,8 @@ func (a *API) registerEvents(api huma.API) {
 	sse.Register(api, operation("events", http.MethodGet, "/events", "Server-sent events: connections up, down, refused", "Events"),
 		map[string]any{"event": Event{}, "alive": alive{}},
 		func(ctx context.Context, _ *struct{}, send sse.Sender) {
-			c := a.events.listen()
+			who, _ := access.Of(ctx)
+			c := a.events.listen(who)
 			if c == nil {
 				return
 			}

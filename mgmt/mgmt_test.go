@@ -33,7 +33,7 @@ func (s *sessions) Connections() []mgmt.Connection {
 	return append([]mgmt.Connection(nil), s.list...)
 }
 
-func (s *sessions) Drop(id, _ string) bool {
+func (s *sessions) Drop(_ context.Context, id, _ string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, c := range s.list {

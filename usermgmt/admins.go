@@ -170,7 +170,7 @@ func (s *Store) putAdministrator(ctx context.Context, tx *sql.Tx, a Administrato
 	return err
 }
 
-// ChangeAdministrator changes one as change does, and ends the sessions. What says in the history what was changed. The error may
+// ChangeAdministrator changes one as change does, and ends the sessions and set-up links, as endAdministrator says. What says in the history what was changed. The error may
 // be ErrNoAdministrator, or ErrLastAdministrator when nobody would be left with RoleAdministrator.
 func (s *Store) ChangeAdministrator(ctx context.Context, name, what string, change func(*Administrator)) error {
 	return s.transact(ctx, func(tx *sql.Tx) error { return s.changeAdministrator(ctx, tx, name, what, change) })
@@ -195,10 +195,20 @@ func (s *Store) changeAdministrator(ctx context.Context, tx *sql.Tx, name, what 
 	if err := s.putAdministrator(ctx, tx, a); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM admin_sessions WHERE fold = ?`, fold(name)); err != nil {
+	if err := endAdministrator(ctx, tx, a.Name, before.Role == RoleAdministrator && a.Role != RoleAdministrator); err != nil {
 		return err
 	}
 	return s.recordAdmin(ctx, tx, a.Name+": "+what)
+}
+
+// endAdministrator ends the sessions of one, and the set-up links for the name. Of somebody who was an administrator and is none any
+// more it ends all links for a new account, too: they may be a way back in.
+func endAdministrator(ctx context.Context, tx *sql.Tx, name string, demoted bool) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM admin_sessions WHERE fold = ?`, fold(name)); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM setup_links WHERE name = ?1 COLLATE NOCASE AND name <> '' OR ?2 AND NOT first`, name, demoted)
+	return err
 }
 
 // notLast gives ErrLastAdministrator when there is but one.
@@ -210,7 +220,7 @@ func notLast(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// RemoveAdministrator removes one with the sessions; the last with RoleAdministrator only if evenLast. The error may be ErrNoAdministrator
+// RemoveAdministrator removes one with the sessions and set-up links, as endAdministrator says; the last with RoleAdministrator only if evenLast. The error may be ErrNoAdministrator
 // or ErrLastAdministrator.
 func (s *Store) RemoveAdministrator(ctx context.Context, name string, evenLast bool) error {
 	return s.transact(ctx, func(tx *sql.Tx) error {
@@ -227,10 +237,11 @@ func (s *Store) RemoveAdministrator(ctx context.Context, name string, evenLast b
 				return fmt.Errorf("%s: %w", stored, err)
 			}
 		}
-		for _, statement := range []string{`DELETE FROM administrators WHERE fold = ?`, `DELETE FROM admin_sessions WHERE fold = ?`} {
-			if _, err := tx.ExecContext(ctx, statement, fold(name)); err != nil {
-				return err
-			}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM administrators WHERE fold = ?`, fold(name)); err != nil {
+			return err
+		}
+		if err := endAdministrator(ctx, tx, stored, role == RoleAdministrator); err != nil {
+			return err
 		}
 		return s.recordAdmin(ctx, tx, stored+" removed")
 	})

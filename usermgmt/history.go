@@ -22,6 +22,7 @@ const (
 	EventResynced     = "resynced"
 	EventRekeyed      = "rekeyed" // the key of the table
 
+	EventDropped      = "dropped"       // a connection, asked for
 	EventCaptured     = "captured"      // the frames of a connection, a user or a peer
 	EventAdminLogIn   = "admin-login"   // By has logged in to manage the daemon
 	EventAdminRefused = "admin-refused" // somebody has not

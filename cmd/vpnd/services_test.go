@@ -23,9 +23,9 @@ type managed struct {
 	within  time.Duration
 }
 
-func (m *managed) Connections() []mgmt.Connection { return nil }
-func (m *managed) Drop(string, string) bool       { return false }
-func (m *managed) Overridden() []string           { return []string{"services.l2tp"} }
+func (m *managed) Connections() []mgmt.Connection            { return nil }
+func (m *managed) Drop(context.Context, string, string) bool { return false }
+func (m *managed) Overridden() []string                      { return []string{"services.l2tp"} }
 
 func (m *managed) Services() mgmt.ServiceSet {
 	m.mu.Lock()

@@ -69,8 +69,8 @@ func managedByWeb(t *testing.T, listen string) (*daemon, *safeBuffer) {
 
 type nobodyConnected struct{}
 
-func (nobodyConnected) Connections() []mgmt.Connection { return nil }
-func (nobodyConnected) Drop(string, string) bool       { return false }
+func (nobodyConnected) Connections() []mgmt.Connection            { return nil }
+func (nobodyConnected) Drop(context.Context, string, string) bool { return false }
 
 // over makes a client by token.
 func over(t *testing.T, d *daemon, token string) *mgmtclient.Client {

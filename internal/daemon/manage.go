@@ -20,6 +20,7 @@ import (
 	"vpnd/mgmt/access"
 	"vpnd/mgmt/guide"
 	"vpnd/mgmt/web"
+	"vpnd/usermgmt"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,8 +53,20 @@ func view(c session.Connection) mgmt.Connection {
 }
 
 // Drop implements mgmt.Sessions.
-func (m managed) Drop(id, reason string) bool {
-	return m.d.sessions.DropIf(func(c session.Connection) bool { return c.ID == id }, reason) > 0
+func (m managed) Drop(ctx context.Context, id, reason string) bool {
+	e := usermgmt.Entry{Event: usermgmt.EventDropped, Connection: id, Reason: reason, By: usermgmt.Actor(ctx)}
+	dropped := m.d.sessions.DropIf(func(c session.Connection) bool {
+		if c.ID != id {
+			return false
+		}
+		e.User, e.Type, e.Peer = c.User, c.Type, c.Remote
+		return true
+	}, reason) > 0
+	if dropped {
+		m.d.recorder.add(e)
+		m.d.log.Info("connection dropped", "session", id, "user", e.User, "by", e.By)
+	}
+	return dropped
 }
 
 // managedClock is the daemon's clock as mgmt sees it.

@@ -292,6 +292,17 @@ func TestManage(t *testing.T) {
 		if !strings.Contains(log.String(), `reason="go home"`) {
 			t.Errorf("%s", &log)
 		}
+		store, opened := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+		if opened != nil {
+			return opened
+		}
+		history, read := store.History(t.Context(), usermgmt.HistoryQuery{Events: []string{usermgmt.EventDropped}})
+		if read != nil || len(history) != 1 || history[0].User != "alice" || history[0].Reason != "go home" || history[0].By == "" {
+			t.Errorf("%+v, %v: who dropped is not in the history", history, read)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
 		if _, err := os.Stat(cfg.Management.Socket); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the socket is left: %v", err)
 		}

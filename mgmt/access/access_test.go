@@ -347,6 +347,16 @@ func TestLimits(t *testing.T) {
 	if _, err := h.LogIn(t.Context(), home, "root", password, ""); err != nil {
 		t.Errorf("from where he usually is: %v", err)
 	}
+	there := func(int) netip.Addr { return home }
+	if n := attempts("newcomer", there); n != 9 { // the first log-in was one
+		t.Errorf("%d attempts with another name at a usual address", n)
+	}
+	if _, err := h.LogIn(t.Context(), home, "root", password, ""); err != nil {
+		t.Errorf("beside somebody at the same address who uses it up: %v", err)
+	}
+	if n := attempts("root", there); n == 0 || n > 10 {
+		t.Errorf("%d attempts for a name at its usual address", n)
+	}
 	h.pass(time.Minute)
 	if _, err := h.LogIn(t.Context(), netip.MustParseAddr("203.0.113.1"), "root", password, ""); err != nil {
 		t.Errorf("a minute later: %v", err)
@@ -526,6 +536,37 @@ func TestLinks(t *testing.T) {
 	h.pass(24 * time.Hour)
 	if err := h.SetUp(ctx, link, "late", password); !errors.Is(err, access.ErrLink) {
 		t.Errorf("a link that has expired: %v", err)
+	}
+}
+
+// Who is no administrator any more has no set-up link left by which to come back.
+func TestLinksEndWithTheirMaker(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	for _, name := range []string{"root", "eve", "mallory"} {
+		h.must(h.Add(ctx, name, password, access.Administrator))
+	}
+	link := func(name string) string {
+		l, err := h.NewLink(ctx, name, access.Administrator)
+		h.must(err)
+		return l
+	}
+	reset, other := link("Root"), link("")
+	h.must(h.SetPassword(ctx, "root", password+"2"))
+	if h.valid(reset) || !h.valid(other) {
+		t.Error("a change of the password ends the links for it, and no others")
+	}
+	for name, end := range map[string]func() error{
+		"eve":     func() error { return h.Remove(ctx, "eve", false) },
+		"mallory": func() error { return h.SetRole(ctx, "mallory", access.Viewer) },
+	} {
+		own, other := link(name), link("")
+		h.must(end())
+		for _, l := range []string{own, other} {
+			if err := h.SetUp(ctx, l, "back", password); !errors.Is(err, access.ErrLink) {
+				t.Errorf("%s comes back by a link: %v", name, err)
+			}
+		}
 	}
 }
 

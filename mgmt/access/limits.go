@@ -11,8 +11,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Log-ins are limited by where they come from and by the name they are for. A stranger who uses a name up does not keep its
-// owner out from where he has logged in before.
+// Log-ins are limited by where they come from and by the name they are for. Where a name has logged in before, it has a limit of its
+// own: neither a stranger who uses the name up, nor one at the same address with other names, keeps its owner out there. Behind a tunnel or a proxy all
+// are at one address.
 const (
 	sourceEvery, sourceBurst = 6 * time.Second, 10
 	nameEvery, nameBurst     = 30 * time.Second, 10
@@ -30,7 +31,7 @@ type limits struct {
 	sources map[netip.Prefix]*rate.Limiter
 	names   [nameBuckets]*rate.Limiter // by a hash of the name, so that names that are made up cost nothing
 	seed    maphash.Seed
-	usual   map[usual]struct{}
+	usual   map[usual]*rate.Limiter
 }
 
 // usual is from where a name has logged in.
@@ -40,7 +41,7 @@ type usual struct {
 }
 
 func newLimits() *limits {
-	return &limits{sources: map[netip.Prefix]*rate.Limiter{}, seed: maphash.MakeSeed(), usual: map[usual]struct{}{}}
+	return &limits{sources: map[netip.Prefix]*rate.Limiter{}, seed: maphash.MakeSeed(), usual: map[usual]*rate.Limiter{}}
 }
 
 // prefixOf is what counts as one source: an IPv4 address, or an IPv6 /64.
@@ -59,11 +60,11 @@ func (l *limits) allow(now time.Time, source netip.Addr, name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from, name := prefixOf(source), strings.ToLower(name)
+	if own, ok := l.usual[usual{from, name}]; ok {
+		return own.AllowN(now, 1)
+	}
 	if !l.source(now, from).AllowN(now, 1) {
 		return false
-	}
-	if _, ok := l.usual[usual{from, name}]; ok {
-		return true
 	}
 	bucket := &l.names[maphash.String(l.seed, name)%nameBuckets]
 	if *bucket == nil {
@@ -94,8 +95,12 @@ func (l *limits) source(now time.Time, from netip.Prefix) *rate.Limiter {
 func (l *limits) succeeded(source netip.Addr, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	at := usual{prefixOf(source), strings.ToLower(name)}
+	if _, ok := l.usual[at]; ok {
+		return
+	}
 	evict(l.usual, maxUsual-1)
-	l.usual[usual{prefixOf(source), strings.ToLower(name)}] = struct{}{}
+	l.usual[at] = rate.NewLimiter(rate.Every(sourceEvery), sourceBurst)
 }
 
 // evict leaves at most n entries of m.

@@ -41,7 +41,7 @@ func (d *daemon) Connections() []mgmt.Connection {
 	return slices.Clone(d.open)
 }
 
-func (d *daemon) Drop(id, _ string) bool {
+func (d *daemon) Drop(_ context.Context, id, _ string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before := len(d.open)

@@ -30,7 +30,7 @@ func (s *sessions) Connections() []mgmt.Connection {
 	return append([]mgmt.Connection(nil), s.list...)
 }
 
-func (s *sessions) Drop(id, reason string) bool {
+func (s *sessions) Drop(_ context.Context, id, reason string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reason = reason

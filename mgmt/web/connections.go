@@ -158,7 +158,7 @@ func (p *Pages) dropAll(w http.ResponseWriter, r *http.Request, ids []string, re
 	}
 	dropped := 0
 	for _, id := range ids {
-		if p.cfg.Managed.Sessions.Drop(id, reason) {
+		if p.cfg.Managed.Sessions.Drop(r.Context(), id, reason) {
 			dropped++
 		}
 	}

@@ -18,7 +18,8 @@ var eventChoices = []struct {
 	{"connections", "Ended connections", []string{usermgmt.EventDisconnected}},
 	{"connected", "Connected", []string{usermgmt.EventConnected}},
 	{"refused", "Refused", []string{usermgmt.EventRefused, usermgmt.EventAdminRefused}},
-	{"changes", "Changes", append(userChanges[:len(userChanges):len(userChanges)], usermgmt.EventAdminChanged)},
+	{"changes", "Changes", append(userChanges[:len(userChanges):len(userChanges)], usermgmt.EventAdminChanged,
+		usermgmt.EventDropped, usermgmt.EventCaptured, usermgmt.EventSettings, usermgmt.EventShutdown, usermgmt.EventResumed)},
 	{"administrators", "Administrators", []string{usermgmt.EventAdminLogIn, usermgmt.EventAdminRefused, usermgmt.EventAdminChanged}},
 }
 

@@ -12,6 +12,7 @@ import (
 const (
 	defaultRows = 50
 	maxSearch   = 100 // octets
+	maxPage     = 1_000_000
 )
 
 // rowChoices are how many rows a page may have.
@@ -41,7 +42,7 @@ func listOf(r *http.Request, columns []column, sort string) list {
 		l.Rows = n
 	}
 	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 0 {
-		l.Page = n
+		l.Page = min(n, maxPage)
 	}
 	return l
 }

@@ -63,7 +63,7 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, file string, v vi
 		name = f
 	} else {
 		if !v.Plain {
-			v.Menu = menu(v.Path)
+			v.Menu = menu(v.Path, v.Change)
 		}
 		if v.Notice == "" {
 			v.Notice, v.Wrong = takeNotice(w, r)
@@ -106,11 +106,12 @@ func pack(body []byte) []byte {
 	return b.Bytes()
 }
 
-// menu is the navigation with the page at a path, or the page that it lies below, as the current one.
-func menu(at string) []section {
+// menu is the navigation with the page at a path, or the page that it lies below, as the current one. Change has the pages in it
+// that are for administrators alone.
+func menu(at string, change bool) []section {
 	all := make([]section, len(sections))
 	for i, s := range sections {
-		all[i] = section{s.Name, slices.Clone(s.Pages)}
+		all[i] = section{s.Name, slices.DeleteFunc(slices.Clone(s.Pages), func(e entry) bool { return e.Change && !change })}
 		for j := range all[i].Pages {
 			e := &all[i].Pages[j]
 			e.Current = e.Path == at || e.Path != "/" && strings.HasPrefix(at, e.Path+"/")

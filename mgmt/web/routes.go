@@ -37,15 +37,15 @@ func (p *Pages) accessRoutes() []route {
 		{"POST /account/app", p.setApp},
 		{"POST /account/app/remove", p.dropApp},
 
-		{"GET /administrators", p.administrators},
+		{"GET /administrators", change(p.administrators)},
 		{"POST /administrators", change(p.invite)},
-		{"GET /administrators/{name}", p.administrator},
+		{"GET /administrators/{name}", change(p.administrator)},
 		{"POST /administrators/{name}/link", change(p.resetAdministrator)},
 		{"POST /administrators/{name}/role", change(p.setRole)},
 		{"POST /administrators/{name}/app/remove", change(p.dropOtherApp)},
 		{"POST /administrators/{name}/remove", change(p.removeAdministrator)},
 		{"POST /tokens", change(p.newToken)},
-		{"GET /tokens/{name}/remove", p.askToken},
+		{"GET /tokens/{name}/remove", change(p.askToken)},
 		{"POST /tokens/{name}/remove", change(p.removeToken)},
 	}
 }
@@ -59,6 +59,7 @@ type section struct {
 // entry is a page in the navigation.
 type entry struct {
 	Path, Name string
+	Change     bool // for administrators alone
 	Current    bool
 }
 
@@ -77,6 +78,6 @@ var sections = []section{
 	{"System Maintenance", []entry{
 		{Path: "/time", Name: "Time and Date"},
 		{Path: "/status", Name: "Status"},
-		{Path: "/administrators", Name: "Administrators"},
+		{Path: "/administrators", Name: "Administrators", Change: true},
 	}},
 }

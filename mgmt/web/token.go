@@ -30,8 +30,9 @@ type shownSecrets struct {
 }
 
 type shownSecret struct {
-	who, user, secret string
-	until             time.Time
+	who          access.Identity
+	user, secret string
+	until        time.Time
 }
 
 func secretOf(p *usermgmt.Profile) string { return p.MOTPSecret + p.TOTPSecret }
@@ -45,7 +46,7 @@ func (s *shownSecrets) allow(ctx context.Context, p usermgmt.Profile, now time.T
 	if len(s.open) == maxShown {
 		s.open = append(s.open[:0], s.open[1:]...)
 	}
-	s.open = append(s.open, shownSecret{who.Name, p.Name, secretOf(&p), now.Add(showFor)})
+	s.open = append(s.open, shownSecret{who, p.Name, secretOf(&p), now.Add(showFor)})
 }
 
 func (s *shownSecrets) allowed(ctx context.Context, p usermgmt.Profile, now time.Time) bool {
@@ -54,7 +55,7 @@ func (s *shownSecrets) allowed(ctx context.Context, p usermgmt.Profile, now time
 	defer s.mu.Unlock()
 	s.tidy(now)
 	for _, o := range s.open {
-		if o.who == who.Name && o.user == p.Name && o.secret == secretOf(&p) {
+		if o.who == who && o.user == p.Name && o.secret == secretOf(&p) {
 			return true
 		}
 	}

@@ -273,7 +273,7 @@ func TestToken(t *testing.T) {
 			}
 			return has
 		}
-		if !shown(administrator) || shown(second) || shown(viewer) {
+		if !shown(administrator) || shown(second) || shown(viewer) || shown(access.Identity{Name: administrator.Name, Role: access.Administrator, Token: true}) {
 			t.Errorf("%s: who sees the secret", c.kind)
 		}
 		step := motp.Step(clock{}.Corrected())

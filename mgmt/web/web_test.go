@@ -7,7 +7,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"vpnd/mgmt/access"
+	"vpnd/usermgmt"
 
 	"golang.org/x/net/html"
 )
@@ -83,9 +85,13 @@ func TestDrop(t *testing.T) {
 func TestViewer(t *testing.T) {
 	b := setUp(t)
 	b.connect(2)
-	for _, path := range []string{"/", "/administrators"} {
-		if body := b.ask(viewer, path, nil).Body.String(); strings.Contains(body, "danger") || strings.Contains(body, "/connections/drop\" data") && strings.Contains(body, "checkbox") {
-			t.Errorf("%s offers changes to a viewer", path)
+	body := b.ask(viewer, "/", nil).Body.String()
+	if strings.Contains(body, "danger") || strings.Contains(body, "/connections/drop\" data") && strings.Contains(body, "checkbox") || strings.Contains(body, `href="/administrators"`) {
+		t.Error("changes are offered to a viewer")
+	}
+	for _, path := range []string{"/administrators", "/administrators/admin", "/tokens/x/remove"} {
+		if w := b.ask(viewer, path, nil); w.Code != http.StatusForbidden {
+			t.Errorf("%s shows a viewer who manages: %d", path, w.Code)
 		}
 	}
 	for _, who := range []access.Identity{viewer, nobody} {
@@ -247,5 +253,36 @@ func BenchmarkConnectionsPage(b *testing.B) {
 			}
 			b.ReportMetric(float64(size), "octets")
 		})
+	}
+}
+
+// A number of a page that is beyond all bounds leads to the last page.
+func TestPageBeyond(t *testing.T) {
+	b := setUp(t)
+	for _, path := range []string{"/", "/users", "/history"} {
+		for _, page := range []string{"9223372036854775807", "4611686018427387905"} {
+			if w := b.ask(administrator, path+"?rows=50&page="+page, nil); w.Code != http.StatusOK {
+				t.Errorf("%s, page %s: %d", path, page, w.Code)
+			}
+		}
+	}
+}
+
+// The history's changes hold what was done by somebody who manages, of whatever kind.
+func TestHistoryOfChanges(t *testing.T) {
+	b := setUp(t)
+	events := []string{
+		usermgmt.EventAdded, usermgmt.EventAdminChanged, usermgmt.EventDropped, usermgmt.EventCaptured, usermgmt.EventSettings, usermgmt.EventShutdown, usermgmt.EventResumed,
+	}
+	for _, event := range events {
+		if err := b.store.Record(t.Context(), usermgmt.Entry{At: time.Now(), Event: event, Reason: "reason " + event + ".", By: "anna"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body := b.ask(viewer, "/history?event=changes", nil).Body.String()
+	for _, event := range events {
+		if !strings.Contains(body, "reason "+event+".") {
+			t.Errorf("%s is missing", event)
+		}
 	}
 }
