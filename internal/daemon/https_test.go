@@ -475,6 +475,7 @@ func TestCaptureOverHTTPS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = resp.Body.Close() }()
 		body, err := io.ReadAll(resp.Body)
 		if took := time.Since(begin); err != nil || string(body) != "begin" || took < idleCapture {
 			t.Errorf("%q after %v: %v", body, took, err)
