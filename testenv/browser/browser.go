@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -129,11 +130,25 @@ func (b *Browser) Fill(fields map[string]string) {
 	b.Do("fill in", chromedp.Evaluate[chromedp.Void](fmt.Sprintf(script, data)))
 }
 
-// Press clicks a button or a link by its name, which is what is written on it unless it has a label, and waits for the page that follows.
+// stale is what the browser says of an element that has gone since it was found, such as with its page.
+var stale = regexp.MustCompile("Could not find node|Could not compute box model|detached")
+
+// Press clicks a button or a link by its name, which is what is written on it unless it has a label, once it is there.
 func (b *Browser) Press(label string) {
 	b.t.Helper()
 	path := fmt.Sprintf(`//*[self::button or self::a or self::summary][@aria-label=%[1]q or not(@aria-label) and normalize-space(.)=%[1]q]`, label)
-	b.Do("press "+label, chromedp.Click(path), chromedp.WaitReady(chromedp.CSS("body")))
+	click := func() error {
+		ctx, cancel := context.WithTimeout(b.ctx, limit)
+		defer cancel()
+		return chromedp.Do(ctx, chromedp.Click(path))
+	}
+	err := click()
+	for tries := 0; err != nil && stale.MatchString(err.Error()) && tries < 10; tries++ {
+		err = click()
+	}
+	if err != nil {
+		b.fail(fmt.Sprintf("press %s: %v", label, err))
+	}
 }
 
 // Await waits until the text of what selector finds has words in it, on this page or one that follows.

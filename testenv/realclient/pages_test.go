@@ -84,6 +84,7 @@ func (o office) enrol() string {
 	}
 	o.Fill(map[string]string{"code": o.otp(secret, 0)})
 	o.Press("Verify")
+	o.Await(".notice", "is right")
 	return secret
 }
 
@@ -103,6 +104,7 @@ func TestSixSteps(t *testing.T) {
 
 	// 1 and 2: the secret, and the profile with it.
 	o.Press("Remote Dial-in Users")
+	o.Await("h1", "Remote Dial-in Users")
 	o.look("users-none")
 	o.Press("Add a user")
 	o.Fill(map[string]string{"name": "otto", "token": "motp", "motp-pin": "12", "dial-in": "pptp,l2tp", "comment": `<b>"sales"</b>`})
@@ -124,6 +126,7 @@ func TestSixSteps(t *testing.T) {
 
 	// 3 and 4: the services and the clock.
 	o.Press("Remote Access Control")
+	o.Await("h1", "Remote Access Control")
 	for _, service := range []string{"pptp", "l2tp"} {
 		if on := o.Value(`String(document.getElementsByName("` + service + `")[0].checked)`); on != "true" {
 			t.Errorf("%s is enabled: %s", service, on)
@@ -131,6 +134,7 @@ func TestSixSteps(t *testing.T) {
 	}
 	o.look("services")
 	o.Press("Time and Date")
+	o.Await("h1", "Time and Date")
 	o.Press("Inquire Time")
 	o.Await(".notice", "server")
 	o.look("time")
@@ -138,6 +142,7 @@ func TestSixSteps(t *testing.T) {
 	// 5 and 6: the client connects, and is seen and dropped.
 	o.guest = o.lab.Guest(t)
 	o.Press("Connection Management")
+	o.Await("h1", "Connection Management")
 	for i, l2tp := range []bool{false, true} {
 		o.l2tp = l2tp
 		options := map[bool]string{false: "require-mppe-128", true: "nomppe"}[l2tp]
@@ -177,6 +182,7 @@ func TestWithoutScripts(t *testing.T) {
 	o.guest, o.l2tp = o.lab.Guest(t), true
 	address := o.dial("otto", o.otp(secret, 1), "nomppe")
 	o.Press("Connection Management")
+	o.Await("h1", "Connection Management")
 	o.connected("L2TP", address)
 	o.Press("Drop otto, " + address)
 	o.Await("h1", "Drop")
@@ -187,6 +193,7 @@ func TestWithoutScripts(t *testing.T) {
 	o.server.WaitLog("disconnected", "user=otto", `reason="go home"`)
 
 	o.Press("Remote Access Control")
+	o.Await("h1", "Remote Access Control")
 	o.Fill(map[string]string{"l2tp": ""})
 	o.Press("OK")
 	o.Await(".figures", "off")
