@@ -319,8 +319,8 @@ func patient(t *testing.T, handler http.Handler) *tls.Conn {
 	ours, theirs := net.Pipe()
 	l <- theirs
 	t.Cleanup(func() {
+		_ = ours.Close() // first: the server says good-bye with its lock held, and nobody would hear it
 		_ = server.Close()
-		_ = ours.Close()
 		synctest.Wait()
 	})
 	return tls.Client(ours, &tls.Config{InsecureSkipVerify: true})

@@ -7,12 +7,14 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 	"vpnd/ppp"
 	"vpnd/testenv"
+	"vpnd/testenv/browser"
 )
 
 // pages is where the daemon serves them, in its namespace.
@@ -103,6 +105,25 @@ func BenchmarkManage(b *testing.B) {
 			b.ReportMetric(float64((cpu(b, server.PID())-before).Milliseconds())/watched.Seconds(), "server-ms/s")
 		})
 	}
+	b.Run("paint", func(b *testing.B) {
+		link := regexp.MustCompile(`/setup\?link=[\w-]+`).FindString(server.VPND("admin", "link"))
+		v := browser.New(b, lab, "https://"+pages)
+		v.Open(link)
+		v.Fill(map[string]string{"name": administrator, "password": adminPassword, "again": adminPassword})
+		v.Press("Set up")
+		v.Await("h1", "Log in")
+		v.Fill(map[string]string{"name": administrator, "password": adminPassword})
+		v.Press("Log in")
+		v.Await("h1", "Connection Management")
+		v.Open("/")
+		const first = `performance.getEntriesByName("first-contentful-paint")[0]`
+		v.AwaitTrue(first)
+		ms, err := strconv.ParseFloat(v.Value(`String(`+first+`.startTime)`), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(ms, "ms-to-first-paint")
+	})
 	if log := server.Log(); strings.Contains(log, "level=ERROR") {
 		b.Errorf("%.2000s", log)
 	}
