@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/link"
-	"vpnd/internal/pktbuf"
+	"vpnd/internal/link/linktest"
 	"vpnd/l2tp"
 	"vpnd/l2tp/client"
 	"vpnd/l2tp/server"
@@ -18,64 +18,24 @@ import (
 
 var at = netip.MustParseAddrPort("127.0.4.1:17011")
 
-// end is one end of a call, with what has come to it.
-type end struct {
-	t      *testing.T
-	l      link.Link
-	frames chan string
-	down   chan string
-}
-
-func newEnd(t *testing.T, l link.Link) *end {
-	t.Helper()
-	return &end{t: t, l: l, frames: make(chan string, 10), down: make(chan string, 1)}
-}
-
-func (e *end) Frame(b *pktbuf.Buf) {
-	e.frames <- string(b.Bytes())
-	b.Release()
-}
-
-func (e *end) Down(reason string) { e.down <- reason }
-
-func (e *end) say(frame string) {
-	var out link.Batch
-	b := pktbuf.Get()
-	b.Append([]byte(frame))
-	e.l.Send(b, &out)
-	out.Flush()
-}
-
-func (e *end) want(from chan string, want string) {
-	e.t.Helper()
-	select {
-	case got := <-from:
-		if !strings.Contains(got, want) {
-			e.t.Errorf("%q, want %q", got, want)
-		}
-	case <-time.After(10 * time.Second):
-		e.t.Fatalf("no %q", want)
-	}
-}
-
 // concentrator is a server on loopback. Its ends of the calls come by calls, unless it refuses them.
 type concentrator struct {
 	*server.Server
 	t      *testing.T
-	calls  chan *end
+	calls  chan *linktest.End
 	refuse chan error // a call for each
 }
 
 func start(t *testing.T, tunnel l2tp.Config) *concentrator {
 	t.Helper()
-	c := &concentrator{t: t, calls: make(chan *end, 10), refuse: make(chan error, 1)}
+	c := &concentrator{t: t, calls: make(chan *linktest.End, 10), refuse: make(chan error, 1)}
 	s, err := server.Listen(server.Config{Listen: []netip.Addr{at.Addr()}, Port: at.Port(), Tunnel: tunnel}, func(l link.Link) (link.Sink, error) {
 		select {
 		case err := <-c.refuse:
 			return nil, err
 		default:
 		}
-		e := newEnd(t, l)
+		e := linktest.NewEnd(t, l)
 		c.calls <- e
 		return e, nil
 	})
@@ -115,13 +75,13 @@ func (c *concentrator) empty() {
 }
 
 // dial dials, within ten seconds.
-func dial(t *testing.T, d *client.Dialer) (*end, error) {
+func dial(t *testing.T, d *client.Dialer) (*linktest.End, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	var e *end
+	var e *linktest.End
 	_, err := d.Dial(ctx, at, func(l link.Link) (link.Sink, error) {
-		e = newEnd(t, l)
+		e = linktest.NewEnd(t, l)
 		return e, nil
 	})
 	return e, err
@@ -140,24 +100,24 @@ func TestCall(t *testing.T) {
 					t.Fatal(err)
 				}
 				theirs := <-srv.calls
-				if info := ours.l.Info(); info.Type != "L2TP" || info.Remote != at {
+				if info := ours.Link.Info(); info.Type != "L2TP" || info.Remote != at {
 					t.Errorf("%+v", info)
 				}
-				if from := theirs.l.Info().Remote; d.Local.IsValid() && from.Addr() != d.Local.Addr() {
+				if from := theirs.Link.Info().Remote; d.Local.IsValid() && from.Addr() != d.Local.Addr() {
 					t.Errorf("it dials from %v, want %v", from, d.Local.Addr())
 				}
-				ours.say("\xff\x03to the server")
-				theirs.want(theirs.frames, "to the server")
-				theirs.say("\xff\x03to the client")
-				ours.want(ours.frames, "to the client")
+				ours.Say("\xff\x03to the server")
+				theirs.Want(theirs.Frames, "to the server")
+				theirs.Say("\xff\x03to the client")
+				ours.Want(ours.Frames, "to the client")
 				if hangUp == "client" {
-					ours.l.Close("enough")
-					ours.want(ours.down, "enough")
-					theirs.want(theirs.down, "client disconnected the call")
+					ours.Link.Close("enough")
+					ours.Want(ours.Reasons, "enough")
+					theirs.Want(theirs.Reasons, "client disconnected the call")
 				} else {
-					theirs.l.Close("enough")
-					theirs.want(theirs.down, "enough")
-					ours.want(ours.down, "server disconnected the call")
+					theirs.Link.Close("enough")
+					theirs.Want(theirs.Reasons, "enough")
+					ours.Want(ours.Reasons, "server disconnected the call")
 				}
 				srv.empty()
 			}
@@ -173,7 +133,7 @@ func TestServerStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv.stop()
-	ours.want(ours.down, "server closed the tunnel")
+	ours.Want(ours.Reasons, "server closed the tunnel")
 }
 
 // Who is forsaken hears nothing; the same client gets in again at once.
@@ -186,9 +146,9 @@ func TestForsake(t *testing.T) {
 			t.Fatal(err)
 		}
 		theirs := <-srv.calls
-		ours.l.(interface{ Forsake() }).Forsake()
-		ours.want(ours.down, "forsaken")
-		if len(theirs.down) > 0 {
+		ours.Link.(interface{ Forsake() }).Forsake()
+		ours.Want(ours.Reasons, "forsaken")
+		if len(theirs.Reasons) > 0 {
 			t.Error("the server knows")
 		}
 	}

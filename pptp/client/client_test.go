@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/link"
-	"vpnd/internal/pktbuf"
+	"vpnd/internal/link/linktest"
 	"vpnd/pptp/client"
 	"vpnd/pptp/server"
 	"vpnd/pptp/wire"
@@ -24,58 +24,18 @@ var (
 	clientIP = netip.MustParseAddr("127.0.5.2")
 )
 
-// end is one end of a call, with what has come to it.
-type end struct {
-	t      *testing.T
-	l      link.Link
-	frames chan string
-	down   chan string
-}
-
-func newEnd(t *testing.T, l link.Link) *end {
-	t.Helper()
-	return &end{t: t, l: l, frames: make(chan string, 10), down: make(chan string, 1)}
-}
-
-func (e *end) Frame(b *pktbuf.Buf) {
-	e.frames <- string(b.Bytes())
-	b.Release()
-}
-
-func (e *end) Down(reason string) { e.down <- reason }
-
-func (e *end) say(frame string) {
-	var out link.Batch
-	b := pktbuf.Get()
-	b.Append([]byte(frame))
-	e.l.Send(b, &out)
-	out.Flush()
-}
-
-func (e *end) want(from chan string, want string) {
-	e.t.Helper()
-	select {
-	case got := <-from:
-		if !strings.Contains(got, want) {
-			e.t.Errorf("%q, want %q", got, want)
-		}
-	case <-time.After(10 * time.Second):
-		e.t.Fatalf("no %q", want)
-	}
-}
-
 // start makes a server on loopback. Its ends of the calls come by calls; each of refuse refuses one instead.
-func start(t *testing.T) (s *server.Server, calls chan *end, refuse chan error) {
+func start(t *testing.T) (s *server.Server, calls chan *linktest.End, refuse chan error) {
 	t.Helper()
 	testenv.NeedRoot(t)
-	calls, refuse = make(chan *end, 10), make(chan error, 1)
+	calls, refuse = make(chan *linktest.End, 10), make(chan error, 1)
 	s, err := server.Listen(server.Config{Listen: []netip.Addr{at.Addr()}, Port: at.Port()}, func(l link.Link) (link.Sink, error) {
 		select {
 		case err := <-refuse:
 			return nil, err
 		default:
 		}
-		e := newEnd(t, l)
+		e := linktest.NewEnd(t, l)
 		calls <- e
 		return e, nil
 	})
@@ -112,13 +72,13 @@ func newDialer(t *testing.T) *client.Dialer {
 }
 
 // dial dials within a time.
-func dial(t *testing.T, d *client.Dialer, limit time.Duration) (*end, error) {
+func dial(t *testing.T, d *client.Dialer, limit time.Duration) (*linktest.End, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	var e *end
+	var e *linktest.End
 	_, err := d.Dial(ctx, at, func(l link.Link) (link.Sink, error) {
-		e = newEnd(t, l)
+		e = linktest.NewEnd(t, l)
 		return e, nil
 	})
 	return e, err
@@ -139,32 +99,32 @@ func TestCall(t *testing.T) {
 			t.Fatal(err)
 		}
 		theirs := <-calls
-		if info := ours.l.Info(); info.Type != "PPTP" || info.Remote != at || info.Local != clientIP || theirs.l.Info().Remote.Addr() != clientIP {
-			t.Errorf("%+v, %+v", info, theirs.l.Info())
+		if info := ours.Link.Info(); info.Type != "PPTP" || info.Remote != at || info.Local != clientIP || theirs.Link.Info().Remote.Addr() != clientIP {
+			t.Errorf("%+v, %+v", info, theirs.Link.Info())
 		}
-		ours.say("\xff\x03to the server")
-		theirs.want(theirs.frames, "to the server")
-		theirs.say("\xff\x03to the client")
-		ours.want(ours.frames, "to the client")
+		ours.Say("\xff\x03to the server")
+		theirs.Want(theirs.Frames, "to the server")
+		theirs.Say("\xff\x03to the client")
+		ours.Want(ours.Frames, "to the client")
 		switch hangUp {
 		case "client":
-			ours.l.Close("enough")
-			theirs.want(theirs.down, "client cleared the call")
-			ours.want(ours.down, "server hung up")
+			ours.Link.Close("enough")
+			theirs.Want(theirs.Reasons, "client cleared the call")
+			ours.Want(ours.Reasons, "server hung up")
 		case "server":
-			theirs.l.Close("enough")
-			theirs.want(theirs.down, "enough")
-			ours.want(ours.down, "server hung up")
+			theirs.Link.Close("enough")
+			theirs.Want(theirs.Reasons, "enough")
+			ours.Want(ours.Reasons, "server hung up")
 		default:
-			ours.l.(interface{ Forsake() }).Forsake()
-			ours.want(ours.down, "server closed the control connection")
-			theirs.want(theirs.down, "control connection")
+			ours.Link.(interface{ Forsake() }).Forsake()
+			ours.Want(ours.Reasons, "server closed the control connection")
+			theirs.Want(theirs.Reasons, "control connection")
 		}
-		beside.say("\xff\x03and on")
-		besides.want(besides.frames, "and on")
+		beside.Say("\xff\x03and on")
+		besides.Want(besides.Frames, "and on")
 	}
-	beside.l.Close("")
-	beside.want(beside.down, "server hung up")
+	beside.Link.Close("")
+	beside.Want(beside.Reasons, "server hung up")
 }
 
 // A server that ends takes its calls with it.
@@ -175,7 +135,7 @@ func TestServerStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop(srv)
-	ours.want(ours.down, "server hung up")
+	ours.Want(ours.Reasons, "server hung up")
 }
 
 // A refused call says so, and the next one is taken.
@@ -191,9 +151,9 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := <-calls
-	ours.l.Close("")
-	theirs.want(theirs.down, "client")
-	ours.want(ours.down, "server hung up")
+	ours.Link.Close("")
+	theirs.Want(theirs.Reasons, "client")
+	ours.Want(ours.Reasons, "server hung up")
 }
 
 // serve has what comes to the server's port answered by answer.
@@ -294,8 +254,8 @@ func TestRecordedServers(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		ours.l.Close("")
-		ours.want(ours.down, "server closed the control connection")
+		ours.Link.Close("")
+		ours.Want(ours.Reasons, "server closed the control connection")
 		heard := <-said
 		if want := []wire.Type{wire.TypeStartRequest, wire.TypeOutgoingCallRequest, wire.TypeCallClearRequest}; !slices.Equal(heard, want) {
 			t.Errorf("%s: the client says %v, want %v", name, heard, want)
