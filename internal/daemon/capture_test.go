@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/internal/link"
 	"vpnd/mgmt"
@@ -30,19 +29,8 @@ func TestCapture(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		cfg.PPP.Authentication = []string{"pap"}
 		cfg.PPP.MPPE = "off"
-		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
-		if err != nil {
-			return err
-		}
-		err = store.Add(t.Context(), usermgmt.Profile{Name: "alice", Enabled: true, Password: "geheim", Services: []auth.Service{auth.PPTP}})
-		if err := errors.Join(err, store.Close()); err != nil {
-			return err
-		}
-		dialer, err := client.New(netip.MustParseAddr("127.0.2.9"))
-		if err != nil {
-			return err
-		}
-		defer dialer.Close()
+		addUser(t, cfg, "alice")
+		dialer := newDialer(t)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		api := mgmtclient.New(cfg.Management.Socket)

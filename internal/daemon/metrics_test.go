@@ -11,12 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/ppp"
-	"vpnd/pptp/client"
 	"vpnd/testenv"
-	"vpnd/usermgmt"
 )
 
 // scrape reads the metrics from the management socket.
@@ -39,19 +36,8 @@ func scrape(ctx context.Context, socket string) (string, error) {
 // Dial-ins, let in and refused, are in the metrics, and nobody's name is.
 func TestMetrics(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
-		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
-		if err != nil {
-			return err
-		}
-		err = store.Add(t.Context(), usermgmt.Profile{Name: "alice", Enabled: true, Password: "geheim", Services: []auth.Service{auth.PPTP}})
-		if err := errors.Join(err, store.Close()); err != nil {
-			return err
-		}
-		dialer, err := client.New(netip.MustParseAddr("127.0.2.9"))
-		if err != nil {
-			return err
-		}
-		defer dialer.Close()
+		addUser(t, cfg, "alice")
+		dialer := newDialer(t)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		dial := func(user string) (*testenv.Client, error) {

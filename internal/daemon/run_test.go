@@ -46,6 +46,30 @@ func inside(t *testing.T, f func(lab *testenv.Lab, cfg config.Config) error) {
 	}
 }
 
+// addUser adds a user who may dial in by PPTP.
+func addUser(t *testing.T, cfg config.Config, name string) {
+	t.Helper()
+	store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = store.Add(t.Context(), usermgmt.Profile{Name: name, Enabled: true, Password: "geheim", Services: []auth.Service{auth.PPTP}})
+	if err := errors.Join(err, store.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newDialer dials by PPTP, from 127.0.2.9 in the namespace of the test.
+func newDialer(t *testing.T) *client.Dialer {
+	t.Helper()
+	d, err := client.New(netip.MustParseAddr("127.0.2.9"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
 // system is what a daemon changes.
 func system(t *testing.T) string {
 	t.Helper()
@@ -103,11 +127,7 @@ func TestReloadsDuringLogIns(t *testing.T) {
 		if err := errors.Join(err, store.Close()); err != nil {
 			return err
 		}
-		dialer, err := client.New(netip.MustParseAddr("127.0.2.9"))
-		if err != nil {
-			return err
-		}
-		defer dialer.Close()
+		dialer := newDialer(t)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		reload, dialIns := make(chan struct{}), new(sync.WaitGroup)
@@ -228,19 +248,8 @@ func TestCheck(t *testing.T) {
 // An administrator sees who is connected, and drops him; nobody else gets in, and one path is for one daemon.
 func TestManage(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
-		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
-		if err != nil {
-			return err
-		}
-		err = store.Add(t.Context(), usermgmt.Profile{Name: "alice", Enabled: true, Password: "geheim", Services: []auth.Service{auth.PPTP}})
-		if err := errors.Join(err, store.Close()); err != nil {
-			return err
-		}
-		dialer, err := client.New(netip.MustParseAddr("127.0.2.9"))
-		if err != nil {
-			return err
-		}
-		defer dialer.Close()
+		addUser(t, cfg, "alice")
+		dialer := newDialer(t)
 		// What a daemon that was killed has left behind is in nobody's way.
 		dead, err := net.Listen("unix", cfg.Management.Socket)
 		if err != nil {

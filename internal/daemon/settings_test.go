@@ -65,13 +65,10 @@ func newField(t *testing.T, lab *testenv.Lab, cfg config.Config) *field {
 		alice.Password, alice.Services, alice.MaxConnections = "geheim", []auth.Service{auth.PPTP, auth.L2TP}, 0
 		err = errors.Join(store.Add(t.Context(), alice), store.Close())
 	}
-	if err == nil {
-		f.pptp, err = client.New(netip.MustParseAddr("127.0.2.9"))
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(f.pptp.Close)
+	f.pptp = newDialer(t)
 	return f
 }
 

@@ -3,7 +3,6 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -14,7 +13,6 @@ import (
 	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/ppp"
-	"vpnd/pptp/client"
 	"vpnd/testenv"
 	"vpnd/usermgmt"
 )
@@ -22,24 +20,12 @@ import (
 // Hooks are run before, at and after a connection, the last one also when the server ends; one refuses.
 func TestHooks(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
-		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
-		if err != nil {
-			return err
-		}
-		for _, name := range []string{"alice", "bob"} {
-			err = errors.Join(err, store.Add(t.Context(), usermgmt.Profile{Name: name, Enabled: true, Password: "geheim", Services: []auth.Service{auth.PPTP}}))
-		}
-		if err := errors.Join(err, store.Close()); err != nil {
-			return err
-		}
+		addUser(t, cfg, "alice")
+		addUser(t, cfg, "bob")
 		out := filepath.Join(t.TempDir(), "out")
 		hook := []string{"/bin/sh", "-c", `echo $HOOK $PEERNAME $IFNAME $IPLOCAL $IPREMOTE $TYPE $REMOTE $REASON >> "$0"; [ $PEERNAME != bob ]`, out}
 		cfg.Hooks = config.Hooks{Before: hook, Up: hook, Down: hook, Timeout: 20 * time.Second, AtOnce: 8}
-		dialer, err := client.New(netip.MustParseAddr("127.0.2.9"))
-		if err != nil {
-			return err
-		}
-		defer dialer.Close()
+		dialer := newDialer(t)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		dial := func() {
@@ -93,11 +79,7 @@ func TestGroups(t *testing.T) {
 			t.Fatalf("%v: %s", err, out)
 		}
 		cfg.Network.NFTablesTable = "inet filter"
-		dialer, err := client.New(netip.MustParseAddr("127.0.2.9"))
-		if err != nil {
-			return err
-		}
-		defer dialer.Close()
+		dialer := newDialer(t)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		has := func(set string) bool {
