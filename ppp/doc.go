@@ -7,7 +7,9 @@
 //
 // What is implemented, and what is not:
 //
-//	RFC 1661  4.1-4.6  the automaton, every cell but the passive and restart options
+//	RFC 1661  3.7      phases; but a peer that hangs up loses the call with its Terminate-Ack, without a restart
+//	                   time to end it by itself: xl2tpd that ends a call does not dial again while its tunnel stands
+//	          4.1-4.6  the automaton, every cell but the passive and restart options
 //	          5        all codes; Code-Reject and Protocol-Reject cut to the peer's MRU
 //	          6.1      MRU: ours is asked for, the smaller of both rules each direction
 //	          6.2      authentication; Quality Protocol (6.3) is rejected: nobody asks for it
