@@ -18,7 +18,7 @@ func TestDialIn(t *testing.T) {
 		host := lab.Host(t)
 		var clock testenv.Clock // of the user's token
 		dialIn := user.Dial(host, kind, &clock, "--mppe")
-		up := dialIn.Connected()
+		var up testenv.Event = dialIn.Connected()
 		if up.Encryption != "MPPE-128 stateless" || len(up.DNS) != 1 {
 			t.Errorf("%s: %+v", kind, up)
 		}

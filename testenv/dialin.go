@@ -13,6 +13,9 @@ import (
 	"vpnd/internal/netlab"
 )
 
+// Event is a line that `vpnd dial --json` prints: a step of a dial-in.
+type Event = dial.Event
+
 // DialIn is a `vpnd dial` that runs on a Host, with an interface of its own there.
 type DialIn struct {
 	t     testing.TB
@@ -20,7 +23,7 @@ type DialIn struct {
 	ended chan struct{}
 
 	mu     sync.Mutex
-	events []dial.Event
+	events []Event
 	stderr bytes.Buffer
 }
 
@@ -44,7 +47,7 @@ func (h *Host) Dial(t testing.TB, args ...string) *DialIn {
 	go func() {
 		lines := bufio.NewScanner(stdout)
 		for lines.Scan() {
-			var e dial.Event
+			var e Event
 			if json.Unmarshal(lines.Bytes(), &e) == nil {
 				d.mu.Lock()
 				d.events = append(d.events, e)
@@ -62,7 +65,7 @@ func (h *Host) Dial(t testing.TB, args ...string) *DialIn {
 }
 
 // Connected waits until the link is up, and tells what was agreed. The test fails if it does not come up.
-func (d *DialIn) Connected() dial.Event {
+func (d *DialIn) Connected() Event {
 	d.t.Helper()
 	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		select {
@@ -75,11 +78,11 @@ func (d *DialIn) Connected() dial.Event {
 		}
 	}
 	d.t.Fatalf("vpnd dial does not connect: %s", d.Said())
-	return dial.Event{}
+	return Event{}
 }
 
 // Event is the first event of a kind that the command has told.
-func (d *DialIn) Event(kind string) (dial.Event, bool) {
+func (d *DialIn) Event(kind string) (Event, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range d.events {
@@ -87,7 +90,7 @@ func (d *DialIn) Event(kind string) (dial.Event, bool) {
 			return e, true
 		}
 	}
-	return dial.Event{}, false
+	return Event{}, false
 }
 
 // Said is what the command has written for people.

@@ -13,8 +13,10 @@
 //     password of that moment. Guest.Cut pulls the cable.
 //
 // Lab.Capture records what passes an interface; the recording of a test that fails is kept as pcapng. A
-// Clock is that of a user's token, which a test moves. Client is our own client without an interface, for
-// tests of what goes over the wire and for load.
+// Clock is that of a user's token, which a test moves.
+//
+// Other modules may use everything here but Client: our own client without an interface, for this
+// project's tests of the wire. Its methods take types of internal packages.
 //
 //	lab := testenv.New(t)
 //	server := lab.Serve(t, "ppp: {mppe: required}\n")
