@@ -8,7 +8,7 @@ GOLANGCI := build/tools/golangci-lint
 GOLANGCI_VERSION := v2.15.0
 
 .DEFAULT_GOAL := build
-.PHONY: build run test lint bench fuzz clean
+.PHONY: build run test lint race bench fuzz clean
 
 build:
 	@[ -d cmd/vpnd ] || { echo "vpnd cannot serve yet: the daemon is not there (see README.md)" >&2; exit 1; }
@@ -24,6 +24,10 @@ test:
 	VPND_REQUIRE_PRIVILEGED=1 $(GO) test -count=1 -p 2 -timeout 60m ./...
 	cd examples && VPND_REQUIRE_PRIVILEGED=1 $(GO) test -count=1 ./...
 
+# The guests and browsers of testenv drive a daemon that the race detector does not see.
+race:
+	$(GO) test -race -count=1 -p 2 -timeout 20m $$($(GO) list ./... | grep -v /testenv)
+
 lint: $(GOLANGCI)-$(GOLANGCI_VERSION)
 	$< run ./...
 
@@ -35,7 +39,7 @@ $(GOLANGCI)-$(GOLANGCI_VERSION):
 bench:
 	VPND_REQUIRE_PRIVILEGED=1 $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
-# Each fuzz target of each package in turn, FUZZTIME long.
+# Runs each fuzz target for FUZZTIME, from the committed inputs in testdata/fuzz.
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
