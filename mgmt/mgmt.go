@@ -52,6 +52,7 @@ func New(cfg Config) *API {
 	a.registerUsers(api)
 	a.registerSettings(api)
 	a.registerTime(api)
+	a.registerPools(api)
 	a.registerStatus(api)
 	a.registerHistory(api)
 	if cfg.Access != nil {

@@ -18,6 +18,14 @@ type Settings interface {
 	PPP() PPPSettings
 	// SetPPP has connections that begin from now on negotiate so.
 	SetPPP(ctx context.Context, to PPPSettings) error
+	// Time says how the host's clock is watched.
+	Time() TimeSettings
+	// SetTime has the clock watched so from now on.
+	SetTime(ctx context.Context, to TimeSettings) error
+	// Pools are the addresses that clients get.
+	Pools() PoolSettings
+	// SetPools has connections that begin from now on get these addresses. A pool that a user names cannot go.
+	SetPools(ctx context.Context, to PoolSettings) error
 	// Overridden names the keys of the configuration file that a change was laid over, such as services.pptp.
 	Overridden() []string
 
@@ -55,6 +63,26 @@ type MutualPAP struct {
 	User        string `json:"user" doc:"Empty: it does not"`
 	Password    string `json:"password,omitempty" writeOnly:"true" doc:"Written, never read back; empty: stays as it is"`
 	HasPassword bool   `json:"has_password" readOnly:"true"`
+}
+
+// TimeSettings say how the host's clock is watched. Durations are texts, as in the configuration file.
+type TimeSettings struct {
+	Servers   []string `json:"servers" doc:"NTP servers, by name or address; none: the host's clock counts"`
+	Interval  string   `json:"interval" doc:"Between two measurements, such as 1h"`
+	MaxOffset string   `json:"max_offset" doc:"Of the host's clock before there is a warning, such as 10s"`
+}
+
+// PoolSettings are the addresses that clients get: those of users that name no pool, and the named pools.
+type PoolSettings struct {
+	AddressPool
+	Pools map[string]AddressPool `json:"pools" doc:"Further pools by their names, for users that name one"`
+}
+
+// AddressPool is addresses that clients get, with the servers that they are told of.
+type AddressPool struct {
+	Ranges []PoolRange `json:"ranges" minItems:"1" maxItems:"256"`
+	DNS    []string    `json:"dns" maxItems:"2" doc:"IPv4 addresses of DNS servers"`
+	WINS   []string    `json:"wins" maxItems:"2" doc:"IPv4 addresses of WINS servers"`
 }
 
 // ShutdownState says whether the daemon is to end when its last connection has gone.

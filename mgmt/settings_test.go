@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,8 @@ type settings struct {
 	on       mgmt.ServiceSet
 	dropped  bool
 	ppp      mgmt.PPPSettings
+	time     mgmt.TimeSettings
+	pools    mgmt.PoolSettings
 	password string // of mutual PAP, as it was written last
 	within   time.Duration
 	pending  bool
@@ -29,9 +32,18 @@ type settings struct {
 
 func newSettings() *settings {
 	return &settings{
-		on:  mgmt.ServiceSet{PPTP: true},
-		ppp: mgmt.PPPSettings{Authentication: []string{"mschapv2"}, MPPE: "optional", EchoInterval: "30s", EchoFailures: 4, CHAPInterval: "0s"},
+		on:    mgmt.ServiceSet{PPTP: true},
+		ppp:   mgmt.PPPSettings{Authentication: []string{"mschapv2"}, MPPE: "optional", EchoInterval: "30s", EchoFailures: 4, CHAPInterval: "0s"},
+		time:  mgmt.TimeSettings{Servers: []string{"ntp.example.net"}, Interval: "1h0m0s", MaxOffset: "10s"},
+		pools: mgmt.PoolSettings{AddressPool: addressPool("10.99.0.10", 241), Pools: map[string]mgmt.AddressPool{"staff": addressPool("10.98.0.1", 9)}},
 	}
+}
+
+// equalAddresses compares addresses by their value.
+var equalAddresses = cmp.Comparer(func(x, y netip.Addr) bool { return x == y })
+
+func addressPool(start string, count int) mgmt.AddressPool {
+	return mgmt.AddressPool{Ranges: []mgmt.PoolRange{{Start: netip.MustParseAddr(start), Count: count}}, DNS: []string{"10.99.0.1"}, WINS: []string{}}
 }
 
 // asked gives the error that is to be given, and notes who asks.
@@ -44,6 +56,29 @@ func (s *settings) asked(ctx context.Context) error {
 func (s *settings) Services() mgmt.ServiceSet { s.mu.Lock(); defer s.mu.Unlock(); return s.on }
 func (s *settings) PPP() mgmt.PPPSettings     { s.mu.Lock(); defer s.mu.Unlock(); return s.ppp }
 func (s *settings) Overridden() []string      { return []string{"services.l2tp"} }
+
+func (s *settings) Time() mgmt.TimeSettings  { s.mu.Lock(); defer s.mu.Unlock(); return s.time }
+func (s *settings) Pools() mgmt.PoolSettings { s.mu.Lock(); defer s.mu.Unlock(); return s.pools }
+
+func (s *settings) SetTime(ctx context.Context, to mgmt.TimeSettings) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.asked(ctx); err != nil {
+		return err
+	}
+	s.time = to
+	return nil
+}
+
+func (s *settings) SetPools(ctx context.Context, to mgmt.PoolSettings) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.asked(ctx); err != nil {
+		return err
+	}
+	s.pools = to
+	return nil
+}
 
 func (s *settings) SetServices(ctx context.Context, to mgmt.ServiceSet, drop bool) error {
 	s.mu.Lock()
@@ -153,6 +188,51 @@ func TestPPP(t *testing.T) {
 	if resp := b.do("PATCH", "/api/v1/ppp", `{"mppe":"x"}`, &f); resp.StatusCode != http.StatusUnprocessableEntity || len(f.Errors) != 2 ||
 		f.Errors[0].Location != "body.mppe" || f.Errors[1].Location != "body.mutual_pap.user" || f.Errors[1].Message != "is too long" {
 		t.Errorf("%s: %+v", resp.Status, f)
+	}
+}
+
+func TestTimeSettings(t *testing.T) {
+	b := setUp(t)
+	var v mgmt.TimeSettingsView
+	tag := b.do("GET", "/api/v1/time/settings", "", &v).Header.Get("ETag")
+	if want := (mgmt.TimeSettingsView{TimeSettings: newSettings().time, Overridden: []string{"services.l2tp"}}); !cmp.Equal(v, want) {
+		t.Error(cmp.Diff(want, v))
+	}
+	resp := b.do("PATCH", "/api/v1/time/settings", `{"servers":[],"max_offset":"2s"}`, &v, "If-Match", tag)
+	if want := (mgmt.TimeSettings{Servers: []string{}, Interval: "1h0m0s", MaxOffset: "2s"}); resp.StatusCode != http.StatusOK || !cmp.Equal(v.TimeSettings, want) {
+		t.Errorf("%s: %s", resp.Status, cmp.Diff(want, v.TimeSettings))
+	}
+	if resp := b.do("PATCH", "/api/v1/time/settings", `{"interval":"2h"}`, nil, "If-Match", tag); resp.StatusCode != http.StatusPreconditionFailed {
+		t.Errorf("what another administrator has changed meanwhile: %s", resp.Status)
+	}
+	b.settings.err = &mgmt.FieldError{Field: "interval", Text: "is too short"}
+	var f fault
+	if resp := b.do("PATCH", "/api/v1/time/settings", `{"interval":"1s"}`, &f); resp.StatusCode != http.StatusUnprocessableEntity ||
+		len(f.Errors) != 1 || f.Errors[0].Location != "body.interval" {
+		t.Errorf("%s: %+v", resp.Status, f)
+	}
+}
+
+func TestPools(t *testing.T) {
+	b := setUp(t)
+	var v mgmt.PoolsView
+	tag := b.do("GET", "/api/v1/pools", "", &v).Header.Get("ETag")
+	if want := (mgmt.PoolsView{PoolSettings: newSettings().pools, Overridden: []string{"services.l2tp"}}); !cmp.Equal(v, want, equalAddresses) {
+		t.Error(cmp.Diff(want, v, equalAddresses))
+	}
+	v = mgmt.PoolsView{}
+	resp := b.do("PATCH", "/api/v1/pools", `{"wins":["10.99.0.2"],"pools":{"guests":{"ranges":[{"start":"10.97.0.1","count":5}],"dns":["10.99.0.1"],"wins":[]}}}`, &v, "If-Match", tag)
+	want := newSettings().pools
+	want.WINS, want.Pools = []string{"10.99.0.2"}, map[string]mgmt.AddressPool{"guests": addressPool("10.97.0.1", 5)}
+	if resp.StatusCode != http.StatusOK || !cmp.Equal(v.PoolSettings, want, equalAddresses) {
+		t.Errorf("%s: %s", resp.Status, cmp.Diff(want, v.PoolSettings, equalAddresses))
+	}
+	if resp := b.do("PATCH", "/api/v1/pools", `{"dns":[]}`, nil, "If-Match", tag); resp.StatusCode != http.StatusPreconditionFailed {
+		t.Errorf("what another administrator has changed meanwhile: %s", resp.Status)
+	}
+	b.settings.err = &mgmt.ConflictError{Text: "bob names the pool guests"}
+	if resp := b.do("PATCH", "/api/v1/pools", `{"pools":{}}`, nil); resp.StatusCode != http.StatusConflict {
+		t.Errorf("a pool that a user names: %s", resp.Status)
 	}
 }
 

@@ -56,8 +56,8 @@ func (p Pool) High() int { return p.Size * 9 / 10 }
 
 // PoolRange is a range of addresses, as a Vigor's page has it.
 type PoolRange struct {
-	Start netip.Addr `json:"start"`
-	Count int        `json:"count"`
+	Start netip.Addr `json:"start" doc:"The first IPv4 address"`
+	Count int        `json:"count" doc:"How many addresses there are"`
 }
 
 // Warning is what is wrong, and the mend.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,7 +14,11 @@ type Settings map[string]string
 
 // settable are the values of those keys.
 func (c Config) settable() map[string]any {
-	p := c.PPP
+	p, n, t := c.PPP, c.Network, c.Time
+	pools := map[string]any{}
+	for name, pool := range n.Pools {
+		pools[name] = map[string]any{"pool": texts(pool.Addresses), "dns": texts(pool.DNS), "wins": texts(pool.WINS)}
+	}
 	return map[string]any{
 		"services.pptp":      c.Services.PPTP,
 		"services.l2tp":      c.Services.L2TP,
@@ -24,7 +29,23 @@ func (c Config) settable() map[string]any {
 		"ppp.echo_failures":  p.EchoFailures,
 		"ppp.chap_interval":  p.CHAPInterval.String(),
 		"ppp.mutual_pap":     map[string]string{"user": p.MutualPAP.User, "password": p.MutualPAP.Password},
+		"network.pool":       texts(n.Pool),
+		"network.dns":        texts(n.DNS),
+		"network.wins":       texts(n.WINS),
+		"network.pools":      pools,
+		"time.servers":       append([]string{}, t.Servers...),
+		"time.interval":      t.Interval.String(),
+		"time.max_offset":    t.MaxOffset.String(),
 	}
+}
+
+// texts writes values as the configuration does.
+func texts[T fmt.Stringer](values []T) []string {
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = v.String()
+	}
+	return list
 }
 
 // Settings are what c has other than base, of the keys that may be set while the daemon serves.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -18,13 +19,21 @@ func TestSettings(t *testing.T) {
 	now.Services.PPTP = false
 	now.PPP.Authentication = []string{"mschapv2", "pap"}
 	now.PPP.MPPE, now.PPP.EchoInterval, now.PPP.EchoFailures, now.PPP.CHAPInterval = "required", 90*time.Second, 0, time.Hour
+	now.Time = Time{Servers: []string{"ntp.example.net", "192.0.2.1:123"}, Interval: 10 * time.Minute, MaxOffset: 1500 * time.Millisecond}
+	one, last := netip.MustParseAddr("10.98.0.1"), netip.MustParseAddr("10.98.0.9")
+	now.Network.Pool, now.Network.DNS, now.Network.WINS = []Range{{one, last}}, []netip.Addr{one}, []netip.Addr{last}
+	now.Network.Pools = map[string]Pool{"true": {Addresses: []Range{{last.Next(), last.Next()}}, DNS: []netip.Addr{}, WINS: []netip.Addr{one}}}
 	now.PPP.MutualPAP = MutualPAP{User: "vpn: {#}", Password: "\"quoted\"\t\u2028, null & ünï"}
 	s := now.Settings(base)
-	want := []string{"ppp.authentication", "ppp.chap_interval", "ppp.echo_failures", "ppp.echo_interval", "ppp.mppe", "ppp.mutual_pap", "services.pptp"}
+	want := []string{
+		"network.dns", "network.pool", "network.pools", "network.wins",
+		"ppp.authentication", "ppp.chap_interval", "ppp.echo_failures", "ppp.echo_interval", "ppp.mppe", "ppp.mutual_pap", "services.pptp",
+		"time.interval", "time.max_offset", "time.servers",
+	}
 	if diff := cmp.Diff(want, s.Keys()); diff != "" {
 		t.Error(diff)
 	}
-	for key, text := range map[string]string{"services.pptp": "false", "ppp.authentication": "[mschapv2, pap]", "ppp.echo_interval": "1m30s"} {
+	for key, text := range map[string]string{"services.pptp": "false", "ppp.authentication": "[mschapv2, pap]", "ppp.echo_interval": "1m30s", "network.pool": "[10.98.0.1-10.98.0.9]"} {
 		if s[key] != text {
 			t.Errorf("%s is %q, want %q", key, s[key], text)
 		}

@@ -273,7 +273,12 @@ func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Findin
 		return f
 	}
 	var outside []netip.Addr
+	var poolless []string
+	pools := cfg.Network.AllPools()
 	for _, p := range profiles {
+		if _, ok := pools[p.Pool]; !ok {
+			poolless = append(poolless, p.Name+" ("+p.Pool+")")
+		}
 		if p.Address.IsValid() && !cfg.Network.InPool(p.Address) {
 			outside = append(outside, p.Address)
 		}
@@ -283,6 +288,8 @@ func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Findin
 		return Finding{What: f.What, Wrong: "there is no user", Mend: "`vpnd user add` adds one"}
 	case len(outside) > 0:
 		return Finding{What: f.What, Wrong: fmt.Sprintf("fixed addresses outside of the pool: %v", outside), Mend: "correct them, or network.pool"}
+	case len(poolless) > 0:
+		return Finding{What: f.What, Wrong: "users name pools that are not there: " + some(poolless), Mend: "give them another pool, or add theirs to network.pools"}
 	}
 	return f
 }

@@ -51,6 +51,7 @@ func TestNeedRestart(t *testing.T) {
 	now.Services.L2TP = false
 	now.Log.Level, now.PPP.MPPE, now.Network.PoolChange, now.History.Entries = "debug", "required", "drop", 5
 	now.Network.Pools = map[string]config.Pool{"staff": {}}
+	now.Time.Servers = []string{"ntp.example.net"}
 	if got := needRestart(old, now); got != nil {
 		t.Errorf("a reload takes all that has changed, but %q", got)
 	}

@@ -92,6 +92,7 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 	d.file, d.cfg = file, live(d.cfg, cfg)
 	d.show()
 	d.sessions.SetPPP(pppConfig(d.cfg.PPP))
+	d.watchClock(d.cfg.Time)
 	d.generation = 0
 	d.watchUsers(ctx)
 	d.prune(ctx)
@@ -149,6 +150,7 @@ func live(old, now config.Config) config.Config {
 	old.PPP = now.PPP
 	old.PPP.MRU = mru
 	old.History = now.History
+	old.Time = now.Time
 	old.Network.Pool, old.Network.Pools, old.Network.PoolChange = now.Network.Pool, now.Network.Pools, now.Network.PoolChange
 	old.Network.DNS, old.Network.WINS = now.Network.DNS, now.Network.WINS
 	old.Network.Routes, old.Network.Domain = now.Network.Routes, now.Network.Domain
@@ -169,7 +171,6 @@ func needRestart(old, now config.Config) []string {
 		{"network", old.Network, now.Network},
 		{"l2tp", old.L2TP, now.L2TP},
 		{"motp", old.MOTP, now.MOTP},
-		{"time", old.Time, now.Time},
 		{"management", old.Management, now.Management},
 		{"hooks", old.Hooks, now.Hooks},
 		{"log", old.Log, now.Log},

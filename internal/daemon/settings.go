@@ -2,11 +2,9 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 	"vpnd/internal/config"
 	"vpnd/internal/session"
 	"vpnd/mgmt"
@@ -117,66 +115,6 @@ func (s settings) SetServices(ctx context.Context, to mgmt.ServiceSet, drop bool
 		}
 		return nil
 	})
-}
-
-// PPP implements mgmt.Settings.
-func (s settings) PPP() mgmt.PPPSettings {
-	p := s.d.shown.Load().cfg.PPP
-	return mgmt.PPPSettings{
-		Authentication: p.Authentication, MPPE: p.MPPE, MPPEStateful: p.MPPEStateful, EchoInterval: p.EchoInterval.String(),
-		EchoFailures: p.EchoFailures, CHAPInterval: p.CHAPInterval.String(),
-		MutualPAP: mgmt.MutualPAP{User: p.MutualPAP.User, HasPassword: p.MutualPAP.Password != ""},
-	}
-}
-
-// SetPPP implements mgmt.Settings.
-func (s settings) SetPPP(ctx context.Context, to mgmt.PPPSettings) error {
-	d := s.d
-	return d.do(ctx, func() error {
-		next, err := d.cfg.With(pppSettings(to, d.cfg.PPP.MutualPAP.Password))
-		if faults := config.Faults(nil); errors.As(err, &faults) {
-			return fieldErrors(faults)
-		}
-		if err != nil {
-			return err
-		}
-		what := next.Settings(d.cfg).String()
-		if what == "" {
-			return nil
-		}
-		if err := d.keep(ctx, next, what); err != nil {
-			return err
-		}
-		d.sessions.SetPPP(pppConfig(next.PPP))
-		return nil
-	})
-}
-
-// pppSettings are the settings of PPP General Setup, with the password that there is unless it has one.
-func pppSettings(p mgmt.PPPSettings, password string) config.Settings {
-	pap := p.MutualPAP
-	switch {
-	case pap.User == "":
-		pap.Password = ""
-	case pap.Password == "":
-		pap.Password = password
-	}
-	return config.SettingsOf(map[string]any{
-		"ppp.authentication": p.Authentication, "ppp.mppe": p.MPPE, "ppp.mppe_stateful": p.MPPEStateful,
-		"ppp.echo_interval": p.EchoInterval, "ppp.echo_failures": p.EchoFailures, "ppp.chap_interval": p.CHAPInterval,
-		"ppp.mutual_pap": map[string]string{
-			"user": strings.ToValidUTF8(pap.User, string(utf8.RuneError)), "password": strings.ToValidUTF8(pap.Password, string(utf8.RuneError)),
-		},
-	})
-}
-
-// fieldErrors names the fields of PPP General Setup.
-func fieldErrors(faults config.Faults) error {
-	errs := make([]error, len(faults))
-	for i, f := range faults {
-		errs[i] = &mgmt.FieldError{Field: strings.TrimPrefix(f.Key, "ppp."), Text: f.Text}
-	}
-	return errors.Join(errs...)
 }
 
 // leaving is a shutdown that waits for the last connection to go.

@@ -92,11 +92,8 @@ func (m managed) Pools() []mgmt.Pool {
 	all := s.cfg.Network.AllPools()
 	views := make([]mgmt.Pool, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		p := all[name]
-		v := mgmt.Pool{Name: name, Ranges: make([]mgmt.PoolRange, len(p.Addresses)), DNS: texts(p.DNS), WINS: texts(p.WINS)}
-		for i, r := range p.Addresses {
-			v.Ranges[i] = mgmt.PoolRange{Start: r.First, Count: r.Count()}
-		}
+		p := poolView(all[name])
+		v := mgmt.Pool{Name: name, Ranges: p.Ranges, DNS: p.DNS, WINS: p.WINS}
 		if pool, ok := s.pools[name]; ok {
 			v.Size, v.InUse = pool.Addresses.Size(), pool.Addresses.InUse()
 		}

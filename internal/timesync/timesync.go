@@ -35,7 +35,7 @@ type Config struct {
 type Clock struct {
 	cfg  Config
 	busy chan struct{} // held by the measurement that goes on
-	wake chan struct{} // a jump was noticed
+	wake chan struct{} // a jump was noticed, or the servers are others
 
 	mu    sync.Mutex
 	watch *watch
@@ -58,16 +58,33 @@ func New(cfg Config) *Clock {
 	}
 }
 
+// Watch has the clock watched by other servers, or otherwise, from now on, and measured soon. The last
+// measurement counts until then.
+func (c *Clock) Watch(servers []string, interval, maxOffset time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w := c.watch; slices.Equal(w.servers, servers) && w.interval == interval && w.maxOffset == maxOffset {
+		return
+	}
+	c.watch = c.watch.by(servers, interval, maxOffset, c.cfg.read())
+	c.hurry()
+}
+
+// hurry has Run look at the clocks now.
+func (c *Clock) hurry() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
 // Corrected is the time: the host's, corrected by the measured offset while that counts.
 func (c *Clock) Corrected() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.cfg.read()
 	if c.watch.state.Fresh && !c.watch.fresh(now) {
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
+		c.hurry()
 	}
 	return c.watch.corrected(now)
 }
@@ -124,7 +141,7 @@ func (c *Clock) look() time.Duration {
 // Inquire measures now, and gives what is known then. The error says that there was no time to be had; the
 // State tells of each server. Without servers there is nothing to measure, and no error.
 func (c *Clock) Inquire(ctx context.Context) (State, error) {
-	if len(c.cfg.Servers) > 0 {
+	if c.State().Status != NoServers {
 		c.measure(ctx, true)
 	}
 	s := c.State()
@@ -145,14 +162,18 @@ func (c *Clock) measure(ctx context.Context, wanted bool) {
 		c.mu.Unlock()
 		return
 	}
-	servers := c.watch.begin(from)
+	watch := c.watch
+	servers := watch.begin(from)
 	c.mu.Unlock()
 	answers := c.ask(ctx, servers)
 	if ctx.Err() != nil {
 		return // whoever asks has gone: that says nothing of the servers
 	}
+	var events []event
 	c.mu.Lock()
-	events := c.watch.end(from, c.cfg.read(), answers)
+	if c.watch == watch { // else these were the servers before
+		events = watch.end(from, c.cfg.read(), answers)
+	}
 	c.mu.Unlock()
 	c.log(events)
 }
@@ -181,7 +202,7 @@ func (c *Clock) log(events []event) {
 			l.Info("clock measured", "offset", ms(s.Offset), "round_trip", us(s.RoundTrip), "server", s.Server)
 		case beganOff:
 			l.Warn("the host's clock is off: one-time passwords are verified against the corrected time", "offset", ms(s.Offset),
-				"round_trip", us(s.RoundTrip), "server", s.Server, "max_offset", c.cfg.MaxOffset, "mend", Mend)
+				"round_trip", us(s.RoundTrip), "server", s.Server, "max_offset", e.maxOffset, "mend", Mend)
 		case failed:
 			l.Warn("the clock could not be measured", "reason", e.err, "answers", told(s.Servers), "counts", counts(s), "retry", e.retry)
 		case stale:

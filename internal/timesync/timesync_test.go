@@ -77,6 +77,51 @@ func (m *machine) clock(servers ...string) *Clock {
 	})
 }
 
+// Other servers are asked at once. The last measurement counts until they have answered, and what the old ones
+// still answer counts for nothing.
+func TestWatchOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.off = -time.Minute
+		c := m.clock()
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer cancel()
+		running.Go(func() { c.Run(ctx) })
+		want := func(status Status, fresh bool, asked int) {
+			t.Helper()
+			synctest.Wait()
+			if s := c.State(); s.Status != status || s.Fresh != fresh {
+				t.Errorf("%+v, want %v, fresh: %v", s, status, fresh)
+			}
+			if _, n := m.said(); n != asked {
+				t.Errorf("%d questions, want %d", n, asked)
+			}
+		}
+		want(NoServers, false, 0)
+		c.Watch([]string{"a", "b"}, time.Hour, 2*time.Minute)
+		want(Pending, false, 0)
+		time.Sleep(time.Second)
+		want(Right, true, 2)
+		c.Watch([]string{"d"}, 2*time.Hour, 10*time.Second)
+		want(Right, true, 0)
+		time.Sleep(time.Second)
+		want(Off, true, 1)
+		if v := c.View(); v.MaxOffset != 10 || v.Interval != 7200 || len(v.Servers) != 1 || len(v.Measurements) != 2 {
+			t.Errorf("%+v", v)
+		}
+		c.Watch([]string{"a"}, time.Hour, 10*time.Second)
+		time.Sleep(time.Second / 2)
+		c.Watch(nil, time.Hour, 10*time.Second)
+		time.Sleep(time.Hour)
+		want(NoServers, false, 1)
+		if got := c.Corrected(); !got.Equal(m.read().Wall) {
+			t.Errorf("it is %v without servers", got)
+		}
+	})
+}
+
 // TestRun leaves a clock to itself for some days.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -40,10 +40,11 @@ type MeasurementView struct {
 // View is what is known now.
 func (c *Clock) View() View {
 	s, kept, now := c.State(), c.Measurements(), c.cfg.read().Wall
+	maxOffset, interval := c.limits()
 	zone, _ := now.Zone()
 	v := View{
 		Clock: now.UTC(), Corrected: now.UTC(), Local: now, Zone: zone, State: s.Status, Measured: s.Fresh,
-		MaxOffset: c.cfg.MaxOffset.Seconds(), Interval: c.cfg.Interval.Seconds(),
+		MaxOffset: maxOffset.Seconds(), Interval: interval.Seconds(),
 		Servers: make([]ServerView, len(s.Servers)), Measurements: make([]MeasurementView, len(kept)),
 	}
 	if s.Fresh {
@@ -60,4 +61,11 @@ func (c *Clock) View() View {
 		v.Measurements[i] = MeasurementView{m.At.UTC(), m.Offset.Seconds(), m.RoundTrip.Seconds()}
 	}
 	return v
+}
+
+// limits are those of the watch.
+func (c *Clock) limits() (maxOffset, interval time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.watch.maxOffset, c.watch.interval
 }

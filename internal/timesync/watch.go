@@ -84,6 +84,8 @@ type event struct {
 	state  State
 	err    error
 	retry  time.Duration
+
+	maxOffset time.Duration // beganOff: more than this
 }
 
 type kind int
@@ -129,6 +131,16 @@ func newWatch(servers []string, interval, maxOffset time.Duration, now Reading) 
 		w.state.Status, w.due = NoServers, never
 	}
 	return w
+}
+
+// by is a watch by other servers, or otherwise. It knows what w has measured, unless there are no servers.
+func (w *watch) by(servers []string, interval, maxOffset time.Duration, now Reading) *watch {
+	next := newWatch(servers, interval, maxOffset, now)
+	next.kept, next.rest = w.kept, w.rest
+	if len(servers) > 0 && w.state.Fresh {
+		next.state, next.reference, next.at = w.state, w.reference, w.at
+	}
+	return next
 }
 
 // jump is how far the host's clock has gone from the steady one since the reference.
@@ -232,7 +244,7 @@ func (w *watch) end(from, now Reading, answers []Answer) (events []event) {
 	w.kept = append(w.kept, Measurement{w.state.Measured, median.Offset, median.RoundTrip})
 	e := event{kind: beganRight}
 	if beyond(median.Offset, w.maxOffset) {
-		w.state.Status, e.kind = Off, beganOff
+		w.state.Status, e.kind, e.maxOffset = Off, beganOff, w.maxOffset
 	}
 	if w.state.Status == before {
 		e.kind = measured

@@ -34,6 +34,34 @@ func (c *Client) ChangePPP(ctx context.Context, change mgmt.PPPChange) (mgmt.PPP
 	return p, err
 }
 
+// TimeSettings says how the daemon's clock is watched.
+func (c *Client) TimeSettings(ctx context.Context) (mgmt.TimeSettingsView, error) {
+	var t mgmt.TimeSettingsView
+	err := c.ask(ctx, http.MethodGet, "/time/settings", nil, &t)
+	return t, err
+}
+
+// ChangeTime changes that, and says what it is then.
+func (c *Client) ChangeTime(ctx context.Context, change mgmt.TimeChange) (mgmt.TimeSettingsView, error) {
+	var t mgmt.TimeSettingsView
+	err := c.ask(ctx, http.MethodPatch, "/time/settings", change, &t)
+	return t, err
+}
+
+// Pools are the addresses that clients get.
+func (c *Client) Pools(ctx context.Context) (mgmt.PoolsView, error) {
+	var p mgmt.PoolsView
+	err := c.ask(ctx, http.MethodGet, "/pools", nil, &p)
+	return p, err
+}
+
+// ChangePools changes them, and says what they are then.
+func (c *Client) ChangePools(ctx context.Context, change mgmt.PoolsChange) (mgmt.PoolsView, error) {
+	var p mgmt.PoolsView
+	err := c.ask(ctx, http.MethodPatch, "/pools", change, &p)
+	return p, err
+}
+
 // Shutdown says whether the daemon is to end.
 func (c *Client) Shutdown(ctx context.Context) (mgmt.ShutdownState, error) {
 	var s mgmt.ShutdownState

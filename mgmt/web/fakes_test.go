@@ -15,6 +15,8 @@ import (
 
 // settings are those of a daemon that keeps them in memory.
 type settings struct {
+	mgmt.Settings // what a test does not reach
+
 	services mgmt.ServiceSet
 	ppp      mgmt.PPPSettings
 	shutdown mgmt.ShutdownState

@@ -1,0 +1,89 @@
+package mgmt
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/conditional"
+)
+
+type (
+	// PoolsView is what GET /pools tells.
+	PoolsView struct {
+		PoolSettings
+		Overridden []string `json:"overridden" doc:"Keys of the configuration file that what is set here was laid over"`
+	}
+	// PoolsChange is the body of PATCH /pools.
+	PoolsChange struct {
+		Ranges []PoolRange            `json:"ranges,omitzero" maxItems:"256"`
+		DNS    []string               `json:"dns,omitzero" maxItems:"2"`
+		WINS   []string               `json:"wins,omitzero" maxItems:"2"`
+		Pools  map[string]AddressPool `json:"pools,omitzero" doc:"All named pools; one that is left out is removed"`
+	}
+)
+
+type (
+	onePoolsView struct {
+		ETag string `header:"ETag"`
+		Body PoolsView
+	}
+	changePools struct {
+		conditional.Params
+		Body PoolsChange
+	}
+)
+
+func (a *API) registerPools(api huma.API) {
+	const tag = "Address pools"
+	huma.Register(api, operation("get-pools", http.MethodGet, "/pools", "Show the addresses that clients get", tag),
+		func(context.Context, *struct{}) (*onePoolsView, error) { return a.pools(), nil })
+	huma.Register(api, operation("change-pools", http.MethodPatch, "/pools", "Change the addresses that clients get", tag,
+		http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changePools)
+}
+
+func (a *API) pools() *onePoolsView {
+	p := a.cfg.Settings.Pools()
+	return &onePoolsView{ETag: quotedTag(p), Body: PoolsView{p, a.overridden()}}
+}
+
+func (a *API) changePools(ctx context.Context, in *changePools) (*onePoolsView, error) {
+	err := a.ChangePools(ctx, func(p *PoolSettings) error {
+		if err := unlessChanged(&in.Params, *p); err != nil {
+			return err
+		}
+		in.Body.apply(p)
+		return nil
+	})
+	if err != nil {
+		return nil, problem(err)
+	}
+	return a.pools(), nil
+}
+
+// ChangePools changes the address pools as ChangeServices does services.
+func (a *API) ChangePools(ctx context.Context, change func(*PoolSettings) error) error {
+	a.settings.Lock()
+	defer a.settings.Unlock()
+	p := a.cfg.Settings.Pools()
+	if err := change(&p); err != nil {
+		return err
+	}
+	return a.cfg.Settings.SetPools(ctx, p)
+}
+
+// apply puts what is given into the settings.
+func (c *PoolsChange) apply(p *PoolSettings) {
+	if c.Ranges != nil {
+		p.Ranges = c.Ranges
+	}
+	if c.DNS != nil {
+		p.DNS = c.DNS
+	}
+	if c.WINS != nil {
+		p.WINS = c.WINS
+	}
+	if c.Pools != nil {
+		p.Pools = c.Pools
+	}
+}

@@ -1,0 +1,89 @@
+package mgmt
+
+import (
+	"context"
+	"net/http"
+	"vpnd/internal/timesync"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/conditional"
+)
+
+type (
+	// TimeSettingsView is what GET /time/settings tells.
+	TimeSettingsView struct {
+		TimeSettings
+		Overridden []string `json:"overridden" doc:"Keys of the configuration file that what is set here was laid over"`
+	}
+	// TimeChange is the body of PATCH /time/settings.
+	TimeChange struct {
+		Servers   []string `json:"servers,omitzero" maxItems:"16" doc:"All of them; an empty list: none"`
+		Interval  *string  `json:"interval,omitempty"`
+		MaxOffset *string  `json:"max_offset,omitempty"`
+	}
+)
+
+type (
+	timeView struct {
+		Body timesync.View
+	}
+	timeSettingsView struct {
+		ETag string `header:"ETag"`
+		Body TimeSettingsView
+	}
+	changeTime struct {
+		conditional.Params
+		Body TimeChange
+	}
+)
+
+func (a *API) registerTime(api huma.API) {
+	const tag = "Time and Date"
+	huma.Register(api, operation("get-time", http.MethodGet, "/time", "Show the clock that one-time passwords are verified by", tag),
+		func(context.Context, *struct{}) (*timeView, error) { return &timeView{a.cfg.Clock.View()}, nil })
+	huma.Register(api, operation("inquire-time", http.MethodPost, "/time/inquire", "Inquire the time servers now", tag, http.StatusBadGateway),
+		func(ctx context.Context, _ *struct{}) (*timeView, error) {
+			if err := a.cfg.Clock.Inquire(ctx); err != nil {
+				return nil, huma.Error502BadGateway(err.Error())
+			}
+			return &timeView{a.cfg.Clock.View()}, nil
+		})
+	huma.Register(api, operation("get-time-settings", http.MethodGet, "/time/settings", "Show the time servers and how they are asked", tag),
+		func(context.Context, *struct{}) (*timeSettingsView, error) { return a.timeSettings(), nil })
+	huma.Register(api, operation("change-time-settings", http.MethodPatch, "/time/settings", "Change the time servers and how they are asked", tag,
+		http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changeTime)
+}
+
+func (a *API) timeSettings() *timeSettingsView {
+	t := a.cfg.Settings.Time()
+	return &timeSettingsView{ETag: quotedTag(t), Body: TimeSettingsView{t, a.overridden()}}
+}
+
+func (a *API) changeTime(ctx context.Context, in *changeTime) (*timeSettingsView, error) {
+	err := a.ChangeTime(ctx, func(t *TimeSettings) error {
+		if err := unlessChanged(&in.Params, *t); err != nil {
+			return err
+		}
+		if in.Body.Servers != nil {
+			t.Servers = in.Body.Servers
+		}
+		apply(&t.Interval, in.Body.Interval)
+		apply(&t.MaxOffset, in.Body.MaxOffset)
+		return nil
+	})
+	if err != nil {
+		return nil, problem(err)
+	}
+	return a.timeSettings(), nil
+}
+
+// ChangeTime changes the watch over the clock as ChangeServices does services.
+func (a *API) ChangeTime(ctx context.Context, change func(*TimeSettings) error) error {
+	a.settings.Lock()
+	defer a.settings.Unlock()
+	t := a.cfg.Settings.Time()
+	if err := change(&t); err != nil {
+		return err
+	}
+	return a.cfg.Settings.SetTime(ctx, t)
+}
