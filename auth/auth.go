@@ -123,3 +123,10 @@ type Ledger interface {
 	// what it stored. Change may be called more than once.
 	ChangeStanding(ctx context.Context, user string, change func(Standing) Standing) (Standing, error)
 }
+
+// A Rewinder is a Ledger that can forget a LastStep that was stored while the clock was ahead. Without it the
+// user's codes count as used until then.
+type Rewinder interface {
+	// Rewind forgets a user's LastStep if it is the one given.
+	Rewind(ctx context.Context, user string, step int64) error
+}

@@ -57,6 +57,16 @@ func (m *memory) Advance(_ context.Context, user string, s auth.TokenState) (boo
 	return true, nil
 }
 
+func (m *memory) Rewind(_ context.Context, user string, step int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if state := m.tokens[user]; state.LastStep == step {
+		state.LastStep = 0
+		m.tokens[user] = state
+	}
+	return nil
+}
+
 func (m *memory) Recentre(_ context.Context, user string, s auth.TokenState) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -243,7 +253,7 @@ func TestRace(t *testing.T) {
 		var mu sync.Mutex
 		won, used := 0, 0
 		for i := range 200 {
-			at := pap("alice", password)
+			at := from(netip.AddrFrom4([4]byte{198, 18, 0, byte(i)}), pap("alice", password))
 			switch protocol {
 			case "CHAP":
 				challenge := []byte{byte(i), 1}

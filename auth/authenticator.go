@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,9 @@ type Outcome struct {
 	// Explain, if not nil, searches for more to say for the log. It takes up to a second, and is
 	// to be called after the peer has its answer. It may find nothing.
 	Explain func() string
+	// Confirm, of one that is OK, gives the outcome by the user table as it is by now: the user may have been
+	// disabled, removed or given another password. It is to be called last, before the user is let in.
+	Confirm func(ctx context.Context) Outcome
 }
 
 // Authenticator answers attempts. It is safe for concurrent use.
@@ -73,61 +77,91 @@ func (a *Authenticator) Close() { a.standings.close() }
 
 // match is what a proof was found to be.
 type match struct {
+	ok        bool
 	candidate string
 	oneTime   bool
 	step      int64
 }
 
 // Authenticate answers one attempt. A one-time password that it accepts is stored as used, on the
-// disk, before it returns. An unknown user costs the same work as a wrong password.
+// disk, before it returns. Every refusal costs the same work and counts against the source alike, whatever
+// was wrong: else a guesser could tell a right password, though the user is locked, from a wrong one.
 func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	now, source := a.cfg.Now(), Network(at.Source)
 	if !a.sources.allowed(source, now) {
 		return denied(CauseSource, "too many failures from this address")
 	}
-	name := at.User
-	if _, user, found := strings.Cut(name, `\`); found {
-		name = user
+	c, err := a.claimed(ctx, at.User)
+	if err == nil {
+		err = a.standings.enter(ctx, c.name)
+		defer a.standings.leave(c.name)
 	}
-	account, known, err := a.users.Account(ctx, name)
 	if err != nil {
 		return denied(CauseStorage, "user table: "+err.Error())
 	}
-	if known {
-		name = account.Name
-	}
-	state, err := a.ledger.Token(ctx, name)
-	if err != nil {
-		return denied(CauseStorage, "user table: "+err.Error())
-	}
-	err = a.standings.enter(ctx, name)
-	defer a.standings.leave(name)
-	if err != nil {
-		return denied(CauseStorage, "user table: "+err.Error())
-	}
-	m, ok := a.search(account, known, state, at.Proof, now)
-	if !ok {
+	m, tried := a.search(c, at.Proof, now)
+	out := a.judge(ctx, at, c, m, now)
+	if !out.OK {
+		a.finish(at.Proof, tried)
 		a.sources.failed(source, now)
-		if !known {
+		return out
+	}
+	a.standings.succeed(c.name, source)
+	out.Confirm = func(ctx context.Context) Outcome { return a.confirm(ctx, at, out) }
+	return out
+}
+
+// claim is who a peer says that it is.
+type claim struct {
+	name    string
+	account Account
+	known   bool
+	state   TokenState
+}
+
+func (a *Authenticator) claimed(ctx context.Context, user string) (c claim, err error) {
+	c.name = user
+	if _, name, found := strings.Cut(user, `\`); found {
+		c.name = name
+	}
+	if c.account, c.known, err = a.users.Account(ctx, c.name); err != nil {
+		return c, err
+	}
+	if c.known {
+		c.name = c.account.Name
+	}
+	c.state, err = a.ledger.Token(ctx, c.name)
+	return c, err
+}
+
+// judge gives the verdict on a proof that was found to be m, and stores a one-time password as used.
+func (a *Authenticator) judge(ctx context.Context, at Attempt, c claim, m match, now time.Time) Outcome {
+	if !m.ok {
+		if !c.known {
 			return denied(CauseUnknownUser, "unknown user")
 		}
-		return a.fail(at, account, state, now)
+		return a.fail(at, c.account, c.state, now)
 	}
-	until := a.standings.lockedUntil(name, source, now)
-	switch {
-	case !until.IsZero():
+	if until := a.standings.lockedUntil(c.name, Network(at.Source), now); !until.IsZero() {
 		return denied(CauseLocked, lockedUntil(until))
-	case m.oneTime && m.step == state.LastStep:
+	}
+	if m.oneTime && a.fromWrongClock(c.state, now) {
+		if err := rewind(ctx, a.ledger, c.name, c.state); err != nil {
+			return denied(CauseStorage, "user table: "+err.Error())
+		}
+		c.state.LastStep = 0
+	}
+	switch {
+	case m.oneTime && m.step == c.state.LastStep:
 		return denied(CauseUsed, alreadyUsed)
-	case m.oneTime && m.step < state.LastStep:
+	case m.oneTime && m.step < c.state.LastStep:
 		return denied(CauseUsed, "one-time password older than the one used last")
 	}
-	if r := account.Refuses(at.Service, at.Source, now); r != (Refusal{}) {
-		return Outcome{Account: account, Code: r.Code, Reason: r.Reason, Cause: r.Cause}
+	if r := c.account.Refuses(at.Service, at.Source, now); r != (Refusal{}) {
+		return Outcome{Account: c.account, Code: r.Code, Reason: r.Reason, Cause: r.Cause}
 	}
 	if m.oneTime {
-		next := TokenState{LastStep: m.step, Offset: m.step - motp.Step(now)}
-		stored, err := a.ledger.Advance(ctx, name, next)
+		stored, err := a.ledger.Advance(ctx, c.name, TokenState{LastStep: m.step, Offset: m.step - motp.Step(now)})
 		if err != nil {
 			return denied(CauseStorage, "the one-time password could not be stored as used: "+err.Error())
 		}
@@ -135,9 +169,30 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 			return denied(CauseUsed, alreadyUsed)
 		}
 	}
-	a.standings.succeed(name, source)
+	c.account.Terms = c.account.TermsAt(now)
+	return Outcome{OK: true, Account: c.account, Candidate: m.candidate, OneTime: m.oneTime}
+}
+
+// confirm holds an outcome that was OK against the user table as it is now.
+func (a *Authenticator) confirm(ctx context.Context, at Attempt, was Outcome) Outcome {
+	account, known, err := a.users.Account(ctx, was.Account.Name)
+	switch {
+	case err != nil:
+		return denied(CauseStorage, "user table: "+err.Error())
+	case !known:
+		return denied(CauseUnknownUser, "user was removed")
+	case was.OneTime && !reflect.DeepEqual(account.Token, was.Account.Token):
+		return denied(CauseCode, "the token was changed during the log-in")
+	case !was.OneTime && account.Password != was.Account.Password:
+		return denied(CausePassword, "the password was changed during the log-in")
+	}
+	now := a.cfg.Now()
+	if r := account.Refuses(at.Service, at.Source, now); r != (Refusal{}) {
+		return Outcome{Account: account, Code: r.Code, Reason: r.Reason, Cause: r.Cause}
+	}
 	account.Terms = account.TermsAt(now)
-	return Outcome{OK: true, Account: account, Candidate: m.candidate, OneTime: m.oneTime}
+	was.Account = account
+	return was
 }
 
 const alreadyUsed = "one-time password already used"
@@ -151,21 +206,24 @@ func denied(cause Cause, reason string) Outcome {
 }
 
 // search tries the user's candidates: the password, the codes of the window from the learned offset
-// outwards, then those in upper case. What the account lacks is tried with a decoy.
-func (a *Authenticator) search(account Account, known bool, state TokenState, proof Proof, now time.Time) (match, bool) {
-	password, token := account.Password, account.Token
-	if !known || password == "" {
+// outwards, then those in upper case. What the account lacks is tried with a decoy. It gives how many were
+// tried, too.
+func (a *Authenticator) search(c claim, proof Proof, now time.Time) (m match, tried int) {
+	password, token := c.account.Password, c.account.Token
+	if !c.known || password == "" {
 		password = decoy.Password
 	}
-	if proof.Verify(password) && known && account.Password != "" {
-		return match{candidate: password}, true
+	tried++
+	if proof.Verify(password) && c.known && c.account.Password != "" {
+		return match{ok: true, candidate: password}, tried
 	}
-	if !known || token == nil {
+	if !c.known || token == nil {
 		token = decoy.Token
 	}
-	owned := known && account.Token != nil
+	owned := c.known && c.account.Token != nil
 	for _, upper := range []bool{false, true} {
-		for step := range a.window(state, now) {
+		for step := range a.window(c.state, now) {
+			tried++
 			if step%token.Stride() != 0 { // the same work, whatever the token
 				proof.Verify(decoy.Token.Code(step))
 				continue
@@ -175,17 +233,31 @@ func (a *Authenticator) search(account Account, known bool, state TokenState, pr
 				code = strings.ToUpper(code)
 			}
 			if proof.Verify(code) && owned && code != "" {
-				return match{candidate: code, oneTime: true, step: step}, true
+				return match{ok: true, candidate: code, oneTime: true, step: step}, tried
 			}
 		}
 	}
-	return match{}, false
+	return match{}, tried
+}
+
+// finish does the work that search was spared by a match.
+func (a *Authenticator) finish(proof Proof, tried int) {
+	all := 1 + 2*(2*a.width()+1)
+	for step := range all - int64(tried) {
+		proof.Verify(decoy.Token.Code(step))
+	}
 }
 
 // window yields the steps of the window, both ends included, from the learned offset outwards.
 func (a *Authenticator) window(state TokenState, now time.Time) iter.Seq[int64] {
 	current, width := motp.Step(now), a.width()
 	return motp.Outwards(current+state.Offset, current+state.Centre-width, current+state.Centre+width)
+}
+
+// fromWrongClock reports whether the LastStep was stored while the clock was ahead, by more than a lock lasts: such a
+// code would not be accepted now.
+func (a *Authenticator) fromWrongClock(state TokenState, now time.Time) bool {
+	return state.LastStep > motp.Step(now)+state.Centre+a.width()+int64(longLock/(motp.StepSeconds*time.Second))
 }
 
 // width is that of the window to either side, in steps.

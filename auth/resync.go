@@ -32,6 +32,13 @@ func Resync(ctx context.Context, users Users, ledger Ledger, user, first, second
 		return 0, fmt.Errorf("%s: %w", account.Name, ErrNoToken)
 	}
 	current := motp.Step(now)
+	state, err := ledger.Token(ctx, account.Name)
+	if err == nil && state.LastStep > current+state.Centre+2*farSteps { // no code is accepted that far ahead
+		err = rewind(ctx, ledger, account.Name, state)
+	}
+	if err != nil {
+		return 0, err
+	}
 	stride := account.Token.Stride()
 	for step := range motp.Outwards(current, current-farSteps, current+farSteps) {
 		if step%stride != 0 || !isCode(account.Token, step, second) || !isCode(account.Token, step-stride, first) {
@@ -49,4 +56,12 @@ func Resync(ctx context.Context, users Users, ledger Ledger, user, first, second
 
 func isCode(token Token, step int64, text string) bool {
 	return subtle.ConstantTimeCompare([]byte(token.Code(step)), []byte(strings.ToLower(text))) == 1
+}
+
+// rewind forgets a LastStep that was stored while the clock was ahead, if the ledger can do so.
+func rewind(ctx context.Context, ledger Ledger, user string, state TokenState) error {
+	if r, ok := ledger.(Rewinder); ok {
+		return r.Rewind(ctx, user, state.LastStep)
+	}
+	return nil
 }

@@ -17,13 +17,15 @@ const (
 
 // sources limits the failures of each source address, as Network has them. The zero value is ready.
 type sources struct {
-	mu sync.Mutex
-	by map[netip.Prefix]*rate.Limiter
+	mu     sync.Mutex
+	by     map[netip.Prefix]*rate.Limiter
+	latest time.Time
 }
 
 func (s *sources) allowed(source netip.Prefix, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.follow(now)
 	l := s.by[source]
 	return l == nil || l.TokensAt(now) >= 1
 }
@@ -31,6 +33,7 @@ func (s *sources) allowed(source netip.Prefix, now time.Time) bool {
 func (s *sources) failed(source netip.Prefix, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.follow(now)
 	l := s.by[source]
 	if l == nil {
 		if s.by == nil {
@@ -43,6 +46,17 @@ func (s *sources) failed(source netip.Prefix, now time.Time) {
 		s.by[source] = l
 	}
 	l.ReserveN(now, 1) // more than there are: what failed at the same moment is waited for later
+}
+
+// follow forgets all when the clock was put back: a limiter gives nothing until its own time has come again.
+func (s *sources) follow(now time.Time) {
+	if s.latest.Sub(now) > sourceEvery {
+		clear(s.by)
+		s.latest = now
+	}
+	if now.After(s.latest) {
+		s.latest = now
+	}
 }
 
 // makeRoom forgets, of some sources, the one that has failed least.

@@ -44,10 +44,13 @@ func (s *Standing) failures(source netip.Prefix) *Failures {
 	return &s.Strangers
 }
 
+// fromWrongClock reports whether the lock was set while the clock was ahead: none is that long.
+func (f *Failures) fromWrongClock(now time.Time) bool { return f.LockedUntil.Sub(now) > longLock }
+
 // failed is s after a wrong log-in: the limit-th in a row locks.
 func (s Standing) failed(source netip.Prefix, now time.Time, limit int) Standing {
 	f := s.failures(source)
-	if !f.LockedUntil.IsZero() && now.Sub(f.LockedUntil) > lockMemory {
+	if !f.LockedUntil.IsZero() && (now.Sub(f.LockedUntil) > lockMemory || f.fromWrongClock(now)) {
 		*f = Failures{Count: f.Count}
 	}
 	if f.Count++; f.Count < limit {
@@ -154,8 +157,8 @@ func (s *standings) lockedUntil(user string, source netip.Prefix, now time.Time)
 }
 
 func (s *Standing) locked(source netip.Prefix, now time.Time) time.Time {
-	if until := s.failures(source).LockedUntil; now.Before(until) {
-		return until
+	if f := s.failures(source); now.Before(f.LockedUntil) && !f.fromWrongClock(now) {
+		return f.LockedUntil
 	}
 	return time.Time{}
 }

@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// ClockSlack is how far a clock is put back without notice: a stored time that is further in the future was stored while the
+// clock was ahead, and does not count.
+const ClockSlack = time.Minute
+
 const (
 	maxTokens = 256
 	maxLinks  = 32 // the one that ends first makes room
@@ -33,19 +37,27 @@ type Lifetimes struct {
 	Most        int // of one administrator; the oldest make room
 }
 
-// AddAdminSession adds a session of an administrator, at a time and from an address, unless the password's hash is not the one that was verified any more, which is
-// ErrNoAdministrator. Sessions that are over are forgotten.
+// AddAdminSession adds a session of an administrator, at a time and from an address. If the password or the TOTP secret is by now another than
+// in a, which was verified, it is ErrNoAdministrator. Sessions that are over are forgotten, and those that began in the future.
 func (s *Store) AddAdminSession(ctx context.Context, hash []byte, a Administrator, from netip.Addr, at time.Time, last Lifetimes) error {
 	return s.transact(ctx, func(tx *sql.Tx) error {
-		now := milli(at)
-		result, err := tx.ExecContext(ctx, `UPDATE administrators SET last_login = ? WHERE fold = ? AND password = ?`, now, fold(a.Name), a.Password)
+		if err := s.sealWithCurrent(ctx, tx); err != nil {
+			return err
+		}
+		stored, err := administrator(ctx, tx, s.seal.Load(), a.Name)
 		if err != nil {
 			return err
 		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fmt.Errorf("%s: %w", a.Name, ErrNoAdministrator))
+		if stored.Password != a.Password || stored.TOTPSecret != a.TOTPSecret {
+			return fmt.Errorf("%s: %w", a.Name, ErrNoAdministrator)
 		}
-		if _, err = tx.ExecContext(ctx, `DELETE FROM admin_sessions WHERE seen < ? OR began < ?`, milli(at.Add(-last.Idle)), milli(at.Add(-last.Whole))); err != nil {
+		now := milli(at)
+		if _, err := tx.ExecContext(ctx, `UPDATE administrators SET last_login = ? WHERE fold = ?`, now, fold(a.Name)); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM admin_sessions WHERE seen < ? OR began < ? OR began > ?`,
+			milli(at.Add(-last.Idle)), milli(at.Add(-last.Whole)), milli(at.Add(ClockSlack)))
+		if err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM admin_sessions WHERE hash IN (

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"vpnd/auth/motp"
 )
 
 // Errors of what is about administrators.
@@ -247,11 +248,16 @@ func (s *Store) RemoveAdministrator(ctx context.Context, name string, evenLast b
 	})
 }
 
+// maxStepsAhead is an hour, in steps of TOTP codes. A step that is further ahead of a code that is right was stored while the clock was
+// ahead, and does not count.
+const maxStepsAhead = int64(time.Hour / (motp.StepSeconds * time.Second))
+
 // AdvanceAdministrator stores the step of a TOTP code that is accepted; false: this step or a later one has been before.
 func (s *Store) AdvanceAdministrator(ctx context.Context, name string, step int64) (bool, error) {
 	advanced := false
 	err := s.transact(ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, `UPDATE administrators SET totp_step = ?1 WHERE fold = ?2 AND totp_step < ?1`, step, fold(name))
+		result, err := tx.ExecContext(ctx, `UPDATE administrators SET totp_step = ?1 WHERE fold = ?2 AND (totp_step < ?1 OR totp_step > ?3)`,
+			step, fold(name), step+maxStepsAhead)
 		if err != nil {
 			return err
 		}

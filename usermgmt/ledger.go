@@ -103,6 +103,14 @@ func (s *Store) Advance(ctx context.Context, user string, state auth.TokenState)
 		WHERE ?2 > last_step`, state.LastStep, state.Offset)
 }
 
+// Rewind implements auth.Rewinder.
+func (s *Store) Rewind(ctx context.Context, user string, step int64) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE ledger SET last_step = 0 WHERE fold = ? AND last_step = ?`, fold(user), step)
+		return err
+	})
+}
+
 // Recentre implements auth.Ledger.
 func (s *Store) Recentre(ctx context.Context, user string, state auth.TokenState) (bool, error) {
 	return s.advance(ctx, user, `INSERT INTO ledger (fold, last_step, step_offset, step_centre)

@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"vpnd/usermgmt"
 )
 
 const (
@@ -161,7 +162,7 @@ func (g *Gate) identify(ctx context.Context, c credential) (Identity, time.Time,
 			return Identity{}, time.Time{}, false, nil
 		}
 		t, ok, err := g.store.AdminToken(ctx, hashOf(c.secret))
-		if !ok || err != nil || !t.Expires.IsZero() && !now.Before(t.Expires) {
+		if !ok || err != nil || !counts(t, now) {
 			return Identity{}, time.Time{}, false, err
 		}
 		return Identity{t.Name, Role(t.Role), true}, time.Time{}, true, nil
@@ -170,10 +171,21 @@ func (g *Gate) identify(ctx context.Context, c credential) (Identity, time.Time,
 		return Identity{}, time.Time{}, false, nil
 	}
 	s, ok, err := g.store.AdminSession(ctx, hashOf(c.secret))
-	if !ok || err != nil || now.Sub(s.Seen) >= sessionLives.Idle || now.Sub(s.Began) >= sessionLives.Whole {
+	if !ok || err != nil || !within(now, s.Seen, sessionLives.Idle) || !within(now, s.Began, sessionLives.Whole) {
 		return Identity{}, time.Time{}, false, err
 	}
 	return Identity{s.Name, Role(s.Role), false}, s.Seen, true, nil
+}
+
+// counts reports whether a token has not expired. One that expires, and was added while the clock was ahead, does not count.
+func counts(t usermgmt.AdminToken, now time.Time) bool {
+	return t.Expires.IsZero() || now.Before(t.Expires) && now.Sub(t.Added) >= -usermgmt.ClockSlack
+}
+
+// within reports whether it is less than life since a stored time. One in the future does not count: the clock was ahead then.
+func within(now, stored time.Time, life time.Duration) bool {
+	since := now.Sub(stored)
+	return since < life && since >= -usermgmt.ClockSlack
 }
 
 // watch has the request end when who asks may not ask any more. What it gives is called when the request is answered.

@@ -40,7 +40,7 @@ func (g *Gate) LinkName(ctx context.Context, link string) (string, error) {
 		return "", ErrLink
 	}
 	l, err := g.store.SetUpLink(ctx, hashOf(link), g.now())
-	if errors.Is(err, usermgmt.ErrNoLink) {
+	if errors.Is(err, usermgmt.ErrNoLink) || err == nil && !within(g.now(), l.Expires.Add(-linkLife), linkLife) {
 		err = ErrLink
 	}
 	return l.Name, err

@@ -86,7 +86,7 @@ func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, cod
 	secret := newSecret()
 	err = g.store.AddAdminSession(ctx, hashOf(secret), a, source, g.now(), sessionLives)
 	if errors.Is(err, usermgmt.ErrNoAdministrator) {
-		return nil, g.refusal(ctx, source, name, "the password was changed meanwhile")
+		return nil, g.refusal(ctx, source, name, "the account was changed meanwhile")
 	}
 	if err != nil {
 		return nil, err

@@ -1,0 +1,152 @@
+package auth_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/auth"
+)
+
+// counting is a proof that counts how often it is verified.
+type counting struct {
+	auth.Proof
+	n *int
+}
+
+func (c counting) Verify(candidate string) bool {
+	*c.n++
+	return c.Proof.Verify(candidate)
+}
+
+// Every refusal costs as much work as any other, and counts against the source alike: nothing but the verdict itself
+// tells a right password from a wrong one.
+func TestRefusalsCostTheSame(t *testing.T) {
+	const all = 1 + 2*37 // the password; the codes of six minutes, in lower case and in upper case
+	for name, c := range map[string]struct {
+		user, password string
+		before         func(a *auth.Authenticator, m *memory)
+		cause          auth.Cause
+	}{
+		"wrong password":  {user: "bob", password: "x", cause: auth.CausePassword},
+		"unknown user":    {user: "mallory", password: "x", cause: auth.CauseUnknownUser},
+		"wrong code":      {user: "alice", password: "x", cause: auth.CauseCode},
+		"disabled":        {user: "carol", password: "geheim", cause: auth.CauseDisabled},
+		"type":            {user: "bob", password: "geheim", cause: auth.CauseType},
+		"locked, wrong":   {user: "dave", password: "x", before: lock, cause: auth.CauseCode},
+		"locked, right":   {user: "dave", password: "geheim", before: lock, cause: auth.CauseLocked},
+		"locked, by code": {user: "dave", password: code(noon, 0), before: lock, cause: auth.CauseLocked},
+		"used code": {user: "alice", password: code(noon, 0), cause: auth.CauseUsed, before: func(a *auth.Authenticator, _ *memory) {
+			a.Authenticate(t.Context(), from(away, pap("alice", code(noon, 0))))
+		}},
+		"older code": {user: "alice", password: code(noon, -time.Minute), cause: auth.CauseUsed, before: func(a *auth.Authenticator, _ *memory) {
+			a.Authenticate(t.Context(), from(away, pap("alice", code(noon, 0))))
+		}},
+		"full disk": {user: "alice", password: code(noon, 0), cause: auth.CauseStorage, before: func(_ *auth.Authenticator, m *memory) {
+			m.fsyncErr = fmt.Errorf("disk full")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, m, _ := setUp(t)
+			if c.before != nil {
+				c.before(a, m)
+			}
+			for i := range 31 {
+				n := 0
+				at := pap(c.user, c.password)
+				at.Proof = counting{at.Proof, &n}
+				got := a.Authenticate(t.Context(), at)
+				switch {
+				case i == 30:
+					if got.Cause != auth.CauseSource {
+						t.Errorf("refusal %d: %s; it does not count against the source", i, got.Reason)
+					}
+				case got.OK || n != all:
+					t.Fatalf("refusal %d: %s, %d passwords tried, want %d", i, got.Reason, n, all)
+				case i == 0 && got.Cause != c.cause:
+					t.Errorf("%s: %s", got.Cause, got.Reason)
+				}
+			}
+		})
+	}
+}
+
+func lock(_ *auth.Authenticator, m *memory) {
+	m.standing["dave"] = auth.Standing{Strangers: auth.Failures{Locks: 1, LockedUntil: noon.Add(time.Minute)}}
+}
+
+// A clock that was a year ahead and is right again locks nobody: not by a lock, not by the last code used, and not by
+// the limit of a source.
+func TestClockWasAhead(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	a, m, c := setUp(t)
+	other := netip.MustParseAddr("198.51.100.9")
+	c.add(year)
+	for i := range 40 {
+		a.Authenticate(t.Context(), pap("dave", fmt.Sprint(i)))
+	}
+	if got := a.Authenticate(t.Context(), from(other, pap("alice", code(c.now, 0)))); !got.OK {
+		t.Fatal(got.Reason)
+	}
+	c.add(-year)
+	if got := a.Authenticate(t.Context(), pap("dave", "geheim")); !got.OK {
+		t.Errorf("a lock from then: %s", got.Reason)
+	}
+	if got := a.Authenticate(t.Context(), from(other, pap("alice", code(c.now, 0)))); !got.OK {
+		t.Errorf("a code from then: %s", got.Reason)
+	}
+	if got := a.Authenticate(t.Context(), from(other, pap("alice", code(c.now, 0)))); got.Cause != auth.CauseUsed {
+		t.Errorf("the same code again: %s", got.Reason)
+	}
+	m.tokens["alice"] = auth.TokenState{LastStep: m.tokens["alice"].LastStep + int64(year/(10*time.Second))}
+	first, second := code(c.now, 10*time.Minute), code(c.now, 10*time.Minute+10*time.Second)
+	if _, err := auth.Resync(t.Context(), m, m, "alice", first, second, c.now); err != nil {
+		t.Errorf("a resync: %v", err)
+	}
+	for i := range 5 {
+		a.Authenticate(t.Context(), from(other, pap("bob", fmt.Sprint(i))))
+	}
+	if got := a.Authenticate(t.Context(), from(other, pap("bob", "geheim"))); got.Cause != auth.CauseLocked || !strings.Contains(got.Reason, "12:01:00") {
+		t.Errorf("a lock of now: %s", got.Reason)
+	}
+}
+
+// A log-in that was right is held against the user table again before the user is let in.
+func TestConfirm(t *testing.T) {
+	for name, c := range map[string]struct {
+		user, password, reason string
+		change                 func(m *memory, a *auth.Account)
+	}{
+		"as it was":        {"bob", "geheim", "", func(*memory, *auth.Account) {}},
+		"disabled":         {"bob", "geheim", "account disabled", func(_ *memory, a *auth.Account) { a.Enabled = false }},
+		"removed":          {"bob", "geheim", "user was removed", func(m *memory, _ *auth.Account) { delete(m.users, "bob") }},
+		"expired":          {"bob", "geheim", "account expired on 2026-05-06 12:00:00 UTC", func(_ *memory, a *auth.Account) { a.Expires = noon }},
+		"type":             {"bob", "geheim", "dial-in type l2tp not allowed", func(_ *memory, a *auth.Account) { a.Services = nil }},
+		"another password": {"bob", "geheim", "the password was changed during the log-in", func(_ *memory, a *auth.Account) { a.Password = "x" }},
+		"another token":    {"alice", code(noon, 0), "the token was changed during the log-in", func(_ *memory, a *auth.Account) { a.Token = nil }},
+		"a token as well":  {"bob", "geheim", "", func(_ *memory, a *auth.Account) { a.Token = &token }},
+	} {
+		a, m, _ := setUp(t)
+		at := pap(c.user, c.password)
+		at.Service = auth.L2TP
+		out := a.Authenticate(t.Context(), at)
+		if !out.OK {
+			t.Fatalf("%s: %s", name, out.Reason)
+		}
+		account := m.users[c.user]
+		m.users[c.user] = account
+		c.change(m, &account)
+		if _, ok := m.users[c.user]; ok {
+			account.Terms.Group = "new"
+			m.users[c.user] = account
+		}
+		got := out.Confirm(t.Context())
+		if got.OK != (c.reason == "") || got.Reason != c.reason {
+			t.Errorf("%s: %v %q, want %q", name, got.OK, got.Reason, c.reason)
+		}
+		if got.OK && (got.Account.Terms.Group != "new" || got.Candidate != c.password) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
