@@ -16,6 +16,7 @@ import (
 	"vpnd/auth/motp"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
+	"vpnd/mgmt/access"
 	"vpnd/mgmt/client"
 	"vpnd/mgmt/guide"
 	"vpnd/usermgmt"
@@ -75,14 +76,16 @@ func setUp(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, sessions: &sessions{}, settings: newSettings(), store: store, socket: filepath.Join(t.TempDir(), "s")}
-	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Settings: b.settings, Clock: clock{true}, Window: 3 * time.Minute, Version: "1", Guide: func() guide.Server {
+	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Settings: b.settings, Clock: clock{true}, Window: 3 * time.Minute, Version: "1", Access: access.New(access.Config{Store: store}), Guide: func() guide.Server {
 		return guide.Server{PPTP: true, L2TP: true, Authentication: []string{"mschapv2"}, MPPE: "optional"}
 	}})
 	l, err := net.Listen("unix", b.socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: b.api, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: b.api, ReadHeaderTimeout: time.Minute, ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+		return access.With(ctx, access.Identity{Name: "root", Role: access.Administrator})
+	}}
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = server.Serve(l) })

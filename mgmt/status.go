@@ -56,7 +56,7 @@ func (p Pool) High() int { return p.Size * 9 / 10 }
 
 // PoolRange is a range of addresses, as a Vigor's page has it.
 type PoolRange struct {
-	Start netip.Addr `json:"start" doc:"The first IPv4 address"`
+	Start netip.Addr `json:"start" format:"ipv4" doc:"The first IPv4 address"`
 	Count int        `json:"count" doc:"How many addresses there are"`
 }
 

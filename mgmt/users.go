@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
-	"vpnd/auth"
-	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -214,71 +210,4 @@ func (a *API) oneUser(ctx context.Context, name string) (*oneUser, error) {
 		return nil, problem(err)
 	}
 	return &oneUser{ETag: `"` + tagOf(&p) + `"`, Body: u}, nil
-}
-
-// problem makes a problem document (RFC 9457) of an error: which field is wrong, and the mend.
-func problem(err error) error {
-	if err == nil {
-		return nil
-	}
-	if status := huma.StatusError(nil); errors.As(err, &status) {
-		return status
-	}
-	if rules := Rules(err); len(rules) > 0 {
-		details := make([]error, len(rules))
-		for i, r := range rules {
-			details[i] = &huma.ErrorDetail{Location: "body." + strings.ReplaceAll(r.Field, "-", "_"), Message: r.Text}
-		}
-		return huma.Error422UnprocessableEntity("the profile breaks a rule", details...)
-	}
-	if enrol := (*auth.EnrolError)(nil); errors.As(err, &enrol) || errors.Is(err, auth.ErrNoToken) {
-		return huma.Error422UnprocessableEntity("the code is not accepted", &huma.ErrorDetail{Location: "body.code", Message: err.Error()})
-	}
-	if fields := FieldErrors(err); len(fields) > 0 {
-		details := make([]error, len(fields))
-		for i, f := range fields {
-			details[i] = &huma.ErrorDetail{Location: "body." + f.Field, Message: f.Text}
-		}
-		return huma.Error422UnprocessableEntity("the settings break a rule", details...)
-	}
-	conflict := (*ConflictError)(nil)
-	switch {
-	case errors.As(err, &conflict):
-		return huma.Error409Conflict(err.Error())
-	case is(err, auth.ErrNoUser, usermgmt.ErrNoAdministrator, usermgmt.ErrNoToken):
-		return huma.Error404NotFound(err.Error())
-	case is(err, usermgmt.ErrExists, usermgmt.ErrAdministratorExists, usermgmt.ErrTokenExists, usermgmt.ErrLastAdministrator, usermgmt.ErrTooMany):
-		return huma.Error409Conflict(err.Error())
-	case errors.Is(err, access.ErrLimited):
-		return huma.Error429TooManyRequests(err.Error())
-	default:
-		return huma.Error500InternalServerError(err.Error())
-	}
-}
-
-// is reports whether err is one of kinds.
-func is(err error, kinds ...error) bool {
-	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
-}
-
-// Rules are all RuleErrors in err.
-func Rules(err error) []*usermgmt.RuleError { return allOf[*usermgmt.RuleError](err) }
-
-// FieldErrors are all FieldErrors in err.
-func FieldErrors(err error) []*FieldError { return allOf[*FieldError](err) }
-
-// allOf are all errors of a type in err.
-func allOf[E error](err error) []E {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []E
-		for _, e := range joined.Unwrap() {
-			all = append(all, allOf[E](e)...)
-		}
-		return all
-	}
-	var one E
-	if errors.As(err, &one) {
-		return []E{one}
-	}
-	return nil
 }
