@@ -16,22 +16,33 @@ import (
 
 const (
 	maxImport  = 64 << 20 // octets
-	importHelp = `Add the users of a file, all of them or none. All that is wrong is told at once, with its line.
+	importHelp = `Add the users of a file, all of them or none. All that is wrong is told at once, with its line. At the end stands
+how many users the file holds, and how many of them are skipped; each of those is told with its line, too.
 
 csv           a header with the columns name and any of the options of 'vpnd user set' (password, motp-secret,
               motp-pin, dial-in, ...; enabled is yes or no), then one user a line. An empty cell is what a new user has.
+              Commas, semicolons or tabs separate the columns; the line "sep=;" is taken. There are no comments.
 yaml          what 'vpnd user export' writes: a list "users" with name and the same options.
-chap-secrets  pppd's: client, server, secret, addresses.
+chap-secrets  pppd's and accel-ppp's: client, server, secret, addresses. A server such as pptpd or l2tpd sets dial-in.
+mpd-secret    mpd.secret of FreeBSD's mpd5: name, password, address.
+ppp-secret    ppp.secret of BSD's ppp: name, password, address.
+npppd-users   of OpenBSD's npppd.
+routeros      an export of MikroTik's RouterOS with its passwords: the lines of /ppp secret.
+pfsense       config.xml of pfSense or OPNsense: the users of its L2TP and PPTP servers.
+
+The format is told by the file's name (users.csv, chap-secrets, mpd.secret, export.rsc) or by how the file begins. A file
+of words between spaces is not guessed by its contents: --format says what it is. The file is UTF-8, or UTF-16 with its
+mark; --encoding windows-1252 reads what Excel and Notepad call ANSI.
 
 What the file leaves out of a user is as in 'vpnd user add' for a new one, and stays as it is with --replace for
 one that is there. Users that the file does not name stay. FILE - is standard input.`
 )
 
 func newUserImportCommand() *cobra.Command {
-	var format string
+	var format, encoding string
 	var how usermgmt.How
 	cmd := &cobra.Command{
-		Use: "import FILE", Short: "Add or change the users of a file: CSV, YAML, or pppd's chap-secrets", Long: importHelp, Args: named("FILE"),
+		Use: "import FILE", Short: "Add or change the users of a file: CSV, YAML, or that of another server", Long: importHelp, Args: named("FILE"),
 		Example: "  vpnd user import users.csv --dry-run     # says what it would do\n  vpnd user import /etc/ppp/chap-secrets",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			how.Add = true
@@ -39,21 +50,28 @@ func newUserImportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			data, err = exchange.Decode(encoding, data)
+			if err != nil {
+				return tellFaults(cmd, args[0], err, nil, how)
+			}
 			f := exchange.Format(format)
 			switch {
 			case f == "":
 				f = exchange.Guess(args[0], data)
 				if f == "" {
-					return usagef(cmd, "%s: --format csv, yaml or chap-secrets has to say what this is", args[0])
+					return usagef(cmd, "%s: neither its name nor its contents tell what this is; --format has to: %s", args[0], formatNames())
 				}
 			case !slices.Contains(exchange.Formats, f):
-				return usagef(cmd, "--format %q: csv, yaml or chap-secrets", format)
+				return usagef(cmd, "--format %q: there are %s", format, formatNames())
 			}
-			edits, faults := exchange.Read(f, data)
+			content, faults := exchange.Read(f, data, readSecret)
 			return withUsers(cmd, func(users *usermgmt.Store) error {
 				try := how
 				try.DryRun = try.DryRun || faults != nil // what else is wrong is told, too
-				outcomes, err := users.Apply(cmd.Context(), edits, try)
+				outcomes, err := users.Apply(cmd.Context(), content.Edits, try)
+				if err := tellLeftOut(cmd, args[0], f, content); err != nil {
+					return err
+				}
 				if err := tellFaults(cmd, args[0], faults, err, how); err != nil {
 					return err
 				}
@@ -61,11 +79,47 @@ func newUserImportCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "", "`FORMAT` of the file: csv, yaml or chap-secrets (default: by its name and contents)")
+	cmd.Flags().StringVar(&format, "format", "", "`FORMAT` of the file: "+formatNames()+" (default: by its name and contents)")
+	cmd.Flags().StringVar(&encoding, "encoding", "", "`NAME` of the file's encoding, such as windows-1252 (default: utf-8, or utf-16 by its mark)")
 	cmd.Flags().BoolVar(&how.DryRun, "dry-run", false, "say what would be added and changed, and change nothing")
 	cmd.Flags().BoolVar(&how.Change, "replace", false, "change users that are there already; without it they are a fault")
-	completeFlag(cmd, "format", cobra.FixedCompletions([]string{"csv", "yaml", "chap-secrets"}, cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "format", cobra.FixedCompletions(formatList(), cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "encoding", cobra.FixedCompletions(exchange.Encodings(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+func formatList() []string {
+	var list []string
+	for _, f := range exchange.Formats {
+		list = append(list, string(f))
+	}
+	return list
+}
+
+func formatNames() string { return strings.Join(formatList(), ", ") }
+
+// readSecret reads a file that chap-secrets names, which has one word.
+func readSecret(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxLine {
+		return nil, fmt.Errorf("%s: a file with one secret is to be there", path)
+	}
+	return os.ReadFile(path) //nolint:gosec // the administrator's file names it
+}
+
+// tellLeftOut tells what a file has that becomes no user, or no field of one.
+func tellLeftOut(cmd *cobra.Command, path string, format exchange.Format, c exchange.Content) error {
+	all := slices.Concat(c.Skipped, c.Notes)
+	slices.SortStableFunc(all, func(a, b *exchange.LineError) int { return cmp.Compare(a.Line, b.Line) })
+	for _, e := range all {
+		if err := say(cmd, "%s:%d: %s", path, e.Line, e.Text); err != nil {
+			return err
+		}
+	}
+	return say(cmd, "%s: %s: %s, %s, %d skipped", path, format, count(c.Records, "record"), count(len(c.Edits), "user"), len(c.Skipped))
 }
 
 func readImport(cmd *cobra.Command, path string) ([]byte, error) {

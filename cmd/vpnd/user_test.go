@@ -150,7 +150,8 @@ func TestUserImportAndExport(t *testing.T) {
 	h.ok("", "user", "add", "anna", "--password", testWord, "--comment", "first")
 	bad := h.file("bad.csv", "name,password,ipsec,address\nanna,x,,\nben,x,maybe,10.1.1.1\ncarl\ndora,x,,10.99.0.20\nemil,x,,10.99.0.20\n")
 	r := h.run("", "user", "import", bad)
-	want := bad + ":2: anna: the user exists already\n" +
+	want := bad + ": csv: 5 records, 4 users, 0 skipped\n" +
+		bad + ":2: anna: the user exists already\n" +
 		bad + ":3: ben: ipsec: \"maybe\" is not one of none, nice, must\n" +
 		bad + ":4: the line has 1 columns, and the header 4\n" +
 		bad + ":6: emil: address: 10.99.0.20 is taken by user dora\n" +
@@ -172,11 +173,24 @@ func TestUserImportAndExport(t *testing.T) {
 	if p := h.profile("anna"); p.Password != testWord {
 		t.Error("the password is gone")
 	}
-	r = h.run("ben * geheim *\n", "user", "import", "-")
-	if r.status != 0 || r.stderr != "1 user added, 0 changed, 0 are so already\n" || h.profile("ben").Password != "geheim" {
+	h.fails("ben * geheim *\n", "--format has to: csv, yaml, chap-secrets, mpd-secret, ", "user", "import", "-")
+	h.fails("", "there are csv, yaml, chap-secrets", "user", "import", "-", "--format", "xml")
+	word := h.file("word", "geheim # remark\n")
+	r = h.run("ben * @"+word+" *\nben * geheim * -- mtu 1400\n", "user", "import", "-", "--format", "chap-secrets")
+	want = "-:2: \"ben\" is in line 1 already, with the same password\n-:2: \"ben\": the options of pppd behind -- are left out\n" +
+		"-: chap-secrets: 2 records, 1 user, 1 skipped\n1 user added, 0 changed, 0 are so already\n"
+	if r.status != 0 || r.stderr != want || h.profile("ben").Password != "geheim" {
 		t.Errorf("%+v", r)
 	}
-	h.fails("hello\n", "--format csv, yaml or chap-secrets", "user", "import", "-")
+	h.fails("carl * @"+h.dir+" *\n", "cannot be read: "+h.dir+": a file with one secret", "user", "import", "-", "--format", "chap-secrets")
+	ansi := h.file("ansi.csv", "name;password\ncarl;gr\xfcn\n")
+	h.fails("", ansi+":2: this is not UTF-8", "user", "import", ansi)
+	h.fails("", "there is no encoding", "user", "import", ansi, "--encoding", "x")
+	h.ok("", "user", "import", ansi, "--encoding", "windows-1252")
+	if p := h.profile("carl"); p.Password != "grün" {
+		t.Errorf("%+v", p)
+	}
+	h.ok("", "user", "remove", "carl")
 	h.fails("", "no such file", "user", "import", "/nonexistent")
 	if out := h.ok("", "user", "export"); !strings.Contains(out, "- name: anna\n") || strings.Contains(out, "password:") {
 		t.Errorf("got\n%s", out)
@@ -255,7 +269,7 @@ func TestCompletion(t *testing.T) {
 		"user show anna ":         ":4\n",
 		"user remove anna ":       "ben\n:4\n",
 		"user set anna --ipsec ":  "none\nnice\nmust\n:4\n",
-		"user import x --format ": "csv\nyaml\nchap-secrets\n:4\n",
+		"user import x --format ": "csv\nyaml\nchap-secrets\nmpd-secret\nppp-secret\nnpppd-users\nrouteros\npfsense\n:4\n",
 	} {
 		if out := complete(strings.Split(args, " ")...); out != want {
 			t.Errorf("%s: %q", args, out)

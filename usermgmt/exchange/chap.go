@@ -1,153 +1,126 @@
 package exchange
 
 import (
-	"net/netip"
-	"strconv"
+	"regexp"
+	"slices"
 	"strings"
-	"vpnd/usermgmt"
+	"vpnd/auth"
 )
 
 // readChapSecrets reads lines of client, server, secret and addresses as pppd does (pppd(8), AUTHENTICATION).
-// The server is not looked at: there is one.
+// accel-ppp writes a rate behind the address.
 func (r *reader) readChapSecrets(data []byte) {
-	password, _ := usermgmt.FieldNamed("password")
-	address, _ := usermgmt.FieldNamed("address")
 	s := scanner{data: string(data), line: 1}
 	for s.more() {
-		line := s.line
-		words, ok := s.words()
+		words, line, ok := s.words()
+		if len(words) == 0 && ok {
+			continue
+		}
+		r.Records++
 		switch {
 		case !ok:
 			r.fault(line, "a quote is not closed; what follows is not read")
 			return
-		case len(words) == 0:
-			continue
 		case len(words) < 3:
 			r.fault(line, "client, server and secret are to stand here, and there are %d words", len(words))
-			continue
 		case words[0] == "*":
 			r.fault(line, "the client * is everybody, and vpnd has users with names: take the line out")
-			continue
-		case strings.HasPrefix(words[2], "@"):
-			r.fault(line, "the secret is in another file: put it here")
-			continue
+		case len(words) == 3 && (oneAddress(words[2]) != "" || words[2] == "*"):
+			r.fault(line, "an address stands where the secret is to be. A file of name, password and address has another format: "+
+				"%s (FreeBSD's mpd5) or %s (BSD's ppp)", MPDSecret, PPPSecret)
+		default:
+			if len(words) == 3 && s.cut {
+				r.note(line, "%.64q: the secret ends before #, as pppd reads it; quotes around it make # a part of it", words[0])
+			}
+			r.chapAccount(line, words)
 		}
-		values := []value{{password, words[2]}}
-		if text, ok := r.chapAddress(line, words[3:]); !ok {
-			continue
-		} else if text != "" {
-			values = append(values, value{address, text})
-		}
-		r.user(line, words[0], values)
 	}
+}
+
+func (r *reader) chapAccount(line int, words []string) {
+	a := account{line: line, name: words[0], services: servicesOf(words[1]), fields: map[string]string{}}
+	var ok bool
+	if a.fields["password"], ok = r.chapSecret(line, words[2]); !ok {
+		return
+	}
+	rest := words[3:]
+	if i := slices.Index(rest, "--"); i >= 0 {
+		if i+1 < len(rest) {
+			r.note(line, "%.64q: the options of pppd behind -- are left out", a.name)
+		}
+		rest = rest[:i]
+	}
+	if len(rest) == 2 && rateSign.MatchString(rest[1]) {
+		rates := rateSign.FindStringSubmatch(rest[1])
+		// In kbit/s, to the user before from the user; one is for both.
+		a.fields["down-limit"], a.fields["up-limit"] = kilobits(rates[1]), kilobits(rates[1])
+		if rates[2] != "" {
+			a.fields["up-limit"] = kilobits(rates[2])
+		}
+		rest = rest[:1]
+	}
+	if a.fields["address"], ok = r.chapAddress(line, rest); ok {
+		r.account(a)
+	}
+}
+
+// rateSign is a rate of accel-ppp (accel-ppp.conf(5), shaper).
+var rateSign = regexp.MustCompile(`^(\d{1,9})(?:[/\\:](\d{1,9}))?$`)
+
+func kilobits(digits string) string {
+	if digits = strings.TrimLeft(digits, "0"); digits == "" {
+		return "0"
+	}
+	return digits + "k"
+}
+
+// servicesOf are the dial-in types that the name of a server stands for, such as l2tpd; none: any.
+func servicesOf(server string) (list []auth.Service) {
+	server = strings.ToLower(server)
+	for _, s := range []auth.Service{auth.L2TP, auth.PPTP} {
+		if strings.Contains(server, string(s)) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// chapSecret is the secret of a line, or that in the file that it names.
+func (r *reader) chapSecret(line int, word string) (string, bool) {
+	if !strings.HasPrefix(word, "@/") {
+		return word, true
+	}
+	path := word[1:]
+	if r.open == nil {
+		r.fault(line, "the secret is in the file %s: put it here", path)
+		return "", false
+	}
+	data, err := r.open(path)
+	if err != nil {
+		r.fault(line, "the secret is in another file: put it here, for that file cannot be read: %v", err)
+		return "", false
+	}
+	s := scanner{data: string(data), line: 1}
+	for s.more() {
+		if words, _, ok := s.words(); ok && len(words) > 0 {
+			return words[0], true
+		}
+	}
+	r.fault(line, "the secret is in the file %s, which has none: put it here", path)
+	return "", false
 }
 
 // chapAddress makes a fixed address of the addresses of a line; "": any of the pool.
 func (r *reader) chapAddress(line int, words []string) (string, bool) {
-	for i, word := range words {
-		if word == "--" { // options of pppd follow
-			words = words[:i]
-			break
-		}
-	}
 	switch {
 	case len(words) == 0 || len(words) == 1 && words[0] == "*":
 		return "", true
 	case len(words) == 1 && words[0] == "-":
 		r.fault(line, "the address - allows none: take the line out")
 		return "", false
-	case len(words) == 1:
-		if _, err := netip.ParseAddr(words[0]); err == nil {
-			return words[0], true
-		}
+	case len(words) == 1 && oneAddress(words[0]) != "":
+		return oneAddress(words[0]), true
 	}
 	r.fault(line, "a user of vpnd has one fixed address, or with * any of the pool")
 	return "", false
-}
-
-// scanner takes words as pppd does: between white space, with quotes and backslashes, up to # or the
-// end of the line.
-type scanner struct {
-	data string
-	at   int
-	line int
-}
-
-func (s *scanner) more() bool { return s.at < len(s.data) }
-
-// words are those of one line, which a backslash before its end continues; not ok: a quote is not closed.
-func (s *scanner) words() (words []string, ok bool) {
-	var word strings.Builder
-	begun := false
-	var quote byte
-	for s.more() {
-		c := s.data[s.at]
-		s.at++
-		if c == '\n' {
-			s.line++
-		}
-		switch {
-		case c == '\\' && s.more():
-			if s.data[s.at] == '\n' {
-				s.at++
-				s.line++
-				continue
-			}
-			begun = true
-			word.WriteByte(s.escaped())
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote != 0:
-			word.WriteByte(c)
-		case c == '"' || c == '\'':
-			quote, begun = c, true
-		case c == '#' && !begun:
-			for s.more() && s.data[s.at] != '\n' {
-				s.at++
-			}
-		case strings.IndexByte(" \t\r\n\f", c) >= 0:
-			if begun {
-				words = append(words, word.String())
-				word.Reset()
-				begun = false
-			}
-			if c == '\n' {
-				return words, true
-			}
-		default:
-			begun = true
-			word.WriteByte(c)
-		}
-	}
-	if begun {
-		words = append(words, word.String())
-	}
-	return words, quote == 0
-}
-
-// escaped is the octet that what follows a backslash stands for.
-func (s *scanner) escaped() byte {
-	c := s.data[s.at]
-	if n := strings.IndexByte("abfnrts", c); n >= 0 {
-		s.at++
-		return "\a\b\f\n\r\t "[n]
-	}
-	digits, base := 0, 8
-	from := s.at
-	if c == 'x' {
-		from, base = s.at+1, 16
-	}
-	for digits < 3-base/16 && from+digits < len(s.data) {
-		if _, err := strconv.ParseUint(s.data[from:from+digits+1], base, 16); err != nil {
-			break
-		}
-		digits++
-	}
-	if digits > 0 {
-		n, _ := strconv.ParseUint(s.data[from:from+digits], base, 16) // it was parsed above
-		s.at = from + digits
-		return byte(n)
-	}
-	s.at++
-	return c
 }

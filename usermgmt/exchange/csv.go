@@ -5,86 +5,146 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"vpnd/usermgmt"
 )
 
-// header splits the first line of a CSV file, whose columns stand between commas, or between semicolons
-// as spreadsheets of some countries write them.
+// separators stand between the columns of a CSV file. Spreadsheets of some countries write semicolons, and
+// "Unicode text" has tabs.
+const separators = ",;\t"
+
+// separator is what the line "sep=;" tells, with which Excel begins some files; 0: it is another line.
+func separator(line string) rune {
+	text, ok := strings.CutPrefix(strings.Trim(line, "\" \r\n"), "sep=")
+	if !ok || text == "" {
+		return 0
+	}
+	return rune(text[0])
+}
+
+// header splits the first line of a CSV file by the separator with which it has a column name.
 func header(line string) (columns []string, comma rune) {
-	comma = ','
-	if strings.Contains(line, ";") && !strings.Contains(line, ",") {
-		comma = ';'
+	split := func(comma rune) (columns []string) {
+		for column := range strings.SplitSeq(line, string(comma)) {
+			columns = append(columns, strings.ToLower(strings.Trim(column, " \t\r\n\"")))
+		}
+		return columns
 	}
-	for column := range strings.SplitSeq(line, string(comma)) {
-		columns = append(columns, strings.ToLower(strings.Trim(column, " \t\r\"")))
+	for _, comma := range separators {
+		if columns := split(comma); slices.Contains(columns, "name") {
+			return columns, comma
+		}
 	}
-	return columns, comma
+	return split(','), ','
+}
+
+// table is a CSV file whose header is read.
+type table struct {
+	file   *csv.Reader
+	fields []usermgmt.Field // by column; without a name: the column has none
+	nameAt int
 }
 
 func (r *reader) readCSV(data []byte) {
-	first, _, _ := bytes.Cut(data, []byte("\n"))
-	_, comma := header(string(first))
+	first, rest, _ := bytes.Cut(data, []byte("\n"))
+	comma := separator(string(first))
+	if comma != 0 {
+		data = append([]byte("\n"), rest...) // the lines keep their numbers
+	} else {
+		_, comma = header(string(first))
+	}
 	file := csv.NewReader(bytes.NewReader(data))
-	file.Comma, file.Comment, file.TrimLeadingSpace = comma, '#', true
+	// No Comment: a password may begin with any character. Spaces before a value are left out, but not a tab
+	// that is the separator.
+	file.Comma, file.FieldsPerRecord, file.TrimLeadingSpace = comma, -1, comma != '\t'
+	if !strings.ContainsRune(separators+"|", comma) {
+		r.fault(1, "%q separates no columns; there are comma, semicolon, tab and |", string(comma))
+		return
+	}
 	names, err := file.Read()
 	if err != nil {
 		r.fault(1, "a header with the names of the columns is to stand here, such as name,password,dial-in")
 		return
 	}
+	for len(names) > 0 && strings.TrimSpace(names[len(names)-1]) == "" {
+		names = names[:len(names)-1]
+	}
+	if t, ok := r.readHeader(file, names); ok {
+		r.readRecords(t)
+	}
+}
+
+func (r *reader) readHeader(file *csv.Reader, names []string) (table, bool) {
 	line, _ := file.FieldPos(0)
-	nameAt := -1
-	fields := make([]usermgmt.Field, len(names))
+	t := table{file: file, fields: make([]usermgmt.Field, len(names)), nameAt: -1}
 	seen := map[string]bool{}
-	bad := false
+	ok := true
 	for i, column := range names {
 		column = strings.ToLower(strings.TrimSpace(column))
+		if column == "" {
+			continue
+		}
 		if seen[column] {
 			r.fault(line, "the column %.64q is there twice", column)
-			bad = true
+			ok = false
 		}
 		seen[column] = true
 		if column == "name" {
-			nameAt = i
+			t.nameAt = i
 			continue
 		}
-		var ok bool
-		fields[i], ok = r.field(line, column)
-		bad = bad || !ok
+		var known bool
+		t.fields[i], known = r.field(line, column)
+		ok = ok && known
 	}
-	if nameAt < 0 {
+	if t.nameAt < 0 {
 		r.fault(line, "the header has no column name")
-		bad = true
+		ok = false
 	}
-	if bad {
-		return
-	}
-	r.readRecords(file, fields, nameAt)
+	return t, ok
 }
 
-func (r *reader) readRecords(file *csv.Reader, fields []usermgmt.Field, nameAt int) {
+func (r *reader) readRecords(t table) {
 	for {
-		record, err := file.Read()
+		record, err := t.file.Read()
 		if errors.Is(err, io.EOF) {
 			return
 		}
 		if at := (*csv.ParseError)(nil); errors.As(err, &at) {
-			if errors.Is(err, csv.ErrFieldCount) {
-				r.fault(at.Line, "the line has %d columns, and the header %d", len(record), len(fields))
-				continue
-			}
+			r.Records++
 			r.fault(at.StartLine, "%v; what follows is not read", at.Err)
 			return
 		}
-		line, _ := file.FieldPos(0)
-		var values []value
-		for i, text := range record {
-			if i != nameAt {
-				values = append(values, value{fields[i], text})
-			}
+		for len(record) > len(t.fields) && strings.TrimSpace(record[len(record)-1]) == "" {
+			record = record[:len(record)-1]
 		}
-		r.user(line, strings.TrimSpace(record[nameAt]), values)
+		if !slices.ContainsFunc(record, func(text string) bool { return strings.TrimSpace(text) != "" }) {
+			continue // a spreadsheet writes empty rows at the end
+		}
+		r.Records++
+		line, _ := t.file.FieldPos(0)
+		if len(record) != len(t.fields) {
+			r.fault(line, "the line has %d columns, and the header %d", len(record), len(t.fields))
+			continue
+		}
+		r.readRecord(line, record, t)
 	}
+}
+
+func (r *reader) readRecord(line int, record []string, t table) {
+	var values []value
+	for i, text := range record {
+		switch {
+		case i == t.nameAt:
+		case t.fields[i].Name != "":
+			values = append(values, value{t.fields[i], text})
+		case strings.TrimSpace(text) != "":
+			r.fault(line, "column %d holds something, and the header has no name for it", i+1)
+			return
+		}
+	}
+	r.user(line, strings.TrimSpace(record[t.nameAt]), values)
 }
 
 func writeCSV(w io.Writer, users []usermgmt.Profile, fields []usermgmt.Field) error {

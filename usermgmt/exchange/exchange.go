@@ -1,34 +1,18 @@
 // Package exchange reads and writes files of users: CSV and YAML, whose columns and keys are name and
-// those of usermgmt.Fields, and reads pppd's chap-secrets.
+// those of usermgmt.Fields. It reads the files of other servers, too.
 package exchange
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
+	"net/netip"
 	"slices"
 	"strings"
+	"vpnd/auth"
 	"vpnd/usermgmt"
 )
-
-// Format is how a file is written.
-type Format string
-
-// The formats.
-const (
-	CSV         Format = "csv"
-	YAML        Format = "yaml"
-	ChapSecrets Format = "chap-secrets" // of pppd; it is read and not written
-)
-
-// Formats are all of them.
-var Formats = []Format{CSV, YAML, ChapSecrets}
-
-// ErrFormat is the error for a format that is not there.
-var ErrFormat = errors.New("no such format of users")
 
 // LineError is what is wrong in a line of a file. It tells no secret.
 type LineError struct {
@@ -39,62 +23,51 @@ type LineError struct {
 // Error is the fault without the line.
 func (e *LineError) Error() string { return e.Text }
 
-// Read gives what a file wants users to become. What it says nothing of stays as it is, and a new user
-// gets it from usermgmt.New; an empty value is that of usermgmt.New, too. The error joins one LineError for
-// each line that cannot be read; the edits are those of the others.
-func Read(format Format, data []byte) ([]usermgmt.Edit, error) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	var r reader
-	switch format {
-	case CSV:
-		r.readCSV(data)
-	case YAML:
-		r.readYAML(data)
-	case ChapSecrets:
-		r.readChapSecrets(data)
-	default:
-		return nil, ErrFormat
-	}
-	return r.edits, errors.Join(r.faults...)
+// Content is what a file holds of users.
+type Content struct {
+	Edits   []usermgmt.Edit
+	Records int          // the users that the file writes down, read or not
+	Skipped []*LineError // records that give no user, and are no fault
+	Notes   []*LineError // what is left out of users, because vpnd has nothing like it
 }
 
-// Guess tells a file's format by its name, or else by how it begins; "": it cannot.
-func Guess(name string, data []byte) Format {
-	base := strings.ToLower(filepath.Base(name))
-	switch filepath.Ext(base) {
-	case ".csv":
-		return CSV
-	case ".yaml", ".yml":
-		return YAML
+// Read gives what a file in UTF-8 wants users to become. What it says nothing of stays as it is, and a new
+// user gets it from usermgmt.New; an empty value is that of usermgmt.New, too. The error joins one LineError
+// for each line that cannot be read; the edits are those of the others. Open reads another file that the
+// file names; nil: there are none.
+func Read(format Format, data []byte, open func(path string) ([]byte, error)) (Content, error) {
+	r := reader{open: open, seen: map[string]int{}}
+	read, ok := readers[format]
+	if !ok {
+		return Content{}, ErrFormat
 	}
-	if base == "chap-secrets" || base == "pap-secrets" {
-		return ChapSecrets
+	read(&r, data)
+	for i := range r.accounts {
+		r.accounts[i].add(&r)
 	}
-	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\ufeff"))) {
-		text := strings.TrimSpace(string(line))
-		switch columns, _ := header(text); {
-		case text == "" || text[0] == '#' || text == "---":
-			continue
-		case slices.Contains(columns, "name"):
-			return CSV
-		case text == "users:" || text == "-" || strings.HasPrefix(text, "- "):
-			return YAML
-		case len(strings.Fields(text)) >= 3:
-			return ChapSecrets
-		}
-		return ""
-	}
-	return ""
+	return r.Content, errors.Join(r.faults...)
 }
 
 // reader gathers what a file says, and what is wrong with it.
 type reader struct {
-	edits  []usermgmt.Edit
-	faults []error
+	Content
+
+	faults   []error
+	open     func(path string) ([]byte, error)
+	accounts []account
+	seen     map[string]int // the accounts by name
 }
 
 func (r *reader) fault(line int, format string, args ...any) {
 	r.faults = append(r.faults, &LineError{line, fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) skip(line int, format string, args ...any) {
+	r.Skipped = append(r.Skipped, &LineError{line, fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) note(line int, format string, args ...any) {
+	r.Notes = append(r.Notes, &LineError{line, fmt.Sprintf(format, args...)})
 }
 
 // value is the text of a field.
@@ -109,7 +82,7 @@ func (r *reader) user(line int, name string, values []value) {
 		r.fault(line, "the name is missing")
 		return
 	}
-	r.edits = append(r.edits, usermgmt.Edit{Name: name, Line: line, Change: func(p *usermgmt.Profile) error {
+	r.Edits = append(r.Edits, usermgmt.Edit{Name: name, Line: line, Change: func(p *usermgmt.Profile) error {
 		fresh := usermgmt.New(p.Name)
 		var errs []error
 		for _, v := range values {
@@ -136,6 +109,75 @@ func (r *reader) field(line int, name string) (usermgmt.Field, bool) {
 		r.fault(line, "there is no field %.64q; those there are: %s", name, strings.Join(known, ", "))
 	}
 	return f, ok
+}
+
+// account is a user of another server, whose file may have one several times.
+type account struct {
+	line     int
+	name     string
+	services []auth.Service    // that this line is for; none: it does not say
+	fields   map[string]string // by the names of usermgmt.Fields
+}
+
+// account takes a user of another server. Lines that differ in nothing but the service are one user.
+func (r *reader) account(a account) {
+	switch {
+	case a.name == "":
+		r.fault(a.line, "the name is missing")
+		return
+	case a.fields["password"] == "":
+		r.fault(a.line, "%.64q has no password here", a.name)
+		return
+	}
+	i, again := r.seen[a.name]
+	if !again {
+		r.seen[a.name] = len(r.accounts)
+		r.accounts = append(r.accounts, a)
+		return
+	}
+	first := &r.accounts[i]
+	for _, f := range usermgmt.Fields {
+		if first.fields[f.Name] != a.fields[f.Name] {
+			r.fault(a.line, "%.64q is in line %d with another %s; a user of vpnd has one: keep one of the lines", a.name, first.line, f.Name)
+			return
+		}
+	}
+	r.skip(a.line, "%.64q is in line %d already, with the same password", a.name, first.line)
+	if len(first.services) == 0 || len(a.services) == 0 {
+		first.services = nil
+	} else {
+		first.services = append(first.services, a.services...)
+	}
+}
+
+// add makes an edit of an account.
+func (a *account) add(r *reader) {
+	if len(a.services) > 0 {
+		slices.Sort(a.services)
+		words := make([]string, 0, len(a.services))
+		for _, s := range slices.Compact(a.services) {
+			words = append(words, string(s))
+		}
+		a.fields["dial-in"] = strings.Join(words, ",")
+	}
+	var values []value
+	for _, f := range usermgmt.Fields {
+		if text, ok := a.fields[f.Name]; ok {
+			values = append(values, value{f, text})
+		}
+	}
+	r.user(a.line, a.name, values)
+}
+
+// oneAddress is the address that a word is, which may have the prefix length of a single one; "": it is none.
+func oneAddress(word string) string {
+	if p, err := netip.ParsePrefix(word); err == nil && p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	if _, err := netip.ParseAddr(word); err != nil {
+		return ""
+	}
+	return word
 }
 
 // Write writes users; passwords, secrets and PINs only with secrets.

@@ -74,8 +74,7 @@ func TestRoundTrip(t *testing.T) {
 			if got := exchange.Guess("-", file.Bytes()); got != format {
 				t.Errorf("%s is taken for %q", format, got)
 			}
-			edits, err := exchange.Read(format, file.Bytes())
-			must(t, err)
+			edits := read(t, format, file.String()).Edits
 			to := newStore(t)
 			how := usermgmt.How{Add: true}
 			if !secrets {
@@ -103,18 +102,24 @@ func TestRoundTrip(t *testing.T) {
 	}
 	var none bytes.Buffer
 	must(t, exchange.Write(&none, exchange.YAML, nil, false))
-	if edits, err := exchange.Read(exchange.YAML, none.Bytes()); len(edits) != 0 || err != nil {
-		t.Errorf("nobody became %v, %v in %q", edits, err, none.String())
+	if c := read(t, exchange.YAML, none.String()); len(c.Edits) != 0 {
+		t.Errorf("nobody became %v in %q", c.Edits, none.String())
 	}
 }
 
-// imported are the users that a file makes, as text.
-func imported(t *testing.T, format exchange.Format, file string) []string {
+// read reads a file without faults.
+func read(t *testing.T, format exchange.Format, file string) exchange.Content {
 	t.Helper()
-	edits, err := exchange.Read(format, []byte(file))
+	c, err := exchange.Read(format, []byte(file), nil)
 	must(t, err)
+	return c
+}
+
+// imported are the users that a file makes, as text.
+func imported(t *testing.T, c exchange.Content) []string {
+	t.Helper()
 	s := newStore(t)
-	_, err = s.Apply(t.Context(), edits, usermgmt.How{Add: true})
+	_, err := s.Apply(t.Context(), c.Edits, usermgmt.How{Add: true})
 	must(t, err)
 	all, err := s.List(t.Context())
 	must(t, err)
@@ -137,9 +142,11 @@ func TestRead(t *testing.T) {
 	for format, files := range map[exchange.Format][]string{
 		exchange.CSV: {
 			"name,password,motp-secret,motp-pin,address,comment,enabled,dial-in,idle-timeout\n" +
-				"# a remark\nanna,two words,,,10.99.0.20,on call,yes,,\nben,," + secret + ",0012,,,no,pptp,300\n",
-			"\ufeffName; Password;motp-secret;motp-pin;address;comment;enabled;dial-in\r\n" +
+				"anna,two words,,,10.99.0.20,on call,yes,,\nben,," + secret + ",0012,,,no,pptp,300\n",
+			"sep=;\r\nName; Password;motp-secret;motp-pin;address;comment;enabled;dial-in\r\n" +
 				"anna;two words;;;10.99.0.20;on call;yes;\"pptp,l2tp\"\r\nben;;" + secret + ";0012;;;no;pptp\r\n",
+			"name\tpassword\tmotp-secret\tmotp-pin\taddress\tcomment\tenabled\tdial-in\t\t\r\n\r\n" +
+				"anna\ttwo words\t\t\t10.99.0.20\ton call\tyes\t\t\t\r\n\t\t\t\t\t\t\t\r\nben\t\t" + secret + "\t0012\t\t\tno\tpptp\r\n\t\r\n",
 		},
 		exchange.YAML: {
 			"users:\n- name: anna\n  password: two words\n  address: 10.99.0.20\n  comment: on call\n  idle-timeout: 300\n" +
@@ -149,41 +156,14 @@ func TestRead(t *testing.T) {
 		},
 	} {
 		for _, file := range files {
-			if diff := cmp.Diff(want, imported(t, format, file)); diff != "" {
-				t.Errorf("%s: %s", format, diff)
+			c := read(t, format, file)
+			if diff := cmp.Diff(want, imported(t, c)); diff != "" || c.Records != 2 {
+				t.Errorf("%s: %d records: %s", format, c.Records, diff)
 			}
 			if got := exchange.Guess("users", []byte(file)); got != format {
 				t.Errorf("%q is taken for %q", file, got)
 			}
 		}
-	}
-}
-
-func TestReadChapSecrets(t *testing.T) {
-	const file = `# Secrets for authentication using CHAP
-# client	server	secret			IP addresses
-anna	*	"two words"	10.99.0.20   # a remark
-ben     vpnd    sec#ret  *
-"carl"  pptpd   'it is "so"' \
-        *
-dora * a\\b\"\ c\x41\101 10.99.0.21 -- mtu 1400
-
-emil * p`
-	want := []string{
-		"anna password=two words address=10.99.0.20", "ben password=sec#ret", `carl password=it is "so"`, `dora password=a\b" cAA address=10.99.0.21`, "emil password=p",
-	}
-	if diff := cmp.Diff(want, imported(t, exchange.ChapSecrets, file)); diff != "" {
-		t.Error(diff)
-	}
-	for name, want := range map[string]exchange.Format{
-		"x": exchange.ChapSecrets, "/etc/ppp/chap-secrets": exchange.ChapSecrets, "a.CSV": exchange.CSV, "a.yml": exchange.YAML,
-	} {
-		if got := exchange.Guess(name, []byte(file)); got != want {
-			t.Errorf("%s is taken for %q", name, got)
-		}
-	}
-	if got := exchange.Guess("x", []byte("hello\n")); got != "" {
-		t.Errorf("hello is taken for %q", got)
 	}
 }
 
@@ -208,23 +188,20 @@ func TestFaults(t *testing.T) {
 			[]string{"1 a user with name", `3 there is no field "colour"`, "4 the name is missing", "6 password: one value", `7 "name" is there twice`, "9 name: one value"},
 			1,
 		},
-		{
-			exchange.ChapSecrets, "anna\n* * geheim *\nben * @/file\ncarl * geheim 10.0.0.1 10.0.0.2\ndora * geheim -\nemil * geheim 10.0.0.0/8\nfred * geheim\n",
-			[]string{"1 client, server and secret", "2 the client *", "3 the secret is in another file", "4 a user of vpnd has one", "5 the address -", "6 a user of vpnd has one"},
-			1,
-		},
-		{exchange.ChapSecrets, "anna * geheim\nben * \"geheim\ncarl * geheim\n", []string{"2 a quote is not closed"}, 1},
+		{exchange.CSV, "sep=x\nname\n", []string{`1 "x" separates no columns`}, 0},
+		{exchange.CSV, "name,password,,comment\nanna,x,geheim,\nben,x,,on call\n", []string{"2 column 3 holds something"}, 1},
+		{exchange.CSV, "name,password\n# geheim\n", []string{"2 the line has 1 columns"}, 0},
 		{"xml", "", []string{"0 no such format"}, 0},
 	} {
-		edits, err := exchange.Read(c.format, []byte(c.file))
+		content, err := exchange.Read(c.format, []byte(c.file), nil)
 		var got []string
 		for _, e := range flat(err) {
 			at := &exchange.LineError{Text: e.Error()}
 			errors.As(e, &at)
 			got = append(got, fmt.Sprintf("%d %s", at.Line, at.Text))
 		}
-		if len(got) != len(c.want) || len(edits) != c.edits {
-			t.Errorf("%q: %d edits, %q", c.file, len(edits), got)
+		if len(got) != len(c.want) || len(content.Edits) != c.edits {
+			t.Errorf("%q: %d edits, %q", c.file, len(content.Edits), got)
 			continue
 		}
 		for i := range got {
@@ -233,9 +210,8 @@ func TestFaults(t *testing.T) {
 			}
 		}
 	}
-	edits, err := exchange.Read(exchange.CSV, []byte("name,password,quota,address,enabled\nanna,geheim,much,here,maybe\n"))
-	must(t, err)
-	_, err = newStore(t).Apply(t.Context(), edits, usermgmt.How{Add: true})
+	c := read(t, exchange.CSV, "name,password,quota,address,enabled\nanna,geheim,much,here,maybe\n")
+	_, err := newStore(t).Apply(t.Context(), c.Edits, usermgmt.How{Add: true})
 	for _, want := range []string{"anna: ", "quota: ", "address: ", "enabled: "} {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%v does not say %q", err, want)
@@ -251,28 +227,4 @@ func flat(err error) []error {
 		return nil
 	}
 	return []error{err}
-}
-
-// FuzzRead wants an answer to whatever a file holds, with edits that can be tried.
-func FuzzRead(f *testing.F) {
-	for _, text := range []string{"name,password\nanna,x\n", "users:\n- name: anna\n  dial-in: [pptp]\n", "anna * \"x\\x4\" 10.0.0.1\n", "\\", "a b \\x"} {
-		f.Add([]byte(text))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, format := range exchange.Formats {
-			edits, err := exchange.Read(format, data)
-			for _, e := range edits {
-				p := usermgmt.New(e.Name)
-				if e.Line < 1 || e.Line > 1+bytes.Count(data, []byte("\n"))+bytes.Count(data, []byte("\r")) || e.Change(&p) == nil && p.Name != e.Name {
-					t.Errorf("%s: line %d, %+v", format, e.Line, p)
-				}
-			}
-			for _, e := range flat(err) {
-				if at := (*exchange.LineError)(nil); !errors.As(e, &at) {
-					t.Errorf("%s: %v", format, e)
-				}
-			}
-		}
-		exchange.Guess("x", data)
-	})
 }

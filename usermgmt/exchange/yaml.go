@@ -47,6 +47,7 @@ func (r *reader) readYAML(data []byte) {
 		return
 	}
 	for _, user := range list.Content {
+		r.Records++
 		if user.Kind != yaml.MappingNode {
 			r.fault(user.Line, "a user with name and fields is to stand here")
 			continue

@@ -1,0 +1,192 @@
+package exchange
+
+import (
+	"slices"
+	"strings"
+)
+
+// readMPD reads lines of login, password and address as FreeBSD's mpd5 does (its manual, mpd.secret).
+func (r *reader) readMPD(data []byte) {
+	for _, l := range logicalLines(data, " ") {
+		text := strings.TrimLeft(l.text, spaces)
+		if text == "" || text[0] == '#' {
+			continue
+		}
+		r.Records++
+		words := mpdWords(text)
+		if len(words) > 1 && strings.HasPrefix(words[1], "!") {
+			r.fault(l.number, "a program gives the password of %.64q: put the password here (a password that begins with ! goes into a CSV file)", words[0])
+			continue
+		}
+		r.bsdAccount(l.number, words)
+	}
+}
+
+// mpdWords splits a line: a word that begins with a quote ends with the next one.
+func mpdWords(text string) (words []string) {
+	for at := 0; ; {
+		for at < len(text) && strings.IndexByte(spaces, text[at]) >= 0 {
+			at++
+		}
+		if at == len(text) {
+			return words
+		}
+		ends := spaces
+		if text[at] == '"' {
+			ends = `"`
+			at++
+		}
+		var word []byte
+		for at < len(text) && strings.IndexByte(ends, text[at]) < 0 {
+			b := text[at]
+			at++
+			if b == '\\' && at < len(text) {
+				b, at = escaped(text, at, mpdSigns)
+			}
+			word = append(word, b)
+		}
+		if at < len(text) {
+			at++
+		}
+		words = append(words, string(word))
+	}
+}
+
+// readPPP reads lines of name, key, address, label and number to call back as BSD's ppp does (ppp(8),
+// ppp.secret).
+func (r *reader) readPPP(data []byte) {
+	number := 0
+	for text := range strings.Lines(string(data)) {
+		number++
+		words := pppWords(text)
+		if len(words) == 0 {
+			continue
+		}
+		r.Records++
+		if len(words) > 3 {
+			r.note(number, "%.64q: label and number to call back are left out", words[0])
+			words = words[:3]
+		}
+		if len(words) == 2 && words[1] == "*" {
+			r.fault(number, "the password of %.64q is that of a user of the system, which nobody can read: put one here", words[0])
+			continue
+		}
+		if len(words) == 3 && words[2] == "*" {
+			words = words[:2]
+		}
+		r.bsdAccount(number, words)
+	}
+}
+
+// pppWords splits a line between white space outside of quotes, up to #.
+func pppWords(text string) (words []string) {
+	var word []byte
+	begun, quoted := false, false
+	for at := 0; at <= len(text); at++ {
+		end := at == len(text) || !quoted && text[at] == '#'
+		switch {
+		case end || !quoted && strings.IndexByte(spaces, text[at]) >= 0:
+			if begun {
+				words = append(words, string(word))
+			}
+			if end {
+				return words
+			}
+			word, begun = nil, false
+		case text[at] == '"':
+			quoted, begun = !quoted, true
+		case text[at] == '\\' && at+1 < len(text):
+			at++
+			word, begun = append(word, text[at]), true
+		default:
+			word, begun = append(word, text[at]), true
+		}
+	}
+	return words
+}
+
+// bsdAccount takes name, password and address.
+func (r *reader) bsdAccount(line int, words []string) {
+	switch {
+	case len(words) < 2 || len(words) > 3:
+		r.fault(line, "name, password and perhaps an address are to stand here, and there are %d words", len(words))
+	case words[0] == "*":
+		r.fault(line, "the name * is everybody, and vpnd has users with names: take the line out")
+	case len(words) == 2 && oneAddress(words[1]) != "":
+		r.fault(line, "an address stands where the password is to be")
+	case len(words) == 3 && oneAddress(words[2]) == "":
+		r.fault(line, "a user of vpnd has one fixed address, or without any one of the pool")
+	default:
+		a := account{line: line, name: words[0], fields: map[string]string{"password": words[1]}}
+		if len(words) == 3 {
+			a.fields["address"] = oneAddress(words[2])
+		}
+		r.account(a)
+	}
+}
+
+// readNPPPD reads the users of OpenBSD's npppd (npppd-users(5)), in the manner of getcap(3).
+func (r *reader) readNPPPD(data []byte) {
+	for _, l := range logicalLines(data, "") {
+		text := strings.TrimLeft(l.text, spaces)
+		if text == "" || text[0] == '#' {
+			continue
+		}
+		r.Records++
+		parts := strings.Split(text, ":")
+		a := account{line: l.number, name: strings.TrimSpace(parts[0]), fields: map[string]string{}}
+		if strings.Contains(a.name, "|") || len(parts) < 2 {
+			r.fault(l.number, `a user is to stand here as name:\ with :password=...:\ behind it`)
+			continue
+		}
+		if r.capabilities(&a, parts[1:]) {
+			r.account(a)
+		}
+	}
+}
+
+// capabilities takes the fields of a user of npppd.
+func (r *reader) capabilities(a *account, parts []string) bool {
+	for _, part := range parts {
+		name, text, valued := strings.Cut(strings.TrimLeft(part, spaces), "=")
+		text = capability(text)
+		switch {
+		case name == "":
+		case !valued || name == "tc":
+			r.fault(a.line, "%.64q: %.32q cannot be read", a.name, name)
+			return false
+		case name == "password":
+			a.fields["password"] = text
+		case name == "framed-ip-address":
+			if a.fields["address"] = oneAddress(text); a.fields["address"] == "" {
+				r.fault(a.line, "%.64q: framed-ip-address is not an address", a.name)
+				return false
+			}
+		case name == "framed-ip-netmask" && text == "255.255.255.255":
+		default:
+			r.note(a.line, "%.64q: %.32s is left out", a.name, name)
+		}
+	}
+	return true
+}
+
+// capability is the text of a field, in which \c is a colon, \E the escape sign and ^A a control character.
+func capability(text string) string {
+	var out []byte
+	for at := 0; at < len(text); {
+		b := text[at]
+		at++
+		switch {
+		case b == '^' && at < len(text):
+			b = text[at] & 0x1f
+			at++
+		case b == '\\' && at < len(text) && slices.Contains([]byte("cCeE"), text[at]):
+			b = map[bool]byte{true: ':', false: 0x1b}[text[at] == 'c' || text[at] == 'C']
+			at++
+		case b == '\\' && at < len(text):
+			b, at = escaped(text, at, "bfnrt")
+		}
+		out = append(out, b)
+	}
+	return string(out)
+}

@@ -1,0 +1,86 @@
+package exchange
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+)
+
+// encodings are what a file may be in besides UTF-8, which a file is in unless it says otherwise.
+var encodings = map[string]encoding.Encoding{
+	"utf-8":        unicode.UTF8,
+	"utf-16":       unicode.UTF16(unicode.LittleEndian, unicode.UseBOM),
+	"utf-16le":     unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM),
+	"utf-16be":     unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM),
+	"windows-1250": charmap.Windows1250,
+	"windows-1251": charmap.Windows1251,
+	"windows-1252": charmap.Windows1252,
+	"iso-8859-1":   charmap.ISO8859_1,
+	"iso-8859-2":   charmap.ISO8859_2,
+	"iso-8859-15":  charmap.ISO8859_15,
+	"cp437":        charmap.CodePage437,
+	"cp850":        charmap.CodePage850,
+	"macintosh":    charmap.Macintosh,
+}
+
+// Encodings are the names that Decode takes.
+func Encodings() []string { return slices.Sorted(maps.Keys(encodings)) }
+
+const bom = "\ufeff"
+
+// Decode gives a file's text in UTF-8, without a byte order mark. With encoding "" the file is UTF-8, or
+// UTF-16 that begins with its mark; the error says what else it seems to be, and the line.
+func Decode(encoding string, data []byte) ([]byte, error) {
+	if encoding == "" {
+		encoding = "utf-8"
+		if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+			encoding = "utf-16"
+		}
+	}
+	known, ok := encodings[strings.ToLower(encoding)]
+	if !ok {
+		return nil, fmt.Errorf("there is no encoding %.64q; those there are: %s", encoding, strings.Join(Encodings(), ", "))
+	}
+	if known == unicode.UTF8 {
+		if err := checkUTF8(data); err != nil {
+			return nil, err
+		}
+		return bytes.TrimPrefix(data, []byte(bom)), nil
+	}
+	text, err := known.NewDecoder().Bytes(data)
+	if err != nil {
+		return nil, fmt.Errorf("this is not %s: %w", encoding, err)
+	}
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		if bytes.ContainsRune(line, utf8.RuneError) {
+			return nil, &LineError{i + 1, "this is not " + encoding + ": a character cannot be read"}
+		}
+	}
+	return bytes.TrimPrefix(text, []byte(bom)), nil
+}
+
+// checkUTF8 says of data that is not UTF-8 what it seems to be.
+func checkUTF8(data []byte) error {
+	if at := bytes.IndexByte(data, 0); at >= 0 {
+		return &LineError{
+			1 + bytes.Count(data[:at], []byte("\n")),
+			"a byte 0 is here: the file is UTF-16 (Excel's \"Unicode text\") without its mark, for which there is --encoding utf-16le, or no text at all",
+		}
+	}
+	line := 0
+	for text := range bytes.Lines(data) {
+		line++
+		if !utf8.Valid(text) {
+			return &LineError{line, "this is not UTF-8. Excel and Notepad of Western countries write Windows-1252 and call it ANSI: " +
+				"--encoding windows-1252 reads it, or save the file as UTF-8 (\"CSV UTF-8\" in Excel)"}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package exchange
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Format is how a file is written.
+type Format string
+
+// The formats. CSV and YAML are vpnd's own; the others are read and not written.
+const (
+	CSV         Format = "csv"
+	YAML        Format = "yaml"
+	ChapSecrets Format = "chap-secrets" // of pppd and accel-ppp
+	MPDSecret   Format = "mpd-secret"   // of FreeBSD's mpd5
+	PPPSecret   Format = "ppp-secret"   // of BSD's ppp(8)
+	NPPPDUsers  Format = "npppd-users"  // of OpenBSD's npppd
+	RouterOS    Format = "routeros"     // an export of MikroTik's
+	PfSense     Format = "pfsense"      // config.xml of pfSense or OPNsense
+)
+
+// Formats are all of them.
+var Formats = []Format{CSV, YAML, ChapSecrets, MPDSecret, PPPSecret, NPPPDUsers, RouterOS, PfSense}
+
+var readers = map[Format]func(*reader, []byte){
+	CSV: (*reader).readCSV, YAML: (*reader).readYAML, ChapSecrets: (*reader).readChapSecrets, MPDSecret: (*reader).readMPD,
+	PPPSecret: (*reader).readPPP, NPPPDUsers: (*reader).readNPPPD, RouterOS: (*reader).readRouterOS, PfSense: (*reader).readPfSense,
+}
+
+// ErrFormat is the error for a format that is not there.
+var ErrFormat = errors.New("no such format of users")
+
+// names are parts of the names of files that have a format of their own. Their contents do not tell them
+// apart: a line of three words may be name, server and secret, or name, secret and address.
+var names = []struct {
+	part   string
+	format Format
+}{
+	{"chap-secrets", ChapSecrets},
+	{"pap-secrets", ChapSecrets},
+	{"mpd.secret", MPDSecret},
+	{"ppp.secret", PPPSecret},
+	{"npppd-users", NPPPDUsers},
+}
+
+// Guess tells a file's format by its name, or else by how it begins; "": it cannot.
+func Guess(name string, data []byte) Format {
+	base := strings.ToLower(filepath.Base(name))
+	switch filepath.Ext(base) {
+	case ".csv":
+		return CSV
+	case ".yaml", ".yml":
+		return YAML
+	case ".rsc":
+		return RouterOS
+	}
+	for _, n := range names {
+		if strings.Contains(base, n.part) {
+			return n.format
+		}
+	}
+	for line := range bytes.Lines(data) {
+		text := strings.TrimSpace(string(line))
+		switch columns, _ := header(text); {
+		case text == "" || text == "---":
+			continue
+		case strings.HasPrefix(text, "#") && strings.Contains(text, " by RouterOS "):
+			return RouterOS
+		case text[0] == '#':
+			continue
+		case separator(text) != 0, slices.Contains(columns, "name"):
+			return CSV
+		case text == "users:" || text == "-" || strings.HasPrefix(text, "- "):
+			return YAML
+		case text[0] == '/' && slices.Contains(strings.FieldsFunc(text, menuSign), "ppp"):
+			return RouterOS
+		case strings.HasSuffix(text, `:\`):
+			return NPPPDUsers
+		case bytes.Contains(data, []byte("<pfsense>")), bytes.Contains(data, []byte("<opnsense>")):
+			return PfSense
+		}
+		return ""
+	}
+	return ""
+}

@@ -1,0 +1,68 @@
+package exchange
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"vpnd/auth"
+)
+
+// readPfSense reads the users of the L2TP and PPTP servers in config.xml of pfSense or OPNsense, whatever
+// else is in it.
+func (r *reader) readPfSense(data []byte) {
+	d := xml.NewDecoder(bytes.NewReader(data))
+	var path []string
+	for {
+		line, _ := d.InputPos()
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			line, _ = d.InputPos()
+			r.fault(line, "this is not XML: %v; what follows is not read", err)
+			return
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			path = append(path, strings.ToLower(t.Name.Local))
+			service := strings.TrimSuffix(path[max(len(path)-2, 0)], "d") // pptpd
+			if path[len(path)-1] != "user" || service != string(auth.L2TP) && service != string(auth.PPTP) {
+				continue
+			}
+			path = path[:len(path)-1]
+			r.Records++
+			if !r.pfSenseUser(d, t, line, auth.Service(service)) {
+				return
+			}
+		case xml.EndElement:
+			path = path[:len(path)-1] // the decoder has seen it begin
+		}
+	}
+	if r.Records == 0 {
+		r.fault(0, "no user of an L2TP or PPTP server is in this config.xml")
+	}
+}
+
+func (r *reader) pfSenseUser(d *xml.Decoder, start xml.StartElement, line int, service auth.Service) bool {
+	var user struct {
+		Name     string `xml:"name"`
+		Password string `xml:"password"`
+		IP       string `xml:"ip"`
+	}
+	if err := d.DecodeElement(&user, &start); err != nil {
+		r.fault(line, "this user cannot be read: %v; what follows is not read", err)
+		return false
+	}
+	a := account{line: line, name: strings.TrimSpace(user.Name), services: []auth.Service{service}, fields: map[string]string{"password": user.Password}}
+	if ip := strings.TrimSpace(user.IP); ip != "" {
+		if a.fields["address"] = oneAddress(ip); a.fields["address"] == "" {
+			r.fault(line, "%.64q: %.64q is not an address", a.name, ip)
+			return true
+		}
+	}
+	r.account(a)
+	return true
+}

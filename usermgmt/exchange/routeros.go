@@ -1,0 +1,253 @@
+package exchange
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"vpnd/auth"
+)
+
+// A command of RouterOS is a path of menus, a verb and arguments, as "export" of MikroTik's routers writes it:
+//
+//	/ppp secret
+//	add comment="Anna's \"laptop\"" name=anna password=Winter26 \
+//	    remote-address=10.99.0.20 service=pptp
+type command struct {
+	line  int
+	words []string // before the arguments
+	keys  []string // in their order
+	args  map[string]string
+}
+
+// secretMenu is where the users are.
+var secretMenu = []string{"ppp", "secret"}
+
+var (
+	verbs     = []string{"add", "set", "remove", "enable", "disable", "comment", "unset", "edit", "find", "print", "export", "reset", "get"}
+	harmless  = []string{"find", "print", "export", "get"}
+	unmatched = []string{"pppoe", "ovpn", "sstp", "async", "isdn"} // services that vpnd has not
+)
+
+func menuSign(r rune) bool { return r == '/' || strings.ContainsRune(spaces, r) }
+
+// readRouterOS reads the commands "/ppp secret add" of an export, whatever else is in it. Lines without a menu
+// before them count as those of /ppp secret.
+func (r *reader) readRouterOS(data []byte) {
+	s := scanner{data: string(data), line: 1}
+	menu := secretMenu
+	for {
+		c, ok := s.command()
+		if !ok {
+			r.fault(c.line, "a quote or a bracket is not closed; what follows is not read")
+			return
+		}
+		if len(c.words) == 0 && len(c.keys) == 0 {
+			break
+		}
+		path, verb := c.resolve(menu)
+		switch {
+		case verb == "" && len(path) > len(secretMenu) && slices.Equal(path[:len(secretMenu)], secretMenu):
+			r.Records++
+			r.fault(c.line, "%.32q is no command of this menu that is known", path[len(secretMenu)])
+		case verb == "":
+			menu = path
+		case !slices.Equal(path, secretMenu) || slices.Contains(harmless, verb):
+		case verb == "add":
+			r.Records++
+			r.routerSecret(c)
+		default:
+			r.Records++
+			r.fault(c.line, "%s changes a user that is there already: write what is to become of it into its line with add", verb)
+		}
+	}
+	if r.Records == 0 {
+		r.fault(0, `no "/ppp secret add" is in this export`)
+	}
+}
+
+// resolve is the menu of a command that was given in menu, and its verb; "": it goes to that menu.
+func (c *command) resolve(menu []string) (path []string, verb string) {
+	words := c.words
+	if len(words) > 1 && strings.HasPrefix(words[0], "[") && strings.HasSuffix(words[1], ">") {
+		words = words[2:] // the prompt of a terminal
+	}
+	if len(words) == 0 || !strings.HasPrefix(words[0], "/") {
+		path = slices.Clone(menu)
+	}
+	if len(words) > 0 && strings.HasPrefix(words[0], ":") {
+		return path, "" // of a script
+	}
+	for _, word := range words {
+		for _, part := range strings.FieldsFunc(word, menuSign) {
+			if slices.Contains(verbs, part) {
+				return path, part
+			}
+			if path = append(path, part); part == ".." {
+				path = path[:max(len(path)-2, 0)]
+			}
+		}
+	}
+	return path, ""
+}
+
+// routerSecret takes one user.
+func (r *reader) routerSecret(c command) {
+	name := c.args["name"]
+	a := account{line: c.line, name: name, fields: map[string]string{}}
+	service := c.args["service"]
+	_, shown := c.args["password"]
+	switch {
+	case slices.Contains(unmatched, service):
+		r.skip(c.line, "%.64q is for the service %s, which vpnd has not", name, service)
+		return
+	case !shown && name != "":
+		r.fault(c.line, "%.64q has no password here: export with show-sensitive (RouterOS 7), or without hide-sensitive (RouterOS 6)", name)
+		return
+	case service == "pptp" || service == "l2tp":
+		a.services = []auth.Service{auth.Service(service)}
+	case service != "" && service != "any":
+		r.fault(c.line, "%.64q: the service %.32q is not known", name, service)
+		return
+	}
+	var left []string
+	for _, key := range c.keys {
+		text := c.args[key]
+		switch {
+		case key == "name" || key == "service" || text == "":
+		case key == "password" || key == "comment":
+			a.fields[key] = text
+		case key == "disabled":
+			a.fields["enabled"] = map[bool]string{true: "no", false: "yes"}[text == "yes" || text == "true"]
+		case key == "remote-address" && oneAddress(text) != "":
+			a.fields["address"] = oneAddress(text)
+		case key == "caller-id" && oneAddress(text) != "":
+			a.fields["remote-node"] = oneAddress(text)
+		case key == "caller-id":
+			r.fault(c.line, "%.64q: caller-id is not an address from which alone the user may dial: take it out", name)
+			return
+		case key == "local-address" || key == "profile" && strings.HasPrefix(text, "default"):
+			// The server's own address, and a profile that says nothing of a user.
+		default:
+			left = append(left, key)
+		}
+	}
+	if len(left) > 0 {
+		r.note(c.line, "%.64q: left out: %.200s", name, strings.Join(left, ", "))
+	}
+	r.account(a)
+}
+
+// command takes the next command; without words and keys: there is none; not ok: a quote or a bracket is
+// not closed.
+func (s *scanner) command() (c command, ok bool) {
+	c.args = map[string]string{}
+	for s.more() {
+		b := s.data[s.at]
+		switch {
+		case b == '\n' || b == ';':
+			s.at++
+			if b == '\n' {
+				s.line++
+			}
+			if len(c.words) > 0 || len(c.keys) > 0 {
+				return c, true
+			}
+		case b == '#' && len(c.words) == 0 && len(c.keys) == 0:
+			if end := strings.IndexByte(s.data[s.at:], '\n'); end >= 0 {
+				s.at += end
+			} else {
+				s.at = len(s.data)
+			}
+		case s.continued(), strings.IndexByte(spaces, b) >= 0:
+			s.at++
+		default:
+			if len(c.words) == 0 && len(c.keys) == 0 {
+				c.line = s.line
+			}
+			if !s.argument(&c) {
+				return c, false
+			}
+		}
+	}
+	return c, true
+}
+
+// continued passes over a backslash at the end of a line and the white space that the next line begins with,
+// up to the last of it.
+func (s *scanner) continued() bool {
+	rest, ok := strings.CutPrefix(s.data[s.at:], `\`)
+	if !ok {
+		return false
+	}
+	line, after, ok := strings.Cut(rest, "\n")
+	if !ok || strings.Trim(line, "\r") != "" {
+		return false
+	}
+	s.line++
+	s.at = len(s.data) - len(strings.TrimLeft(after, " \t")) - 1
+	return true
+}
+
+// argument takes a word, or a key with its value.
+func (s *scanner) argument(c *command) bool {
+	var word []byte
+	key, depth := "", 0
+	quoted, valued := false, false
+	for s.more() {
+		b := s.data[s.at]
+		if !quoted && depth <= 0 && (b == ';' || strings.IndexByte(spaces, b) >= 0) {
+			break
+		}
+		if s.continued() {
+			s.at++
+			continue
+		}
+		s.at++
+		switch {
+		case b == '\\' && s.more():
+			b, s.at = routerEscape(s.data, s.at)
+		case b == '"':
+			quoted = !quoted
+			if depth <= 0 {
+				continue
+			}
+		case b == '\n':
+			s.line++
+		case !quoted && (b == '[' || b == '{'):
+			depth++
+		case !quoted && (b == ']' || b == '}'):
+			depth--
+		case !quoted && depth <= 0 && b == '=' && !valued:
+			key, word, valued = string(word), nil, true
+			continue
+		}
+		word = append(word, b)
+	}
+	if quoted || depth > 0 {
+		return false
+	}
+	if !valued {
+		c.words = append(c.words, string(word))
+		return true
+	}
+	if _, twice := c.args[key]; !twice {
+		c.keys = append(c.keys, key)
+	}
+	c.args[key] = string(word)
+	return true
+}
+
+// routerEscape is the byte that the text behind a backslash stands for, and where what follows begins: a
+// letter, two hexadecimal digits in upper case, _ for a space, or else the byte itself.
+func routerEscape(data string, at int) (byte, int) {
+	const letters, meant = "abfnrtv_", "\a\b\f\n\r\t\v "
+	if n := strings.IndexByte(letters, data[at]); n >= 0 {
+		return meant[n], at + 1
+	}
+	if at+2 <= len(data) && strings.Trim(data[at:at+2], "0123456789ABCDEF") == "" {
+		if n, err := strconv.ParseUint(data[at:at+2], 16, 8); err == nil {
+			return byte(n), at + 2
+		}
+	}
+	return data[at], at + 1
+}

@@ -1,0 +1,141 @@
+package exchange
+
+import (
+	"strconv"
+	"strings"
+)
+
+const (
+	spaces    = " \t\r\n\f\v"
+	pppdSigns = "abfnrts" // what pppd makes one character of, behind a backslash
+	mpdSigns  = "nrts"    // what mpd5 does
+)
+
+var signs = map[byte]byte{'a': '\a', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 's': ' '}
+
+// scanner takes words as pppd does (getword in its options.c): between white space, with quotes and
+// backslashes, up to # or the end of the line.
+type scanner struct {
+	data string
+	at   int
+	line int
+	cut  bool // # has ended the last word of the line, without a space before it
+}
+
+func (s *scanner) more() bool { return s.at < len(s.data) }
+
+// words are those of one line, and the line where they begin. A backslash before the end of a line
+// continues it; not ok: a quote is not closed.
+func (s *scanner) words() (words []string, line int, ok bool) {
+	line, s.cut = s.line, false
+	for s.more() {
+		switch c := s.data[s.at]; {
+		case c == '\n':
+			s.at++
+			s.line++
+			return words, line, true
+		case strings.IndexByte(spaces, c) >= 0:
+			s.at++
+		case c == '#':
+			if end := strings.IndexByte(s.data[s.at:], '\n'); end >= 0 {
+				s.at += end
+			} else {
+				s.at = len(s.data)
+			}
+		case strings.HasPrefix(s.data[s.at:], "\\\n"):
+			s.at += 2
+			s.line++
+		default:
+			word, ok := s.word()
+			words = append(words, word)
+			if !ok {
+				return words, line, false
+			}
+			if s.more() && s.data[s.at] == '#' {
+				s.cut = true
+			}
+		}
+	}
+	return words, line, true
+}
+
+// word is one word, whose quoted parts may have white space and ends of lines; not ok: a quote is not closed.
+func (s *scanner) word() (string, bool) {
+	var word strings.Builder
+	var quote byte
+	for s.more() {
+		c := s.data[s.at]
+		if quote == 0 && (c == '#' || strings.IndexByte(spaces, c) >= 0) {
+			break
+		}
+		s.at++
+		if c == '\n' {
+			s.line++
+		}
+		switch {
+		case c == '\\' && s.more() && s.data[s.at] == '\n':
+			s.at++
+			s.line++
+		case c == '\\' && s.more():
+			var b byte
+			b, s.at = escaped(s.data, s.at, pppdSigns)
+			word.WriteByte(b)
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		default:
+			word.WriteByte(c)
+		}
+	}
+	return word.String(), quote == 0
+}
+
+// escaped is the byte that the text behind a backslash stands for, and where what follows begins: one of
+// signs, up to three octal digits, x with up to two hexadecimal ones, or else the byte itself.
+func escaped(data string, at int, letters string) (byte, int) {
+	c := data[at]
+	if strings.IndexByte(letters, c) >= 0 {
+		return signs[c], at + 1
+	}
+	digits, base, most, from := "01234567", 8, 3, at
+	if c == 'x' {
+		digits, base, most, from = "0123456789abcdefABCDEF", 16, 2, at+1
+	}
+	end := from
+	for end < len(data) && end < from+most && strings.IndexByte(digits, data[end]) >= 0 {
+		end++
+	}
+	if end == from {
+		return c, at + 1
+	}
+	n, _ := strconv.ParseUint(data[from:end], base, 16) // there are digits alone
+	return byte(n), end
+}
+
+// line is one logical line of a file.
+type line struct {
+	number int
+	text   string
+}
+
+// logicalLines are the lines of a file, those that a backslash at the end continues as one. The backslash
+// becomes instead.
+func logicalLines(data []byte, instead string) (lines []line) {
+	open := false
+	number := 0
+	for text := range strings.Lines(string(data)) {
+		number++
+		text = strings.TrimRight(text, spaces)
+		if !open {
+			lines = append(lines, line{number: number})
+		}
+		var part string
+		part, open = strings.CutSuffix(text, `\`)
+		if open {
+			part += instead
+		}
+		lines[len(lines)-1].text += part
+	}
+	return lines
+}
