@@ -31,24 +31,30 @@ type stream struct {
 	stateless bool
 }
 
-func (s stream) data() []byte {
-	bits := mppeBits[s.strength]
-	if s.stateless {
+func (s stream) data() []byte { return mppeData(mppeBits[s.strength], s.stateless) }
+
+func mppeData(bits uint32, stateless bool) []byte {
+	if stateless {
 		bits |= mppeStateless
 	}
 	return binary.BigEndian.AppendUint32(nil, bits)
 }
+
+// least is the weakest encryption that each direction may have; 0: packets may go in clear.
+type least struct{ in, out mppe.Strength }
 
 // ccp is the Compression Control Protocol, RFC 1962, for MPPE alone. A request says what its sender
 // can decrypt: the peer's is about our Encrypter, ours about our Decrypter.
 type ccp struct {
 	control
 	in, out stream // in: what we ask for
+	least   least  // it grows with what is agreed, and lasts as long as the link
 	beginAt time.Time
 	naks    int
+	open    bool // our request leaves the strength to the peer
+	begun   bool // MPPE is being agreed: the client's request names it, or CCP was open before
 	wished  bool // the peer has been told that stateful streams are preferred
-	wasUp   bool
-	over    bool // given up: packets go in clear
+	over    bool // given up: packets go in clear, if they may
 
 	// The two streams since CCP opened last: IPCP negotiated anew does not begin them anew.
 	encrypter *mppe.Encrypter
@@ -56,9 +62,12 @@ type ccp struct {
 }
 
 func (c *ccp) init(e *Engine) {
-	*c = ccp{control: control{e: e, protocol: wire.CCP}}
+	*c = ccp{control: control{e: e, protocol: wire.CCP}, least: c.least, open: true}
 	c.n = c
-	c.in = stream{strength: e.cfg.MPPE.Strengths[0], stateless: !e.cfg.MPPE.Stateful}
+	if e.cfg.MPPE.Mode == MPPERequired && !c.required() {
+		c.least = least{mppe.Bits40, mppe.Bits40}
+	}
+	c.in = stream{strength: c.choose(0, c.least.in).strength, stateless: !e.cfg.MPPE.Stateful}
 }
 
 // possible reports whether there is anything to agree about.
@@ -75,6 +84,7 @@ func (c *ccp) start(now time.Time) {
 		c.state = fsm.Stopped
 		c.beginAt = now.Add(ccpDelay)
 	default:
+		c.begun = true
 		c.begin(now)
 	}
 }
@@ -91,11 +101,23 @@ func (c *ccp) tick(now time.Time) {
 	c.control.tick(now)
 }
 
-// encrypted reports whether both directions are.
-func (c *ccp) encrypted() bool { return c.opened() && c.in.strength != 0 && c.out.strength != 0 }
+// required reports whether packets may not go in clear: by the configuration, or because encryption
+// has been agreed on this link before.
+func (c *ccp) required() bool { return c.least != least{} }
 
-// unsettled reports whether CCP was open and is being negotiated again: the keys are in between.
-func (c *ccp) unsettled() bool { return c.wasUp && !c.opened() && !c.over }
+// encrypted reports whether packets are, and no weaker than they have to be.
+func (c *ccp) encrypted() bool {
+	return c.opened() && c.in.strength+c.out.strength != 0 && c.in.strength >= c.least.in && c.out.strength >= c.least.out
+}
+
+// pending reports whether IP has to wait for CCP. A client that has begun with MPPE wants no packet in
+// clear before that is settled, and while CCP is negotiated again the keys are in between.
+func (c *ccp) pending() bool {
+	if c.required() {
+		return !c.encrypted()
+	}
+	return c.begun && !c.opened() && !c.over
+}
 
 // receivePacket takes a packet of CCP.
 func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
@@ -116,8 +138,8 @@ func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
 			c.finished()
 		}
 	default:
-		if c.over && p.Code == wire.ConfigureRequest && c.state == fsm.Closed {
-			c.state = fsm.Stopped // the peer has thought again
+		if c.over && p.Code == wire.ConfigureRequest && (c.state == fsm.Closed || c.state == fsm.Stopped) {
+			c.state, c.over, c.begun = fsm.Stopped, false, false // the peer has thought again
 		}
 		c.receive(now, p)
 	}
@@ -130,7 +152,16 @@ func (c *ccp) request() []wire.Option {
 	if c.in.strength == 0 {
 		return nil
 	}
-	return []wire.Option{{Type: optMPPE, Data: c.in.data()}}
+	if !c.open {
+		return []wire.Option{{Type: optMPPE, Data: c.in.data()}}
+	}
+	var bits uint32 // RFC 3078 section 2.1: the initiator asks for all that it takes
+	for _, strength := range c.e.cfg.MPPE.Strengths {
+		if strength >= c.least.in {
+			bits |= mppeBits[strength]
+		}
+	}
+	return []wire.Option{{Type: optMPPE, Data: mppeData(bits, c.in.stateless)}}
 }
 
 func (c *ccp) check(options []wire.Option) (nak, reject []wire.Option) {
@@ -141,8 +172,9 @@ func (c *ccp) check(options []wire.Option) (nak, reject []wire.Option) {
 			reject = append(reject, o)
 			continue
 		}
+		c.begun = true
 		bits := binary.BigEndian.Uint32(o.Data)
-		if bits == 0 && c.e.cfg.MPPE.Mode != MPPERequired && c.failures >= c.e.cfg.MaxFailure {
+		if bits == 0 && !c.required() && c.failures >= c.e.cfg.MaxFailure {
 			continue // it will not be told a strength: no encryption
 		}
 		c.out = c.wish(bits)
@@ -150,23 +182,29 @@ func (c *ccp) check(options []wire.Option) (nak, reject []wire.Option) {
 			nak = append(nak, wire.Option{Type: optMPPE, Data: c.out.data()})
 		}
 	}
-	if len(options) == 0 && c.e.cfg.MPPE.Mode == MPPERequired {
+	if len(options) == 0 && c.least.out != 0 {
 		c.out = c.wish(mppeStateless)
 		nak = append(nak, wire.Option{Type: optMPPE, Data: c.out.data()})
 	}
 	if c.state == fsm.Stopped && c.out.strength != 0 {
-		c.in.strength = c.out.strength
+		c.in.strength, c.open = max(c.out.strength, c.least.in), false
 	}
 	return nak, reject
 }
 
-// choose takes the strength that we like best among those of bits; without a common one, and when
-// the peer leaves it to us, our first.
-func (c *ccp) choose(bits uint32) stream {
-	s := stream{strength: c.e.cfg.MPPE.Strengths[0], stateless: bits&mppeStateless != 0 || c.e.cfg.MPPE.Stateless}
+// choose takes the strength that we like best among those of bits that are not too weak; without a
+// common one, and when the peer leaves it to us, our first.
+func (c *ccp) choose(bits uint32, weakest mppe.Strength) stream {
+	s := stream{stateless: bits&mppeStateless != 0 || c.e.cfg.MPPE.Stateless}
 	for _, strength := range c.e.cfg.MPPE.Strengths {
-		if bits&mppeBits[strength] != 0 {
+		if strength < weakest {
+			continue
+		}
+		common := bits&mppeBits[strength] != 0
+		if common || s.strength == 0 {
 			s.strength = strength
+		}
+		if common {
 			break
 		}
 	}
@@ -175,7 +213,7 @@ func (c *ccp) choose(bits uint32) stream {
 
 // wish is choose, but the first time with a stateful stream if those are preferred.
 func (c *ccp) wish(bits uint32) stream {
-	s := c.choose(bits)
+	s := c.choose(bits, c.least.out)
 	if s.stateless && c.e.cfg.MPPE.Stateful && !c.wished {
 		c.wished, s.stateless = true, false
 	}
@@ -188,12 +226,12 @@ func (c *ccp) nakked(options []wire.Option) bool {
 			continue
 		}
 		bits := binary.BigEndian.Uint32(o.Data)
-		wish := c.choose(bits)
+		wish := c.choose(bits, c.least.in)
 		c.naks++
 		if c.naks > c.e.cfg.MaxFailure || bits&mppeBits[wish.strength] == 0 && bits&(mppe128|mppe56|mppe40) != 0 {
 			return false
 		}
-		c.in = wish
+		c.in, c.open = wish, false
 	}
 	return true
 }
@@ -207,7 +245,7 @@ func (c *ccp) rejected(options []wire.Option) bool {
 }
 
 func (c *ccp) up() {
-	c.wasUp, c.over = true, false
+	c.begun, c.over = true, false
 	c.naks, c.wished = 0, false
 	c.e.changed = true
 	c.encrypter, c.decrypter = nil, nil
@@ -217,9 +255,11 @@ func (c *ccp) up() {
 	if c.in.strength != 0 {
 		c.decrypter = mppe.NewDecrypter(c.e.keys.receive(c.in.strength), c.in.strength, c.in.stateless)
 	}
-	if c.e.cfg.MPPE.Mode == MPPERequired && !c.encrypted() {
+	if c.required() && !c.encrypted() {
 		c.finished()
+		return
 	}
+	c.least = least{max(c.least.in, c.in.strength), max(c.least.out, c.out.strength)}
 }
 
 func (c *ccp) down() { c.e.networkDown() }
@@ -227,8 +267,11 @@ func (c *ccp) down() { c.e.networkDown() }
 func (c *ccp) finished() {
 	c.over = true
 	c.e.changed = true
-	if c.e.cfg.MPPE.Mode == MPPERequired {
+	switch {
+	case c.e.cfg.MPPE.Mode == MPPERequired:
 		c.e.ended("MPPE is required, but the peer does not agree to it")
+	case c.required():
+		c.e.ended("the peer has ended the encryption (MPPE) that was agreed")
 	}
 }
 

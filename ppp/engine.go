@@ -146,8 +146,8 @@ func (e *Engine) receiveNetwork(now time.Time, protocol wire.Protocol, info []by
 	e.ipcp.receive(now, p)
 }
 
-// held reports whether IP must wait for encryption.
-func (e *Engine) held() bool { return e.cfg.MPPE.Mode == MPPERequired && !e.ccp.encrypted() }
+// held reports whether IPCP must wait for encryption.
+func (e *Engine) held() bool { return e.ccp.required() && !e.ccp.encrypted() }
 
 // refuseProtocol answers with Protocol-Reject (RFC 1661 section 5.7), once for each protocol and second.
 func (e *Engine) refuseProtocol(now time.Time, protocol wire.Protocol, info []byte) {
@@ -209,8 +209,10 @@ func (e *Engine) notUp() string {
 		return e.mutual.silence() + within
 	case e.phase == phaseAuthenticate:
 		return "peer was not authenticated" + within
-	case e.held():
+	case e.cfg.MPPE.Mode == MPPERequired && e.held():
 		return "MPPE is required, but was not agreed" + within
+	case e.ccp.pending():
+		return "MPPE was not agreed" + within
 	}
 	return "IPCP was not agreed" + within
 }
@@ -371,7 +373,7 @@ func (e *Engine) settle(now time.Time) {
 		e.hangUp(now, failed, failed)
 		return
 	}
-	ready := e.phase == phaseNetwork && e.ipcp.opened() && !e.ccp.unsettled() && !e.held()
+	ready := e.phase == phaseNetwork && e.ipcp.opened() && !e.ccp.pending()
 	if !ready {
 		e.networkDown()
 		if e.phase == phaseNetwork && e.setupBy.IsZero() { // something is being agreed anew
@@ -388,7 +390,7 @@ func (e *Engine) settle(now time.Time) {
 	up := NetworkUp{
 		Local: e.ipcp.local, Peer: e.ipcp.peer, DNS: e.ipcp.learned(),
 		PeerMRU: min(e.lcp.peerMRU, e.cfg.MRU), PFC: e.lcp.peerPFC, ACFC: e.lcp.peerACFC,
-		Required: e.cfg.MPPE.Mode == MPPERequired,
+		Required: e.ccp.least.in != 0,
 	}
 	up.Encrypter, up.Decrypter, up.Encryption = e.ccp.streams()
 	e.emit(up)
@@ -415,7 +417,7 @@ func (e *Engine) authenticated(now time.Time) {
 // beginNetwork enters the network phase with an authenticated peer.
 func (e *Engine) beginNetwork(now time.Time) {
 	e.phase = phaseNetwork
-	if e.cfg.MPPE.Mode == MPPERequired && e.keys == nil {
+	if e.ccp.required() && e.keys == nil {
 		e.hangUp(now, "MPPE is required, but the authentication yields no keys", "MPPE required")
 		return
 	}

@@ -23,6 +23,7 @@ type end struct {
 	*ppp.Engine
 	up       *ppp.NetworkUp
 	ups      int
+	clear    int // of them without encryption in both directions
 	closed   *ppp.Closed
 	asked    int // Authenticate events
 	resets   int
@@ -94,6 +95,9 @@ func (l *wireLink) drain(e *end) {
 		case ppp.NetworkUp:
 			e.up = &v
 			e.ups++
+			if v.Encrypter == nil || v.Decrypter == nil {
+				e.clear++
+			}
 		case ppp.NetworkDown:
 			e.up = nil
 		case ppp.CryptoReset:

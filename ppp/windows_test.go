@@ -123,27 +123,32 @@ func (r *raw) wantStreams(up, down mppe.MasterKey, stateless bool) {
 	}
 }
 
-// When its compression is not agreed, Windows ends CCP, with octets of its own in the packet. The link
-// goes on in clear, or ends if it may not.
+// When its compression is not agreed, Windows ends CCP, with bytes of its own in the packet. The link ends
+// with it if encryption was agreed.
 func TestWindowsEndsCCP(t *testing.T) {
-	for _, mode := range []ppp.MPPEMode{ppp.MPPEOptional, ppp.MPPERequired} {
+	end := frame(wire.CCP, wire.TerminateRequest, 30, 0x4F, 1, 2, 3, 0, 0x3C, 0xCD, 0x74, 0, 0, 2, 0xDC)
+	for mode, reason := range map[ppp.MPPEMode]string{
+		ppp.MPPEOptional: "the peer has ended the encryption (MPPE) that was agreed",
+		ppp.MPPERequired: "MPPE is required, but the peer does not agree to it",
+	} {
 		r, _, _ := windows(t, mode, 0x40, true)
-		r.say(frame(wire.CCP, wire.TerminateRequest, 30, 0x4F, 1, 2, 3, 0, 0x3C, 0xCD, 0x74, 0, 0, 2, 0xDC))
+		r.say(end)
 		if got := r.out[0]; !strings.HasPrefix(got, "CCP TermAck id=0x1e") {
 			t.Errorf("answered by %q", r.out)
 		}
-		if mode == ppp.MPPERequired {
-			r.wantClosed("MPPE is required, but the peer does not agree to it")
-			continue
-		}
-		if n := r.up(); n == nil || n.Encryption != "none" || n.Encrypter != nil {
-			t.Errorf("up: %+v", n)
-		}
-		r.now = r.now.Add(10 * time.Second)
-		r.e.Tick(r.now)
-		r.drain()
-		if r.up() == nil {
-			t.Error("the link is down without CCP")
-		}
+		r.wantClosed(reason)
+	}
+	// Nothing was encrypted before: the link goes on in clear.
+	r := newRaw(t, ppp.Config{Auth: []ppp.Method{ppp.MSCHAPv2}, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
+	r.logIn()
+	r.say(frame(wire.CCP, wire.ConfigureRequest, 6))
+	r.say(frame(wire.CCP, wire.ConfigureReject, r.ask[wire.CCP].ID, r.ask[wire.CCP].Body...))
+	r.say(end)
+	r.openIPCP()
+	r.now = r.now.Add(10 * time.Second)
+	r.e.Tick(r.now)
+	r.drain()
+	if n := r.up(); n == nil || n.Encryption != "none" {
+		t.Errorf("up: %+v", n)
 	}
 }

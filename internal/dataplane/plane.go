@@ -71,7 +71,7 @@ type Drop uint8
 // The reasons.
 const (
 	DropHold      Drop = iota + 1 // the link is not up
-	DropClear                     // not encrypted, and that is required
+	DropClear                     // not encrypted, and that is required, or was agreed
 	DropCipher                    // cannot be decrypted
 	DropMalformed                 // no IPv4 packet
 	DropSource                    // not from the user's address

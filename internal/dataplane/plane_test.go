@@ -264,7 +264,7 @@ func TestEncrypted(t *testing.T) {
 			t.Fatal(err)
 		}
 		port.Up(dataplane.Params{
-			PeerMRU: 1400, Required: true,
+			PeerMRU: 1400,
 			Cipher: mppe.NewEncrypter(key, mppe.Bits128, stateless), Decipher: mppe.NewDecrypter(key, mppe.Bits128, stateless),
 		})
 		b := &bench{t: t, dev: dev, plane: plane, ports: map[netip.Addr]*dataplane.Port{alice: port}}
@@ -277,7 +277,7 @@ func TestEncrypted(t *testing.T) {
 		packet := udp(alice, local, 100)
 		b.fromUser("\x00\xfd", seal("\x00\x21", packet))
 		b.fromUser("\xfd", seal("\x21", packet))
-		b.fromUser("\x21", packet)                      // in clear
+		b.fromUser("\x21", packet)                      // in clear, after encryption was agreed
 		b.fromUser("\xfd", seal("\xc0\x21", []byte{1})) // LCP has no business in there
 		b.fromUser("\xfd", nil)
 		if len(dev.written) != 2 || !bytes.Equal(dev.written[0], packet) || !bytes.Equal(dev.written[1], packet) {
@@ -305,6 +305,16 @@ func TestEncrypted(t *testing.T) {
 			t.Errorf("stateless %v: %v", stateless, err)
 		}
 		port.ResetCipher()
+	}
+}
+
+// Where encryption is required, nothing in clear is taken before it is agreed either.
+func TestRequired(t *testing.T) {
+	b := setUp(t, false, dataplane.Params{PeerMRU: 1400, Required: true})
+	b.fromUser("\x21", udp(alice, local, 100))
+	b.wantDrops(map[string]uint64{"not encrypted": 1})
+	if len(b.dev.written) != 0 {
+		t.Error("written all the same")
 	}
 }
 

@@ -46,7 +46,7 @@ type Params struct {
 	PFC, ACFC bool // the peer takes short protocol numbers, and frames without FF 03
 	Cipher    Cipher
 	Decipher  Decipher
-	Required  bool // packets in clear are dropped
+	Required  bool // packets in clear are dropped, as they are whenever there is a Decipher
 }
 
 func (p *Params) maxIP() int {
@@ -144,7 +144,7 @@ func (t *Port) Inbound(b *pktbuf.Buf) (control bool) {
 			b.Release()
 			return false
 		}
-	case p.Required:
+	case p.Required || p.Decipher != nil:
 		t.plane.drop(DropClear)
 		b.Release()
 		return false
