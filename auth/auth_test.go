@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/ppp/chap"
@@ -183,14 +184,14 @@ func TestWindow(t *testing.T) {
 		at := pap("alice", "")
 		at.Proof = spy{&tried}
 		a.Authenticate(t.Context(), at)
-		if len(tried) != 1+2*37 {
-			t.Fatalf("offset %d: %d candidates, want a password and twice 37 codes", offset, len(tried))
+		if len(tried) != 2+2*37 {
+			t.Fatalf("offset %d: %d candidates, want a password, a decoy and twice 37 codes", offset, len(tried))
 		}
 		centre := motp.Step(noon) + min(max(offset, -18), 18)
-		if tried[1] != token.Code(centre) {
+		if tried[2] != token.Code(centre) {
 			t.Errorf("offset %d: the first code is not that of the offset", offset)
 		}
-		codes := slices.Sorted(slices.Values(tried[1:38]))
+		codes := slices.Sorted(slices.Values(tried[2:39]))
 		if len(slices.Compact(codes)) != 37 {
 			t.Errorf("offset %d: codes repeat", offset)
 		}
@@ -213,8 +214,31 @@ func TestNoDifferenceIsVisible(t *testing.T) {
 		at := pap(user, "")
 		at.Proof = spy{&tried}
 		got := a.Authenticate(t.Context(), at)
-		if got.Code != 691 || len(tried) != 75 {
+		if got.Code != 691 || len(tried) != 76 {
 			t.Errorf("%s: code %d after %d candidates", user, got.Code, len(tried))
+		}
+	}
+}
+
+// Passwords that are ASCII and those that are not cost the same work: a proof works longer on the latter.
+func TestPasswordsCostTheSame(t *testing.T) {
+	a, m, _ := setUp(t)
+	for _, password := range []string{"geheim", "Käse-2026", "пароль"} {
+		dave := m.users["dave"]
+		dave.Password = password
+		m.users["dave"] = dave
+		var tried []string
+		at := pap("dave", "")
+		at.Proof = spy{&tried}
+		a.Authenticate(t.Context(), at)
+		wide := 0
+		for _, candidate := range tried {
+			if strings.ContainsFunc(candidate, func(r rune) bool { return r > unicode.MaxASCII }) {
+				wide++
+			}
+		}
+		if wide != 1 || len(tried) != 76 {
+			t.Errorf("%s: %d of %d candidates are not ASCII", password, wide, len(tried))
 		}
 	}
 }

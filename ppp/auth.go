@@ -40,16 +40,15 @@ func (k *keys) receive(s mppe.Strength) mppe.MasterKey {
 // keysOf derives the start keys from the password that proof has verified (RFC 3079); nil: the
 // protocol yields none.
 func keysOf(role Role, proof Proof, password string) *keys {
-	hash := chap.HashHash(chap.NTHash(password))
 	k := &keys{server: role == Server}
 	switch p := proof.(type) {
 	case chap.V2:
-		k.toServer, k.toPeer = mppe.StartKeysV2(hash, p.NTResponse)
+		k.toServer, k.toPeer = mppe.StartKeysV2(chap.HashHash(p.Hash(password)), p.NTResponse)
 	case chap.V1:
-		k.toServer = mppe.StartKeyV1(hash, p.Challenge)
+		nt, lm := p.Hashes(password)
+		k.toServer = mppe.StartKeyV1(chap.HashHash(nt), p.Challenge)
 		k.toPeer = k.toServer
-		lm := mppe.MasterKey(chap.LMHash(password))
-		k.lm = &lm
+		k.lm = (*mppe.MasterKey)(&lm)
 	default:
 		return nil
 	}
@@ -200,20 +199,20 @@ func (a *authentication) receiveProof(now time.Time, p wire.Packet) {
 func (a *authentication) parseProof(p wire.Packet) (user string, proof Proof, err error) {
 	if a.method == PAP {
 		name, password, err := wire.ParsePAP(p.Body)
-		return string(name), chap.PAP{Password: string(password)}, err
+		return chap.Text(name), chap.PAP{Password: string(password)}, err
 	}
 	value, name, err := wire.ParseCHAP(p.Body)
 	if err != nil {
 		return "", nil, err
 	}
-	user = string(name)
+	user = chap.Text(name)
 	another := a.retried && p.ID == a.id+1 // RFC 2759 section 6: a try after a Failure counts on
 	if p.ID != a.id && !another {
 		return "", nil, wire.ErrNumber
 	}
 	switch a.method {
 	case MSCHAPv2:
-		proof, err = chap.NewV2(user, a.challenge, value)
+		proof, err = chap.NewV2(string(name), a.challenge, value)
 	case MSCHAPv1:
 		proof, err = chap.NewV1([8]byte(a.challenge[:8]), value)
 	default:

@@ -2,7 +2,6 @@ package ppp
 
 import (
 	"strconv"
-	"strings"
 	"time"
 	"vpnd/ppp/chap"
 	"vpnd/ppp/wire"
@@ -11,7 +10,7 @@ import (
 // sendPassword is PAP's request.
 func (a *authentication) sendPassword(now time.Time) {
 	a.id = a.e.nextID()
-	a.request = papRequest(a.id, a.e.cfg.User, a.e.cfg.Password)
+	a.request = papRequest(a.id, a.e.cfg.User, a.e.cfg.written(PAP))
 	a.repeat(now)
 }
 
@@ -32,16 +31,25 @@ func (a *authentication) receiveClient(now time.Time, p wire.Packet) {
 		a.respond(now, p)
 	case p.ID != a.id || a.request.Code == 0:
 	case p.Code == failure:
-		if strings.HasSuffix(message, NoAddressFree) {
-			a.e.cause = CauseNoAddress
-			a.e.hangUp(now, "the server has no address free", "")
-			return
-		}
-		a.e.cause = CauseRefused
-		a.e.hangUp(now, "authentication refused: "+strconv.QuoteToASCII(message), "")
+		a.refused(now, message)
 	case p.Code == success && a.state == authAsking:
 		a.succeed(now, message)
 	}
+}
+
+// refused ends the link with what the server says.
+func (a *authentication) refused(now time.Time, message string) {
+	text := message
+	if a.method == MSCHAPv1 || a.method == MSCHAPv2 {
+		a.e.code, text = chap.ParseFailure(message)
+	}
+	if text == NoAddressFree {
+		a.e.cause = CauseNoAddress
+		a.e.hangUp(now, "the server has no address free", "")
+		return
+	}
+	a.e.cause = CauseRefused
+	a.e.hangUp(now, "authentication refused: "+strconv.QuoteToASCII(message), "")
 }
 
 // respond answers a challenge; the same challenge again gets the same answer. One that comes on the
@@ -76,7 +84,7 @@ func (a *authentication) say(now time.Time) {
 }
 
 func (a *authentication) response(id uint8, challenge []byte) ([]byte, bool) {
-	password := a.e.cfg.Password
+	password := a.e.cfg.written(a.method)
 	switch a.method {
 	case MSCHAPv2:
 		var ours [16]byte
@@ -92,7 +100,7 @@ func (a *authentication) response(id uint8, challenge []byte) ([]byte, bool) {
 			return nil, false
 		}
 		value := chap.V1Response([8]byte(challenge), password)
-		a.proof = chap.V1{Challenge: [8]byte(challenge)}
+		a.proof, _ = chap.NewV1([8]byte(challenge), value[:])
 		return value[:], true
 	default:
 		value := chap.MD5Response(id, challenge, password)
@@ -102,7 +110,7 @@ func (a *authentication) response(id uint8, challenge []byte) ([]byte, bool) {
 
 // succeed enters the network phase. A server that cannot prove that it knows the password is refused.
 func (a *authentication) succeed(now time.Time, message string) {
-	if v2, ok := a.proof.(chap.V2); ok && !v2.VerifySuccess(strings.TrimSpace(message), a.e.cfg.Password) {
+	if v2, ok := a.proof.(chap.V2); ok && !v2.VerifySuccess(message, a.e.cfg.Password) {
 		a.e.cause = CauseUnproven
 		a.e.hangUp(now, "the server failed to prove that it knows the password", "")
 		return

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"time"
+	"vpnd/ppp/chap"
 	"vpnd/ppp/mppe"
 )
 
@@ -81,6 +82,7 @@ type Config struct {
 
 	Auth           []Method // server: in the order of offering; client: what it agrees to
 	User, Password string   // of a client
+	OtherSpelling  bool     // client: a password that is not ASCII is written as by pppd, or in a code page
 	Mutual         Mutual
 	MPPE           MPPE
 
@@ -137,6 +139,18 @@ func (c Config) serverMethods() []Method {
 		}
 	}
 	return keyed
+}
+
+// written is a client's password as it goes into the answer of a method.
+func (c Config) written(m Method) string {
+	switch {
+	case !c.OtherSpelling:
+		return c.Password
+	case m == MSCHAPv1 || m == MSCHAPv2:
+		return chap.AsBytes(c.Password)
+	default:
+		return chap.InCodePage(c.Password)
+	}
 }
 
 func set[T comparable](field *T, value T) {
@@ -221,6 +235,7 @@ type Closed struct {
 	Reason string // in words for a log
 	Peer   bool   // the peer ended it
 	Cause  Cause  // of a client's link that did not come up
+	Code   int    // of a CauseRefused by MS-CHAP: the server's error code (RFC 2759 section 6)
 }
 
 // Note is something that the peer said of itself, cleaned: for a debug log.

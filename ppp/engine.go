@@ -46,6 +46,7 @@ type Engine struct {
 	failed  string
 	reason  string
 	cause   Cause
+	code    int // of a refusal by MS-CHAP
 	byPeer  bool
 
 	setupBy, heard, echoAt time.Time
@@ -340,7 +341,7 @@ func (e *Engine) finish(reason string, byPeer bool) {
 	e.phase = phaseClosed
 	e.echoAt = time.Time{}
 	e.networkDown()
-	e.emit(Closed{Reason: e.reason, Peer: e.byPeer, Cause: e.cause})
+	e.emit(Closed{Reason: e.reason, Peer: e.byPeer, Cause: e.cause, Code: e.code})
 }
 
 // Next takes the next event off the queue. Events are to be drained after each call.

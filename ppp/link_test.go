@@ -87,7 +87,7 @@ func (l *wireLink) drain(e *end) {
 			case e.password == "":
 			case v.User == "alice" && v.Proof.Verify(e.password):
 				grant := goodGrant
-				grant.OneTime = e.oneTime
+				grant.OneTime, grant.Password = e.oneTime, e.password
 				e.Grant(l.now, grant)
 			default:
 				e.Refuse(l.now, e.refusal)

@@ -88,7 +88,7 @@ func newDialCommand() *cobra.Command {
 					return err
 				}
 				o.Server = at
-				return dial.Run(ctx, o, tell)
+				return dial.Run(ctx, &o, tell)
 			}, f.teller(cmd))
 		},
 	}
@@ -308,7 +308,11 @@ func sayEvent(w io.Writer, e dial.Event) {
 	case dial.Authenticating:
 		text = "authenticating as " + e.User
 	case dial.Connected:
-		text = fmt.Sprintf("connected: address %v, peer %v, encryption %s, interface %s", e.Address, e.Peer, e.Encryption, e.Interface)
+		peer := "peer " + e.Peer.String()
+		if !e.Peer.IsValid() {
+			peer = "the server gives no address of its own"
+		}
+		text = fmt.Sprintf("connected: address %v, %s, encryption %s, interface %s", e.Address, peer, e.Encryption, e.Interface)
 		if len(e.DNS) > 0 {
 			text += fmt.Sprintf("\nDNS servers: %s", words(e.DNS))
 		}

@@ -12,6 +12,7 @@ import (
 	"vpnd/internal/tun"
 	l2tpclient "vpnd/l2tp/client"
 	"vpnd/ppp"
+	"vpnd/ppp/chap"
 	pptpclient "vpnd/pptp/client"
 )
 
@@ -84,22 +85,48 @@ type Figures struct {
 }
 
 // Run dials in once, and carries packets until the connection ends or ctx is done; then it hangs up
-// properly, and that is no error. tell hears of each step as it happens.
-func Run(ctx context.Context, o Options, tell func(Event)) error {
-	d := &dialIn{o: o, tell: func(e Event) {
-		e.Time = time.Now()
-		tell(e)
-	}}
-	return d.run(ctx)
+// properly, and that is no error. tell hears of each step as it happens. A password that is not ASCII and that the
+// server refuses is tried once more in its other spelling; the one that was taken stays in o.
+func Run(ctx context.Context, o *Options, tell func(Event)) error {
+	d := newDialIn(o, tell)
+	refused := d.run(ctx)
+	if !d.misspelt(refused) {
+		return refused
+	}
+	o.PPP.OtherSpelling = !o.PPP.OtherSpelling
+	again := newDialIn(o, tell)
+	again.tell(Event{Kind: Redial, Reason: refused.Error() + "; the password is not ASCII: its other spelling is tried"})
+	err := again.run(ctx)
+	if errors.Is(err, ErrPassword) {
+		o.PPP.OtherSpelling = !o.PPP.OtherSpelling
+	}
+	return err
 }
 
 // dialIn is one of them.
 type dialIn struct {
-	o      Options
-	tell   func(Event)
-	device *tun.Device
-	path   path
-	conn   *Conn
+	o        *Options
+	tell     func(Event)
+	device   *tun.Device
+	path     path
+	conn     *Conn
+	password string
+}
+
+func newDialIn(o *Options, tell func(Event)) *dialIn {
+	return &dialIn{o: o, tell: func(e Event) {
+		e.Time = time.Now()
+		tell(e)
+	}}
+}
+
+// misspelt reports whether another spelling of the password may help.
+func (d *dialIn) misspelt(err error) bool {
+	if !errors.Is(err, ErrPassword) || chap.IsASCII(d.password) {
+		return false
+	}
+	code := d.conn.End().Code
+	return code == 0 || code == wrongPassword
 }
 
 func (d *dialIn) run(ctx context.Context) error {
@@ -118,9 +145,10 @@ func (d *dialIn) run(ctx context.Context) error {
 	defer func() { _ = d.device.Close() }()
 	d.tell(Event{Kind: Connecting, Type: strings.ToUpper(d.o.Type), Server: d.o.Server.String()})
 	cfg := d.o.PPP
-	if cfg.Password, err = d.o.Password(ctx); err != nil {
+	if d.password, err = d.o.Password(ctx); err != nil {
 		return err
 	}
+	cfg.Password = d.password
 	d.conn = New(cfg, &d.path)
 	dialling, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
@@ -259,7 +287,7 @@ func (d *dialIn) failure(end ppp.Closed) error {
 		}
 		return fmt.Errorf("%w: %s", ErrNoAnswer, end.Reason)
 	case ppp.CauseRefused:
-		return fmt.Errorf("%w: %s", ErrPassword, refusal(end.Reason))
+		return fmt.Errorf("%w: %s", ErrPassword, refusal(end))
 	case ppp.CauseUnproven:
 		return fmt.Errorf("%w: %s", ErrUnproven, end.Reason)
 	case ppp.CauseNoAddress:
@@ -269,18 +297,19 @@ func (d *dialIn) failure(end ppp.Closed) error {
 	}
 }
 
+// wrongPassword is MS-CHAP's error code for a wrong name or password.
+const wrongPassword = 691
+
 // refusals are the error codes of MS-CHAP (RFC 2759 section 6) in words.
-var refusals = map[string]string{
-	"E=646": "not at this hour", "E=647": "the account is disabled", "E=648": "the password has expired",
-	"E=649": "the user may not dial in, or not in this way", "E=691": "wrong name or password",
+var refusals = map[int]string{
+	646: "not at this hour", 647: "the account is disabled", 648: "the password has expired",
+	649: "the user may not dial in, or not in this way", wrongPassword: "wrong name or password",
 }
 
 // refusal is what the server said, in words if it said a number.
-func refusal(reason string) string {
-	for code, words := range refusals {
-		if strings.Contains(reason, code) {
-			return words
-		}
+func refusal(end ppp.Closed) string {
+	if words, known := refusals[end.Code]; known {
+		return words
 	}
-	return strings.TrimPrefix(reason, "authentication refused: ")
+	return strings.TrimPrefix(end.Reason, "authentication refused: ")
 }

@@ -40,6 +40,16 @@ func TestRFC2759(t *testing.T) {
 		if got := p.AuthenticatorResponse(password); got != want {
 			t.Errorf("%s: authenticator response is %s, want %s", user, got, want)
 		}
+		for _, text := range []string{"", " M=welcome", "M=welcome", "\x00", "A"} {
+			if !p.VerifySuccess(want+text, password) {
+				t.Errorf("%s: the client refuses %q behind the proof", user, text)
+			}
+		}
+		for i := range want {
+			if p.VerifySuccess(want[:i], password) || p.VerifySuccess(want[:i]+"x"+want[i+1:], password) {
+				t.Errorf("%s: the client takes a wrong Success, byte %d", user, i)
+			}
+		}
 		if !p.VerifySuccess(want+" M=welcome", password) || p.VerifySuccess(want, "other") || p.VerifySuccess("", password) {
 			t.Errorf("%s: the client takes a wrong Success or refuses the right one", user)
 		}

@@ -9,20 +9,12 @@ import (
 	"crypto/sha1" //nolint:gosec // MS-CHAPv2 is made of SHA-1
 	"encoding/hex"
 	"strings"
-	"unicode/utf16"
 
 	"golang.org/x/crypto/md4" //nolint:gosec,staticcheck // MS-CHAP is made of MD4
 )
 
 // NTHash is NtPasswordHash of RFC 2759 section 8.3: MD4 of the password in UTF-16LE.
-func NTHash(password string) [16]byte {
-	units := utf16.Encode([]rune(password))
-	text := make([]byte, 0, 2*len(units))
-	for _, u := range units {
-		text = append(text, byte(u), byte(u>>8))
-	}
-	return md4sum(text)
-}
+func NTHash(password string) [16]byte { return md4sum(utf16le(password)) }
 
 // HashHash is HashNtPasswordHash of RFC 2759 section 8.4.
 func HashHash(hash [16]byte) [16]byte { return md4sum(hash[:]) }
@@ -96,10 +88,12 @@ func authenticatorResponse(hashHash [16]byte, ntResponse [24]byte, challenge [8]
 }
 
 // LMHash is LmPasswordHash of RFC 2433 section A.2, from which MPPE of 40 and 56 bits takes its
-// keys after MS-CHAP. Octets after the fourteenth do not count.
-func LMHash(password string) (hash [16]byte) {
+// keys after MS-CHAP. Bytes after the fourteenth do not count.
+func LMHash(password string) (hash [16]byte) { return lmHash(oem(password)) }
+
+func lmHash(upper []byte) (hash [16]byte) {
 	var keys [14]byte
-	copy(keys[:], strings.ToUpper(password))
+	copy(keys[:], upper)
 	const constant = "KGS!@#$%"
 	desEncrypt(hash[:8], keys[:7], []byte(constant))
 	desEncrypt(hash[8:], keys[7:], []byte(constant))

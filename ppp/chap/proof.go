@@ -5,7 +5,6 @@ import (
 	"crypto/md5" //nolint:gosec // RFC 1994
 	"crypto/subtle"
 	"errors"
-	"strings"
 )
 
 // ErrLength is a response value of the wrong length for its algorithm.
@@ -24,7 +23,11 @@ type PAP struct{ Password string }
 
 // Verify reports whether candidate is the password that the peer sent.
 func (p PAP) Verify(candidate string) bool {
-	return subtle.ConstantTimeCompare([]byte(p.Password), []byte(candidate)) == 1
+	right := 0
+	for _, written := range spellings(candidate) {
+		right |= subtle.ConstantTimeCompare([]byte(p.Password), []byte(written))
+	}
+	return right == 1
 }
 
 // MD5 is the proof of RFC 1994: MD5 of identifier, password and challenge.
@@ -52,8 +55,12 @@ func MD5Response(id byte, challenge []byte, password string) [16]byte {
 
 // Verify reports whether the peer answered with candidate.
 func (p MD5) Verify(candidate string) bool {
-	want := MD5Response(p.ID, p.Challenge, candidate)
-	return subtle.ConstantTimeCompare(want[:], p.Response[:]) == 1
+	right := 0
+	for _, written := range spellings(candidate) {
+		want := MD5Response(p.ID, p.Challenge, written)
+		right |= subtle.ConstantTimeCompare(want[:], p.Response[:])
+	}
+	return right == 1
 }
 
 // V1 is the proof of MS-CHAP, RFC 2433, by the NT response alone: the LAN Manager response gives
@@ -86,8 +93,28 @@ func V1Response(challenge [8]byte, password string) (value [msResponseLen]byte) 
 
 // Verify reports whether the peer answered with candidate.
 func (p V1) Verify(candidate string) bool {
-	want := challengeResponse(p.Challenge, NTHash(candidate))
-	return subtle.ConstantTimeCompare(want[:], p.NTResponse[:]) == 1
+	_, ok := match(p.Challenge, p.NTResponse, candidate)
+	return ok
+}
+
+// Hashes are the NT hash and the LAN Manager hash of password as the peer wrote it.
+func (p V1) Hashes(password string) (nt, lm [16]byte) {
+	f, _ := match(p.Challenge, p.NTResponse, password)
+	return md4sum(f.unicode), lmHash(f.oem)
+}
+
+// match finds the form of password that answers challenge with response; if none does, it gives the RFC's. It
+// tries all of them, so that its time tells nothing.
+func match(challenge [8]byte, response [24]byte, password string) (found form, ok bool) {
+	list := forms(password)
+	found = list[0]
+	for _, f := range list {
+		want := challengeResponse(challenge, md4sum(f.unicode))
+		if subtle.ConstantTimeCompare(want[:], response[:]) == 1 && !ok {
+			found, ok = f, true
+		}
+	}
+	return found, ok
 }
 
 // V2 is the proof of MS-CHAPv2, RFC 2759.
@@ -127,19 +154,28 @@ func (p V2) Value() (value [msResponseLen]byte) {
 
 // Verify reports whether the peer answered with candidate.
 func (p V2) Verify(candidate string) bool {
-	want := challengeResponse(challengeHash(p.PeerChallenge, p.Challenge, p.User), NTHash(candidate))
-	return subtle.ConstantTimeCompare(want[:], p.NTResponse[:]) == 1
+	_, ok := match(p.hashed(), p.NTResponse, candidate)
+	return ok
+}
+
+// hashed is the challenge that NTResponse answers.
+func (p V2) hashed() [8]byte { return challengeHash(p.PeerChallenge, p.Challenge, p.User) }
+
+// Hash is the NT hash of password as the peer wrote it.
+func (p V2) Hash(password string) [16]byte {
+	f, _ := match(p.hashed(), p.NTResponse, password)
+	return md4sum(f.unicode)
 }
 
 // AuthenticatorResponse is what proves to the client that the server knows password too: "S=" and
 // 40 hexadecimal digits, the beginning of the Success message (RFC 2759 section 5).
 func (p V2) AuthenticatorResponse(password string) string {
-	return authenticatorResponse(HashHash(NTHash(password)), p.NTResponse,
-		challengeHash(p.PeerChallenge, p.Challenge, p.User))
+	return authenticatorResponse(HashHash(p.Hash(password)), p.NTResponse, p.hashed())
 }
 
-// VerifySuccess is the client's check of the message of a Success.
+// VerifySuccess is the client's check of the message of a Success: of its first 42 bytes, whatever follows.
+// Windows Server 2019 leaves out the space in front of M=.
 func (p V2) VerifySuccess(message, password string) bool {
-	got, _, _ := strings.Cut(message, " ")
-	return subtle.ConstantTimeCompare([]byte(got), []byte(p.AuthenticatorResponse(password))) == 1
+	want := p.AuthenticatorResponse(password)
+	return len(message) >= len(want) && subtle.ConstantTimeCompare([]byte(message[:len(want)]), []byte(want)) == 1
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"vpnd/internal/dial"
 	"vpnd/testenv"
 )
 
@@ -147,5 +148,27 @@ func TestDialAgain(t *testing.T) {
 		}
 		s.server.WaitLog("disconnected", "peer hung up")
 		s.server.Forget()
+	}
+}
+
+// A password that is not ASCII goes to pppd in its own spelling, after a refusal of the RFC's.
+func TestDialNotASCII(t *testing.T) {
+	t.Parallel()
+	lab := testenv.New(t)
+	guest, host := lab.Guest(t), lab.Host(t)
+	for _, method := range []string{"mschap-v2", "mschap", "chap"} {
+		t.Run(method, func(t *testing.T) {
+			if out, code := guest.Run(`users='"alice" * "Käse-2026" *'; serve_pptp nomppe require-` + method); code != 0 {
+				t.Fatalf("the server does not come up: %s", out)
+			}
+			d := host.Dial(t, guest.Address, "--user", "alice", "--password", "Käse-2026", "--type", "pptp")
+			d.Connected()
+			if _, again := d.Event(dial.Redial); again != strings.HasPrefix(method, "mschap") {
+				t.Errorf("dialled again %v: %s", again, d.Said())
+			}
+			if code := d.Interrupt(); code != 0 {
+				t.Errorf("status %d: %s", code, d.Said())
+			}
+		})
 	}
 }

@@ -36,6 +36,23 @@ func TestProtocols(t *testing.T) {
 	})
 }
 
+// A password that is not ASCII: pppd makes other hashes of it than Windows does.
+func TestPasswordNotASCII(t *testing.T) {
+	s := newSite(t, "")
+	const password = "Käse-2026"
+	s.server.VPND("user", "add", "bea", "--password", password, "--dial-in", "pptp,l2tp", "--max-connections", "0")
+	for method, options := range only {
+		t.Run(method, func(*testing.T) {
+			if strings.HasPrefix(method, "MS-") {
+				options += " require-mppe-128"
+			}
+			s.dial("bea", password, options)
+			s.must("ping -c 3 -i 0.2 -W 2 10.99.0.1")
+			s.hangup()
+		})
+	}
+}
+
 // Stateful MPPE where it is preferred: a pppd that may takes it, and each end tells the other what it has lost; one
 // that may not says so and hangs up.
 func TestStateful(t *testing.T) {

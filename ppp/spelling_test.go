@@ -1,0 +1,67 @@
+package ppp_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+	"vpnd/ppp"
+	"vpnd/ppp/mppe"
+	"vpnd/ppp/wire"
+)
+
+// A password that is not ASCII: the server takes both spellings by each method, and both ends have the same keys.
+func TestSpellings(t *testing.T) {
+	const password = "Käse-2026"
+	for _, m := range methods {
+		for _, other := range []bool{false, true} {
+			for _, strength := range []mppe.Strength{mppe.Bits128, mppe.Bits40} {
+				t.Run(fmt.Sprintf("%v, other %v, %v", m, other, strength), func(t *testing.T) {
+					client, server := clientConfig(m), ppp.Config{}
+					client.Password, client.OtherSpelling = password, other
+					if m >= ppp.MSCHAPv1 {
+						client.MPPE = ppp.MPPE{Mode: ppp.MPPERequired, Strengths: []mppe.Strength{strength}}
+						server.MPPE = ppp.MPPE{Mode: ppp.MPPERequired}
+					}
+					l := newLink(t, client, server)
+					l.b.password = password
+					l.start()
+					l.run(20 * time.Second)
+					l.wantUp()
+				})
+			}
+		}
+	}
+}
+
+// A name in Windows' code page is shown as text.
+func TestNameInCodePage(t *testing.T) {
+	for _, m := range methods {
+		r, id, challenge := openAuth(t, m, ppp.Config{})
+		r.say(proof(t, m, id, challenge, "k\xE4the", "geheim"))
+		a, ok := r.all[len(r.all)-1].(ppp.Authenticate)
+		if !ok || a.User != "käthe" || !a.Proof.Verify("geheim") {
+			t.Errorf("%v: %+v", m, r.all)
+		}
+	}
+}
+
+// What a server says of a refusal: its number, and the text behind M= alone tells that no address is free.
+func TestRefusalOfMSCHAP(t *testing.T) {
+	for message, want := range map[string]ppp.Closed{
+		"E=691 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=no":                   {Cause: ppp.CauseRefused, Code: 691},
+		"E=648R=0C=00112233445566778899AABBCCDDEEFFV=3M=E=691":                    {Cause: ppp.CauseRefused, Code: 648},
+		"E=649 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=" + ppp.NoAddressFree: {Cause: ppp.CauseNoAddress, Code: 649},
+		"go away": {Cause: ppp.CauseRefused},
+	} {
+		r := newRaw(t, ppp.Config{Role: ppp.Client, Auth: []ppp.Method{ppp.MSCHAPv2}, User: "alice", Password: "geheim"})
+		r.say(frame(wire.LCP, wire.ConfigureRequest, 1, 3, 5, 0xC2, 0x23, 0x81))
+		r.ack(wire.LCP)
+		r.say(frame(wire.CHAP, wire.CHAPChallenge, 7, append([]byte{16}, make([]byte, 16)...)...))
+		r.say(frame(wire.CHAP, wire.CHAPFailure, 7, []byte(message)...))
+		r.pass(10 * time.Second)
+		closed, ok := r.all[len(r.all)-1].(ppp.Closed)
+		if !ok || closed.Cause != want.Cause || closed.Code != want.Code {
+			t.Errorf("%s: %+v", message, r.all)
+		}
+	}
+}
