@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +86,20 @@ func TestDialRedial(t *testing.T) {
 		var last dial.Event
 		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || status != 0 && (last.Kind != dial.Failed || last.Status != status) {
 			t.Errorf("%v: %q, %v", c.errors, lines, err)
+		}
+	}
+}
+
+// A server may have no address of its own.
+func TestDialSaysAddresses(t *testing.T) {
+	for peer, says := range map[netip.Addr]string{
+		netip.MustParseAddr("10.99.0.1"): "connected: address 10.99.0.10, peer 10.99.0.1, encryption none",
+		{}:                               "connected: address 10.99.0.10, the server gives no address of its own, encryption none",
+	} {
+		var out bytes.Buffer
+		sayEvent(&out, dial.Event{Kind: dial.Connected, Address: netip.MustParseAddr("10.99.0.10"), Peer: peer, Encryption: "none"})
+		if !strings.HasPrefix(out.String(), says) {
+			t.Errorf("%s, want %s", out.String(), says)
 		}
 	}
 }

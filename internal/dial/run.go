@@ -126,7 +126,7 @@ func (d *dialIn) misspelt(err error) bool {
 		return false
 	}
 	code := d.conn.End().Code
-	return code == 0 || code == wrongPassword
+	return code == 0 || code == codeDenied
 }
 
 func (d *dialIn) run(ctx context.Context) error {
@@ -297,13 +297,13 @@ func (d *dialIn) failure(end ppp.Closed) error {
 	}
 }
 
-// wrongPassword is MS-CHAP's error code for a wrong name or password.
-const wrongPassword = 691
+// codeDenied is the error code of MS-CHAP for a wrong name or password.
+const codeDenied = 691
 
 // refusals are the error codes of MS-CHAP (RFC 2759 section 6) in words.
 var refusals = map[int]string{
 	646: "not at this hour", 647: "the account is disabled", 648: "the password has expired",
-	649: "the user may not dial in, or not in this way", wrongPassword: "wrong name or password",
+	649: "the user may not dial in, or not in this way", codeDenied: "wrong name or password",
 }
 
 // refusal is what the server said, in words if it said a number.

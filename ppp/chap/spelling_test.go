@@ -98,7 +98,7 @@ func TestText(t *testing.T) {
 func TestLANManagerSpellings(t *testing.T) {
 	c8 := [8]byte{4, 5, 6}
 	for written, same := range map[string]string{
-		"ärger1":                "ÄRGER1", // Windows: the case does not count
+		"ärger1":               "ÄRGER1", // Windows: the case does not count
 		chap.AsBytes("ärger1"): "",       // pppd
 	} {
 		value := chap.V1Response(c8, written)
