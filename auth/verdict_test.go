@@ -23,7 +23,7 @@ func (c counting) Verify(candidate string) bool {
 // Every refusal costs as much work as any other, and counts against the source alike: nothing but the verdict itself
 // tells a right password from a wrong one.
 func TestRefusalsCostTheSame(t *testing.T) {
-	const all = 1 + 2*37 // the password; the codes of six minutes, in lower case and in upper case
+	const all = 2 + 2*37 // the password and a decoy; the codes of six minutes, in lower case and in upper case
 	for name, c := range map[string]struct {
 		user, password string
 		before         func(a *auth.Authenticator, m *memory)
