@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Edit is what one user is to become.
@@ -18,13 +19,14 @@ type Edit struct {
 type How struct {
 	Add    bool // users that are not there are added; else they are ErrNoUser
 	Change bool // users that are there are changed; else they are ErrExists
+	Prune  bool // users that no Edit names are removed
 	DryRun bool // nothing is stored
 }
 
 // Outcome is what became of an Edit.
 type Outcome struct {
 	Name   string
-	Event  string // EventAdded or EventChanged; "": the user is as the Edit wants it already
+	Event  string // EventAdded, EventChanged or EventRemoved; "": the user is as the Edit wants it already
 	Fields string // of EventChanged, the names of the fields
 }
 
@@ -133,10 +135,52 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, edits []Edit, how How) ([
 			drafts = append(drafts, d)
 		}
 	}
+	if how.Prune {
+		// First: a user that goes may have the address of one that comes.
+		removed, err := s.prune(ctx, tx, seen)
+		if err != nil {
+			return nil, err
+		}
+		outcomes = append(outcomes, removed...)
+	}
 	if err := s.putAll(ctx, tx, drafts, keep); err != nil {
 		return nil, err
 	}
 	return outcomes, errors.Join(faults...)
+}
+
+// prune removes all users but those to keep, by their folded names. With none to keep it refuses: an
+// empty file is more likely a mistake than a wish.
+func (s *Store) prune(ctx context.Context, tx *sql.Tx, keep map[string]*Edit) ([]Outcome, error) {
+	if len(keep) == 0 {
+		return nil, &RuleError{"name", "there is no user to keep: an empty list does not remove all users"}
+	}
+	all, err := allNames(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.DeleteFunc(all, func(name string) bool { return keep[fold(name)] != nil })
+	outcomes := make([]Outcome, len(names))
+	for i, name := range names {
+		outcomes[i] = Outcome{Name: name, Event: EventRemoved}
+	}
+	return outcomes, s.remove(ctx, tx, names)
+}
+
+func allNames(ctx context.Context, q querier) (names []string, err error) {
+	rows, err := q.QueryContext(ctx, `SELECT name FROM users ORDER BY fold`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
 }
 
 // changeError is an error of an Edit's Change, and not of the Store.

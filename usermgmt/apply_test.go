@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -197,5 +198,54 @@ func BenchmarkApply(b *testing.B) {
 		if err := s.Close(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func tablePrunes(t *testing.T, table usermgmt.Table) {
+	t.Helper()
+	ctx := usermgmt.By(t.Context(), "root")
+	for i, name := range []string{"anna", "ben", "carl"} {
+		p := simple(name)
+		p.Address = netip.AddrFrom4([4]byte{10, 99, 0, byte(20 + i)})
+		must(t, table.Add(ctx, p))
+	}
+	how := usermgmt.How{Add: true, Change: true, Prune: true}
+	edits := []usermgmt.Edit{
+		edit("ANNA", 1, func(*usermgmt.Profile) {}),
+		edit("dora", 2, func(p *usermgmt.Profile) { p.Password, p.Address = "open sesame", netip.MustParseAddr("10.99.0.21") }), // ben's
+	}
+	want := []usermgmt.Outcome{
+		{Name: "anna"}, {Name: "dora", Event: usermgmt.EventAdded}, {Name: "ben", Event: usermgmt.EventRemoved}, {Name: "carl", Event: usermgmt.EventRemoved},
+	}
+	names := func() (names []string) {
+		all, err := table.List(ctx)
+		must(t, err)
+		for _, p := range all {
+			names = append(names, p.Name)
+		}
+		return names
+	}
+	dry := how
+	dry.DryRun = true
+	got, err := table.Apply(ctx, edits, dry)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("dry run: %v, want none; difference from the outcomes wanted: %s", err, diff)
+	}
+	if got, want := names(), []string{"anna", "ben", "carl"}; !slices.Equal(got, want) {
+		t.Errorf("after a dry run there are %v, want %v", got, want)
+	}
+	got, err = table.Apply(ctx, edits, how)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v, want none; difference from the outcomes wanted: %s", err, diff)
+	}
+	if got, want := names(), []string{"anna", "dora"}; !slices.Equal(got, want) {
+		t.Errorf("there are %v, want %v", got, want)
+	}
+	rule := (*usermgmt.RuleError)(nil)
+	if _, err := table.Apply(ctx, nil, how); !errors.As(err, &rule) {
+		t.Errorf("an empty list: %v, want a RuleError", err)
+	}
+	if got, want := names(), []string{"anna", "dora"}; !slices.Equal(got, want) {
+		t.Errorf("after an empty list there are %v, want %v", got, want)
 	}
 }

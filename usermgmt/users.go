@@ -22,21 +22,24 @@ const (
 
 // Remove implements Table.
 func (s *Store) Remove(ctx context.Context, names ...string) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
-		return s.each(ctx, tx, names, EventRemoved, `UPDATE ledger SET step_offset = 0, step_centre = 0, last_address = '', usual_addresses = '', `+noFailures+`
-			WHERE fold = ?`, `DELETE FROM users WHERE fold = ?`)
-	})
+	return s.change(ctx, func(tx *sql.Tx) error { return s.remove(ctx, tx, names) })
+}
+
+func (s *Store) remove(ctx context.Context, tx *sql.Tx, names []string) error {
+	return s.each(ctx, tx, names, EventRemoved, `UPDATE ledger SET step_offset = 0, step_centre = 0, last_address = '', usual_addresses = '', `+noFailures+`
+		WHERE fold = ?`, `DELETE FROM users WHERE fold = ?`)
 }
 
 // Unlock implements Table.
 func (s *Store) Unlock(ctx context.Context, names ...string) error {
 	return s.change(ctx, func(tx *sql.Tx) error {
-		return s.each(ctx, tx, names, EventUnlocked, `UPDATE ledger SET `+noFailures+` WHERE fold = ?`)
+		return s.each(ctx, tx, names, EventUnlocked, `UPDATE ledger SET `+noFailures+`
+			WHERE fold = ? AND (failures | locks | locked_until | usual_failures | usual_locks | usual_locked_until) <> 0`)
 	})
 }
 
-// each runs statements for each of names, and writes the event into the history. The error names all
-// who are not there.
+// each runs statements for each of names, and writes the event into the history if they change
+// something. The error names all that are not there.
 func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event string, statements ...string) error {
 	var missing []error
 	for _, name := range names {
@@ -48,10 +51,20 @@ func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event stri
 		if err != nil {
 			return err
 		}
+		changed := int64(0)
 		for _, statement := range statements {
-			if _, err := tx.ExecContext(ctx, statement, fold(name)); err != nil {
+			result, err := tx.ExecContext(ctx, statement, fold(name))
+			if err != nil {
 				return err
 			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			changed += n
+		}
+		if changed == 0 {
+			continue
 		}
 		if err := s.recordChange(ctx, tx, event, stored, ""); err != nil {
 			return err

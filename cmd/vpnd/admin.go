@@ -57,7 +57,7 @@ func newAdminAddCommand() *cobra.Command {
 				if err := gate.Add(ctx, args[0], password, access.Role(role)); err != nil {
 					return err
 				}
-				return say(cmd, "%s %s added", role, args[0])
+				return tellAction(cmd, args[0], "added")
 			})
 		},
 	}
@@ -132,7 +132,7 @@ func newAdminSetCommand() *cobra.Command {
 				if err := gate.Change(ctx, args[0], change); err != nil {
 					return withoutHim(err, "add another administrator first")
 				}
-				return say(cmd, "%s changed", args[0])
+				return tellAction(cmd, args[0], "changed")
 			})
 		},
 	}
@@ -160,7 +160,7 @@ func newAdminRemoveCommand() *cobra.Command {
 				if err := gate.Remove(ctx, args[0], force); err != nil {
 					return withoutHim(err, "add another one first, or give --force, and HTTPS listens on loopback alone")
 				}
-				return say(cmd, "%s removed", args[0])
+				return tellAction(cmd, args[0], "removed")
 			})
 		},
 	}
@@ -170,10 +170,12 @@ func newAdminRemoveCommand() *cobra.Command {
 
 func newAdminLinkCommand() *cobra.Command {
 	var role string
+	var isNew bool
 	cmd := &cobra.Command{
 		Use: "link [NAME]", Short: "Print a link with which somebody sets a password, once, within 24 hours", Args: atMost(1), ValidArgsFunction: adminNames,
-		Long: "Print a link with which somebody sets a password, once, within 24 hours. With a NAME it is for that administrator, who may be there already; without one,\n" +
-			"whoever opens it chooses a name. Who has the link gets in: hand it over as you would a key.",
+		Long: "Print a link with which somebody sets a password, once, within 24 hours. With a NAME it is for that administrator;\n" +
+			"with --new too, for a new one of that name. Without a NAME the person who opens it chooses a name.\n" +
+			"Anyone who has the link gets in: hand it over as you would a key.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := loadConfig(cmd)
 			if err != nil {
@@ -187,6 +189,11 @@ func newAdminLinkCommand() *cobra.Command {
 				anybody, err := gate.Any(ctx)
 				if err != nil {
 					return err
+				}
+				if name != "" && !isNew {
+					if _, err := gate.Account(ctx, name); err != nil {
+						return fmt.Errorf("%w; --new makes a link for a new one", err)
+					}
 				}
 				link, err := gate.NewLink(ctx, name, access.Role(role))
 				if err != nil {
@@ -207,6 +214,7 @@ func newAdminLinkCommand() *cobra.Command {
 		},
 	}
 	roleFlag(cmd, &role, string(access.Administrator))
+	cmd.Flags().BoolVar(&isNew, "new", false, "NAME is a new administrator")
 	return cmd
 }
 

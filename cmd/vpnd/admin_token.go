@@ -77,14 +77,29 @@ func newAdminTokenListCommand() *cobra.Command {
 
 func newAdminTokenRemoveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "remove NAME", Short: "End an API token", Args: named("NAME"), ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "remove NAME", Short: "End an API token", Args: named("NAME"), ValidArgsFunction: tokenNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
 				if err := gate.RemoveToken(ctx, args[0]); err != nil {
 					return err
 				}
-				return say(cmd, "token %s removed", args[0])
+				return tellAction(cmd, args[0], "removed")
 			})
 		},
 	}
+}
+
+// tokenNames completes the name of an API token.
+func tokenNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	if len(args) == 0 {
+		_ = withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
+			tokens, err := gate.Tokens(ctx)
+			for _, t := range tokens {
+				names = append(names, t.Name)
+			}
+			return err
+		})
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

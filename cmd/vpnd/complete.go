@@ -16,7 +16,7 @@ func completeFlag(cmd *cobra.Command, flag string, values cobra.CompletionFunc) 
 	}
 }
 
-// oneUser completes the name of a user where none stands yet.
+// oneUser completes the name of a user if there is none yet.
 func oneUser(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -24,28 +24,56 @@ func oneUser(cmd *cobra.Command, args []string, _ string) ([]string, cobra.Shell
 	return userNames(cmd, nil, "")
 }
 
-// userNames completes names of users that are not among args. It makes no user table.
-func userNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	cfg, err := loadConfig(cmd)
-	if err != nil {
+// userNames completes names of users that are not among args.
+func userNames(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	return namesOf(func(userView) bool { return true })(cmd, args, toComplete)
+}
+
+// namesOf completes names of the users that fit and are not among args. It makes no user table.
+func namesOf(fits func(userView) bool) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		cfg, err := loadConfig(cmd)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		if info, err := os.Stat(filepath.Join(cfg.StateDir, "users.db")); err != nil || info.Size() == 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		users, err := usermgmt.Open(context.Background(), cfg.StateDir, usermgmt.Options{})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer func() { _ = users.Close() }()
+		cmd.SetContext(context.Background())
+		views, err := listUsers(cmd, users)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []string
+		for _, v := range views {
+			if fits(v) && !slices.Contains(args, v.Name) {
+				names = append(names, cobra.CompletionWithDesc(v.Name, v.Comment))
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// connectionNames completes the ids and the users of the open connections.
+func connectionNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	c, err := newClient(cmd)
+	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	if info, err := os.Stat(filepath.Join(cfg.StateDir, "users.db")); err != nil || info.Size() == 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	users, err := usermgmt.Open(context.Background(), cfg.StateDir, usermgmt.Options{})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	defer func() { _ = users.Close() }()
-	all, err := users.List(context.Background())
+	list, err := c.Connections(context.Background())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var names []string
-	for _, p := range all {
-		if !slices.Contains(args, p.Name) {
-			names = append(names, cobra.CompletionWithDesc(p.Name, p.Comment))
+	for _, conn := range list {
+		names = append(names, cobra.CompletionWithDesc(conn.ID, conn.Type+" of "+conn.User))
+		if !slices.Contains(names, conn.User) {
+			names = append(names, conn.User)
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp

@@ -41,7 +41,7 @@ func newConnectionsCommand() *cobra.Command {
 				return err
 			}
 			if !watch {
-				return showConnections(cmd.Context(), cmd, c)
+				return showConnections(cmd.Context(), cmd, c, printJSON)
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -49,7 +49,7 @@ func newConnectionsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Bool("json", false, "print JSON")
-	cmd.Flags().BoolVar(&watch, "watch", false, "show them anew every two seconds, until Ctrl-C; with --json one document after another")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show them anew every two seconds, until Ctrl-C; with --json one document a line")
 	return cmd
 }
 
@@ -63,7 +63,7 @@ func watchConnections(ctx context.Context, cmd *cobra.Command, c *client.Client)
 				return err
 			}
 		}
-		if err := showConnections(ctx, cmd, c); err != nil && ctx.Err() == nil {
+		if err := showConnections(ctx, cmd, c, printLine); err != nil && ctx.Err() == nil {
 			return err
 		}
 		select {
@@ -74,13 +74,13 @@ func watchConnections(ctx context.Context, cmd *cobra.Command, c *client.Client)
 	}
 }
 
-func showConnections(ctx context.Context, cmd *cobra.Command, c *client.Client) error {
+func showConnections(ctx context.Context, cmd *cobra.Command, c *client.Client, document func(*cobra.Command, any) error) error {
 	list, err := c.Connections(ctx)
 	if err != nil {
 		return err
 	}
 	if asJSON(cmd) {
-		return printJSON(cmd, list)
+		return document(cmd, list)
 	}
 	return printConnections(cmd.OutOrStdout(), list)
 }
@@ -125,7 +125,7 @@ func uptime(s int64) string { return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60
 func newDropCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use: "drop ID|USER", Short: "Hang up a connection, or all of a user", Args: named("ID or USER"),
+		Use: "drop ID|USER", Short: "Hang up a connection, or all of a user", Args: named("ID or USER"), ValidArgsFunction: connectionNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient(cmd)
 			if err != nil {
@@ -135,7 +135,7 @@ func newDropCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			dropped := 0
+			dropped := []mgmt.Connection{}
 			for _, conn := range list {
 				if conn.ID != args[0] && !strings.EqualFold(conn.User, args[0]) {
 					continue
@@ -143,17 +143,24 @@ func newDropCommand() *cobra.Command {
 				if err := c.Drop(cmd.Context(), conn.ID, reason); err != nil {
 					return err
 				}
-				dropped++
+				dropped = append(dropped, conn)
+				if asJSON(cmd) {
+					continue
+				}
 				if err := say(cmd, "dropped %s of user %s, %s from %s", conn.ID, conn.User, conn.Type, conn.RemoteIP); err != nil {
 					return err
 				}
 			}
-			if dropped == 0 {
-				return fmt.Errorf("%q is neither the id nor the user of a connection; vpnd connections lists them", args[0])
+			if len(dropped) == 0 {
+				return &exitError{statusNotFound, fmt.Errorf("%q is neither the id nor the user of a connection; vpnd connections lists them", args[0])}
+			}
+			if asJSON(cmd) {
+				return printJSON(cmd, dropped)
 			}
 			return nil
 		},
 	}
+	cmd.Flags().Bool("json", false, "print JSON: the connections that were dropped")
 	cmd.Flags().StringVar(&reason, "reason", "dropped by the administrator", "`TEXT` for the log and the client")
 	return cmd
 }
@@ -170,13 +177,13 @@ func newEventsCommand() *cobra.Command {
 			defer stop()
 			return c.Events(ctx, func(e mgmt.Event) error {
 				if asJSON(cmd) {
-					return printJSON(cmd, e)
+					return printLine(cmd, e)
 				}
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), e.At.Local().Format(time.DateTime), e.Event, e.User, e.Type, e.RemoteIP, e.VirtualIP, e.Reason)
 				return err
 			})
 		},
 	}
-	cmd.Flags().Bool("json", false, "print JSON")
+	cmd.Flags().Bool("json", false, "print JSON, one event a line")
 	return cmd
 }

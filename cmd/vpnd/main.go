@@ -1,14 +1,16 @@
 // Command vpnd is a VPN server for PPTP and L2TP dial-in, and the commands that go with it. Results go to
-// standard output, messages to standard error; the exit status is 2 for a wrong command line and 1
-// for every other failure.
+// standard output, messages to standard error. With --json both are JSON, one object a line on standard
+// error. The exit statuses are in exit.go.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -24,28 +26,26 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
+	cmd, err := root.ExecuteContextC(ctx)
+	status := exitStatus(err)
+	switch usage := (*usageError)(nil); {
+	case err == nil:
+	case asJSON(cmd) || slices.Contains(args, "--json"):
+		_ = json.NewEncoder(stderr).Encode(errorView{err.Error(), status})
+	default:
+		_, _ = fmt.Fprintf(stderr, "vpnd: %v\n", err)
+		if errors.As(err, &usage) {
+			_, _ = fmt.Fprintf(stderr, "See '%s --help'.\n", usage.command)
+		}
 	}
-	_, _ = fmt.Fprintf(stderr, "vpnd: %v\n", err)
-	if usage := (*usageError)(nil); errors.As(err, &usage) {
-		_, _ = fmt.Fprintf(stderr, "See '%s --help'.\n", usage.command)
-		return 2
-	}
-	if exit := (*exitError)(nil); errors.As(err, &exit) {
-		return exit.code
-	}
-	return 1
+	return status
 }
 
-// exitError is a failure with an exit status of its own.
-type exitError struct {
-	code int
-	error
+// errorView is how a command that prints JSON tells its failure.
+type errorView struct {
+	Error  string `json:"error"`
+	Status int    `json:"status"` // the exit status
 }
-
-func (e *exitError) Unwrap() error { return e.error }
 
 func newRootCommand() *cobra.Command {
 	root := newGroup("vpnd", "A VPN server for PPTP and L2TP dial-in with one-time passwords",
@@ -63,6 +63,7 @@ func newRootCommand() *cobra.Command {
 		newServicesCommand(),
 		newShutdownCommand(),
 		newCaptureCommand(),
+		newStatusTopic(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it is there)")

@@ -26,7 +26,7 @@ func TestUserResync(t *testing.T) {
 		{"alice", codes(10 * time.Minute), 0, "user alice resynchronised: the token's clock is 10m"},
 		{"alice", codes(-10 * time.Minute), 1, "used already"},
 		{"bob", "", 1, "has no token"},
-		{"carol", "", 1, "no such user"},
+		{"carol", "", 10, "no such user"},
 	} {
 		if r := h.run(c.stdin, "user", "resync", c.user); r.status != c.status || !strings.Contains(r.stderr, c.says) || r.stdout != "" {
 			t.Errorf("%s %q: want %d and %q, got %+v", c.user, c.stdin, c.status, c.says, r)

@@ -87,7 +87,7 @@ func TestServices(t *testing.T) {
 	h := newHouse(t)
 	h.configure("management: {socket: " + h.socket() + "}\n")
 	for _, args := range [][]string{{"services"}, {"services", "off", "pptp"}, {"shutdown"}, {"shutdown", "--cancel"}} {
-		if r := h.run("", args...); r.status != 1 || r.stdout != "" || !strings.HasPrefix(r.stderr, "vpnd: the daemon is not running: nothing listens on ") {
+		if r := h.run("", args...); r.status != 13 || r.stdout != "" || !strings.HasPrefix(r.stderr, "vpnd: the daemon is not running: nothing listens on ") {
 			t.Errorf("%q: %+v", args, r)
 		}
 	}
@@ -132,7 +132,7 @@ func TestShutdown(t *testing.T) {
 	if r := h.run("", "shutdown", "--cancel"); r.status != 0 || r.stderr != "the daemon takes calls again\n" || m.state.Pending {
 		t.Errorf("%+v", r)
 	}
-	if r := h.run("", "shutdown", "--cancel"); r.status != 1 || r.stderr != "vpnd: no shutdown waits\n" {
+	if r := h.run("", "shutdown", "--cancel"); r.status != 12 || r.stderr != "vpnd: no shutdown waits\n" {
 		t.Errorf("%+v", r)
 	}
 	for _, args := range [][]string{{"shutdown", "--within", "1h"}, {"shutdown", "--when-empty", "--within", "-1s"}, {"shutdown", "--cancel", "--when-empty"}, {"shutdown", "now"}} {

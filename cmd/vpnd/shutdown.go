@@ -43,6 +43,8 @@ func newShutdownCommand() *cobra.Command {
 				return err
 			}
 			switch {
+			case asJSON(cmd):
+				return printJSON(cmd, s)
 			case !whenEmpty:
 				return say(cmd, "the daemon hangs everybody up and ends (connections: %d)", s.Connections)
 			case s.At != nil:
@@ -52,6 +54,7 @@ func newShutdownCommand() *cobra.Command {
 			}
 		},
 	}
+	cmd.Flags().Bool("json", false, "print JSON")
 	cmd.Flags().BoolVar(&whenEmpty, "when-empty", false, "take no more calls, and end when the last connection has gone")
 	cmd.Flags().DurationVar(&within, "within", 0, "with --when-empty: hang up what is left after `TIME`, such as 1h")
 	cmd.Flags().BoolVar(&cancel, "cancel", false, "take calls again: a shutdown that waits is called off")

@@ -11,8 +11,10 @@ import (
 	"golang.org/x/term"
 )
 
-// narrowest is to how many characters a column is cut at most.
-const narrowest = 8
+const (
+	narrowest = 8  // characters to which a column is cut at most
+	widest    = 32 // characters up to which a column grows; a longer cell pushes its own line aside
+)
 
 // terminalWidth is how many characters a line has; 0: there is no terminal, and no end.
 func terminalWidth(w io.Writer) int {
@@ -28,23 +30,27 @@ func terminalWidth(w io.Writer) int {
 }
 
 // printTable prints rows below a header, and cuts the widest columns until a line fits into width; 0: it
-// cuts none.
+// cuts none. A long cell does not widen the other lines.
 func printTable(w io.Writer, width int, header []string, rows [][]string) error {
 	widths := make([]int, len(header))
-	for _, row := range append([][]string{header}, rows...) {
+	rows = append([][]string{header}, rows...)
+	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(printable(cell)))
 		}
 	}
-	fit(widths, width)
+	cut := fit(widths, width)
 	var b strings.Builder
-	for _, row := range append([][]string{header}, rows...) {
+	for _, row := range rows {
 		b.Reset()
 		for i, cell := range row {
-			cell = shorten(printable(cell), widths[i])
+			cell = printable(cell)
+			if cut {
+				cell = shorten(cell, widths[i])
+			}
 			b.WriteString(cell)
 			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+				b.WriteString(strings.Repeat(" ", max(0, min(widths[i], widest)-utf8.RuneCountInString(cell))+2))
 			}
 		}
 		if _, err := fmt.Fprintln(w, strings.TrimRight(b.String(), " ")); err != nil {
@@ -54,24 +60,28 @@ func printTable(w io.Writer, width int, header []string, rows [][]string) error 
 	return nil
 }
 
-// fit takes from the widest columns what is over width.
-func fit(widths []int, width int) {
+// fit takes from the widest columns what is over width, and reports whether it had to.
+func fit(widths []int, width int) bool {
 	total := 2 * (len(widths) - 1)
 	for _, n := range widths {
 		total += n
 	}
-	for ; width > 0 && total > width; total-- {
-		widest := 0
+	if width == 0 || total <= width {
+		return false
+	}
+	for ; total > width; total-- {
+		most := 0
 		for i, n := range widths {
-			if n >= widths[widest] {
-				widest = i
+			if n >= widths[most] {
+				most = i
 			}
 		}
-		if widths[widest] <= narrowest {
-			return
+		if widths[most] <= narrowest {
+			break
 		}
-		widths[widest]--
+		widths[most]--
 	}
+	return true
 }
 
 func shorten(s string, width int) string {

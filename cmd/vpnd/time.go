@@ -16,7 +16,7 @@ func newTimeCommand() *cobra.Command {
 		Use:   "time",
 		Short: "Ask the time servers how far the host's clock is off",
 		Long: "Asks the time servers of the configuration (time.servers), all at once, and shows how far the host's clock is off.\n" +
-			"It sets no clock. Fails if there is no time to be had from them.",
+			"It sets no clock. Exit status 15: no time server is set, or none gives a usable time.",
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
@@ -31,14 +31,15 @@ func newTimeCommand() *cobra.Command {
 			} else {
 				err = errors.Join(err, printTime(cmd.OutOrStdout(), view))
 			}
-			switch state.Status {
-			case timesync.NoServers:
-				_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "vpnd: time.servers is empty: the host's clock counts as it is")
-			case timesync.Off:
-				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "vpnd: the host's clock is off by more than time.max_offset (%v): %s\n", cfg.Time.MaxOffset, timesync.Mend)
-			default:
+			switch {
+			case state.Status == timesync.NoServers:
+				return &exitError{statusNoTime, errors.Join(err, errors.New("time.servers is empty: the host's clock counts as it is"))}
+			case err != nil:
+				return &exitError{statusNoTime, err}
+			case state.Status == timesync.Off:
+				return say(cmd, "the host's clock is off by more than time.max_offset (%v): %s", cfg.Time.MaxOffset, timesync.Mend)
 			}
-			return err
+			return nil
 		},
 	}
 	cmd.Flags().Bool("json", false, "print JSON")

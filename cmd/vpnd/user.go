@@ -1,12 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
-	"strings"
+	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/internal/daemon"
 	"vpnd/mgmt"
@@ -47,11 +48,7 @@ func newUserAddCommand() *cobra.Command {
 				return err
 			}
 			return withUsers(cmd, func(users *usermgmt.Store) error {
-				_, err := users.Apply(cmd.Context(), []usermgmt.Edit{{Name: args[0], Change: change}}, usermgmt.How{Add: true})
-				if err != nil {
-					return withoutName(err)
-				}
-				return changed(cmd, users, args[0], "added")
+				return applyOne(cmd, users, args[0], change, usermgmt.How{Add: true})
 			})
 		},
 	}
@@ -73,10 +70,7 @@ func newUserSetCommand() *cobra.Command {
 				return err
 			}
 			return withUsers(cmd, func(users *usermgmt.Store) error {
-				if err := users.Update(cmd.Context(), args[0], change); err != nil {
-					return err
-				}
-				return changed(cmd, users, args[0], "changed")
+				return applyOne(cmd, users, args[0], change, usermgmt.How{Change: true})
 			})
 		},
 	}
@@ -143,7 +137,7 @@ func newUserRemoveCommand() *cobra.Command {
 				if err := users.Remove(cmd.Context(), args...); err != nil {
 					return err
 				}
-				return say(cmd, "%s removed", usersNamed(args))
+				return tellActions(cmd, actionsOf(args, "removed", nil))
 			})
 		},
 	}
@@ -151,7 +145,7 @@ func newUserRemoveCommand() *cobra.Command {
 
 func newUserSwitchCommand(use, short string, to bool) *cobra.Command {
 	return &cobra.Command{
-		Use: use + " NAME...", Short: short, Args: several("NAME"), ValidArgsFunction: userNames,
+		Use: use + " NAME...", Short: short, Args: several("NAME"), ValidArgsFunction: namesOf(func(v userView) bool { return v.Enabled != to }),
 		Long: short + ": all that are named, or none if one of them is not there.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			edits := make([]usermgmt.Edit, len(args))
@@ -159,10 +153,11 @@ func newUserSwitchCommand(use, short string, to bool) *cobra.Command {
 				edits[i] = usermgmt.Edit{Name: name, Change: func(p *usermgmt.Profile) error { p.Enabled = to; return nil }}
 			}
 			return withUsers(cmd, func(users *usermgmt.Store) error {
-				if _, err := users.Apply(cmd.Context(), edits, usermgmt.How{Change: true}); err != nil {
+				outcomes, err := users.Apply(cmd.Context(), edits, usermgmt.How{Change: true})
+				if err != nil {
 					return withoutName(err)
 				}
-				return say(cmd, "%s %sd", usersNamed(args), use)
+				return tellActions(cmd, actionsOf(args, use+"d", func(i int) bool { return outcomes[i].Event != "" }))
 			})
 		},
 	}
@@ -170,13 +165,21 @@ func newUserSwitchCommand(use, short string, to bool) *cobra.Command {
 
 func newUserUnlockCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "unlock NAME...", Short: "Let users in again that too many failures locked", Args: several("NAME"), ValidArgsFunction: userNames,
+		Use: "unlock NAME...", Short: "Unlock users locked out by failed log-ins", Args: several("NAME"), ValidArgsFunction: namesOf(userView.locked),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withUsers(cmd, func(users *usermgmt.Store) error {
+				failed := make([]bool, len(args))
+				for i, name := range args {
+					standing, err := users.Standing(cmd.Context(), name)
+					if err != nil && !errors.Is(err, usermgmt.ErrNoUser) { // Unlock names all that are missing
+						return err
+					}
+					failed[i] = standing.Strangers != (auth.Failures{}) || standing.Usual != (auth.Failures{})
+				}
 				if err := users.Unlock(cmd.Context(), args...); err != nil {
 					return err
 				}
-				return say(cmd, "%s unlocked", usersNamed(args))
+				return tellActions(cmd, actionsOf(args, "unlocked", func(i int) bool { return failed[i] }))
 			})
 		},
 	}
@@ -223,16 +226,18 @@ func withoutName(err error) error {
 	return errors.Join(errs...)
 }
 
-func usersNamed(names []string) string {
-	if len(names) == 1 {
-		return "user " + names[0]
+// applyOne adds or changes one user, tells what was done, and with --json shows the user.
+func applyOne(cmd *cobra.Command, users *usermgmt.Store, name string, change func(*usermgmt.Profile) error, how usermgmt.How) error {
+	outcomes, err := users.Apply(cmd.Context(), []usermgmt.Edit{{Name: name, Change: change}}, how)
+	if err != nil {
+		return withoutName(err)
 	}
-	return "users " + strings.Join(names, ", ")
+	return told(cmd, users, outcomes[0], "")
 }
 
-// changed tells what was done, and with --json shows the user.
-func changed(cmd *cobra.Command, users *usermgmt.Store, name, what string) error {
-	p, err := users.Get(cmd.Context(), name)
+// told says what became of one user, with a few words on how, and with --json shows the user.
+func told(cmd *cobra.Command, users *usermgmt.Store, done usermgmt.Outcome, how string) error {
+	p, err := users.Get(cmd.Context(), done.Name)
 	if err != nil {
 		return err
 	}
@@ -241,16 +246,28 @@ func changed(cmd *cobra.Command, users *usermgmt.Store, name, what string) error
 			return err
 		}
 	}
-	if err := say(cmd, "user %s %s", p.Name, what); err != nil {
-		return err
-	}
 	if asJSON(cmd) {
-		return showUser(cmd, users, name)
+		v, err := viewNow(cmd, users, p)
+		if err != nil {
+			return err
+		}
+		return printJSON(cmd, struct {
+			userView
+			Changed bool `json:"changed"`
+		}{v, done.Event != ""})
 	}
-	return nil
+	if done.Event == "" {
+		return say(cmd, "user %s is so already: nothing was changed", p.Name)
+	}
+	return say(cmd, "user %s %s%s", p.Name, done.Event, how)
 }
 
+// say writes a message for people, or with --json for programs, to standard error.
 func say(cmd *cobra.Command, format string, args ...any) error {
-	_, err := fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+	text := fmt.Sprintf(format, args...)
+	if asJSON(cmd) {
+		return json.NewEncoder(cmd.ErrOrStderr()).Encode(map[string]string{"message": text})
+	}
+	_, err := fmt.Fprintln(cmd.ErrOrStderr(), text)
 	return err
 }

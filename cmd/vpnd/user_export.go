@@ -17,19 +17,24 @@ func newUserExportCommand() *cobra.Command {
 	var format, output string
 	var secrets bool
 	cmd := &cobra.Command{
-		Use: "export", Short: "Write the users as YAML or CSV, which 'vpnd user import' reads", Args: named(), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "Write the users as YAML or CSV, which 'vpnd user import' reads. Passwords, secrets and PINs are written only with --secrets, and only into\n" +
+		Use: "export", Short: "Write the users as YAML, CSV or JSON, which 'vpnd user import' reads", Args: named(), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "Write the users as YAML, CSV or JSON, which 'vpnd user import' reads. Passwords, secrets and PINs are written only with --secrets, and only into\n" +
 			"a file, which none but its owner can read. 'vpnd user backup' keeps all there is, in one file.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f := exchange.Format(format)
+			if f == "" && asJSON(cmd) {
+				f = exchange.JSON
+			}
 			if f == "" {
 				if f = exchange.Guess(output, nil); f == "" {
 					f = exchange.YAML
 				}
 			}
 			switch {
-			case f != exchange.YAML && f != exchange.CSV:
-				return usagef(cmd, "--format %q: yaml or csv", f)
+			case asJSON(cmd) && f != exchange.JSON:
+				return usagef(cmd, "--format %s and --json exclude each other", f)
+			case f != exchange.YAML && f != exchange.CSV && f != exchange.JSON:
+				return usagef(cmd, "--format %q: use yaml, csv or json", f)
 			case secrets && output == "":
 				return usagef(cmd, "--secrets takes a file: name it by --output FILE")
 			}
@@ -49,10 +54,10 @@ func newUserExportCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "", "`FORMAT`: yaml or csv (default: by the name of --output, or yaml)")
+	cmd.Flags().StringVar(&format, "format", "", "`FORMAT`: yaml, csv or json (default: by the name of --output, or yaml)")
 	cmd.Flags().StringVar(&output, "output", "", "write to `FILE`, of mode 0600, and not to standard output")
 	cmd.Flags().BoolVar(&secrets, "secrets", false, "write passwords, secrets and PINs as well, in clear text")
-	completeFlag(cmd, "format", cobra.FixedCompletions([]string{"yaml", "csv"}, cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "format", cobra.FixedCompletions([]string{"yaml", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

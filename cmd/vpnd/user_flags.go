@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"vpnd/usermgmt"
@@ -78,7 +79,7 @@ func (f *userFlags) read() (func(*usermgmt.Profile) error, error) {
 				p.Enabled = f.given("enabled") && f.enabled || f.given("disabled") && !f.disabled
 			case field.Name != "enabled" && f.given(field.Name):
 				if err := field.Set(p, *f.texts[field.Name]); err != nil {
-					return usagef(f.cmd, "--%v", err)
+					return fmt.Errorf("--%w", err)
 				}
 			}
 		}

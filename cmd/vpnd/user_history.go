@@ -39,6 +39,12 @@ func newUserHistoryCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if len(entries) == 0 && q.User != "" {
+					// A removed user has a history, too; a name that never was has none.
+					if _, err := users.Get(cmd.Context(), q.User); err != nil {
+						return err
+					}
+				}
 				return printHistory(cmd, entries, limit)
 			})
 		},
@@ -76,7 +82,7 @@ func printHistory(cmd *cobra.Command, entries []usermgmt.Entry, limit int) error
 		return printJSON(cmd, events)
 	}
 	if len(entries) == 0 {
-		return say(cmd, "the history holds nothing of that")
+		return say(cmd, "no entries in the history")
 	}
 	rows := make([][]string, len(entries))
 	for i, e := range entries {

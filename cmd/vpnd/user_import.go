@@ -35,7 +35,8 @@ of words between spaces is not guessed by its contents: --format says what it is
 mark; --encoding windows-1252 reads what Excel and Notepad call ANSI.
 
 What the file leaves out of a user is as in 'vpnd user add' for a new one, and stays as it is with --replace for
-one that is there. Users that the file does not name stay. FILE - is standard input.`
+one that is there. Users that the file does not name stay, unless --prune removes them: with --replace --prune the
+table has the users of the file and no others, and a second run changes nothing. FILE - is standard input.`
 )
 
 func newUserImportCommand() *cobra.Command {
@@ -46,6 +47,9 @@ func newUserImportCommand() *cobra.Command {
 		Example: "  vpnd user import users.csv --dry-run     # says what it would do\n  vpnd user import /etc/ppp/chap-secrets",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			how.Add = true
+			if how.Prune && !how.Change {
+				return usagef(cmd, "--prune needs --replace: it makes the table what the file says")
+			}
 			data, err := readImport(cmd, args[0])
 			if err != nil {
 				return err
@@ -83,6 +87,7 @@ func newUserImportCommand() *cobra.Command {
 	cmd.Flags().StringVar(&encoding, "encoding", "", "`NAME` of the file's encoding, such as windows-1252 (default: utf-8, or utf-16 by its mark)")
 	cmd.Flags().BoolVar(&how.DryRun, "dry-run", false, "say what would be added and changed, and change nothing")
 	cmd.Flags().BoolVar(&how.Change, "replace", false, "change users that are there already; without it they are a fault")
+	cmd.Flags().BoolVar(&how.Prune, "prune", false, "with --replace: remove the users that the file does not name")
 	completeFlag(cmd, "format", cobra.FixedCompletions(formatList(), cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "encoding", cobra.FixedCompletions(exchange.Encodings(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -178,9 +183,9 @@ func tellFaults(cmd *cobra.Command, path string, read, applied error, how usermg
 	case len(all) == 0:
 		return nil
 	case exists && !how.Change:
-		return fmt.Errorf("%s: %s; nothing was imported; --replace changes users that are there already", path, count(len(all), "fault"))
+		return &exitError{statusRule, fmt.Errorf("%s: %s; nothing was imported; --replace changes users that are there already", path, count(len(all), "fault"))}
 	default:
-		return fmt.Errorf("%s: %s; nothing was imported", path, count(len(all), "fault"))
+		return &exitError{statusRule, fmt.Errorf("%s: %s; nothing was imported", path, count(len(all), "fault"))}
 	}
 }
 
@@ -205,7 +210,7 @@ func parts(err error) []error {
 func tellOutcomes(cmd *cobra.Command, outcomes []usermgmt.Outcome, how usermgmt.How) error {
 	type outcomeView struct {
 		Name   string   `json:"name"`
-		Action string   `json:"action"` // added, changed or unchanged
+		Action string   `json:"action"` // added, changed, removed or unchanged
 		Fields []string `json:"fields,omitempty"`
 	}
 	views := make([]outcomeView, len(outcomes))
@@ -237,7 +242,11 @@ func tellOutcomes(cmd *cobra.Command, outcomes []usermgmt.Outcome, how usermgmt.
 			return err
 		}
 	}
-	return say(cmd, "%s %sadded, %d changed, %d are so already%s", count(counts["added"], "user"), would, counts["changed"], counts["unchanged"], was)
+	text := fmt.Sprintf("%s %sadded, %d changed, %d are so already", count(counts["added"], "user"), would, counts["changed"], counts["unchanged"])
+	if how.Prune {
+		text += fmt.Sprintf(", %d removed", counts["removed"])
+	}
+	return say(cmd, "%s%s", text, was)
 }
 
 func count(n int, what string) string {

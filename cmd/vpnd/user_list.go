@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,33 +12,110 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// userStates are what --status of `vpnd user list` takes.
+var userStates = map[string]func(userView) bool{
+	"enabled":   func(v userView) bool { return v.Enabled },
+	"disabled":  func(v userView) bool { return !v.Enabled },
+	"expired":   userView.expired,
+	"locked":    userView.locked,
+	"connected": func(v userView) bool { return len(v.Connections) > 0 },
+}
+
+// userOrders are what --sort of `vpnd user list` takes.
+var userOrders = map[string]func(a, b userView) int{
+	"index":  func(a, b userView) int { return cmp.Compare(a.Index, b.Index) },
+	"name":   func(a, b userView) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) },
+	"status": func(a, b userView) int { return strings.Compare(a.Status, b.Status) },
+}
+
+// userFilter are the flags of `vpnd user list`.
+type userFilter struct {
+	status, group, order string
+}
+
 func newUserListCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List the users, and who is connected now", Args: named(), ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+	var f userFilter
+	cmd := &cobra.Command{
+		Use: "list [TEXT]", Short: "List the users, and who is connected now", Args: atMost(1), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "List the users, and who is connected now. With TEXT only those whose name or comment contains it, in upper or lower case.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			text := strings.ToLower(strings.Join(args, ""))
 			return withUsers(cmd, func(users *usermgmt.Store) error {
 				views, err := listUsers(cmd, users)
 				if err != nil {
 					return err
 				}
+				all := len(views)
+				views = slices.DeleteFunc(views, func(v userView) bool { return !f.fits(v, text) })
+				slices.SortStableFunc(views, userOrders[f.order])
 				if asJSON(cmd) {
 					return printJSON(cmd, views)
 				}
-				if len(views) == 0 {
-					return say(cmd, "there is no user yet; 'vpnd user add' and 'vpnd user motp' add one")
-				}
-				rows := make([][]string, len(views))
-				for i, v := range views {
-					rows[i] = []string{strconv.Itoa(v.Index), v.Name, v.Status, orDash(strings.Join(v.DialIn, ",")), v.Comment}
-				}
-				out := cmd.OutOrStdout()
-				return printTable(out, terminalWidth(out), []string{"INDEX", "USER", "STATUS", "TYPES", "COMMENT"}, rows)
+				return f.print(cmd, views, all)
 			})
 		},
 	}
+	cmd.Flags().StringVar(&f.status, "status", "", "only users that are `STATUS`: "+strings.Join(keys(userStates), ", "))
+	cmd.Flags().StringVar(&f.group, "group", "", "only users of the group `NAME`")
+	cmd.Flags().StringVar(&f.order, "sort", "index", "sort by `COLUMN`: "+strings.Join(keys(userOrders), ", "))
+	completeFlag(cmd, "status", cobra.FixedCompletions(keys(userStates), cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "sort", cobra.FixedCompletions(keys(userOrders), cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "group", cobra.NoFileCompletions)
+	return cmd
 }
 
-// listUsers gives the users in the order of their indexes.
+func (f *userFilter) check(cmd *cobra.Command) error {
+	if f.status != "" && userStates[f.status] == nil {
+		return usagef(cmd, "--status %q: use one of %s", f.status, strings.Join(keys(userStates), ", "))
+	}
+	if userOrders[f.order] == nil {
+		return usagef(cmd, "--sort %q: use one of %s", f.order, strings.Join(keys(userOrders), ", "))
+	}
+	return nil
+}
+
+func (f *userFilter) fits(v userView, text string) bool {
+	return (f.status == "" || userStates[f.status](v)) && (f.group == "" || strings.EqualFold(v.Group, f.group)) &&
+		(strings.Contains(strings.ToLower(v.Name), text) || strings.Contains(strings.ToLower(v.Comment), text))
+}
+
+// print prints the users that fit, of all that there are.
+func (f *userFilter) print(cmd *cobra.Command, views []userView, all int) error {
+	switch {
+	case all == 0:
+		return say(cmd, "there is no user yet; 'vpnd user add' and 'vpnd user motp' add one")
+	case len(views) == 0:
+		return say(cmd, "none of the %s fits", count(all, "user"))
+	}
+	rows := make([][]string, len(views))
+	for i, v := range views {
+		rows[i] = []string{strconv.Itoa(v.Index), v.Name, v.Status, orDash(strings.Join(v.DialIn, ",")), v.Comment}
+	}
+	out := cmd.OutOrStdout()
+	if err := printTable(out, terminalWidth(out), []string{"INDEX", "USER", "STATUS", "TYPES", "COMMENT"}, rows); err != nil {
+		return err
+	}
+	if len(views) < all {
+		_, err := fmt.Fprintf(cmd.ErrOrStderr(), "%d of %s\n", len(views), count(all, "user"))
+		return err
+	}
+	return nil
+}
+
+// keys are the names in a set of choices, in order.
+func keys[T any](choices map[string]T) []string {
+	names := make([]string, 0, len(choices))
+	for name := range choices {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// listUsers gives the users in the order of their names.
 func listUsers(cmd *cobra.Command, users *usermgmt.Store) ([]userView, error) {
 	profiles, err := users.List(cmd.Context())
 	if err != nil {
@@ -54,6 +132,5 @@ func listUsers(cmd *cobra.Command, users *usermgmt.Store) ([]userView, error) {
 			return nil, err
 		}
 	}
-	slices.SortFunc(views, func(a, b userView) int { return cmp.Compare(a.Index, b.Index) })
 	return views, nil
 }

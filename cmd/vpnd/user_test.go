@@ -108,11 +108,11 @@ func TestUserListAndHistory(t *testing.T) {
 		t.Errorf("got\n%s", show)
 	}
 	for args, lines := range map[string][]string{
-		"":                {`e\?\[2Jve +refused +- +L2TP; unknown user`, `anna +connected +203\.0\.113\.9 +PPTP, address 10\.99\.0\.10; MS-CHAPv2`, `ben +changed +- +enabled; by \w+`, `zoe +added`},
-		"anna":            {`anna +connected`, `anna +added`},
-		"anna --limit 1":  {`anna +connected`},
-		"--since 24h":     {`anna +connected`},
-		"eve --since 24h": nil,
+		"":                       {`e\?\[2Jve +refused +- +L2TP; unknown user`, `anna +connected +203\.0\.113\.9 +PPTP, address 10\.99\.0\.10; MS-CHAPv2`, `ben +changed +- +enabled; by \w+`, `zoe +added`},
+		"anna":                   {`anna +connected`, `anna +added`},
+		"anna --limit 1":         {`anna +connected`},
+		"--since 24h":            {`anna +connected`},
+		"ben --since 2199-01-01": nil,
 	} {
 		out := h.ok("", append([]string{"user", "history"}, strings.Fields(args)...)...)
 		for _, line := range lines {
@@ -156,7 +156,7 @@ func TestUserImportAndExport(t *testing.T) {
 		bad + ":4: the line has 1 columns, and the header 4\n" +
 		bad + ":6: emil: address: 10.99.0.20 is taken by user dora\n" +
 		"vpnd: " + bad + ": 4 faults; nothing was imported; --replace changes users that are there already\n"
-	if r.status != 1 || r.stderr != want || r.stdout != "" {
+	if r.status != 12 || r.stderr != want || r.stdout != "" {
 		t.Errorf("%d %q %s", r.status, r.stdout, r.stderr)
 	}
 	good := h.file("good.csv", "name,comment,password\nANNA,second,\nben,,geheim\n")

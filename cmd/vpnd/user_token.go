@@ -115,7 +115,8 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *usermgmt.S
 			return err
 		}
 	}
-	if _, err := users.Apply(cmd.Context(), edits, how); err != nil {
+	outcomes, err := users.Apply(cmd.Context(), edits, how)
+	if err != nil {
 		return withoutName(err)
 	}
 	if state.LastStep != 0 {
@@ -124,7 +125,7 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *usermgmt.S
 			return err
 		}
 	}
-	return changed(cmd, users, p.Name, map[bool]string{true: "added", false: "changed"}[how.Add]+" with a "+label(e.kind)+" token")
+	return told(cmd, users, outcomes[0], " with a "+label(e.kind)+" token")
 }
 
 func tokenOf(p usermgmt.Profile) string {

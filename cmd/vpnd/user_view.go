@@ -51,6 +51,7 @@ type userView struct {
 	Traffic     trafficView      `json:"traffic"` // of this month, without what is connected now
 
 	profile usermgmt.Profile
+	now     time.Time // when this was so
 }
 
 type connectionView struct {
@@ -78,7 +79,7 @@ func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile, up [
 		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool, Group: p.Group,
 		IdleTimeout: p.IdleTimeout.String(), SessionTime: p.SessionTime.String(), MaxConnections: p.MaxConnections, Further: string(p.Further),
 		Schedule: p.Schedule, NetBIOS: text("netbios"), Multicast: text("multicast"), UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota,
-		Comment: p.Comment, UsualAddresses: []string{}, Connections: []connectionView{}, profile: p,
+		Comment: p.Comment, UsualAddresses: []string{}, Connections: []connectionView{}, profile: p, now: now,
 	}
 	for i, s := range p.Services {
 		v.DialIn[i] = string(s)
@@ -113,17 +114,22 @@ func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile, up [
 	v.Traffic.Month = usermgmt.Month(now)
 	traffic, err := users.Traffic(ctx, p.Name, v.Traffic.Month)
 	v.Traffic.RxBytes, v.Traffic.TxBytes = traffic.Rx, traffic.Tx
-	v.Status = v.status(now)
+	v.Status = v.status()
 	return v, err
 }
 
+func (v userView) expired() bool { return v.Expires != nil && !v.now.Before(*v.Expires) }
+
+// locked reports whether failed log-ins have locked the user, from some addresses at least.
+func (v userView) locked() bool { return v.LockedUntil != nil || v.UsualLockedUntil != nil }
+
 // status is the word for a user: disabled, expired, locked, connected or enabled.
-func (v userView) status(now time.Time) string {
+func (v userView) status() string {
 	standing := "enabled"
 	switch {
 	case !v.Enabled:
 		standing = "disabled"
-	case v.Expires != nil && !now.Before(*v.Expires):
+	case v.expired():
 		standing = "expired"
 	case v.LockedUntil != nil && (v.UsualLockedUntil != nil || len(v.UsualAddresses) == 0):
 		standing = "locked until " + v.LockedUntil.Format(time.RFC3339)
@@ -146,16 +152,21 @@ func (v userView) status(now time.Time) string {
 	return standing + "; " + connected
 }
 
+// viewNow is what is shown of a user at this moment.
+func viewNow(cmd *cobra.Command, users *usermgmt.Store, p usermgmt.Profile) (userView, error) {
+	up, err := users.Connected(cmd.Context())
+	if err != nil {
+		return userView{}, err
+	}
+	return viewOf(cmd.Context(), users, p, up[p.Name], time.Now())
+}
+
 func showUser(cmd *cobra.Command, users *usermgmt.Store, name string) error {
 	p, err := users.Get(cmd.Context(), name)
 	if err != nil {
 		return err
 	}
-	up, err := users.Connected(cmd.Context())
-	if err != nil {
-		return err
-	}
-	v, err := viewOf(cmd.Context(), users, p, up[p.Name], time.Now())
+	v, err := viewNow(cmd, users, p)
 	if err != nil {
 		return err
 	}
@@ -213,6 +224,13 @@ func printJSON(cmd *cobra.Command, v any) error {
 	enc := json.NewEncoder(cmd.OutOrStdout())
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// printLine prints one document of a stream on a line of its own.
+func printLine(cmd *cobra.Command, v any) error {
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }
 

@@ -195,6 +195,8 @@ func Write(w io.Writer, format Format, users []usermgmt.Profile, secrets bool) e
 		return writeCSV(w, users, fields)
 	case YAML:
 		return writeYAML(w, users, fields)
+	case JSON:
+		return writeJSON(w, users, fields)
 	default:
 		return ErrFormat
 	}

@@ -53,7 +53,7 @@ func Guess(name string, data []byte) Format {
 	switch filepath.Ext(base) {
 	case ".csv":
 		return CSV
-	case ".yaml", ".yml":
+	case ".yaml", ".yml", ".json":
 		return YAML
 	case ".rsc":
 		return RouterOS

@@ -1,0 +1,41 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// actionView is what a command did to one user, administrator or token.
+type actionView struct {
+	Name    string `json:"name"`
+	Action  string `json:"action"`  // such as removed
+	Changed bool   `json:"changed"` // false: it was so already
+}
+
+// actionsOf are the same action on each of names. changed reports which of them it changed; nil: all.
+func actionsOf(names []string, action string, changed func(i int) bool) []actionView {
+	views := make([]actionView, len(names))
+	for i, name := range names {
+		views[i] = actionView{name, action, changed == nil || changed(i)}
+	}
+	return views
+}
+
+// tellActions says what was done, or prints it with --json.
+func tellActions(cmd *cobra.Command, views []actionView) error {
+	if asJSON(cmd) {
+		return printJSON(cmd, views)
+	}
+	for _, v := range views {
+		text := v.Name + " " + v.Action
+		if !v.Changed {
+			text = v.Name + " is " + v.Action + " already"
+		}
+		if err := say(cmd, "%s", text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellAction says what was done to one.
+func tellAction(cmd *cobra.Command, name, action string) error {
+	return tellActions(cmd, []actionView{{name, action, true}})
+}
