@@ -23,7 +23,7 @@ func (t *Tunnel) call(now time.Time, avps []wire.AVP) {
 	switch {
 	case unknownMandatory(avps):
 		t.cdn(now, peers, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"})
-	case peers == 0 || t.find(peers) >= 0 || len(t.sessions) >= t.cfg.MaxSessions || t.unproven && len(t.sessions) > 0:
+	case peers == 0 || t.find(peers) >= 0 || len(t.sessions) >= t.cfg.MaxSessions || !t.shown && len(t.sessions) > 0:
 		t.cdn(now, peers, wire.Result{Code: cdnTemporary, Error: errorNoResource})
 	default:
 		t.sessions = append(t.sessions, session{peers: peers})
@@ -48,7 +48,7 @@ func (t *Tunnel) Accept(now time.Time, peers, ours uint16) bool {
 		return false
 	}
 	t.sessions[i].ours = ours
-	if !t.unproven {
+	if t.shown {
 		t.endAt = time.Time{}
 	}
 	t.ch.push(now, peers, t.appendSession(begin(wire.ICRP), ours))
@@ -67,7 +67,7 @@ func (t *Tunnel) Refuse(now time.Time, peers uint16, reason string) {
 
 func (t *Tunnel) remove(now time.Time, i int) {
 	t.sessions = slices.Delete(t.sessions, i, i+1)
-	if len(t.sessions) == 0 && t.state == stateOpen && !t.unproven {
+	if len(t.sessions) == 0 && t.state == stateOpen && t.shown {
 		t.endAt = now.Add(t.cfg.IdleTimeout)
 	}
 }

@@ -14,7 +14,7 @@ const callSpeed = 100_000_000
 // follows, or Closed.
 func Dial(cfg Config, ours uint16, now time.Time) *Tunnel {
 	t := New(cfg, ours, now)
-	t.peer, t.state = "server", stateDialling
+	t.peer, t.state, t.shown = "server", stateDialling, true
 	t.endAt = now.Add(t.cfg.HandshakeTimeout)
 	t.ch.push(now, 0, t.introduce(wire.SCCRQ, t.cfg.Host))
 	return t

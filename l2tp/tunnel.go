@@ -50,7 +50,8 @@ type Tunnel struct {
 	ch        channel
 	sessions  []session
 	challenge []byte // ours
-	unproven  bool   // it stands, but the peer has not shown yet that it hears us
+	shown     bool   // the peer has shown that it hears us
+	named     bool   // it has put our identifier into a message
 	host      string
 	heard     time.Time // anything of the peer's, data included
 	endAt     time.Time // when the present state is given up; zero: never
@@ -79,10 +80,11 @@ func (t *Tunnel) Host() string { return t.host }
 // Handshake is how long the peer has for its SCCCN: later than that no SCCRQ repeats the first one.
 func (t *Tunnel) Handshake() time.Duration { return t.cfg.HandshakeTimeout }
 
-// HalfOpen reports whether the peer has not shown yet that it hears us.
-func (t *Tunnel) HalfOpen() bool {
-	return t.state == stateIdle || t.state == stateHandshake || t.unproven
-}
+// HalfOpen reports whether the peer has not shown yet that it hears us. A tunnel that ends before that never is another.
+func (t *Tunnel) HalfOpen() bool { return !t.shown }
+
+// unproven reports whether the tunnel is open, but the peer has not shown yet that it hears us.
+func (t *Tunnel) unproven() bool { return t.state == stateOpen && !t.shown }
 
 // Next takes the next event off the queue. Events are to be drained after each call.
 func (t *Tunnel) Next() (Event, bool) {
@@ -95,15 +97,26 @@ func (t *Tunnel) Next() (Event, bool) {
 	return event, true
 }
 
-// Heard says that data of the peer has come since.
-func (t *Tunnel) Heard(now time.Time) { t.heard = now }
+// Heard says that data of the peer came at a time, which may be past.
+func (t *Tunnel) Heard(at time.Time) {
+	if at.After(t.heard) {
+		t.heard = at
+	}
+}
 
 // Receive takes a control message. What cannot be read is dropped, without an answer.
 func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 	if t.state == stateClosed {
 		return
 	}
+	if !t.mine(h) {
+		if h.Tunnel == 0 && wire.IsSCCRQ(body) { // it was repeated before our answer came
+			t.ch.ack()
+		}
+		return
+	}
 	t.heard = now
+	t.named = t.named || h.Tunnel != 0 && t.state != stateIdle
 	if t.state == stateIdle && (h.Ns != 0 || h.Nr != 0 || len(body) == 0) {
 		t.close("SCCRQ with a wrong number")
 		return
@@ -131,7 +144,7 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 	if t.state == stateHandshake && h.Tunnel == 0 && !mayBeNameless(avps) {
 		return
 	}
-	if t.unproven && (h.Tunnel == t.ours || t.findOurs(h.Session) >= 0) {
+	if t.unproven() && (h.Tunnel == t.ours || t.findOurs(h.Session) >= 0) {
 		t.proven(now)
 	}
 	if !t.ch.receive(now, h, len(body)) {
@@ -148,6 +161,15 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 		t.ch.ack() // at once: clients wait for it
 	}
 	t.settle()
+}
+
+// mine reports whether a message is for this tunnel. A peer that never used our identifier may leave it out of all its
+// messages, as D-Link's DIR-300 does. One that did use it always will: what comes without it may be forged.
+func (t *Tunnel) mine(h wire.Header) bool {
+	if h.Tunnel == 0 {
+		return !t.named
+	}
+	return h.Tunnel == t.ours
 }
 
 func find(avps []wire.AVP, t wire.Attribute) []byte {
@@ -332,14 +354,14 @@ func (t *Tunnel) connected(now time.Time, h wire.Header, avps []wire.AVP) {
 		}
 	}
 	t.state, t.challenge = stateOpen, nil
-	if t.unproven = !proof; proof {
+	if proof {
 		t.proven(now)
 	}
 }
 
 // proven says that the peer hears us.
 func (t *Tunnel) proven(now time.Time) {
-	t.unproven = false
+	t.shown = true
 	t.ch.resume(now)
 	t.endAt = time.Time{}
 	if len(t.sessions) == 0 {
@@ -431,7 +453,7 @@ func (t *Tunnel) Deadline() time.Time {
 
 // hello is when a Hello is due.
 func (t *Tunnel) hello() time.Time {
-	if t.state != stateOpen || t.unproven || len(t.ch.queue) > 0 {
+	if t.state != stateOpen || !t.shown || len(t.ch.queue) > 0 {
 		return time.Time{}
 	}
 	return t.heard.Add(t.cfg.HelloInterval)
@@ -470,7 +492,7 @@ func (t *Tunnel) end(now time.Time) {
 	case stateHandshake:
 		t.close("no SCCCN within " + t.cfg.HandshakeTimeout.String())
 	case stateOpen:
-		if t.unproven {
+		if !t.shown {
 			t.close("nothing shows within " + t.cfg.HandshakeTimeout.String() + " that the client hears us")
 			return
 		}

@@ -306,7 +306,7 @@ func TestWindowOfOne(t *testing.T) {
 	p.say(0, sccrq(avp(wire.AttrReceiveWindow, 0, 1)))
 	p.say(0, message(wire.SCCCN))
 	for id := range byte(5) {
-		p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Ns: p.ns, Nr: 1}, message(wire.ICRQ, avp(wire.AttrSessionID, 0, id+1)))
+		p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Ns: p.ns, Nr: 1}, message(wire.ICRQ, avp(wire.AttrSessionID, 0, id+1)))
 		p.ns++
 	}
 	p.said = nil
@@ -337,7 +337,7 @@ func TestBadLine(t *testing.T) {
 				}
 				if rnd.IntN(3) > 0 {
 					for range 1 + rnd.IntN(2) {
-						p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Ns: p.ns, Nr: p.nr}, body)
+						p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Ns: p.ns, Nr: p.nr}, body)
 						p.drain()
 					}
 					break
@@ -346,7 +346,7 @@ func TestBadLine(t *testing.T) {
 			}
 			p.ns++
 			if rnd.IntN(4) == 0 { // an old message comes late
-				p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Ns: p.ns - 1, Nr: p.nr}, body)
+				p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Ns: p.ns - 1, Nr: p.nr}, body)
 				p.drain()
 			}
 			p.say(0, message(wire.CDN, avp(wire.AttrResultCode, 0, 1), avp(wire.AttrSessionID, u16(2000+n)...)))
@@ -363,7 +363,7 @@ func TestNeverAcknowledges(t *testing.T) {
 	p.say(0, sccrq())
 	p.say(0, message(wire.SCCCN))
 	for n := range uint16(200) {
-		p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Ns: p.ns, Nr: 1}, message(wire.ICRQ, avp(wire.AttrSessionID, u16(n+1)...)))
+		p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Ns: p.ns, Nr: 1}, message(wire.ICRQ, avp(wire.AttrSessionID, u16(n+1)...)))
 		p.ns++
 		p.drain()
 	}
@@ -394,7 +394,7 @@ func FuzzTunnel(f *testing.F) {
 		p.say(0, sccrq())
 		for len(data) > 1 {
 			n := min(int(data[0]), len(data)-1)
-			p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Session: uint16(data[1]), Ns: p.ns, Nr: p.nr}, data[1:1+n])
+			p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Session: uint16(data[1]), Ns: p.ns, Nr: p.nr}, data[1:1+n])
 			p.ns++
 			p.drain()
 			data = data[1+n:]
@@ -405,4 +405,21 @@ func FuzzTunnel(f *testing.F) {
 			t.Errorf("after ten minutes of silence: %v", p.ended)
 		}
 	})
+}
+
+// Data that came before the last control message does not take the sign of life back.
+func TestHeardGoesForward(t *testing.T) {
+	p := newPeer(t, l2tp.Config{})
+	p.open()
+	data := p.now
+	p.now = p.now.Add(50 * time.Second)
+	p.say(0, message(wire.Hello))
+	p.c.Heard(data)
+	if due := p.c.Deadline(); !due.Equal(p.now.Add(time.Minute)) {
+		t.Errorf("the next Hello is due %v after the last message", due.Sub(p.now))
+	}
+	p.c.Heard(p.now.Add(5 * time.Second))
+	if due := p.c.Deadline(); !due.Equal(p.now.Add(65 * time.Second)) {
+		t.Errorf("the next Hello is due %v after the last message", due.Sub(p.now))
+	}
 }

@@ -53,6 +53,7 @@ func (c Config) check(report reporter) {
 	if c.History.Entries < 100 || c.History.Entries > 10_000_000 {
 		report(fmt.Sprintf("%d is not between 100 and 10000000", c.History.Entries), "history.entries")
 	}
+	c.Limits.check(report)
 	c.Time.check(report)
 	if l := c.Management.Listen; l != "" {
 		if _, err := netip.ParseAddrPort(l); err != nil {
@@ -102,6 +103,19 @@ func (h Hooks) check(report reporter) {
 	within(report, "hooks.timeout", h.Timeout, 100*time.Millisecond, time.Minute)
 	if h.AtOnce < 1 || h.AtOnce > 1000 {
 		report(fmt.Sprintf("%d is not between 1 and 1000", h.AtOnce), "hooks.at_once")
+	}
+}
+
+// maxUnauthenticated leaves users half of what the servers of both carriers bear.
+const maxUnauthenticated = 4096
+
+func (l Limits) check(report reporter) {
+	if l.Unauthenticated < 16 || l.Unauthenticated > maxUnauthenticated {
+		report(fmt.Sprintf("%d is not between 16 and %d", l.Unauthenticated, maxUnauthenticated), "limits.unauthenticated")
+	}
+	if l.UnauthenticatedPerAddress < 1 || l.UnauthenticatedPerAddress > l.Unauthenticated {
+		report(fmt.Sprintf("%d is not between 1 and limits.unauthenticated, %d", l.UnauthenticatedPerAddress, l.Unauthenticated),
+			"limits.unauthenticated_per_address", "limits.unauthenticated")
 	}
 }
 

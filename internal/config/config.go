@@ -27,6 +27,7 @@ type Config struct {
 	PPP        PPP
 	Network    Network
 	L2TP       L2TP
+	Limits     Limits
 	MOTP       MOTP
 	History    History
 	Time       Time
@@ -91,6 +92,12 @@ type L2TP struct {
 	Hostname      string        // host name towards peers
 	HelloInterval time.Duration // silence of a peer before it is asked whether it lives
 	HideAVPs      bool          // with a Secret: the identifiers of our sessions go hidden
+}
+
+// Limits are how many tunnels, control connections and calls, of each as many, may be without a user who has logged in.
+type Limits struct {
+	Unauthenticated           int // in all
+	UnauthenticatedPerAddress int // from one outer address
 }
 
 // MOTP rules one-time passwords.

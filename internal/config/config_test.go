@@ -34,6 +34,7 @@ func TestDefault(t *testing.T) {
 			DNS:  []netip.Addr{}, WINS: []netip.Addr{}, Routes: []netip.Prefix{}, Pools: map[string]config.Pool{}, PoolChange: "keep",
 		},
 		L2TP:       config.L2TP{Hostname: "vpnd", HelloInterval: time.Minute},
+		Limits:     config.Limits{Unauthenticated: 4096, UnauthenticatedPerAddress: 512},
 		MOTP:       config.MOTP{Window: 3 * time.Minute, MaxFailures: 5},
 		History:    config.History{Age: 90 * 24 * time.Hour, Entries: 100_000},
 		Time:       config.Time{Servers: []string{}, Interval: time.Hour, MaxOffset: 10 * time.Second},
@@ -119,7 +120,7 @@ motp: {window: soon, max_failures: }
 	want := strings.TrimSpace(`
 vpnd.yaml:1:12: state_dir: must be one value
 vpnd.yaml:2:19: listen: "::1" is not an IPv4 address
-vpnd.yaml:3:1: servces: unknown key; known here: history, hooks, l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
+vpnd.yaml:3:1: servces: unknown key; known here: history, hooks, l2tp, limits, listen, log, management, motp, network, ppp, services, state_dir, time
 vpnd.yaml:4:18: services.pptp: "maybe" is neither true nor false
 vpnd.yaml:6:8: ppp.mru: "big" is not a whole number
 vpnd.yaml:7:18: ppp.echo_interval: "30" has no unit; write 30s for seconds
@@ -210,7 +211,7 @@ listen: [10.99.0.300, 10.99.0.21]
 l2tp: no
 `))
 	want := strings.TrimSpace(`
-f:1:1: mangement: unknown key; known here: history, hooks, l2tp, listen, log, management, motp, network, ppp, services, state_dir, time
+f:1:1: mangement: unknown key; known here: history, hooks, l2tp, limits, listen, log, management, motp, network, ppp, services, state_dir, time
 f:2:12: ppp.mru: 100 is not between 576 and 1500
 f:2:50: ppp.authentication: "cha" is not one of mschapv2, mschap, chap, pap
 f:5:9: network.pool: 10.99.0.1-10.99.0.254 overlaps the interface: it contains network.address 10.99.0.20; write [10.99.0.1-10.99.0.19, 10.99.0.21-10.99.0.254]
@@ -312,6 +313,23 @@ func TestHooks(t *testing.T) {
 	for _, text := range []string{`f:2:11: hooks.before: "logger" is not an absolute path`, "f:3:12: hooks.at_once: 0 is not between", "f:4:12: hooks.timeout: 2m0s is not between"} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v, want %s", err, text)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	c, err := config.Parse("f", []byte("limits: {unauthenticated: 100, unauthenticated_per_address: 100}"))
+	if want := (config.Limits{Unauthenticated: 100, UnauthenticatedPerAddress: 100}); err != nil || c.Limits != want {
+		t.Errorf("%+v, %v", c.Limits, err)
+	}
+	for text, want := range map[string]string{
+		"{unauthenticated: 9000}":                                "f:1:27: limits.unauthenticated: 9000 is not between 16 and 4096",
+		"{unauthenticated_per_address: 0}":                       "f:1:39: limits.unauthenticated_per_address: 0 is not between 1 and limits.unauthenticated, 4096",
+		"{unauthenticated: 50}":                                  "512 is not between 1 and limits.unauthenticated, 50",
+		"{unauthenticated: 20, unauthenticated_per_address: 21}": "limits.unauthenticated_per_address: 21 is not between 1 and limits.unauthenticated, 20",
+	} {
+		if _, err := config.Parse("f", []byte("limits: "+text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }

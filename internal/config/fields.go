@@ -58,6 +58,10 @@ func (c *Config) fields() section {
 			"hello_interval": scalar(&c.L2TP.HelloInterval, parseDuration),
 			"hide_avps":      scalar(&c.L2TP.HideAVPs, parseBool),
 		},
+		"limits": section{
+			"unauthenticated":             scalar(&c.Limits.Unauthenticated, parseInt),
+			"unauthenticated_per_address": scalar(&c.Limits.UnauthenticatedPerAddress, parseInt),
+		},
 		"motp": section{
 			"window":       scalar(&c.MOTP.Window, parseDuration),
 			"max_failures": scalar(&c.MOTP.MaxFailures, parseInt),

@@ -42,7 +42,7 @@ func (d *daemon) reading() metrics.Reading {
 	c := d.sessions.Counters()
 	r := metrics.Reading{
 		Ready: d.ready.Load(), Pending: c.Pending, Verifying: c.Verifying, Waiting: c.Waiting, Panics: c.Panics,
-		Open: map[metrics.Kind]int{}, Traffic: map[string]metrics.Traffic{}, Pools: map[string]metrics.Pool{},
+		Open: map[metrics.Kind]int{}, Unauthenticated: map[string]map[string]int{}, Traffic: map[string]metrics.Traffic{}, Pools: map[string]metrics.Pool{},
 		Drops:          map[string]map[string]uint64{"dataplane": d.plane.Drops()},
 		HistoryWaiting: len(d.recorder.queue), HistoryLost: d.recorder.lost.Load(), EventListeners: d.api.Listeners(),
 	}
@@ -72,9 +72,11 @@ func (d *daemon) reading() metrics.Reading {
 		case *pptpserver.Server:
 			st := server.Stats()
 			r.ControlPPTP, r.Drops[s.name] = st.Connections, st.Dropped
+			r.Unauthenticated[s.name] = map[string]int{"control connections": st.UnauthenticatedConnections, "calls": st.UnauthenticatedCalls}
 		case *l2tpserver.Server:
 			st := server.Stats()
 			r.Tunnels, r.HalfOpenTunnels, r.Drops[s.name] = st.Tunnels, st.HalfOpen, st.Dropped
+			r.Unauthenticated[s.name] = map[string]int{"tunnels": st.UnauthenticatedTunnels, "calls": st.UnauthenticatedCalls}
 		}
 	}
 	return r

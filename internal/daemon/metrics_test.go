@@ -68,7 +68,8 @@ func TestMetrics(t *testing.T) {
 				`vpnd_ready 1`, `vpnd_connections{encryption="none",type="PPTP"} 1`, `vpnd_logins_total{cause="",result="accepted",type="PPTP"} 1`,
 				`vpnd_login_verify_seconds_count 2`,
 				`vpnd_pool_addresses{pool="(default)"} 241`, `vpnd_pool_addresses_used{pool="(default)"} 1`, `vpnd_clock_state{state="no servers configured"} 1`,
-				`vpnd_dropped_packets_total{part="PPTP",reason="malformed"} 0`, `vpnd_l2tp_tunnels{state="half-open"} 0`, `vpnd_panics_total 0`,
+				`vpnd_dropped_packets_total{part="PPTP",reason="malformed"} 0`, `vpnd_l2tp_tunnels{state="half-open"} 0`,
+				`vpnd_unauthenticated{of="tunnels",type="L2TP"} 0`, `vpnd_unauthenticated{of="calls",type="PPTP"} 0`, `vpnd_panics_total 0`,
 			} {
 				if !strings.Contains(text, "\n"+want+"\n") {
 					t.Errorf("there is no %q in\n%s", want, text)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"vpnd/internal/config"
 	"vpnd/internal/link"
+	"vpnd/internal/link/strangers"
 	"vpnd/l2tp"
 	l2tpserver "vpnd/l2tp/server"
 	"vpnd/pptp"
@@ -47,19 +48,24 @@ func (d *daemon) newServices() []*service {
 		listen: func() (carrier, error) {
 			return pptpserver.Listen(pptpserver.Config{
 				Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname}, Refused: d.recorder.refusedCall("PPTP"),
+				Strangers: unauthenticated(d.cfg.Limits),
 			}, d.sessions.Accept)
 		},
 	}, {
 		name: "L2TP", wanted: func(s config.Services) bool { return s.L2TP },
 		listen: func() (carrier, error) {
 			return l2tpserver.Listen(l2tpserver.Config{
-				Listen: d.cfg.Listen, Logger: d.log, Refused: d.recorder.refusedCall("L2TP"), Tunnel: l2tp.Config{
+				Listen: d.cfg.Listen, Logger: d.log, Refused: d.recorder.refusedCall("L2TP"), Strangers: unauthenticated(d.cfg.Limits), Tunnel: l2tp.Config{
 					Host: d.cfg.L2TP.Hostname, Secret: d.cfg.L2TP.Secret,
 					Hide: d.cfg.L2TP.HideAVPs, HelloInterval: d.cfg.L2TP.HelloInterval,
 				},
 			}, d.sessions.Accept)
 		},
 	}}
+}
+
+func unauthenticated(l config.Limits) strangers.Limits {
+	return strangers.Limits{Total: l.Unauthenticated, PerSource: l.UnauthenticatedPerAddress}
 }
 
 // open has calls taken, by the server that is there if its last call has not gone yet.

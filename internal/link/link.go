@@ -1,6 +1,6 @@
 // Package link is the seam between a carrier (PPTP, L2TP) and a session: the carrier makes a
 // Link for each call it accepts and hands it to Accept, which answers with the Sink of that call.
-// Nothing else passes between the two.
+// The session says when a user has logged in. Nothing else passes between the two.
 package link
 
 import (
@@ -22,6 +22,14 @@ type Link interface {
 	Close(reason string)
 	// Info tells what is known of the call; it does not change.
 	Info() Info
+}
+
+// Authenticated tells the carrier of l that a user has logged in on the call. It does not wait, and further calls do
+// nothing.
+func Authenticated(l Link) {
+	if k, ok := l.(interface{ Authenticated() }); ok { // a client's carrier has no use for it
+		k.Authenticated()
+	}
 }
 
 // Info describes a call.

@@ -9,6 +9,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/ippool"
+	"vpnd/internal/link"
 	"vpnd/ppp"
 )
 
@@ -93,6 +94,7 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 		s.user, s.method, s.oneTime = account.Name, question.Method, out.OneTime
 		s.assume(account.Terms)
 		s.addr, s.pool = g.addr, g.pool
+		link.Authenticated(s.link)
 		s.traceUser(account.Name)
 		s.name(account.Name)
 		s.engine.Grant(now, ppp.Grant{

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 	"vpnd/internal/link"
+	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
 	"vpnd/l2tp"
 	"vpnd/l2tp/data"
@@ -40,10 +41,11 @@ type Config struct {
 	Listen     []netip.Addr // IPv4 addresses; all
 	Port       uint16       // UDP; 1701
 	Tunnel     l2tp.Config
-	MaxTunnels int          // open, at most 32768; 16384
-	MaxCalls   int          // in all, at most 32768; 16384
-	Logger     *slog.Logger // nil: nothing is logged
-	Random     io.Reader    // of identifiers; crypto/rand
+	MaxTunnels int              // open, at most 32768; 16384
+	MaxCalls   int              // in all, at most 32768; 16384
+	Strangers  strangers.Limits // of open tunnels, and of calls, without a user
+	Logger     *slog.Logger     // nil: nothing is logged
+	Random     io.Reader        // of identifiers; crypto/rand
 	// Refused, if not nil, is told of a tunnel or a call that is not taken, of as many as are logged at level
 	// info. It must not wait.
 	Refused func(peer netip.Addr, reason string)
@@ -86,16 +88,17 @@ const (
 
 // Server accepts L2TP tunnels and their calls.
 type Server struct {
-	refusals *rate.Limiter // that are logged as such: a peer must not fill the log
-	cfg      Config
-	accept   link.Accept
-	sockets  []*mmsg.Conn
-	tunnels  [1 << 16]atomic.Pointer[tunnel] // by our identifier
-	calls    [1 << 16]atomic.Pointer[call]
-	drops    drops
-	wg       sync.WaitGroup
-	draining atomic.Bool
-	taking   sync.RWMutex // held for reading while a call is taken, for writing while draining is set
+	refusals  *rate.Limiter // that are logged as such: a peer must not fill the log
+	cfg       Config
+	accept    link.Accept
+	sockets   []*mmsg.Conn
+	tunnels   [1 << 16]atomic.Pointer[tunnel] // by our identifier
+	calls     [1 << 16]atomic.Pointer[call]
+	drops     drops
+	wg        sync.WaitGroup
+	draining  atomic.Bool
+	taking    sync.RWMutex // held for reading while a call is taken, for writing while draining is set
+	strangers *strangers.Guard[*tunnel, *call]
 
 	mu       sync.Mutex
 	peers    map[peerKey]*tunnel        // the newest one of each
@@ -124,13 +127,19 @@ type drops struct {
 type Stats struct {
 	Tunnels, Calls int
 	HalfOpen       int // of Tunnels: their peers have not shown that they hear us
-	Dropped        map[string]uint64
+	// UnauthenticatedTunnels are the other ones of Tunnels on which no user has logged in, UnauthenticatedCalls those of Calls.
+	UnauthenticatedTunnels, UnauthenticatedCalls int
+	Dropped                                      map[string]uint64
 }
 
 // Listen opens the UDP sockets. Nothing is accepted before Serve. An error says what is in the way and
 // how to mend it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
-	s := &Server{cfg: cfg.withDefaults(), accept: accept, refusals: rate.NewLimiter(refusalsEach, refusalsAtOnce), peers: map[peerKey]*tunnel{}, addrs: map[netip.AddrPort]*tunnel{}, waiting: map[netip.Addr]int{}, dialling: map[netip.AddrPort]dialler{}}
+	s := &Server{
+		cfg: cfg.withDefaults(), accept: accept, refusals: rate.NewLimiter(refusalsEach, refusalsAtOnce),
+		strangers: strangers.New[*tunnel, *call](cfg.Strangers), peers: map[peerKey]*tunnel{}, addrs: map[netip.AddrPort]*tunnel{},
+		waiting: map[netip.Addr]int{}, dialling: map[netip.AddrPort]dialler{},
+	}
 	for _, addr := range s.cfg.Listen {
 		c, err := listenUDP(netip.AddrPortFrom(addr, s.cfg.Port))
 		if err != nil {
@@ -355,16 +364,18 @@ func (s *Server) noLongerHalfOpen(t *tunnel) {
 	}
 }
 
-// opened takes note that the peer of t hears us. What it had before under the same identifier is given.
-func (s *Server) opened(t *tunnel) (before *tunnel) {
+// opened takes note that the peer of t hears us. What it had before under the same identifier is given, and the tunnel
+// that has to go for it.
+func (s *Server) opened(t *tunnel) (before, victim *tunnel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !t.over.Load() {
 		s.addrs[t.peer] = t
+		victim, _ = s.strangers.Host(t, t.peer.Addr())
 	}
 	s.noLongerHalfOpen(t)
 	before, t.before = t.before, nil
-	return before
+	return before, victim
 }
 
 // draw draws an identifier that is free.
@@ -457,9 +468,11 @@ func (s *Server) Shutdown(ctx context.Context) {
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Stats{Tunnels: s.nTunnels, Calls: s.nCalls, HalfOpen: len(s.halfOpen), Dropped: map[string]uint64{
+	unknown := s.strangers.Stats()
+	st := Stats{Tunnels: s.nTunnels, Calls: s.nCalls, HalfOpen: len(s.halfOpen), UnauthenticatedTunnels: unknown.Hosts, UnauthenticatedCalls: unknown.Calls, Dropped: map[string]uint64{
 		"malformed": s.drops.malformed.Load(), "unknown tunnel or call": s.drops.unknown.Load(),
 		"wrong source address": s.drops.source.Load(), "late or doubled": s.drops.late.Load(), "over a limit": s.drops.limit.Load(),
+		"unauthenticated, over a limit": unknown.Evicted,
 	}}
 	for _, c := range s.sockets {
 		st.Dropped["not sent"] += c.Refused()

@@ -119,7 +119,7 @@ func (c *client) hear(kind wire.MessageType, attr wire.Attribute) uint16 {
 func (c *client) read() (wire.Header, []byte) {
 	c.t.Helper()
 	b := make([]byte, 2048)
-	_ = c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	n, err := c.conn.Read(b)
 	if err != nil {
 		c.t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 	"vpnd/internal/link"
+	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"
 	"vpnd/l2tp"
@@ -90,8 +91,12 @@ func (t *tunnel) step(f func()) {
 
 func (t *tunnel) opened() {
 	t.s.cfg.Logger.Debug("tunnel open", "type", "L2TP", "peer", t.peer, "host", wire.Text(t.ctl.Host()))
-	if before := t.s.opened(t); before != nil {
+	before, victim := t.s.opened(t)
+	if before != nil {
 		before.do(func() { before.ctl.Forget("client has opened its tunnel anew") })
+	}
+	if victim != nil {
+		victim.evict()
 	}
 	t.s.taking.RLock()
 	defer t.s.taking.RUnlock()
@@ -108,6 +113,14 @@ func (t *tunnel) opened() {
 			k.Close(err.Error())
 		}
 	}
+}
+
+// evict ends a tunnel without a user. The peer is told once.
+func (t *tunnel) evict() {
+	t.do(func() {
+		t.ctl.Stop(time.Now(), strangers.Reason)
+		t.ctl.Forget(strangers.Reason)
+	})
 }
 
 // stale reports whether an SCCRQ cannot be a repetition of the one that has opened t.
@@ -199,6 +212,7 @@ func (t *tunnel) closed(reason string) {
 	}
 	t.before = nil
 	s.noLongerHalfOpen(t)
+	s.strangers.HostGone(t)
 	if s.addrs[t.peer] == t {
 		delete(s.addrs, t.peer)
 	}
@@ -228,6 +242,8 @@ func (t *tunnel) dialled(peers uint16) {
 		t.calls[k.id] = k
 		if taken = t.ctl.Accept(time.Now(), peers, k.id); !taken {
 			delete(t.calls, k.id)
+		} else if k.closing {
+			t.ctl.Disconnect(time.Now(), k.id, k.reason)
 		}
 	})
 	if !taken {
@@ -270,11 +286,19 @@ type call struct {
 	*data.Call
 	t  *tunnel
 	id uint16
+
+	// Under the tunnel's lock: that the call is hung up, perhaps before the peer was answered, and why.
+	closing bool
+	reason  string
 }
 
 // begin hands the call over.
 func (k *call) begin() error {
-	sink, err := k.t.s.accept(k)
+	s := k.t.s
+	if victim, over := s.strangers.Call(k, k.t.peer.Addr()); over {
+		victim.hangUp(strangers.Reason)
+	}
+	sink, err := s.accept(k)
 	if err != nil {
 		return err
 	}
@@ -287,13 +311,23 @@ func (k *call) Info() link.Info {
 	return link.Info{Type: "L2TP", Remote: k.t.peer, Local: k.t.local, CallID: k.id}
 }
 
+// Authenticated is told by the session that a user has logged in.
+func (k *call) Authenticated() { k.t.s.strangers.Authenticated(k.t, k) }
+
 // Close hangs up towards the peer. It may be called from within Sink.Frame, so another goroutine does
 // the work.
 func (k *call) Close(reason string) {
 	if k.Over() {
 		return
 	}
-	go k.t.do(func() { k.t.ctl.Disconnect(time.Now(), k.id, reason) })
+	go k.hangUp(reason)
+}
+
+func (k *call) hangUp(reason string) {
+	k.t.do(func() {
+		k.closing, k.reason = true, reason
+		k.t.ctl.Disconnect(time.Now(), k.id, reason)
+	})
 }
 
 // down ends the call; the session hears of it before its place is given away.
@@ -302,7 +336,11 @@ func (k *call) down(reason string) {
 	if !k.Down(reason) {
 		return
 	}
-	k.t.s.mu.Lock()
-	k.t.s.nCalls--
-	k.t.s.mu.Unlock()
+	s := k.t.s
+	s.mu.Lock()
+	s.nCalls--
+	s.mu.Unlock()
+	if victim, over := s.strangers.CallGone(k.t, k); over {
+		victim.evict()
+	}
 }

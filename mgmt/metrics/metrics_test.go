@@ -24,7 +24,7 @@ func reading() metrics.Reading {
 		Clock: metrics.Clock{
 			State: "off", States: []string{"right", "off"}, Measured: true, Offset: -1500 * time.Millisecond, MaxOffset: time.Second,
 		},
-		Waiting: 6, HistoryLost: 7, Tunnels: 9, HalfOpenTunnels: 8,
+		Waiting: 6, HistoryLost: 7, Tunnels: 9, HalfOpenTunnels: 8, Unauthenticated: map[string]map[string]int{"L2TP": {"calls": 12}},
 		HooksWaiting: 10, HookFailures: map[string]uint64{"down": 11},
 	}
 }
@@ -54,7 +54,7 @@ func TestScrape(t *testing.T) {
 		`vpnd_dropped_packets_total{part="dataplane",reason="multicast"} 5`,
 		`vpnd_pool_addresses{pool="(default)"} 241`, `vpnd_pool_addresses_used{pool="(default)"} 3`, `vpnd_pool_addresses_used{pool="staff"} 0`,
 		`vpnd_clock_offset_seconds -1.5`, `vpnd_clock_max_offset_seconds 1`, `vpnd_clock_state{state="off"} 1`, `vpnd_clock_state{state="right"} 0`,
-		`vpnd_logins_waiting 6`, `vpnd_history_lost_total 7`, `vpnd_l2tp_tunnels{state="half-open"} 8`, `vpnd_l2tp_tunnels{state="open"} 1`,
+		`vpnd_logins_waiting 6`, `vpnd_history_lost_total 7`, `vpnd_l2tp_tunnels{state="half-open"} 8`, `vpnd_l2tp_tunnels{state="open"} 1`, `vpnd_unauthenticated{of="calls",type="L2TP"} 12`,
 		`vpnd_hooks{state="waiting"} 10`, `vpnd_hook_failures_total{hook="down"} 11`,
 		`vpnd_logins_total{cause="",result="accepted",type="PPTP"} 1`, `vpnd_logins_total{cause="wrong_password",result="refused",type="L2TP"} 1`,
 		`vpnd_logins_total{cause="other",result="refused",type="L2TP"} 1`, `vpnd_logins_total{cause="other",result="refused",type="PPTP"} 0`,

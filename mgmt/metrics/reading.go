@@ -42,6 +42,7 @@ type Reading struct {
 	ControlPPTP     int // control connections
 	Tunnels         int // of L2TP, those that are half-open included
 	HalfOpenTunnels int
+	Unauthenticated map[string]map[string]int // on which no user has logged in, by type and what they are
 	HooksRunning    int
 	HooksWaiting    int
 	HookFailures    map[string]uint64 // by hook
@@ -75,6 +76,7 @@ var (
 	descListeners   = desc("event_listeners", "Who listens to the events of the API.")
 	descControl     = desc("pptp_control_connections", "Control connections of PPTP.")
 	descTunnels     = desc("l2tp_tunnels", "Tunnels of L2TP by state.", "state")
+	descStrangers   = desc("unauthenticated", "Tunnels (but for half-open ones), control connections and calls on which no user has logged in.", "type", "of")
 	descHooks       = desc("hooks", "Runs of hooks by state.", "state")
 	descHookFailed  = desc("hook_failures_total", "Runs of hooks that failed, or did not come to it.", "hook")
 	descPanics      = desc("panics_total", "Sessions that ended by a fault of the daemon.")
@@ -87,7 +89,7 @@ type collector struct{ read func() Reading }
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descReady, descOpen, descPending, descPackets, descBytes, descDrops, descPoolSize, descPoolUsed, descOffset, descMeasured, descMaxOffset,
-		descState, descVerifying, descWaiting, descHistory, descHistoryLost, descListeners, descControl, descTunnels, descHooks, descHookFailed, descPanics,
+		descState, descVerifying, descWaiting, descHistory, descHistoryLost, descListeners, descControl, descTunnels, descStrangers, descHooks, descHookFailed, descPanics,
 	} {
 		ch <- d
 	}
@@ -129,6 +131,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s.gauge(descControl, float64(r.ControlPPTP))
 	s.gauge(descTunnels, float64(r.Tunnels-r.HalfOpenTunnels), "open")
 	s.gauge(descTunnels, float64(r.HalfOpenTunnels), "half-open")
+	for kind, of := range r.Unauthenticated {
+		for what, n := range of {
+			s.gauge(descStrangers, float64(n), kind, what)
+		}
+	}
 	s.gauge(descHooks, float64(r.HooksRunning), "running")
 	s.gauge(descHooks, float64(r.HooksWaiting), "waiting")
 	for hook, n := range r.HookFailures {

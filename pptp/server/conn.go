@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 	"vpnd/internal/link"
+	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
 	"vpnd/pptp"
 	"vpnd/pptp/gre"
@@ -106,7 +107,7 @@ func (c *conn) step(f func(now time.Time)) {
 			delete(c.calls, v.Call)
 			c.mu.Unlock()
 			if k != nil {
-				k.Down(v.Reason)
+				k.down(v.Reason)
 			}
 		}
 	}
@@ -133,10 +134,31 @@ func (k *call) Close(reason string) {
 	if k.Over() {
 		return
 	}
-	go k.c.do(func(now time.Time) {
+	go k.hangUp(reason)
+}
+
+func (k *call) hangUp(reason string) {
+	k.c.do(func(now time.Time) {
 		k.closing, k.reason = true, reason
 		k.c.ctl.Disconnect(now, k.ID(), reason)
 	})
+}
+
+// Authenticated is told by the session that a user has logged in.
+func (k *call) Authenticated() { k.c.s.strangers.Authenticated(k.c, k) }
+
+// down ends the call.
+func (k *call) down(reason string) {
+	k.Down(reason)
+	if victim, over := k.c.s.strangers.CallGone(k.c, k); over {
+		victim.evict()
+	}
+}
+
+// evict ends a connection without a user at once, whether the peer reads or not.
+func (c *conn) evict() {
+	c.do(func(time.Time) { c.ctl.Down(strangers.Reason) })
+	_ = c.tcp.Close()
 }
 
 // dialled hands a new call over. It is in place before the peer is answered, for its first GRE packet
@@ -160,7 +182,7 @@ func (c *conn) dialled(peers uint16) {
 		}
 	})
 	if !taken {
-		k.Down("client hung up at once")
+		k.down("client hung up at once")
 	}
 }
 
@@ -176,9 +198,12 @@ func (c *conn) newCall(peers uint16) (*call, error) {
 	}
 	data.SetPeer(peers)
 	k := &call{Call: data, c: c}
+	if victim, over := c.s.strangers.Call(k, c.remote.Addr()); over {
+		victim.hangUp(strangers.Reason)
+	}
 	sink, err := c.s.accept(k)
 	if err != nil {
-		data.Down("")
+		k.down("")
 		return nil, err
 	}
 	data.Begin(sink)

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 	"vpnd/internal/link"
+	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
 	"vpnd/pptp"
 	"vpnd/pptp/gre"
@@ -30,12 +31,13 @@ type Config struct {
 	Listen                  []netip.Addr // IPv4 addresses; all
 	Port                    uint16       // TCP; 1723
 	Control                 pptp.Config
-	MaxConnections          int           // control connections in all; 8192
-	MaxConnectionsPerSource int           // of one address; 2048
-	MaxCalls                int           // in all, at most 32768; 8192
-	WriteTimeout            time.Duration // how long a peer may not read what is written to it; 10 s
-	Logger                  *slog.Logger  // nil: nothing is logged
-	Random                  io.Reader     // of call identifiers; crypto/rand
+	MaxConnections          int              // control connections in all; 8192
+	MaxConnectionsPerSource int              // of one address; 2048
+	MaxCalls                int              // in all, at most 32768; 8192
+	Strangers               strangers.Limits // of control connections, and of calls, without a user
+	WriteTimeout            time.Duration    // how long a peer may not read what is written to it; 10 s
+	Logger                  *slog.Logger     // nil: nothing is logged
+	Random                  io.Reader        // of call identifiers; crypto/rand
 	// Refused, if not nil, is told of a call that is not taken, of as many as are logged at level info. It must
 	// not wait.
 	Refused func(peer netip.Addr, reason string)
@@ -82,6 +84,7 @@ type Server struct {
 	listeners []*net.TCPListener
 	gre       []*mmsg.Conn
 	calls     *gre.Exchange
+	strangers *strangers.Guard[*conn, *call]
 	refused   atomic.Uint64 // connections over a limit
 	wg        sync.WaitGroup
 	connsWG   sync.WaitGroup
@@ -99,7 +102,9 @@ type Server struct {
 // Stats are the server's counters since it started, and what stands now.
 type Stats struct {
 	Connections, Calls int
-	Dropped            map[string]uint64 // GRE packets, and connections over a limit, by reason
+	// UnauthenticatedConnections and UnauthenticatedCalls are those of them on which no user has logged in.
+	UnauthenticatedConnections, UnauthenticatedCalls int
+	Dropped                                          map[string]uint64 // GRE packets, and connections over a limit, by reason
 }
 
 // Listen opens the TCP and GRE sockets. Nothing is accepted before Serve. An error says what is in the
@@ -107,7 +112,7 @@ type Stats struct {
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
 	s := &Server{
 		cfg: cfg.withDefaults(), accept: accept, refusals: rate.NewLimiter(refusalsEach, refusalsAtOnce),
-		conns: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
+		strangers: strangers.New[*conn, *call](cfg.Strangers), conns: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
 	}
 	s.calls = gre.NewExchange(s.cfg.MaxCalls, s.cfg.Random)
 	if err := s.listen(); err != nil {
@@ -203,18 +208,23 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 		calls: map[uint16]*call{}, ctl: pptp.New(s.cfg.Control, time.Now()),
 	}
 	s.mu.Lock()
+	var victim *conn
 	full := s.stopping || s.draining.Load() || len(s.conns) >= s.cfg.MaxConnections ||
 		s.sources[c.remote.Addr()] >= s.cfg.MaxConnectionsPerSource
 	if !full {
 		s.conns[c] = struct{}{}
 		s.sources[c.remote.Addr()]++
 		s.connsWG.Add(1)
+		victim, _ = s.strangers.Host(c, c.remote.Addr())
 	}
 	s.mu.Unlock()
 	if full {
 		s.refused.Add(1)
 		_ = tcp.Close()
 		return
+	}
+	if victim != nil {
+		victim.evict()
 	}
 	c.do(func(time.Time) {}) // sets the timer
 	go c.run()
@@ -239,6 +249,7 @@ func (s *Server) gone(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.strangers.HostGone(c)
 	if s.sources[c.remote.Addr()]--; s.sources[c.remote.Addr()] <= 0 {
 		delete(s.sources, c.remote.Addr())
 	}
@@ -328,8 +339,13 @@ func (s *Server) Shutdown(ctx context.Context) {
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Stats{Connections: len(s.conns), Calls: s.calls.Calls(), Dropped: s.calls.Dropped()}
+	unknown := s.strangers.Stats()
+	st := Stats{
+		Connections: len(s.conns), Calls: s.calls.Calls(),
+		UnauthenticatedConnections: unknown.Hosts, UnauthenticatedCalls: unknown.Calls, Dropped: s.calls.Dropped(),
+	}
 	st.Dropped["too many connections"] = s.refused.Load()
+	st.Dropped["unauthenticated, over a limit"] = unknown.Evicted
 	for _, g := range s.gre {
 		st.Dropped["not sent"] += g.Refused()
 	}

@@ -100,7 +100,7 @@ func (c *concentrator) session() *session {
 	select {
 	case s := <-c.sessions:
 		return s
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		c.t.Fatal("no session")
 		return nil
 	}
@@ -111,7 +111,7 @@ func (s *session) frame(t *testing.T) string {
 	select {
 	case f := <-s.frames:
 		return string(f)
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("no frame")
 		return ""
 	}
@@ -122,7 +122,7 @@ func (s *session) ended(t *testing.T) string {
 	select {
 	case reason := <-s.down:
 		return reason
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("the session is not told that the call is over")
 		return ""
 	}
@@ -139,12 +139,17 @@ type client struct {
 
 func connect(t *testing.T) *client {
 	t.Helper()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: clientIP.AsSlice()}, Timeout: 5 * time.Second}
+	return connectFrom(t, clientIP)
+}
+
+func connectFrom(t *testing.T, from netip.Addr) *client {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}, Timeout: 5 * time.Second}
 	tcp, err := d.Dial("tcp4", "127.0.1.1:17230")
 	if err != nil {
 		t.Fatal(err)
 	}
-	gre, err := net.ListenPacket("ip4:47", clientIP.String())
+	gre, err := net.ListenPacket("ip4:47", from.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +166,7 @@ func (c *client) say(m wire.Message) {
 
 func (c *client) hear() wire.Message {
 	c.t.Helper()
-	_ = c.tcp.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.tcp.SetReadDeadline(time.Now().Add(20 * time.Second))
 	for {
 		if m, n, err := wire.Parse(c.buf); err == nil {
 			c.buf = c.buf[n:]
@@ -211,7 +216,7 @@ func (c *client) sendFrom(from net.PacketConn, call uint16, seq uint32, frame st
 func (c *client) packet() (wire.GRE, string) {
 	c.t.Helper()
 	var b [2048]byte
-	_ = c.gre.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.gre.SetReadDeadline(time.Now().Add(20 * time.Second))
 	n, _, err := c.gre.ReadFrom(b[:])
 	if err != nil {
 		c.t.Fatal(err)
@@ -371,7 +376,7 @@ func TestShutdownHangsUp(t *testing.T) {
 	}
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Error("Shutdown does not return")
 	}
 	start(t, server.Config{}) // the port is free again; the first one's clean-up does no harm

@@ -1,0 +1,131 @@
+// Package strangers bounds what peers hold of a carrier before a user has logged in there: hosts (tunnels, control
+// connections) and the calls on them. When there is one more than a limit allows, another one goes. So whoever comes from
+// another address gets in, however much one address holds.
+package strangers
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// Reason is why a host or a call has to go.
+const Reason = "no room: too many clients have not logged in"
+
+// Limits are how many hosts, and how many calls, may be without a user. The zero value of a field is the default that its
+// comment gives.
+type Limits struct {
+	Total     int // 4096
+	PerSource int // of one address; 512
+}
+
+// Guard knows the hosts and the calls of a carrier. It is safe for concurrent use.
+type Guard[Host, Call comparable] struct {
+	limits Limits
+
+	mu      sync.Mutex
+	all     map[Host]*state
+	users   map[Call]struct{} // the calls with a user
+	hosts   crowd[Host]
+	calls   crowd[Call]
+	evicted uint64
+}
+
+// state is what is known of a host: its peer's address, and how many of its calls have a user.
+type state struct {
+	from  netip.Addr
+	users int
+}
+
+// New makes a Guard.
+func New[Host, Call comparable](l Limits) *Guard[Host, Call] {
+	if l.Total == 0 {
+		l.Total = 4096
+	}
+	if l.PerSource == 0 {
+		l.PerSource = 512
+	}
+	return &Guard[Host, Call]{
+		limits: l, all: map[Host]*state{}, users: map[Call]struct{}{}, hosts: newCrowd[Host](), calls: newCrowd[Call](),
+	}
+}
+
+// Host says that there is a host, whose peer has shown that it has the address. If over is true, the caller ends victim.
+func (g *Guard[Host, Call]) Host(h Host, from netip.Addr) (victim Host, over bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all[h] = &state{from: from}
+	return g.enter(h, from)
+}
+
+func (g *Guard[Host, Call]) enter(h Host, from netip.Addr) (victim Host, over bool) {
+	victim, over = g.hosts.enter(h, from, g.limits)
+	if over {
+		g.evicted++
+	}
+	return victim, over
+}
+
+// Call says that there is a call. If over is true, the caller ends victim.
+func (g *Guard[Host, Call]) Call(c Call, from netip.Addr) (victim Call, over bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	victim, over = g.calls.enter(c, from, g.limits)
+	if over {
+		g.evicted++
+	}
+	return victim, over
+}
+
+// Authenticated says that a user has logged in by a call of a host. Neither counts from now on.
+func (g *Guard[Host, Call]) Authenticated(h Host, c Call) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.calls.leave(c) {
+		return
+	}
+	g.users[c] = struct{}{}
+	if s := g.all[h]; s != nil {
+		s.users++
+		g.hosts.leave(h)
+	}
+}
+
+// CallGone says that a call is over. A host whose last user was there counts again; so victim may have to go.
+func (g *Guard[Host, Call]) CallGone(h Host, c Call) (victim Host, over bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls.leave(c)
+	if _, user := g.users[c]; !user {
+		return victim, false
+	}
+	delete(g.users, c)
+	s := g.all[h]
+	if s == nil {
+		return victim, false
+	}
+	if s.users--; s.users > 0 {
+		return victim, false
+	}
+	return g.enter(h, s.from)
+}
+
+// HostGone says that a host is over.
+func (g *Guard[Host, Call]) HostGone(h Host) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.hosts.leave(h)
+	delete(g.all, h)
+}
+
+// Stats are how many hosts and calls are without a user, and how many had to go since the Guard was made.
+type Stats struct {
+	Hosts, Calls int
+	Evicted      uint64
+}
+
+// Stats gives them.
+func (g *Guard[Host, Call]) Stats() Stats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return Stats{Hosts: len(g.hosts.places), Calls: len(g.calls.places), Evicted: g.evicted}
+}

@@ -1,0 +1,150 @@
+package server_test
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"vpnd/internal/link"
+	"vpnd/internal/link/strangers"
+	"vpnd/pptp"
+	"vpnd/pptp/server"
+	"vpnd/pptp/wire"
+)
+
+const roomTotal, roomPerSource = 20, 8
+
+// startBounded starts a server with little room for those that have not logged in, and one user's client.
+func startBounded(t *testing.T) (srv *concentrator, user *client, ofUser *session) {
+	t.Helper()
+	srv = start(t, server.Config{Strangers: strangers.Limits{Total: roomTotal, PerSource: roomPerSource}})
+	user, ofUser = srv.logIn(clientIP)
+	return srv, user, ofUser
+}
+
+// logIn has a client dial and log in. No other one may dial meanwhile.
+func (c *concentrator) logIn(from netip.Addr) (*client, *session) {
+	c.t.Helper()
+	user := connectFrom(c.t, from)
+	user.say(&wire.StartRequest{Version: wire.Version, Framing: 3, Bearer: 3})
+	user.hear()
+	user.dial(7)
+	s := c.session()
+	link.Authenticated(s.l)
+	user.send(0, "hello")
+	if got := s.frame(c.t); got != "hello" {
+		c.t.Errorf("%q", got)
+	}
+	return user, s
+}
+
+func loopback(n int) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 1, byte(n)}) }
+
+// reach opens a bare connection from an address.
+func reach(t *testing.T, from netip.Addr) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
+	tcp, err := d.Dial("tcp4", "127.0.1.1:17230")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tcp.Close() })
+	return tcp
+}
+
+// One address opens connections, and calls nobody. It gets no more than its own places; so do others, until all places
+// are taken. Whoever comes from one more address still gets in.
+func TestUnauthenticatedConnections(t *testing.T) {
+	srv, user, ofUser := startBounded(t)
+	for source := range 5 {
+		for range 3 * roomPerSource {
+			reach(t, loopback(40+source))
+		}
+		want := min(roomTotal, (source+1)*roomPerSource)
+		waitFor(t, func() bool {
+			st := srv.Stats()
+			return st.UnauthenticatedConnections == want && st.Connections == want+1+source
+		})
+		newcomer, ofNewcomer := srv.logIn(loopback(60 + source))
+		newcomer.send(1, "welcome")
+		ofNewcomer.frame(t)
+		user.send(uint32(source+1), "still here")
+		ofUser.frame(t)
+	}
+	if n := srv.Stats().Dropped["unauthenticated, over a limit"]; n < 5*3*roomPerSource-roomTotal {
+		t.Errorf("%d had to go", n)
+	}
+}
+
+// The calls of one connection have a limit of their own, and the client is told of each one that has to go.
+func TestUnauthenticatedCalls(t *testing.T) {
+	srv, user, ofUser := startBounded(t)
+	for source := range 4 {
+		c := connectFrom(t, loopback(40+source))
+		c.say(&wire.StartRequest{Version: wire.Version, Framing: 3, Bearer: 3})
+		c.hear()
+		var first []*session
+		for id := range uint16(2 * roomPerSource) {
+			c.say(&wire.OutgoingCallRequest{CallID: id + 1})
+			first = append(first, srv.session())
+		}
+		for _, s := range first[:roomPerSource] {
+			if reason := s.ended(t); reason != strangers.Reason {
+				t.Errorf("%q", reason)
+			}
+		}
+		for notified := 0; notified < roomPerSource; {
+			switch c.hear().(type) {
+			case *wire.CallDisconnectNotify:
+				notified++
+			case nil:
+				t.Fatalf("%d calls are notified", notified)
+			}
+		}
+		waitFor(t, func() bool {
+			st := srv.Stats()
+			return st.UnauthenticatedCalls == min(roomTotal, (source+1)*roomPerSource)
+		})
+		newcomer, ofNewcomer := srv.logIn(loopback(60 + source))
+		newcomer.send(1, "welcome")
+		ofNewcomer.frame(t)
+		user.send(uint32(source+1), "still here")
+		ofUser.frame(t)
+	}
+}
+
+// Who has logged in keeps its connection, as long as there is a call with a user on it.
+func TestAuthenticatedConnectionStays(t *testing.T) {
+	srv, user, ofUser := startBounded(t)
+	for range 3 * roomPerSource {
+		reach(t, clientIP)
+	}
+	waitFor(t, func() bool { return srv.Stats().UnauthenticatedConnections == roomPerSource })
+	user.send(1, "still here")
+	ofUser.frame(t)
+	ofUser.l.Close("dropped")
+	if reason := ofUser.ended(t); reason != "dropped" {
+		t.Errorf("%q", reason)
+	}
+	// Its connection counts again, and is the newest one: the next one that goes is the oldest.
+	waitFor(t, func() bool {
+		st := srv.Stats()
+		return st.Calls == 0 && st.Connections == roomPerSource && st.UnauthenticatedConnections == roomPerSource
+	})
+}
+
+// A peer that reads nothing has to go as any other does.
+func TestUnauthenticatedDeafConnection(t *testing.T) {
+	srv := start(t, server.Config{Strangers: strangers.Limits{Total: 2, PerSource: 1}, Control: pptp.Config{MaxCalls: 256}})
+	deaf := reach(t, loopback(40))
+	b := (&wire.StartRequest{Version: wire.Version}).Append(nil)
+	for range 100_000 { // more than the buffers of both sides hold
+		b = (&wire.EchoRequest{}).Append(b)
+	}
+	go func() { _, _ = deaf.Write(b) }()
+	waitFor(t, func() bool { return srv.Stats().UnauthenticatedConnections == 1 })
+	reach(t, loopback(40))
+	waitFor(t, func() bool {
+		st := srv.Stats()
+		return st.Dropped["unauthenticated, over a limit"] == 1 && st.Connections == 1
+	})
+}
