@@ -14,7 +14,7 @@ import (
 	"vpnd/pptp/gre"
 )
 
-// maxUnsent is how many octets may wait for a peer that does not read.
+// maxUnsent is how many bytes may wait for a peer that does not read, until no more is read of what it sends.
 const maxUnsent = 16 << 10
 
 // conn is one control connection.
@@ -26,6 +26,7 @@ type conn struct {
 	local  netip.Addr
 
 	mu      sync.Mutex
+	written sync.Cond // what waited in out is on its way
 	ctl     *pptp.Control
 	calls   map[uint16]*call
 	timer   *time.Timer
@@ -40,6 +41,7 @@ func (c *conn) run() {
 	defer c.s.gone(c)
 	buf := make([]byte, 256)
 	for {
+		c.holdBack()
 		n, err := c.tcp.Read(buf)
 		if n > 0 {
 			c.do(func(now time.Time) { c.ctl.Receive(now, buf[:n]) })
@@ -49,6 +51,16 @@ func (c *conn) run() {
 			_ = c.tcp.Close()
 			return
 		}
+	}
+}
+
+// holdBack waits while too much waits for the peer: a peer that asks for more than it reads hears no more answers. One
+// that reads nothing at all is cut by write.
+func (c *conn) holdBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.out) > maxUnsent {
+		c.written.Wait()
 	}
 }
 
@@ -229,13 +241,9 @@ func (c *conn) arm() {
 	}
 }
 
-// queue has octets written without waiting: a peer that does not read holds nobody up, and is cut
-// when too much waits for it.
+// queue has bytes written without waiting: a peer that does not read holds nobody up. What waits is bounded: by holdBack
+// but for the answers to what was read last, and by a notify for each call.
 func (c *conn) queue(p []byte) {
-	if len(c.out)+len(p) > maxUnsent {
-		_ = c.tcp.Close()
-		return
-	}
 	c.out = append(c.out, p...)
 	if !c.writing {
 		c.writing = true
@@ -248,6 +256,7 @@ func (c *conn) write() {
 		c.mu.Lock()
 		p := c.out
 		c.out = nil
+		c.written.Broadcast()
 		if len(p) == 0 {
 			c.writing = false
 			if c.closing {

@@ -207,6 +207,7 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 		s: s, tcp: tcp, gre: socket, remote: unmap(remote.AddrPort()), local: unmap(local.AddrPort()).Addr(),
 		calls: map[uint16]*call{}, ctl: pptp.New(s.cfg.Control, time.Now()),
 	}
+	c.written.L = &c.mu
 	s.mu.Lock()
 	var victim *conn
 	full := s.stopping || s.draining.Load() || len(s.conns) >= s.cfg.MaxConnections ||

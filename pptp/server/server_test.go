@@ -384,7 +384,7 @@ func TestShutdownHangsUp(t *testing.T) {
 
 // A peer that does not read is cut, and holds nobody up.
 func TestPeerThatDoesNotRead(t *testing.T) {
-	srv := start(t, server.Config{})
+	srv := start(t, server.Config{WriteTimeout: time.Second})
 	user := dial(t)
 	s := srv.session()
 	deaf := connect(t)
