@@ -96,7 +96,7 @@ func (e *RuleError) Error() string { return e.Field + ": " + e.Text }
 
 // clean puts the profile into the form that is stored.
 func (p *Profile) clean() {
-	p.MOTPSecret = strings.ToLower(p.MOTPSecret)
+	p.MOTPSecret = motp.Clean(p.MOTPSecret)
 	p.Address = p.Address.Unmap()
 	if p.IPsec == "" {
 		p.IPsec = IPsecNone

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"vpnd/auth/otplink"
 )
 
 const (
@@ -36,10 +36,14 @@ type Token struct {
 	Secret, PIN string
 }
 
-// NewToken checks a secret and a PIN by the limits of the user table. The secret is taken in either
-// case and kept in lower case. The error is ErrSecret or ErrPIN.
+// NewToken checks a secret and a PIN by the limits of the user table. The secret is taken as Clean takes it.
+// The error is ErrSecret or ErrPIN, or says why the secret of a link is not taken.
 func NewToken(secret, pin string) (Token, error) {
-	secret = strings.ToLower(secret)
+	secret = Clean(secret)
+	if otplink.Is(secret) {
+		_, err := secretOf(secret)
+		return Token{}, err
+	}
 	if len(secret) < minSecret || len(secret) > maxSecret || strings.Trim(secret, "0123456789abcdef") != "" {
 		return Token{}, ErrSecret
 	}
@@ -47,6 +51,28 @@ func NewToken(secret, pin string) (Token, error) {
 		return Token{}, ErrPIN
 	}
 	return Token{Secret: secret, PIN: pin}, nil
+}
+
+// Clean puts a secret as people paste it, in either case, in groups or as a motp link, into the form of a
+// Token. What it cannot take it leaves for NewToken to tell.
+func Clean(secret string) string {
+	if secret = otplink.Clean(secret, secretOf); otplink.Is(secret) {
+		return secret
+	}
+	return strings.ToLower(secret)
+}
+
+func secretOf(link string) (string, error) {
+	scheme, kind, parameters, err := otplink.Parse(link)
+	switch {
+	case err != nil:
+		return "", err
+	case scheme == "otpauth" && kind == "totp":
+		return "", errors.New("the link is of an authenticator app, and not of a mOTP token: it goes to the TOTP secret")
+	case scheme != "motp":
+		return "", fmt.Errorf("the link %.16s:// is not a motp link", scheme)
+	}
+	return parameters["secret"], nil
 }
 
 // Step is the number of the 10-second step (counted from 1970, UTC) that t lies in.
@@ -68,8 +94,7 @@ func (t Token) Stride() int64 { return 1 }
 
 // URL is the link that token apps read, as text or as a QR code. The PIN is not in it: the user types it.
 func (t Token) URL(issuer, user string) string {
-	quote := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
-	return "motp://" + quote(issuer) + ":" + quote(user) + "?secret=" + t.Secret
+	return "motp://" + otplink.Label(issuer, user) + "?secret=" + t.Secret
 }
 
 // NewSecret draws a secret of 32 hexadecimal digits from random, as the Smart VPN Client's

@@ -65,9 +65,26 @@ func TestNewTokenRules(t *testing.T) {
 		{good, "123", motp.ErrPIN},
 		{good, "12345678", motp.ErrPIN},
 		{good, "12a4", motp.ErrPIN},
+		{"\ufeff0123 4567-89AB cd:ef\r\n", "1234", nil},
+		{"motp://my%20vpn:anna%2Bx?secret=" + good, "1234", nil},
+		{"motp://x:y?secret=0123", "1234", motp.ErrSecret},
 	} {
 		if _, err := motp.NewToken(c.secret, c.pin); !errors.Is(err, c.want) {
 			t.Errorf("secret of %d digits, PIN of %d: got %v, want %v", len(c.secret), len(c.pin), err, c.want)
+		}
+	}
+}
+
+// TestLinks wants the reason told when a link is not taken, and no secret.
+func TestLinks(t *testing.T) {
+	for link, why := range map[string]string{
+		"otpauth://totp/E:a?secret=GEZDGNBVGY3TQOJQ": "goes to the TOTP secret",
+		"https://example.org/?secret=0123456789abcd": "not a motp link",
+		"motp://x:y":                 "has no secret",
+		"motp://x:y?secret=%zz01234": "is damaged",
+	} {
+		if _, err := motp.NewToken(link, "1234"); err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "GEZ") || strings.Contains(err.Error(), "0123") {
+			t.Errorf("%s: %v, want %q", link, err, why)
 		}
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"time"
 	"vpnd/auth/motp"
+	"vpnd/auth/otplink"
 
 	"github.com/pquerna/otp/totp"
 )
@@ -33,18 +33,63 @@ type Token struct {
 	Secret string
 }
 
-// Clean puts a secret as people write it into the form that Check takes.
+// Clean puts a secret as people paste it, in groups or as an otpauth link, into the form that Check takes.
+// What it cannot take it leaves for Check to tell.
 func Clean(secret string) string {
-	return strings.TrimRight(strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(secret)), "=")
+	if secret = otplink.Clean(secret, secretOf); otplink.Is(secret) {
+		return secret
+	}
+	return strings.TrimRight(strings.ToUpper(secret), "=")
 }
 
-// Check holds a secret against the rules. The error is ErrSecret.
+// Check holds a secret against the rules. The error is ErrSecret, or says why the secret of a link is not taken.
 func Check(secret string) error {
+	if otplink.Is(secret) {
+		if _, err := secretOf(secret); err != nil {
+			return err
+		}
+	}
 	raw, err := encoding.DecodeString(secret)
 	if err != nil || len(raw) < minOctets || len(raw) > maxOctets {
 		return ErrSecret
 	}
 	return nil
+}
+
+// secretOf is the secret of a link whose codes are those of this package.
+func secretOf(link string) (string, error) {
+	scheme, kind, p, err := otplink.Parse(link)
+	switch {
+	case err != nil:
+		return "", err
+	case scheme == "motp":
+		return "", errors.New("the link is of a mOTP token: it goes to the mOTP secret")
+	case scheme == "otpauth-migration":
+		return "", errors.New("the link holds several accounts, as Google's app exports them: take the secret of this one")
+	case scheme != "otpauth":
+		return "", fmt.Errorf("the link %.16s:// is not an otpauth link", scheme)
+	case kind != "totp":
+		return "", fmt.Errorf("the link is of %.16q: vpnd takes codes by the time alone (totp)", kind)
+	}
+	if others := otherThan(p); len(others) > 0 {
+		return "", fmt.Errorf("the link is of codes %s: vpnd takes those by SHA1, of 6 digits, for 30 seconds", strings.Join(others, ", "))
+	}
+	return p["secret"], nil
+}
+
+// otherThan tells in what the codes of a link are other than those of this package.
+func otherThan(parameters map[string]string) (others []string) {
+	algorithm := strings.NewReplacer("-", "", "HMAC", "").Replace(strings.ToUpper(parameters["algorithm"]))
+	if algorithm != "" && algorithm != "SHA1" {
+		others = append(others, fmt.Sprintf("by %.16q", parameters["algorithm"]))
+	}
+	if digits := parameters["digits"]; digits != "" && digits != "6" {
+		others = append(others, fmt.Sprintf("of %.16q digits", digits))
+	}
+	if seconds := parameters["period"]; seconds != "" && seconds != "30" {
+		others = append(others, fmt.Sprintf("for %.16q seconds", seconds))
+	}
+	return others
 }
 
 // Stride is for how many steps of motp.StepSeconds a code stands.
@@ -70,8 +115,5 @@ func NewSecret(random io.Reader) (string, error) {
 
 // URL is the link that authenticator apps read, as text or as a QR code.
 func (t Token) URL(issuer, user string) string {
-	return (&url.URL{
-		Scheme: "otpauth", Host: "totp", Path: "/" + issuer + ":" + user,
-		RawQuery: url.Values{"secret": {t.Secret}, "issuer": {issuer}}.Encode(),
-	}).String()
+	return "otpauth://totp/" + otplink.Label(issuer, user) + "?issuer=" + otplink.Quote(strings.ReplaceAll(issuer, ":", "")) + "&secret=" + t.Secret
 }

@@ -39,6 +39,30 @@ func TestSecrets(t *testing.T) {
 	if got := totp.Clean(" gezd-gnbv gy3t qojq===="); got != "GEZDGNBVGY3TQOJQ" || totp.Check(got) != nil {
 		t.Errorf("%q", got)
 	}
+	for pasted, want := range map[string]string{
+		"\ufeffgezd gnbv-gy3t:qojq\r\n":                                                                              "GEZDGNBVGY3TQOJQ",
+		"otpauth://totp/Example:alice?secret=GEZDGNBVGY3TQOJQ&issuer=Example":                                        "GEZDGNBVGY3TQOJQ",
+		" otpauth://TOTP/ACME%20VPN?Secret=gezd%20gnbvgy3tqojq%3D%3D&algorithm=HMAC-SHA1&digits=6&period=30&image=x": "GEZDGNBVGY3TQOJQ",
+	} {
+		if got := totp.Clean(pasted); got != want || totp.Check(got) != nil {
+			t.Errorf("%q becomes %q, want %q", pasted, got, want)
+		}
+	}
+	const query = "?secret=GEZDGNBVGY3TQOJQ"
+	for link, why := range map[string]string{
+		"otpauth://totp/E:a" + query + "&algorithm=SHA256&digits=8&period=60": `of codes by "SHA256", of "8" digits, for "60" seconds: vpnd takes those by SHA1`,
+		"otpauth://totp/E:a" + query + "&period=60":                           `of codes for "60" seconds`,
+		"otpauth://hotp/E:a" + query + "&counter=1":                           `of "hotp": vpnd takes codes by the time alone`,
+		"otpauth://totp/E:a?issuer=E":                                         "has no secret",
+		"otpauth://totp/E:a?secret=%zz":                                       "is damaged",
+		"otpauth-migration://offline?data=x&secret=y":                         "several accounts",
+		"motp://E:a?secret=f3a1c09d5be24788":                                  "goes to the mOTP secret",
+		"https://example.org/" + query:                                        "not an otpauth link",
+	} {
+		if err := totp.Check(totp.Clean(link)); err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "GEZ") {
+			t.Errorf("%s: %v, want %q", link, err, why)
+		}
+	}
 	for _, bad := range []string{"", "GEZDGNBVGY3TQOJ", "GEZDGNBVGY3TQOJ1", "gezdgnbvgy3tqojq", strings.Repeat("A", 104)} {
 		if !errors.Is(totp.Check(bad), totp.ErrSecret) {
 			t.Errorf("%q is taken", bad)
@@ -46,15 +70,23 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// Another implementation reads the link.
+// Another implementation reads the link, and so does this one.
 func TestURL(t *testing.T) {
-	link := totp.Token{Secret: "GEZDGNBVGY3TQOJQ"}.URL("vpn.example.net", "alice@office")
-	key, err := otp.NewKeyFromURL(link)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if key.Type() != "totp" || key.Issuer() != "vpn.example.net" || key.AccountName() != "alice@office" || key.Secret() != "GEZDGNBVGY3TQOJQ" ||
-		key.Period() != 30 || key.Digits() != otp.DigitsSix {
-		t.Errorf("%s reads as %v", link, key)
+	for issuer, want := range map[string]string{"vpn.example.net": "vpn.example.net", "ACME VPN": "ACME VPN", "A+B & C: 50 %": "A+B & C 50 %"} {
+		link := totp.Token{Secret: "GEZDGNBVGY3TQOJQ"}.URL(issuer, "alice@office")
+		key, err := otp.NewKeyFromURL(link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key.Type() != "totp" || key.Issuer() != want || key.AccountName() != "alice@office" || key.Secret() != "GEZDGNBVGY3TQOJQ" ||
+			key.Period() != 30 || key.Digits() != otp.DigitsSix {
+			t.Errorf("%s reads as %v", link, key)
+		}
+		if strings.Contains(link, "+") || strings.Count(link, ":") != 2 {
+			t.Errorf("%s: apps show a plus sign, or take the name of the server for the user", link)
+		}
+		if got := totp.Clean(link); got != "GEZDGNBVGY3TQOJQ" {
+			t.Errorf("%s reads as %s", link, got)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -15,11 +16,35 @@ import (
 // input asks on the terminal, or else takes one line of standard input after the other.
 type input struct {
 	cmd   *cobra.Command
-	lines *bufio.Reader
+	lines *lines
 }
 
 func newInput(cmd *cobra.Command) *input {
-	return &input{cmd, bufio.NewReader(io.LimitReader(cmd.InOrStdin(), maxLine))}
+	return &input{cmd, newLines(cmd.InOrStdin())}
+}
+
+// lines takes lines of secrets, which editors and shells of Windows may have written.
+type lines struct {
+	r     *bufio.Reader
+	begun bool
+}
+
+func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReader(io.LimitReader(r, maxLine))} }
+
+var errEncoding = errors.New("the line is not UTF-8: save the file as UTF-8 (in PowerShell, Out-File -Encoding utf8)")
+
+// next is the next line, without its end and without the mark that a file in UTF-8 may begin with. The
+// error is io.EOF with the last line, too, if nothing ends it.
+func (l *lines) next() (string, error) {
+	line, err := l.r.ReadString('\n')
+	if !l.begun {
+		line = strings.TrimPrefix(line, "\ufeff")
+		l.begun = true
+	}
+	if !utf8.ValidString(line) || strings.Contains(line, "\x00") {
+		return "", errEncoding
+	}
+	return strings.TrimRight(line, "\r\n"), err
 }
 
 // secret asks for a field without echo.
@@ -35,7 +60,7 @@ func (in *input) ask(prompt string) (string, error) {
 	if _, err := fmt.Fprint(in.cmd.ErrOrStderr(), prompt); err != nil {
 		return "", err
 	}
-	line, err := in.lines.ReadString('\n')
+	line, err := in.lines.next()
 	if err != nil && (!errors.Is(err, io.EOF) || line == "") {
 		return "", errNoLine
 	}
@@ -44,11 +69,11 @@ func (in *input) ask(prompt string) (string, error) {
 
 // line takes the next line of standard input, which may not be empty.
 func (in *input) line(flag string) (string, error) {
-	line, err := in.lines.ReadString('\n')
+	line, err := in.lines.next()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("%s: %w", flag, err)
 	}
-	if line = strings.TrimRight(line, "\r\n"); line == "" {
+	if line == "" {
 		return "", fmt.Errorf("%s: the line of standard input is empty, or missing", flag)
 	}
 	return line, nil

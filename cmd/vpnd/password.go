@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -38,13 +36,13 @@ func linesFrom(cmd *cobra.Command, flag, path string, n int) ([]string, error) {
 		in = file
 	}
 	lines := make([]string, n)
-	r := bufio.NewReader(io.LimitReader(in, maxLine))
+	r := newLines(in)
 	for i := range lines {
-		line, err := r.ReadString('\n')
+		line, err := r.next()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("%s: %w", flag, err)
 		}
-		if lines[i] = strings.TrimRight(line, "\r\n"); lines[i] == "" {
+		if lines[i] = line; line == "" {
 			return nil, fmt.Errorf("%s: line %d is empty", flag, i+1)
 		}
 	}

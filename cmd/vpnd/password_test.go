@@ -97,3 +97,32 @@ func waitForNoEcho(t *testing.T, terminal *os.File) {
 		_, _ = unix.Poll(nil, 1)
 	}
 }
+
+// TestLinesOfWindows gives every command that takes lines of secrets one with a byte order mark and a carriage return.
+func TestLinesOfWindows(t *testing.T) {
+	h := newHouse(t)
+	const mark = "\ufeff"
+	file := h.file("password.txt", mark+testWord+"\r\n")
+	h.ok("", "user", "add", "anna", "--password-file", file)
+	h.ok(mark+testWord+"\r\n", "user", "add", "ben", "--password-file", "-")
+	h.ok(mark+testSecret+"\r\n"+testPIN+"\r\n", "user", "add", "carl", "--motp-secret", "-", "--motp-pin", "-")
+	for _, name := range []string{"anna", "ben"} {
+		if p := h.profile(name); p.Password != testWord {
+			t.Errorf("the password of %s is %q", name, p.Password)
+		}
+	}
+	if p := h.profile("carl"); p.MOTPSecret != testSecret || p.MOTPPIN != testPIN {
+		t.Errorf("%+v", p)
+	}
+	h.fails(mark+"ninechars\r\n", "must have at least 10 characters", "admin", "add", "eve", "--password-file", "-")
+	cmd := newDialCommand()
+	got, err := linesFrom(cmd, "--motp-file", h.file("motp.txt", mark+testSecret+"\r\n"+testPIN), 2)
+	if err != nil || got[0] != testSecret || got[1] != testPIN {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, text := range []string{"\xff\xfeg\x00e\x00\r\x00\n\x00", "g\x00e\x00\n\x00", "gr\xfcn\r\n"} {
+		h.fails("", "--password-file: the line is not UTF-8", "user", "add", "fred", "--password-file", h.file("bad.txt", text))
+		h.fails(text, "the line is not UTF-8", "user", "add", "fred", "--password-file", "-")
+	}
+	h.fails(mark+"\r\n", "is empty", "user", "add", "fred", "--password-file", "-")
+}

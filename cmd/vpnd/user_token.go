@@ -7,6 +7,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/auth/motp"
+	"vpnd/auth/otplink"
 	"vpnd/auth/totp"
 	"vpnd/internal/config"
 	"vpnd/internal/timesync"
@@ -42,7 +43,7 @@ type token interface {
 func newUserMotpCommand() *cobra.Command {
 	e := enrolment{kind: "motp"}
 	cmd := e.command("Give a user a mOTP token, with a QR code", fmt.Sprintf(enrolHelp, "a Mobile-OTP (mOTP) token", motpHelp))
-	cmd.Flags().StringVar(&e.secret, "secret", "", "take this secret of 16 to 32 `HEX` digits, and draw none; -: ask for it, or read it from standard input")
+	cmd.Flags().StringVar(&e.secret, "secret", "", "take this secret of 16 to 32 `HEX` digits, or that of a motp link, and draw none; -: ask for it, or read it from standard input")
 	cmd.Flags().StringVar(&e.pin, "pin", "", "PIN of 4 to 7 `DIGITS` (default: it is asked for)")
 	completeFlag(cmd, "pin", cobra.NoFileCompletions)
 	return cmd
@@ -51,7 +52,7 @@ func newUserMotpCommand() *cobra.Command {
 func newUserTotpCommand() *cobra.Command {
 	e := enrolment{kind: "totp"}
 	cmd := e.command("Give a user a TOTP app, with a QR code", fmt.Sprintf(enrolHelp, "a token of an authenticator app (TOTP, RFC 6238)", ""))
-	cmd.Flags().StringVar(&e.secret, "secret", "", "take this secret in `BASE32`, and draw none; -: ask for it, or read it from standard input")
+	cmd.Flags().StringVar(&e.secret, "secret", "", "take this secret in `BASE32`, or that of an otpauth link, and draw none; -: ask for it, or read it from standard input")
 	return cmd
 }
 
@@ -93,6 +94,12 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *usermgmt.S
 	if had := tokenOf(p); had != "" && !e.fresh {
 		return fmt.Errorf("user %s has a %s token already: --new puts another in its place; nothing was changed", p.Name, had)
 	}
+	if e.issuer == "" {
+		e.issuer = cfg.L2TP.Hostname
+	}
+	if err := otplink.CheckIssuer(e.issuer); err != nil {
+		return usagef(cmd, "--issuer %q: %v", e.issuer, err)
+	}
 	in := newInput(cmd)
 	token, change, err := e.make(cmd, in)
 	if err != nil {
@@ -102,9 +109,6 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *usermgmt.S
 	// All that is wrong is told before anybody scans a code.
 	if _, err := users.Apply(cmd.Context(), edits, usermgmt.How{Add: how.Add, Change: how.Change, DryRun: true}); err != nil {
 		return withoutName(err)
-	}
-	if e.issuer == "" {
-		e.issuer = cfg.L2TP.Hostname
 	}
 	if err := e.show(cmd, token, p.Name); err != nil {
 		return err
@@ -164,6 +168,7 @@ func (e *enrolment) make(cmd *cobra.Command, in *input) (token, func(*usermgmt.P
 		if err := totp.Check(secret); err != nil {
 			return nil, nil, usagef(cmd, "--secret: %v", err)
 		}
+		e.secret = secret
 		return totp.Token{Secret: secret}, change, nil
 	}
 	if e.pin == "" {
@@ -178,6 +183,7 @@ func (e *enrolment) make(cmd *cobra.Command, in *input) (token, func(*usermgmt.P
 	if err != nil {
 		return nil, nil, usagef(cmd, "%v", err)
 	}
+	e.secret = t.Secret
 	change := func(p *usermgmt.Profile) error {
 		p.MOTPSecret, p.MOTPPIN, p.TOTPSecret = t.Secret, t.PIN, ""
 		return nil

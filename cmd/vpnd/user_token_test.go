@@ -96,10 +96,12 @@ func TestUserMotp(t *testing.T) {
 	h.fails("", "--pin is missing", "user", "motp", "ben")
 	h.fails("", "PIN has 4 to 7", "user", "motp", "ben", "--pin", "12")
 	h.fails("", "--code goes with --secret", "user", "motp", "ben", "--pin", "1234", "--code", "123456")
+	h.fails("", "must have no colon", "user", "motp", "ben", "--pin", "1234", "--issuer", "my: vpn")
+	h.fails("", "it goes to the TOTP secret", "user", "motp", "ben", "--pin", "1234", "--secret", "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ")
 	// A script that has secret and code.
 	token := motp.Token{Secret: testSecret, PIN: testPIN}
 	h.fails("", "no code of the token", "user", "motp", "ben", "--secret", testSecret, "--pin", testPIN, "--code", "000000")
-	h.ok("", "user", "motp", "ben", "--secret", testSecret, "--pin", testPIN, "--code", token.Code(motp.Step(time.Now())))
+	h.ok("", "user", "motp", "ben", "--secret", "motp://x:y?secret="+testSecret, "--pin", testPIN, "--code", token.Code(motp.Step(time.Now())))
 	if p := h.profile("ben"); p.MOTPSecret != testSecret || p.MOTPPIN != testPIN {
 		t.Errorf("%+v", p)
 	}
