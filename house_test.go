@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -147,6 +148,42 @@ func TestWallsAreFelt(t *testing.T) {
 		if denied != c.denied {
 			t.Errorf("%s importing %s: denied is %v, want %v", c.dir, c.imported, denied, c.denied)
 		}
+	}
+}
+
+// written are the places that may call a function that writes files, and what they write. All else that must
+// survive a crash is written by internal/atomicfile.
+var written = map[string]map[string]string{
+	"os.Rename(":     {},
+	"os.Create(":     {},
+	"os.CreateTemp(": {},
+	"os.WriteFile(":  {"internal/sysnet/sysnet.go": "a switch of the kernel's", "internal/demo/demo.go": "the configuration of a demonstration"},
+}
+
+func TestFilesThatLast(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			if err == nil && (path == "testenv" || path == "internal/atomicfile" || path == "examples" || path == "build") {
+				return fs.SkipDir
+			}
+			return err
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for call, may := range written {
+			if strings.Contains(string(source), call) && may[path] == "" {
+				t.Errorf("%s calls %s): write what must last by internal/atomicfile", path, call)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -199,6 +199,9 @@ func (s *Store) changeAdministrator(ctx context.Context, tx *sql.Tx, name, what 
 	if err := endAdministrator(ctx, tx, a.Name, before.Role == RoleAdministrator && a.Role != RoleAdministrator); err != nil {
 		return err
 	}
+	if err := s.forget(ctx, tx, "administrators"); err != nil {
+		return err
+	}
 	return s.recordAdmin(ctx, tx, a.Name+": "+what)
 }
 
@@ -242,6 +245,9 @@ func (s *Store) RemoveAdministrator(ctx context.Context, name string, evenLast b
 			return err
 		}
 		if err := endAdministrator(ctx, tx, stored, role == RoleAdministrator); err != nil {
+			return err
+		}
+		if err := s.forget(ctx, tx, "administrators"); err != nil {
 			return err
 		}
 		return s.recordAdmin(ctx, tx, stored+" removed")

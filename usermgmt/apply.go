@@ -57,10 +57,15 @@ func (s *Store) Apply(ctx context.Context, edits []Edit, how How) ([]Outcome, er
 	err := s.change(ctx, func(tx *sql.Tx) error {
 		var err error
 		outcomes, err = s.apply(ctx, tx, edits, how)
-		if err == nil && how.DryRun {
-			err = errDryRun
+		switch {
+		case err != nil:
+			return err
+		case how.DryRun:
+			return errDryRun
+		case slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Event == EventChanged }):
+			return s.forget(ctx, tx, "users")
 		}
-		return err
+		return nil
 	})
 	if err != nil && !errors.Is(err, errDryRun) {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+	"vpnd/internal/atomicfile"
 )
 
 // A backup is a tar file of two files: the key, and a database that is whole by itself.
@@ -33,14 +34,15 @@ func (e *OccupiedError) Error() string {
 		"away from %s, or name another state_dir; nothing was changed", e.Path, filepath.Dir(e.Path))
 }
 
-// Backup writes the table as it is at this moment, and its key, to w, while others use it. Dir is where
-// the database is copied to meanwhile.
-func (s *Store) Backup(ctx context.Context, w io.Writer, dir string) error {
-	snapshot, err := os.CreateTemp(dir, ".vpnd-backup-*")
+// Backup writes the table as it is at this moment, and its key, to w, while others use it. The database is
+// copied within its own folder first.
+func (s *Store) Backup(ctx context.Context, w io.Writer) error {
+	atomicfile.Sweep(s.dir)
+	snapshot, err := atomicfile.Part(s.dir)
 	if err != nil {
 		return err
 	}
-	defer func() { _, _ = snapshot.Close(), os.Remove(snapshot.Name()) }()
+	defer func() { _, _ = os.Remove(snapshot.Name()), snapshot.Close() }()
 	seal, err := s.snapshot(ctx, snapshot.Name())
 	if err != nil {
 		return s.damaged(err)
@@ -191,7 +193,7 @@ func install(dir, tmp string) error {
 		if err := link(filepath.Join(tmp, filepath.Base(path)), path); err != nil {
 			return err
 		}
-		if err := syncDir(dir); err != nil {
+		if err := atomicfile.SyncDir(dir); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"vpnd/internal/atomicfile"
 )
 
 const (
@@ -58,7 +59,7 @@ func prepareFolder(dir string) error {
 func prepareDatabase(dir, path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, filePerm) //nolint:gosec // the administrator names the folder
 	if err == nil {
-		return errors.Join(file.Chmod(filePerm), giveToOwner(dir, file), file.Close(), syncDir(dir))
+		return errors.Join(file.Chmod(filePerm), giveToOwner(dir, file), file.Close(), atomicfile.SyncDir(dir))
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return err
@@ -108,12 +109,4 @@ func giveToOwner(dir string, file *os.File) error {
 		return file.Chown(int(st.Uid), int(st.Gid))
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the administrator names the folder
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

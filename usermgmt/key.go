@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"vpnd/internal/atomicfile"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -59,34 +60,25 @@ func parseKey(text []byte) ([]byte, error) {
 func (s *Store) firstKey() (*sealer, error) {
 	path := filepath.Join(s.dir, keyFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		made, _, err := drawKey(s.dir)
-		if err != nil {
-			return nil, err
-		}
-		if err := errors.Join(os.Rename(made, path), syncDir(s.dir)); err != nil {
-			return nil, err
-		}
+		return drawKey(path)
 	}
 	return s.readKey(path)
 }
 
-// drawKey draws a key and puts it into a file of its own beside the key file.
-func drawKey(dir string) (path string, seal *sealer, err error) {
+// drawKey draws a key and puts it into a file.
+func drawKey(path string) (*sealer, error) {
 	key := make([]byte, chacha20poly1305.KeySize)
 	if _, err := rand.Read(key); err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	file, err := os.CreateTemp(dir, keyFile+".*")
+	err := atomicfile.Write(path, filePerm, func(file *os.File) error {
+		_, err := fmt.Fprintf(file, "%x\n", key)
+		return errors.Join(err, giveToOwner(filepath.Dir(path), file))
+	})
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	_, err = fmt.Fprintf(file, "%x\n", key)
-	err = errors.Join(err, file.Chmod(filePerm), giveToOwner(dir, file), file.Sync(), file.Close(), syncDir(dir))
-	if err != nil {
-		return "", nil, errors.Join(err, os.Remove(file.Name()))
-	}
-	seal, err = newSealer(key)
-	return file.Name(), seal, err
+	return newSealer(key)
 }
 
 // openKey finds the key that the database is sealed under.
@@ -104,10 +96,10 @@ func (s *Store) openKey(ctx context.Context) error {
 
 // settle moves a key that fits to its place, unless another process was faster.
 func (s *Store) settle(path, proper string) error {
-	if err := os.Rename(path, proper); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := atomicfile.Rename(path, proper); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncDir(s.dir)
+	return nil
 }
 
 // findKey tries the keys that are there on the database. The error is a KeyError when none of them fits.
@@ -197,11 +189,12 @@ func (s *Store) unsealing(ctx context.Context, q querier, do func(*sealer) error
 }
 
 // Rekey draws a new key and seals all under it, in one transaction. Other processes that have the folder
-// open take the new key when they next need it. A kill at any moment leaves either key in force.
+// open take the new key when they next need it. A kill at any moment leaves either key in force. Nothing stays
+// in the files that was sealed under the old key.
 func (s *Store) Rekey(ctx context.Context) error {
 	proper := filepath.Join(s.dir, keyFile)
+	path := proper + "." + rand.Text()
 	var next *sealer
-	var path string
 	err := s.change(ctx, func(tx *sql.Tx) error {
 		if err := s.tidyKeys(ctx, tx, proper); err != nil {
 			return err
@@ -214,7 +207,7 @@ func (s *Store) Rekey(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if path, next, err = drawKey(s.dir); err != nil {
+		if next, err = drawKey(path); err != nil {
 			return err
 		}
 		err = errors.Join(s.reseal(ctx, tx, next, profiles), putSettings(ctx, tx, next, settings))
@@ -228,7 +221,13 @@ func (s *Store) Rekey(ctx context.Context) error {
 		return err
 	}
 	s.seal.Store(next)
-	return s.settle(path, proper)
+	if err := s.settle(path, proper); err != nil {
+		return err
+	}
+	if err := s.purge(ctx); err != nil {
+		return fmt.Errorf("the new key is in force, but copies under the old key may be left until the daemon is started again: %w", err)
+	}
+	return nil
 }
 
 // tidyKeys moves the key to its place and removes all others, which fit nothing. It runs in a
@@ -285,6 +284,9 @@ func (s *Store) reseal(ctx context.Context, tx *sql.Tx, next *sealer, profiles [
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE name = ?`, next.check, keyCheck); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO meta VALUES (?, 1)`, purgeDue); err != nil {
 		return err
 	}
 	return s.recordChange(ctx, tx, EventRekeyed, "", "")

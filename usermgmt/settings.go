@@ -50,6 +50,9 @@ func (s *Store) SetSettings(ctx context.Context, settings map[string]string, e E
 		if err := putSettings(ctx, tx, s.seal.Load(), settings); err != nil {
 			return err
 		}
+		if err := s.forget(ctx, tx, "settings"); err != nil {
+			return err
+		}
 		return record(ctx, tx, e)
 	})
 	return e, err

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	readers   = 4   // connections
-	busyLimit = 10  // seconds that another process may hold the database
-	batchSize = 256 // small writes that share a transaction
+	readers   = 4                // connections
+	batchSize = 256              // small writes that share a transaction
+	busyLimit = 10 * time.Second // that another process may hold the database
 )
 
 // Options are what a store is told of its surroundings.
@@ -38,7 +38,8 @@ type Store struct {
 	db        *sql.DB
 	byName    *sql.Stmt // a user: each log-in asks for one
 	seal      atomic.Pointer[sealer]
-	writing   sync.Mutex // held while this process has a transaction that writes
+	writing   sync.Mutex  // held while this process has a transaction that writes
+	copies    atomic.Bool // the write-ahead log has copies of secrets that are gone
 
 	small   chan *smallWrite
 	closing chan struct{} // closed when no more is taken
@@ -87,16 +88,18 @@ func open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if s.byName, err = s.db.PrepareContext(ctx, selectUsers+` WHERE fold = ?`); err != nil {
 		return nil, errors.Join(s.damaged(err), s.db.Close())
 	}
+	s.purgeIfDue(ctx)
 	go s.writeSmall()
 	return s, nil
 }
 
 // dataSource asks for what every connection needs: a write is on the disk when it is committed
-// (WAL with synchronous FULL), and a transaction waits for its turn when it begins.
+// (WAL with synchronous FULL), what is deleted is overwritten, and a transaction waits for its turn when it
+// begins.
 func dataSource(path string) string {
 	q := url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {fmt.Sprintf("busy_timeout(%d)", busyLimit*1000), "journal_mode(WAL)", "synchronous(FULL)"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", busyLimit.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(ON)"},
 	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
@@ -105,6 +108,9 @@ func dataSource(path string) string {
 func (s *Store) Close() error {
 	s.once.Do(func() { close(s.closing) })
 	<-s.stopped
+	if s.copies.Load() {
+		_, _ = s.cleanLog(context.Background(), 0) // else it is done by whoever closes the database last
+	}
 	return errors.Join(s.byName.Close(), s.db.Close())
 }
 
@@ -121,7 +127,11 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 		_ = tx.Rollback() // the error of do is the one to tell
 		return s.damaged(err)
 	}
-	return s.damaged(tx.Commit())
+	err = tx.Commit()
+	if err == nil && s.copies.Load() {
+		_, _ = s.cleanLog(context.WithoutCancel(ctx), 0) // else the next transaction does it
+	}
+	return s.damaged(err)
 }
 
 // damaged makes a DamagedError of SQLite's errors for that, and leaves others as they are.
@@ -134,7 +144,7 @@ func (s *Store) damaged(err error) error {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return &DamagedError{s.path, e.Error()}
 	case sqlite3.SQLITE_BUSY:
-		return fmt.Errorf("%s: another process has held it for over %d s: %w", s.path, busyLimit, err)
+		return fmt.Errorf("%s: another process has held it for over %v: %w", s.path, busyLimit, err)
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
 		return fmt.Errorf("%s: the disk is full, or failing; make room in %s: %w", s.path, filepath.Dir(s.path), err)
 	default:

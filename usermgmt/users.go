@@ -26,8 +26,12 @@ func (s *Store) Remove(ctx context.Context, names ...string) error {
 }
 
 func (s *Store) remove(ctx context.Context, tx *sql.Tx, names []string) error {
-	return s.each(ctx, tx, names, EventRemoved, `UPDATE ledger SET step_offset = 0, step_centre = 0, last_address = '', usual_addresses = '', `+noFailures+`
+	err := s.each(ctx, tx, names, EventRemoved, `UPDATE ledger SET step_offset = 0, step_centre = 0, last_address = '', usual_addresses = '', `+noFailures+`
 		WHERE fold = ?`, `DELETE FROM users WHERE fold = ?`)
+	if err != nil {
+		return err
+	}
+	return s.forget(ctx, tx, "users")
 }
 
 // Unlock implements Table.

@@ -38,7 +38,7 @@ func newUserBackupCommand() *cobra.Command {
 				path = filepath.Join(path, time.Now().UTC().Format("vpnd-users-20060102-150405.tar"))
 			}
 			return withUsers(cmd, func(users *usermgmt.Store) error {
-				err := writeFile(path, func(w io.Writer) error { return users.Backup(cmd.Context(), w, filepath.Dir(path)) })
+				err := writeFile(path, func(w io.Writer) error { return users.Backup(cmd.Context(), w) })
 				if err != nil {
 					return err
 				}

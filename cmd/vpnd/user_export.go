@@ -6,7 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"vpnd/internal/atomicfile"
 	"vpnd/usermgmt"
 	"vpnd/usermgmt/exchange"
 
@@ -62,26 +62,11 @@ func newUserExportCommand() *cobra.Command {
 }
 
 // writeFile has a file of mode 0600 stand at path in one piece, or not at all; one that is there is replaced.
-func writeFile(path string, write func(io.Writer) error) (err error) {
+func writeFile(path string, write func(io.Writer) error) error {
 	if info, statErr := os.Stat(path); statErr == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is there, and is no file: name another", path)
 	} else if statErr != nil && !errors.Is(statErr, fs.ErrNotExist) {
 		return statErr
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".vpnd-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_, _ = file.Close(), os.Remove(file.Name())
-		}
-	}()
-	if err := errors.Join(write(file), file.Chmod(0o600), file.Sync()); err != nil {
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+	return atomicfile.Write(path, 0o600, func(file *os.File) error { return write(file) })
 }

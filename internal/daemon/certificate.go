@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math/big"
 	"net"
@@ -22,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"vpnd/internal/atomicfile"
 )
 
 const (
@@ -53,6 +53,11 @@ func openCertificate(cert, key string, log *slog.Logger, now func() time.Time) (
 	}
 	c.current = &pair
 	return c, nil
+}
+
+// watch has c look at other files from now on.
+func (c *certificate) watch(cert, key string) {
+	c.cert, c.key, c.stamp = cert, key, stampOf(cert, key)
 }
 
 // get implements tls.Config.GetCertificate. What cannot be read leaves the one before in force.
@@ -105,15 +110,13 @@ func fingerprint(c *x509.Certificate) string {
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
 }
 
-// selfSigned sees that the state folder has a certificate for names that holds for a while, and gives the paths of it and its key.
+// selfSigned sees that the state folder has a certificate for names that holds for a while, and gives the paths
+// of it and its key. A pair that cannot be read, or does not match, as a crash leaves it, is replaced.
 func selfSigned(dir string, names []string, now time.Time) (cert, key string, err error) {
 	cert, key = filepath.Join(dir, certificateFile), filepath.Join(dir, certificateKeyFile)
 	pair, err := tls.LoadX509KeyPair(cert, key)
-	switch {
-	case err == nil && now.Before(pair.Leaf.NotAfter.Add(-certificateRenew)) && now.After(pair.Leaf.NotBefore) && covers(pair.Leaf, names):
+	if err == nil && now.Before(pair.Leaf.NotAfter.Add(-certificateRenew)) && now.After(pair.Leaf.NotBefore) && covers(pair.Leaf, names) {
 		return cert, key, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return "", "", fmt.Errorf("%s: %w: remove it and %s, and they are made anew", cert, err, key)
 	}
 	return cert, key, makeCertificate(cert, key, names, now)
 }
@@ -156,20 +159,8 @@ func makeCertificate(cert, key string, names []string, now time.Time) error {
 	)
 }
 
-// writePEM writes a file in the place of the one that is there.
 func writePEM(path, kind string, der []byte, mode os.FileMode) error {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(file.Chmod(mode), pem.Encode(file, &pem.Block{Type: kind, Bytes: der}), file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(file.Name()))
-	}
-	return err
+	return atomicfile.Write(path, mode, func(f *os.File) error { return pem.Encode(f, &pem.Block{Type: kind, Bytes: der}) })
 }
 
 // namesOf are the names that a certificate is for: this host's, and the addresses that are listened on.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/testenv/crash"
 )
 
 func TestSelfSigned(t *testing.T) {
@@ -50,6 +51,68 @@ func TestSelfSigned(t *testing.T) {
 	}
 	if files, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(files) != 2 {
 		t.Errorf("%v, %v", files, err)
+	}
+}
+
+// A kill at any step at which the certificate is made leaves what the next start can serve, as does a pair that does
+// not match, or is empty.
+func TestSelfSignedAfterCrash(t *testing.T) {
+	names := namesOf(netip.MustParseAddrPort("192.0.2.1:8443"))
+	sign := func(dir string, now time.Time) {
+		cert, key, err := selfSigned(dir, names, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openCertificate(cert, key, slog.New(slog.DiscardHandler), time.Now); err != nil {
+			t.Error(err)
+		}
+	}
+	now := time.Now()
+	crash.AtEachStep(t, func(dir string) {
+		sign(dir, now)
+	}, func(dir string) {
+		sign(dir, now.Add(800*24*time.Hour)) // late enough for another one
+	}, func(dir string) {
+		sign(dir, now)
+	})
+	for _, spoilt := range []string{certificateFile, certificateKeyFile} {
+		for _, data := range []string{"", "broken"} {
+			dir := t.TempDir()
+			sign(dir, now)
+			if err := os.WriteFile(filepath.Join(dir, spoilt), []byte(data), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			sign(dir, now)
+		}
+	}
+}
+
+// A certificate of the configuration that cannot be used keeps nobody from dialling in: our own is served until it
+// can.
+func TestCertificateStandsIn(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
+	var log bytes.Buffer
+	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil))}
+	d.cfg.StateDir = t.TempDir()
+	d.cfg.Management.Certificate, d.cfg.Management.Key = cert, key
+	c, err := d.webCertificate(netip.MustParseAddrPort("127.0.0.1:8443"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.leaf().VerifyHostname("localhost"); err != nil || !strings.Contains(log.String(), "until the files are correct") {
+		t.Errorf("%v\n%s", err, &log)
+	}
+	if err := makeCertificate(cert, key, []string{"vpn.example"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	c.now = func() time.Time { return time.Now().Add(time.Minute) }
+	got, err := c.get(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := got.Leaf.VerifyHostname("vpn.example"); err != nil {
+		t.Error(err)
 	}
 }
 

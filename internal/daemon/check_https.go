@@ -17,20 +17,20 @@ func managementCertificate(cfg config.Config) Finding {
 	if m.Listen == "" || m.Certificate == "" {
 		return Finding{}
 	}
-	f := Finding{What: "management.certificate " + m.Certificate, Fatal: true, Mend: "correct management.certificate and management.key, or leave both empty"}
+	f := Finding{What: "management.certificate " + m.Certificate, Mend: "correct management.certificate and management.key, or leave both empty"}
 	c, err := openCertificate(m.Certificate, m.Key, nil, time.Now)
 	if err != nil {
-		f.Wrong = err.Error()
+		f.Wrong = err.Error() + "; the daemon serves a self-signed certificate until that is right"
 		return f
 	}
 	switch end := c.leaf().NotAfter; {
 	case time.Now().After(end):
-		f.Wrong, f.Mend, f.Fatal = "expired on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs", false
+		f.Wrong, f.Mend = "expired on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs"
 	case time.Now().Add(certificateRenew).After(end):
-		f.Wrong, f.Mend, f.Fatal = "expires on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs", false
+		f.Wrong, f.Mend = "expires on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs"
 	}
 	if info, err := os.Stat(m.Key); f.Wrong == "" && err == nil && info.Mode().Perm()&0o004 != 0 {
-		f.Wrong, f.Mend, f.Fatal = fmt.Sprintf("its key, %s, is for everybody to read", m.Key), "chmod o-r "+m.Key, false
+		f.Wrong, f.Mend = fmt.Sprintf("its key, %s, is for everybody to read", m.Key), "chmod o-r "+m.Key
 	}
 	return f
 }

@@ -55,17 +55,33 @@ func (d *daemon) newWeb(handler http.Handler) (*httpsServer, error) {
 		return nil, err // config has checked it
 	}
 	w := &httpsServer{listen: listen, own: m.Certificate != ""}
-	cert, key := m.Certificate, m.Key
-	if !w.own {
-		if cert, key, err = selfSigned(d.cfg.StateDir, namesOf(listen), time.Now()); err != nil {
-			return nil, fmt.Errorf("certificate for management.listen: %w", err)
-		}
-	}
-	if w.cert, err = openCertificate(cert, key, d.log, time.Now); err != nil {
-		return nil, fmt.Errorf("management.certificate, management.key: %w", err)
+	if w.cert, err = d.webCertificate(listen); err != nil {
+		return nil, fmt.Errorf("certificate for management.listen: %w", err)
 	}
 	w.server = newWebServer(handler, w.cert, webPatience, d.log)
 	return w, nil
+}
+
+// webCertificate is the certificate of the configuration, or one of our own. The latter also serves while the
+// former cannot be used, as after a renewal that was cut short: it keeps nobody from dialling in.
+func (d *daemon) webCertificate(listen netip.AddrPort) (*certificate, error) {
+	m := d.cfg.Management
+	if m.Certificate != "" {
+		c, err := openCertificate(m.Certificate, m.Key, d.log, time.Now)
+		if err == nil {
+			return c, nil
+		}
+		d.log.Error("management.certificate, management.key: a self-signed certificate is served until the files are correct", "error", err)
+	}
+	cert, key, err := selfSigned(d.cfg.StateDir, namesOf(listen), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	c, err := openCertificate(cert, key, d.log, time.Now)
+	if err == nil && m.Certificate != "" {
+		c.watch(m.Certificate, m.Key)
+	}
+	return c, err
 }
 
 // newWebServer makes a server of TLS 1.2 and later. It speaks HTTP/1.1 alone: an HTTP/2 stream that has a deadline for each write, as
@@ -88,8 +104,11 @@ func (d *daemon) manageByWeb(ctx context.Context, pages http.Handler) error {
 	}
 	mux.Handle("/", pages)
 	var err error
-	if d.https, err = d.newWeb(d.gate.Guard(mux)); err != nil || d.https == nil {
-		return err
+	if d.https, err = d.newWeb(d.gate.Guard(mux)); err != nil {
+		d.log.Error("HTTPS for management is off until the daemon is started again", "error", err)
+	}
+	if d.https == nil {
+		return nil
 	}
 	d.later(func() { _ = d.https.server.Close() })
 	anybody, err := d.gate.Any(ctx)

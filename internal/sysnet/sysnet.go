@@ -3,6 +3,7 @@
 package sysnet
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"vpnd/internal/atomicfile"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -67,7 +69,7 @@ func Setup(cfg Config) (*Changes, error) {
 		return nil, err
 	}
 	if err := c.recover(); err != nil {
-		return nil, errors.Join(err, c.folder.Close())
+		c.warnings = append(c.warnings, fmt.Sprintf("what an earlier daemon has set up cannot be taken back: %v", err))
 	}
 	for _, step := range []func(Config) error{c.identify, c.checkInterfaces, c.forward, c.masquerade, c.proxyARP, c.keepSets} {
 		if err := step(cfg); err != nil {
@@ -91,26 +93,38 @@ func (c *Changes) lock(stateDir string) error {
 	return nil
 }
 
-// recover undoes what the list of a daemon that was killed says.
+// recover undoes what the list of a daemon that was killed says. A list that cannot be read counts as empty: it
+// keeps nobody from dialling in.
 func (c *Changes) recover() error {
 	data, err := os.ReadFile(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("reading the list of system changes: %w", err)
+	if err == nil {
+		err = json.Unmarshal(data, &c.list)
 	}
-	if err := json.Unmarshal(data, &c.list); err != nil {
-		return fmt.Errorf("%s is damaged: undo by hand what vpnd has set up (nft table %s, ip_forward), and remove the file: %w", c.path, tableName, err)
+	system, systemErr := systemID()
+	if systemErr != nil {
+		return systemErr
 	}
-	system, err := systemID()
 	if err != nil {
-		return err
+		c.list = list{}
+		c.damaged(data, system, err)
 	}
 	if c.list.System != system { // and what was changed went with the one that was
 		c.list = list{}
 	}
 	return c.undo()
+}
+
+// damaged takes from a damaged list what is sure. A crash of the machine damages it, and takes the changes
+// with it; so there is nothing to take back unless the list names this boot.
+func (c *Changes) damaged(data []byte, system string, err error) {
+	if !bytes.Contains(data, []byte(system)) {
+		return
+	}
+	c.list = list{System: system, Masquerade: bytes.Contains(data, []byte(`"masquerade":true`))}
+	c.warnings = append(c.warnings, fmt.Sprintf("%s is damaged (%v): what an earlier daemon has set up may be left; a restart of this machine removes it", c.path, err))
 }
 
 // systemID names what is changed: this network namespace, since the machine was started.
@@ -133,11 +147,18 @@ func (c *Changes) save() error {
 	if err != nil {
 		return err
 	}
-	part := c.path + ".part"
-	if err := os.WriteFile(part, data, 0o600); err != nil {
+	err = atomicfile.Write(c.path, 0o600, func(f *os.File) error { _, err := f.Write(data); return err })
+	if err != nil {
 		return fmt.Errorf("keeping the list of system changes: %w", err)
 	}
-	return os.Rename(part, c.path)
+	return nil
+}
+
+// keep is save for a change that the daemon can do without a list: dial-in matters more.
+func (c *Changes) keep() {
+	if err := c.save(); err != nil {
+		c.warnings = append(c.warnings, fmt.Sprintf("%v: if the daemon is killed, the next one cannot take back what this one has set up", err))
+	}
 }
 
 func (c *Changes) identify(Config) (err error) {
@@ -166,13 +187,11 @@ func (c *Changes) forward(Config) error {
 		return nil
 	}
 	c.list.Forwarding = true
-	if err := c.save(); err != nil {
-		return err
-	}
+	c.keep()
 	if err := os.WriteFile(forwardKey, []byte("1"), 0); err != nil {
 		c.list.Forwarding = false
 		c.warnings = append(c.warnings, fmt.Sprintf("users reach this machine alone, for IP forwarding cannot be turned on (%v): set net.ipv4.ip_forward=1 on it, or for this container", err))
-		return c.save()
+		c.keep()
 	}
 	return nil
 }
@@ -200,9 +219,7 @@ func (c *Changes) masquerade(cfg Config) error {
 			tableName, tableName)
 	}
 	c.list.Masquerade = true
-	if err := c.save(); err != nil {
-		return err
-	}
+	c.keep()
 	n := &nftables.Conn{}
 	table := n.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName})
 	chain := n.AddChain(&nftables.Chain{

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"vpnd/internal/sysnet"
 	"vpnd/testenv"
+	"vpnd/testenv/crash"
 )
 
 const forward = "/proc/sys/net/ipv4/ip_forward"
@@ -188,13 +189,121 @@ func TestErrors(t *testing.T) {
 		if after := state(t); after != before {
 			t.Errorf("the table of another:\n%s\nbefore:\n%s", after, before)
 		}
-		cfg = config(t)
-		write(t, filepath.Join(cfg.StateDir, "system-changes.json"), "{garbage")
-		if _, err := sysnet.Setup(cfg); err == nil || !strings.Contains(err.Error(), "is damaged: undo by hand") {
-			t.Errorf("%v", err)
-		}
 		if after := state(t); after != before {
 			t.Errorf("changed:\n%s", after)
 		}
 	})
+}
+
+// A list that cannot be read keeps nobody from dialling in. One of an earlier boot, as a power cut leaves it, has
+// nothing to take back; one of this boot tells of our table.
+func TestDamagedList(t *testing.T) {
+	inside(t, func() {
+		before := state(t)
+		cfg := config(t)
+		path := filepath.Join(cfg.StateDir, "system-changes.json")
+		for _, text := range []string{"", "{garbage", `{"system":"a4b8c5e1 net:[1]","masquerade":true,"prox`, strings.Repeat("\x00", 200)} {
+			write(t, path, text)
+			c, err := sysnet.Setup(cfg)
+			if err != nil {
+				t.Errorf("%.20q: %v", text, err)
+				continue
+			}
+			if w := c.Warnings(); len(w) > 0 {
+				t.Errorf("%.20q: %v", text, w)
+			}
+			if err := c.Undo(); err != nil {
+				t.Error(err)
+			}
+			if after := state(t); after != before {
+				t.Errorf("%.20q, after:\n%s\nbefore:\n%s", text, after, before)
+			}
+		}
+		c, err := sysnet.Setup(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Abandon()
+		list, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, strings.TrimSuffix(string(list), "}"))
+		if c, err = sysnet.Setup(cfg); err != nil {
+			t.Fatal(err)
+		}
+		if w := c.Warnings(); len(w) != 1 || !strings.Contains(w[0], "is damaged") {
+			t.Errorf("%v", w)
+		}
+		if err := c.Undo(); err != nil {
+			t.Error(err)
+		}
+		if now := state(t); strings.Contains(now, "table ip vpnd") {
+			t.Errorf("the table is left:\n%s", now)
+		}
+	})
+}
+
+// A list that cannot be written keeps nobody from dialling in.
+func TestNoRoomForList(t *testing.T) {
+	inside(t, func() {
+		before := state(t)
+		cfg := config(t)
+		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4k,mode=700", "none", cfg.StateDir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		defer func() {
+			if out, err := exec.Command("umount", cfg.StateDir).CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		}()
+		write(t, filepath.Join(cfg.StateDir, "full"), strings.Repeat("x", 4096))
+		c, err := sysnet.Setup(cfg)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if now := state(t); !strings.Contains(now, "masquerade") || len(c.Warnings()) == 0 {
+			t.Errorf("%v\n%s", c.Warnings(), now)
+		}
+		if err := c.Undo(); err != nil {
+			t.Error(err)
+		}
+		if after := state(t); after != before {
+			t.Errorf("after:\n%s\nbefore:\n%s", after, before)
+		}
+	})
+}
+
+// A kill at any step of a start leaves what the next start takes back.
+func TestKilledAtEachStep(t *testing.T) {
+	set := func(dir string) (*sysnet.Changes, error) {
+		cfg := config(t)
+		cfg.StateDir = dir
+		return sysnet.Setup(cfg)
+	}
+	test := func() {
+		before := ""
+		crash.AtEachStep(t, func(string) { before = state(t) }, func(dir string) {
+			if _, err := set(dir); err != nil {
+				t.Fatal(err)
+			}
+		}, func(dir string) {
+			c, err := set(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Undo(); err != nil {
+				t.Error(err)
+			}
+			if after := state(t); after != before {
+				t.Errorf("after:\n%s\nbefore:\n%s", after, before)
+			}
+		})
+	}
+	if crash.Child() {
+		test()
+		return
+	}
+	inside(t, test)
 }

@@ -1,0 +1,126 @@
+// Package crash kills a process at each step at which it changes files, for tests of what the next process
+// finds.
+package crash
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/testenv"
+)
+
+const folderEnv = "VPND_TEST_CRASH"
+
+// calls are the system calls that change files.
+var calls = []string{"write", "pwrite64", "ftruncate", "fchmod", "fsync", "fdatasync", "linkat", "renameat", "unlink", "unlinkat"}
+
+// patience is how long one process may take on a busy machine.
+const patience = time.Minute
+
+// maxSteps is how many calls of one kind are tried.
+const maxSteps = 200
+
+// Child reports whether this process is one of those that AtEachStep kills. It is where its parent is, in the
+// same namespace.
+func Child() bool { return os.Getenv(folderEnv) != "" }
+
+// AtEachStep runs do in processes of its own, each in a folder that prepare has filled. Before each call that
+// changes a file one process is killed, and check looks at the folder. At last do runs to its end, and check
+// looks once more. The call has to be the test's only work.
+func AtEachStep(t *testing.T, prepare, do, check func(dir string)) {
+	t.Helper()
+	if dir := os.Getenv(folderEnv); dir != "" {
+		runtime.LockOSThread() // strace counts the calls of each thread
+		do(dir)
+		t.SkipNow()
+	}
+	testenv.NeedRoot(t)
+	kills := 0
+	for _, call := range calls {
+		for step := 1; ; step += 1 + step/8 { // each early one, and a choice of the others
+			if step > maxSteps {
+				t.Fatalf("%s is called more than %d times", call, maxSteps)
+			}
+			dir := filepath.Join(t.TempDir(), fmt.Sprintf("%s-%d", call, step))
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			prepare(dir)
+			killed := run(t, dir, "-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, step))
+			check(dir)
+			if t.Failed() {
+				t.Fatalf("killed before call %d of %s", step, call)
+			}
+			if !killed {
+				break
+			}
+			kills++
+		}
+	}
+	if kills == 0 {
+		t.Fatal("strace has killed nothing")
+	}
+}
+
+// Names runs do in a process of its own, and gives the steps at which files get names and come to the disk:
+// a letter for each. S: a file is brought to the disk. D: a folder is. N: a file gets a name.
+func Names(t *testing.T, dir string, do func(dir string)) string {
+	t.Helper()
+	if dir := os.Getenv(folderEnv); dir != "" {
+		do(dir)
+		t.SkipNow()
+	}
+	testenv.NeedRoot(t)
+	trace := filepath.Join(t.TempDir(), "trace")
+	if run(t, dir, "-y", "-e", "trace=fsync,fdatasync,linkat,renameat", "-o", trace) {
+		t.Fatal("the process was killed")
+	}
+	data, err := os.ReadFile(trace) //nolint:gosec // a file of the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps strings.Builder
+	for line := range strings.Lines(string(data)) {
+		switch {
+		case !strings.HasSuffix(line, "= 0\n"): // in vain, such as a link where a file is
+		case strings.Contains(line, "link") || strings.Contains(line, "rename"):
+			steps.WriteByte('N')
+		case strings.Contains(line, "<"+dir+">"):
+			steps.WriteByte('D')
+		case strings.Contains(line, "sync"):
+			steps.WriteByte('S')
+		}
+	}
+	return steps.String()
+}
+
+// run runs the test in another process under strace, and reports whether it was killed.
+func run(t *testing.T, dir string, options ...string) bool {
+	t.Helper()
+	args := append([]string{"-f", "-qq"}, options...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "strace", append(args, os.Args[0], "-test.run=^"+t.Name()+"$")...) //nolint:gosec // the test itself
+	cmd.Env = append(os.Environ(), folderEnv+"="+dir)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		t.Fatalf("%v: %v: %s", cmd.Args, ctx.Err(), &out)
+	}
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && (exit.ExitCode() == 137 || exit.ExitCode() == -1) {
+		return true
+	}
+	if err != nil {
+		t.Fatalf("strace: %v: %s", err, &out)
+	}
+	return false
+}
