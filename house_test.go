@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -209,6 +210,35 @@ func TestPackagesAreDocumented(t *testing.T) {
 		if !ok {
 			t.Errorf("%s has no package comment", dir)
 		}
+	}
+}
+
+// TestFuzzTargetsHaveInputs wants committed inputs for each fuzz target, from which a short run begins.
+func TestFuzzTargetsHaveInputs(t *testing.T) {
+	target := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+	found := 0
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, match := range target.FindAllSubmatch(source, -1) {
+			found++
+			inputs, err := os.ReadDir(filepath.Join(filepath.Dir(path), "testdata", "fuzz", string(match[1])))
+			if err != nil || len(inputs) == 0 {
+				t.Errorf("%s: %s has no inputs in testdata/fuzz: %v", path, match[1], err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found < 20 {
+		t.Errorf("found %d fuzz targets, want 20 or more: the walk misses the tree", found)
 	}
 }
 
