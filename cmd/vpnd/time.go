@@ -71,13 +71,23 @@ func printTime(out io.Writer, v timesync.View) error {
 		switch {
 		case s.Error != "":
 			_, _ = fmt.Fprintf(w, "%s\t-\t-\t-\t%s\n", s.Server, s.Error)
-		case s.Outvoted:
-			_, _ = fmt.Fprintf(w, "%s\t%v\t%v\t%d\toutvoted\n", s.Server, signed(s.Offset), seconds(s.RoundTrip), s.Stratum)
 		default:
-			_, _ = fmt.Fprintf(w, "%s\t%v\t%v\t%d\tok\n", s.Server, signed(s.Offset), seconds(s.RoundTrip), s.Stratum)
+			_, _ = fmt.Fprintf(w, "%s\t%v\t%v\t%d\t%s\n", s.Server, signed(s.Offset), seconds(s.RoundTrip), s.Stratum, says(s))
 		}
 	}
 	return w.Flush()
+}
+
+// says is what became of a server's answer.
+func says(s timesync.ServerView) string {
+	word := "ok"
+	if s.Outvoted {
+		word = "outvoted"
+	}
+	if s.SameAs != "" {
+		word += fmt.Sprintf(" (the same server as %s: one vote for both)", s.SameAs)
+	}
+	return word
 }
 
 // seconds is a duration of a View, no finer than one reads it.

@@ -51,6 +51,7 @@ func TestPrintTime(t *testing.T) {
 			{Server: "a", Offset: 100.25, RoundTrip: 0.0123, Stratum: 2},
 			{Server: "b", Offset: -3, RoundTrip: 0.01, Stratum: 1, Outvoted: true},
 			{Server: "c", Error: "no answer within 3s"},
+			{Server: "d", Offset: 100.25, RoundTrip: 0.01, Stratum: 2, SameAs: "a"},
 		},
 	}
 	want := strings.TrimPrefix(`
@@ -66,6 +67,7 @@ SERVER  OFFSET      ROUND TRIP  STRATUM  SAYS
 a       +1m40.25s   12.3ms      2        ok
 b       -3s         10ms        1        outvoted
 c       -           -           -        no answer within 3s
+d       +1m40.25s   10ms        2        ok (the same server as a: one vote for both)
 `, "\n")
 	var out strings.Builder
 	if err := printTime(&out, v); err != nil || strings.Join(strings.Fields(out.String()), " ") != strings.Join(strings.Fields(want), " ") {

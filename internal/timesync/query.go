@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -14,28 +15,41 @@ import (
 )
 
 const (
+	// maxStratum is the last one of a server that has the time (RFC 5905 section 7.3).
+	maxStratum = 15
 	// answerTime is how long the servers have, name and answer together.
 	answerTime = 3 * time.Second
 	// era is half of the span of an NTP timestamp: beyond it, it is another time (RFC 5905 section 6).
 	era = 68 * 365 * 24 * time.Hour
+	// maxDistance is how far a server's clock may be from the right time by its own account (MAXDISP in RFC
+	// 5905 appendix A.5.1.1).
+	maxDistance = 16 * time.Second
 )
+
+// noReference is what a reference timestamp of 0 reads as: the server does not say when its clock was set.
+var noReference = time.Date(2036, 2, 7, 6, 28, 16, 0, time.UTC)
 
 // query asks one server, a name or address with or without a port, and looks whether its answer can be one.
 func query(ctx context.Context, server string) Answer {
+	var address netip.AddrPort
 	r, err := ntp.QueryWithOptions(server, ntp.QueryOptions{
 		Timeout: answerTime,
 		Dialer: func(_, remote string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, "udp", remote)
 			if err == nil {
+				to := conn.RemoteAddr().(*net.UDPAddr).AddrPort()
+				address = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 				context.AfterFunc(ctx, func() { _ = conn.Close() })
 			}
 			return conn, err
 		},
 	})
 	if err != nil {
-		return Answer{Server: server, Err: reason(ctx, err)}
+		return Answer{Server: server, Address: address, Err: reason(ctx, err), answered: answered(err)}
 	}
-	return examine(server, r)
+	a := examine(server, r)
+	a.Address = address
+	return a
 }
 
 // examine takes an answer, or says what is wrong with it.
@@ -43,22 +57,31 @@ func examine(server string, r *ntp.Response) Answer {
 	a := Answer{Server: server, Offset: r.ClockOffset, RoundTrip: r.RTT, Stratum: int(r.Stratum), kiss: r.KissCode}
 	t := r.Timestamps
 	there, back, busy := t.ServerRecv.Sub(t.ClientXmit), t.ClientRecv.Sub(t.ServerXmit), t.ServerXmit.Sub(t.ServerRecv)
-	switch err := r.Validate(); {
-	case errors.Is(err, ntp.ErrKissOfDeath):
+	// Not r.Validate: it refuses a reference time that is 0 or some days old as well.
+	switch distance := r.RootDelay/2 + r.RootDispersion; {
+	case r.Stratum == 0:
 		a.Err = fmt.Errorf("it declines to be asked (%q)", r.KissCode)
-	case errors.Is(err, ntp.ErrInvalidLeapSecond), errors.Is(err, ntp.ErrInvalidStratum):
+	case r.Leap == ntp.LeapNotInSync || r.Stratum > maxStratum:
 		a.Err = errors.New("it has no time itself: it is not synchronized")
-	case err != nil:
-		a.Err = err
+	case distance >= maxDistance:
+		a.Err = fmt.Errorf("it may be off by %v itself: that is no time to go by", distance.Round(time.Millisecond))
+	case r.ReferenceTime.After(r.Time) && !r.ReferenceTime.Equal(noReference):
+		a.Err = errors.New("its answer contradicts itself: its clock was set later than it answers")
 	case busy < 0 || r.RTT > answerTime || busy > t.ClientRecv.Sub(t.ClientXmit)+serverError:
 		a.Err = errors.New("its answer contradicts itself: it took longer than it was waited for")
 	case beyond(there, era) || beyond(back, era):
 		a.Err = errors.New("its time is over 68 years from the host's")
 	}
 	if a.Err != nil {
-		return Answer{Server: server, Stratum: a.Stratum, Err: a.Err, kiss: a.kiss}
+		return Answer{Server: server, Stratum: a.Stratum, Err: a.Err, answered: true, kiss: a.kiss}
 	}
 	return a
+}
+
+// answered reports whether an error is about what a server has answered, and not about the way to it.
+func answered(err error) bool {
+	var way net.Error // net.DNSError and net.OpError are such
+	return !errors.As(err, &way) && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // reason is err without what differs from one attempt to the next.

@@ -3,6 +3,7 @@ package timesync
 import (
 	"encoding/binary"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,19 +85,25 @@ func TestQuery(t *testing.T) {
 		{"an hour's work", change(func(b []byte) { stamp(b[40:], time.Now().Add(time.Hour)) }), "contradicts itself", "", 0},
 		{"not synchronized", change(func(b []byte) { b[0] |= 3 << 6 }), "not synchronized", "", 0},
 		{"stratum 16", change(func(b []byte) { b[1] = 16 }), "not synchronized", "", 0},
-		{"far from any clock", change(func(b []byte) { b[9] = 17 }), "dispersion", "", 0},
+		{"stratum 15", change(func(b []byte) { b[1], b[9] = 15, 12 }), "", "", 0},
+		{"far from any clock", change(func(b []byte) { b[9] = 16 }), "it may be off by 16s itself", "", 0},
+		{"a far way to any clock", change(func(b []byte) { b[5], b[9] = 16, 9 }), "it may be off by 17s itself", "", 0},
+		{"no reference", change(func(b []byte) { clear(b[16:24]) }), "", "", 0},
+		{"set a year ago", change(func(b []byte) { stamp(b[16:], time.Now().AddDate(-1, 0, 0)) }), "", "", 0},
+		{"set this moment", change(func(b []byte) { copy(b[16:24], b[40:48]) }), "", "", 0},
+		{"set a second ahead", change(func(b []byte) { stamp(b[16:], time.Now().Add(time.Second)) }), "its clock was set later than it answers", "", 0},
 		{"kiss of death", change(func(b []byte) { b[1] = 0; copy(b[12:], "RATE") }), `declines to be asked ("RATE")`, "RATE", 0},
 		{"noise", func([]byte) []byte { return []byte(strings.Repeat("\xff", 300)) }, "", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := ntpServer(t, c.reply)
 			a := query(t.Context(), server)
-			if a.Server != server || a.kiss != c.kiss {
+			if a.Server != server || a.Address.String() != server || a.kiss != c.kiss || a.answered != (a.Err != nil) {
 				t.Errorf("%+v", a)
 			}
 			switch {
 			case c.wrong == "" && c.name != "noise":
-				if a.Err != nil || beyond(a.Offset-c.off, time.Second) || a.Stratum != 2 {
+				if a.Err != nil || beyond(a.Offset-c.off, time.Second) || a.Stratum < 2 {
 					t.Errorf("%+v", a)
 				}
 			case a.Err == nil || !strings.Contains(a.Err.Error(), c.wrong) || a.Offset != 0 || a.RoundTrip != 0:
@@ -105,12 +112,12 @@ func TestQuery(t *testing.T) {
 		})
 	}
 	t.Run("nobody there", func(t *testing.T) {
-		if a := query(t.Context(), "127.0.0.1:1"); a.Err == nil || a.Err.Error() != "no time service there (port unreachable)" {
+		if a := query(t.Context(), "127.0.0.1:1"); a.Err == nil || a.Err.Error() != "no time service there (port unreachable)" || a.answered {
 			t.Errorf("%+v", a)
 		}
 	})
 	t.Run("no such name", func(t *testing.T) {
-		if a := query(t.Context(), "ntp.invalid"); a.Err == nil || !strings.HasPrefix(a.Err.Error(), "name ntp.invalid: ") {
+		if a := query(t.Context(), "ntp.invalid"); a.Err == nil || !strings.HasPrefix(a.Err.Error(), "name ntp.invalid: ") || a.answered {
 			t.Errorf("%+v", a)
 		}
 	})
@@ -127,6 +134,43 @@ func TestExamineEra(t *testing.T) {
 		}}
 		if a := examine("a", r); a.Err == nil || !strings.Contains(a.Err.Error(), "68 years") {
 			t.Errorf("%d years: %+v", years, a)
+		}
+	}
+}
+
+// A server by two names has one vote, and a server whose answer cannot be used is one that answers.
+func TestOneVote(t *testing.T) {
+	t.Parallel()
+	liar := ntpServer(t, func(q []byte) []byte { return proper(q, time.Hour) })
+	right := ntpServer(t, func(q []byte) []byte { return proper(q, 0) })
+	other := ntpServer(t, func(q []byte) []byte { return proper(q, 0) })
+	bad := ntpServer(t, func(q []byte) []byte { return append(proper(q, 0)[:1], make([]byte, 47)...) })
+	_, port, _ := net.SplitHostPort(liar)
+	names := []string{liar, "[::ffff:127.0.0.1]:" + port}
+	for _, c := range []struct {
+		servers []string
+		state   Status
+		same    int
+	}{
+		{append(slices.Clone(names), right), Disagree, 1},
+		{append(slices.Clone(names), right, other), Right, 1},
+		{[]string{right, bad}, Right, 0},
+		{[]string{bad, "127.0.0.1:1"}, Unusable, 0},
+	} {
+		clock := New(Config{Servers: c.servers, Interval: time.Hour, MaxOffset: time.Second})
+		_, _ = clock.Inquire(t.Context())
+		same := 0
+		v := clock.View()
+		for i, s := range v.Servers {
+			if s.SameAs != "" {
+				same++
+				if s.SameAs != liar || s.Address != v.Servers[0].Address || c.state == Right && !s.Outvoted {
+					t.Errorf("%d: %+v", i, s)
+				}
+			}
+		}
+		if v.State != c.state || same != c.same {
+			t.Errorf("%q: %+v", c.servers, v)
 		}
 	}
 }

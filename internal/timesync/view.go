@@ -23,11 +23,13 @@ type View struct {
 // ServerView is one server's answer.
 type ServerView struct {
 	Server    string  `json:"server"`
+	Address   string  `json:"address"` // that the name stood for; "": it was not found
 	Offset    float64 `json:"offset"`
 	RoundTrip float64 `json:"round_trip"`
 	Stratum   int     `json:"stratum"`
 	Outvoted  bool    `json:"outvoted"`
-	Error     string  `json:"error"` // "": it answered
+	SameAs    string  `json:"same_as"` // the server with the same address, whose vote counts for both; "": none
+	Error     string  `json:"error"`   // "": it answered
 }
 
 // MeasurementView is an offset that was measured.
@@ -52,7 +54,10 @@ func (c *Clock) View() View {
 		v.Offset, v.RoundTrip, v.Server = s.Offset.Seconds(), s.RoundTrip.Seconds(), s.Server
 	}
 	for i, a := range s.Servers {
-		v.Servers[i] = ServerView{Server: a.Server, Offset: a.Offset.Seconds(), RoundTrip: a.RoundTrip.Seconds(), Stratum: a.Stratum, Outvoted: a.Outvoted}
+		v.Servers[i] = ServerView{Server: a.Server, Offset: a.Offset.Seconds(), RoundTrip: a.RoundTrip.Seconds(), Stratum: a.Stratum, Outvoted: a.Outvoted, SameAs: a.Same}
+		if a.Address.IsValid() {
+			v.Servers[i].Address = a.Address.String()
+		}
 		if a.Err != nil {
 			v.Servers[i].Error = a.Err.Error()
 		}

@@ -3,6 +3,7 @@ package timesync
 import (
 	"cmp"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -13,17 +14,21 @@ const serverError = 250 * time.Millisecond
 // Answer is what came of asking one server.
 type Answer struct {
 	Server    string
-	Offset    time.Duration // the server's time less the host's
+	Address   netip.AddrPort // that the name stood for
+	Offset    time.Duration  // the server's time less the host's
 	RoundTrip time.Duration
 	Stratum   int
-	Outvoted  bool // most of the others agree on another time
+	Outvoted  bool   // most of the others agree on another time
+	Same      string // the server before it that has the same address; "": none. Both have one vote
 	Err       error
+	answered  bool   // Err is about an answer that came
 	kiss      string // the code by which the server declines to be asked (RFC 5905 section 7.4)
 }
 
 // The answers that a vote finds no time in.
 var (
 	errNoAnswer = errors.New("no time server answers")
+	errUnusable = errors.New("the time servers answer, and none has a time that can be used")
 	errDisagree = errors.New("the time servers disagree, and none has a majority")
 )
 
@@ -34,19 +39,37 @@ func (a Answer) within() (lowest, highest time.Duration) {
 	return a.Offset - margin, a.Offset + margin
 }
 
-// vote finds the most answers that can be true together, by Marzullo's rule: they must be more than half
-// of all that have an offset. It marks the others as outvoted and gives the median of those that agree; of
-// two in the middle, the one that has the shorter round trip.
-func vote(answers []Answer) (Answer, error) {
-	var valid, agree []int
+// voters are the answers that have an offset, one of each address. It marks the others of an address.
+func voters(answers []Answer) (valid []int, err error) {
+	err = errNoAnswer
+	seen := map[netip.AddrPort]string{}
 	for i := range answers {
-		answers[i].Outvoted = false
-		if answers[i].Err == nil {
+		a := &answers[i]
+		a.Outvoted, a.Same = false, seen[a.Address]
+		switch {
+		case a.answered:
+			err = errUnusable
+		case a.Err == nil && a.Same == "":
 			valid = append(valid, i)
+			if a.Address.IsValid() {
+				seen[a.Address] = a.Server
+			}
 		}
 	}
-	if len(valid) == 0 {
-		return Answer{}, errNoAnswer
+	if len(valid) > 0 {
+		err = nil
+	}
+	return valid, err
+}
+
+// vote finds the most answers that can be true together, by Marzullo's rule: they must be more than half
+// of all voters. It marks the others as outvoted and gives the median of those that agree; of
+// two in the middle, the one that has the shorter round trip.
+func vote(answers []Answer) (Answer, error) {
+	var agree []int
+	valid, err := voters(answers)
+	if err != nil {
+		return Answer{}, err
 	}
 	slices.SortFunc(valid, func(i, j int) int { return cmp.Compare(answers[i].Offset, answers[j].Offset) })
 	spread := func(group []int) time.Duration {
@@ -67,8 +90,15 @@ func vote(answers []Answer) (Answer, error) {
 	if 2*len(agree) <= len(valid) {
 		return Answer{}, errDisagree
 	}
+	outvoted := map[netip.AddrPort]bool{}
 	for _, i := range valid {
 		answers[i].Outvoted = !slices.Contains(agree, i)
+		outvoted[answers[i].Address] = answers[i].Outvoted
+	}
+	for i := range answers {
+		if answers[i].Same != "" {
+			answers[i].Outvoted = outvoted[answers[i].Address]
+		}
 	}
 	lower, upper := answers[agree[(len(agree)-1)/2]], answers[agree[len(agree)/2]]
 	if upper.RoundTrip < lower.RoundTrip {

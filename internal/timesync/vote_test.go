@@ -3,6 +3,7 @@ package timesync
 import (
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -15,6 +16,11 @@ func answer(name string, offset, roundTrip int) Answer {
 
 func TestVote(t *testing.T) {
 	dead := Answer{Server: "dead", Err: errors.New("no answer")}
+	bad := Answer{Server: "bad", Err: errors.New("not synchronized"), answered: true}
+	at := func(address string, a Answer) Answer {
+		a.Address = netip.MustParseAddrPort(address)
+		return a
+	}
 	for _, c := range []struct {
 		name     string
 		answers  []Answer
@@ -24,6 +30,20 @@ func TestVote(t *testing.T) {
 	}{
 		{"none", nil, "", errNoAnswer, nil},
 		{"dead", []Answer{dead, dead}, "", errNoAnswer, nil},
+		{"none can be used", []Answer{dead, bad}, "", errUnusable, nil},
+		{"one can be used", []Answer{bad, answer("a", 5, 10)}, "a", nil, nil},
+		{"a liar by two names", []Answer{at("192.0.2.1:123", answer("liar", 9000, 1)), at("192.0.2.1:123", answer("2", 9000, 1)), at("192.0.2.2:123", answer("a", 0, 1))}, "", errDisagree, nil},
+		{
+			"a liar by three names",
+			[]Answer{
+				at("192.0.2.1:123", answer("liar", 9000, 1)), at("192.0.2.2:123", answer("a", 0, 1)), at("192.0.2.1:123", answer("2", 9000, 1)),
+				at("192.0.2.3:123", answer("b", 0, 2)), at("192.0.2.1:123", answer("3", 0, 1)),
+			},
+			"a", nil,
+			[]string{"liar", "2", "3"},
+		},
+		{"two ports are two servers", []Answer{at("192.0.2.1:123", answer("a", 0, 1)), at("192.0.2.1:124", answer("b", 0, 2)), at("192.0.2.2:123", answer("liar", 9000, 1))}, "a", nil, []string{"liar"}},
+		{"the first name is silent", []Answer{at("192.0.2.1:123", dead), at("192.0.2.1:123", answer("a", 0, 1))}, "a", nil, nil},
 		{"one", []Answer{answer("a", 100_000, 10)}, "a", nil, nil},
 		{"one of three lives", []Answer{dead, answer("a", -70, 10), dead}, "a", nil, nil},
 		{"two agree: the nearer one", []Answer{answer("a", 10, 40), answer("b", 20, 10)}, "b", nil, nil},

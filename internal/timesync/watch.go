@@ -45,15 +45,18 @@ const (
 	Right     Status = "right"
 	Off       Status = "off"
 	Silent    Status = "no answer"
+	Unusable  Status = "no usable answer"
 	Disagree  Status = "servers disagree"
 	Jumped    Status = "clock jumped"
 )
 
 // Statuses are all of them.
-func Statuses() []Status { return []Status{NoServers, Pending, Right, Off, Silent, Disagree, Jumped} }
+func Statuses() []Status {
+	return []Status{NoServers, Pending, Right, Off, Silent, Unusable, Disagree, Jumped}
+}
 
 // failures are the statuses that say that there was no time to be had.
-var failures = map[Status]error{Silent: errNoAnswer, Disagree: errDisagree, Jumped: errJumped}
+var failures = map[Status]error{Silent: errNoAnswer, Unusable: errUnusable, Disagree: errDisagree, Jumped: errJumped}
 
 // State is what is known of the host's clock.
 type State struct {
