@@ -109,7 +109,7 @@ func (t *Tunnel) disconnected(now time.Time, id uint16, avps []wire.AVP) {
 func (t *Tunnel) hangUp(now time.Time, i int, r wire.Result, reason string) {
 	s := t.sessions[i]
 	t.remove(now, i)
-	t.ch.add(now, s.peers, t.disconnect(s.ours, r))
+	t.ch.push(now, s.peers, t.disconnect(s.ours, r))
 	t.events = append(t.events, Cleared{Session: s.ours, Reason: reason})
 }
 

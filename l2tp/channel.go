@@ -9,7 +9,7 @@ const (
 	// ourWindow is how many control messages the peer may have unacknowledged.
 	ourWindow     = 8
 	defaultWindow = 4
-	maxQueue      = 64 // messages that a peer may have wait for their turn
+	maxQueue      = 64 // messages that wait for their turn, until no more are taken from the peer
 	maxTries      = 5
 )
 
@@ -43,7 +43,6 @@ type channel struct {
 	// lazy: nothing is repeated by itself, but only when the peer repeats its own: who has sent an
 	// SCCRQ under another's address gets one answer for each.
 	lazy bool
-	full bool // the peer acknowledges nothing
 	out  func(datagram []byte)
 }
 
@@ -56,17 +55,9 @@ func (c *channel) setWindow(n int) {
 	c.ssthresh = c.window
 }
 
-// push queues a message that the peer has caused. When too many wait, the channel is of no use any more.
+// push queues a message. What a peer can cause is bounded, as nothing is taken of it while the queue is long; of ours each
+// session has one at most.
 func (c *channel) push(now time.Time, session uint16, body []byte) {
-	if len(c.queue) >= maxQueue {
-		c.full = true
-		return
-	}
-	c.add(now, session, body)
-}
-
-// add queues a message of which each session has one at most.
-func (c *channel) add(now time.Time, session uint16, body []byte) {
 	c.queue = append(c.queue, message{session, body})
 	c.flush(now)
 }
@@ -103,15 +94,20 @@ func (c *channel) ack() {
 	c.out(wire.AppendControl(nil, wire.Header{Tunnel: c.peer, Ns: c.ns, Nr: c.nr}, nil))
 }
 
-// receive takes the numbers of a message whose body has n octets. It answers whether the message is the
-// next one; a duplicate is acknowledged, one that is ahead is left for the peer to repeat. One that
-// acknowledges what was never sent is not of this tunnel.
-func (c *channel) receive(now time.Time, h wire.Header, n int) (next bool) {
-	if int(int16(h.Nr-c.acked)) > c.sent {
+// acknowledge takes the number up to which the peer has heard us. One that acknowledges what was never sent is not of this
+// tunnel.
+func (c *channel) acknowledge(now time.Time, nr uint16) bool {
+	if int(int16(nr-c.acked)) > c.sent {
 		return false
 	}
-	c.acknowledged(now, h.Nr)
-	if n == 0 {
+	c.acknowledged(now, nr)
+	return true
+}
+
+// receive takes the numbers of a message whose body has n bytes. It answers whether the message is the
+// next one; a duplicate is acknowledged, one that is ahead is left for the peer to repeat.
+func (c *channel) receive(now time.Time, h wire.Header, n int) (next bool) {
+	if !c.acknowledge(now, h.Nr) || n == 0 {
 		return false
 	}
 	if h.Ns != c.nr {

@@ -53,6 +53,7 @@ type Tunnel struct {
 	shown     bool   // the peer has shown that it hears us
 	named     bool   // it has put our identifier into a message
 	host      string
+	held      []held    // the next messages, until there is room in ch
 	heard     time.Time // anything of the peer's, data included
 	endAt     time.Time // when the present state is given up; zero: never
 	sent      int       // messages sent: each one acknowledges
@@ -147,29 +148,13 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 	if t.unproven() && (h.Tunnel == t.ours || t.findOurs(h.Session) >= 0) {
 		t.proven(now)
 	}
-	if !t.ch.receive(now, h, len(body)) {
-		t.settle()
-		return
-	}
-	before := t.sent
-	if err != nil {
-		t.stop(now, wire.Result{Code: stopNoRight, Message: "hidden AVP does not decode: is the secret right?"}, err.Error())
-	} else {
-		t.message(now, h, avps, len(body))
-	}
-	if t.sent == before && t.state != stateClosed {
-		t.ch.ack() // at once: clients wait for it
+	if t.ch.acknowledge(now, h.Nr) {
+		t.catchUp(now)
+		if !t.hold(h, avps, body) {
+			t.take(now, h, avps, err, len(body))
+		}
 	}
 	t.settle()
-}
-
-// mine reports whether a message is for this tunnel. A peer that never used our identifier may leave it out of all its
-// messages, as D-Link's DIR-300 does. One that did use it always will: what comes without it may be forged.
-func (t *Tunnel) mine(h wire.Header) bool {
-	if h.Tunnel == 0 {
-		return !t.named
-	}
-	return h.Tunnel == t.ours
 }
 
 func find(avps []wire.AVP, t wire.Attribute) []byte {
@@ -184,17 +169,6 @@ func find(avps []wire.AVP, t wire.Attribute) []byte {
 // unknownMandatory reports whether there is an AVP that must be understood, and is not.
 func unknownMandatory(avps []wire.AVP) bool {
 	return slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Mandatory && !a.Known })
-}
-
-// mayBeNameless reports whether a message is one of those that a peer of whom nothing is known yet may send without
-// our identifier: an SCCRQ has none, and D-Link's DIR-300 has none in its SCCCN either. Whatever else comes so is not
-// the peer's for sure, and changes nothing.
-func mayBeNameless(avps []wire.AVP) bool {
-	if len(avps) == 0 {
-		return false
-	}
-	kind := kindOf(avps)
-	return kind == wire.SCCRQ || kind == wire.SCCCN
 }
 
 func kindOf(avps []wire.AVP) wire.MessageType {
@@ -426,12 +400,8 @@ func (t *Tunnel) close(reason string) {
 	t.events = append(t.events, Closed{Reason: reason, Silent: silent})
 }
 
-// settle closes a tunnel whose StopCCN has been acknowledged, and one whose peer acknowledges nothing.
+// settle closes a tunnel whose StopCCN has been acknowledged.
 func (t *Tunnel) settle() {
-	if t.ch.full {
-		t.close(t.peer + " acknowledges nothing")
-		return
-	}
 	if t.state == stateStopping && len(t.ch.queue) == 0 && !t.theirs {
 		t.close(t.stopped)
 	}

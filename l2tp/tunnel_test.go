@@ -357,21 +357,6 @@ func TestBadLine(t *testing.T) {
 	}
 }
 
-// A peer that acknowledges nothing, and dials on, is given up.
-func TestNeverAcknowledges(t *testing.T) {
-	p := newPeer(t, l2tp.Config{})
-	p.say(0, sccrq())
-	p.say(0, message(wire.SCCCN))
-	for n := range uint16(200) {
-		p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Ns: p.ns, Nr: 1}, message(wire.ICRQ, avp(wire.AttrSessionID, u16(n+1)...)))
-		p.ns++
-		p.drain()
-	}
-	if n := len(p.ended); n == 0 || p.ended[n-1] != "closed client acknowledges nothing" || n > 80 {
-		t.Errorf("%d: %v", n, p.ended)
-	}
-}
-
 func TestStop(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
 	p.open()

@@ -259,3 +259,50 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d tunnels", n)
 	}
 }
+
+// A LAC with a small window brings many calls at once: it gets all of them, over the network as well.
+func TestManyCallsAtOnce(t *testing.T) {
+	for _, window := range []uint16{1, 4} {
+		srv, sessions := startWith(t, server.Config{})
+		stop := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-sessions:
+				case <-stop:
+					return
+				}
+			}
+		}()
+		c := connect(t, "127.0.3.2:0")
+		c.request(wire.AppendAVP(nil, true, wire.AttrReceiveWindow, u16(window)))
+		c.tunnel = c.hear(wire.SCCRP, wire.AttrTunnelID)
+		c.say(wire.SCCCN)
+		const calls = 150
+		asked, acked, answered := 0, uint16(2), 0
+		for answered < calls {
+			for asked < calls && c.ns-acked < 8 {
+				asked++
+				c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(uint16(asked))))
+			}
+			h, body := c.read()
+			acked = h.Nr
+			if len(body) > 0 && h.Ns == c.nr {
+				c.nr++
+				answered++
+				if _, err := c.conn.Write(wire.AppendControl(nil, wire.Header{Tunnel: c.tunnel, Ns: c.ns, Nr: c.nr}, nil)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if n := srv.Stats().Calls; n != calls {
+			t.Errorf("window %d: %d calls", window, n)
+		}
+		close(stop)
+		c.say(wire.StopCCN, wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(9)))
+		waitFor(t, srv, func(st server.Stats) bool { return st.Calls == 0 })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		srv.Shutdown(ctx)
+		cancel()
+	}
+}

@@ -5,7 +5,7 @@ var endRules = []rule{
 	when(`peer hung up(?:: it says (.*))?`, "The client hung up. $1", ""),
 	when(`client (?:closed the control connection|cleared the call|disconnected the call(?: .*)?|closed the tunnel)`,
 		"The client ended the call.", ""),
-	when(`control connection lost|client does not answer Echo-Request|client does not answer any more|client acknowledges nothing`,
+	when(`control connection lost|client does not answer Echo-Request|client does not answer any more`,
 		"The client is gone: it answers no more.",
 		"Its network has failed, or it went to sleep. If this happens again and again after the same time, a router between forgets the connection: "+
 			"shorten ppp.echo_interval (or l2tp.hello_interval)."),
