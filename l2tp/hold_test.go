@@ -77,6 +77,7 @@ func (l *access) hear() {
 		case wire.ICRP:
 			l.answered++
 			l.say(h.Session+1000, message(wire.ICCN))
+		default:
 		}
 		l.c.Receive(l.now, wire.Header{Control: true, HasSeq: true, Tunnel: 77, Ns: l.ns, Nr: l.nr}, nil)
 		l.drain()

@@ -10,6 +10,9 @@ const (
 	ReorderWindow = 32
 	// ReorderTimeout is how long they wait: a lost packet must not stall the link.
 	ReorderTimeout = 100 * time.Millisecond
+	// AckAfter is how many packets are acknowledged at once, whether one of ours can carry that or not. A peer that obeys
+	// our window begins with half of it (RFC 2637 section 4.2) and would wait for AckDelay otherwise.
+	AckAfter = Window / 4
 	// AckDelay is how long an acknowledgement waits for a packet of ours that can carry it.
 	AckDelay = 400 * time.Millisecond
 )
@@ -19,8 +22,13 @@ const (
 type Receiver struct {
 	next  uint32 // the number to be delivered next
 	held  int
-	slots *[ReorderWindow]*pktbuf.Buf // by number, modulo the window; nil while nothing has waited
-	since time.Time                   // when the hole at next was noticed
+	slots *[ReorderWindow]slot // by number, modulo the window; nil while nothing has waited
+}
+
+// slot is a packet that waits, since at. The zero value is none.
+type slot struct {
+	b  *pktbuf.Buf
+	at time.Time
 }
 
 // Put takes the packet numbered seq, and ownership of b, and delivers what is in order now. It answers
@@ -44,16 +52,13 @@ func (r *Receiver) Put(now time.Time, seq uint32, b *pktbuf.Buf, deliver func(*p
 		ahead = int32(seq - r.next)
 	}
 	if r.slots == nil {
-		r.slots = new([ReorderWindow]*pktbuf.Buf)
+		r.slots = new([ReorderWindow]slot)
 	}
-	slot := &r.slots[seq%ReorderWindow]
-	if *slot != nil {
+	place := &r.slots[seq%ReorderWindow]
+	if place.b != nil {
 		return false
 	}
-	*slot = b
-	if r.held == 0 || seq == r.next {
-		r.since = now
-	}
+	*place = slot{b, now}
 	r.held++
 	r.run(deliver)
 	return true
@@ -62,12 +67,12 @@ func (r *Receiver) Put(now time.Time, seq uint32, b *pktbuf.Buf, deliver func(*p
 // run delivers what is next for as long as it is there.
 func (r *Receiver) run(deliver func(*pktbuf.Buf)) {
 	for r.held > 0 {
-		slot := &r.slots[r.next%ReorderWindow]
-		b := *slot
+		place := &r.slots[r.next%ReorderWindow]
+		b := place.b
 		if b == nil {
 			return
 		}
-		*slot = nil
+		*place = slot{}
 		r.held--
 		r.next++
 		deliver(b)
@@ -76,7 +81,7 @@ func (r *Receiver) run(deliver func(*pktbuf.Buf)) {
 
 // skip gives up what is missing before the first packet that waits.
 func (r *Receiver) skip(deliver func(*pktbuf.Buf)) {
-	for r.held > 0 && r.slots[r.next%ReorderWindow] == nil {
+	for r.held > 0 && r.slots[r.next%ReorderWindow].b == nil {
 		r.next++
 	}
 	r.run(deliver)
@@ -85,13 +90,22 @@ func (r *Receiver) skip(deliver func(*pktbuf.Buf)) {
 // Waiting reports whether packets wait for one that is missing: Expire is to be called.
 func (r *Receiver) Waiting() bool { return r.held > 0 }
 
-// Expire delivers what has waited for ReorderTimeout.
+// Expire gives up holes until nothing is left that has waited for ReorderTimeout.
 func (r *Receiver) Expire(now time.Time, deliver func(*pktbuf.Buf)) {
-	if r.held == 0 || now.Sub(r.since) < ReorderTimeout {
-		return
+	for r.held > 0 && now.Sub(r.oldest()) >= ReorderTimeout {
+		r.skip(deliver)
 	}
-	r.skip(deliver)
-	r.since = now
+}
+
+// oldest is since when the packet waits that came first. There is one.
+func (r *Receiver) oldest() time.Time {
+	var at time.Time
+	for _, s := range r.slots {
+		if s.b != nil && (at.IsZero() || s.at.Before(at)) {
+			at = s.at
+		}
+	}
+	return at
 }
 
 // Drop releases what waits.

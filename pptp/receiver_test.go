@@ -94,14 +94,52 @@ func TestLostPacketDoesNotStall(t *testing.T) {
 	r.Put(start, 9, numbered(9), i.deliver)
 	r.Put(start.Add(90*time.Millisecond), 3, numbered(3), i.deliver)
 	r.Put(start.Add(90*time.Millisecond), 4, numbered(4), i.deliver)
-	r.Expire(start.Add(pptp.ReorderTimeout), i.deliver) // 6 is missed for 10 ms only
-	if !slices.Equal(i.got, []uint32{0, 2, 3, 4, 5}) {
-		t.Errorf("a hole behind another is not waited for: %v", i.got)
+	r.Put(start.Add(90*time.Millisecond), 11, numbered(11), i.deliver)
+	r.Expire(start.Add(pptp.ReorderTimeout), i.deliver) // 7 and 9 have waited so long, 11 has not
+	if !slices.Equal(i.got, []uint32{0, 2, 3, 4, 5, 7, 9}) {
+		t.Errorf("not what has waited too long: %v", i.got)
 	}
-	i.got = i.got[:2]
 	r.Drop()
-	if r.Waiting() || len(i.got) != 2 {
+	if r.Waiting() || len(i.got) != 7 {
 		t.Errorf("after Drop: %v", i.got)
+	}
+}
+
+// Holes do not add up: however many there are, no packet waits longer than for one of them, and none is delivered out of
+// order. Calls are looked at every 50 ms.
+func TestHolesDoNotAddUp(t *testing.T) {
+	const look = 50 * time.Millisecond
+	for _, loss := range []float64{0.01, 0.05, 0.1, 0.2, 0.5} {
+		for seed := range uint64(5) {
+			rnd := rand.New(rand.NewPCG(seed, 2))
+			var r pptp.Receiver
+			var got inbox
+			now, came := start, map[uint32]time.Time{}
+			deliver := func(b *pktbuf.Buf) {
+				got.deliver(b)
+				if waited := now.Sub(came[got.got[len(got.got)-1]]); waited > pptp.ReorderTimeout+look {
+					t.Fatalf("loss %v, seed %d: a packet waits %v", loss, seed, waited)
+				}
+			}
+			sent := uint32(0)
+			const sending, all = 60_000, 60_500 // milliseconds
+			for ms := range all {
+				now = start.Add(time.Duration(ms) * time.Millisecond)
+				if ms%50 == 0 {
+					r.Expire(now, deliver)
+				}
+				if ms%20 != 0 || ms >= sending {
+					continue
+				}
+				if sent++; rnd.Float64() >= loss {
+					came[sent] = now
+					r.Put(now, sent, numbered(sent), deliver)
+				}
+			}
+			if len(got.got) != len(came) || !slices.IsSorted(got.got) {
+				t.Errorf("loss %v, seed %d: %d of %d are delivered", loss, seed, len(got.got), len(came))
+			}
+		}
 	}
 }
 

@@ -107,11 +107,12 @@ type Reader struct {
 	n    int
 	err  syscall.Errno
 	read func(fd uintptr) bool
+	call func(fd uintptr, msgs []mmsghdr) (int, syscall.Errno) // the system's; a test has signals come
 }
 
 // NewReader makes a Reader of c.
 func (c *Conn) NewReader() *Reader {
-	r := &Reader{c: c}
+	r := &Reader{c: c, call: recvmmsg}
 	r.read = r.recvmmsg
 	r.grow(firstRoom)
 	return r
@@ -172,16 +173,26 @@ func (r *Reader) release() {
 	}
 }
 
+// recvmmsg answers false when there is nothing to read: the system then says when something has come since. After a
+// signal there may be something already, of which it says nothing.
 func (r *Reader) recvmmsg(fd uintptr) bool {
-	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.h.msgs[0])), uintptr(len(r.h.msgs)), unix.MSG_DONTWAIT, 0, 0)
-	if e == unix.EAGAIN || e == unix.EINTR {
+	n, e := r.call(fd, r.h.msgs)
+	for e == unix.EINTR {
+		n, e = r.call(fd, r.h.msgs)
+	}
+	if e == unix.EAGAIN {
 		return false
 	}
 	r.err = e
 	if e == 0 {
-		r.n = int(n)
+		r.n = n
 	}
 	return true
+}
+
+func recvmmsg(fd uintptr, msgs []mmsghdr) (int, syscall.Errno) {
+	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&msgs[0])), uintptr(len(msgs)), unix.MSG_DONTWAIT, 0, 0)
+	return int(n), e
 }
 
 // destination finds the IP_PKTINFO of datagram i.

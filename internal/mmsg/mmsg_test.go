@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"
@@ -155,5 +156,22 @@ func TestTooLongIsNotTakenInPart(t *testing.T) {
 	}
 	if lengths[0] != 0 || lengths[1] != pktbuf.Size-pktbuf.Headroom {
 		t.Errorf("lengths %v", lengths)
+	}
+}
+
+// A datagram that is there is read at once, whatever signals come: nobody waits for the next one.
+func TestReadUnderSignals(t *testing.T) {
+	a, _ := listen(t)
+	b, to := listen(t)
+	r := b.NewReader()
+	r.Interrupt(3)
+	if err := b.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		a.WriteBatch(batch(to, 1))
+		if got, err := r.Read(); err != nil || len(got) != 1 {
+			t.Fatalf("%d datagrams, %v", len(got), err)
+		}
 	}
 }

@@ -237,3 +237,29 @@ func TestEndsAtOnce(t *testing.T) {
 		t.Errorf("%d calls are left", n)
 	}
 }
+
+// An SCCRQ with a hidden AVP that does not decode is not answered, but it leaves a line in the log, in so many that it
+// cannot fill the log.
+func TestHiddenAVPInTheFirstMessage(t *testing.T) {
+	log := new(lockedLog)
+	var told atomic.Int64
+	srv, _ := startWith(t, server.Config{
+		Tunnel: l2tp.Config{Secret: "tunnel-Secret7"}, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Refused: func(netip.Addr, string) { told.Add(1) },
+	})
+	c := connect(t, "127.0.3.2:0")
+	vector := make([]byte, 16)
+	hidden := wire.AppendHidden(wire.AppendAVP(nil, true, wire.AttrRandomVector, vector), true, wire.AttrHostName, []byte("mac"), "another secret", vector)
+	const tries = 100
+	for range tries {
+		c.request(hidden)
+	}
+	waitFor(t, srv, func(st server.Stats) bool { return st.Dropped["malformed"] == tries })
+	line := regexp.MustCompile(`level=INFO msg=refused type=L2TP peer=127\.0\.3\.2:\d+ reason="l2tp: hidden AVP does not decode"\n`)
+	if n := len(line.FindAllString(log.String(), -1)); n < 20 || n >= tries || int64(n) != told.Load() {
+		t.Errorf("%d lines, %d told: %s", n, told.Load(), log)
+	}
+	if st := srv.Stats(); st.Tunnels != 0 {
+		t.Errorf("%+v", st)
+	}
+}

@@ -290,6 +290,9 @@ func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byt
 		}
 	}
 	if err != nil || key.tunnel == 0 {
+		if errors.Is(err, wire.ErrHidden) {
+			s.refuse(p.From, err.Error())
+		}
 		s.drops.malformed.Add(1)
 		return nil, nil
 	}
@@ -321,6 +324,18 @@ func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byt
 	s.nTunnels++
 	s.gone.Add(1)
 	return t, s.makeRoom(t)
+}
+
+// refuse logs that a tunnel, or a call in it, is not taken.
+func (s *Server) refuse(peer netip.AddrPort, reason string) {
+	level := slog.LevelDebug
+	if s.refusals.Allow() {
+		level = slog.LevelInfo
+		if s.cfg.Refused != nil {
+			s.cfg.Refused(peer.Addr(), reason)
+		}
+	}
+	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", peer, "reason", reason)
 }
 
 // makeRoom adds t to the half-open tunnels, and gives the one that goes when there are too many.

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
@@ -109,7 +107,7 @@ func (t *tunnel) opened() {
 			err = k.begin()
 		}
 		if err != nil {
-			t.refused(err.Error())
+			t.s.refuse(t.peer, err.Error())
 			k.Close(err.Error())
 		}
 	}
@@ -141,22 +139,10 @@ func (t *tunnel) handle(event l2tp.Event) {
 			k.down(v.Reason)
 		}
 	case l2tp.Refused:
-		t.refused(v.Reason)
+		t.s.refuse(t.peer, v.Reason)
 	case l2tp.Closed:
 		t.closed(v.Reason)
 	}
-}
-
-// refused logs that the tunnel, or a call in it, is not taken.
-func (t *tunnel) refused(reason string) {
-	level := slog.LevelDebug
-	if t.s.refusals.Allow() {
-		level = slog.LevelInfo
-		if refused := t.s.cfg.Refused; refused != nil {
-			refused(t.peer.Addr(), reason)
-		}
-	}
-	t.s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", t.peer, "reason", reason)
 }
 
 func (t *tunnel) call(id uint16, remove bool) *call {
@@ -233,7 +219,7 @@ func (t *tunnel) dialled(peers uint16) {
 		}
 	}
 	if err != nil {
-		t.refused(err.Error())
+		t.s.refuse(t.peer, err.Error())
 		t.do(func() { t.ctl.Refuse(time.Now(), peers, err.Error()) })
 		return
 	}

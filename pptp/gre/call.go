@@ -37,6 +37,8 @@ type Call struct {
 	received bool
 
 	highest atomic.Uint32 // number received
+	acked   atomic.Uint32 // number acknowledged last
+	overdue atomic.Bool   // it is in the list of that name
 	owes    atomic.Int64  // since when an acknowledgement is due, in Unix nanoseconds; 0: none is
 	noticed atomic.Bool   // it is in the attention list
 }
@@ -68,8 +70,8 @@ func (k *Call) Send(b *pktbuf.Buf, out *link.Batch) {
 	payload := b.Len()
 	k.tx.Lock()
 	defer k.tx.Unlock()
-	if k.owes.Load() != 0 && k.owes.Swap(0) != 0 {
-		h.HasAck, h.Ack = true, k.highest.Load()
+	if k.owes.Load() != 0 {
+		h.Ack, h.HasAck = k.owed()
 	}
 	header := b.Prepend(h.Len())
 	if header == nil {
@@ -102,12 +104,40 @@ func (k *Call) receive(now time.Time, seq uint32, b *pktbuf.Buf) bool {
 	if k.rxOver || !k.receiver.Put(now, seq, b, k.deliver) {
 		return false
 	}
-	if last := k.highest.Load(); !k.received || int32(seq-last) > 0 {
+	if !k.received {
 		k.received = true
+		k.highest.Store(seq)
+		k.acked.Store(seq - 1)
+	} else if int32(seq-k.highest.Load()) > 0 {
 		k.highest.Store(seq)
 	}
 	k.owes.CompareAndSwap(0, now.UnixNano())
+	if k.highest.Load()-k.acked.Load() >= pptp.AckAfter && !k.overdue.Swap(true) {
+		k.x.overdue.add(k)
+	}
 	return true
+}
+
+// owed gives the acknowledgement that is due, if one is. The caller holds tx.
+func (k *Call) owed() (ack uint32, due bool) {
+	if k.owes.Swap(0) == 0 {
+		return 0, false
+	}
+	ack = k.highest.Load()
+	k.acked.Store(ack)
+	return ack, true
+}
+
+// acknowledge sends the acknowledgement that is due without a packet, if one is.
+func (k *Call) acknowledge(out *link.Batch) {
+	k.tx.Lock()
+	defer k.tx.Unlock()
+	if ack, due := k.owed(); due && !k.over.Load() {
+		h := wire.GRE{CallID: uint16(k.peers.Load()), HasAck: true, Ack: ack}
+		b := pktbuf.Get()
+		h.Put(b.Prepend(h.Len()), 0)
+		out.Add(k.route.Socket, k.datagram(b))
+	}
 }
 
 // attend does what time alone brings: packets that have waited too long, and an acknowledgement that
@@ -126,14 +156,7 @@ func (k *Call) attend(now time.Time, out *link.Batch) (more bool) {
 	case now.UnixNano()-since < int64(pptp.AckDelay):
 		return true
 	}
-	k.tx.Lock()
-	defer k.tx.Unlock()
-	if k.owes.Swap(0) != 0 {
-		h := wire.GRE{CallID: uint16(k.peers.Load()), HasAck: true, Ack: k.highest.Load()}
-		b := pktbuf.Get()
-		h.Put(b.Prepend(h.Len()), 0)
-		out.Add(k.route.Socket, k.datagram(b))
-	}
+	k.acknowledge(out)
 	return more
 }
 

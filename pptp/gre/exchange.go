@@ -22,6 +22,7 @@ const idsKept = 4096
 type Exchange struct {
 	calls     [1 << 16]atomic.Pointer[Call] // by our identifier
 	attention attention
+	overdue   overdue
 	drops     drops
 	max       int
 	random    io.Reader
@@ -113,6 +114,8 @@ func (d *drops) byReason() map[string]uint64 {
 // Read takes the packets of a socket until it is closed.
 func (x *Exchange) Read(c *mmsg.Conn) {
 	r := c.NewReader()
+	var out link.Batch
+	var due []*Call
 	for {
 		pkts, err := r.Read()
 		if err != nil {
@@ -124,6 +127,12 @@ func (x *Exchange) Read(c *mmsg.Conn) {
 				pkts[i].Buf = nil
 			}
 		}
+		due = x.overdue.take(due)
+		for _, k := range due {
+			k.acknowledge(&out)
+		}
+		out.Flush()
+		clear(due)
 	}
 }
 
@@ -167,6 +176,40 @@ func (x *Exchange) packet(now time.Time, p *mmsg.Packet) bool {
 	}
 	x.attention.add(k)
 	return true
+}
+
+// overdue is the list of the calls whose peer may be waiting for an acknowledgement. A reader sends them behind the packets
+// that it has read at once.
+type overdue struct {
+	mu    sync.Mutex
+	calls []*Call
+	n     atomic.Int32
+}
+
+// add puts k on the list. It costs a shared lock once in pptp.AckAfter packets of a call.
+func (o *overdue) add(k *Call) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.calls = append(o.calls, k)
+	o.n.Add(1)
+}
+
+// take gives the calls of the list, in the memory of due, and clears it.
+func (o *overdue) take(due []*Call) []*Call {
+	due = due[:0]
+	if o.n.Load() == 0 {
+		return due
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	due = append(due, o.calls...)
+	for _, k := range due {
+		k.overdue.Store(false)
+	}
+	clear(o.calls)
+	o.calls = o.calls[:0]
+	o.n.Store(0)
+	return due
 }
 
 // attentionEvery is how often calls are looked at that wait for something.
@@ -231,9 +274,8 @@ func (a *attention) run() {
 func (a *attention) look(calls []*Call, out *link.Batch) {
 	now := time.Now()
 	for _, k := range calls {
-		more := k.attend(now, out)
-		k.noticed.Store(false)
-		if more || k.owes.Load() != 0 && !k.over.Load() {
+		k.noticed.Store(false) // first: a packet that comes from now on puts it back
+		if k.attend(now, out) {
 			a.add(k)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 	"vpnd/internal/link"
@@ -224,4 +225,58 @@ func FuzzPacket(f *testing.F) {
 			t.Fatalf("%x: %d octets are delivered", ip, s.octets)
 		}
 	})
+}
+
+// teller is a sink that says when a frame has come.
+type teller chan struct{}
+
+func (c teller) Frame(b *pktbuf.Buf) {
+	b.Release()
+	c <- struct{}{}
+}
+
+func (c teller) Down(string) {}
+
+// A packet that comes while its call is looked at, and has to wait for another one, is not forgotten: the call is looked at
+// again. Else it would wait for the next packet.
+func TestLookMissesNothing(t *testing.T) {
+	x, k, _ := newCall(t)
+	came := make(teller, 1)
+	k.Begin(came)
+	past := time.Now().Add(-time.Hour)
+	x.packet(past, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: 1}, 4))) // waits for 0
+	k.tx.Lock()                                                                         // has look wait when it wants to acknowledge
+	looked := make(chan struct{})
+	go func() {
+		var out link.Batch
+		x.attention.look([]*Call{k}, &out)
+		close(looked)
+	}()
+	<-came
+	x.packet(past, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: 3}, 4))) // waits for 2
+	k.owes.Store(0)                                                                     // a packet of ours has carried the acknowledgement
+	k.tx.Unlock()
+	<-looked
+	if !k.receiver.Waiting() || !k.noticed.Load() || !slices.Contains(x.attention.calls, k) {
+		t.Errorf("waiting %v, noticed %v", k.receiver.Waiting(), k.noticed.Load())
+	}
+}
+
+// Enough packets are acknowledged at once; those of one reading together.
+func TestAcknowledgementsDue(t *testing.T) {
+	x, k, _ := newCall(t)
+	for round := range 3 {
+		for i := range pptp.AckAfter {
+			if due := x.overdue.take(nil); len(due) != 0 {
+				t.Fatalf("round %d: due after %d packets", round, i)
+			}
+			x.packet(start, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: 5000 + uint32(round*pptp.AckAfter+i)}, 4)))
+		}
+		if due := x.overdue.take(nil); len(due) != 1 || due[0] != k {
+			t.Fatalf("round %d: %d calls", round, len(due))
+		}
+		if ack, due := k.owed(); !due || ack != 5000+uint32((round+1)*pptp.AckAfter)-1 {
+			t.Errorf("round %d: %d, %v", round, ack, due)
+		}
+	}
 }
