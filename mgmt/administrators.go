@@ -3,8 +3,10 @@ package mgmt
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 	"vpnd/mgmt/access"
+	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -24,38 +26,16 @@ type AdministratorInput struct {
 	Password   *string `json:"password,omitempty" doc:"At least 10 characters"`
 	TOTPSecret *string `json:"totp_secret,omitempty" doc:"Base32; empty: log-ins take no code"`
 	Code       string  `json:"code,omitempty" doc:"What an app with totp_secret shows now"`
-}
 
-// Token is an API token, as it is shown.
-type Token struct {
-	Name    string     `json:"name"`
-	Role    string     `json:"role" enum:"administrator,viewer"`
-	Expires *time.Time `json:"expires" doc:"Null: never"`
-	Added   time.Time  `json:"added"`
-	By      string     `json:"by" doc:"Who made it"`
-}
-
-// TokenInput is a token to be made.
-type TokenInput struct {
-	Name    string     `json:"name"`
-	Role    string     `json:"role" enum:"administrator,viewer"`
-	Expires *time.Time `json:"expires,omitempty" doc:"Left out: never"`
-}
-
-// NewToken is a token that was made.
-type NewToken struct {
-	TokenInput
-	Secret string `json:"secret" doc:"Goes into Authorization: Bearer; it is shown here alone"`
+	Name      string `json:"name,omitempty" doc:"The administrator's own: a name cannot be changed"`
+	HasTOTP   shown  `json:"has_totp,omitzero"`
+	Added     shown  `json:"added,omitzero"`
+	LastLogIn shown  `json:"last_login,omitzero"`
 }
 
 // AdministratorOf is an account as the API and the commands show it.
 func AdministratorOf(a access.Account) Administrator {
 	return Administrator{Name: a.Name, Role: string(a.Role), HasTOTP: a.TOTP, Added: a.Added.UTC(), LastLogIn: orNull(a.LastLogIn)}
-}
-
-// TokenOf is a token as the API and the commands show it.
-func TokenOf(t access.Token) Token {
-	return Token{Name: t.Name, Role: string(t.Role), Expires: orNull(t.Expires), Added: t.Added.UTC(), By: t.By}
 }
 
 func orNull(t time.Time) *time.Time {
@@ -81,11 +61,21 @@ func onlyAdministrators(api huma.API, op huma.Operation) huma.Operation {
 
 type (
 	namedAdministrator struct {
-		Name  string `path:"name" maxLength:"64"`
-		Force bool   `query:"force" doc:"Even the last administrator: management then is on loopback and the socket alone"`
+		Name string `path:"name" maxLength:"64"`
+	}
+	removeAdministrator struct {
+		Name string `path:"name" maxLength:"64"`
+		Precondition
+		Force bool `query:"force" doc:"Even the last administrator: management then is on loopback and the socket alone"`
 	}
 	oneAdministrator struct {
+		ETag string `header:"ETag"`
 		Body Administrator
+	}
+	addedAdministrator struct {
+		Location string `header:"Location" doc:"Where the administrator is"`
+		ETag     string `header:"ETag"`
+		Body     Administrator
 	}
 	administratorList struct {
 		Body []Administrator
@@ -95,32 +85,24 @@ type (
 			Name     string `json:"name"`
 			Role     string `json:"role" enum:"administrator,viewer"`
 			Password string `json:"password" doc:"At least 10 characters"`
+
+			HasTOTP   shown `json:"has_totp,omitzero"`
+			Added     shown `json:"added,omitzero"`
+			LastLogIn shown `json:"last_login,omitzero"`
 		}
 	}
 	changeAdministrator struct {
 		Name string `path:"name" maxLength:"64"`
+		Precondition
 		Body AdministratorInput
-	}
-	namedToken struct {
-		Name string `path:"name" maxLength:"64"`
-	}
-	newToken struct {
-		Body TokenInput
-	}
-	madeToken struct {
-		Body NewToken
-	}
-	tokenList struct {
-		Body []Token
 	}
 )
 
 func (a *API) registerAdministrators(api huma.API) {
 	const tag = "Administrators"
-	gate := a.cfg.Access
 	huma.Register(api, onlyAdministrators(api, operation("list-administrators", http.MethodGet, "/administrators", "List who may manage the daemon", tag)),
 		func(ctx context.Context, _ *struct{}) (*administratorList, error) {
-			accounts, err := gate.Administrators(ctx)
+			accounts, err := a.cfg.Access.Administrators(ctx)
 			list := &administratorList{make([]Administrator, len(accounts))}
 			for i, account := range accounts {
 				list.Body[i] = AdministratorOf(account)
@@ -129,60 +111,70 @@ func (a *API) registerAdministrators(api huma.API) {
 		})
 	add := operation("add-administrator", http.MethodPost, "/administrators", "Add an administrator, or a viewer", tag, http.StatusConflict, http.StatusUnprocessableEntity)
 	add.DefaultStatus = http.StatusCreated
-	huma.Register(api, onlyAdministrators(api, add), func(ctx context.Context, in *newAdministrator) (*oneAdministrator, error) {
-		if err := gate.Add(ctx, in.Body.Name, in.Body.Password, access.Role(in.Body.Role)); err != nil {
+	huma.Register(api, onlyAdministrators(api, add), a.addAdministrator)
+	huma.Register(api, onlyAdministrators(api, operation("get-administrator", http.MethodGet, "/administrators/{name}", "Show an administrator, or a viewer", tag,
+		http.StatusNotFound)),
+		func(ctx context.Context, in *namedAdministrator) (*oneAdministrator, error) {
+			return a.administrator(ctx, in.Name)
+		})
+	huma.Register(api, onlyAdministrators(api, operation("change-administrator", http.MethodPatch, "/administrators/{name}",
+		"Change what the body names, and end the sessions", tag,
+		http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity)), a.changeAdministrator)
+	huma.Register(api, onlyAdministrators(api, operation("remove-administrator", http.MethodDelete, "/administrators/{name}",
+		"Remove an administrator, and end the sessions", tag,
+		http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed)),
+		func(ctx context.Context, in *removeAdministrator) (*struct{}, error) {
+			err := a.ifAdministrator(ctx, in.Name, &in.Precondition, func() error { return a.cfg.Access.Remove(ctx, in.Name, in.Force) })
 			return nil, problem(err)
-		}
-		return a.administrator(ctx, in.Body.Name)
-	})
-	change := operation("change-administrator", http.MethodPatch, "/administrators/{name}", "Change what the body names, and end the sessions", tag,
-		http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity)
-	huma.Register(api, onlyAdministrators(api, change), func(ctx context.Context, in *changeAdministrator) (*oneAdministrator, error) {
-		change := access.Change{Role: (*access.Role)(in.Body.Role), Password: in.Body.Password, TOTPSecret: in.Body.TOTPSecret, Code: in.Body.Code}
-		if err := gate.Change(ctx, in.Name, change); err != nil {
-			return nil, problem(err)
-		}
-		return a.administrator(ctx, in.Name)
-	})
-	remove := operation("remove-administrator", http.MethodDelete, "/administrators/{name}", "Remove an administrator, and end the sessions", tag,
-		http.StatusNotFound, http.StatusConflict)
-	huma.Register(api, onlyAdministrators(api, remove), func(ctx context.Context, in *namedAdministrator) (*struct{}, error) {
-		return nil, problem(gate.Remove(ctx, in.Name, in.Force))
-	})
+		})
+}
+
+func (a *API) addAdministrator(ctx context.Context, in *newAdministrator) (*addedAdministrator, error) {
+	if err := a.cfg.Access.Add(ctx, in.Body.Name, in.Body.Password, access.Role(in.Body.Role)); err != nil {
+		return nil, problem(err)
+	}
+	one, err := a.administrator(ctx, in.Body.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &addedAdministrator{location("administrators", one.Body.Name), one.ETag, one.Body}, nil
+}
+
+func (a *API) changeAdministrator(ctx context.Context, in *changeAdministrator) (*oneAdministrator, error) {
+	if in.Body.Name != "" && !strings.EqualFold(in.Body.Name, in.Name) {
+		return nil, problem(&usermgmt.RuleError{Field: "name", Text: "cannot be changed: add an administrator of the new name and remove " + in.Name})
+	}
+	change := access.Change{Role: (*access.Role)(in.Body.Role), Password: in.Body.Password, TOTPSecret: in.Body.TOTPSecret, Code: in.Body.Code}
+	if err := a.ifAdministrator(ctx, in.Name, &in.Precondition, func() error { return a.cfg.Access.Change(ctx, in.Name, change) }); err != nil {
+		return nil, problem(err)
+	}
+	return a.administrator(ctx, in.Name)
+}
+
+// ifAdministrator changes an account if it is as the asker has seen it.
+func (a *API) ifAdministrator(ctx context.Context, name string, p *Precondition, change func() error) error {
+	a.admins.Lock()
+	defer a.admins.Unlock()
+	account, err := a.cfg.Access.Account(ctx, name)
+	if err == nil {
+		err = p.holds(accountTag(account))
+	}
+	if err != nil {
+		return err
+	}
+	return change()
+}
+
+// accountTag is the state of an account, whoever logs in.
+func accountTag(account access.Account) string {
+	account.LastLogIn = time.Time{}
+	return stateTag(account)
 }
 
 func (a *API) administrator(ctx context.Context, name string) (*oneAdministrator, error) {
 	account, err := a.cfg.Access.Account(ctx, name)
-	return &oneAdministrator{AdministratorOf(account)}, problem(err)
-}
-
-func (a *API) registerTokens(api huma.API) {
-	const tag = "API tokens"
-	gate := a.cfg.Access
-	huma.Register(api, onlyAdministrators(api, operation("list-tokens", http.MethodGet, "/tokens", "List the API tokens, without their secrets", tag)),
-		func(ctx context.Context, _ *struct{}) (*tokenList, error) {
-			tokens, err := gate.Tokens(ctx)
-			list := &tokenList{make([]Token, len(tokens))}
-			for i, t := range tokens {
-				list.Body[i] = TokenOf(t)
-			}
-			return list, problem(err)
-		})
-	add := operation("add-token", http.MethodPost, "/tokens", "Make an API token", tag, http.StatusConflict, http.StatusUnprocessableEntity)
-	add.DefaultStatus = http.StatusCreated
-	huma.Register(api, onlyAdministrators(api, add), func(ctx context.Context, in *newToken) (*madeToken, error) {
-		var expires time.Time
-		if in.Body.Expires != nil {
-			expires = *in.Body.Expires
-		}
-		secret, err := gate.NewToken(ctx, in.Body.Name, access.Role(in.Body.Role), expires)
-		if err != nil {
-			return nil, problem(err)
-		}
-		return &madeToken{NewToken{in.Body, secret}}, nil
-	})
-	huma.Register(api, onlyAdministrators(api, operation("remove-token", http.MethodDelete, "/tokens/{name}", "End an API token", tag, http.StatusNotFound)),
-		func(ctx context.Context, in *namedToken) (*struct{}, error) {
-			return nil, problem(gate.RemoveToken(ctx, in.Name))
-		})
+	if err != nil {
+		return nil, problem(err)
+	}
+	return &oneAdministrator{quoted(accountTag(account)), AdministratorOf(account)}, nil
 }

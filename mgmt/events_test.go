@@ -1,23 +1,79 @@
 package mgmt
 
 import (
+	"slices"
 	"testing"
+	"time"
 	"vpnd/mgmt/access"
 )
 
+func all(*Event) bool { return true }
+
 // One who listens often keeps nobody else from listening.
 func TestListenersOfOne(t *testing.T) {
-	b := newBus()
+	b := newBus(time.Now())
 	one, other := access.Identity{Name: "one", Role: access.Viewer}, access.Identity{Name: "other", Role: access.Viewer}
-	var open []chan Event
-	for c := b.listen(one); c != nil && len(open) <= maxListeners; c = b.listen(one) {
-		open = append(open, c)
+	listen := func(who access.Identity) (*listener, bool) {
+		l := &listener{who: who, wanted: all}
+		_, _, ok := b.listen(l, 0)
+		return l, ok
 	}
-	if len(open) != maxOfOne || b.listen(other) == nil {
-		t.Fatalf("%d listeners of one, and none of another", len(open))
+	var open []*listener
+	for l, ok := listen(one); ok && len(open) <= maxListeners; l, ok = listen(one) {
+		open = append(open, l)
+	}
+	if _, ok := listen(other); len(open) != maxOfOne || !ok {
+		t.Fatalf("%d listeners of one, and another: %v", len(open), ok)
 	}
 	b.leave(open[0])
-	if b.listen(one) == nil {
+	if _, ok := listen(one); !ok {
 		t.Error("the place of one who left is not free")
+	}
+}
+
+// Who comes back gets what was missed, of what is wanted, and is told when that is not all.
+func TestComeBack(t *testing.T) {
+	b := newBus(time.UnixMicro(5_000_000))
+	back := func(user string, after int64) (users []string, gap bool) {
+		l := &listener{wanted: (&listenInput{User: user}).wants}
+		missed, gap, ok := b.listen(l, after)
+		if !ok {
+			t.Fatal("nobody may listen")
+		}
+		b.leave(l)
+		for _, e := range missed {
+			users = append(users, e.User)
+		}
+		return users, gap
+	}
+	for _, user := range []string{"alice", "bob", "alice", "carl"} {
+		b.publish(Event{User: user})
+	}
+	for _, c := range []struct {
+		user  string
+		after int64
+		want  []string
+		gap   bool
+	}{
+		{"", 0, nil, false},
+		{"", 5_000_003, nil, false},
+		{"", 5_000_001, []string{"alice", "carl"}, false},
+		{"ALICE", 5_000_000, []string{"alice"}, false},
+		{"", 4_999_999, []string{"alice", "bob", "alice", "carl"}, false},
+		{"", 4_000_000, []string{"alice", "bob", "alice", "carl"}, true}, // of a daemon before
+		{"", 6_000_000, []string{"alice", "bob", "alice", "carl"}, true}, // of a clock that was ahead
+	} {
+		if got, gap := back(c.user, c.after); !slices.Equal(got, c.want) || gap != c.gap {
+			t.Errorf("%q after %d: %q, gap: %v; want %q, %v", c.user, c.after, got, gap, c.want, c.gap)
+		}
+	}
+	for range maxReplayed {
+		b.publish(Event{User: "dora"})
+	}
+	if got, gap := back("", 5_000_002); len(got) != maxReplayed || got[0] != "dora" || !gap {
+		t.Errorf("%d events, gap: %v", len(got), gap)
+	}
+	if got, gap := back("", 5_000_003); len(got) != maxReplayed || gap {
+		t.Errorf("just in time: %d events, gap: %v", len(got), gap)
 	}
 }

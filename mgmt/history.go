@@ -3,6 +3,8 @@ package mgmt
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 	"vpnd/usermgmt"
 
@@ -57,22 +59,36 @@ func (a *API) History(ctx context.Context, q usermgmt.HistoryQuery) ([]Event, us
 	return events, sum, err
 }
 
+// knownEvents reports events that there are not.
+func knownEvents(events []string) (wrong []error) {
+	for _, e := range events {
+		if !slices.Contains(usermgmt.Events, e) {
+			wrong = append(wrong, &huma.ErrorDetail{Location: "query.event", Message: "names, separated by commas, of " + strings.Join(usermgmt.Events, ", ")})
+		}
+	}
+	return wrong
+}
+
 type historyList struct {
 	Total int `header:"X-Total-Count" doc:"How many there are in all pages"`
 	Body  []Event
 }
 
+type historyInput struct {
+	User   string    `query:"user" maxLength:"64"`
+	Events []string  `query:"event" maxItems:"20" doc:"Of these events alone, separated by commas"`
+	Since  time.Time `query:"since"`
+	Before int64     `query:"before" minimum:"0" doc:"An id: what came before it"`
+	Offset int       `query:"offset" minimum:"0" doc:"How many of the newest to leave out"`
+	Limit  int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+// Resolve implements huma.Resolver.
+func (in *historyInput) Resolve(huma.Context) []error { return knownEvents(in.Events) }
+
 func (a *API) registerHistory(api huma.API) {
 	huma.Register(api, operation("list-history", http.MethodGet, "/history", "List what happened, the newest first", "History"),
-		func(ctx context.Context, in *struct {
-			User   string    `query:"user" maxLength:"64"`
-			Events []string  `query:"event" maxItems:"20" doc:"Of these events alone, separated by commas"`
-			Since  time.Time `query:"since"`
-			Before int64     `query:"before" minimum:"0" doc:"An id: what came before it"`
-			Offset int       `query:"offset" minimum:"0" doc:"How many of the newest to leave out"`
-			Limit  int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-		},
-		) (*historyList, error) {
+		func(ctx context.Context, in *historyInput) (*historyList, error) {
 			events, sum, err := a.History(ctx, usermgmt.HistoryQuery{User: in.User, Events: in.Events, Since: in.Since, Before: in.Before, Offset: in.Offset, Limit: in.Limit})
 			if err != nil {
 				return nil, problem(err)

@@ -2,7 +2,9 @@ package mgmt
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 	"vpnd/mgmt/access"
@@ -39,15 +41,18 @@ type API struct {
 	mux      *http.ServeMux
 	table    table
 	settings sync.Mutex // held from reading a setting to writing it
+	admins   sync.Mutex // held from reading an administrator, or a token, to writing it
 }
 
 // New makes an API. Run has to run for rates and events.
 func New(cfg Config) *API {
-	a := &API{cfg: cfg, rates: newRates(), events: newBus(), mux: http.NewServeMux()}
+	a := &API{cfg: cfg, rates: newRates(), events: newBus(time.Now()), mux: http.NewServeMux()}
 	h := huma.DefaultConfig("vpnd", cfg.Version)
 	h.OpenAPIPath, h.DocsPath, h.SchemasPath = "/api/v1/openapi", "", "/api/v1/schemas"
 	h.Info.Description = "Connection Management of a VPN concentrator for PPTP and L2TP dial-in."
+	h.RejectUnknownQueryParameters = true
 	api := humago.New(a.mux, h)
+	api.UseMiddleware(taglessChange(api))
 	a.registerConnections(api)
 	a.registerUsers(api)
 	a.registerSettings(api)
@@ -88,7 +93,47 @@ func (a *API) Run(ctx context.Context) {
 // ServeHTTP answers a request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	a.mux.ServeHTTP(w, r)
+	if handler, pattern := a.mux.Handler(r); pattern == "" {
+		a.nothingHere(w, r, handler)
+		return
+	}
+	t := &tagging{ResponseWriter: w, r: r}
+	a.mux.ServeHTTP(t, r)
+	t.end()
+}
+
+// nothingHere answers, for the handler of a path or a method that there is not, with a problem document.
+func (a *API) nothingHere(w http.ResponseWriter, r *http.Request, handler http.Handler) {
+	found := &headOnly{header: http.Header{}}
+	handler.ServeHTTP(found, r)
+	text := "there is nothing at this path: /api/v1/openapi.json lists what there is"
+	if allow := found.header.Get("Allow"); allow != "" {
+		w.Header().Set("Allow", allow)
+		text = "this path does not take " + r.Method + ", but " + allow
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(found.status)
+	_ = json.NewEncoder(w).Encode(newProblem(found.status, text))
+}
+
+// headOnly takes an answer without its body.
+type headOnly struct {
+	header http.Header
+	status int
+}
+
+// Header implements http.ResponseWriter.
+func (h *headOnly) Header() http.Header { return h.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (h *headOnly) WriteHeader(status int) { h.status = status }
+
+// Write implements http.ResponseWriter.
+func (h *headOnly) Write(p []byte) (int, error) { return len(p), nil }
+
+// location is the path of a resource in a collection.
+func location(collection, name string) string {
+	return "/api/v1/" + collection + "/" + url.PathEscape(name)
 }
 
 // operation is what all operations have.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/conditional"
 )
 
 type (
@@ -20,6 +19,8 @@ type (
 		DNS    []string               `json:"dns,omitzero" maxItems:"2"`
 		WINS   []string               `json:"wins,omitzero" maxItems:"2"`
 		Pools  map[string]AddressPool `json:"pools,omitzero" doc:"All named pools; one that is left out is removed"`
+
+		Overridden shown `json:"overridden,omitzero"`
 	}
 )
 
@@ -29,7 +30,7 @@ type (
 		Body PoolsView
 	}
 	changePools struct {
-		conditional.Params
+		Precondition
 		Body PoolsChange
 	}
 )
@@ -44,12 +45,12 @@ func (a *API) registerPools(api huma.API) {
 
 func (a *API) pools() *onePoolsView {
 	p := a.cfg.Settings.Pools()
-	return &onePoolsView{ETag: quotedTag(p), Body: PoolsView{p, a.overridden()}}
+	return &onePoolsView{ETag: quoted(stateTag(p)), Body: PoolsView{p, a.overridden()}}
 }
 
 func (a *API) changePools(ctx context.Context, in *changePools) (*onePoolsView, error) {
 	err := a.ChangePools(ctx, func(p *PoolSettings) error {
-		if err := unlessChanged(&in.Params, *p); err != nil {
+		if err := in.holds(stateTag(*p)); err != nil {
 			return err
 		}
 		in.Body.apply(p)

@@ -2,14 +2,10 @@ package mgmt
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/conditional"
 )
 
 type (
@@ -23,6 +19,8 @@ type (
 		PPTP *bool `json:"pptp,omitempty" doc:"Left out: as it is"`
 		L2TP *bool `json:"l2tp,omitempty" doc:"Left out: as it is"`
 		Drop bool  `json:"drop,omitempty" doc:"Hang up the connections of what is off then; else they go on"`
+
+		Overridden shown `json:"overridden,omitzero"`
 	}
 	// PPPView is what GET /ppp tells.
 	PPPView struct {
@@ -38,11 +36,15 @@ type (
 		EchoFailures   *int             `json:"echo_failures,omitempty"`
 		CHAPInterval   *string          `json:"chap_interval,omitempty"`
 		MutualPAP      *MutualPAPChange `json:"mutual_pap,omitempty"`
+
+		Overridden shown `json:"overridden,omitzero"`
 	}
 	// MutualPAPChange is what PPPChange has of mutual_pap.
 	MutualPAPChange struct {
 		User     *string `json:"user,omitempty" doc:"Empty: the server does not show itself"`
 		Password *string `json:"password,omitempty"`
+
+		HasPassword shown `json:"has_password,omitzero"`
 	}
 	// ShutdownRequest is the body of POST /shutdown.
 	ShutdownRequest struct {
@@ -61,14 +63,19 @@ type (
 		Body PPPView
 	}
 	oneShutdown struct {
+		ETag string `header:"ETag"`
 		Body ShutdownState
 	}
+	shutDown struct {
+		Precondition
+		Body ShutdownRequest
+	}
 	changeServices struct {
-		conditional.Params
+		Precondition
 		Body ServiceChange
 	}
 	changePPP struct {
-		conditional.Params
+		Precondition
 		Body PPPChange
 	}
 )
@@ -85,25 +92,24 @@ func (a *API) registerSettings(api huma.API) {
 		http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changePPP)
 	huma.Register(api, operation("get-shutdown", http.MethodGet, "/shutdown", "Say whether the daemon is to end", system),
 		func(context.Context, *struct{}) (*oneShutdown, error) { return a.shutdown(), nil })
-	shut := operation("shut-down", http.MethodPost, "/shutdown", "End the daemon", system, http.StatusConflict, http.StatusUnprocessableEntity)
+	shut := operation("shut-down", http.MethodPost, "/shutdown", "End the daemon", system,
+		http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity)
 	shut.DefaultStatus = http.StatusAccepted
 	huma.Register(api, shut, a.shutDown)
-	huma.Register(api, operation("cancel-shutdown", http.MethodDelete, "/shutdown", "Take calls again", system, http.StatusConflict),
-		func(ctx context.Context, _ *struct{}) (*struct{}, error) {
-			return nil, problem(a.cfg.Settings.CancelShutdown(ctx))
-		})
+	huma.Register(api, operation("cancel-shutdown", http.MethodDelete, "/shutdown", "Take calls again", system,
+		http.StatusConflict, http.StatusPreconditionFailed), a.cancelShutdown)
 }
 
 func (a *API) overridden() []string { return append([]string{}, a.cfg.Settings.Overridden()...) }
 
 func (a *API) services() *oneServiceView {
 	set := a.cfg.Settings.Services()
-	return &oneServiceView{ETag: quotedTag(set), Body: ServiceView{set, a.overridden()}}
+	return &oneServiceView{ETag: quoted(stateTag(set)), Body: ServiceView{set, a.overridden()}}
 }
 
 func (a *API) changeServices(ctx context.Context, in *changeServices) (*oneServiceView, error) {
 	err := a.ChangeServices(ctx, in.Body.Drop, func(set *ServiceSet) error {
-		if err := unlessChanged(&in.Params, *set); err != nil {
+		if err := in.holds(stateTag(*set)); err != nil {
 			return err
 		}
 		apply(&set.PPTP, in.Body.PPTP)
@@ -131,12 +137,12 @@ func (a *API) ChangeServices(ctx context.Context, drop bool, change func(*Servic
 func (a *API) ppp() *onePPPView {
 	p := a.cfg.Settings.PPP()
 	p.MutualPAP.Password = ""
-	return &onePPPView{ETag: quotedTag(p), Body: PPPView{p, a.overridden()}}
+	return &onePPPView{ETag: quoted(stateTag(p)), Body: PPPView{p, a.overridden()}}
 }
 
 func (a *API) changePPP(ctx context.Context, in *changePPP) (*onePPPView, error) {
 	err := a.ChangePPP(ctx, func(p *PPPSettings) error {
-		if err := unlessChanged(&in.Params, *p); err != nil {
+		if err := in.holds(stateTag(*p)); err != nil {
 			return err
 		}
 		in.Body.apply(p)
@@ -175,9 +181,32 @@ func (c *PPPChange) apply(p *PPPSettings) {
 	}
 }
 
-func (a *API) shutdown() *oneShutdown { return &oneShutdown{a.cfg.Settings.ShutdownState()} }
+func (a *API) shutdown() *oneShutdown {
+	s := a.cfg.Settings.ShutdownState()
+	return &oneShutdown{quoted(shutdownTag(s)), s}
+}
 
-func (a *API) shutDown(ctx context.Context, in *struct{ Body ShutdownRequest }) (*oneShutdown, error) {
+// shutdownTag is the state of what was asked for; the connections go by themselves.
+func shutdownTag(s ShutdownState) string {
+	s.Connections = 0
+	return stateTag(s)
+}
+
+func (a *API) cancelShutdown(ctx context.Context, in *Precondition) (*struct{}, error) {
+	a.settings.Lock()
+	defer a.settings.Unlock()
+	if err := in.holds(shutdownTag(a.cfg.Settings.ShutdownState())); err != nil {
+		return nil, err
+	}
+	return nil, problem(a.cfg.Settings.CancelShutdown(ctx))
+}
+
+func (a *API) shutDown(ctx context.Context, in *shutDown) (*oneShutdown, error) {
+	a.settings.Lock()
+	defer a.settings.Unlock()
+	if err := in.holds(shutdownTag(a.cfg.Settings.ShutdownState())); err != nil {
+		return nil, err
+	}
 	within, err := in.Body.within()
 	if err == nil {
 		err = a.cfg.Settings.ShutDown(ctx, within)
@@ -210,24 +239,4 @@ func apply[T any](to, given *T) {
 	if given != nil {
 		*to = *given
 	}
-}
-
-// quotedTag is the entity tag of a setting.
-func quotedTag(setting any) string { return `"` + settingTag(setting) + `"` }
-
-func settingTag(setting any) string {
-	text, _ := json.Marshal(setting) // plain fields
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:16])
-}
-
-// unlessChanged reports that a setting is not any more what the asker has seen.
-func unlessChanged(p *conditional.Params, setting any) error {
-	if !p.HasConditionalParams() {
-		return nil
-	}
-	if failed := p.PreconditionFailed(settingTag(setting), time.Time{}); failed != nil {
-		return failed
-	}
-	return nil
 }

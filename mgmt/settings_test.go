@@ -97,7 +97,7 @@ func (s *settings) SetPPP(ctx context.Context, to mgmt.PPPSettings) error {
 		return err
 	}
 	s.password = to.MutualPAP.Password
-	to.MutualPAP.HasPassword = true
+	to.MutualPAP.HasPassword = to.MutualPAP.User != ""
 	s.ppp = to
 	return nil
 }

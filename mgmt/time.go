@@ -6,7 +6,6 @@ import (
 	"vpnd/internal/timesync"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/conditional"
 )
 
 type (
@@ -20,6 +19,8 @@ type (
 		Servers   []string `json:"servers,omitzero" maxItems:"16" doc:"All of them; an empty list: none"`
 		Interval  *string  `json:"interval,omitempty"`
 		MaxOffset *string  `json:"max_offset,omitempty"`
+
+		Overridden shown `json:"overridden,omitzero"`
 	}
 )
 
@@ -32,7 +33,7 @@ type (
 		Body TimeSettingsView
 	}
 	changeTime struct {
-		conditional.Params
+		Precondition
 		Body TimeChange
 	}
 )
@@ -56,12 +57,12 @@ func (a *API) registerTime(api huma.API) {
 
 func (a *API) timeSettings() *timeSettingsView {
 	t := a.cfg.Settings.Time()
-	return &timeSettingsView{ETag: quotedTag(t), Body: TimeSettingsView{t, a.overridden()}}
+	return &timeSettingsView{ETag: quoted(stateTag(t)), Body: TimeSettingsView{t, a.overridden()}}
 }
 
 func (a *API) changeTime(ctx context.Context, in *changeTime) (*timeSettingsView, error) {
 	err := a.ChangeTime(ctx, func(t *TimeSettings) error {
-		if err := unlessChanged(&in.Params, *t); err != nil {
+		if err := in.holds(stateTag(*t)); err != nil {
 			return err
 		}
 		if in.Body.Servers != nil {

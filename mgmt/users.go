@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/conditional"
 )
 
 // User is a dial-in user as it is shown: passwords, secrets and PINs are written, and never read back.
@@ -47,30 +47,40 @@ type User struct {
 
 // UserInput is what is set of a user; what is left out stays as it is, or is as a new user has it.
 type UserInput struct {
-	Index          *string `json:"index,omitempty"`
-	Enabled        *bool   `json:"enabled,omitempty"`
-	Password       *string `json:"password,omitempty" doc:"Empty: none"`
-	MOTPSecret     *string `json:"motp_secret,omitempty" doc:"16 to 32 hexadecimal digits; empty: none"`
-	MOTPPIN        *string `json:"motp_pin,omitempty" doc:"4 to 7 digits"`
-	TOTPSecret     *string `json:"totp_secret,omitempty" doc:"Base32; empty: none"`
-	DialIn         *string `json:"dial_in,omitempty" doc:"Types, separated by commas, or none"`
-	IPsec          *string `json:"ipsec,omitempty" doc:"none, nice or must"`
-	RemoteNode     *string `json:"remote_node,omitempty"`
-	Address        *string `json:"address,omitempty"`
-	Pool           *string `json:"pool,omitempty"`
-	Group          *string `json:"group,omitempty" doc:"Letters, digits, _, - and .; empty: none"`
-	IdleTimeout    *string `json:"idle_timeout,omitempty" doc:"Such as 300s"`
-	SessionTime    *string `json:"session_time,omitempty" doc:"Such as 8h"`
-	MaxConnections *string `json:"max_connections,omitempty"`
-	Further        *string `json:"further,omitempty" doc:"replace or refuse"`
-	Schedule       *string `json:"schedule,omitempty" doc:"Such as Mon-Fri 08:00-18:00 Europe/Berlin"`
-	Expires        *string `json:"expires,omitempty" doc:"Such as 2027-12-31"`
-	NetBIOS        *string `json:"netbios,omitempty" doc:"pass or block"`
-	Multicast      *string `json:"multicast,omitempty" doc:"pass or block"`
-	UpLimit        *string `json:"up_limit,omitempty" doc:"Bits per second, such as 10M"`
-	DownLimit      *string `json:"down_limit,omitempty" doc:"Bits per second, such as 10M"`
-	Quota          *string `json:"quota,omitempty" doc:"Octets a month, such as 50G"`
-	Comment        *string `json:"comment,omitempty"`
+	Index          *NumberText `json:"index,omitempty"`
+	Enabled        *bool       `json:"enabled,omitempty"`
+	Password       *string     `json:"password,omitempty" doc:"Empty: none"`
+	MOTPSecret     *string     `json:"motp_secret,omitempty" doc:"16 to 32 hexadecimal digits; empty: none"`
+	MOTPPIN        *string     `json:"motp_pin,omitempty" doc:"4 to 7 digits"`
+	TOTPSecret     *string     `json:"totp_secret,omitempty" doc:"Base32; empty: none"`
+	DialIn         *ListText   `json:"dial_in,omitempty" doc:"Types in a list, or separated by commas; none: none of them"`
+	IPsec          *string     `json:"ipsec,omitempty" doc:"none, nice or must"`
+	RemoteNode     *string     `json:"remote_node,omitempty"`
+	Address        *string     `json:"address,omitempty"`
+	Pool           *string     `json:"pool,omitempty"`
+	Group          *string     `json:"group,omitempty" doc:"Letters, digits, _, - and .; empty: none"`
+	IdleTimeout    *NumberText `json:"idle_timeout,omitempty" doc:"Seconds, or a time such as 5m"`
+	SessionTime    *NumberText `json:"session_time,omitempty" doc:"Seconds, or a time such as 8h"`
+	MaxConnections *NumberText `json:"max_connections,omitempty"`
+	Further        *string     `json:"further,omitempty" doc:"replace or refuse"`
+	Schedule       *string     `json:"schedule,omitempty" doc:"Such as Mon-Fri 08:00-18:00 Europe/Berlin"`
+	Expires        *string     `json:"expires,omitempty" doc:"Such as 2027-12-31"`
+	NetBIOS        *string     `json:"netbios,omitempty" doc:"pass or block"`
+	Multicast      *string     `json:"multicast,omitempty" doc:"pass or block"`
+	UpLimit        *NumberText `json:"up_limit,omitempty" doc:"Bits per second, such as 10M"`
+	DownLimit      *NumberText `json:"down_limit,omitempty" doc:"Bits per second, such as 10M"`
+	Quota          *NumberText `json:"quota,omitempty" doc:"Bytes a month, such as 50G"`
+	Comment        *string     `json:"comment,omitempty"`
+
+	Status      shown `json:"status,omitzero"`
+	HasPassword shown `json:"has_password,omitzero"`
+	HasMOTP     shown `json:"has_motp,omitzero"`
+	HasTOTP     shown `json:"has_totp,omitzero"`
+	Connections shown `json:"connections,omitzero"`
+	TrafficRx   shown `json:"traffic_rx,omitzero"`
+	TrafficTx   shown `json:"traffic_tx,omitzero"`
+	LockedUntil shown `json:"locked_until,omitzero"`
+	UsualLocked shown `json:"usual_locked_until,omitzero"`
 }
 
 // texts are what the input sets, by the name of the field, in the order of usermgmt.Fields.
@@ -84,11 +94,12 @@ func (in *UserInput) texts() map[string]*string {
 		enabled = &text
 	}
 	return map[string]*string{
-		"index": in.Index, "enabled": enabled, "password": in.Password, "motp-secret": in.MOTPSecret, "motp-pin": in.MOTPPIN,
-		"totp-secret": in.TOTPSecret, "dial-in": in.DialIn, "ipsec": in.IPsec, "remote-node": in.RemoteNode, "address": in.Address,
-		"pool": in.Pool, "group": in.Group, "idle-timeout": in.IdleTimeout, "session-time": in.SessionTime, "max-connections": in.MaxConnections,
+		"index": (*string)(in.Index), "enabled": enabled, "password": in.Password, "motp-secret": in.MOTPSecret, "motp-pin": in.MOTPPIN,
+		"totp-secret": in.TOTPSecret, "dial-in": (*string)(in.DialIn), "ipsec": in.IPsec, "remote-node": in.RemoteNode, "address": in.Address,
+		"pool": in.Pool, "group": in.Group, "idle-timeout": (*string)(in.IdleTimeout),
+		"session-time": (*string)(in.SessionTime), "max-connections": (*string)(in.MaxConnections),
 		"further": in.Further, "schedule": in.Schedule, "expires": in.Expires, "netbios": in.NetBIOS, "multicast": in.Multicast,
-		"up-limit": in.UpLimit, "down-limit": in.DownLimit, "quota": in.Quota, "comment": in.Comment,
+		"up-limit": (*string)(in.UpLimit), "down-limit": (*string)(in.DownLimit), "quota": (*string)(in.Quota), "comment": in.Comment,
 	}
 }
 
@@ -108,6 +119,11 @@ type (
 	namedUser struct {
 		Name string `path:"name" maxLength:"64"`
 	}
+	newUserView struct {
+		Location string `header:"Location" doc:"Where the user is"`
+		ETag     string `header:"ETag"`
+		Body     User
+	}
 	oneUser struct {
 		ETag string `header:"ETag"`
 		Body User
@@ -121,8 +137,13 @@ type (
 		Search string `query:"q" maxLength:"100" doc:"A part of the name or the comment"`
 		Sort   string `query:"sort" enum:"name,-name,index,-index,enabled,-enabled,connections,-connections,comment,-comment" default:"name"`
 	}
+	changedUser struct {
+		Name string `path:"name" maxLength:"64"`
+		Precondition
+	}
 	verifyUser struct {
 		Name string `path:"name" maxLength:"64"`
+		Precondition
 		Body struct {
 			Code string `json:"code" maxLength:"16" doc:"That the token or the app shows now"`
 		}
@@ -135,17 +156,25 @@ type (
 	}
 	changeUser struct {
 		Name string `path:"name" maxLength:"64"`
-		conditional.Params
-		Body UserInput
+		Precondition
+		Body struct {
+			Name string `json:"name,omitempty" doc:"The user's own: a name cannot be changed"`
+			UserInput
+		}
 	}
 )
+
+// provided has the Users act only if the user is as the asker has seen it.
+func (in *changedUser) provided(ctx context.Context) context.Context {
+	return usermgmt.Provided(ctx, func(p *usermgmt.Profile) error { return in.holds(tagOf(p)) })
+}
 
 func (a *API) registerUsers(api huma.API) {
 	const tag = "Remote Dial-in Users"
 	huma.Register(api, operation("list-users", http.MethodGet, "/users", "List the users", tag), a.listUsers)
 	add := operation("add-user", http.MethodPost, "/users", "Add a user", tag, http.StatusConflict, http.StatusUnprocessableEntity)
 	add.DefaultStatus = http.StatusCreated
-	huma.Register(api, add, func(ctx context.Context, in *newUser) (*oneUser, error) {
+	huma.Register(api, add, func(ctx context.Context, in *newUser) (*newUserView, error) {
 		p := usermgmt.New(in.Body.Name)
 		if err := in.Body.apply(&p); err != nil {
 			return nil, problem(err)
@@ -153,28 +182,42 @@ func (a *API) registerUsers(api huma.API) {
 		if err := a.cfg.Users.Add(ctx, p); err != nil {
 			return nil, problem(err)
 		}
-		return a.oneUser(ctx, p.Name)
+		one, err := a.oneUser(ctx, p.Name)
+		if err != nil {
+			return nil, err
+		}
+		return &newUserView{location("users", p.Name), one.ETag, one.Body}, nil
 	})
 	huma.Register(api, operation("get-user", http.MethodGet, "/users/{name}", "Show a user", tag, http.StatusNotFound),
 		func(ctx context.Context, in *namedUser) (*oneUser, error) { return a.oneUser(ctx, in.Name) })
 	huma.Register(api, operation("change-user", http.MethodPatch, "/users/{name}", "Change what the body names", tag,
 		http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changeUser)
-	huma.Register(api, operation("remove-user", http.MethodDelete, "/users/{name}", "Remove a user and hang up his connections", tag, http.StatusNotFound),
-		func(ctx context.Context, in *namedUser) (*struct{}, error) {
-			return nil, problem(a.cfg.Users.Remove(ctx, in.Name))
+	huma.Register(api, operation("remove-user", http.MethodDelete, "/users/{name}", "Remove a user and hang up his connections", tag,
+		http.StatusNotFound, http.StatusPreconditionFailed),
+		func(ctx context.Context, in *changedUser) (*struct{}, error) {
+			return nil, problem(a.cfg.Users.Remove(in.provided(ctx), in.Name))
 		})
-	huma.Register(api, operation("unlock-user", http.MethodPost, "/users/{name}/unlock", "Let a user in again that too many failures locked", tag, http.StatusNotFound),
-		func(ctx context.Context, in *namedUser) (*oneUser, error) {
-			if err := a.cfg.Users.Unlock(ctx, in.Name); err != nil {
+	huma.Register(api, operation("unlock-user", http.MethodPost, "/users/{name}/unlock", "Let a user in again that too many failures locked", tag,
+		http.StatusNotFound, http.StatusPreconditionFailed),
+		func(ctx context.Context, in *changedUser) (*oneUser, error) {
+			if err := a.cfg.Users.Unlock(in.provided(ctx), in.Name); err != nil {
 				return nil, problem(err)
 			}
 			return a.oneUser(ctx, in.Name)
 		})
 	huma.Register(api, operation("verify-user", http.MethodPost, "/users/{name}/verify", "Verify a code of a user's new token, which counts as used then", tag,
-		http.StatusNotFound, http.StatusUnprocessableEntity),
-		func(ctx context.Context, in *verifyUser) (*struct{}, error) {
-			return nil, problem(a.Verify(ctx, in.Name, in.Body.Code))
-		})
+		http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.verifyUser)
+}
+
+func (a *API) verifyUser(ctx context.Context, in *verifyUser) (*struct{}, error) {
+	_, tag, err := a.Profile(ctx, in.Name)
+	if err == nil {
+		err = in.holds(tag)
+	}
+	if err == nil {
+		err = a.Verify(ctx, in.Name, in.Body.Code)
+	}
+	return nil, problem(err)
 }
 
 func (a *API) listUsers(ctx context.Context, in *listUsers) (*userList, error) {
@@ -187,10 +230,11 @@ func (a *API) listUsers(ctx context.Context, in *listUsers) (*userList, error) {
 
 func (a *API) changeUser(ctx context.Context, in *changeUser) (*oneUser, error) {
 	err := a.cfg.Users.Update(ctx, in.Name, func(p *usermgmt.Profile) error {
-		if in.HasConditionalParams() {
-			if failed := in.PreconditionFailed(tagOf(p), time.Time{}); failed != nil {
-				return failed
-			}
+		if err := in.holds(tagOf(p)); err != nil {
+			return err
+		}
+		if in.Body.Name != "" && !strings.EqualFold(in.Body.Name, p.Name) {
+			p.Name = in.Body.Name // which the table refuses, and says why
 		}
 		return in.Body.apply(p)
 	})
@@ -209,5 +253,5 @@ func (a *API) oneUser(ctx context.Context, name string) (*oneUser, error) {
 	if err != nil {
 		return nil, problem(err)
 	}
-	return &oneUser{ETag: `"` + tagOf(&p) + `"`, Body: u}, nil
+	return &oneUser{ETag: quoted(tagOf(&p)), Body: u}, nil
 }

@@ -32,6 +32,12 @@ const (
 	EventResumed      = "resumed"       // a shutdown was cancelled
 )
 
+// Events are all of them.
+var Events = []string{
+	EventStarted, EventConnected, EventDisconnected, EventRefused, EventAdded, EventChanged, EventRemoved, EventUnlocked, EventResynced, EventRekeyed,
+	EventDropped, EventCaptured, EventAdminLogIn, EventAdminRefused, EventAdminChanged, EventSettings, EventShutdown, EventResumed,
+}
+
 // Attempts are the events of dial-ins.
 var Attempts = []string{EventConnected, EventDisconnected, EventRefused}
 

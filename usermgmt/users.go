@@ -55,6 +55,9 @@ func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event stri
 		if err != nil {
 			return err
 		}
+		if err := s.provided(ctx, tx, name); err != nil {
+			return err
+		}
 		changed := int64(0)
 		for _, statement := range statements {
 			result, err := tx.ExecContext(ctx, statement, fold(name))

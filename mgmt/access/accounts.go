@@ -55,14 +55,15 @@ type Change struct {
 // Change changes an account, all that is asked for or nothing, and ends its sessions. The error may be usermgmt.ErrNoAdministrator,
 // usermgmt.ErrLastAdministrator, or join a usermgmt.RuleError for each of "role", "password", "totp-secret" and "code" that is wrong.
 func (g *Gate) Change(ctx context.Context, name string, c Change) error {
-	if _, err := g.store.Administrator(ctx, name); err != nil {
+	before, err := g.store.Administrator(ctx, name)
+	if err != nil {
 		return err
 	}
 	var what []string
 	var errs []error
 	var hash, secret string
 	var step int64
-	if c.Role != nil {
+	if c.Role != nil && string(*c.Role) != before.Role {
 		role, err := ParseRole(string(*c.Role))
 		errs, what = append(errs, err), append(what, "role "+string(role))
 	}
@@ -85,7 +86,7 @@ func (g *Gate) Change(ctx context.Context, name string, c Change) error {
 		return err
 	}
 	changed := strings.Join(what, ", ")
-	err := g.store.ChangeAdministrator(ctx, name, changed, func(a *usermgmt.Administrator) {
+	err = g.store.ChangeAdministrator(ctx, name, changed, func(a *usermgmt.Administrator) {
 		if c.Role != nil {
 			a.Role = string(*c.Role)
 		}

@@ -1,0 +1,288 @@
+package mgmt_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// furnish has one of each resource there.
+func (b *bench) furnish() {
+	b.t.Helper()
+	for path, body := range map[string]string{
+		"users": `{"name":"alice","password":"geheim","index":7,"idle_timeout":300,"session_time":"8h","max_connections":0,"dial_in":["l2tp"],
+			"up_limit":1500000,"down_limit":"10M","quota":"50G","expires":"2027-12-31","remote_node":"203.0.113.0/24","address":"10.99.0.20",
+			"schedule":"Mon-Fri 08:00-18:00 Europe/Berlin","group":"staff","comment":"of sales"}`,
+		"administrators": `{"name":"anna","role":"viewer","password":"correct horse battery"}`,
+		"tokens":         `{"name":"scripts","role":"viewer","expires":null}`,
+	} {
+		var made map[string]any
+		resp := b.do("POST", "/api/v1/"+path, body, &made)
+		where := "/api/v1/" + path + "/" + made["name"].(string)
+		if resp.StatusCode != http.StatusCreated || resp.Header.Get("Location") != where {
+			b.t.Errorf("%s: %s, Location %q, want %q", path, resp.Status, resp.Header.Get("Location"), where)
+		}
+		if resp := b.do("GET", where, "", nil); resp.StatusCode != http.StatusOK {
+			b.t.Errorf("GET %s: %s", where, resp.Status)
+		}
+	}
+}
+
+// resources are those that can be read and changed.
+var resources = map[string]string{
+	"/users/{name}": "/users/alice", "/administrators/{name}": "/administrators/anna", "/services": "/services", "/ppp": "/ppp",
+	"/time/settings": "/time/settings", "/pools": "/pools",
+}
+
+// What GET returns is taken by PATCH, whole and each field for itself, and changes nothing.
+func TestRoundTrip(t *testing.T) {
+	d := newDocumented(t)
+	d.furnish()
+	for path, item := range d.document.Paths.Map() {
+		if item.Patch == nil {
+			continue
+		}
+		where, ok := resources[strings.TrimPrefix(path, "/api/v1")]
+		if !ok || item.Get == nil {
+			t.Errorf("%s can be changed, and is not in this test, or cannot be read", path)
+			continue
+		}
+		where = "/api/v1" + where
+		var before map[string]any
+		tag := d.do("GET", where, "", &before).Header.Get("ETag")
+		bodies := []map[string]any{before}
+		for name, value := range before {
+			bodies = append(bodies, map[string]any{name: value})
+		}
+		for _, body := range bodies {
+			text, err := json.Marshal(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var after map[string]any
+			resp := d.do("PATCH", where, string(text), &after, "If-Match", tag)
+			if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") != tag {
+				t.Errorf("PATCH %s %s: %s %v; tag %s, want %s", where, text, resp.Status, after, resp.Header.Get("ETag"), tag)
+			}
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Errorf("PATCH %s %s: %s", where, text, diff)
+			}
+		}
+	}
+	if history := d.changes("alice"); len(history) != 1 {
+		t.Errorf("changes that change nothing are in the history: %v", history)
+	}
+	for path, name := range map[string]string{"users": "alice", "administrators": "anna", "tokens": "scripts"} {
+		var made, again map[string]any
+		d.do("GET", "/api/v1/"+path+"/"+name, "", &made)
+		made["name"] = "copy"
+		delete(made, "index")
+		delete(made, "address") // of one user alone
+		if path != "tokens" {
+			made["password"] = "correct horse battery"
+		}
+		text, _ := json.Marshal(made)
+		if resp := d.do("POST", "/api/v1/"+path, string(text), &again); resp.StatusCode != http.StatusCreated {
+			t.Errorf("POST %s of what GET returned: %s %v", path, resp.Status, again)
+		}
+	}
+	for body, field := range map[string]string{`{"name":"bob"}`: "users/alice", `{"name":"bert"}`: "administrators/anna"} {
+		if resp := d.do("PATCH", "/api/v1/"+field, body, nil); resp.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("another name for %s: %s", field, resp.Status)
+		}
+	}
+}
+
+// changes are the entries of the history about a user.
+func (b *bench) changes(user string) (list []string) {
+	b.t.Helper()
+	entries, err := b.store.History(b.t.Context(), usermgmt.HistoryQuery{User: user})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, e := range entries {
+		list = append(list, e.Event+": "+e.Reason)
+	}
+	return list
+}
+
+// A number is taken in each way of writing it.
+func TestNumbers(t *testing.T) {
+	b := setUp(t)
+	b.do("POST", "/api/v1/users", `{"name":"alice","password":"x"}`, nil)
+	for body, want := range map[string]int{
+		`{"idle_timeout":"5m"}`: 300, `{"idle_timeout":300}`: 300, `{"idle_timeout":"300"}`: 300, `{"idle_timeout":3e2}`: 300, `{"idle_timeout":300.0}`: 300,
+		`{"idle_timeout":300.5}`: 0, `{"idle_timeout":-5}`: 0, `{"idle_timeout":1e99}`: 0, `{"idle_timeout":true}`: 0, `{"idle_timeout":[300]}`: 0,
+	} {
+		var u struct {
+			IdleTimeout int `json:"idle_timeout"`
+		}
+		resp := b.do("PATCH", "/api/v1/users/alice", body, &u)
+		if got := resp.StatusCode; got != http.StatusOK && want != 0 || got != http.StatusUnprocessableEntity && want == 0 || u.IdleTimeout != want {
+			t.Errorf("%s: %s, %d", body, resp.Status, u.IdleTimeout)
+		}
+	}
+}
+
+// A change of what has changed meanwhile is refused with 412, whatever the operation, and nothing happens.
+func TestIfMatch(t *testing.T) {
+	d := newDocumented(t)
+	d.furnish()
+	d.sessions.set(connection(1))
+	fill := strings.NewReplacer("/users/{name}", "/users/alice", "/administrators/{name}", "/administrators/anna", "/tokens/{name}", "/tokens/scripts", "{id}", "id1")
+	bodies := map[string]string{
+		"add-user": `{"name":"bob","password":"x"}`, "add-administrator": `{"name":"bob","role":"viewer","password":"correct horse battery"}`,
+		"add-token": `{"name":"more","role":"viewer"}`, "verify-user": `{"code":"123456"}`, "change-user": `{"comment":"new"}`, "change-administrator": `{"role":"administrator"}`,
+		"change-services": `{"pptp":false}`, "change-ppp": `{"mppe":"off"}`, "change-time-settings": `{"interval":"2h"}`, "change-pools": `{"dns":[]}`, "shut-down": `{}`,
+	}
+	for path, item := range d.document.Paths.Map() {
+		for method, op := range item.Operations() {
+			if method == http.MethodGet {
+				continue
+			}
+			if resp := d.do(method, fill.Replace(path), bodies[op.OperationID], nil, "If-Match", `"0123", W/"4567"`); resp.StatusCode != http.StatusPreconditionFailed {
+				t.Errorf("%s with the tag of something else: %s", op.OperationID, resp.Status)
+			}
+		}
+	}
+	if n := len(d.sessions.Connections()); n != 1 || d.settings.pending || len(d.changes("alice")) != 1 {
+		t.Errorf("%d connections, shutdown: %v, history of alice: %q", n, d.settings.pending, d.changes("alice"))
+	}
+	for _, where := range []string{"/users/alice", "/administrators/anna", "/tokens/scripts"} {
+		tag := d.do("GET", "/api/v1"+where, "", nil).Header.Get("ETag")
+		if resp := d.do("DELETE", "/api/v1"+where, "", nil, "If-Match", `"0123", `+tag); resp.StatusCode != http.StatusNoContent {
+			t.Errorf("DELETE %s with its tag: %s", where, resp.Status)
+		}
+	}
+	tag := d.do("GET", "/api/v1/shutdown", "", nil).Header.Get("ETag")
+	if resp := d.do("POST", "/api/v1/shutdown", "{}", nil, "If-Match", tag); resp.StatusCode != http.StatusAccepted {
+		t.Errorf("shutdown with its tag: %s", resp.Status)
+	}
+	if resp := d.do("DELETE", "/api/v1/shutdown", "", nil, "If-Match", tag); resp.StatusCode != http.StatusPreconditionFailed {
+		t.Errorf("the end of a shutdown that the asker has not seen: %s", resp.Status)
+	}
+}
+
+// A counter that goes on is another view, and no change of what is set.
+func TestTagOfView(t *testing.T) {
+	b := setUp(t)
+	b.furnish()
+	tag := b.do("GET", "/api/v1/users/alice", "", nil).Header.Get("ETag")
+	if resp := b.do("GET", "/api/v1/users/alice", "", nil, "If-None-Match", "W/"+tag); resp.StatusCode != http.StatusNotModified || resp.Header.Get("ETag") != tag {
+		t.Errorf("nothing has changed: %s, %s", resp.Status, resp.Header.Get("ETag"))
+	}
+	c := connection(1)
+	c.User = "alice"
+	b.sessions.set(c)
+	if resp := b.do("GET", "/api/v1/users/alice", "", nil, "If-None-Match", tag); resp.StatusCode != http.StatusOK {
+		t.Errorf("a connection more: %s", resp.Status)
+	}
+	if resp := b.do("POST", "/api/v1/users/alice/unlock", "", nil, "If-Match", tag); resp.StatusCode != http.StatusOK {
+		t.Errorf("with the tag from before the connection: %s", resp.Status)
+	}
+	for _, path := range []string{"/users", "/services", "/time/settings", "/openapi.json"} {
+		tag := b.do("GET", "/api/v1"+path, "", nil).Header.Get("ETag")
+		if path == "/openapi.json" {
+			continue // it has none: it is not a resource of the daemon
+		}
+		if resp := b.do("GET", "/api/v1"+path, "", nil, "If-None-Match", `"0", `+tag); tag == "" || resp.StatusCode != http.StatusNotModified {
+			t.Errorf("%s with the tag %s: %s", path, tag, resp.Status)
+		}
+	}
+}
+
+// To unlock a user that is not locked writes nothing into the history.
+func TestUnlockNobody(t *testing.T) {
+	b := setUp(t)
+	b.furnish()
+	for range 3 {
+		if resp := b.do("POST", "/api/v1/users/alice/unlock", "", nil); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s", resp.Status)
+		}
+	}
+	if got := b.changes("alice"); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+// What there is not, or is not to be done, is a problem document that says what is.
+func TestUnknown(t *testing.T) {
+	b := setUp(t)
+	b.furnish()
+	for _, c := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/api/v1/nothing", 404, ""},
+		{"GET", "/", 404, ""},
+		{"POST", "/api/v1/users/", 404, ""},
+		{"PUT", "/api/v1/users/alice", 405, "DELETE, GET, HEAD, PATCH"},
+		{"DELETE", "/api/v1/services", 405, "GET, HEAD, PATCH"},
+		{"BREW", "/api/v1/status", 405, "GET, HEAD"},
+		{"POST", "/healthz", 405, "GET, HEAD"},
+		{"GET", "/api/v1/users?colour=red", 422, ""},
+		{"GET", "/api/v1/users?limit=ten", 422, ""},
+		{"GET", "/api/v1/users?limit=0", 422, ""},
+		{"GET", "/api/v1/users?sort=colour", 422, ""},
+		{"GET", "/api/v1/history?event=exploded", 422, ""},
+		{"GET", "/api/v1/history?since=yesterday", 422, ""},
+		{"GET", "/api/v1/attempts?user=alice", 422, ""},
+		{"GET", "/api/v1/events?type=SSTP", 422, ""},
+		{"DELETE", "/api/v1/connections/x?why=so", 422, ""},
+		{"POST", "/api/v1/time/inquire?servers=x", 422, ""},
+		{"DELETE", "/api/v1/administrators/anna?force=perhaps", 422, ""},
+	} {
+		var p struct {
+			Status        int
+			Title, Detail string
+		}
+		resp := b.do(c.method, c.path, "", &p)
+		if resp.StatusCode != c.status || p.Status != c.status || p.Title == "" || p.Detail == "" ||
+			resp.Header.Get("Content-Type") != "application/problem+json" || resp.Header.Get("Allow") != c.allow {
+			t.Errorf("%s %s: %s, %s, Allow %q, %+v", c.method, c.path, resp.Status, resp.Header.Get("Content-Type"), resp.Header.Get("Allow"), p)
+		}
+	}
+}
+
+// Events have ids. Who comes back with one gets what was missed of what is asked for; with one too old, a word about that, too.
+func TestEventsAgain(t *testing.T) {
+	b := setUp(t)
+	for _, user := range []string{"alice", "bob", "alice"} {
+		b.api.Publish(usermgmt.Entry{Event: usermgmt.EventRefused, User: user, Type: "PPTP"})
+	}
+	// read gives the messages up to the one with so many ids.
+	read := func(after string, ids int) (messages, seen []string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://vpnd/api/v1/events?user=ALICE&type=PPTP&event=refused", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Last-Event-ID", after)
+		resp, err := b.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		for lines := bufio.NewScanner(resp.Body); lines.Scan() && (len(seen) < ids || lines.Text() != ""); {
+			switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
+			case "id":
+				seen = append(seen, value)
+			case "event", "retry":
+				messages = append(messages, lines.Text())
+			}
+		}
+		return messages, seen
+	}
+	messages, ids := read("1", 2)
+	if got := strings.Join(messages, ", "); got != "retry: 3000, event: alive, event: gap, event: event, event: event" || len(ids) != 2 || ids[0] == ids[1] {
+		t.Fatalf("%s, ids %q", got, ids)
+	}
+	if messages, again := read(ids[0], 1); strings.Join(messages, ", ") != "retry: 3000, event: alive, event: event" || len(again) != 1 || again[0] != ids[1] {
+		t.Errorf("%q, ids %q, want %s alone", messages, again, ids[1])
+	}
+}

@@ -1,0 +1,126 @@
+package mgmt
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"vpnd/mgmt/access"
+	"vpnd/usermgmt"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Token is an API token, as it is shown.
+type Token struct {
+	Name    string     `json:"name"`
+	Role    string     `json:"role" enum:"administrator,viewer"`
+	Expires *time.Time `json:"expires" doc:"Null: never"`
+	Added   time.Time  `json:"added"`
+	By      string     `json:"by" doc:"Who made it"`
+}
+
+// TokenInput is a token to be made.
+type TokenInput struct {
+	Name    string     `json:"name"`
+	Role    string     `json:"role" enum:"administrator,viewer"`
+	Expires *time.Time `json:"expires,omitempty" doc:"Left out: never"`
+}
+
+// NewToken is a token that was made.
+type NewToken struct {
+	TokenInput
+	Secret string `json:"secret" doc:"Goes into Authorization: Bearer; it is shown here alone"`
+}
+
+// TokenOf is a token as the API and the commands show it.
+func TokenOf(t access.Token) Token {
+	return Token{Name: t.Name, Role: string(t.Role), Expires: orNull(t.Expires), Added: t.Added.UTC(), By: t.By}
+}
+
+type (
+	namedToken struct {
+		Name string `path:"name" maxLength:"64"`
+	}
+	removeToken struct {
+		Name string `path:"name" maxLength:"64"`
+		Precondition
+	}
+	newToken struct {
+		Body struct {
+			TokenInput
+			Added shown `json:"added,omitzero"`
+			By    shown `json:"by,omitzero"`
+		}
+	}
+	madeToken struct {
+		Location string `header:"Location" doc:"Where the token is"`
+		Body     NewToken
+	}
+	oneToken struct {
+		ETag string `header:"ETag"`
+		Body Token
+	}
+	tokenList struct {
+		Body []Token
+	}
+)
+
+func (a *API) registerTokens(api huma.API) {
+	const tag = "API tokens"
+	huma.Register(api, onlyAdministrators(api, operation("list-tokens", http.MethodGet, "/tokens", "List the API tokens, without their secrets", tag)),
+		func(ctx context.Context, _ *struct{}) (*tokenList, error) {
+			tokens, err := a.cfg.Access.Tokens(ctx)
+			list := &tokenList{make([]Token, len(tokens))}
+			for i, t := range tokens {
+				list.Body[i] = TokenOf(t)
+			}
+			return list, problem(err)
+		})
+	add := operation("add-token", http.MethodPost, "/tokens", "Make an API token", tag, http.StatusConflict, http.StatusUnprocessableEntity)
+	add.DefaultStatus = http.StatusCreated
+	huma.Register(api, onlyAdministrators(api, add), a.addToken)
+	huma.Register(api, onlyAdministrators(api, operation("get-token", http.MethodGet, "/tokens/{name}", "Show an API token, without its secret", tag,
+		http.StatusNotFound)), a.getToken)
+	huma.Register(api, onlyAdministrators(api, operation("remove-token", http.MethodDelete, "/tokens/{name}", "End an API token", tag,
+		http.StatusNotFound, http.StatusPreconditionFailed)), a.removeToken)
+}
+
+func (a *API) addToken(ctx context.Context, in *newToken) (*madeToken, error) {
+	var expires time.Time
+	if in.Body.Expires != nil {
+		expires = *in.Body.Expires
+	}
+	secret, err := a.cfg.Access.NewToken(ctx, in.Body.Name, access.Role(in.Body.Role), expires)
+	if err != nil {
+		return nil, problem(err)
+	}
+	return &madeToken{location("tokens", in.Body.Name), NewToken{in.Body.TokenInput, secret}}, nil
+}
+
+func (a *API) getToken(ctx context.Context, in *namedToken) (*oneToken, error) {
+	tokens, err := a.cfg.Access.Tokens(ctx)
+	if err != nil {
+		return nil, problem(err)
+	}
+	i := slices.IndexFunc(tokens, func(t access.Token) bool { return strings.EqualFold(t.Name, in.Name) })
+	if i < 0 {
+		return nil, problem(usermgmt.ErrNoToken)
+	}
+	t := TokenOf(tokens[i])
+	return &oneToken{quoted(stateTag(t)), t}, nil
+}
+
+func (a *API) removeToken(ctx context.Context, in *removeToken) (*struct{}, error) {
+	a.admins.Lock()
+	defer a.admins.Unlock()
+	t, err := a.getToken(ctx, &namedToken{in.Name})
+	if err == nil {
+		err = in.holds(stateOf(t.ETag))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, problem(a.cfg.Access.RemoveToken(ctx, t.Body.Name))
+}
