@@ -14,6 +14,8 @@ type Attempt struct {
 	Event
 	Cause string `json:"cause,omitempty" doc:"What the reason means, in plain words"`
 	Cure  string `json:"cure,omitempty" doc:"What to do about it"`
+
+	OnPage []guide.Part `json:"-"` // Cure, with links for commands
 }
 
 // AttemptOf is an event with what it means, if it is a dial-in that failed or ended.
@@ -22,8 +24,8 @@ func AttemptOf(e Event) Attempt {
 	if e.Event != usermgmt.EventRefused && e.Event != usermgmt.EventDisconnected {
 		return a
 	}
-	if advice, ok := guide.For(guide.Attempt{Type: e.Type, Reason: e.Reason}); ok {
-		a.Cause, a.Cure = advice.Cause, advice.Cure
+	if advice, ok := guide.For(guide.Attempt{User: e.User, Type: e.Type, Reason: e.Reason}); ok {
+		a.Cause, a.Cure, a.OnPage = advice.Cause, advice.Cure, advice.OnPage
 	}
 	return a
 }

@@ -76,7 +76,7 @@ func TestConnectClient(t *testing.T) {
 		}
 	}
 	var numbers []guide.Number
-	if b.do("GET", "/api/v1/client-errors", "", &numbers); len(numbers) != len(guide.Numbers) {
+	if b.do("GET", "/api/v1/client-errors", "", &numbers); len(numbers) != len(guide.Numbers("")) {
 		t.Errorf("%d numbers", len(numbers))
 	}
 }

@@ -2,6 +2,7 @@ package mgmt
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"vpnd/auth"
@@ -35,7 +36,7 @@ func (a *API) ConnectPage(ctx context.Context, user, client, address string) (gu
 
 func (a *API) registerConnect(api huma.API) {
 	const tag = "Connect a client"
-	huma.Register(api, operation("connect-client", http.MethodGet, "/users/{name}/connect", "Tell how a client is set up for a user", tag, http.StatusNotFound),
+	huma.Register(api, operation("connect-client", http.MethodGet, "/users/{name}/connect", "Tell how a client is set up for a user", tag, http.StatusNotFound, http.StatusUnprocessableEntity),
 		func(ctx context.Context, in *struct {
 			Name   string `path:"name" maxLength:"64"`
 			Client string `query:"client" required:"true" enum:"windows,smart-vpn,macos,ios,android,linux"`
@@ -43,6 +44,9 @@ func (a *API) registerConnect(api huma.API) {
 		},
 		) (*struct{ Body guide.Page }, error) {
 			page, err := a.ConnectPage(ctx, in.Name, in.Client, in.Server)
+			if errors.Is(err, guide.ErrServer) {
+				err = huma.Error422UnprocessableEntity("the server cannot be reached by that name", &huma.ErrorDetail{Location: "query.server", Message: err.Error()})
+			}
 			if err != nil {
 				return nil, problem(err)
 			}
@@ -50,6 +54,6 @@ func (a *API) registerConnect(api huma.API) {
 		})
 	huma.Register(api, operation("client-errors", http.MethodGet, "/client-errors", "List the error numbers that clients show, with cause and cure", tag),
 		func(context.Context, *struct{}) (*struct{ Body []guide.Number }, error) {
-			return &struct{ Body []guide.Number }{guide.Numbers}, nil
+			return &struct{ Body []guide.Number }{guide.Numbers("")}, nil
 		})
 }

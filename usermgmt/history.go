@@ -64,6 +64,7 @@ type HistoryQuery struct {
 	User   string       // "": of all
 	Peers  []netip.Addr // whose entries without a user's name are of the User, too
 	Events []string     // none: all
+	Search string       // a part of the reason, in any case; "": any
 	Since  time.Time    // zero: from the first on
 	Before int64        // an ID; 0: up to the last
 	Offset int          // how many of the newest to leave out
@@ -146,6 +147,9 @@ func (q HistoryQuery) where() (condition string, args []any) {
 	}
 	if !q.Since.IsZero() {
 		condition, args = condition+" AND at >= ?", append(args, q.Since.UnixMilli())
+	}
+	if q.Search != "" {
+		condition, args = condition+" AND instr(lower(reason), lower(?)) > 0", append(args, q.Search)
 	}
 	switch {
 	case q.User == "":

@@ -220,21 +220,18 @@ func (p *Profile) checkToken(broken func(field, format string, args ...any)) {
 			broken("totp-secret", "the user has a mOTP token already: take one of them away")
 		}
 	}
-	switch {
-	case p.MOTPSecret == "" && p.MOTPPIN == "":
-		return
-	case p.MOTPSecret == "":
-		broken("motp-secret", "is missing: a mOTP PIN goes with a secret")
-		return
-	case p.MOTPPIN == "":
-		broken("motp-pin", "is missing: a mOTP secret goes with a PIN")
+	if p.MOTPSecret == "" && p.MOTPPIN == "" {
 		return
 	}
 	// Each by itself, so that both faults are told.
-	if _, err := motp.NewToken(p.MOTPSecret, "0000"); err != nil {
+	if p.MOTPSecret == "" {
+		broken("motp-secret", "is missing: a mOTP PIN goes with a secret")
+	} else if _, err := motp.NewToken(p.MOTPSecret, "0000"); err != nil {
 		broken("motp-secret", "%v", err)
 	}
-	if _, err := motp.NewToken(strings.Repeat("0", 16), p.MOTPPIN); err != nil {
+	if p.MOTPPIN == "" {
+		broken("motp-pin", "is missing: a mOTP secret goes with a PIN")
+	} else if _, err := motp.NewToken(strings.Repeat("0", 16), p.MOTPPIN); err != nil {
 		broken("motp-pin", "%v", err)
 	}
 }

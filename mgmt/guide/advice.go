@@ -4,25 +4,27 @@ import "regexp"
 
 // Attempt is what the history says of a dial-in.
 type Attempt struct {
+	User   string // "": not known
 	Type   string // PPTP, L2TP, L2TP/IPsec
 	Reason string // of a refusal, or of a connection's end
 }
 
 // Advice is what a reason means, and what to do.
 type Advice struct {
-	Cause string
-	Cure  string // "": there is nothing to do
+	Cause  string
+	Cure   string // with commands; "": there is nothing to do
+	OnPage []Part // Cure, with links for commands
 }
 
-// A rule gives the advice for the reasons that match it as a whole; the advice may quote groups of it.
+// A rule gives the advice for the reasons that match it as a whole. The cause may quote groups of it, and the cure may hold deeds.
 type rule struct {
-	reason *regexp.Regexp
-	kind   string // of dial-in that it holds for; "": all
-	Advice
+	reason      *regexp.Regexp
+	kind        string // of dial-in that it holds for; "": all
+	cause, cure string
 }
 
 func when(reason, cause, cure string) rule {
-	return rule{regexp.MustCompile(`^(?:` + reason + `)$`), "", Advice{cause, cure}}
+	return rule{regexp.MustCompile(`^(?:` + reason + `)$`), "", cause, cure}
 }
 
 // only is when for one type of dial-in.
@@ -41,8 +43,9 @@ func For(a Attempt) (Advice, bool) {
 			if at == nil || r.kind != "" && r.kind != a.Type {
 				continue
 			}
-			quote := func(text string) string { return string(r.reason.ExpandString(nil, text, a.Reason, at)) }
-			return Advice{quote(r.Cause), quote(r.Cure)}, true
+			advice := Advice{Cause: string(r.reason.ExpandString(nil, r.cause, a.Reason, at))}
+			advice.Cure, advice.OnPage = said(r.cure, a.User)
+			return advice, true
 		}
 	}
 	return Advice{}, false

@@ -25,7 +25,7 @@ func (b *builder) addVPN(name, kind, encryption string) string {
 
 func (b *builder) windows() {
 	if !b.allows("mschapv2") && !b.allows("chap") && !b.allows("pap") {
-		b.note("Windows knows MS-CHAPv2, CHAP and PAP, and the server allows none of them: add mschapv2 to ppp.authentication.")
+		b.note("Windows knows MS-CHAPv2, CHAP and PAP, and the server allows none of them: add MS-CHAPv2 to {ppp.authentication}.")
 		return
 	}
 	connect := func(name string) Step {
@@ -79,7 +79,7 @@ func (b *builder) smartVPN() {
 	case b.MOTP:
 		steps = append(steps,
 			Step{"Authentication type: Mobile One-Time (mOTP). mOTP Settings: built-in OTP generator. Its secret has to be the one of the profile at the server: " +
-				"either generate it here and give it to the server, which asks for secret, PIN and a code:", "vpnd user motp " + shell(b.Name) + " --secret -"},
+				"either generate it here and give it to the server, which asks for secret and PIN: {own-token}.", ""},
 			Step{"Connect, and enter the PIN (4 to 7 digits). The client computes the code.", ""})
 	default:
 		steps = append(steps, Step{"Authentication type: user name and password. Connect with " + b.secret() + ".", ""})
@@ -92,7 +92,7 @@ func (b *builder) smartVPN() {
 	if b.l2tp {
 		b.note("L2TP without IPsec needs the registry value ProhibitIpSec = 1 in %s and a restart (see the page for Windows).", rasMan)
 	}
-	b.note("The computer's clock decides which code it computes: compare it with the server's (vpnd time), both in UTC.")
+	b.note("The computer's clock decides which code it computes: compare it with the server's ({time}), both in UTC.")
 }
 
 func (b *builder) macOS() {

@@ -1,9 +1,12 @@
 package guide
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // placeholder stands for the server where its address is not known.
@@ -46,6 +49,7 @@ type Page struct {
 	Settings []Setting `json:"settings"`
 	Ways     []Way     `json:"ways" doc:"Ways to connect, the best first; empty: this client cannot"`
 	Notes    []string  `json:"notes"`
+	OnPage   [][]Part  `json:"-"` // Notes, with links for commands
 }
 
 // Setting is a field of the client's form.
@@ -58,6 +62,8 @@ type Setting struct {
 type Way struct {
 	Title string `json:"title"`
 	Steps []Step `json:"steps"`
+
+	OnPage [][]Part `json:"-"` // the texts of Steps, with links for commands
 }
 
 // Step is a step of a way, with what is to be typed.
@@ -66,7 +72,7 @@ type Step struct {
 	Code string `json:"code,omitempty"`
 }
 
-// Connect makes the page of a client. The error names the clients that there are.
+// Connect makes the page of a client. The error names the clients that there are, or is ErrServer.
 func Connect(client string, s Server, p Person) (Page, error) {
 	at := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == client })
 	if at < 0 {
@@ -75,6 +81,9 @@ func Connect(client string, s Server, p Person) (Page, error) {
 			names = append(names, k.Name)
 		}
 		return Page{}, fmt.Errorf("client %q: one of %s", client, strings.Join(names, ", "))
+	}
+	if err := checkServer(s.Address); err != nil {
+		return Page{}, err
 	}
 	b := &builder{Server: s, Person: p}
 	if b.Address == "" {
@@ -110,11 +119,16 @@ type builder struct {
 }
 
 func (b *builder) note(format string, args ...any) {
-	b.page.Notes = append(b.page.Notes, fmt.Sprintf(format, args...))
+	text, page := said(fmt.Sprintf(format, args...), b.Name)
+	b.page.Notes, b.page.OnPage = append(b.page.Notes, text), append(b.page.OnPage, page)
 }
 
 func (b *builder) way(title string, steps ...Step) {
-	b.page.Ways = append(b.page.Ways, Way{title, steps})
+	onPage := make([][]Part, len(steps))
+	for i := range steps {
+		steps[i].Text, onPage[i] = said(steps[i].Text, b.Name)
+	}
+	b.page.Ways = append(b.page.Ways, Way{title, steps, onPage})
 }
 
 // settings are what all clients ask for.
@@ -185,11 +199,11 @@ func (b *builder) closed() {
 	}{{"PPTP", "pptp", b.Server.PPTP, b.Person.PPTP}, {"L2TP", "l2tp", b.Server.L2TP, b.Person.L2TP}} {
 		switch {
 		case !t.on:
-			b.note("%s is off at the server (Remote Access Control).", t.title)
+			b.note("%s is off at the server: {services} turns it on.", t.title)
 		case !t.allowed:
-			b.note("%s is not among the user's allowed dial-in types (vpnd user set %s --dial-in …).", t.title, shell(b.Name))
+			b.note("%s is not among the user's allowed dial-in types ({dial-in}).", t.title)
 		case t.option == "l2tp" && b.IPsecMust:
-			b.note("The user's IPsec policy is Must, and the server does not offer IPsec yet: it refuses L2TP without it (vpnd user set %s --ipsec none).", shell(b.Name))
+			b.note("The user's IPsec policy is Must, and the server does not offer IPsec yet: it refuses L2TP without it ({ipsec}).")
 		}
 	}
 	if b.oneTime() {
@@ -221,4 +235,21 @@ func shell(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// ErrServer tells that a server's name or address is none, and would not do in a line that is copied.
+var ErrServer = errors.New("is neither a host name nor an address: write it such as vpn.example.org or 203.0.113.7")
+
+// checkServer holds an address against what a host name or an IP address may be.
+func checkServer(address string) error {
+	if _, err := netip.ParseAddr(address); err == nil || address == "" {
+		return nil
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(address, "."), ".") {
+		strange := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_' }
+		if label == "" || len(label) > 63 || label[0] == '-' || strings.ContainsFunc(label, strange) {
+			return fmt.Errorf("server %q %w", address, ErrServer)
+		}
+	}
+	return nil
 }

@@ -83,7 +83,7 @@ func TestConnect(t *testing.T) {
 // The numbers that people ask about are there, with all that belongs to them, and in order.
 func TestNumbers(t *testing.T) {
 	before, all := "", map[string]bool{}
-	for _, n := range guide.Numbers {
+	for _, n := range guide.Numbers("") {
 		if n.Says == "" || n.Cause == "" || n.Cure == "" || n.Number <= before {
 			t.Errorf("%+v after %s", n, before)
 		}

@@ -6,26 +6,37 @@ type Number struct {
 	Says   string `json:"says"`
 	Cause  string `json:"cause"`
 	Cure   string `json:"cure"`
+	OnPage []Part `json:"-"` // Cure, with links for commands
 }
 
-// Numbers are the error numbers of Windows and of the Smart VPN Client, which is built on it.
-var Numbers = []Number{
+// Numbers are the error numbers of Windows and of the Smart VPN Client, which is built on it, for a user; "" is anybody.
+func Numbers(user string) []Number {
+	all := make([]Number, len(numbers))
+	for i, n := range numbers {
+		all[i] = Number{Number: n[0], Says: n[1], Cause: n[2]}
+		all[i].Cure, all[i].OnPage = said(n[3], user)
+	}
+	return all
+}
+
+// numbers are number, text, cause and cure.
+var numbers = [][4]string{
 	{"619", "A connection to the remote computer could not be established", "PPTP: TCP 1723 comes through, GRE (IP protocol 47) does not.", openGRE},
 	{
 		"628", "The connection was terminated by the remote computer before it could be completed", "The server hung up while the two negotiated.",
-		"vpnd user attempts NAME says why. Often the client is set to an authentication that the server does not allow.",
+		"{attempts} says why. Often the client is set to an authentication that the server does not allow.",
 	},
-	{"629", "The connection was closed by the remote computer", "The server hung up.", "vpnd user attempts NAME says why: schedule, quota, time limits, or an administrator."},
-	{"646", "The account is not permitted to log on at this time of day", "The schedule of the profile.", "vpnd user set NAME --schedule."},
-	{"647", "The account is disabled", "The account is disabled.", "vpnd user enable NAME."},
-	{"648", "The password for this account has expired", "The account has expired; it is not about the password.", "vpnd user set NAME --expires DATE."},
+	{"629", "The connection was closed by the remote computer", "The server hung up.", "{attempts} says why: schedule, quota, time limits, or an administrator."},
+	{"646", "The account is not permitted to log on at this time of day", "The schedule of the profile.", "{schedule} changes it."},
+	{"647", "The account is disabled", "The account is disabled.", "{enable}."},
+	{"648", "The password for this account has expired", "The account has expired; it is not about the password.", "{expires} gives it a later day."},
 	{
 		"649", "The account does not have permission to dial in", "Name and password are right, but the profile or the server does not let the user in: dial-in type, remote node, IPsec policy, quota, connections at once, no free address.",
-		"vpnd user attempts NAME says which.",
+		"{attempts} says which.",
 	},
 	{
 		"691", "The user name or password is not recognized, or the authentication protocol is not permitted", "Wrong name, password or one-time password; a code used already; a locked user. The server tells the client no more than that.",
-		"vpnd user attempts NAME says which. With one-time passwords: compare the clocks, and have Windows ask for the password each time (it repeats a saved one).",
+		"{attempts} says which. With one-time passwords: compare the clocks, and have Windows ask for the password each time (it repeats a saved one).",
 	},
 	{"718", "The connection timed out waiting for a valid response from the remote computer", "Packets get lost after the call was taken.", "As for 619; then try a smaller MTU."},
 	{"720", "No PPP control protocols configured", "Client and server did not agree to an address.", "Switch IPv4 on in the connection's properties. If vpnd's pool is empty, the number is 649. A broken WAN Miniport of Windows shows 720 with every server: remove it in the Device Manager and restart."},
@@ -36,8 +47,8 @@ var Numbers = []Number{
 	},
 	{"741", "The local computer does not support the required encryption type", "The server requires encryption (MPPE), and the client is set to none.", "Set the connection to require encryption, with MS-CHAPv2."},
 	{
-		"742", "The remote computer does not support the required data encryption type", "The client requires encryption, and the server has it off (ppp.mppe), or the log-in was by PAP or CHAP, which give it no keys; or it is L2TP without IPsec.",
-		"ppp.mppe optional or required, and MS-CHAPv2 at the client; for plain L2TP set the client's encryption to optional.",
+		"742", "The remote computer does not support the required data encryption type", "The client requires encryption, and the server has it off, or the log-in was by PAP or CHAP, which give it no keys; or it is L2TP without IPsec.",
+		"Set {ppp.mppe} to optional or required, and MS-CHAPv2 at the client; for plain L2TP set the client's encryption to optional.",
 	},
 	{"766", "A certificate could not be found", "L2TP: Windows wants IPsec with a certificate.", "The server does not offer IPsec yet: ProhibitIpSec (see Windows), or PPTP."},
 	{

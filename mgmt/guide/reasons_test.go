@@ -223,7 +223,7 @@ func TestEveryReasonHasAdvice(t *testing.T) {
 		advised++
 		for _, kind := range []string{"PPTP", "L2TP"} {
 			advice, ok := guide.For(guide.Attempt{Type: kind, Reason: reason})
-			if !ok || advice.Cause == "" || strings.Contains(advice.Cause+advice.Cure, "$") {
+			if !ok || advice.Cause == "" || strings.Contains(advice.Cause+advice.Cure, "$") || strings.Contains(advice.Cure, "{") {
 				t.Errorf("%s: %q has no advice: %+v", at, reason, advice)
 			}
 		}
@@ -241,7 +241,7 @@ func TestAdviceIsPrecise(t *testing.T) {
 		{"PPTP", "wrong one-time password, user locked for 1m0s: the token's clock is 10 minutes behind, or the code is that old, counted from its resync", "10 minutes behind, or the code is that old, counted from its resync.", "clock"},
 		{"PPTP", "peer accepts none of the allowed authentications: it asks for PAP", "offers only PAP, which is off", "ppp.authentication"},
 		{"L2TP", "peer accepts none of the allowed authentications: it asks for PAP, EAP", "not allowed: PAP, EAP", "MS-CHAPv2"},
-		{"L2TP", "L2TP without IPsec: the user's IPsec policy is must", "wants IPsec (policy Must), but the client came by L2TP without it", "--ipsec none"},
+		{"L2TP", "L2TP without IPsec: the user's IPsec policy is must", "wants IPsec (policy Must), but the client came by L2TP without it", "vpnd user set 'o'\\''neil' --ipsec none"},
 		{"PPTP", "no answer to LCP: nothing has come from the peer", "GRE", "protocol 47"},
 		{"PPTP", "client closed the control connection; no PPP frame had come from the peer", "GRE", "protocol 47"},
 		{"L2TP", "no answer to LCP: nothing has come from the peer", "nothing came through", "UDP 1701"},
@@ -253,7 +253,7 @@ func TestAdviceIsPrecise(t *testing.T) {
 		{"PPTP", "dropped by the administrator", "An administrator", ""},
 		{"L2TP", "client disconnected the call (result 3)", "The client ended the call", ""},
 	} {
-		advice, ok := guide.For(guide.Attempt{Type: c.kind, Reason: c.reason})
+		advice, ok := guide.For(guide.Attempt{User: "o'neil", Type: c.kind, Reason: c.reason})
 		if !ok || !strings.Contains(advice.Cause, c.cause) || !strings.Contains(advice.Cure, c.cure) {
 			t.Errorf("%s: %+v", c.reason, advice)
 		}

@@ -35,7 +35,7 @@ func (p Page) Text() string {
 	}
 	if p.Windows() {
 		heading("Error numbers")
-		for _, n := range Numbers {
+		for _, n := range Numbers("") {
 			fmt.Fprintf(&b, "%s  %s.\n     %s\n     %s\n", n.Number, n.Says, n.Cause, n.Cure)
 		}
 	}

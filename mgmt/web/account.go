@@ -56,12 +56,10 @@ func (p *Pages) showAccount(w http.ResponseWriter, r *http.Request, password, of
 	d := accountData{
 		Account:  a,
 		Password: password.fill(append(p.proof(a), newPassword()...)...),
-		Off:      distinct("off-", off.fill(p.proof(a)...)),
+		Off:      off.fill(distinct("off-", p.proof(a))...),
 	}
 	v := view{Title: "Your account", Data: d}
-	if password.faults != nil || off.faults != nil {
-		v.Status = http.StatusUnprocessableEntity
-	}
+	v.faulty(&password, &off)
 	return p.render(w, r, "account.html", v)
 }
 
@@ -155,9 +153,7 @@ func (p *Pages) showApp(w http.ResponseWriter, r *http.Request, f form, secret s
 		})...),
 	}
 	v := view{Title: "Authenticator app", Data: d}
-	if f.faults != nil {
-		v.Status = http.StatusUnprocessableEntity
-	}
+	v.faulty(&f)
 	return p.render(w, r, "app.html", v)
 }
 

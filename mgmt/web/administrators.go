@@ -49,9 +49,10 @@ func (p *Pages) showAdministrators(w http.ResponseWriter, r *http.Request, d adm
 		return err
 	}
 	d.Change = mayChange(r)
-	d.Invite = distinct("invite-", invite.fill(
-		control{Name: "name", Label: "Name", Type: "text", MaxLength: 64, Hint: "Empty: whoever opens the link chooses it."},
-		roleControl(access.Administrator)))
+	d.Invite = invite.fill(distinct("invite-", []control{
+		{Name: "name", Label: "Name", Type: "text", MaxLength: 64, Hint: "Empty: whoever opens the link chooses it."},
+		roleControl(access.Administrator),
+	})...)
 	life := control{Name: "days", Label: "Counts for", Type: "select", Value: strconv.Itoa(defaultLife)}
 	for _, n := range lifeChoices {
 		o := option{strconv.Itoa(n), fmt.Sprintf("%d days", n), n == defaultLife}
@@ -60,13 +61,12 @@ func (p *Pages) showAdministrators(w http.ResponseWriter, r *http.Request, d adm
 		}
 		life.Options = append(life.Options, o)
 	}
-	d.Token = distinct("token-", token.fill(
-		control{Name: "name", Label: "Name", Type: "text", Required: true, MaxLength: 64, Hint: "Of the program that is to use it."},
-		roleControl(access.Viewer), life))
+	d.Token = token.fill(distinct("token-", []control{
+		{Name: "name", Label: "Name", Type: "text", Required: true, MaxLength: 64, Hint: "Of the program that is to use it."},
+		roleControl(access.Viewer), life,
+	})...)
 	v := view{Title: "Administrators and API tokens", Data: d}
-	if invite.faults != nil || token.faults != nil {
-		v.Status = http.StatusUnprocessableEntity
-	}
+	v.faulty(&invite, &token)
 	return p.render(w, r, "administrators.html", v)
 }
 
@@ -128,9 +128,7 @@ func (p *Pages) showAdministrator(w http.ResponseWriter, r *http.Request, f form
 		Sure: f.fill(control{Name: "sure", Label: "Yes, remove " + a.Name, Type: "checkbox"})[0],
 	}
 	v := view{Title: "Administrator " + a.Name, Data: d}
-	if f.faults != nil {
-		v.Status = http.StatusUnprocessableEntity
-	}
+	v.faulty(&f)
 	return p.render(w, r, "administrator.html", v)
 }
 

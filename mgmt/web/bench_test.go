@@ -118,3 +118,11 @@ func (b *bench) ask(who access.Identity, path string, form url.Values, cookies .
 	b.pages.ServeHTTP(w, r)
 	return w
 }
+
+// askAPI sends a GET of an administrator to the API.
+func (b *bench) askAPI(path string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, "https://vpnd"+path, nil)
+	w := httptest.NewRecorder()
+	b.pages.cfg.API.ServeHTTP(w, r.WithContext(access.With(r.Context(), administrator)))
+	return w
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 	"vpnd/internal/timesync"
 )
 
@@ -15,7 +16,8 @@ type clockData struct {
 	Change bool
 	Graph  template.HTML
 	Last   []timesync.MeasurementView // the newest first
-	Class  string                     // of the state's badge
+	Badge  string
+	Class  string // of the badge
 }
 
 const lastMeasurements = 10 // in the table beside the graph
@@ -27,9 +29,11 @@ func (p *Pages) time(w http.ResponseWriter, r *http.Request) error {
 	for i := len(d.Measurements) - 1; i >= 0 && len(d.Last) < lastMeasurements; i-- {
 		d.Last = append(d.Last, d.Measurements[i])
 	}
-	switch d.State {
+	switch d.Badge = string(d.State); d.State {
 	case timesync.Right:
-		d.Class = "on"
+		d.Class, d.Badge = "on", "Clock right"
+	case timesync.Off:
+		d.Class, d.Badge = "warn", beyondLimit(d.View)
 	case timesync.NoServers, timesync.Pending:
 		d.Class = "off"
 	default:
@@ -47,7 +51,28 @@ func (p *Pages) inquire(w http.ResponseWriter, r *http.Request) error {
 	if v.State == timesync.NoServers {
 		return failed(w, r, "/time", "There is no time server to inquire: set time.servers in the configuration file.")
 	}
+	if v.State == timesync.Off {
+		return warned(w, r, "/time", "Inquired: "+beyondLimit(v)+".")
+	}
 	return done(w, r, "/time", "Inquired: "+offsetWords(v.Offset)+".")
+}
+
+// beyondLimit says by how much the host's clock is off, which is more than it may be.
+func beyondLimit(v timesync.View) string {
+	way := "behind"
+	if v.Offset < 0 {
+		way = "ahead"
+	}
+	return fmt.Sprintf("Clock %s %s (limit %s)", apart(secondsText(math.Abs(v.Offset))), way, apart(secondsText(v.MaxOffset)))
+}
+
+// apart writes a duration of one unit with a space before it, such as 12.5 s.
+func apart(duration string) string {
+	at := strings.IndexFunc(duration, unicode.IsLetter)
+	if at < 0 || strings.ContainsFunc(duration[at:], unicode.IsDigit) {
+		return duration
+	}
+	return duration[:at] + " " + duration[at:]
 }
 
 // offsetText is an offset in seconds with its sign, no finer than one reads it.

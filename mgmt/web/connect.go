@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -16,6 +18,7 @@ var anybody = guide.Person{Name: "USER", Password: true, PPTP: true, L2TP: true}
 type connectData struct {
 	User, Server string // as they were asked for
 	Fault        string // of the user
+	ServerFault  string
 	Clients      []clientLink
 	Client       string
 	Page         guide.Page
@@ -37,7 +40,8 @@ type connectWay struct {
 
 type connectStep struct {
 	guide.Step
-	ID string // of the element with the line; "": there is no line
+	Parts []guide.Part
+	ID    string // of the element with the line; "": there is no line
 }
 
 // connect says how a client is set up, for a user or for anybody.
@@ -48,7 +52,7 @@ func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 		return strings.ToValidUTF8(text[:min(len(text), longest)], "")
 	}
 	const maxUser, maxServer = 64, 253
-	d := connectData{User: asked("user", maxUser), Server: asked("server", maxServer), Client: guide.Kinds[0].Name, Numbers: guide.Numbers}
+	d := connectData{User: asked("user", maxUser), Server: asked("server", maxServer), Client: guide.Kinds[0].Name}
 	for _, k := range guide.Kinds {
 		if k.Name == q.Get("client") {
 			d.Client = k.Name
@@ -64,27 +68,43 @@ func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 		d.Clients = append(d.Clients, clientLink{k.Title, "/connect?" + to.Encode(), k.Name == d.Client})
 	}
 	v := view{Title: "Connect a Client"}
-	var err error
-	if d.User != "" {
-		d.Page, err = p.cfg.API.ConnectPage(r.Context(), d.User, d.Client, d.Server)
-	}
-	if errors.Is(err, usermgmt.ErrNoUser) {
-		d.Fault, v.Status = "There is no such user: compare the spelling, or look in the list. The steps below are for anybody.", http.StatusNotFound
-	} else if err != nil {
+	if err := p.connectPage(r.Context(), &d, d.Server); err != nil {
 		return err
 	}
-	if d.User == "" || d.Fault != "" {
-		server := p.cfg.Managed.Guide()
-		if d.Server != "" {
-			server.Address = d.Server
-		}
-		if d.Page, err = guide.Connect(d.Client, server, anybody); err != nil {
-			return err
-		}
+	switch {
+	case d.Fault != "":
+		v.Status = http.StatusNotFound
+	case d.ServerFault != "":
+		v.Status = http.StatusUnprocessableEntity
 	}
 	d.Ways = copied(d.Page.Ways)
 	v.Data = d
 	return p.render(w, r, "connect.html", v)
+}
+
+// connectPage puts the steps into d, for the user if there is one, with the server at the address if it may be one.
+func (p *Pages) connectPage(ctx context.Context, d *connectData, address string) error {
+	var err error
+	if d.User != "" {
+		d.Page, err = p.cfg.API.ConnectPage(ctx, d.User, d.Client, address)
+	}
+	if errors.Is(err, usermgmt.ErrNoUser) {
+		d.Fault, err = "There is no such user: compare the spelling, or look in the list. The steps below are for anybody.", nil
+	}
+	person := ""
+	if err == nil && (d.User == "" || d.Fault != "") {
+		server := p.cfg.Managed.Guide()
+		server.Address = cmp.Or(address, server.Address)
+		d.Page, err = guide.Connect(d.Client, server, anybody)
+	} else {
+		person = d.User
+	}
+	d.Numbers = guide.Numbers(person)
+	if errors.Is(err, guide.ErrServer) && address != "" {
+		d.ServerFault = sentence(err)
+		return p.connectPage(ctx, d, "")
+	}
+	return err
 }
 
 // copied are ways whose lines have names of their own.
@@ -92,8 +112,8 @@ func copied(ways []guide.Way) []connectWay {
 	all, n := make([]connectWay, len(ways)), 0
 	for i, way := range ways {
 		all[i].Title = way.Title
-		for _, s := range way.Steps {
-			step := connectStep{Step: s}
+		for j, s := range way.Steps {
+			step := connectStep{Step: s, Parts: way.OnPage[j]}
 			if s.Code != "" {
 				n++
 				step.ID = "line-" + strconv.Itoa(n)

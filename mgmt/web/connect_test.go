@@ -68,7 +68,7 @@ func TestAdvice(t *testing.T) {
 	}
 	for _, path := range []string{"/users/alice", "/history"} {
 		b.sound(administrator, path)
-		if body := html.UnescapeString(b.ask(viewer, path, nil).Body.String()); !strings.Contains(body, advice.Cause) || !strings.Contains(body, advice.Cure) {
+		if body := html.UnescapeString(b.ask(viewer, path, nil).Body.String()); !strings.Contains(body, advice.Cause) || !strings.Contains(body, `<a href="/users/alice#f-password">Password</a> sets another one.`) {
 			t.Errorf("%s gives no advice", path)
 		}
 	}

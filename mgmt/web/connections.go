@@ -1,14 +1,18 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
+	"vpnd/usermgmt"
 )
 
 const (
@@ -22,11 +26,11 @@ var connectionColumns = []column{
 	{Key: "type", Name: "Type"},
 	{Key: "remote_ip", Name: "Remote IP"},
 	{Key: "virtual_ip", Name: "Virtual Network"},
-	{Key: "tx_packets", Name: "Tx Pkts", Title: "Packets to the user", Number: true},
+	{Key: "tx_packets", Name: "Tx Pkts", Title: "Packets to the user", Number: true, Class: "packets"},
 	{Key: "tx_rate", Name: "Tx Rate", Title: "To the user, over the last ten seconds", Number: true},
-	{Key: "rx_packets", Name: "Rx Pkts", Title: "Packets from the user", Number: true},
+	{Key: "rx_packets", Name: "Rx Pkts", Title: "Packets from the user", Number: true, Class: "packets"},
 	{Key: "rx_rate", Name: "Rx Rate", Title: "From the user, over the last ten seconds", Number: true},
-	{Name: "Last minute"},
+	{Name: "Last minute", Class: "graph"},
 	{Key: "uptime", Name: "UpTime", Title: "Hours, minutes and seconds", Number: true},
 }
 
@@ -46,6 +50,29 @@ type connectionsData struct {
 	Secure  int
 	Plain   int
 	Tx, Rx  float64 // bits per second
+	Refused attemptTable
+}
+
+const (
+	lastRefusals = 5              // rows on the page
+	refusedFor   = 24 * time.Hour // that they stay there
+)
+
+// refusals are the last ones of all users.
+func (p *Pages) refusals(ctx context.Context) (attemptTable, error) {
+	entries, err := p.cfg.Managed.Users.History(ctx, usermgmt.HistoryQuery{
+		Events: []string{usermgmt.EventRefused}, Since: time.Now().Add(-refusedFor), Limit: lastAttempts,
+	})
+	attempts := make([]mgmt.Attempt, len(entries))
+	for i, e := range entries {
+		attempts[i] = mgmt.AttemptOf(mgmt.EventOf(e))
+	}
+	rows := together(attempts, lastRefusals)
+	for i := range rows {
+		_, missing := p.cfg.Managed.Users.Get(ctx, rows[i].User)
+		rows[i].Known = missing == nil
+	}
+	return attemptTable{Rows: rows, People: true}, err
 }
 
 // Refreshes are for a select.
@@ -103,6 +130,10 @@ func (p *Pages) connections(w http.ResponseWriter, r *http.Request) error {
 		}
 		d.Rows = append(d.Rows, connectionRow{c, index, spark(p.cfg.API.Trace(c.ID))})
 	}
+	var err error
+	if d.Refused, err = p.refusals(r.Context()); err != nil {
+		return err
+	}
 	return p.render(w, r, "connections.html", view{Title: "Connection Management", Data: d})
 }
 
@@ -149,7 +180,9 @@ func (p *Pages) drop(w http.ResponseWriter, r *http.Request) error {
 		Name: "reason", Label: "Reason", Type: "text", Value: reason, MaxLength: maxReason, Focus: true,
 		Hint: "For the history, the log, and clients that show it. It may stay empty.",
 	})[0]
-	return p.render(w, r, "drop.html", view{Title: "Drop", Data: d})
+	v := view{Title: "Drop", Data: d}
+	v.faulty(&f)
+	return p.render(w, r, "drop.html", v)
 }
 
 func (p *Pages) dropAll(w http.ResponseWriter, r *http.Request, ids []string, reason, back string) error {
@@ -162,12 +195,17 @@ func (p *Pages) dropAll(w http.ResponseWriter, r *http.Request, ids []string, re
 			dropped++
 		}
 	}
+	lead, text := done, plural(dropped, "connection")+" are dropped."
 	switch dropped {
 	case 0:
-		return failed(w, r, back, "Nothing was dropped: who was picked has gone already.")
+		lead, text = failed, "Nothing was dropped: who was picked has gone already."
 	case 1:
-		return done(w, r, back, "1 connection is dropped.")
-	default:
-		return done(w, r, back, fmt.Sprintf("%d connections are dropped.", dropped))
+		text = "1 connection is dropped."
 	}
+	if r.PostForm.Get("fragment") == "dialog" { // of a script, which stays on the page
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, err := io.WriteString(w, text)
+		return err
+	}
+	return lead(w, r, back, text)
 }

@@ -1,7 +1,11 @@
 package web
 
 import (
+	"cmp"
+	"maps"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"vpnd/mgmt"
 )
@@ -10,6 +14,14 @@ import (
 type form struct {
 	values url.Values
 	faults map[string]string // by the name of the control
+	listed []faultLink       // of the controls that were filled
+}
+
+// faultLink leads to a control that is wrong.
+type faultLink struct {
+	Name, ID string
+	Label    string
+	Text     string
 }
 
 // control is one field of a form. The template "control" writes it with its label, its hint and its fault.
@@ -29,6 +41,7 @@ type control struct {
 	MaxLength   int // 0: as long as a form may be
 	Placeholder string
 	Focus       bool
+	Wide        bool   // it has a row of its own
 	Generate    string // the token that a button beside it makes a secret for
 	For         string // the choice of another control that it belongs to
 	Stored      string // what those who only look see in place of the value
@@ -63,11 +76,22 @@ type option struct {
 	Selected    bool
 }
 
+// mark gives a control its fault, if it has one. The first one that is wrong gets the focus.
+func (f *form) mark(c *control) {
+	if len(f.faults) == 0 {
+		return
+	}
+	c.Fault = f.faults[c.Name]
+	if c.Focus = c.Fault != "" && len(f.listed) == 0; c.Fault != "" {
+		f.listed = append(f.listed, faultLink{c.Name, "f-" + cmp.Or(c.ID, c.Name), c.Label, c.Fault})
+	}
+}
+
 // fill gives controls the values that were sent and the faults that were found.
-func (f form) fill(controls ...control) []control {
+func (f *form) fill(controls ...control) []control {
 	for i := range controls {
 		c := &controls[i]
-		c.Fault = f.faults[c.Name]
+		f.mark(c)
 		if f.values == nil {
 			continue
 		}
@@ -78,11 +102,31 @@ func (f form) fill(controls ...control) []control {
 		if c.Type != "password" && f.values.Has(c.Name) {
 			c.Value = f.values.Get(c.Name)
 		}
-		for j := range c.Options {
-			c.Options[j].Selected = c.Options[j].Value == c.Value
+		for j, o := range c.Options {
+			c.Options[j].Selected = o.Value == c.Value
+			if c.Type == "ticks" {
+				c.Options[j].Selected = slices.Contains(f.values[c.Name], o.Value)
+			}
 		}
 	}
 	return controls
+}
+
+// faulty has a page list all that is wrong in its forms.
+func (v *view) faulty(forms ...*form) {
+	for _, f := range forms {
+		if len(f.faults) == 0 {
+			continue
+		}
+		v.Status, v.Wrong = http.StatusUnprocessableEntity, true
+		v.Notice = cmp.Or(v.Notice, "Nothing is stored yet: correct what is marked.")
+		v.Faults = append(v.Faults, f.listed...)
+		for _, name := range slices.Sorted(maps.Keys(f.faults)) {
+			if !slices.ContainsFunc(f.listed, func(l faultLink) bool { return l.Name == name }) {
+				v.Faults = append(v.Faults, faultLink{Name: name, Text: f.faults[name]}) // of no control of the page
+			}
+		}
+	}
 }
 
 // wrong notes a fault of a field.

@@ -3,17 +3,23 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"regexp"
 	"strings"
 	"time"
+	"vpnd/mgmt/guide"
 )
 
 // functions are what templates may call.
 var functions = template.FuncMap{
 	"asset":  func(name string) string { return assets[name].path },
 	"when":   when,
+	"said":   saidOf,
 	"bytes":  octets,
 	"rate":   rate,
 	"count":  count,
+	"plural": plural,
+	"linked": guide.Linked,
+	"list":   func(items ...any) []any { return items },
 	"uptime": uptime,
 	"hours":  func(d time.Duration) string { return uptime(int64(d / time.Second)) },
 
@@ -31,6 +37,33 @@ func when(t time.Time) template.HTML {
 	}
 	t = t.UTC()
 	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s UTC</time>`, t.Format(time.RFC3339), t.Format(time.DateTime))) //nolint:gosec // digits
+}
+
+// instants are as reasons have them.
+var instants = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:Z| UTC)`)
+
+// saidOf is a reason, whose instants are like all others on the page.
+func saidOf(reason string) template.HTML {
+	var b strings.Builder
+	last := 0
+	for _, at := range instants.FindAllStringIndex(reason, -1) {
+		text := strings.Replace(strings.TrimSuffix(reason[at[0]:at[1]], " UTC"), " ", "T", 1)
+		t, err := time.Parse(time.RFC3339, strings.TrimSuffix(text, "Z")+"Z")
+		if err != nil {
+			continue
+		}
+		b.WriteString(template.HTMLEscapeString(reason[last:at[0]]) + string(when(t)))
+		last = at[1]
+	}
+	return template.HTML(b.String() + template.HTMLEscapeString(reason[last:])) //nolint:gosec // escaped
+}
+
+// plural is a number with its word, such as 1 connection or 2 connections.
+func plural(n any, word string) string {
+	if text := count(n); text != "1" {
+		return text + " " + word + "s"
+	}
+	return "1 " + word
 }
 
 // uptime is h:m:s, as on a Vigor.

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"encoding/csv"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,12 +32,8 @@ var historyColumns = []column{
 	{Name: "Time"},
 	{Name: "Event"},
 	{Name: "User"},
-	{Name: "Type"},
-	{Name: "Remote IP"},
-	{Name: "Virtual IP"},
-	{Name: "Duration", Number: true, Title: "Hours, minutes and seconds"},
-	{Name: "Tx", Number: true, Title: "To the user"},
-	{Name: "Rx", Number: true, Title: "From the user"},
+	{Name: "Type, addresses", Title: "Of the client, and what it was given"},
+	{Name: "Duration, traffic", Number: true, Title: "Hours, minutes and seconds; Tx is to the user, Rx from the user"},
 	{Name: "Why"},
 }
 
@@ -44,6 +42,7 @@ type historyData struct {
 	Columns []column
 	Rows    []historyRow
 	User    string
+	File    string // address of all of it as CSV
 	Events  []option
 	Days    []option
 	Sum     usermgmt.HistorySum
@@ -52,12 +51,55 @@ type historyData struct {
 // historyRow is an event with the words for it.
 type historyRow struct {
 	mgmt.Attempt
-	Word, Kind string // Kind: of the badge
+	Word, Kind string    // Kind: of the badge
+	Count      int       // of the events that the row stands for
+	First      time.Time // the oldest of them
+	Advised    bool      // the advice is shown
+	Known      bool      // there is such a user
 }
 
 func rowOf(a mgmt.Attempt) historyRow {
 	word, kind := eventWord(a.Event.Event)
-	return historyRow{a, word, kind}
+	return historyRow{Attempt: a, Word: word, Kind: kind, Count: 1, First: a.At}
+}
+
+// attemptTable is dial-ins for the template "attempts".
+type attemptTable struct {
+	Rows   []historyRow
+	People bool // they are of more than one user
+}
+
+// together puts refusals in a row for the same cause into one, and gives each advice once. Attempts are the newest first.
+func together(attempts []mgmt.Attempt, most int) []historyRow {
+	var rows []historyRow
+	advised := map[string]bool{}
+	for _, a := range attempts {
+		if n := len(rows); n > 0 && rows[n-1].goesOn(a) {
+			last := &rows[n-1]
+			last.Count++
+			last.First = a.At
+			if len(a.Reason) < len(last.Reason) {
+				last.Reason = a.Reason
+			}
+			continue
+		}
+		if len(rows) == most {
+			break
+		}
+		row := rowOf(a)
+		advice := a.User + "\x00" + a.Cause + a.Cure
+		row.Advised = a.Cause != "" && !advised[advice]
+		advised[advice] = true
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// goesOn reports whether an attempt is one more of those that the row stands for.
+func (row *historyRow) goesOn(a mgmt.Attempt) bool {
+	last := &row.Attempt
+	return a.Event.Event == usermgmt.EventRefused && last.Event.Event == a.Event.Event && last.User == a.User && last.Type == a.Type &&
+		last.RemoteIP == a.RemoteIP && cmp.Or(last.Cause, last.Reason) == cmp.Or(a.Cause, a.Reason)
 }
 
 // userChanges are what is done to a profile, and captures.
@@ -68,8 +110,29 @@ var userChanges = []string{
 // history says who did what, when, for how long, and why it ended.
 func (p *Pages) history(w http.ResponseWriter, r *http.Request) error {
 	l := listOf(r, nil, "")
-	d := historyData{List: &l, Columns: historyColumns, User: strings.ToValidUTF8(strings.TrimSpace(r.URL.Query().Get("user")), "")}
-	q := usermgmt.HistoryQuery{User: d.User}
+	q, d := historyOf(r, l.Search)
+	d.List, d.Columns, d.File = &l, historyColumns, "/history.csv?"+l.query.Encode()
+	var (
+		events []mgmt.Event
+		err    error
+	)
+	for q.Offset = -1; q.Offset != l.paging().Offset; { // once more for a page beyond the last
+		q.Offset, q.Limit = l.paging().Offset, l.Rows
+		if events, d.Sum, err = p.cfg.API.History(r.Context(), q); err != nil {
+			return err
+		}
+		l.fit(d.Sum.Entries)
+	}
+	for _, e := range events {
+		d.Rows = append(d.Rows, rowOf(mgmt.AttemptOf(e)))
+	}
+	return p.render(w, r, "history.html", view{Title: "History", Data: d})
+}
+
+// historyOf is what a request asks of the history, and what the page shows of that.
+func historyOf(r *http.Request, search string) (usermgmt.HistoryQuery, historyData) {
+	d := historyData{User: strings.ToValidUTF8(strings.TrimSpace(r.URL.Query().Get("user")), "")}
+	q := usermgmt.HistoryQuery{User: d.User, Search: search}
 	for _, c := range eventChoices {
 		o := option{c.key, c.text, c.key == r.URL.Query().Get("event")}
 		if o.Selected {
@@ -94,18 +157,53 @@ func (p *Pages) history(w http.ResponseWriter, r *http.Request) error {
 		}
 		d.Days = append(d.Days, o)
 	}
-	var events []mgmt.Event
-	for q.Offset = -1; q.Offset != l.paging().Offset; { // once more for a page beyond the last
-		q.Offset, q.Limit = l.paging().Offset, l.Rows
-		if events, d.Sum, err = p.cfg.API.History(r.Context(), q); err != nil {
-			return err
+	return q, d
+}
+
+// historyRead is how many entries are read at once for a file.
+const historyRead = 1000
+
+// historyFile is what a request asks of the history as CSV, the newest first.
+func (p *Pages) historyFile(w http.ResponseWriter, r *http.Request) error {
+	q, _ := historyOf(r, listOf(r, nil, "").Search)
+	q.Limit = historyRead
+	entries, err := p.cfg.Managed.Users.History(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+	w.Header().Set("Content-Disposition", `attachment; filename="vpnd-history.csv"`)
+	file := csv.NewWriter(w)
+	rows := [][]string{{
+		"time", "event", "user", "connection", "type", "remote_ip", "virtual_ip", "auth", "encryption", "seconds", "tx_bytes", "rx_bytes", "reason", "by",
+	}}
+	for {
+		for _, e := range entries {
+			rows = append(rows, cellsOf(mgmt.EventOf(e)))
 		}
-		l.fit(d.Sum.Entries)
+		if err := file.WriteAll(rows); err != nil || len(entries) < historyRead {
+			return nil //nolint:nilerr // whoever has gone needs no file
+		}
+		rows, q.Before = rows[:0], entries[len(entries)-1].ID
+		if entries, err = p.cfg.Managed.Users.History(r.Context(), q); err != nil {
+			p.cfg.Log.Error("page", "path", r.URL.Path, "error", err)
+			panic(http.ErrAbortHandler) // the reader learns that the file is not whole
+		}
 	}
-	for _, e := range events {
-		d.Rows = append(d.Rows, rowOf(mgmt.AttemptOf(e)))
+}
+
+// cellsOf is an event as a row of a file. No cell is a formula for those who open the file with a spreadsheet.
+func cellsOf(e mgmt.Event) []string {
+	cells := []string{
+		e.At.Format(time.RFC3339), e.Event, e.User, e.Connection, e.Type, e.RemoteIP, e.VirtualIP, e.Auth, e.Encryption,
+		strconv.FormatInt(e.Seconds, 10), strconv.FormatUint(e.TxBytes, 10), strconv.FormatUint(e.RxBytes, 10), e.Reason, e.By,
 	}
-	return p.render(w, r, "history.html", view{Title: "History", Data: d})
+	for i, text := range cells {
+		if text != "" && strings.Contains("=+-@\t\r", text[:1]) {
+			cells[i] = "'" + text
+		}
+	}
+	return cells
 }
 
 // eventWord is the word for an event, and the kind of badge that it gets.

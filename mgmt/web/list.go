@@ -131,6 +131,7 @@ type column struct {
 	Name   string
 	Title  string // says more
 	Number bool   // set to the right
+	Class  string // of its cells
 	Hidden bool   // the name is for screen readers alone
 
 	// heads fills these.

@@ -82,9 +82,7 @@ func (p *Pages) showSetUp(w http.ResponseWriter, r *http.Request, f form) error 
 	}
 	d.Controls = f.fill(append(d.Controls, newPassword()...)...)
 	v := view{Title: "Set up", Plain: true, Data: d}
-	if f.faults != nil {
-		v.Status = http.StatusUnprocessableEntity
-	}
+	v.faulty(&f)
 	return p.render(w, r, "setup.html", v)
 }
 

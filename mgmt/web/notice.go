@@ -27,6 +27,13 @@ func failed(w http.ResponseWriter, r *http.Request, to, notice string) error {
 	return nil
 }
 
+// warned leads from a form to a page, which says what was done, and that it wants a look.
+func warned(w http.ResponseWriter, r *http.Request, to, notice string) error {
+	setNotice(w, "!"+notice)
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // a path of these pages
+	return nil
+}
+
 func setNotice(w http.ResponseWriter, text string) {
 	http.SetCookie(w, &http.Cookie{
 		Name: noticeCookie, Value: base64.RawURLEncoding.EncodeToString([]byte(text[:min(len(text), maxNotice)])), Path: "/", MaxAge: 60,
@@ -35,15 +42,15 @@ func setNotice(w http.ResponseWriter, text string) {
 }
 
 // takeNotice is what the last redirect left, which is shown once.
-func takeNotice(w http.ResponseWriter, r *http.Request) (text string, wrong bool) {
+func takeNotice(w http.ResponseWriter, r *http.Request) (text string, wrong, warn bool) {
 	c, err := r.Cookie(noticeCookie)
 	if err != nil {
-		return "", false
+		return "", false, false
 	}
 	http.SetCookie(w, &http.Cookie{Name: noticeCookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	b, err := base64.RawURLEncoding.DecodeString(c.Value)
 	if err != nil || len(b) == 0 {
-		return "", false
+		return "", false, false
 	}
-	return strings.ToValidUTF8(string(b[1:]), ""), b[0] == '-'
+	return strings.ToValidUTF8(string(b[1:]), ""), b[0] == '-', b[0] == '!'
 }

@@ -193,7 +193,7 @@ func (f *profileForm) groups() []group {
 	for _, g := range groups {
 		for i := range g.Controls {
 			c := &g.Controls[i]
-			c.Fault = f.faults[c.Name]
+			f.mark(c)
 			if now := f.storedNow(c.Name); now != "" {
 				c.Overtaken, c.Hint = true, now
 			}
@@ -234,10 +234,10 @@ func (f *profileForm) authentication() []control {
 	pin := f.secret("motp-pin", "PIN Code", f.profile.MOTPPIN, "4 to 7 digits, which the user types into the token for each password.")
 	pin.Mode, pin.MaxLength, pin.For, pin.Write = "numeric", 7, motpToken, token.Value != motpToken
 	motp := f.secret("motp-secret", "mOTP Secret", f.profile.MOTPSecret, "32 hexadecimal digits, or at least 16: generated here, or by the Smart VPN Client and copied from there.")
-	motp.Generate, motp.For, motp.MaxLength, motp.Write = motpToken, motpToken, 32, token.Value != motpToken
+	motp.Wide, motp.Generate, motp.For, motp.MaxLength, motp.Write = true, motpToken, motpToken, 32, token.Value != motpToken
 	totp := f.secret("totp-secret", "TOTP Secret", f.profile.TOTPSecret, "Base32, for any authenticator app. A QR code follows when it is stored.")
-	totp.Generate, totp.For, totp.Write = totpToken, totpToken, token.Value != totpToken
-	all := []control{password, token, pin, motp, totp}
+	totp.Wide, totp.Generate, totp.For, totp.Write = true, totpToken, totpToken, token.Value != totpToken
+	all := []control{password, token, motp, pin, totp}
 	if f.profile.Password != "" {
 		all = append(all, control{Name: "no-password", Label: "Take the password away", Type: "checkbox", Checked: f.values.Has("no-password"), Write: true})
 	}
@@ -251,10 +251,11 @@ func (f *profileForm) dialIn() []control {
 		o.Selected = slices.Contains(chosen, o.Value)
 		types.Options = append(types.Options, o)
 	}
+	ipsec := f.choice("radio", "ipsec", "L2TP with IPsec Policy", "", "none", "None: L2TP without IPsec only as it comes",
+		"nice", "Nice to Have: IPsec when the client brings it", "must", "Must: plain L2TP is refused")
 	return []control{
 		types,
-		f.choice("select", "ipsec", "L2TP with IPsec Policy", "", "none", "None: L2TP without IPsec only as it comes",
-			"nice", "Nice to Have: IPsec when the client brings it", "must", "Must: plain L2TP is refused"),
+		ipsec,
 		f.input("remote-node", "Specify Remote Node", "The client's address, or a prefix such as 203.0.113.0/24, that alone may dial with this account. Empty: all."),
 	}
 }

@@ -44,6 +44,8 @@ type view struct {
 	Plain  bool   // no navigation: nobody is logged in
 	Notice string // what happened to a form that was sent; "": what the last redirect left
 	Wrong  bool   // the notice tells of a failure
+	Warn   bool   // the notice tells of something to look at
+	Faults []faultLink
 
 	// render fills these.
 	Who     access.Identity
@@ -66,7 +68,7 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, file string, v vi
 			v.Menu = menu(v.Path, v.Change)
 		}
 		if v.Notice == "" {
-			v.Notice, v.Wrong = takeNotice(w, r)
+			v.Notice, v.Wrong, v.Warn = takeNotice(w, r)
 		}
 	}
 	var b bytes.Buffer

@@ -19,6 +19,7 @@ func (p *Pages) routes() []route {
 		{"GET /captures", change(p.askCapture)},
 		{"POST /captures", change(p.capture)},
 		{"GET /history", p.history},
+		{"GET /history.csv", p.historyFile},
 		{"GET /connect", p.connect},
 	}, p.userRoutes(), p.settingRoutes(), p.accessRoutes())
 }

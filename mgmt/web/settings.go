@@ -70,7 +70,25 @@ type settingsData struct {
 type serviceRun struct {
 	Name        string
 	On          bool
+	Leaving     bool // it takes no new calls, since the daemon is to end
 	Connections int
+}
+
+// running says how the services do.
+func (p *Pages) running(settings mgmt.Settings) []serviceRun {
+	now, leaving := settings.Services(), settings.ShutdownState().Pending
+	all := []serviceRun{{Name: "PPTP", On: now.PPTP}, {Name: "L2TP", On: now.L2TP}}
+	for i := range all {
+		all[i].Leaving = leaving && all[i].On
+	}
+	for _, c := range p.cfg.Managed.Sessions.Connections() {
+		if c.Type == "PPTP" {
+			all[0].Connections++
+		} else {
+			all[1].Connections++
+		}
+	}
+	return all
 }
 
 // services is Remote Access Control.
@@ -84,14 +102,7 @@ func (p *Pages) services(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Pages) showServices(w http.ResponseWriter, r *http.Request, settings mgmt.Settings, f form, v view) error {
 	now := settings.Services()
-	d := settingsData{Tag: tagOf(now), Change: mayChange(r), Running: []serviceRun{{Name: "PPTP", On: now.PPTP}, {Name: "L2TP", On: now.L2TP}}}
-	for _, c := range p.cfg.Managed.Sessions.Connections() {
-		if c.Type == "PPTP" {
-			d.Running[0].Connections++
-		} else {
-			d.Running[1].Connections++
-		}
-	}
+	d := settingsData{Tag: tagOf(now), Change: mayChange(r), Running: p.running(settings)}
 	d.Overridden = overridden(settings, "services.")
 	d.Groups = []group{{"VPN services", f.fill(
 		control{Name: "pptp", Label: "Enable PPTP VPN Service", Type: "checkbox", Checked: now.PPTP, Hint: "TCP port 1723, and GRE."},
@@ -191,9 +202,7 @@ func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.Se
 		)},
 	}
 	v.Title, v.Data = "PPP General Setup", d
-	if len(f.faults) > 0 {
-		v.Status, v.Notice, v.Wrong = http.StatusUnprocessableEntity, "Nothing is stored yet: correct what is marked.", true
-	}
+	v.faulty(&f)
 	return p.render(w, r, "settings.html", v)
 }
 

@@ -163,6 +163,33 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// behind is a clock beyond what it may be off by.
+type behind struct {
+	clock
+	offset float64
+}
+
+func (b behind) View() timesync.View {
+	return timesync.View{State: timesync.Off, Measured: true, Offset: b.offset, MaxOffset: 10}
+}
+
+// A clock that is off is told by how much, as something to look at.
+func TestClockOff(t *testing.T) {
+	b, _ := setUpDaemon(t)
+	for offset, want := range map[float64]string{
+		12.5: "Clock 12.5 s behind (limit 10 s)", -90: "Clock 1m30s ahead (limit 10 s)", 3600: "Clock 1 h behind (limit 10 s)",
+	} {
+		b.pages.cfg.Managed.Clock = behind{offset: offset}
+		if body := b.ask(viewer, "/time", nil).Body.String(); !strings.Contains(body, `<span class="badge warn">`+want+"</span>") {
+			t.Errorf("no %q in %s", want, body)
+		}
+		w := b.ask(administrator, "/time", url.Values{})
+		if body := b.ask(administrator, "/time", nil, w.Result().Cookies()...).Body.String(); !strings.Contains(body, `<p class="notice warn" role="status">Inquired: `+want+".</p>") {
+			t.Errorf("no notice in %s", body)
+		}
+	}
+}
+
 func TestStatus(t *testing.T) {
 	b, s := setUpDaemon(t)
 	body := b.ask(administrator, "/status", nil).Body.String()

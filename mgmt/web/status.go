@@ -13,7 +13,7 @@ type statusData struct {
 	Shutdown mgmt.ShutdownState
 	Within   control
 	CanEnd   bool // the daemon has settings
-	Services mgmt.ServiceSet
+	Running  []serviceRun
 }
 
 // status shows the daemon and its machine.
@@ -27,16 +27,14 @@ func (p *Pages) showStatus(w http.ResponseWriter, r *http.Request, f form) error
 	}
 	d := statusData{Status: p.cfg.Managed.System.Status(r.Context()), Change: mayChange(r)}
 	if settings, err := p.settings(); err == nil {
-		d.CanEnd, d.Shutdown, d.Services = true, settings.ShutdownState(), settings.Services()
+		d.CanEnd, d.Shutdown, d.Running = true, settings.ShutdownState(), p.running(settings)
 	}
 	d.Within = f.fill(control{
 		Name: "within", Label: "Hang up who is still connected after", Type: "text", Placeholder: "never",
 		Hint: "Such as 1h. Empty: never. 0s: at once.",
 	})[0]
 	v := view{Title: "Status", Data: d}
-	if len(f.faults) > 0 {
-		v.Status = http.StatusUnprocessableEntity
-	}
+	v.faulty(&f)
 	return p.render(w, r, "status.html", v)
 }
 

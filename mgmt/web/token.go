@@ -127,9 +127,7 @@ func (t userTable) showToken(w http.ResponseWriter, r *http.Request, f form) err
 		Hint: "Which the user's token or app shows now. It counts as used: the first dial-in takes the next one.",
 	})[0]
 	v := view{Title: d.Kind + " token of " + p.Name, Data: d}
-	if len(f.faults) > 0 {
-		v.Status = http.StatusUnprocessableEntity
-	}
+	v.faulty(&f)
 	return t.render(w, r, "token.html", v)
 }
 

@@ -11,7 +11,10 @@ import (
 	"vpnd/usermgmt"
 )
 
-const lastEvents = 10 // of a kind, of a user on its page
+const (
+	lastEvents   = 10  // rows of a kind, of a user on its page
+	lastAttempts = 100 // that the rows are made of
+)
 
 type userData struct {
 	Base, At string
@@ -20,7 +23,7 @@ type userData struct {
 	Tag      string // of the profile that the form began with; empty: a new user
 	Change   bool
 	Token    bool // the user has one
-	Attempts []historyRow
+	Attempts attemptTable
 	Changes  []historyRow
 	Capture  captureForm
 }
@@ -59,15 +62,13 @@ func (t userTable) showProfile(w http.ResponseWriter, r *http.Request, f *profil
 		d.Capture = captureOf(f.profile.Name, "", "")
 	}
 	v.Data = d
-	if len(f.faults) > 0 {
-		v.Status, v.Notice, v.Wrong = http.StatusUnprocessableEntity, "Nothing is stored yet: correct what is marked.", true
-	}
+	v.faulty(&f.form)
 	return t.render(w, r, "user.html", v)
 }
 
 // happened puts the last attempts and changes of a user into d.
 func (p *Pages) happened(ctx context.Context, name string, d *userData) error {
-	attempts, err := mgmt.Attempts(ctx, p.cfg.Managed.Users, name, lastEvents)
+	attempts, err := mgmt.Attempts(ctx, p.cfg.Managed.Users, name, lastAttempts)
 	if err != nil {
 		return err
 	}
@@ -75,10 +76,7 @@ func (p *Pages) happened(ctx context.Context, name string, d *userData) error {
 	if err != nil {
 		return err
 	}
-	d.Attempts = make([]historyRow, len(attempts))
-	for i, a := range attempts {
-		d.Attempts[i] = rowOf(a)
-	}
+	d.Attempts.Rows = together(attempts, lastEvents)
 	d.Changes = make([]historyRow, len(entries))
 	for i, e := range entries {
 		d.Changes[i] = rowOf(mgmt.AttemptOf(mgmt.EventOf(e)))

@@ -127,7 +127,7 @@ type removeData struct {
 // changeMany does what a button of the list says to the users that are ticked.
 func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
 	names, back := r.PostForm["id"], t.base
-	if from := r.PostForm.Get("back"); strings.HasPrefix(from, t.base+"?") {
+	if from := r.PostForm.Get("back"); strings.HasPrefix(from, t.base+"?") || strings.HasPrefix(from, t.base+"/") {
 		back = access.LocalPath(from)
 	}
 	switch {

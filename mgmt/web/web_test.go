@@ -220,13 +220,15 @@ func (b *bench) sound(who access.Identity, path string) {
 		case "style":
 			b.t.Errorf("%s has a style in it", path)
 		case "input", "select", "textarea":
-			if a["type"] != "hidden" && !labels[a["id"]] && a["aria-label"] == "" {
+			if a["type"] != "hidden" && n.Parent.Data != "label" && !labels[a["id"]] && a["aria-label"] == "" {
 				b.t.Errorf("%s: %s %s has no label", path, n.Data, a["name"])
 			}
 		case "a", "link", "img":
 			to := a["href"] + a["src"]
 			if strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "/api/") {
-				if w := b.ask(administrator, to, nil); w.Code >= http.StatusBadRequest {
+				page, part, _ := strings.Cut(to, "#")
+				w := b.ask(administrator, page, nil)
+				if w.Code >= http.StatusBadRequest || part != "" && !strings.Contains(w.Body.String(), ` id="`+part+`"`) {
 					b.t.Errorf("%s leads to %s: %d", path, to, w.Code)
 				}
 			}

@@ -110,7 +110,7 @@
 				const to = new URL(location.href);
 				to.hash = "";
 				to.searchParams.set("fragment", "live");
-				const answer = await fetch(to, { redirect: "manual" });
+				const answer = await fetch(to, { redirect: "manual", signal: AbortSignal.timeout(patience) });
 				if (answer.type === "opaqueredirect" || answer.status === 401) {
 					location.reload(); // the session has ended
 					return;
@@ -122,11 +122,11 @@
 				for (const body of next.querySelectorAll("tbody")) body.dataset.settled = "yes";
 				prepare(next);
 				morph(live, next);
-				live.classList.remove("stale");
 				prepareTicks();
 				counted = performance.now();
+				shown(true);
 			} catch {
-				live.classList.add("stale");
+				reach();
 			} finally {
 				running = false;
 				last = Date.now();
@@ -162,14 +162,60 @@
 			}
 		});
 		if ("events" in live.dataset) listen(soon);
+		document.addEventListener("refresh", refresh);
 		plan();
+	};
+
+	// The daemon may be down, or the way to it: the page says since when, lets nothing be sent that would be lost,
+	// and comes back by itself.
+	const patience = 10000;
+	let down = false, retry, asked;
+	const shown = (up) => {
+		if (up === !down) return;
+		down = !up;
+		const notice = document.getElementById("down");
+		notice.querySelector("span").textContent = new Date().toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", timeZone: zone() });
+		notice.className = up ? "" : "notice wrong";
+		notice.hidden = up;
+		document.body.classList.toggle("stale", down);
+		for (const button of document.querySelectorAll("[type=submit]")) button.disabled = down;
+		if (up) document.dispatchEvent(new Event("refresh"));
+	};
+	const reach = () => asked ??= ask().finally(() => { asked = null; });
+	const ask = async () => {
+		clearTimeout(retry);
+		let up = false;
+		try {
+			up = (await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(patience) })).ok;
+		} catch {
+			// it is down
+		}
+		shown(up);
+		retry = setTimeout(() => (document.hidden ? null : reach()), down ? 2000 : patience);
+		return up;
+	};
+	const prepareReach = () => {
+		let sure = false;
+		document.addEventListener("submit", async (e) => {
+			if (sure || e.defaultPrevented || e.target.matches("[method=dialog]")) return;
+			e.preventDefault();
+			const { target, submitter } = e;
+			if (!await reach()) return;
+			sure = true;
+			target.requestSubmit(submitter);
+			sure = false;
+		});
+		document.addEventListener("click", (e) => { if (down && e.target.closest("a[href^='/']")) e.preventDefault(); });
+		document.addEventListener("visibilitychange", () => { if (!document.hidden) reach(); });
+		reach();
 	};
 
 	// listen waits for what happens.
 	const listen = (soon) => {
 		const latest = document.getElementById("latest");
 		const source = new EventSource("/api/v1/events");
-		const words = { connected: "is connected", disconnected: "is disconnected", refused: "was refused" };
+		source.addEventListener("error", reach);
+		const words = { connected: "is connected", disconnected: "is disconnected" };
 		source.addEventListener("event", (message) => {
 			let e;
 			try {
@@ -178,7 +224,7 @@
 				return;
 			}
 			if (latest && words[e.event]) {
-				const at = new Date(e.at).toLocaleTimeString();
+				const at = new Date(e.at).toLocaleTimeString(undefined, { timeZone: zone() });
 				latest.textContent = `${at}: ${e.user || "somebody"} ${words[e.event]}${e.reason ? ": " + e.reason : ""}`;
 				latest.hidden = false;
 			}
@@ -191,12 +237,12 @@
 	let counted = performance.now();
 	const uptime = (s) => Math.floor(s / 3600) + ":" + String(Math.floor(s / 60) % 60).padStart(2, "0") + ":" + String(s % 60).padStart(2, "0");
 	const runUptimes = () => {
-		if (document.hidden) return;
+		if (document.hidden || down) return;
 		const passed = Math.floor((performance.now() - counted) / 1000);
 		for (const cell of document.querySelectorAll("[data-uptime]")) cell.textContent = uptime(Number(cell.dataset.uptime) + passed);
 	};
 
-	// prepareTicks has one box that ticks all of the page.
+	// prepareTicks has one box that ticks all of the page, and says how many are ticked.
 	const prepareTicks = () => {
 		const all = document.querySelector("[data-all]");
 		if (!all) return;
@@ -206,12 +252,17 @@
 			const ticked = boxes().filter((b) => b.checked).length;
 			all.checked = ticked > 0 && ticked === boxes().length;
 			all.indeterminate = ticked > 0 && !all.checked;
+			const said = all.form.querySelector("[data-ticked]");
+			said.textContent = ticked + " ticked";
+			said.hidden = !ticked;
 		};
 		show();
 		if (all.dataset.ready) return;
 		all.dataset.ready = "yes";
-		all.addEventListener("change", () => boxes().forEach((b) => { b.checked = all.checked; }));
-		all.form.addEventListener("change", (e) => { if (e.target !== all) show(); });
+		all.form.addEventListener("change", (e) => {
+			if (e.target === all) boxes().forEach((b) => { b.checked = all.checked; });
+			show();
+		});
 	};
 
 	// prepareDialogs shows what a form leads to in a dialog over the page, if the page has one.
@@ -223,14 +274,24 @@
 			e.preventDefault();
 			const body = new URLSearchParams(new FormData(e.target, e.submitter));
 			body.set("fragment", "dialog");
+			let answer;
 			try {
-				const answer = await fetch(e.target.action, { method: "POST", body, redirect: "manual" });
-				if (!answer.ok) throw new Error(answer.statusText);
-				dialog.innerHTML = await answer.text();
-				dialog.showModal();
-				dialog.querySelector("[autofocus]")?.focus();
+				answer = await fetch(e.target.action, { method: "POST", body, redirect: "manual", signal: AbortSignal.timeout(patience) });
 			} catch {
+				dialog.close();
+				reach();
+				return;
+			}
+			if (!answer.ok && answer.status !== 422) {
 				location.reload(); // it led back here, with a notice
+			} else if (answer.headers.get("Content-Type").startsWith("text/plain")) {
+				dialog.close();
+				say(await answer.text());
+				document.dispatchEvent(new Event("refresh"));
+			} else {
+				dialog.innerHTML = await answer.text();
+				if (!dialog.open) dialog.showModal();
+				dialog.querySelector("[autofocus]")?.focus();
 			}
 		});
 		dialog.addEventListener("click", (e) => {
@@ -239,6 +300,16 @@
 				dialog.close();
 			}
 		});
+	};
+
+	// say is a notice of what was done.
+	const say = (text) => {
+		const notice = document.createElement("p");
+		notice.className = "notice";
+		notice.setAttribute("role", "status");
+		document.querySelector("main > .notice[role=status]")?.remove();
+		document.querySelector("main h1").after(notice);
+		notice.textContent = text;
 	};
 
 	// prepareCopies has buttons that copy what another element holds.
@@ -262,6 +333,7 @@
 		prepare(document);
 		prepareTicks();
 		prepareDialogs();
+		prepareReach();
 		prepareCopies();
 		prepareLive();
 		setInterval(runUptimes, 1000);
