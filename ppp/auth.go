@@ -221,8 +221,8 @@ func (a *authentication) parseProof(p wire.Packet) (user string, proof Proof, er
 	return user, proof, err
 }
 
-// proveAgain judges the answer to a later challenge by the password that let the peer in. The keys of
-// MPPE stay.
+// proveAgain judges the answer to a later challenge by the password that let the peer in. MPPE has new keys from
+// the next CCP on, as pppd has.
 func (a *authentication) proveAgain(now time.Time, user string, proof Proof) {
 	if user != a.user || !proof.Verify(a.password) {
 		const message = "Access denied"
@@ -230,6 +230,7 @@ func (a *authentication) proveAgain(now time.Time, user string, proof Proof) {
 		a.e.hangUp(now, "peer failed to authenticate when it was challenged again", message)
 		return
 	}
+	a.e.keys = keysOf(Server, proof, a.password)
 	a.reply(wire.CHAPSuccess, []byte(success(proof, a.password)))
 	a.state, a.repeatAt = authDone, now.Add(a.e.cfg.Rechallenge)
 }

@@ -33,7 +33,11 @@ func (a *authentication) receiveClient(now time.Time, p wire.Packet) {
 	case p.Code == failure:
 		a.refused(now, message)
 	case p.Code == success && a.state == authAsking:
-		a.succeed(now, message)
+		if a.proven(now, message) {
+			a.succeed(now)
+		}
+	case p.Code == success && a.state == authDone: // to a later challenge
+		a.proven(now, message)
 	}
 }
 
@@ -108,15 +112,20 @@ func (a *authentication) response(id uint8, challenge []byte) ([]byte, bool) {
 	}
 }
 
-// succeed enters the network phase. A server that cannot prove that it knows the password is refused.
-func (a *authentication) succeed(now time.Time, message string) {
+// proven takes the keys of a success. A server that cannot prove that it knows the password is refused.
+func (a *authentication) proven(now time.Time, message string) bool {
 	if v2, ok := a.proof.(chap.V2); ok && !v2.VerifySuccess(message, a.e.cfg.Password) {
 		a.e.cause = CauseUnproven
 		a.e.hangUp(now, "the server failed to prove that it knows the password", "")
-		return
+		return false
 	}
+	a.e.keys = keysOf(Client, a.proof, a.e.cfg.Password)
+	return true
+}
+
+// succeed enters the network phase.
+func (a *authentication) succeed(now time.Time) {
 	a.state = authDone
 	a.repeatAt, a.endAt = time.Time{}, time.Time{}
-	a.e.keys = keysOf(Client, a.proof, a.e.cfg.Password)
 	a.e.authenticated(now)
 }

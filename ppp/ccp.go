@@ -25,6 +25,14 @@ var mppeBits = map[mppe.Strength]uint32{mppe.Bits128: mppe128, mppe.Bits56: mppe
 // ccpDelay is how long a server waits for the client's first request.
 const ccpDelay = time.Second
 
+const (
+	// againAfter is how long packets must have been decrypted before CCP begins again another time.
+	againAfter = time.Minute
+	// maxComplaints of the peer in a row, with pauses of complaintsWithin at the most, mean that it decrypts nothing.
+	maxComplaints    = 16
+	complaintsWithin = 10 * time.Second
+)
+
 // stream is what is agreed for one direction; strength 0: packets go in clear.
 type stream struct {
 	strength  mppe.Strength
@@ -55,6 +63,10 @@ type ccp struct {
 	begun   bool // MPPE is being agreed: the client's request names it, or CCP was open before
 	wished  bool // the peer has been told that stateful streams are preferred
 	over    bool // given up: packets go in clear, if they may
+
+	againAt      time.Time // when CCP was begun again last, for packets that could not be decrypted
+	complaints   int       // of the peer that it cannot decrypt ours, each soon after the one before
+	complainedAt time.Time
 
 	// The two streams since CCP opened last: IPCP negotiated anew does not begin them anew.
 	encrypter *mppe.Encrypter
@@ -129,6 +141,9 @@ func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
 			// it: the flushed packet comes after it.
 			c.e.send(wire.CCP, wire.Packet{Code: wire.ResetAck, ID: p.ID})
 			c.e.emit(CryptoReset{})
+			if c.out.stateless && !c.e.cfg.MPPE.Reordered { // there is nothing to reset, and none of ours was late
+				c.complain(now)
+			}
 		}
 	case wire.ResetAck:
 	case wire.TerminateRequest:
@@ -172,8 +187,8 @@ func (c *ccp) check(options []wire.Option) (nak, reject []wire.Option) {
 			reject = append(reject, o)
 			continue
 		}
-		c.begun = true
 		bits := binary.BigEndian.Uint32(o.Data)
+		c.begun = c.begun || bits != 0 // without any bit it asks for no encryption, as some do for ever
 		if bits == 0 && !c.required() && c.failures >= c.e.cfg.MaxFailure {
 			continue // it will not be told a strength: no encryption
 		}
@@ -254,6 +269,9 @@ func (c *ccp) up() {
 	}
 	if c.in.strength != 0 {
 		c.decrypter = mppe.NewDecrypter(c.e.keys.receive(c.in.strength), c.in.strength, c.in.stateless)
+		if c.e.cfg.MPPE.Reordered {
+			c.decrypter.AllowLate()
+		}
 	}
 	if c.required() && !c.encrypted() {
 		c.finished()
@@ -272,6 +290,36 @@ func (c *ccp) finished() {
 		c.e.ended("MPPE is required, but the peer does not agree to it")
 	case c.required():
 		c.e.ended("the peer has ended the encryption (MPPE) that was agreed")
+	}
+}
+
+// again begins an open CCP again, with new streams: packets cannot be decrypted, nor will they be. If that comes
+// to nothing the link ends.
+func (c *ccp) again(now time.Time) {
+	if c.e.phase != phaseNetwork || !c.opened() {
+		return
+	}
+	if !c.againAt.IsZero() && now.Sub(c.againAt) < againAfter {
+		c.e.hangUp(now, "packets could not be decrypted, although encryption had begun again", "packets could not be decrypted")
+		return
+	}
+	c.againAt = now
+	c.do(now, fsm.Down)
+	c.do(now, fsm.Up)
+}
+
+// renewing reports whether CCP has begun again and is not open yet.
+func (c *ccp) renewing() bool { return !c.againAt.IsZero() && !c.opened() }
+
+// complain takes a sign of the peer that it cannot decrypt our packets. One may be by chance.
+func (c *ccp) complain(now time.Time) {
+	if now.Sub(c.complainedAt) > complaintsWithin {
+		c.complaints = 0
+	}
+	c.complainedAt = now
+	if c.complaints++; c.complaints >= maxComplaints {
+		c.complaints = 0
+		c.again(now)
 	}
 }
 

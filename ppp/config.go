@@ -66,6 +66,7 @@ type MPPE struct {
 	Strengths []mppe.Strength // allowed, the preferred one first; empty: 128, 56 and 40
 	Stateless bool            // stateful streams are refused
 	Stateful  bool            // stateful streams are asked for first, in both directions
+	Reordered bool            // the carrier may deliver packets late (L2TP)
 	Passive   bool            // never begin CCP, only answer it (L2TP: phones break on it)
 }
 

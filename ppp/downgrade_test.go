@@ -151,6 +151,7 @@ func TestIPWaitsForCCP(t *testing.T) {
 		"asks for 128 bits":  {[]string{"\x12\x06\x01\x00\x00\x40"}, true},
 		"asks for too much":  {[]string{"\x12\x06\x01\x00\x00\xE1"}, true},
 		"asks, then no more": {[]string{"\x12\x06\x01\x00\x00\x00", ""}, true},
+		"asks for nothing":   {[]string{"\x12\x06\x00\x00\x00\x00"}, false},
 		"compression":        {[]string{"\x1A\x04\x78\x00"}, false},
 		"nothing":            {[]string{""}, false},
 		"no CCP":             {nil, false},

@@ -42,6 +42,7 @@ type Engine struct {
 	grant   Grant
 	keys    *keys
 	up      bool // the last word to the owner was NetworkUp
+	wasUp   bool // there was a NetworkUp
 	changed bool // what NetworkUp said holds no more
 	failed  string
 	reason  string
@@ -314,18 +315,17 @@ func (e *Engine) Down(reason string) {
 // hungUp says of a client's Terminate-Request what it cut short, and why, if the client says so.
 func (e *Engine) hungUp(text []byte) string {
 	reason := "peer hung up"
-	if e.cfg.Role == Client {
-		return reason
-	}
 	switch {
-	case e.up:
+	case e.ccp.renewing():
+		reason = "packets could not be decrypted, and the peer hung up"
+	case e.up || e.cfg.Role == Client:
 	case e.phase == phaseAuthenticate:
 		reason += " during the authentication"
-	case e.phase == phaseNetwork:
+	case e.phase == phaseNetwork && !e.wasUp:
 		reason += " before it was connected"
 	}
 	quoted := strconv.QuoteToASCII(string(text[:min(len(text), noteLen)]))
-	if len(text) == 0 || len(quoted) != min(len(text), noteLen)+2 { // binary, as Windows sends it
+	if e.cfg.Role == Client || len(text) == 0 || len(quoted) != min(len(text), noteLen)+2 { // binary, as Windows sends it
 		return reason
 	}
 	return reason + ": it says " + quoted
@@ -367,6 +367,12 @@ func (e *Engine) ResetRequest(now time.Time) {
 	e.send(wire.CCP, wire.Packet{Code: wire.ResetRequest, ID: e.nextID()})
 }
 
+// Undecryptable says that the peer's packets cannot be decrypted, and that no Reset-Request helps.
+func (e *Engine) Undecryptable(now time.Time) {
+	e.ccp.again(now)
+	e.settle(now)
+}
+
 // settle tells the owner whether packets may pass, when that has changed.
 func (e *Engine) settle(now time.Time) {
 	if failed := e.failed; failed != "" {
@@ -386,7 +392,7 @@ func (e *Engine) settle(now time.Time) {
 		return
 	}
 	e.networkDown()
-	e.up, e.changed = true, false
+	e.up, e.wasUp, e.changed = true, true, false
 	e.setupBy = time.Time{}
 	up := NetworkUp{
 		Local: e.ipcp.local, Peer: e.ipcp.peer, DNS: e.ipcp.learned(),

@@ -158,7 +158,9 @@ func (l *lcp) protocolRejected(now time.Time, body []byte) {
 		l.e.hangUp(now, "peer does not speak IP: it rejects IPCP", "no IP")
 	case wire.LCP, wire.PAP, wire.CHAP:
 		l.e.hangUp(now, "peer rejects "+protocol.String(), "")
-	case wire.IPv4, wire.IPv6, wire.VJTCP, wire.VJUncomp, wire.Comp, wire.IPV6CP, wire.EAP:
+	case wire.IPv4, wire.Comp:
+	default: // we have sent none: the peer has taken the wrong key for ours
+		l.e.ccp.complain(now)
 	}
 }
 

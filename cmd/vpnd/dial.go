@@ -138,7 +138,7 @@ func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
 		}
 		o.Routes = append(o.Routes, p.Masked())
 	}
-	o.PPP = ppp.Config{User: f.user, MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}}
+	o.PPP = ppp.Config{User: f.user, MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional, Reordered: f.kind == "l2tp"}}
 	if f.mppe {
 		o.PPP.MPPE.Mode = ppp.MPPERequired
 	}

@@ -12,13 +12,14 @@ import (
 )
 
 const (
-	minMRU, maxMRU = 576, 1500
-	maxPool        = 1 << 16 // a call ID has 16 bits: more can't be in use
-	maxPAP         = 255     // octets of a name, or a password, in PAP
-	maxIfName      = 15      // IFNAMSIZ without its zero
-	maxRoutes      = 40      // each takes up to 18 octets of one DHCP message
-	maxDay         = 24 * time.Hour
-	maxTimeServers = 16
+	minMRU, maxMRU               = 576, 1500
+	minKeyChanges, maxKeyChanges = 100, 100_000
+	maxPool                      = 1 << 16 // a call ID has 16 bits: more can't be in use
+	maxPAP                       = 255     // octets of a name, or a password, in PAP
+	maxIfName                    = 15      // IFNAMSIZ without its zero
+	maxRoutes                    = 40      // each takes up to 18 octets of one DHCP message
+	maxDay                       = 24 * time.Hour
+	maxTimeServers               = 16
 )
 
 // Validate checks what a file could not have said wrong by itself: limits, and keys that
@@ -164,6 +165,9 @@ func (p PPP) check(report reporter) {
 	}
 	if (p.MPPE == "required" || p.MPPE == "maximum") && !slices.Contains(p.Authentication, "mschapv2") && !slices.Contains(p.Authentication, "mschap") {
 		report("MPPE has keys only from MS-CHAP: offer mschapv2 in ppp.authentication, or set ppp.mppe to off", "ppp.mppe", "ppp.authentication")
+	}
+	if p.MPPEKeyChanges < minKeyChanges || p.MPPEKeyChanges > maxKeyChanges {
+		report(fmt.Sprintf("%d is not between %d and %d", p.MPPEKeyChanges, minKeyChanges, maxKeyChanges), "ppp.mppe_key_changes")
 	}
 	if p.MRU < minMRU || p.MRU > maxMRU {
 		report(fmt.Sprintf("%d is not between %d and %d", p.MRU, minMRU, maxMRU), "ppp.mru")

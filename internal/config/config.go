@@ -46,6 +46,7 @@ type PPP struct {
 	Authentication []string      // of "mschapv2", "mschap", "chap", "pap", in the order of offering
 	MPPE           string        // "off", "optional", "required" or "maximum": required with 128 bits
 	MPPEStateful   bool          // stateful MPPE is asked for first
+	MPPEKeyChanges int           // for lost packets, that a connection may have the server make in a second
 	MRU            int           // octets, 576 to 1500
 	EchoInterval   time.Duration // 0: off
 	EchoFailures   int           // unanswered echoes that end a connection; 0: off

@@ -25,7 +25,7 @@ func TestDefault(t *testing.T) {
 		Listen:   []netip.Addr{addr("0.0.0.0")},
 		Services: config.Services{PPTP: true, L2TP: true},
 		PPP: config.PPP{
-			Authentication: []string{"mschapv2", "mschap", "chap", "pap"}, MPPE: "optional", MRU: 1400,
+			Authentication: []string{"mschapv2", "mschap", "chap", "pap"}, MPPE: "optional", MPPEKeyChanges: 4096, MRU: 1400,
 			EchoInterval: 30 * time.Second, EchoFailures: 4,
 		},
 		Network: config.Network{
@@ -158,6 +158,7 @@ func TestContradictions(t *testing.T) {
 		{"ppp: {mppe: required, authentication: [chap, pap]}", "f:1:13: ppp.mppe: MPPE has keys only from MS-CHAP: offer mschapv2 in ppp.authentication, or set ppp.mppe to off"},
 		{"ppp: {authentication: [pap, pap]}", "f:1:23: ppp.authentication: pap stands twice; keep one"},
 		{"ppp: {mru: 575}", "f:1:12: ppp.mru: 575 is not between 576 and 1500"},
+		{"ppp: {mppe_key_changes: 99}", "f:1:25: ppp.mppe_key_changes: 99 is not between 100 and 100000"},
 		{"ppp: {echo_interval: 1ms}", "f:1:22: ppp.echo_interval: 1ms is not between 1s and 1h0m0s"},
 		{"ppp: {chap_interval: 10s}", "f:1:22: ppp.chap_interval: 10s is not between 1m0s and 24h0m0s"},
 		{"ppp: {mutual_pap: {user: vigor}}", "f:1:26: ppp.mutual_pap.user: is of no use alone: set ppp.mutual_pap.password, too, or leave both empty"},

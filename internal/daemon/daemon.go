@@ -176,6 +176,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 		d.log.Warn(w)
 	}
 	d.plane = dataplane.New(d.tun, dataplane.Config{Local: n.Address, UserToUser: n.UserToUser})
+	d.plane.SetKeyChanges(d.cfg.PPP.MPPEKeyChanges)
 	d.metrics = d.newMetrics()
 	d.recorder = newRecorder(d.store, d.log, d.metrics)
 	d.later(d.recorder.close)

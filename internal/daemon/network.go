@@ -92,6 +92,7 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 	d.file, d.cfg = file, live(d.cfg, cfg)
 	d.show()
 	d.sessions.SetPPP(pppConfig(d.cfg.PPP))
+	d.plane.SetKeyChanges(d.cfg.PPP.MPPEKeyChanges)
 	d.watchClock(d.cfg.Time)
 	d.generation = 0
 	d.watchUsers(ctx)

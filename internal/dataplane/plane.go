@@ -38,6 +38,8 @@ type Cipher interface {
 type Decipher interface {
 	// Open decrypts what follows header. On an error p holds nothing of use.
 	Open(header uint16, p []byte) error
+	// KeyChanges is how often Open will change the key for a packet with this header: the peer chooses that.
+	KeyChanges(header uint16) int
 	// Waiting reports whether the stream has lost its place, and the peer is to begin it anew.
 	Waiting() bool
 }
@@ -54,6 +56,8 @@ type Plane struct {
 	cfg   Config
 	local [4]byte
 	drops [numDrops]atomic.Uint64
+
+	keyChanges atomic.Int64 // for a new port
 
 	// ports finds a port by its address: a map of the networks of 256 addresses, which is copied
 	// when one is added, and never shrinks; in each, a pointer for each address.
@@ -83,6 +87,7 @@ const (
 	DropTUN                       // the system does not take it
 	DropNetBIOS                   // kept back by the user's policy
 	DropRate                      // over the user's limit
+	DropKeys                      // over the limit of MPPE key changes
 
 	numDrops
 )
@@ -90,15 +95,20 @@ const (
 var dropNames = [numDrops]string{
 	"", "link not up", "not encrypted", "cannot be decrypted", "malformed", "wrong source address", "multicast",
 	"user to user", "no such user", "too big", "time to live", "not taken by the system",
-	"NetBIOS", "over the user's limit",
+	"NetBIOS", "over the user's limit", "too many MPPE key changes",
 }
 
 // New makes a Plane without ports.
 func New(tun TUN, cfg Config) *Plane {
 	p := &Plane{tun: tun, cfg: cfg, local: cfg.Local.As4()}
+	p.SetKeyChanges(DefaultKeyChanges)
 	p.ports.Store(&map[uint32]*leaf{})
 	return p
 }
+
+// SetKeyChanges says how often in a second a port that is added from now on changes MPPE's key for packets
+// that were lost.
+func (p *Plane) SetKeyChanges(perSecond int) { p.keyChanges.Store(int64(perSecond)) }
 
 // Drops counts the packets that were not passed on, by reason.
 func (p *Plane) Drops() map[string]uint64 {
@@ -131,7 +141,7 @@ func (p *Plane) Add(cfg PortConfig) (*Port, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	port := &Port{plane: p, cfg: cfg, addr: cfg.Addr.As4()}
+	port := &Port{plane: p, cfg: cfg, addr: cfg.Addr.As4(), keyChanges: newKeyBucket(p.keyChanges.Load())}
 	n := binary.BigEndian.Uint32(port.addr[:])
 	leaves := *p.ports.Load()
 	l := leaves[n>>8]

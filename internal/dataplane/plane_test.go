@@ -265,7 +265,7 @@ func TestEncrypted(t *testing.T) {
 		}
 		port.Up(dataplane.Params{
 			PeerMRU: 1400,
-			Cipher: mppe.NewEncrypter(key, mppe.Bits128, stateless), Decipher: mppe.NewDecrypter(key, mppe.Bits128, stateless),
+			Cipher:  mppe.NewEncrypter(key, mppe.Bits128, stateless), Decipher: mppe.NewDecrypter(key, mppe.Bits128, stateless),
 		})
 		b := &bench{t: t, dev: dev, plane: plane, ports: map[netip.Addr]*dataplane.Port{alice: port}}
 		peer := mppe.NewEncrypter(key, mppe.Bits128, stateless)

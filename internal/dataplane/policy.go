@@ -107,9 +107,22 @@ const (
 	minBurst = 16 << 10
 )
 
-// bucket is a token bucket, in octets. It looks at the clock for each packet, and has no timer.
+const (
+	// DefaultKeyChanges is more than a busy line loses: 1,000 packets a second at a loss of one in four.
+	DefaultKeyChanges = 4096
+	// minKeyBurst lets a line that has lost the most that MPPE bears go on at once.
+	minKeyBurst = 4096
+)
+
+// newKeyBucket bounds what a peer makes us compute by packets whose counts are far ahead.
+func newKeyBucket(perSecond int64) *bucket {
+	burst := max(float64(perSecond), minKeyBurst)
+	return &bucket{rate: float64(perSecond) / float64(time.Second), burst: burst, tokens: burst}
+}
+
+// bucket is a token bucket, in bytes or in key changes. It looks at the clock when it is asked, and has no timer.
 type bucket struct {
-	rate  float64 // octets per nanosecond
+	rate  float64 // per nanosecond
 	burst float64
 
 	mu     sync.Mutex

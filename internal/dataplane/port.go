@@ -13,6 +13,7 @@ import (
 // Numbers of PPP protocols that carry user data.
 const (
 	protoIPv4 = 0x0021
+	protoIPv6 = 0x0057
 	protoMPPE = 0x00FD
 )
 
@@ -24,6 +25,9 @@ const (
 	resetEvery = 500 * time.Millisecond
 	icmpEvery  = 10 * time.Millisecond
 	dhcpEvery  = 100 * time.Millisecond
+	// maxLost packets in a row that do not decrypt, or as many Reset-Requests without an effect, are no loss that
+	// passes: the stream has lost its place for good.
+	maxLost = 16
 )
 
 // PortConfig says whose a port is.
@@ -32,6 +36,8 @@ type PortConfig struct {
 	Link      link.Link
 	Uplink    bool   // a client's port: packets come from any address, and all that no port has goes to it
 	NeedReset func() // the Decipher is Waiting; called with a lock of the port held: it must not wait
+	// Undecryptable is told, if not nil, that what the peer sends does not decrypt, for good. It must not wait either.
+	Undecryptable func()
 	// DHCP answers a DHCP message of the peer, an IPv4 packet, by another, which it may append to reply; false:
 	// there is no answer. nil: nobody is answered.
 	DHCP func(reply, request []byte) ([]byte, bool)
@@ -66,6 +72,9 @@ type Port struct {
 	chain  atomic.Pointer[chain]  // nil: nothing is kept back but multicast
 	gone   atomic.Bool
 	rx, tx sync.Mutex // held while a packet is on its way in, or out
+
+	lost       int // packets in a row that were not decrypted; under rx
+	keyChanges *bucket
 
 	policyLock sync.Mutex // held while the chain changes
 
@@ -175,24 +184,56 @@ func (t *Port) decrypt(p *Params, b *pktbuf.Buf) bool {
 		t.plane.drop(DropCipher)
 		return false
 	}
+	h := binary.BigEndian.Uint16(f)
+	if n := p.Decipher.KeyChanges(h); n > 1 && !t.keyChanges.take(time.Now(), n-1) {
+		t.plane.drop(DropKeys)
+		return false
+	}
 	inner := b.TrimFront(2)
-	if err := p.Decipher.Open(binary.BigEndian.Uint16(f), inner); err != nil {
+	if err := p.Decipher.Open(h, inner); err != nil {
 		t.plane.drop(DropCipher)
 		if p.Decipher.Waiting() && t.cfg.NeedReset != nil && due(&t.resetAt, resetEvery) {
 			t.cfg.NeedReset()
+			t.notDecrypted()
 		}
 		return false
 	}
 	switch {
 	case len(inner) > 0 && inner[0] == protoIPv4:
-		b.TrimFront(1)
+		inner = b.TrimFront(1)
 	case len(inner) > 1 && inner[0] == 0 && inner[1] == protoIPv4:
-		b.TrimFront(2)
+		inner = b.TrimFront(2)
 	default:
 		t.plane.drop(DropCipher)
+		if !isOther(inner) {
+			t.notDecrypted()
+		}
 		return false
 	}
+	if header(inner) == nil {
+		t.plane.drop(DropMalformed)
+		t.notDecrypted()
+		return false
+	}
+	t.lost = 0
 	return true
+}
+
+// isOther reports whether decrypted bytes look like a packet of another protocol than IPv4: with the whole
+// protocol number in front, or IPv6. By chance that comes out of one wrong key in 500.
+func isOther(inner []byte) bool {
+	return len(inner) > 1 && (inner[0] == 0 && inner[1]&1 == 1 || inner[0] == protoIPv6 && inner[1]>>4 == 6)
+}
+
+// notDecrypted counts what shows that the stream may have lost its place.
+func (t *Port) notDecrypted() {
+	if t.lost++; t.lost < maxLost {
+		return
+	}
+	t.lost = 0
+	if t.cfg.Undecryptable != nil {
+		t.cfg.Undecryptable()
+	}
 }
 
 // due reports whether every has passed since the last time that it did.

@@ -169,6 +169,11 @@ func (c *Conn) NeedReset() {
 	go c.do(func(now time.Time) { c.engine.ResetRequest(now) })
 }
 
+// Undecryptable says that the server's packets do not decrypt, for good. It does not wait.
+func (c *Conn) Undecryptable() {
+	go c.do(func(now time.Time) { c.engine.Undecryptable(now) })
+}
+
 // Link is the call; nil before Dial.
 func (c *Conn) Link() link.Link { return c.link }
 

@@ -25,7 +25,7 @@ func (p *path) attach(plane *dataplane.Plane, c *Conn, peer netip.Addr) error {
 	if !peer.IsValid() {
 		peer = netip.IPv4Unspecified()
 	}
-	port, err := plane.Add(dataplane.PortConfig{Addr: peer, Link: c.Link(), Uplink: true, NeedReset: c.NeedReset})
+	port, err := plane.Add(dataplane.PortConfig{Addr: peer, Link: c.Link(), Uplink: true, NeedReset: c.NeedReset, Undecryptable: c.Undecryptable})
 	if err != nil {
 		return err
 	}

@@ -86,6 +86,7 @@ func newSession(m *Manager, l link.Link, id string) *session {
 	info := l.Info()
 	if info.Type == "L2TP" {
 		cfg.MPPE.Passive = true // phones break on a CCP that they did not begin
+		cfg.MPPE.Reordered = true
 	}
 	s := &session{m: m, id: id, link: l, info: info, engine: ppp.New(cfg)}
 	s.log = m.cfg.Logger.With("session", id, "type", info.Type, "peer", info.Remote.Addr())
@@ -232,7 +233,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	port := s.port.Load()
 	if port == nil {
 		var err error
-		port, err = s.m.cfg.Plane.Add(dataplane.PortConfig{Addr: v.Peer, Link: s.link, NeedReset: s.needReset, Fault: s.faulty, DHCP: s.pool.DHCP})
+		port, err = s.m.cfg.Plane.Add(dataplane.PortConfig{Addr: v.Peer, Link: s.link, NeedReset: s.needReset, Undecryptable: s.undecryptable, Fault: s.faulty, DHCP: s.pool.DHCP})
 		if err != nil {
 			s.engine.Close(now, "no data path: "+err.Error())
 			return
@@ -312,11 +313,16 @@ func Params(v ppp.NetworkUp) dataplane.Params {
 	return p
 }
 
-// needReset is called by the data path, which holds a lock of its own.
-func (s *session) needReset() {
+// needReset and undecryptable are called by the data path, which holds a lock of its own.
+func (s *session) needReset() { s.soon((*ppp.Engine).ResetRequest) }
+
+func (s *session) undecryptable() { s.soon((*ppp.Engine).Undecryptable) }
+
+// soon has the engine do something, and does not wait for it.
+func (s *session) soon(f func(e *ppp.Engine, now time.Time)) {
 	go func() {
 		defer s.survive()
-		s.do(func(now time.Time) { s.engine.ResetRequest(now) })
+		s.do(func(now time.Time) { f(s.engine, now) })
 	}()
 }
 

@@ -6,9 +6,9 @@ const (
 	flushed   = 0x8000 // bit A
 	encrypted = 0x1000 // bit D
 	countMask = 0x0FFF
-	// maxBehind is how far a count may lie behind the expected one, modulo 4096, to be taken as
-	// late; anything else is ahead.
-	maxBehind = 0x0800
+	counts    = countMask + 1
+	// maxLate is how many counts are taken for those of late packets where there may be some.
+	maxLate = 256
 )
 
 // Errors of Open. The packet is to be dropped.
@@ -69,11 +69,42 @@ type Decrypter struct {
 	count     uint16
 	stateless bool
 	discard   bool
+	late      int // how many counts are those of late packets
 }
 
-// NewDecrypter begins a stream with the start key of its direction.
+// NewDecrypter begins a stream with the start key of its direction, whose packets come in order.
 func NewDecrypter(start MasterKey, strength Strength, stateless bool) *Decrypter {
 	return &Decrypter{key: newSessionKey(start, strength), stateless: stateless, count: countMask}
+}
+
+// AllowLate is for a carrier that may deliver packets late: they are told from those that are ahead. The fewer
+// counts that takes, the more packets in a row may be lost.
+func (d *Decrypter) AllowLate() { d.late = maxLate }
+
+// ahead is how many packets a header is ahead of the last one, 1 to 4096; 0: it is late. Where packets
+// come in order all counts are ahead (RFC 3078 section 8.1).
+func (d *Decrypter) ahead(header uint16) int {
+	ahead := int((header-d.count-1)&countMask) + 1
+	if ahead > counts-d.late {
+		return 0
+	}
+	return ahead
+}
+
+// flags is how many of the packets up to one that is ahead have counts at which a stateful key changes.
+func (d *Decrypter) flags(ahead int) int { return (int((d.count+1)&0xFF) + ahead) >> 8 }
+
+// KeyChanges is how often Open will change the key for a packet with this header. A peer chooses that, and each
+// change costs as much as a small packet.
+func (d *Decrypter) KeyChanges(header uint16) int {
+	switch {
+	case header&flushed == 0:
+		return 0
+	case d.stateless:
+		return d.ahead(header)
+	default:
+		return d.flags(d.ahead(header))
+	}
 }
 
 // Open decrypts p, what follows the MPPE header, in place. On an error p holds nothing of use.
@@ -94,8 +125,8 @@ func (d *Decrypter) openStateless(header uint16, p []byte) error {
 	if header&flushed == 0 {
 		return ErrNotFlushed
 	}
-	ahead := (header - d.count) & countMask
-	if ahead == 0 || ahead > countMask-maxBehind {
+	ahead := d.ahead(header)
+	if ahead == 0 {
 		return ErrLate
 	}
 	for range ahead {
@@ -108,12 +139,12 @@ func (d *Decrypter) openStateless(header uint16, p []byte) error {
 
 func (d *Decrypter) openStateful(header uint16, p []byte) error {
 	count := header & countMask
-	ahead := (count - d.count) & countMask
+	ahead := d.ahead(header)
 	switch {
-	case ahead == 0 || ahead > countMask-maxBehind:
+	case ahead == 0:
 		return ErrLate
 	case header&flushed != 0:
-		d.resync(count, p)
+		d.resync(count, d.flags(ahead), p)
 		return nil
 	case d.discard:
 		return ErrDiscarding
@@ -128,10 +159,8 @@ func (d *Decrypter) openStateful(header uint16, p []byte) error {
 
 // resync takes a flushed packet: it makes the key changes of the flag packets since the last one
 // taken, this one included. Peers differ in whether a flushed packet that is no flag packet
-// changes the key too (RFC 3078 section 8.2: no; Linux: yes): the protocol number, which must be
-// IPv4's, tells which.
-func (d *Decrypter) resync(count uint16, p []byte) {
-	flags := ((count+1)>>8 - (d.count+1)>>8) & 0x0F
+// changes the key too (RFC 3078 section 8.2: no; Linux: yes): it is an IPv4 packet by one of the keys.
+func (d *Decrypter) resync(count uint16, flags int, p []byte) {
 	for range flags {
 		d.key.change()
 	}
@@ -143,12 +172,24 @@ func (d *Decrypter) resync(count uint16, p []byte) {
 	d.key.rc4.xor(p)
 }
 
-// startsIPv4 reports whether p decrypts to a packet of protocol 0021, and leaves all as it was.
+// startsIPv4 reports whether p decrypts to a packet of protocol 0021 with a header of version 4 whose lengths
+// are true, and leaves all as it was. A protocol number alone comes out of one wrong key in 256.
 func (d *Decrypter) startsIPv4(p []byte) bool {
 	trial := d.key.rc4
-	head := [2]byte{p[0], p[1]}
-	trial.xor(head[:])
-	return head[0] == 0x21 || head == [2]byte{0x00, 0x21}
+	var head [6]byte
+	size := len(p)
+	n := copy(head[:], p)
+	trial.xor(head[:n])
+	h := head[:n]
+	if h[0] == 0x00 {
+		h, size = h[1:], size-1
+	}
+	if h[0] != 0x21 || len(h) < 5 {
+		return false
+	}
+	h, size = h[1:], size-1
+	header, total := int(h[0]&0x0F)*4, int(h[2])<<8|int(h[3])
+	return h[0]>>4 == 4 && header >= 20 && header <= total && total <= size
 }
 
 // Waiting reports whether a stateful stream has lost a packet and waits for a flushed one: a CCP

@@ -1,0 +1,66 @@
+package session_test
+
+import (
+	"bytes"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"vpnd/internal/link"
+	"vpnd/internal/pktbuf"
+	"vpnd/ppp"
+	"vpnd/testenv"
+)
+
+// lossy loses the next encrypted packets of a client.
+type lossy struct {
+	link.Link
+	lose atomic.Int64
+}
+
+func (l *lossy) Send(b *pktbuf.Buf, out *link.Batch) {
+	if bytes.HasPrefix(b.Bytes(), []byte{0x00, 0xFD}) && l.lose.Add(-1) >= 0 {
+		b.Release()
+		return
+	}
+	l.Link.Send(b, out)
+}
+
+// A connection goes on after a loss of any length: at once, or with new streams as soon as the server has seen that
+// the old ones are lost. One that does not decrypt with those either is ended.
+func TestLongLoss(t *testing.T) {
+	s := newStack(t, nil)
+	var wire *lossy
+	c := &testenv.Client{Wrap: func(l link.Link) link.Link { wire = &lossy{Link: l}; return wire }}
+	cfg := config()
+	cfg.MPPE.Mode = ppp.MPPERequired
+	if err := s.dialWith(c, cfg); err != nil {
+		t.Fatal(err)
+	}
+	network, _ := c.Network()
+	var out link.Batch
+	lose := func(n int64) {
+		wire.lose.Store(n)
+		for range n {
+			c.SendIP(&out, ping(network.Local, inner))
+		}
+	}
+	s.passes(c)
+	lose(100)
+	s.passes(c)
+	lose(4000)
+	s.passes(c)
+	if again, _ := c.Network(); again.Encrypter != network.Encrypter {
+		t.Error("encryption has begun again, and need not")
+	}
+	before := len(s.dev.packets())
+	lose(10_000)
+	s.wait("packets pass again", func() bool {
+		c.SendIP(&out, ping(network.Local, inner))
+		return len(s.dev.packets()) > before
+	})
+	lose(10_000)
+	s.wait("the connection is ended", func() bool {
+		c.SendIP(&out, ping(network.Local, inner))
+		return strings.Contains(s.log.String(), `reason="packets could not be decrypted, although encryption had begun again"`)
+	})
+}

@@ -1,0 +1,178 @@
+package ppp_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"vpnd/ppp"
+	"vpnd/ppp/chap"
+	"vpnd/ppp/mppe"
+	"vpnd/ppp/wire"
+)
+
+// encrypted is a link with MPPE-128 between two of our engines.
+func encrypted(t *testing.T) *wireLink {
+	t.Helper()
+	client := clientConfig()
+	client.MPPE.Mode = ppp.MPPEOptional
+	l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
+	l.start()
+	l.run(10 * time.Second)
+	l.wantUp()
+	return l
+}
+
+// When packets cannot be decrypted any more CCP begins again, from either end, and both streams are new.
+// That is tried once in a minute; then the link ends, and each end knows why.
+func TestUndecryptable(t *testing.T) {
+	for _, role := range []ppp.Role{ppp.Server, ppp.Client} {
+		l := encrypted(t)
+		e, other := l.b, l.a
+		if role == ppp.Client {
+			e, other = l.a, l.b
+		}
+		for range 3 {
+			out, in := e.up.Encrypter, e.up.Decrypter
+			e.Undecryptable(l.now)
+			l.drain(e)
+			if e.up != nil {
+				t.Error("packets may pass before the streams have begun again")
+			}
+			e.Undecryptable(l.now) // once more, while CCP is negotiated
+			l.run(10 * time.Second)
+			l.wantUp()
+			if e.up.Encrypter == out || e.up.Decrypter == in {
+				t.Error("the streams are the old ones")
+			}
+			l.run(time.Minute)
+		}
+		e.Undecryptable(l.now)
+		l.run(10 * time.Second)
+		l.wantUp()
+		e.Undecryptable(l.now)
+		l.run(time.Minute)
+		const reason = "packets could not be decrypted, although encryption had begun again"
+		if e.closed == nil || e.closed.Reason != reason || other.closed == nil || l.a.clear+l.b.clear > 0 {
+			t.Errorf("role %d: closed %v, the peer %v", role, e.closed, other.closed)
+		}
+	}
+	// On a link that is not encrypted, or not up, there is nothing to begin.
+	r := newRaw(t, papOnly)
+	r.e.Undecryptable(r.now)
+	r.openPAP()
+	r.openIPCP()
+	r.e.Undecryptable(r.now)
+	r.drain()
+	if r.up() == nil {
+		t.Error("a link in clear has gone down")
+	}
+}
+
+// pppd does not negotiate CCP again: it hangs up. The reason tells what came before.
+func TestPeerHangsUpInsteadOfCCP(t *testing.T) {
+	r := newRaw(t, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
+	r.logIn()
+	r.say(frame(wire.CCP, wire.ConfigureRequest, 6, 18, 6, 1, 0, 0, 0x40))
+	r.ack(wire.CCP)
+	r.openIPCP()
+	r.e.Undecryptable(r.now)
+	r.drain()
+	r.say(frame(wire.LCP, wire.TerminateRequest, 7, []byte("MPPE disabled")...))
+	r.wantClosed(`packets could not be decrypted, and the peer hung up: it says "MPPE disabled"`)
+}
+
+// A peer that asks for resets of a stateless stream, or rejects protocols that nobody has sent it, decrypts
+// nothing of ours. A single sign of that is by chance, and on a carrier that swaps packets resets are as well.
+func TestPeerCannotDecrypt(t *testing.T) {
+	reset := frame(wire.CCP, wire.ResetRequest, 9)
+	rejects := frame(wire.LCP, wire.ProtocolReject, 9, 0x12, 0x35, 1, 2, 3)
+	ours := frame(wire.LCP, wire.ProtocolReject, 9, 0x00, 0x21, 1, 2, 3)
+	for name, c := range map[string]struct {
+		frame     []byte
+		pause     time.Duration
+		reordered bool
+		again     bool
+	}{
+		"resets":                     {reset, 100 * time.Millisecond, false, true},
+		"resets, now and then":       {reset, 11 * time.Second, false, false},
+		"resets, packets swapped":    {reset, 100 * time.Millisecond, true, false},
+		"rejects":                    {rejects, 100 * time.Millisecond, true, true},
+		"rejects, now and then":      {rejects, 11 * time.Second, false, false},
+		"rejects of what we do send": {ours, 100 * time.Millisecond, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := clientConfig()
+			client.MPPE.Mode = ppp.MPPEOptional
+			l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional, Reordered: c.reordered}})
+			l.start()
+			l.run(10 * time.Second)
+			l.wantUp()
+			out := l.b.up.Encrypter
+			for range 20 {
+				l.b.Receive(l.now, c.frame)
+				l.run(c.pause)
+			}
+			l.run(10 * time.Second)
+			l.wantUp()
+			if again := l.b.up.Encrypter != out; again != c.again {
+				t.Errorf("begun again: %v\n%s", again, l.tail())
+			}
+		})
+	}
+}
+
+// Only where the carrier may swap packets is a count from the past a late packet.
+func TestLatePackets(t *testing.T) {
+	for _, reordered := range []bool{false, true} {
+		client := clientConfig()
+		client.MPPE.Mode = ppp.MPPEOptional
+		l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional, Reordered: reordered}})
+		l.start()
+		l.run(10 * time.Second)
+		p := []byte{0x00, 0x21, 1, 2, 3}
+		header := l.a.up.Encrypter.Seal(p)
+		_ = l.b.up.Decrypter.Open(header, p)
+		if n := l.b.up.Decrypter.KeyChanges(header); (n == 0) != reordered {
+			t.Errorf("reordered %v: %d key changes for the same packet again", reordered, n)
+		}
+	}
+}
+
+// After a later challenge MPPE's next keys come from that one, as pppd has it, at either end. What is open goes on.
+func TestKeysAfterRechallenge(t *testing.T) {
+	r := newRaw(t, ppp.Config{Rechallenge: time.Minute, MPPE: ppp.MPPE{Mode: ppp.MPPERequired}})
+	r.logIn()
+	r.say(frame(wire.CCP, wire.ConfigureRequest, 6, 18, 6, 1, 0, 0, 0x40))
+	r.ack(wire.CCP)
+	r.openIPCP()
+	first := r.up().Encrypter
+	r.now = r.now.Add(time.Minute)
+	r.out = nil
+	r.e.Tick(r.now)
+	r.drain()
+	if !strings.Contains(strings.Join(r.out, "\n"), "CHAP Challenge") {
+		t.Fatalf("%q", r.out)
+	}
+	response := r.prove()
+	if up := r.up(); up == nil || up.Encrypter != first {
+		t.Fatal("a later challenge changes the open streams")
+	}
+	r.say(frame(wire.CCP, wire.ConfigureRequest, 7, 18, 6, 1, 0, 0, 0x40))
+	r.ack(wire.CCP)
+	_, down := mppe.StartKeysV2(chap.HashHash(chap.NTHash("geheim")), response.NTResponse)
+	packet := []byte{0x00, 0x21, 'h', 'i'}
+	header := r.up().Encrypter.Seal(packet)
+	if err := mppe.NewDecrypter(down, mppe.Bits128, true).Open(header, packet); err != nil || string(packet) != "\x00\x21hi" {
+		t.Errorf("%v, %q", err, packet)
+	}
+
+	client := clientConfig()
+	client.MPPE.Mode = ppp.MPPERequired
+	l := newLink(t, client, ppp.Config{Rechallenge: time.Minute, MPPE: ppp.MPPE{Mode: ppp.MPPERequired}})
+	l.start()
+	l.run(90 * time.Second)
+	l.wantUp()
+	l.b.Undecryptable(l.now)
+	l.run(10 * time.Second)
+	l.wantUp()
+}
