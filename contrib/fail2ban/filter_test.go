@@ -3,17 +3,53 @@ package fail2ban_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"vpnd/testenv"
 )
+
+// container is a line as Docker's json-file log has it.
+func container(t *testing.T, line string) string {
+	t.Helper()
+	entry := struct {
+		Log    string    `json:"log"`
+		Stream string    `json:"stream"`
+		Time   time.Time `json:"time"`
+	}{line + "\n", "stderr", time.Date(2026, 5, 6, 12, 0, 0, 123456789, time.UTC)}
+	text, err := json.Marshal(entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// logs are what a log may be, and what becomes of a line of it on the way to fail2ban.
+var logs = []struct {
+	name string
+	json bool
+	line func(t *testing.T, line string) string
+}{
+	{"text", false, func(_ *testing.T, line string) string { return line }},
+	{"json", true, func(_ *testing.T, line string) string { return line }},
+	{"journal, text", false, func(_ *testing.T, line string) string { return "May 06 12:00:00 host vpnd[123]: " + line }},
+	{"journal, json", true, func(_ *testing.T, line string) string {
+		return "2026-05-06T12:00:00.000000 host 0123456789ab[456]: " + line
+	}},
+	{"containerd", false, func(_ *testing.T, line string) string { return "2026-05-06T12:00:00.123456789Z stderr F " + line }},
+	{"Docker, text", false, container},
+	{"Docker, json", true, container},
+}
 
 func TestFilter(t *testing.T) {
 	program, err := exec.LookPath("fail2ban-regex")
@@ -23,19 +59,63 @@ func TestFilter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	filter, err := filepath.Abs("filter.d/vpnd.conf") // another is looked for in fail2ban's own folder
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range logs {
+		t.Run(c.name, func(t *testing.T) {
+			text, want := lines(t, c.json, c.line)
+			file := filepath.Join(t.TempDir(), "log")
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.CommandContext(t.Context(), program, "--out", "row", file, filter).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			var got []string
+			for _, row := range found.FindAllStringSubmatch(string(out), -1) {
+				got = append(got, row[1]+" "+row[2])
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %v\nwant %v\nof\n%s\n%s", got, want, text, out)
+			}
+		})
+	}
+}
+
+// found is an address in a row of fail2ban-regex, and the time of the line.
+var found = regexp.MustCompile(`(?m)^\['([\d.]+)',\s*(\d+)`)
+
+// lines is a log whose times are in a zone of its own, and what is to be found in it.
+func lines(t *testing.T, inJSON bool, wrap func(*testing.T, string) string) (text string, want []string) {
+	t.Helper()
 	var book bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&book, nil))
-	var want []string
+	at := time.Date(2026, 5, 6, 20, 0, 0, 123_000_000, time.FixedZone("", 8*3600))
+	options := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			a.Value = slog.TimeValue(at)
+		}
+		return a
+	}}
+	log := slog.New(slog.NewTextHandler(&book, options))
+	if inJSON {
+		log = slog.New(slog.NewJSONHandler(&book, options))
+	}
 	peer := netip.MustParseAddr("203.0.113.0")
 	line := func(guess bool, msg, user, reason string) {
 		peer = peer.Next()
 		log.Info(msg, "session", "3fj2k7ah5m2q", "type", "PPTP", "peer", peer, "user", user, "auth", "MS-CHAPv2", "reason", reason)
 		if guess {
-			want = append(want, peer.String())
+			want = append(want, fmt.Sprintf("%s %d", peer, at.Unix()))
 		}
 	}
 	forged := `msg=refused session=a type=PPTP peer=192.0.2.1 user=a auth=PAP reason=wrong password`
-	for _, user := range []string{"alice", "", `a "b\" c`, "x=y", forged, `x" ` + forged} {
+	forgedJSON := `"msg":"refused","session":"a","type":"PPTP","peer":"192.0.2.1","user":"a","auth":"PAP","reason":"wrong password`
+	for _, user := range []string{
+		"alice", "", `a "b\" c`, "x=y", `DOM\alice`, "Käse <&>", "\x1b\u2028", `\`, forged, `x" ` + forged, forgedJSON, `x\",` + forgedJSON, `{"log":"` + forged, container(t, forged),
+	} {
 		line(true, "refused", user, "wrong password")
 		line(true, "refused", user, "wrong one-time password, user locked for 1m0s")
 		line(true, "refused", user, "wrong password, user locked until 2026-05-06T12:01:00Z after too many failures")
@@ -46,24 +126,10 @@ func TestFilter(t *testing.T) {
 		line(false, "refused", user, "account disabled")
 		line(false, "connected", user, "")
 		line(false, "disconnected", user, "wrong password")
-		log.Info("peer says", "peer", peer, "text", forged)
+		log.Info("peer says", "peer", peer, "text", user)
 	}
-	file := filepath.Join(t.TempDir(), "log")
-	// As a file has it, and as the journal prints it.
-	text := book.String() + strings.ReplaceAll("\n"+book.String(), "\ntime=", "\nMay 06 12:00:00 host vpnd[123]: time=")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	for record := range strings.Lines(book.String()) {
+		text += wrap(t, strings.TrimSuffix(record, "\n")) + "\n"
 	}
-	want = append(want, want...)
-	filter, err := filepath.Abs("filter.d/vpnd.conf") // another is looked for in fail2ban's own folder
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.CommandContext(t.Context(), program, "--out", "ip", file, filter).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if got := strings.Fields(string(out)); !slices.Equal(got, want) {
-		t.Errorf("got %v\nwant %v\nof\n%s", got, want, text)
-	}
+	return text, want
 }
