@@ -2,11 +2,15 @@ package session_test
 
 import (
 	"bytes"
+	"context"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	l2tpclient "vpnd/l2tp/client"
 	"vpnd/ppp"
 	"vpnd/testenv"
 )
@@ -63,4 +67,27 @@ func TestLongLoss(t *testing.T) {
 		c.SendIP(&out, ping(network.Local, inner))
 		return strings.Contains(s.log.String(), `reason="packets could not be decrypted, although encryption had begun again"`)
 	})
+}
+
+// By L2TP packets may be late: those are dropped, and the others pass by the same streams.
+func TestLatePacketsOfL2TP(t *testing.T) {
+	s := newStack(t, nil)
+	cfg := config()
+	cfg.MPPE.Mode = ppp.MPPERequired
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	c := &testenv.Client{Swap: true}
+	if err := c.Dial(ctx, &l2tpclient.Dialer{Local: netip.AddrPortFrom(clientIP, 0)}, s.l2tpAt, cfg); err != nil {
+		t.Fatal(err)
+	}
+	network, _ := c.Network()
+	var out link.Batch
+	const pairs = 100
+	for range pairs {
+		c.SendIP(&out, ping(network.Local, inner), ping(network.Local, inner))
+	}
+	s.wait("one of each pair arrives", func() bool { return len(s.dev.packets()) >= pairs })
+	if again, _ := c.Network(); again.Encrypter != network.Encrypter {
+		t.Error("encryption has begun again")
+	}
 }
