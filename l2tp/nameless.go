@@ -21,3 +21,15 @@ func mayBeNameless(avps []wire.AVP) bool {
 	kind := kindOf(avps)
 	return kind == wire.SCCRQ || kind == wire.SCCCN
 }
+
+// tooEarly reports whether a message cannot be the peer's yet, as it has to answer ours first.
+func (t *Tunnel) tooEarly(h wire.Header, avps []wire.AVP) bool {
+	switch t.state {
+	case stateHandshake:
+		return h.Tunnel == 0 && !mayBeNameless(avps)
+	case stateDialling:
+		return len(avps) > 0 && kindOf(avps) != wire.SCCRP && kindOf(avps) != wire.StopCCN
+	default:
+		return false
+	}
+}

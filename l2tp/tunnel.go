@@ -78,6 +78,9 @@ func (t *Tunnel) Peer() uint16 { return t.ch.peer }
 // Host is the name that the peer gave itself, as it sent it, without the NUL of Apple's clients.
 func (t *Tunnel) Host() string { return t.host }
 
+// Dialling reports whether the server that we dialled has not answered yet.
+func (t *Tunnel) Dialling() bool { return t.state == stateDialling }
+
 // Handshake is how long the peer has for its SCCCN: later than that no SCCRQ repeats the first one.
 func (t *Tunnel) Handshake() time.Duration { return t.cfg.HandshakeTimeout }
 
@@ -142,7 +145,7 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 			return
 		}
 	}
-	if t.state == stateHandshake && h.Tunnel == 0 && !mayBeNameless(avps) {
+	if t.tooEarly(h, avps) {
 		return
 	}
 	if t.unproven() && (h.Tunnel == t.ours || t.findOurs(h.Session) >= 0) {

@@ -67,13 +67,10 @@ func (c *Conn) Dial(ctx context.Context, carrier Carrier, server netip.AddrPort,
 		if wrap != nil {
 			c.link, sink = wrap(l, c)
 		}
+		c.do(func(now time.Time) { c.engine.Start(now) }) // the server's first frame may come at once
 		return sink, nil
 	})
-	if err != nil {
-		return err
-	}
-	c.do(func(now time.Time) { c.engine.Start(now) })
-	return nil
+	return err
 }
 
 // Frame takes a frame of the server.

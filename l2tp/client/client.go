@@ -63,7 +63,7 @@ func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Ac
 		cfg.Host, _ = os.Hostname()
 	}
 	c := &call{
-		Call: data.New(data.Route{Socket: socket, Remote: server}), socket: socket, server: server,
+		Call: data.New(data.Route{Socket: socket, Remote: server}), socket: socket, server: server, answers: server,
 		accept: accept, outcome: make(chan error, 1),
 	}
 	var id [4]byte
@@ -71,9 +71,9 @@ func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Ac
 		_ = socket.Close()
 		return nil, err
 	}
-	tunnel := max(binary.BigEndian.Uint16(id[:]), 1)
+	c.tunnel = max(binary.BigEndian.Uint16(id[:]), 1)
 	c.id = max(binary.BigEndian.Uint16(id[2:]), 1)
-	c.ctl = l2tp.Dial(cfg, tunnel, time.Now())
+	c.ctl = l2tp.Dial(cfg, c.tunnel, time.Now())
 	go c.read()
 	c.do(func() {})
 	select {
@@ -92,7 +92,9 @@ func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Ac
 type call struct {
 	*data.Call
 	socket  *mmsg.Conn
-	server  netip.AddrPort
+	server  netip.AddrPort // that we dialled
+	answers netip.AddrPort // where its answers come from, perhaps another port (RFC 2661 section 8.1); changed by read alone
+	tunnel  uint16
 	id      uint16
 	accept  link.Accept
 	outcome chan error   // of dialling: one
@@ -177,7 +179,7 @@ func (c *call) begin(v l2tp.Answered) {
 func (c *call) send(datagram []byte, out *link.Batch) {
 	b := pktbuf.Get()
 	b.Append(datagram)
-	out.Add(c.socket, link.Datagram{Buf: b, Dst: c.server})
+	out.Add(c.socket, link.Datagram{Buf: b, Dst: c.answers})
 }
 
 func (c *call) arm() {
@@ -211,7 +213,7 @@ func (c *call) read() {
 
 // datagram takes one datagram, and ownership of its Buf if it answers true.
 func (c *call) datagram(now time.Time, p *mmsg.Packet) bool {
-	if p.From != c.server {
+	if p.From.Addr() != c.server.Addr() {
 		return false
 	}
 	h, payload, err := wire.ParseHeader(p.Buf.Bytes())
@@ -219,14 +221,35 @@ func (c *call) datagram(now time.Time, p *mmsg.Packet) bool {
 		return false
 	}
 	if h.Control {
-		c.do(func() { c.ctl.Receive(now, h, payload) })
+		c.control(now, p.From, h, payload)
 		return false
 	}
-	if h.Session != c.id || c.Receive(h, payload, p.Buf) != nil {
+	if p.From != c.answers || h.Tunnel != c.tunnel || h.Session != c.id || c.Receive(h, payload, p.Buf) != nil {
 		return false
 	}
 	c.heard.Store(now.UnixNano())
 	return true
+}
+
+// control takes a control message. The first answer says which port of the server all others come from.
+func (c *call) control(now time.Time, from netip.AddrPort, h wire.Header, body []byte) {
+	c.do(func() {
+		if from == c.answers {
+			c.ctl.Receive(now, h, body)
+			return
+		}
+		if !c.ctl.Dialling() || h.Tunnel != c.tunnel || len(body) == 0 {
+			return
+		}
+		dialled := c.answers
+		c.answers = from
+		c.ctl.Receive(now, h, body)
+		if c.ctl.Dialling() { // it was no answer
+			c.answers = dialled
+			return
+		}
+		c.SetRemote(from)
+	})
 }
 
 // Info tells what is known of the call.

@@ -74,6 +74,9 @@ func New(r Route) *Call { return &Call{route: r} }
 // SetPeer says which identifiers the peer wants in our messages.
 func (k *Call) SetPeer(tunnel, session uint16) { k.peers.Store(uint32(tunnel)<<16 | uint32(session)) }
 
+// SetRemote says where our messages go, as it shows while the call is dialled. It is not for use after Begin.
+func (k *Call) SetRemote(remote netip.AddrPort) { k.route.Remote = remote }
+
 // Number has our messages carry numbers from now on.
 func (k *Call) Number() { k.numbered.Store(true) }
 

@@ -154,6 +154,7 @@ func (d *Dialer) call(tcp net.Conn, server netip.AddrPort, accept link.Accept) (
 		data.Down("")
 		return nil, err
 	}
+	data.Expect()
 	c.say(&wire.OutgoingCallRequest{
 		CallID: data.ID(), Serial: 1, MinBPS: 300, MaxBPS: speed, Bearer: 3, Framing: 3, Window: window,
 	})

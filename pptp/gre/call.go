@@ -35,6 +35,7 @@ type Call struct {
 	rxOver   bool
 	receiver pptp.Receiver
 	received bool
+	early    []*pktbuf.Buf // frames that have come before Begin
 
 	highest atomic.Uint32 // number received
 	acked   atomic.Uint32 // number acknowledged last
@@ -52,11 +53,43 @@ func (k *Call) Over() bool { return k.over.Load() }
 // SetPeer says which identifier the peer wants in our packets. Nothing is sent before.
 func (k *Call) SetPeer(id uint16) { k.peers.Store(uint32(id)) }
 
-// Begin has frames delivered to sink from now on.
+// maxEarly is how many frames wait for Begin.
+const maxEarly = 8
+
+// Expect has the first frames wait for Begin: they can overtake the server's answer.
+func (k *Call) Expect() {
+	k.deliver = func(b *pktbuf.Buf) {
+		if len(k.early) == maxEarly {
+			b.Release()
+			return
+		}
+		k.early = append(k.early, b)
+	}
+	k.x.calls[k.ours].Store(k)
+}
+
+// Begin has frames delivered to sink from now on, those first that have come since Expect. A sink that comes too late is
+// told that the call is over.
 func (k *Call) Begin(sink link.Sink) {
+	if !k.begin(sink) {
+		sink.Down("the call was over before it began")
+	}
+}
+
+func (k *Call) begin(sink link.Sink) bool {
+	k.rx.Lock()
+	defer k.rx.Unlock()
+	if k.rxOver {
+		return false
+	}
 	k.sink = sink
 	k.deliver = k.frame
+	for _, b := range k.early {
+		k.frame(b)
+	}
+	k.early = nil
 	k.x.calls[k.ours].Store(k)
+	return true
 }
 
 // Send puts the GRE header in front of a PPP frame, with the acknowledgement that is due, as
@@ -110,6 +143,9 @@ func (k *Call) receive(now time.Time, seq uint32, b *pktbuf.Buf) bool {
 		k.acked.Store(seq - 1)
 	} else if int32(seq-k.highest.Load()) > 0 {
 		k.highest.Store(seq)
+	}
+	if k.sink == nil { // the peer's identifier is not known yet
+		return true
 	}
 	k.owes.CompareAndSwap(0, now.UnixNano())
 	if k.highest.Load()-k.acked.Load() >= pptp.AckAfter && !k.overdue.Swap(true) {
@@ -170,9 +206,14 @@ func (k *Call) Down(reason string) {
 	k.rx.Lock()
 	k.rxOver = true
 	k.receiver.Drop()
+	for _, b := range k.early {
+		b.Release()
+	}
+	k.early = nil
+	sink := k.sink
 	k.rx.Unlock()
-	if k.sink != nil {
-		k.sink.Down(reason)
+	if sink != nil {
+		sink.Down(reason)
 	}
 	k.x.giveID(k.ours)
 }

@@ -280,3 +280,34 @@ func TestAcknowledgementsDue(t *testing.T) {
 		}
 	}
 }
+
+// Frames that come before the sink wait for it, so many and no more; without one they are released.
+func TestExpect(t *testing.T) {
+	x := NewExchange(2, rand.Reader)
+	k, err := x.NewCall(Route{Remote: peer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Expect()
+	for seq := range uint32(maxEarly + 5) {
+		x.packet(start, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: seq}, 4)))
+	}
+	s := new(sink)
+	if k.Begin(s); s.frames != maxEarly {
+		t.Errorf("%d frames", s.frames)
+	}
+	x.packet(start, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: maxEarly + 5}, 4)))
+	if s.frames != maxEarly+1 || k.owes.Load() == 0 {
+		t.Errorf("%d frames", s.frames)
+	}
+	if k, err = x.NewCall(Route{Remote: peer}); err != nil {
+		t.Fatal(err)
+	}
+	k.Expect()
+	x.packet(start, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true}, 4)))
+	k.Down("over")
+	late := new(sink)
+	if k.Begin(late); late.frames != 0 || len(late.down) != 1 || len(k.early) != 0 {
+		t.Errorf("%+v", late)
+	}
+}
