@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	maxImport  = 64 << 20 // octets
-	importHelp = `Add the users of a file, all of them or none. All that is wrong is told at once, with its line. At the end stands
-how many users the file holds, and how many of them are skipped; each of those is told with its line, too.
+	maxImport  = 64 << 20 // bytes
+	importHelp = `Add the users of a file, all of them or none. All that is wrong is told at once, with its line. It says how
+many users the file holds, and how many of them it skips; it tells each of those with its line, too.
 
 csv           a header with the columns name and any of the options of 'vpnd user set' (password, motp-secret,
               motp-pin, dial-in, ...; enabled is yes or no), then one user a line. An empty cell is what a new user has.

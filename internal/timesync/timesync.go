@@ -2,8 +2,8 @@
 // and notices that it jumped, or that the host was suspended, without them. It never sets the clock.
 //
 // The servers are asked in parallel; the time is the median of those that agree, if they are more than half
-// of those that answer. Servers whose names stand for one address have one vote. A measurement counts for three intervals, or until the clock jumps; else the host's
-// clock counts as it is.
+// of those that answer. Names of one address have one vote. A measurement counts for three intervals, or until
+// the clock jumps; else the host's clock counts as it is.
 package timesync
 
 import (

@@ -109,11 +109,11 @@ func pppWords(text string) (words []string) {
 func (r *reader) bsdAccount(line int, words []string) {
 	switch {
 	case len(words) < 2 || len(words) > 3:
-		r.fault(line, "name, password and perhaps an address are to stand here, and there are %d words", len(words))
+		r.fault(line, "a line has name, password and perhaps an address; this one has %d words", len(words))
 	case words[0] == "*":
 		r.fault(line, "the name * is everybody, and vpnd has users with names: take the line out")
 	case len(words) == 2 && oneAddress(words[1]) != "":
-		r.fault(line, "an address stands where the password is to be")
+		r.fault(line, "an address is where the password belongs")
 	case len(words) == 3 && oneAddress(words[2]) == "":
 		r.fault(line, "a user of vpnd has one fixed address, or without any one of the pool")
 	default:
@@ -136,7 +136,7 @@ func (r *reader) readNPPPD(data []byte) {
 		parts := strings.Split(text, ":")
 		a := account{line: l.number, name: strings.TrimSpace(parts[0]), fields: map[string]string{}}
 		if strings.Contains(a.name, "|") || len(parts) < 2 {
-			r.fault(l.number, `a user is to stand here as name:\ with :password=...:\ behind it`)
+			r.fault(l.number, `this is no user; write name:\ and then :password=...:\`)
 			continue
 		}
 		if r.capabilities(&a, parts[1:]) {

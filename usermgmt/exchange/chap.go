@@ -22,11 +22,11 @@ func (r *reader) readChapSecrets(data []byte) {
 			r.fault(line, "a quote is not closed; what follows is not read")
 			return
 		case len(words) < 3:
-			r.fault(line, "client, server and secret are to stand here, and there are %d words", len(words))
+			r.fault(line, "a line has client, server and secret; this one has %d words", len(words))
 		case words[0] == "*":
 			r.fault(line, "the client * is everybody, and vpnd has users with names: take the line out")
 		case len(words) == 3 && (oneAddress(words[2]) != "" || words[2] == "*"):
-			r.fault(line, "an address stands where the secret is to be. A file of name, password and address has another format: "+
+			r.fault(line, "an address is where the secret belongs. A file of name, password and address has another format: "+
 				"%s (FreeBSD's mpd5) or %s (BSD's ppp)", MPDSecret, PPPSecret)
 		default:
 			if len(words) == 3 && s.cut {
@@ -74,7 +74,7 @@ func kilobits(digits string) string {
 	return digits + "k"
 }
 
-// servicesOf are the dial-in types that the name of a server stands for, such as l2tpd; none: any.
+// servicesOf are the dial-in types that the name of a server means, such as l2tpd; none: any.
 func servicesOf(server string) (list []auth.Service) {
 	server = strings.ToLower(server)
 	for _, s := range []auth.Service{auth.L2TP, auth.PPTP} {

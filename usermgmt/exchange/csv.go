@@ -10,7 +10,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// separators stand between the columns of a CSV file. Spreadsheets of some countries write semicolons, and
+// separators are between the columns of a CSV file. Spreadsheets of some countries write semicolons, and
 // "Unicode text" has tabs.
 const separators = ",;\t"
 
@@ -64,7 +64,7 @@ func (r *reader) readCSV(data []byte) {
 	}
 	names, err := file.Read()
 	if err != nil {
-		r.fault(1, "a header with the names of the columns is to stand here, such as name,password,dial-in")
+		r.fault(1, "the header is missing; write the names of the columns into this line, such as name,password,dial-in")
 		return
 	}
 	for len(names) > 0 && strings.TrimSpace(names[len(names)-1]) == "" {

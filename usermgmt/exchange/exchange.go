@@ -98,7 +98,7 @@ func (r *reader) user(line int, name string, values []value) {
 	}})
 }
 
-// field finds a field that stands in a file.
+// field finds a field that a file names.
 func (r *reader) field(line int, name string) (usermgmt.Field, bool) {
 	f, ok := usermgmt.FieldNamed(name)
 	if !ok {

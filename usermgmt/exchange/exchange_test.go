@@ -175,7 +175,7 @@ func TestFaults(t *testing.T) {
 		want   []string
 		edits  int
 	}{
-		{exchange.CSV, "", []string{"1 a header"}, 0},
+		{exchange.CSV, "", []string{"1 the header is missing"}, 0},
 		{exchange.CSV, "anna,geheim\nben,geheim\n", []string{`1 there is no field "anna"`, `1 there is no field "geheim"`, "1 the header has no column name"}, 0},
 		{exchange.CSV, "name,password,colour,password\n", []string{`1 there is no field "colour"`, `1 the column "password" is there twice`}, 0},
 		{exchange.CSV, "name,password\nanna\nben,geheim\n,geheim\ncarl,geheim,x\n", []string{"2 the line has 1 columns", "4 the name is missing", "5 the line has 3"}, 1},

@@ -237,7 +237,7 @@ func (s *scanner) argument(c *command) bool {
 	return true
 }
 
-// routerEscape is the byte that the text behind a backslash stands for, and where what follows begins: a
+// routerEscape is the byte that the text behind a backslash means, and where what follows begins: a
 // letter, two hexadecimal digits in upper case, _ for a space, or else the byte itself.
 func routerEscape(data string, at int) (byte, int) {
 	const letters, meant = "abfnrtv_", "\a\b\f\n\r\t\v "

@@ -91,7 +91,7 @@ func (s *scanner) word() (string, bool) {
 	return word.String(), quote == 0
 }
 
-// escaped is the byte that the text behind a backslash stands for, and where what follows begins: one of
+// escaped is the byte that the text behind a backslash means, and where what follows begins: one of
 // signs, up to three octal digits, x with up to two hexadecimal ones, or else the byte itself.
 func escaped(data string, at int, letters string) (byte, int) {
 	c := data[at]

@@ -43,13 +43,13 @@ func (r *reader) readYAML(data []byte) {
 		return
 	}
 	if list.Kind != yaml.SequenceNode {
-		r.fault(list.Line, "a list of users is to stand here")
+		r.fault(list.Line, "a list of users belongs here")
 		return
 	}
 	for _, user := range list.Content {
 		r.Records++
 		if user.Kind != yaml.MappingNode {
-			r.fault(user.Line, "a user with name and fields is to stand here")
+			r.fault(user.Line, "a user with name and fields belongs here")
 			continue
 		}
 		r.readUser(user)
@@ -69,7 +69,7 @@ func (r *reader) readUser(user *yaml.Node) {
 		seen[key.Value] = true
 		text, ok := scalar(node, key.Value == "dial-in")
 		if !ok {
-			r.fault(node.Line, "%.64s: one value is to stand here", key.Value)
+			r.fault(node.Line, "%.64s: one value belongs here", key.Value)
 			continue
 		}
 		if key.Value == "name" {
