@@ -42,6 +42,9 @@ func (s *Store) readKey(path string) (*sealer, error) {
 	if err != nil {
 		return nil, &KeyError{path, s.path, err.Error()}
 	}
+	if s.inMemory {
+		return newSealer(key)
+	}
 	if err := os.Chmod(path, filePerm); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -88,7 +91,7 @@ func (s *Store) openKey(ctx context.Context) error {
 		return s.damaged(err)
 	}
 	s.seal.Store(seal)
-	if proper := filepath.Join(s.dir, keyFile); path != proper {
+	if proper := filepath.Join(s.dir, keyFile); path != proper && !s.inMemory {
 		return s.settle(path, proper)
 	}
 	return nil

@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // migrations lead from each version of the database to the next; the number of the last is
@@ -131,13 +134,14 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return s.damaged(err)
 	}
+	s.found = version
 	switch {
 	case version > len(migrations):
 		return &NewerError{s.path, version, len(migrations)}
 	case version == 0:
 		// New: there is nothing to check.
 	default:
-		if err := s.checkIntegrity(ctx); err != nil {
+		if err := s.checkIntegrity(ctx, s.db); err != nil {
 			return err
 		}
 		if err := s.openKey(ctx); err != nil {
@@ -146,6 +150,11 @@ func (s *Store) migrate(ctx context.Context) error {
 		if version == len(migrations) {
 			return nil
 		}
+		unlock, err := s.keepDaemonsOut()
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
 	err = s.transact(ctx, func(tx *sql.Tx) error {
 		// Another process may have been faster.
@@ -181,9 +190,26 @@ func (s *Store) migrate(ctx context.Context) error {
 	return s.openKey(ctx)
 }
 
-func (s *Store) checkIntegrity(ctx context.Context) error {
+// keepDaemonsOut has no daemon serve from the folder while its table is brought up to date. One that serves
+// already, of an older version, would not start again.
+func (s *Store) keepDaemonsOut() (unlock func(), err error) {
+	if s.inMemory {
+		return func() {}, nil
+	}
+	folder, err := os.Open(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(folder.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		_ = folder.Close()
+		return nil, fmt.Errorf("the daemon that serves from %s is of an older version, and its table is not brought up to date meanwhile: restart the daemon first (%w)", s.dir, err)
+	}
+	return func() { _ = folder.Close() }, nil
+}
+
+func (s *Store) checkIntegrity(ctx context.Context, q querier) error {
 	var found string
-	if err := s.db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&found); err != nil {
+	if err := q.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&found); err != nil {
 		return s.damaged(err)
 	}
 	if found != "ok" {

@@ -35,6 +35,8 @@ type Options struct {
 type Store struct {
 	dir, path string
 	opts      Options
+	inMemory  bool // a copy, beside which no file is changed
+	found     int  // the database's version before it was brought up to date
 	db        *sql.DB
 	byName    *sql.Stmt // a user: each log-in asks for one
 	seal      atomic.Pointer[sealer]
@@ -60,6 +62,27 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 }
 
 func open(ctx context.Context, dir string, opts Options) (*Store, error) {
+	s, err := newStore(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareFolder(s.dir); err != nil {
+		return nil, err
+	}
+	if err := prepareDatabase(s.dir, s.path); err != nil {
+		return nil, err
+	}
+	if s.db, err = sql.Open("sqlite", dataSource(s.path)); err != nil {
+		return nil, err
+	}
+	if err := s.begin(ctx); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	s.purgeIfDue(ctx)
+	return s, nil
+}
+
+func newStore(dir string, opts Options) (*Store, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now //nolint:forbidigo // the clock that a test replaces
 	}
@@ -67,30 +90,25 @@ func open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareFolder(dir); err != nil {
-		return nil, err
-	}
-	s := &Store{
+	return &Store{
 		dir: dir, path: filepath.Join(dir, databaseFile), opts: opts,
 		small: make(chan *smallWrite, batchSize), closing: make(chan struct{}), stopped: make(chan struct{}),
-	}
-	if err := prepareDatabase(dir, s.path); err != nil {
-		return nil, err
-	}
-	if s.db, err = sql.Open("sqlite", dataSource(s.path)); err != nil {
-		return nil, err
-	}
+	}, nil
+}
+
+// begin has an open database serve.
+func (s *Store) begin(ctx context.Context) error {
 	s.db.SetMaxOpenConns(readers + 1)
 	s.db.SetMaxIdleConns(readers + 1)
 	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(err, s.db.Close())
+		return err
 	}
+	var err error
 	if s.byName, err = s.db.PrepareContext(ctx, selectUsers+` WHERE fold = ?`); err != nil {
-		return nil, errors.Join(s.damaged(err), s.db.Close())
+		return s.damaged(err)
 	}
-	s.purgeIfDue(ctx)
 	go s.writeSmall()
-	return s, nil
+	return nil
 }
 
 // dataSource asks for what every connection needs: a write is on the disk when it is committed

@@ -19,7 +19,9 @@ import (
 	"vpnd/internal/timesync"
 	"vpnd/internal/tun"
 	l2tpserver "vpnd/l2tp/server"
+	l2tpwire "vpnd/l2tp/wire"
 	pptpserver "vpnd/pptp/server"
+	pptpwire "vpnd/pptp/wire"
 	"vpnd/usermgmt"
 
 	"golang.org/x/sys/unix"
@@ -45,48 +47,55 @@ func (f Finding) String() string {
 	}
 }
 
-// Check looks at whether this machine can serve with cfg, without changing it. A daemon that is running
-// already is in its own way, and Check says so.
+// Check looks at whether this machine can serve with cfg, without changing it. What the daemon of cfg holds, if it
+// is running, counts as free.
 func Check(cfg config.Config) []Finding {
-	cfg, set := withSettings(cfg)
+	table, tableErr := usermgmt.OpenCopy(context.Background(), cfg.StateDir)
+	if tableErr == nil {
+		defer func() { _ = table.Close() }()
+	}
+	cfg, set := withSettings(cfg, table)
+	r := findRunning(cfg.StateDir)
 	findings := []Finding{
+		isRunning(r),
 		set,
 		capability("CAP_NET_ADMIN", 12, "TUN device, routes"),
 		capability("CAP_NET_RAW", 13, "GRE"),
 		tunDevice(),
-		interfaceFree(cfg.Network.Interface),
-		pptpPort(cfg),
-		l2tpPort(cfg),
+		interfaceFree(cfg.Network.Interface, r),
+		pptpPort(cfg, r),
+		l2tpPort(cfg, r),
 		secret(cfg),
 		lan("network.proxy_arp", cfg.Network.ProxyARP),
 		masquerade(cfg),
 		nftablesTable(cfg),
 		routes(cfg),
 		forwarding(),
-		stateFolder(cfg),
+		stateFolder(cfg, table, tableErr),
 		echo(cfg),
 		services(cfg),
 		managementCertificate(cfg),
-		managementListen(cfg),
-		managementSocket(cfg),
+		managementListen(cfg, table, tableErr, r),
+		managementSocket(cfg, r),
 		hooks(cfg.Hooks),
 		clock(cfg),
 	}
 	return slices.DeleteFunc(findings, func(f Finding) bool { return f.What == "" })
 }
 
-// withSettings lays over cfg what was set while the daemon served.
-func withSettings(cfg config.Config) (config.Config, Finding) {
-	if !hasTable(cfg) {
-		return cfg, Finding{}
+func isRunning(r running) Finding {
+	if r.pid == 0 {
+		return Finding{}
 	}
-	ctx := context.Background()
-	store, err := usermgmt.Open(ctx, cfg.StateDir, usermgmt.Options{})
-	if err != nil {
+	return Finding{What: fmt.Sprintf("the daemon is running (pid %d)", r.pid)}
+}
+
+// withSettings lays over cfg what was set while the daemon served. Table is nil when there is none.
+func withSettings(cfg config.Config, table *usermgmt.Store) (config.Config, Finding) {
+	if table == nil {
 		return cfg, Finding{} // which stateFolder tells
 	}
-	defer func() { _ = store.Close() }()
-	set, err := store.Settings(ctx)
+	set, err := table.Settings(context.Background())
 	if err != nil || len(set) == 0 {
 		return cfg, Finding{}
 	}
@@ -127,18 +136,21 @@ func tunDevice() Finding {
 	return f
 }
 
-func interfaceFree(name string) Finding {
+func interfaceFree(name string, r running) Finding {
 	f := Finding{What: "interface " + name, Fatal: true, Mend: "stop the daemon that has it, or set network.interface"}
-	if _, err := net.InterfaceByName(name); err == nil {
+	if _, err := net.InterfaceByName(name); err == nil && !r.hasInterface(name) {
 		f.Wrong = "it is there already"
 	}
 	return f
 }
 
-func pptpPort(cfg config.Config) Finding {
+func pptpPort(cfg config.Config, r running) Finding {
 	f := Finding{What: "PPTP (TCP 1723, GRE)", Fatal: true, Mend: "mend that"}
 	if !cfg.Services.PPTP {
 		return Finding{}
+	}
+	if r.hasAll("tcp", cfg.Listen, pptpwire.Port) {
+		return f
 	}
 	s, err := pptpserver.Listen(pptpserver.Config{Listen: cfg.Listen}, nobody)
 	if err != nil {
@@ -151,10 +163,13 @@ func pptpPort(cfg config.Config) Finding {
 
 func nobody(link.Link) (link.Sink, error) { return nil, errors.ErrUnsupported }
 
-func l2tpPort(cfg config.Config) Finding {
+func l2tpPort(cfg config.Config, r running) Finding {
 	f := Finding{What: "L2TP (UDP 1701)", Fatal: true, Mend: "mend that"}
 	if !cfg.Services.L2TP {
 		return Finding{}
+	}
+	if r.hasAll("udp", cfg.Listen, l2tpwire.Port) {
+		return f
 	}
 	s, err := l2tpserver.Listen(l2tpserver.Config{Listen: cfg.Listen}, nobody)
 	if err != nil {
@@ -245,23 +260,25 @@ func services(cfg config.Config) Finding {
 	return Finding{What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Mend: "set services.pptp or services.l2tp to true"}
 }
 
-// stateFolder opens the user table where there is one. It makes none.
-func stateFolder(cfg config.Config) Finding {
+// stateFolder looks at the user table.
+func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
 	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "mend that"}
-	if !hasTable(cfg) {
+	if errors.Is(err, usermgmt.ErrNoTable) || errors.Is(err, unix.ENOTDIR) {
 		if err := canMake(cfg.StateDir); err != nil {
 			f.Wrong, f.Mend = err.Error(), "mend that, or set state_dir to a folder that can be written to"
 			return f
 		}
 		return Finding{What: f.What, Wrong: "not there yet", Mend: "the daemon makes it; `vpnd user add` adds a user"}
 	}
-	store, err := usermgmt.Open(context.Background(), cfg.StateDir, usermgmt.Options{})
 	if err != nil {
 		f.Wrong = err.Error()
 		return f
 	}
-	defer func() { _ = store.Close() }()
-	return users(context.Background(), store, cfg)
+	f = users(context.Background(), table, cfg)
+	if found, current := table.Versions(); found != current {
+		f.What += fmt.Sprintf(" (version %d; the daemon makes version %d of it when it starts, and an older vpnd does not read that: back it up first)", found, current)
+	}
+	return f
 }
 
 // users looks at whether the users of a table can get in.
@@ -292,10 +309,6 @@ func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Findin
 		return Finding{What: f.What, Wrong: "users name pools that are not there: " + some(poolless), Mend: "give them another pool, or add theirs to network.pools"}
 	}
 	return f
-}
-
-func hasTable(cfg config.Config) bool {
-	return there(filepath.Join(cfg.StateDir, "key")) || there(filepath.Join(cfg.StateDir, "users.db"))
 }
 
 func there(path string) bool {
@@ -349,11 +362,14 @@ func clockState(cfg config.Config, s timesync.State, err error) Finding {
 	return f
 }
 
-func managementSocket(cfg config.Config) Finding {
+func managementSocket(cfg config.Config, r running) Finding {
 	if cfg.Management.Socket == "" {
 		return Finding{}
 	}
 	f := Finding{What: "management.socket " + cfg.Management.Socket, Fatal: true}
+	if r.hasSocket(cfg.Management.Socket) {
+		return f
+	}
 	if err := socketFree(cfg.Management.Socket); err != nil {
 		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
 	}

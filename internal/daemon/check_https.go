@@ -2,10 +2,10 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"time"
 	"vpnd/internal/config"
 	"vpnd/usermgmt"
@@ -36,23 +36,30 @@ func managementCertificate(cfg config.Config) Finding {
 }
 
 // managementListen looks whether HTTPS can listen, and whether it will where it should.
-func managementListen(cfg config.Config) Finding {
+func managementListen(cfg config.Config, table *usermgmt.Store, tableErr error, r running) Finding {
 	listen, err := netip.ParseAddrPort(cfg.Management.Listen)
 	if err != nil {
 		return Finding{} // off
 	}
 	f := Finding{What: "management.listen " + listen.String(), Fatal: true}
-	anybody, err := anyAdministrator(cfg)
-	if err != nil {
+	if tableErr != nil && !errors.Is(tableErr, usermgmt.ErrNoTable) {
 		return Finding{} // the user table has a finding of its own
 	}
-	at := listenAt(listen, anybody)
-	l, err := listenTCP(at)
-	if err != nil {
-		f.Wrong, f.Mend = err.Error(), "stop the other program there, or set management.listen to an address of this machine and a free port"
-		return f
+	anybody := false
+	if tableErr == nil {
+		if anybody, err = table.AnyAdministrator(context.Background()); err != nil {
+			return Finding{}
+		}
 	}
-	_ = l.Close()
+	at := listenAt(listen, anybody)
+	if !r.has("tcp", at) {
+		l, err := listenTCP(at)
+		if err != nil {
+			f.Wrong, f.Mend = err.Error(), "stop the other program there, or set management.listen to an address of this machine and a free port"
+			return f
+		}
+		_ = l.Close()
+	}
 	if !anybody {
 		f.Fatal, f.Wrong, f.Mend = false, "there is no administrator yet", "`vpnd admin add NAME` adds one, or open the set-up link that the daemon logs when it starts"
 		if at != listen {
@@ -60,16 +67,4 @@ func managementListen(cfg config.Config) Finding {
 		}
 	}
 	return f
-}
-
-func anyAdministrator(cfg config.Config) (bool, error) {
-	if !there(filepath.Join(cfg.StateDir, "users.db")) {
-		return false, nil
-	}
-	store, err := usermgmt.Open(context.Background(), cfg.StateDir, usermgmt.Options{})
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = store.Close() }()
-	return store.AnyAdministrator(context.Background())
 }

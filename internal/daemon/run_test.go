@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -245,6 +246,65 @@ func TestCheck(t *testing.T) {
 	})
 }
 
+// Beside its own daemon Check finds all in order. What another process holds is in the way all the same.
+func TestCheckBesideDaemon(t *testing.T) {
+	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
+		addUser(t, cfg, "alice")
+		cfg.Network.Masquerade = "br0"
+		cfg.Services.L2TP = false
+		ctx, stop := context.WithCancel(t.Context())
+		look := func() {
+			defer stop()
+			findings := Check(cfg)
+			if want := fmt.Sprintf("ok    the daemon is running (pid %d)", os.Getpid()); findings[0].String() != want {
+				t.Errorf("%v, want %s", findings[0], want)
+			}
+			for _, f := range findings {
+				if f.Wrong != "" && f.Fatal {
+					t.Errorf("%v", f)
+				}
+			}
+			other, err := net.ListenPacket("udp4", "127.0.0.1:1701")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			file, err := other.(*net.UDPConn).File() //nolint:forcetypeassert // it is one
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			holder := exec.Command("sleep", "600") // it holds the socket, which the daemon's process has no more
+			holder.ExtraFiles = []*os.File{file}
+			if err := errors.Join(holder.Start(), other.Close(), file.Close()); err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _, _ = holder.Process.Kill(), holder.Wait() }()
+			with := cfg
+			with.Services.L2TP = true
+			if got := finding(t, with, "L2TP"); !strings.HasPrefix(got, "FAIL  L2TP (UDP 1701): ") {
+				t.Errorf("%q", got)
+			}
+			with.Network.Interface = "br0"
+			if got := finding(t, with, "interface"); !strings.HasPrefix(got, "FAIL  interface br0: it is there already") {
+				t.Errorf("%q", got)
+			}
+		}
+		done := make(chan struct{})
+		err := Run(ctx, cfg, Options{Log: new(bytes.Buffer), Ready: func() {
+			go func() { // in the namespace, whose sockets are looked at
+				defer close(done)
+				if err := testenv.InNamespace(lab.Namespace, func() error { look(); return nil }); err != nil {
+					t.Error(err)
+				}
+			}()
+		}})
+		<-done
+		return err
+	})
+}
+
 // An administrator sees who is connected, and drops him; nobody else gets in, and one path is for one daemon.
 func TestManage(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
@@ -279,7 +339,9 @@ func TestManage(t *testing.T) {
 			if info, err := os.Stat(cfg.Management.Socket); err != nil || info.Mode().Perm() != 0o600 {
 				t.Errorf("%v, %v", info.Mode(), err)
 			}
-			if got := finding(t, cfg, "management.socket"); !strings.Contains(got, "another program listens on") {
+			elsewhere := cfg
+			elsewhere.StateDir = t.TempDir()
+			if got := finding(t, elsewhere, "management.socket"); !strings.Contains(got, "another program listens on") {
 				t.Error(got)
 			}
 			status, err := api.Status(ctx)
