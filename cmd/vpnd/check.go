@@ -23,7 +23,7 @@ func newCheckCommand() *cobra.Command {
 			}
 			fatal := false
 			for _, f := range daemon.Check(cfg) {
-				_, _ = fmt.Fprintln(cmd.OutOrStdout(), f)
+				_, _ = fmt.Fprintln(cmd.OutOrStdout(), printable(f.String()))
 				fatal = fatal || f.Fatal && f.Wrong != ""
 			}
 			if fatal {

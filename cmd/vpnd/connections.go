@@ -179,11 +179,16 @@ func newEventsCommand() *cobra.Command {
 				if asJSON(cmd) {
 					return printLine(cmd, e)
 				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), e.At.Local().Format(time.DateTime), e.Event, e.User, e.Type, e.RemoteIP, e.VirtualIP, e.Reason)
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), eventLine(e))
 				return err
 			})
 		},
 	}
 	cmd.Flags().Bool("json", false, "print JSON, one event a line")
 	return cmd
+}
+
+func eventLine(e mgmt.Event) string {
+	line := fmt.Sprintln(e.At.Local().Format(time.DateTime), e.Event, e.User, e.Type, e.RemoteIP, e.VirtualIP, e.Reason)
+	return printable(strings.TrimSuffix(line, "\n"))
 }

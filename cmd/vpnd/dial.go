@@ -330,7 +330,7 @@ func sayEvent(w io.Writer, e dial.Event) {
 	default:
 		text = fmt.Sprintf("%s; dialling again in %v", e.Reason, time.Duration(e.Seconds*float64(time.Second)))
 	}
-	_, _ = fmt.Fprintln(w, text)
+	_, _ = fmt.Fprintln(w, printableLines(text))
 }
 
 func words[T fmt.Stringer](list []T) string {

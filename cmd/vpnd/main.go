@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case asJSON(cmd) || slices.Contains(args, "--json"):
 		_ = json.NewEncoder(stderr).Encode(errorView{err.Error(), status})
 	default:
-		_, _ = fmt.Fprintf(stderr, "vpnd: %v\n", err)
+		_, _ = fmt.Fprintf(stderr, "vpnd: %s\n", printableLines(err.Error()))
 		if errors.As(err, &usage) {
 			_, _ = fmt.Fprintf(stderr, "See '%s --help'.\n", usage.command)
 		}

@@ -90,7 +90,7 @@ func printServices(cmd *cobra.Command, s mgmt.ServiceView) error {
 				text += "  (not as " + key + " in the configuration file)"
 			}
 		}
-		if _, err := fmt.Fprintln(cmd.OutOrStdout(), text); err != nil {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), printable(text)); err != nil {
 			return err
 		}
 	}

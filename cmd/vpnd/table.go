@@ -91,6 +91,15 @@ func shorten(s string, width int) string {
 	return string([]rune(s)[:width-1]) + "…"
 }
 
+// printableLines is printable for a text of several lines.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // printable keeps what a peer or a file wrote from steering the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

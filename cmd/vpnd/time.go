@@ -70,7 +70,7 @@ func printTime(out io.Writer, v timesync.View) error {
 	for _, s := range v.Servers {
 		switch {
 		case s.Error != "":
-			_, _ = fmt.Fprintf(w, "%s\t-\t-\t-\t%s\n", s.Server, s.Error)
+			_, _ = fmt.Fprintf(w, "%s\t-\t-\t-\t%s\n", printable(s.Server), printable(s.Error))
 		default:
 			_, _ = fmt.Fprintf(w, "%s\t%v\t%v\t%d\t%s\n", s.Server, signed(s.Offset), seconds(s.RoundTrip), s.Stratum, says(s))
 		}

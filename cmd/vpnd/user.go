@@ -268,6 +268,6 @@ func say(cmd *cobra.Command, format string, args ...any) error {
 	if asJSON(cmd) {
 		return json.NewEncoder(cmd.ErrOrStderr()).Encode(map[string]string{"message": text})
 	}
-	_, err := fmt.Fprintln(cmd.ErrOrStderr(), text)
+	_, err := fmt.Fprintln(cmd.ErrOrStderr(), printableLines(text))
 	return err
 }

@@ -232,7 +232,7 @@ func tellOutcomes(cmd *cobra.Command, outcomes []usermgmt.Outcome, how usermgmt.
 		}
 		counts[views[i].Action]++
 		if how.DryRun && !asJSON(cmd) {
-			if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
+			if _, err := fmt.Fprintln(cmd.OutOrStdout(), printableLines(line)); err != nil {
 				return err
 			}
 		}
