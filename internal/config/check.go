@@ -250,7 +250,7 @@ func (c Config) checkRange(report reporter, key string, r Range, seen []Range) {
 	}
 	if r.Contains(c.Network.Address) {
 		report(fmt.Sprintf("%s overlaps the interface: it contains network.address %s; %s",
-			r, c.Network.Address, without(r, c.Network.Address)), key, "network.address")
+			r, c.Network.Address, advise(r, c.Network.Address)), key, "network.address")
 	}
 	for _, other := range seen {
 		if r.First.Compare(other.Last) <= 0 && other.First.Compare(r.Last) <= 0 {
@@ -259,19 +259,17 @@ func (c Config) checkRange(report reporter, key string, r Range, seen []Range) {
 	}
 }
 
-// without says how r is written without a.
-func without(r Range, a netip.Addr) string {
-	var parts []string
-	if r.First.Less(a) {
-		parts = append(parts, Range{r.First, a.Prev()}.String())
-	}
-	if a.Less(r.Last) {
-		parts = append(parts, Range{a.Next(), r.Last}.String())
-	}
+// advise says how r is written without a.
+func advise(r Range, a netip.Addr) string {
+	parts := r.without(a)
 	if len(parts) == 0 {
 		return "name others"
 	}
-	return "write [" + strings.Join(parts, ", ") + "]"
+	texts := make([]string, len(parts))
+	for i, p := range parts {
+		texts[i] = p.String()
+	}
+	return "write [" + strings.Join(texts, ", ") + "]"
 }
 
 func checkInterface(report reporter, key, name string) {

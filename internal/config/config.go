@@ -64,7 +64,8 @@ type Network struct {
 	Interface  string     // name of the TUN interface
 	Address    netip.Addr // the server's inner IPv4 address
 	Pool       []Range    // addresses that clients get
-	DNS, WINS  []netip.Addr
+	DNS        []netip.Addr // nil: not set
+	WINS       []netip.Addr
 	Pools      map[string]Pool // further ones, for users that name them
 	PoolChange string          // what a reload does to connections whose address has left the pools: "keep" or "drop"
 	ProxyARP   string          // interface on which dial-in addresses are answered for; "": none
@@ -79,7 +80,8 @@ type Network struct {
 // Pool is addresses that clients get, with the servers that they are told of.
 type Pool struct {
 	Addresses []Range
-	DNS, WINS []netip.Addr
+	DNS       []netip.Addr // nil: not set
+	WINS      []netip.Addr
 }
 
 // Range is the IPv4 addresses from First to Last, both included.

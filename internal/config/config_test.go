@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -31,7 +32,7 @@ func TestDefault(t *testing.T) {
 		Network: config.Network{
 			Interface: "vpn0", Address: addr("10.99.0.1"),
 			Pool: []config.Range{{First: addr("10.99.0.10"), Last: addr("10.99.0.250")}},
-			DNS:  []netip.Addr{}, WINS: []netip.Addr{}, Routes: []netip.Prefix{}, Pools: map[string]config.Pool{}, PoolChange: "keep",
+			WINS: []netip.Addr{}, Routes: []netip.Prefix{}, Pools: map[string]config.Pool{}, PoolChange: "keep",
 		},
 		L2TP:       config.L2TP{Hostname: "vpnd", HelloInterval: time.Minute},
 		Limits:     config.Limits{Unauthenticated: 4096, UnauthenticatedPerAddress: 512},
@@ -140,7 +141,7 @@ vpnd.yaml:11:36: motp.max_failures: must be one value`)
 
 func TestContradictions(t *testing.T) {
 	for _, c := range []struct{ yaml, want string }{
-		{"network: {pool: 10.99.0.0/24}", "f:1:17: network.pool: 10.99.0.1-10.99.0.254 overlaps the interface: it contains network.address 10.99.0.1; write [10.99.0.2-10.99.0.254]"},
+		{"network: {pool: 10.99.0.1-10.99.0.254}", "f:1:17: network.pool: 10.99.0.1-10.99.0.254 overlaps the interface: it contains network.address 10.99.0.1; write [10.99.0.2-10.99.0.254]"},
 		{"network:\n  address: 10.99.0.20", "f:2:12: network.address: 10.99.0.10-10.99.0.250 overlaps the interface: it contains network.address 10.99.0.20; write [10.99.0.10-10.99.0.19, 10.99.0.21-10.99.0.250]"},
 		{"network: {pool: [10.1.0.1-10.1.0.9, 10.1.0.9]}", "f:1:17: network.pool: 10.1.0.9 overlaps 10.1.0.1-10.1.0.9; keep each address once"},
 		{"network: {pool: 10.0.0.0/8, address: 192.0.2.1}", "f:1:17: network.pool: has 16777214 addresses; 65536 is the most"},
@@ -171,7 +172,8 @@ func TestContradictions(t *testing.T) {
 		{"network: {pools: {staff: {}}}", "f:1:26: network.pools.staff: is empty"},
 		{"network: {pools: [a]}", "f:1:18: network.pools: must be a mapping of names"},
 		{"network: {pools: {staff: {pol: 10.98.0.0/24}}}", "f:1:27: network.pools.staff.pol: unknown key"},
-		{"network: {pools: {staff: {pool: 10.99.0.0/28}}}", "f:1:33: network.pools.staff.pool: 10.99.0.1-10.99.0.14 overlaps the interface"},
+		{"network: {pool: 10.99.0.1/32}", "f:1:17: network.pool: is empty; write a range such as 10.99.0.10-10.99.0.250"},
+		{"network: {pools: {staff: {pool: 10.99.0.1-10.99.0.14}}}", "f:1:33: network.pools.staff.pool: 10.99.0.1-10.99.0.14 overlaps the interface"},
 		{"network: {pools: {a: {pool: 10.98.0.0/24}, b: {pool: 10.98.0.9}}}", "f:1:54: network.pools.b.pool: 10.98.0.9 overlaps 10.98.0.1-10.98.0.254"},
 		{"network: {pool: {start: 10.98.0.1, count: 0}}", "f:1:17: network.pool: is not a start and a count from 1 to 65536"},
 		{"network: {pool: {start: 10.98.0.1, number: 5}}", "f:1:36: network.pool.number: unknown key"},
@@ -206,7 +208,7 @@ func TestContradictionsBesideOtherFaults(t *testing.T) {
 ppp: {mru: 100, mppe: required, authentication: [cha]}
 network:
   address: 10.99.0.20
-  pool: [10.99.0.0/24]
+  pool: [10.99.0.1-10.99.0.254]
   dns: [here]
 listen: [10.99.0.300, 10.99.0.21]
 l2tp: no
@@ -260,6 +262,64 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// DNS servers are set, are none, or are not set, also as settings.
+func TestDNSUnset(t *testing.T) {
+	for text, want := range map[string]string{"{}": "null", "{dns: null}": "null", "{dns: []}": "[]", "{dns: 10.1.2.3}": "[10.1.2.3]"} {
+		c, err := config.Parse("f", []byte("network: "+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if unset := c.Network.DNS == nil; unset != (want == "null") {
+			t.Errorf("%s: %v", text, c.Network.DNS)
+		}
+		base, err := config.Parse("f", []byte("network: {dns: 192.0.2.1}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := c.Settings(base)
+		if set["network.dns"] != want {
+			t.Errorf("%s: %v", text, set)
+		}
+		if again, err := base.With(set); err != nil || (again.Network.DNS == nil) != (c.Network.DNS == nil) || len(again.Network.DNS) != len(c.Network.DNS) {
+			t.Errorf("%s: %v, %v", text, again.Network.DNS, err)
+		}
+	}
+}
+
+// A prefix as a setting means its hosts, too.
+func TestPrefixSetting(t *testing.T) {
+	c, err := config.Default().With(config.Settings{"network.pool": "10.99.0.0/30"})
+	if err != nil || len(c.Network.Pool) != 1 || c.Network.Pool[0].String() != "10.99.0.2" {
+		t.Errorf("%v, %v", c.Network.Pool, err)
+	}
+}
+
+// A prefix means its hosts: without its network and broadcast addresses, and without the server's own.
+func TestPrefixPools(t *testing.T) {
+	for text, want := range map[string]string{
+		"{pool: 10.99.0.0/16}":                                "[10.99.0.2-10.99.255.254]",
+		"{pool: 10.99.0.0/24, address: 10.99.0.20}":           "[10.99.0.1-10.99.0.19 10.99.0.21-10.99.0.254]",
+		"{address: 10.99.0.254, pool: [10.99.0.128/25]}":      "[10.99.0.129-10.99.0.253]",
+		"{pool: 10.99.0.0/31}":                                "[10.99.0.0]",
+		"{pool: 10.98.0.0/30}":                                "[10.98.0.1-10.98.0.2]",
+		"{pool: [10.98.0.9, 10.99.0.0/30, 10.98.1.0/30]}":     "[10.98.0.9 10.99.0.2 10.98.1.1-10.98.1.2]",
+		"{pool: 10.97.0.9, pools: {a: {pool: 10.99.0.0/29}}}": "[10.97.0.9] a [10.99.0.2-10.99.0.6]",
+	} {
+		c, err := config.Parse("f", []byte("network: "+text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got := fmt.Sprint(c.Network.Pool)
+		for name, p := range c.Network.Pools {
+			got += fmt.Sprintf(" %s %v", name, p.Addresses)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"", "ppp: {mru: 1}", "a: &a [*a]", "network: {pool: 1.2.3.4/0}", "? [a]\n: b", "<<: {ppp: {}}", "ppp: &p {<<: *p}"} {
 		f.Add([]byte(seed))
@@ -288,7 +348,7 @@ func TestPools(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]config.Pool{
-		"":      {Addresses: []config.Range{{First: addr("10.99.0.10"), Last: addr("10.99.0.12")}, {First: addr("10.99.0.20"), Last: addr("10.99.0.20")}}, DNS: []netip.Addr{}, WINS: []netip.Addr{}},
+		"":      {Addresses: []config.Range{{First: addr("10.99.0.10"), Last: addr("10.99.0.12")}, {First: addr("10.99.0.20"), Last: addr("10.99.0.20")}}, WINS: []netip.Addr{}},
 		"staff": {Addresses: []config.Range{{First: addr("10.98.0.1"), Last: addr("10.98.0.2")}}, DNS: []netip.Addr{addr("10.98.0.53")}},
 	}
 	if diff := cmp.Diff(want, c.Network.AllPools(), addresses); diff != "" {

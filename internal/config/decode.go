@@ -32,6 +32,8 @@ type decoder struct {
 	nodes  map[string]*yaml.Node // what the file says, by key
 	faults Faults
 	unread Faults // those of reading
+	// prefixes are the ranges that were written as prefixes.
+	prefixes []Range
 }
 
 func decode(name string, data []byte, base Config) (Config, error) {
@@ -40,6 +42,7 @@ func decode(name string, data []byte, base Config) (Config, error) {
 	root := d.parse(data)
 	if root != nil {
 		c.fields().set(d, "", root)
+		c.Network.leaveOut(d.prefixes)
 	}
 	d.unread = d.faults
 	if root != nil || len(d.faults) == 0 {
@@ -174,6 +177,17 @@ func scalar[T any](to *T, parse func(string) (T, error)) setter {
 // list sets *to from a sequence of values, or from one value alone.
 func list[T any](to *[]T, parse func(string) (T, error)) setter {
 	return listOf(to, func(v *T) setter { return scalar(v, parse) })
+}
+
+// orUnset is list for a key that null leaves unset.
+func orUnset[T any](to *[]T, parse func(string) (T, error)) setter {
+	return func(d *decoder, key string, n *yaml.Node) {
+		if isNull(resolve(n)) {
+			*to = nil
+			return
+		}
+		list(to, parse)(d, key, n)
+	}
 }
 
 // listOf is list for values that item sets.

@@ -40,10 +40,10 @@ func (c *Config) fields() section {
 			"interface": scalar(&c.Network.Interface, parseText),
 			"address":   scalar(&c.Network.Address, parseIPv4),
 			"pool":      ranges(&c.Network.Pool),
-			"dns":       list(&c.Network.DNS, parseIPv4),
+			"dns":       orUnset(&c.Network.DNS, parseIPv4),
 			"wins":      list(&c.Network.WINS, parseIPv4),
 			"pools": entries(&c.Network.Pools, func(p *Pool) section {
-				return section{"pool": ranges(&p.Addresses), "dns": list(&p.DNS, parseIPv4), "wins": list(&p.WINS, parseIPv4)}
+				return section{"pool": ranges(&p.Addresses), "dns": orUnset(&p.DNS, parseIPv4), "wins": list(&p.WINS, parseIPv4)}
 			}),
 			"pool_change":    scalar(&c.Network.PoolChange, oneOf("keep", "drop")),
 			"proxy_arp":      scalar(&c.Network.ProxyARP, parseText),
@@ -158,7 +158,7 @@ func parseIPv4(s string) (netip.Addr, error) {
 }
 
 // parseRange takes "first-last", a prefix, or one address. Of a prefix the network's own address
-// and the broadcast address are left out where it has them.
+// and the broadcast address are left out where it has them; leaveOut takes out the server's.
 func parseRange(s string) (Range, error) {
 	fail := fmt.Errorf("%q is not a range of IPv4 addresses; write it as 10.99.0.10-10.99.0.250 or 10.99.0.0/24", s)
 	if first, last, ok := strings.Cut(s, "-"); ok {
@@ -202,8 +202,47 @@ func ranges(to *[]Range) setter {
 				return
 			}
 			scalar(r, parseRange)(d, key, n)
+			if strings.Contains(n.Value, "/") {
+				d.prefixes = append(d.prefixes, *r)
+			}
 		}
 	})
+}
+
+// leaveOut takes the server's own address out of ranges that were written as prefixes: a prefix means its hosts.
+func (n *Network) leaveOut(prefixes []Range) {
+	n.Pool = without(n.Pool, n.Address, prefixes)
+	pools := map[string]Pool{}
+	for name, p := range n.Pools {
+		p.Addresses = without(p.Addresses, n.Address, prefixes)
+		pools[name] = p
+	}
+	n.Pools = pools
+}
+
+// without gives ranges, of which those of prefixes lack a.
+func without(ranges []Range, a netip.Addr, prefixes []Range) []Range {
+	left := make([]Range, 0, len(ranges)+1)
+	for _, r := range ranges {
+		if r.Contains(a) && slices.Contains(prefixes, r) {
+			left = append(left, r.without(a)...)
+		} else {
+			left = append(left, r)
+		}
+	}
+	return left
+}
+
+// without is the range in the parts that it has without a.
+func (r Range) without(a netip.Addr) []Range {
+	var parts []Range
+	if r.First.Less(a) {
+		parts = append(parts, Range{r.First, a.Prev()})
+	}
+	if a.Less(r.Last) {
+		parts = append(parts, Range{a.Next(), r.Last})
+	}
+	return parts
 }
 
 // startAndCount takes a range as a Vigor's page has it.

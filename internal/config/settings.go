@@ -17,7 +17,7 @@ func (c Config) settable() map[string]any {
 	p, n, t := c.PPP, c.Network, c.Time
 	pools := map[string]any{}
 	for name, pool := range n.Pools {
-		pools[name] = map[string]any{"pool": texts(pool.Addresses), "dns": texts(pool.DNS), "wins": texts(pool.WINS)}
+		pools[name] = map[string]any{"pool": texts(pool.Addresses), "dns": textsOrUnset(pool.DNS), "wins": texts(pool.WINS)}
 	}
 	return map[string]any{
 		"services.pptp":      c.Services.PPTP,
@@ -30,13 +30,21 @@ func (c Config) settable() map[string]any {
 		"ppp.chap_interval":  p.CHAPInterval.String(),
 		"ppp.mutual_pap":     map[string]string{"user": p.MutualPAP.User, "password": p.MutualPAP.Password},
 		"network.pool":       texts(n.Pool),
-		"network.dns":        texts(n.DNS),
+		"network.dns":        textsOrUnset(n.DNS),
 		"network.wins":       texts(n.WINS),
 		"network.pools":      pools,
 		"time.servers":       append([]string{}, t.Servers...),
 		"time.interval":      t.Interval.String(),
 		"time.max_offset":    t.MaxOffset.String(),
 	}
+}
+
+// textsOrUnset is texts for a key that may be unset.
+func textsOrUnset[T fmt.Stringer](values []T) any {
+	if values == nil {
+		return nil
+	}
+	return texts(values)
 }
 
 // texts writes values as the configuration does.
@@ -93,6 +101,7 @@ func (c Config) With(s Settings) (Config, error) {
 		}
 	}
 	c.fields().set(d, "", root)
+	c.Network.leaveOut(d.prefixes)
 	d.unread = d.faults
 	c.check(d.report)
 	if len(d.faults) > 0 {

@@ -70,6 +70,7 @@ func Check(cfg config.Config) []Finding {
 		masquerade(cfg),
 		nftablesTable(cfg),
 		routes(cfg),
+		dns(cfg),
 		forwarding(),
 		stateFolder(cfg, table, tableErr),
 		echo(cfg),

@@ -17,9 +17,10 @@ import (
 func makePools(n, old config.Network, made map[string]session.Pool) (map[string]session.Pool, error) {
 	pools := map[string]session.Pool{}
 	for name, p := range n.AllPools() {
+		servers := dnsServers(n, p.DNS)
 		pool := session.Pool{
-			DNS: p.DNS, NBNS: p.WINS,
-			DHCP: dhcp.Config{Server: n.Address, DNS: p.DNS, NBNS: p.WINS, Domain: n.Domain, Routes: n.Routes}.Answer,
+			DNS: servers, NBNS: p.WINS,
+			DHCP: dhcp.Config{Server: n.Address, DNS: servers, NBNS: p.WINS, Domain: n.Domain, Routes: n.Routes}.Answer,
 		}
 		if before, ok := made[name]; ok && slices.Equal(old.AllPools()[name].Addresses, p.Addresses) {
 			pool.Addresses = before.Addresses

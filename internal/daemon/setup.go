@@ -136,7 +136,7 @@ func poolView(p config.Pool) mgmt.AddressPool {
 func (s settings) SetPools(ctx context.Context, to mgmt.PoolSettings) error {
 	d := s.d
 	return d.do(ctx, func() error {
-		next, what, err := d.with(poolSettings(to), poolFields)
+		next, what, err := d.with(poolSettings(to, d.file.Network), poolFields)
 		if err != nil || what == "" {
 			return err
 		}
@@ -157,8 +157,15 @@ func (s settings) SetPools(ctx context.Context, to mgmt.PoolSettings) error {
 	})
 }
 
-// poolSettings are the settings of the address pools.
-func poolSettings(p mgmt.PoolSettings) config.Settings {
+// poolSettings are the settings of the address pools. Where p names no DNS servers and the file sets none, they stay
+// unset.
+func poolSettings(p mgmt.PoolSettings, file config.Network) config.Settings {
+	servers := func(list []string, file []netip.Addr) any {
+		if len(list) == 0 && file == nil {
+			return nil
+		}
+		return allValid(list)
+	}
 	ranges := func(list []mgmt.PoolRange) []map[string]any {
 		values := make([]map[string]any, len(list))
 		for i, r := range list {
@@ -172,10 +179,10 @@ func poolSettings(p mgmt.PoolSettings) config.Settings {
 	}
 	pools := map[string]any{}
 	for name, pool := range p.Pools {
-		pools[valid(name)] = map[string]any{"pool": ranges(pool.Ranges), "dns": allValid(pool.DNS), "wins": allValid(pool.WINS)}
+		pools[valid(name)] = map[string]any{"pool": ranges(pool.Ranges), "dns": servers(pool.DNS, file.Pools[name].DNS), "wins": allValid(pool.WINS)}
 	}
 	return config.SettingsOf(map[string]any{
-		"network.pool": ranges(p.Ranges), "network.dns": allValid(p.DNS), "network.wins": allValid(p.WINS), "network.pools": pools,
+		"network.pool": ranges(p.Ranges), "network.dns": servers(p.DNS, file.DNS), "network.wins": allValid(p.WINS), "network.pools": pools,
 	})
 }
 

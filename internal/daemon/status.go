@@ -43,6 +43,7 @@ func (d *daemon) warnings(ctx context.Context, cfg config.Config) []Finding {
 		routes(cfg),
 		forwarding(),
 		users(ctx, d.store, cfg),
+		dns(cfg),
 		echo(cfg),
 		services(cfg),
 		clockState(cfg, state, state.Err()),
@@ -93,7 +94,7 @@ func (m managed) Pools() []mgmt.Pool {
 	views := make([]mgmt.Pool, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		p := poolView(all[name])
-		v := mgmt.Pool{Name: name, Ranges: p.Ranges, DNS: p.DNS, WINS: p.WINS}
+		v := mgmt.Pool{Name: name, Ranges: p.Ranges, DNS: texts(dnsServers(s.cfg.Network, all[name].DNS)), WINS: p.WINS}
 		if pool, ok := s.pools[name]; ok {
 			v.Size, v.InUse = pool.Addresses.Size(), pool.Addresses.InUse()
 		}
