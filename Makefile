@@ -7,12 +7,17 @@ FUZZTIME ?= 20s
 GOLANGCI := build/tools/golangci-lint
 GOLANGCI_VERSION := v2.15.0
 
+# What the program says of itself. A source without a repository sets both on the command line.
+RELEASE ?= $(shell git describe --tags --dirty 2>/dev/null)
+COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
+LDFLAGS = -X vpnd/internal/buildinfo.release=$(RELEASE) -X vpnd/internal/buildinfo.commit=$(COMMIT)
+
 .DEFAULT_GOAL := build
 .PHONY: build run test lint race bench fuzz clean
 
 build:
 	@[ -d cmd/vpnd ] || { echo "vpnd cannot serve yet: the daemon is not there (see README.md)" >&2; exit 1; }
-	$(GO) build -trimpath -o build/vpnd ./cmd/vpnd
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/vpnd ./cmd/vpnd
 
 run: build
 	build/vpnd serve

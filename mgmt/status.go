@@ -19,7 +19,8 @@ type System interface {
 
 // Status is what is known of the daemon and its machine.
 type Status struct {
-	Version     string      `json:"version"`
+	Version     string      `json:"version" doc:"The release, such as v1.2.0"`
+	Commit      string      `json:"commit" doc:"Of the source that the daemon was made of"`
 	Go          string      `json:"go" doc:"The Go release that the daemon was made with, and for which machines"`
 	Host        string      `json:"host" doc:"Name of the machine"`
 	Kernel      string      `json:"kernel"`

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"vpnd/internal/buildinfo"
 
 	"github.com/spf13/cobra"
 )
@@ -63,8 +64,11 @@ func newRootCommand() *cobra.Command {
 		newServicesCommand(),
 		newShutdownCommand(),
 		newCaptureCommand(),
+		newVersionCommand(),
 		newStatusTopic(),
 	)
+	root.Version = buildinfo.Read().String()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it is there)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%v", err) })

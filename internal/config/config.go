@@ -61,9 +61,9 @@ type MutualPAP struct {
 
 // Network is the inner side.
 type Network struct {
-	Interface  string     // name of the TUN interface
-	Address    netip.Addr // the server's inner IPv4 address
-	Pool       []Range    // addresses that clients get
+	Interface  string       // name of the TUN interface
+	Address    netip.Addr   // the server's inner IPv4 address
+	Pool       []Range      // addresses that clients get
 	DNS        []netip.Addr // nil: not set
 	WINS       []netip.Addr
 	Pools      map[string]Pool // further ones, for users that name them

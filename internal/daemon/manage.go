@@ -10,10 +10,10 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
+	"vpnd/internal/buildinfo"
 	"vpnd/internal/session"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
@@ -84,7 +84,7 @@ func (d *daemon) manage(ctx context.Context) error {
 	cfg := mgmt.Config{
 		Sessions: managed{d}, Users: d.store, Settings: settings{d}, Clock: managedClock{d.clock}, System: managed{d},
 		Captures: captures{d}, Guide: func() guide.Server { return GuideServer(d.shown.Load().cfg) },
-		Window: d.cfg.MOTP.Window, Version: version(), Ready: d.ready.Load, Access: d.gate,
+		Window: d.cfg.MOTP.Window, Version: buildinfo.Read().Release, Ready: d.ready.Load, Access: d.gate,
 		Metrics: d.metrics.Handler(),
 	}
 	d.api = mgmt.New(cfg)
@@ -218,12 +218,4 @@ func userName(uid uint32) string {
 		return u.Username
 	}
 	return "user " + number
-}
-
-// version is that of the program, as the Go tools have stamped it.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return "unknown"
 }

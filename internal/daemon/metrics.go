@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/buildinfo"
 	"vpnd/internal/session"
 	"vpnd/internal/timesync"
 	l2tpserver "vpnd/l2tp/server"
@@ -18,7 +19,8 @@ func (d *daemon) newMetrics() *metrics.Metrics {
 	for i, c := range causes {
 		names[i] = string(c)
 	}
-	return metrics.New(metrics.Config{Version: version(), Causes: names, Read: d.reading})
+	build := buildinfo.Read()
+	return metrics.New(metrics.Config{Version: build.Release, Commit: build.Commit, Causes: names, Read: d.reading})
 }
 
 // timed has it counted how long log-ins take to verify.

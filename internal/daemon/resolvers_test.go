@@ -37,7 +37,9 @@ func TestDNSServers(t *testing.T) {
 		check string
 	}{
 		"the host's own": {
-			[]string{"# nameserver 9.9.9.9\nsearch example.net\nnameserver 192.0.2.53\n\tnameserver\t10.1.2.3 \nnameserver 192.0.2.54\n"}, "masquerade: br0", []netip.Addr{a, b},
+			[]string{"# nameserver 9.9.9.9\nsearch example.net\nnameserver 192.0.2.53\n\tnameserver\t10.1.2.3 \nnameserver 192.0.2.54\n"},
+			"masquerade: br0",
+			[]netip.Addr{a, b},
 			"ok    DNS servers that users are told (network.dns): the host's own, [192.0.2.53 10.1.2.3]",
 		},
 		"behind systemd-resolved": {[]string{stub, "nameserver 2001:db8::1\nnameserver 192.0.2.53\nnameserver 192.0.2.53\n"}, "masquerade: br0", []netip.Addr{a}, "ok    "},

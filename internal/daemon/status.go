@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"time"
+	"vpnd/internal/buildinfo"
 	"vpnd/internal/config"
 	"vpnd/mgmt"
 
@@ -19,8 +20,9 @@ import (
 func (m managed) Status(ctx context.Context) mgmt.Status {
 	s := m.d.shown.Load()
 	host, _ := os.Hostname() // "": it has none
+	build := buildinfo.Read()
 	status := mgmt.Status{
-		Version: version(), Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Host: host, Kernel: kernel(),
+		Version: build.Release, Commit: build.Commit, Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Host: host, Kernel: kernel(),
 		Started: m.d.since.UTC(), Uptime: int64(time.Since(m.d.since) / time.Second),
 		Connections: len(m.d.sessions.Connections()), Interfaces: interfaces(s.cfg.Network), Pools: m.Pools(), Warnings: []mgmt.Warning{},
 	}

@@ -26,7 +26,8 @@ const other = "other"
 
 // Config is what Metrics are made with.
 type Config struct {
-	Version string
+	Version string // of the program
+	Commit  string
 	Causes  []string       // of refusals, the whole set
 	Read    func() Reading // called for each scrape, by several at once
 }
@@ -59,8 +60,8 @@ func New(cfg Config) *Metrics {
 		}
 	}
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "vpnd_build_info", Help: "1, with the versions of the program and of Go.",
-		ConstLabels: prometheus.Labels{"version": cfg.Version, "go_version": runtime.Version()},
+		Name: "vpnd_build_info", Help: "1, with the release and the commit of the program, and the version of Go.",
+		ConstLabels: prometheus.Labels{"version": cfg.Version, "commit": cfg.Commit, "go_version": runtime.Version()},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(m.logIns, m.verify, build, &collector{cfg.Read},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -41,7 +41,7 @@ func scrape(tb testing.TB, m *metrics.Metrics) string {
 }
 
 func TestScrape(t *testing.T) {
-	m := metrics.New(metrics.Config{Version: "1.2", Causes: []string{"wrong_password"}, Read: reading})
+	m := metrics.New(metrics.Config{Version: "1.2", Commit: "abc", Causes: []string{"wrong_password"}, Read: reading})
 	m.Accepted("PPTP")
 	m.Refused("L2TP", "wrong_password")
 	m.Refused("L2TP", "<b>mallory's own words</b>")

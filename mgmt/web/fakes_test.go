@@ -71,7 +71,7 @@ func (system) Pools() []mgmt.Pool {
 
 func (s system) Status(context.Context) mgmt.Status {
 	return mgmt.Status{
-		Version: "1.2.3", Go: "go1.26.8 linux/amd64", Host: "<i>gate</i>", Kernel: "Linux 6.1", Started: time.Unix(1_789_000_000, 0), Uptime: 93_784,
+		Version: "1.2.3", Commit: "0123456789ab", Go: "go1.26.8 linux/amd64", Host: "<i>gate</i>", Kernel: "Linux 6.1", Started: time.Unix(1_789_000_000, 0), Uptime: 93_784,
 		Connections: 2, Users: 4, Pools: s.Pools(),
 		Interfaces: []mgmt.Interface{
 			{Name: "lo", Up: true, MTU: 65536, Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}},
