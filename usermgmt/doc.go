@@ -65,7 +65,8 @@ type Table interface {
 	// that the history has seen connect, and not disconnect, since the daemon last started.
 	Connected(ctx context.Context) (map[string][]Entry, error)
 	// Prune forgets what happened before a time, traffic of earlier months included, and all entries of
-	// the history but the newest most.
+	// the history but about the newest most. Kinds of entries, and users, share that room: refusals in any
+	// number take nothing of the changes, nor those of a user of another's.
 	Prune(ctx context.Context, before time.Time, most int) error
 	// AddTraffic adds to what users have moved in a Month.
 	AddTraffic(ctx context.Context, month string, by map[string]Traffic) error

@@ -237,12 +237,13 @@ func (s *Store) entries(ctx context.Context, query string, args ...any) ([]Entry
 // Prune implements Table.
 func (s *Store) Prune(ctx context.Context, before time.Time, most int) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM history WHERE at < ? OR id <= (SELECT id FROM history ORDER BY id DESC LIMIT 1 OFFSET ?)`,
-			before.UnixMilli(), most)
-		if err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM history WHERE at < ?`, before.UnixMilli()); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM traffic WHERE month < ?`, Month(before))
+		if err := thinOut(ctx, tx, most); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM traffic WHERE month < ?`, Month(before))
 		return err
 	})
 }

@@ -65,21 +65,23 @@ func TestFilter(t *testing.T) {
 	}
 	for _, c := range logs {
 		t.Run(c.name, func(t *testing.T) {
-			text, want := lines(t, c.json, c.line)
+			text, want, early := lines(t, c.json, c.line)
 			file := filepath.Join(t.TempDir(), "log")
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			out, err := exec.CommandContext(t.Context(), program, "--out", "row", file, filter).CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			var got []string
-			for _, row := range found.FindAllStringSubmatch(string(out), -1) {
-				got = append(got, row[1]+" "+row[2])
-			}
-			if !slices.Equal(got, want) {
-				t.Errorf("got %v\nwant %v\nof\n%s\n%s", got, want, text, out)
+			for mode, want := range map[string][]string{"": want, "[mode=aggressive]": append(slices.Clone(want), early)} {
+				out, err := exec.CommandContext(t.Context(), program, "--out", "row", file, filter+mode).CombinedOutput()
+				if err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				var got []string
+				for _, row := range found.FindAllStringSubmatch(string(out), -1) {
+					got = append(got, row[1]+" "+row[2])
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s: got %v\nwant %v\nof\n%s\n%s", mode, got, want, text, out)
+				}
 			}
 		})
 	}
@@ -88,8 +90,8 @@ func TestFilter(t *testing.T) {
 // found is an address in a row of fail2ban-regex, and the time of the line.
 var found = regexp.MustCompile(`(?m)^\['([\d.]+)',\s*(\d+)`)
 
-// lines is a log whose times are in a zone of its own, and what is to be found in it.
-func lines(t *testing.T, inJSON bool, wrap func(*testing.T, string) string) (text string, want []string) {
+// lines is a log whose times are in a zone of its own, and what is to be found in it; early in the mode aggressive alone.
+func lines(t *testing.T, inJSON bool, wrap func(*testing.T, string) string) (text string, want []string, early string) {
 	t.Helper()
 	var book bytes.Buffer
 	at := time.Date(2026, 5, 6, 20, 0, 0, 123_000_000, time.FixedZone("", 8*3600))
@@ -121,6 +123,7 @@ func lines(t *testing.T, inJSON bool, wrap func(*testing.T, string) string) (tex
 		line(true, "refused", user, "wrong password, user locked until 2026-05-06T12:01:00Z after too many failures")
 		line(true, "refused", user, "wrong one-time password: the token's clock is 7 minutes ahead")
 		line(true, "refused", user, "unknown user")
+		line(true, "refused", user, "too many failures from this address")
 		line(false, "refused", user, "one-time password already used")
 		line(false, "refused", user, "user locked until 2026-05-06T12:01:00Z after too many failures")
 		line(false, "refused", user, "account disabled")
@@ -128,8 +131,18 @@ func lines(t *testing.T, inJSON bool, wrap func(*testing.T, string) string) (tex
 		line(false, "disconnected", user, "wrong password")
 		log.Info("peer says", "peer", peer, "text", user)
 	}
+	row := func() string {
+		peer = peer.Next()
+		return fmt.Sprintf("%s %d", peer, at.Unix())
+	}
+	want = append(want, row())
+	log.Warn("refusals left out", "peer", peer, "refusals", 331834)
+	log.Warn("refusals left out", "sources", 12, "refusals", 3)
+	early = row()
+	log.Info("refused", "session", "3fj2k7ah5m2q", "type", "PPTP", "peer", peer, "user", "", "reason", "client cleared the call")
+	log.Info("refused", "session", "3fj2k7ah5m2q", "type", "PPTP", "peer", peer.Next(), "user", "alice", "reason", "client cleared the call")
 	for record := range strings.Lines(book.String()) {
 		text += wrap(t, strings.TrimSuffix(record, "\n")) + "\n"
 	}
-	return text, want
+	return text, want, early
 }

@@ -55,6 +55,11 @@ func (c Config) check(report reporter) {
 		report(fmt.Sprintf("%d is not between 100 and 10000000", c.History.Entries), "history.entries")
 	}
 	c.Limits.check(report)
+	for key, n := range map[string]int{"history.refusals": c.History.Refusals, "history.refusals_of_source": c.History.RefusalsOfSource} {
+		if n < 1 || n > 100_000 {
+			report(fmt.Sprintf("%d is not between 1 and 100000", n), key)
+		}
+	}
 	c.Time.check(report)
 	if l := c.Management.Listen; l != "" {
 		if _, err := netip.ParseAddrPort(l); err != nil {

@@ -113,6 +113,8 @@ type MOTP struct {
 type History struct {
 	Age     time.Duration
 	Entries int
+	// Refusals are how many refused calls are remembered and logged one by one in a minute: in all, and of one address.
+	Refusals, RefusalsOfSource int
 }
 
 // Time is the watch over the server's clock.

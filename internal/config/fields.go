@@ -68,8 +68,10 @@ func (c *Config) fields() section {
 			"max_failures": scalar(&c.MOTP.MaxFailures, parseInt),
 		},
 		"history": section{
-			"age":     scalar(&c.History.Age, parseDuration),
-			"entries": scalar(&c.History.Entries, parseInt),
+			"age":                scalar(&c.History.Age, parseDuration),
+			"entries":            scalar(&c.History.Entries, parseInt),
+			"refusals":           scalar(&c.History.Refusals, parseInt),
+			"refusals_of_source": scalar(&c.History.RefusalsOfSource, parseInt),
 		},
 		"time": section{
 			"servers":    list(&c.Time.Servers, parseText),

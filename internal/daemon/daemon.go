@@ -87,6 +87,9 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 		case <-ticker.C:
 			d.watchUsers(ctx)
 			d.watchWeb(ctx)
+			if d.crowded() {
+				d.prune(ctx)
+			}
 			if d.mayEnd(time.Now()) {
 				d.shutDown()
 				return nil
@@ -197,7 +200,12 @@ func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config
 	return session.Config{
 		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: timed{authenticator, d.metrics}, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
 		Plane: d.plane, Now: d.clock.Corrected, Watcher: watcher{d, d.hooks, d.cfg.Network}, Logger: d.log, Trace: d.cfg.Log.Trace,
+		Refusals: refusals(d.cfg.History),
 	}
+}
+
+func refusals(h config.History) session.Refusals {
+	return session.Refusals{OfSource: h.RefusalsOfSource, Total: h.Refusals}
 }
 
 // pppConfig is what is negotiated with every client.

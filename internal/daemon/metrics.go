@@ -43,7 +43,7 @@ func (d *daemon) reading() metrics.Reading {
 	}
 	c := d.sessions.Counters()
 	r := metrics.Reading{
-		Ready: d.ready.Load(), Pending: c.Pending, Verifying: c.Verifying, Waiting: c.Waiting, Panics: c.Panics,
+		Ready: d.ready.Load(), Pending: c.Pending, Verifying: c.Verifying, Waiting: c.Waiting, Panics: c.Panics, RefusalsLeftOut: c.LeftOut,
 		Open: map[metrics.Kind]int{}, Unauthenticated: map[string]map[string]int{}, Traffic: map[string]metrics.Traffic{}, Pools: map[string]metrics.Pool{},
 		Drops:          map[string]map[string]uint64{"dataplane": d.plane.Drops()},
 		HistoryWaiting: len(d.recorder.queue), HistoryLost: d.recorder.lost.Load(), EventListeners: d.api.Listeners(),

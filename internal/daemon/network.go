@@ -94,6 +94,7 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 	d.show()
 	d.sessions.SetPPP(pppConfig(d.cfg.PPP))
 	d.plane.SetKeyChanges(d.cfg.PPP.MPPEKeyChanges)
+	d.sessions.SetRefusals(refusals(d.cfg.History))
 	d.watchClock(d.cfg.Time)
 	d.generation = 0
 	d.watchUsers(ctx)

@@ -25,7 +25,8 @@ type recorder struct {
 	tell    func(usermgmt.Entry) // of each as it happens; it must not wait
 	queue   chan usermgmt.Entry
 	lost    atomic.Uint64
-	said    uint64 // of lost, in the log
+	written atomic.Int64 // entries since the history was pruned
+	said    uint64       // of lost, in the log
 	stop    chan struct{}
 	ended   chan struct{}
 }
@@ -94,7 +95,9 @@ func (r *recorder) write(batch []usermgmt.Entry) {
 		r.lost.Add(uint64(len(batch)))
 		r.said += uint64(len(batch))
 		r.log.Warn("the history could not be written", "entries", len(batch), "error", err)
+		return
 	}
+	r.written.Add(int64(len(batch)))
 }
 
 // Connected implements session.Recorder.
@@ -113,7 +116,12 @@ func (r *recorder) Disconnected(c session.Connection, reason string) {
 
 // Refused implements session.Recorder.
 func (r *recorder) Refused(f session.Refusal) {
-	r.metrics.Refused(f.Type, string(f.Cause))
+	if f.Sum == 0 {
+		r.metrics.Refused(f.Type, string(f.Cause))
+	}
+	if f.LeftOut {
+		return
+	}
 	r.add(usermgmt.Entry{
 		Event: usermgmt.EventRefused, User: f.User, Connection: f.ID, Type: f.Type, Peer: f.Remote, Auth: f.Auth, Reason: f.Reason,
 	})

@@ -85,8 +85,16 @@ func (d *daemon) used(ctx context.Context, user string) (uint64, error) {
 	return t.Total(), err
 }
 
-// prune bounds the history.
+// prune bounds the history. A clock that is wrong after a start has an hour to be put right, before entries are forgotten for
+// their age.
 func (d *daemon) prune(ctx context.Context) {
-	h := d.cfg.History
-	d.complain("pruning the history", d.store.Prune(ctx, time.Now().Add(-h.Age), h.Entries))
+	var before time.Time
+	if now := d.clock.Corrected(); time.Since(d.since) >= pruneEvery {
+		before = now.Add(-d.cfg.History.Age)
+	}
+	d.recorder.written.Store(0)
+	d.complain("pruning the history", d.store.Prune(ctx, before, d.cfg.History.Entries))
 }
+
+// crowded reports whether the history has grown so much that pruning cannot wait.
+func (d *daemon) crowded() bool { return d.recorder.written.Load() > int64(d.cfg.History.Entries/10) }

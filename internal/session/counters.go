@@ -23,11 +23,13 @@ func Causes() []auth.Cause {
 	return append(auth.Causes(), CauseLink, CauseConnected, CauseQuota, CausePoolEmpty, CauseAddress, CauseHook, CauseServer)
 }
 
-// causeOf is the cause of an error of grant.
+// causeOf is the cause of an error of admit.
 func causeOf(err error) auth.Cause {
 	switch {
 	case errors.Is(err, errConnected), errors.Is(err, errOtherUser):
 		return CauseConnected
+	case errors.As(err, new(watcherError)):
+		return CauseHook
 	case errors.Is(err, errQuota):
 		return CauseQuota
 	case errors.Is(err, ippool.ErrEmpty):
@@ -54,12 +56,13 @@ type Counters struct {
 	Moved     map[string]dataplane.Stats // by type, of all sessions, those that are gone included
 	Pools     map[string]PoolUse         // by name
 	Panics    uint64                     // sessions that a fault of ours has ended
+	LeftOut   uint64                     // refusals that were over the limits
 }
 
 // Counters gives the counters. No lock is taken that a packet takes.
 func (m *Manager) Counters() Counters {
 	c := Counters{
-		Open: map[Kind]int{}, Moved: map[string]dataplane.Stats{}, Pools: map[string]PoolUse{}, Verifying: len(m.gate), Panics: m.panics.Load(),
+		Open: map[Kind]int{}, Moved: map[string]dataplane.Stats{}, Pools: map[string]PoolUse{}, Verifying: len(m.gate), Panics: m.panics.Load(), LeftOut: m.refusals.leftOut(),
 	}
 	c.Waiting = max(int(m.waiting.Load())-c.Verifying, 0)
 	m.poolsLock.RLock()

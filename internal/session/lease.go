@@ -1,10 +1,8 @@
 package session
 
 import (
-	"errors"
 	"net/netip"
 	"vpnd/auth"
-	"vpnd/internal/ippool"
 	"vpnd/ppp"
 )
 
@@ -16,27 +14,70 @@ type lease struct {
 	over chan struct{} // closed when the address has been given back
 }
 
-// asked asks the Watcher whether a user may have the address that was taken for it.
-func (s *session) asked(account auth.Account, g granted, method ppp.Method) error {
+// before asks the Watcher whether a user may have an address. Of a call that ends meanwhile it gives the address back: nobody
+// else has it while the Watcher may still be at work for this one.
+func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, method ppp.Method) error {
 	w := s.m.cfg.Watcher
-	if w == nil || g.kept {
+	if w == nil {
 		return nil
 	}
-	return w.Before(s.m.ctx, Connection{
-		ID: s.id, User: account.Name, Group: account.Terms.Group, Type: s.info.Type, Auth: method.String(), Remote: s.source(), Virtual: g.addr, DNS: g.pool.DNS,
-	})
+	s.mu.Lock()
+	s.inBefore = !s.over
+	c := Connection{
+		ID: s.id, User: account.Name, Group: account.Terms.Group, Type: s.info.Type, Auth: method.String(), Remote: s.source(), Virtual: addr, DNS: pool.DNS,
+	}
+	s.mu.Unlock()
+	if !s.inBefore {
+		return errStopped
+	}
+	err := w.Before(s.m.ctx, c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inBefore, s.asked = false, err == nil
+	if s.over {
+		s.discard(c, s.held)
+	}
+	if err != nil {
+		return watcherError{err}
+	}
+	return nil
 }
+
+// watcherError is the error of a Watcher.
+type watcherError struct{ error }
 
 // leave gives the session's address back: at once, or when the Watcher that was told of it has released it. The
 // caller holds the session's lock.
 func (s *session) leave(reason string) {
-	switch {
-	case !s.addr.IsValid():
-	case !s.watched:
-		s.pool.Addresses.Give(s.addr)
-	default:
-		s.m.cfg.Watcher.Down(s.described(), reason, s.m.lease(s.user, s.addr, s.pool))
+	release := func() {}
+	if s.addr.IsValid() {
+		if !s.inBefore && !s.asked {
+			s.pool.Addresses.Give(s.addr)
+			return
+		}
+		release = s.m.lease(s.user, s.addr, s.pool)
 	}
+	c := s.described()
+	switch {
+	case s.watched:
+		s.m.cfg.Watcher.Down(c, reason, release)
+	case s.inBefore:
+		s.held = release
+	default:
+		if !c.Virtual.IsValid() {
+			c.Virtual = s.heir
+		}
+		s.discard(c, release)
+	}
+}
+
+// discard tells the Watcher of a connection that it has let in and that does not come up.
+func (s *session) discard(c Connection, release func()) {
+	if d, ok := s.m.cfg.Watcher.(Discarder); ok && s.asked {
+		d.Discard(c, release)
+		return
+	}
+	release()
 }
 
 // lease keeps an address from others until the function that it gives is called.
@@ -64,24 +105,6 @@ func (m *Manager) moveLeases(pools map[string]Pool) {
 				p.Addresses.Adopt(l.user, l.addr)
 				l.pool = p
 			}
-		}
-	}
-}
-
-// address takes an address for the user. A fixed one that a Watcher has not released yet is waited for.
-func (s *session) address(account auth.Account) (granted, error) {
-	for {
-		s.m.mu.Lock()
-		before := s.m.leaving[account.Terms.Address]
-		s.m.mu.Unlock()
-		g, err := s.take(account)
-		if before == nil || !errors.Is(err, ippool.ErrTaken) {
-			return g, err
-		}
-		select {
-		case <-before.over:
-		case <-s.m.ctx.Done():
-			return g, err
 		}
 	}
 }

@@ -60,11 +60,21 @@ type Watcher interface {
 	Down(c Connection, reason string, release func())
 }
 
-// Refusal is a log-in that was not let in.
+// A Discarder is a Watcher that has something to take back when a connection does not come up that Before has let in.
+type Discarder interface {
+	Watcher
+	// Discard is told of such a connection. It must not wait. Nobody else gets the address until release is called,
+	// which is for once.
+	Discard(c Connection, release func())
+}
+
+// Refusal is a log-in that was not let in, or a sum of those that were left out.
 type Refusal struct {
 	ID, User, Type, Auth, Reason string // User as the peer wrote it, cleaned
 	Cause                        auth.Cause
-	Remote                       netip.Addr
+	Remote                       netip.Addr // of a sum: invalid when it is of several
+	LeftOut                      bool       // there are too many: it is to be counted, and not to be kept
+	Sum                          int        // how many were left out, each counted; 0: it is no sum
 }
 
 // Pool is where users get their address and their name servers from.
@@ -96,15 +106,17 @@ type Config struct {
 	Logger      *slog.Logger
 	Trace       string  // a user's name or a peer's address: its negotiation is logged
 	Watcher     Watcher // nil: nobody is asked or told
+	Refusals    Refusals
 }
 
 // Manager makes a session of each call, and knows all that there are.
 type Manager struct {
-	cfg    Config
-	gate   chan struct{} // a place for each log-in that is being verified
-	ctx    context.Context
-	stop   context.CancelFunc
-	panics atomic.Uint64
+	cfg      Config
+	gate     chan struct{} // a place for each log-in that is being verified
+	ctx      context.Context
+	stop     context.CancelFunc
+	panics   atomic.Uint64
+	refusals *refusals
 
 	waiting atomic.Int64 // log-ins that have a place, or wait for one
 
@@ -151,6 +163,7 @@ func NewManager(cfg Config) *Manager {
 		leaving: map[netip.Addr]*lease{}, open: map[Kind]int{}, moved: map[string]dataplane.Stats{}, empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.refusals = newRefusals(cfg.Refusals, m.tellLeftOut)
 	m.SetPPP(cfg.PPP)
 	return m
 }
@@ -318,6 +331,7 @@ func (m *Manager) Shutdown(ctx context.Context, reason string) {
 	for _, s := range m.all() {
 		s.close(reason)
 	}
+	defer m.refusals.flush()
 	select {
 	case <-m.empty:
 	case <-ctx.Done():

@@ -38,33 +38,44 @@ type session struct {
 
 	pending bool // not up yet; under the Manager's lock
 	counted Kind // as what it counts as open, under that lock; zero: it does not
+	settled bool // it counts as one that the user has, and no longer as a claim; under that lock
 
-	mu       sync.Mutex
-	engine   *ppp.Engine
-	begun    bool
-	over     bool
-	user     string // of the account, once it is known
-	method   ppp.Method
-	terms    auth.Terms
-	oneTime  bool
-	addr     netip.Addr
-	pool     Pool // that addr is from
-	watched  bool // the Watcher was told that it is up
-	up       bool
-	crypto   string
-	since    time.Time
-	reason   string
-	timer    *time.Timer
-	armed    time.Time
-	startAt  time.Time
-	idleAt   time.Time // when idleness is looked at next
-	quietAt  time.Time // since when no user data has passed
-	data     uint64    // user packets that had passed at quietAt
-	received uint64    // frames that had come when the timer fired last
-	final    dataplane.Stats
-	told     Usage // by Usage
-	traced   []string
-	tracing  traceState
+	mu        sync.Mutex
+	engine    *ppp.Engine
+	begun     bool
+	over      bool
+	user      string // of the account, once it is known
+	method    ppp.Method
+	terms     auth.Terms
+	oneTime   bool
+	addr      netip.Addr
+	pool      Pool              // that addr is from
+	heir      netip.Addr        // an address to be taken over from an older connection of the user; of the goroutine that answers
+	question  *ppp.Authenticate // that is to be answered next
+	answering bool              // questions are being answered
+	verifying bool              // and one has no answer yet
+	lost      string            // why the call ended while it had none
+	in        bool              // the user was let in
+	revised   bool              // terms are newer than those that the log-in began with
+	inBefore  bool              // the Watcher is being asked
+	held      func()            // releases the address of a call that ended meanwhile
+	asked     bool              // the Watcher has said yes
+	watched   bool              // the Watcher was told that it is up
+	up        bool
+	crypto    string
+	since     time.Time
+	reason    string
+	timer     *time.Timer
+	armed     time.Time
+	startAt   time.Time
+	idleAt    time.Time // when idleness is looked at next
+	quietAt   time.Time // since when no user data has passed
+	data      uint64    // user packets that had passed at quietAt
+	received  uint64    // frames that had come when the timer fired last
+	final     dataplane.Stats
+	told      Usage // by Usage
+	traced    []string
+	tracing   traceState
 
 	// For captures.
 	named      string // the user, let in or not; "": not known yet
@@ -209,7 +220,7 @@ func (s *session) handle(now time.Time, event ppp.Event, out *link.Batch) {
 		b.Append(v.Frame)
 		s.link.Send(b, out)
 	case ppp.Authenticate:
-		go s.authenticate(v)
+		s.ask(v)
 	case ppp.NetworkUp:
 		s.networkUp(now, v)
 	case ppp.NetworkDown:
@@ -286,6 +297,7 @@ func (s *session) setTerms(t auth.Terms) {
 			}
 		}
 		s.assume(t)
+		s.revised = true
 		if port := s.port.Load(); port != nil {
 			port.SetPolicy(policy(t))
 		}
@@ -347,12 +359,11 @@ func (s *session) end(reason string) {
 		if r := s.m.cfg.Recorder; r != nil {
 			r.Disconnected(s.described(), reason)
 		}
+	case s.verifying: // the log-in tells how it ended
+		s.lost = reason
 	case s.reason != "": // the refusal has its own line
 	default:
-		s.log.Info("refused", "user", s.user, "reason", reason)
-		if r := s.m.cfg.Recorder; r != nil {
-			r.Refused(Refusal{ID: s.id, User: s.user, Type: s.info.Type, Cause: CauseLink, Reason: reason, Remote: s.source()})
-		}
+		s.m.refused(s, Refusal{User: s.user, Cause: CauseLink, Reason: reason}, nil)
 	}
 	s.leave(reason) // now that nobody is told of the address any more
 	s.link.Close(reason)

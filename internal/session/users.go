@@ -9,23 +9,56 @@ import (
 	"vpnd/internal/dataplane"
 )
 
-// claim counts s as one of the user's connections, before it has an address. Those that it replaces, the
-// oldest, are the caller's to end; or it is refused.
-func (m *Manager) claim(s *session, user string, terms auth.Terms) (replaced []*session, err error) {
+// claim counts s as one of the user's connections, before it has an address; or it is refused.
+func (m *Manager) claim(s *session, user string, terms auth.Terms) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.sessions[s.id]; !ok {
+		return errStopped
+	}
+	if terms.RefuseFurther && terms.MaxConnections > 0 && len(m.users[user]) >= terms.MaxConnections {
+		return tooManyFor(terms)
+	}
+	m.users[user] = append(slices.Clone(m.users[user]), s)
+	return nil
+}
+
+func tooManyFor(terms auth.Terms) error {
+	return fmt.Errorf("%w, and %d at once is the limit", errConnected, terms.MaxConnections)
+}
+
+// settleClaim has s count as a connection that the user has. Those that it replaces are the caller's to end; or it is
+// refused.
+func (m *Manager) settleClaim(s *session, user string, terms auth.Terms) (replaced []*session, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.sessions[s.id]; !ok {
 		return nil, errStopped
 	}
-	list := m.users[user]
-	if over := len(list) + 1 - terms.MaxConnections; terms.MaxConnections > 0 && over > 0 {
-		if terms.RefuseFurther {
-			return nil, fmt.Errorf("%w, and %d at once is the limit", errConnected, terms.MaxConnections)
-		}
-		replaced, list = slices.Clone(list[:over]), list[over:]
+	replaced = m.tooMany(s, user, terms)
+	if terms.RefuseFurther && len(replaced) > 0 {
+		return nil, tooManyFor(terms)
 	}
-	m.users[user] = append(slices.Clone(list), s)
+	s.settled = true
+	for _, other := range replaced {
+		m.release(other, user)
+	}
 	return replaced, nil
+}
+
+// tooMany are the connections that the user cannot keep beside s, the oldest. The caller holds the lock.
+func (m *Manager) tooMany(s *session, user string, terms auth.Terms) []*session {
+	var settled []*session
+	for _, other := range m.users[user] {
+		if other != s && other.settled {
+			settled = append(settled, other)
+		}
+	}
+	over := len(settled) + 1 - terms.MaxConnections
+	if terms.MaxConnections == 0 || over <= 0 {
+		return nil
+	}
+	return settled[:over]
 }
 
 // giveUp undoes claim.
@@ -37,6 +70,7 @@ func (m *Manager) giveUp(s *session, user string) {
 
 // release does so, with the lock held.
 func (m *Manager) release(s *session, user string) {
+	s.settled = false
 	rest := slices.DeleteFunc(slices.Clone(m.users[user]), func(other *session) bool { return other == s })
 	if len(rest) == 0 {
 		delete(m.users, user)

@@ -20,7 +20,7 @@ var sinks = map[string]struct {
 	values []string
 }{
 	"auth":             {map[string]int{"denied": 1}, []string{"reason", "Reason", "UntilReason", "alreadyUsed", "lockedUntil", "explain", "Refusal"}},
-	"internal/session": {map[string]int{"close": 0, "cut": 0, "end": 0, "Close": 1}, []string{"errPending", "errFull", "errStopped", "errPlain", "errOtherUser", "errQuota", "reason", "grant", "claim", "poolFor"}},
+	"internal/session": {map[string]int{"close": 0, "cut": 0, "end": 0, "Close": 1}, []string{"errPending", "errFull", "errStopped", "errPlain", "errOtherUser", "errQuota", "reason", "grant", "keeps", "claim", "tooManyFor", "poolFor", "Reason"}},
 	"internal/hook":    {nil, []string{"errBehind", "errLate"}},
 	"internal/ippool":  {nil, []string{"ErrEmpty", "Take"}},
 	"internal/daemon":  {map[string]int{"DropIf": 1, "Shutdown": 1}, []string{"watchUsers"}},

@@ -38,6 +38,7 @@ type Reading struct {
 	Waiting         int // log-ins that wait for that
 	HistoryWaiting  int // entries that are not written yet
 	HistoryLost     uint64
+	RefusalsLeftOut uint64 // of the history and the log, over the limits
 	EventListeners  int
 	ControlPPTP     int // control connections
 	Tunnels         int // of L2TP, those that are half-open included
@@ -73,6 +74,7 @@ var (
 	descWaiting     = desc("logins_waiting", "Log-ins that wait for being verified.")
 	descHistory     = desc("history_queue_length", "Entries of the history that are not written yet.")
 	descHistoryLost = desc("history_lost_total", "Entries of the history that were lost.")
+	descLeftOut     = desc("refusals_left_out_total", "Refusals that were counted, and neither logged nor kept one by one: there were too many.")
 	descListeners   = desc("event_listeners", "Who listens to the events of the API.")
 	descControl     = desc("pptp_control_connections", "Control connections of PPTP.")
 	descTunnels     = desc("l2tp_tunnels", "Tunnels of L2TP by state.", "state")
@@ -89,7 +91,7 @@ type collector struct{ read func() Reading }
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descReady, descOpen, descPending, descPackets, descBytes, descDrops, descPoolSize, descPoolUsed, descOffset, descMeasured, descMaxOffset,
-		descState, descVerifying, descWaiting, descHistory, descHistoryLost, descListeners, descControl, descTunnels, descStrangers, descHooks, descHookFailed, descPanics,
+		descState, descVerifying, descWaiting, descHistory, descHistoryLost, descLeftOut, descListeners, descControl, descTunnels, descStrangers, descHooks, descHookFailed, descPanics,
 	} {
 		ch <- d
 	}
@@ -127,6 +129,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s.gauge(descWaiting, float64(r.Waiting))
 	s.gauge(descHistory, float64(r.HistoryWaiting))
 	s.counter(descHistoryLost, r.HistoryLost)
+	s.counter(descLeftOut, r.RefusalsLeftOut)
 	s.gauge(descListeners, float64(r.EventListeners))
 	s.gauge(descControl, float64(r.ControlPPTP))
 	s.gauge(descTunnels, float64(r.Tunnels-r.HalfOpenTunnels), "open")

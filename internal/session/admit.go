@@ -1,0 +1,217 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+	"vpnd/auth"
+	"vpnd/internal/ippool"
+	"vpnd/internal/link"
+	"vpnd/ppp"
+)
+
+var (
+	errOtherUser = errors.New("another user than before on the same link")
+	errQuota     = errors.New("monthly quota used up")
+	errConnected = errors.New("the user is connected already")
+	errNoPool    = errors.New("no pool")
+)
+
+// admit gives a user whose proof was right an address, and lets it in. Whatever can say no is asked before the user's
+// older connections are hung up. With an error the outcome is a refusal.
+func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outcome, error) {
+	kept, err := s.keeps(out.Account.Name)
+	if err == nil && !kept {
+		err = s.grant(out.Account, question.Method)
+	}
+	if err == nil && out.Confirm != nil {
+		now := out.Confirm(s.m.ctx)
+		if !now.OK {
+			s.forgo(out.Account.Name)
+			return now, nil
+		}
+		out.Account = now.Account
+	}
+	if err == nil && !kept {
+		err = s.replace(out.Account)
+	}
+	if err == nil {
+		s.letIn(out, question)
+	}
+	s.mu.Lock()
+	in, over, addr := s.in, s.over, s.addr
+	s.mu.Unlock()
+	switch {
+	case err != nil && !over:
+		s.forgo(out.Account.Name)
+		return auth.Outcome{Code: auth.CodeNotAllowed, Cause: causeOf(err), Reason: err.Error()}, err
+	case over || !in: // the call has ended, or the peer asks again
+		s.forgo(out.Account.Name)
+		return out, nil
+	}
+	if s.m.cfg.Leases != nil && !kept && !out.Account.Terms.Address.IsValid() {
+		if err := s.m.cfg.Leases.SetLastAddress(s.m.ctx, out.Account.Name, addr); err != nil {
+			s.log.Warn("the user's address could not be remembered", "user", out.Account.Name, "error", err)
+		}
+	}
+	return out, nil
+}
+
+// letIn tells the engine, if it still waits for this answer.
+func (s *session) letIn(out auth.Outcome, question ppp.Authenticate) {
+	s.do(func(now time.Time) {
+		if s.question != nil {
+			return
+		}
+		s.verifying, s.in = false, true
+		s.method, s.oneTime = question.Method, out.OneTime
+		if !s.revised { // Revise knows newer terms
+			s.assume(out.Account.Terms)
+		}
+		link.Authenticated(s.link)
+		s.traceUser(out.Account.Name)
+		s.name(out.Account.Name)
+		s.engine.Grant(now, ppp.Grant{
+			Password: out.Candidate, OneTime: out.OneTime,
+			Local: s.m.cfg.Local, Peer: s.addr, DNS: s.pool.DNS, NBNS: s.pool.NBNS,
+		})
+	})
+}
+
+// keeps reports whether the user was let in on this link before: when that is negotiated again, its user
+// authenticates again, too, and keeps the address. Another user does not get in.
+func (s *session) keeps(user string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revised = false
+	if s.in && s.user != user {
+		return false, errOtherUser
+	}
+	return s.in, nil
+}
+
+// grant has a user whose proof was right counted as connected, takes an address for it, and asks the Watcher.
+// From the beginning Revise finds the session, so that no change of the user is missed.
+func (s *session) grant(account auth.Account, method ppp.Method) error {
+	if quota := account.Terms.Quota; quota > 0 && s.m.cfg.Used != nil {
+		used, err := s.m.cfg.Used(s.m.ctx, account.Name)
+		switch {
+		case err != nil:
+			return fmt.Errorf("the user's traffic is not known: %w", err)
+		case used >= quota:
+			return errQuota
+		}
+	}
+	if err := s.m.claim(s, account.Name, account.Terms); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.user = account.Name
+	s.mu.Unlock()
+	addr, pool, err := s.address(account)
+	if errors.Is(err, ippool.ErrTaken) || errors.Is(err, ippool.ErrEmpty) {
+		if addr = s.m.inherits(s, account, pool); addr.IsValid() {
+			err, s.heir = nil, addr
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.before(account, addr, pool, method)
+}
+
+// replace hangs up the connections that the user has too many with this one, the oldest, and takes the address of one if
+// there was no other.
+func (s *session) replace(account auth.Account) error {
+	older, err := s.m.settleClaim(s, account.Name, account.Terms)
+	if err != nil {
+		return err
+	}
+	for _, other := range older {
+		other.cut("replaced by a new dial-in of the user")
+	}
+	if !s.heir.IsValid() {
+		return nil
+	}
+	_, _, err = s.address(account)
+	return err
+}
+
+// forgo gives up what was granted to a user that is not let in. Of a call that has ended, end has given the address back.
+func (s *session) forgo(user string) {
+	s.m.giveUp(s, user)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.in {
+		return
+	}
+	s.leave("")
+	s.addr, s.pool, s.user, s.heir, s.asked = netip.Addr{}, Pool{}, "", netip.Addr{}, false
+}
+
+// address takes an address for the user. One that is wanted, and that a Watcher has not released yet, is waited for.
+func (s *session) address(account auth.Account) (netip.Addr, Pool, error) {
+	want := account.Terms.Address
+	if !want.IsValid() {
+		want = s.heir
+	}
+	for {
+		s.m.mu.Lock()
+		before := s.m.leaving[want]
+		s.m.mu.Unlock()
+		addr, pool, err := s.take(account)
+		if before == nil || !errors.Is(err, ippool.ErrTaken) && !errors.Is(err, ippool.ErrEmpty) {
+			return addr, pool, err
+		}
+		select {
+		case <-before.over:
+		case <-s.m.ctx.Done():
+			return addr, pool, err
+		}
+	}
+}
+
+// take takes an address for the user, without waiting for one. The session has it from the moment that the pool
+// gives it, so that a change of the pools finds it.
+func (s *session) take(account auth.Account) (netip.Addr, Pool, error) {
+	last, fixed := s.heir, account.Terms.Address
+	if s.m.cfg.Leases != nil && !fixed.IsValid() && !last.IsValid() {
+		last, _ = s.m.cfg.Leases.LastAddress(context.WithoutCancel(s.m.ctx), account.Name)
+	}
+	s.m.poolsLock.RLock()
+	defer s.m.poolsLock.RUnlock()
+	pool, err := s.m.poolFor(account.Terms)
+	if err != nil {
+		return netip.Addr{}, pool, err
+	}
+	addr, err := pool.Addresses.Take(account.Name, fixed, last, s.info.Remote.Addr())
+	if err != nil {
+		return netip.Addr{}, pool, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		pool.Addresses.Give(addr)
+		return netip.Addr{}, pool, errStopped
+	}
+	s.addr, s.pool = addr, pool
+	return addr, pool, nil
+}
+
+// inherits is the address of a connection that s is to replace, if the user may have it; invalid: there is none.
+func (m *Manager) inherits(s *session, account auth.Account, pool Pool) netip.Addr {
+	m.mu.Lock()
+	older := m.tooMany(s, account.Name, account.Terms)
+	m.mu.Unlock()
+	for _, other := range older {
+		other.mu.Lock()
+		addr := other.addr
+		other.mu.Unlock()
+		if fixed := account.Terms.Address; addr.IsValid() && pool.Addresses.Contains(addr) && (!fixed.IsValid() || fixed == addr) {
+			return addr
+		}
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,217 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+	"vpnd/auth"
+	"vpnd/internal/ippool"
+	"vpnd/internal/session"
+	"vpnd/ppp"
+	"vpnd/testenv"
+	"vpnd/usermgmt"
+)
+
+// A user who changes while the log-in waits is not let in: the table is asked again at the end.
+func TestChangedDuringLogIn(t *testing.T) {
+	disable := func(s *stack) { s.change(func(p *usermgmt.Profile) { p.Enabled = false }) }
+	for name, c := range map[string]struct {
+		change func(s *stack)
+		reason string
+	}{
+		"disabled": {disable, "account disabled"},
+		"removed": {func(s *stack) {
+			if err := s.store.Remove(context.Background(), "alice"); err != nil {
+				s.tb.Error(err)
+			}
+		}, "user was removed"},
+		"expired": {func(s *stack) {
+			s.change(func(p *usermgmt.Profile) { p.Expires = time.Now().Add(-time.Hour) })
+		}, "account expired on "},
+		"password": {func(s *stack) { s.change(func(p *usermgmt.Profile) { p.Password = "another" }) }, "the password was changed during the log-in"},
+		"type": {func(s *stack) {
+			s.change(func(p *usermgmt.Profile) { p.Services = []auth.Service{auth.L2TP} })
+		}, "dial-in type pptp not allowed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := new(notes)
+			var s *stack
+			s = newStack(t, func(cfg *session.Config) {
+				cfg.Recorder = n
+				cfg.Watcher = watcher{before: func(session.Connection) error { c.change(s); return nil }}
+			})
+			if _, err := s.dial(config()); err == nil {
+				t.Error("the user is let in")
+			}
+			s.wait("it is said why", func() bool { return n.has("refused alice " + c.reason) })
+			s.empty()
+			if used := s.pool.InUse(); used != 0 {
+				t.Errorf("%d addresses are in use", used)
+			}
+		})
+	}
+}
+
+// Revise finds a log-in that waits, and its terms are the ones that count.
+func TestReviseFindsALogInThatWaits(t *testing.T) {
+	var s *stack
+	s = newStack(t, func(cfg *session.Config) {
+		cfg.Watcher = watcher{before: func(session.Connection) error {
+			s.m.Revise(func(c session.Connection) (auth.Terms, string) {
+				if c.User != "alice" {
+					t.Errorf("%+v", c)
+				}
+				return auth.Terms{Group: "new"}, ""
+			})
+			return nil
+		}}
+	})
+	if _, err := s.dial(config()); err != nil {
+		t.Fatal(err)
+	}
+	if all := s.m.Connections(); len(all) != 1 || all[0].Group != "new" {
+		t.Errorf("%+v", all)
+	}
+}
+
+// A log-in that is refused in the end, for whatever reason, leaves the user's older connection alone.
+func TestRefusedLogInReplacesNothing(t *testing.T) {
+	full := ippool.Range{First: netip.MustParseAddr("10.98.0.1"), Last: netip.MustParseAddr("10.98.0.1")}
+	for name, c := range map[string]struct {
+		change func(p *usermgmt.Profile)
+		before error
+		reason string
+	}{
+		"the hook says no":             {func(*usermgmt.Profile) {}, errors.New("not from there"), "not from there"},
+		"another pool is empty":        {func(p *usermgmt.Profile) { p.Pool = "full" }, nil, "address pool is empty"},
+		"a fixed address is another's": {func(p *usermgmt.Profile) { p.Address = full.First }, nil, "fixed address is in use by bob"},
+		"there is no such pool":        {func(p *usermgmt.Profile) { p.Pool = "none" }, nil, "there is no pool"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := new(notes)
+			var deny error
+			s := newStack(t, func(cfg *session.Config) {
+				addresses, err := ippool.New([]ippool.Range{full})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := addresses.Take("bob", full.First, netip.Addr{}, netip.Addr{}); err != nil {
+					t.Fatal(err)
+				}
+				cfg.Pools["full"] = session.Pool{Addresses: addresses}
+				cfg.Recorder, cfg.Watcher = n, watcher{before: func(session.Connection) error { return deny }}
+			})
+			s.change(func(p *usermgmt.Profile) { p.MaxConnections = 1 })
+			first, err := s.dial(config())
+			if err != nil {
+				t.Fatal(err)
+			}
+			deny = c.before
+			s.change(c.change)
+			if _, err := s.dial(config()); err == nil {
+				t.Error("the second log-in is let in")
+			}
+			s.wait("it is said why", func() bool { return n.has(c.reason) })
+			s.wait("the first is left alone", func() bool { return s.m.Count() == 1 })
+			s.passes(first)
+		})
+	}
+}
+
+// In a pool that is full, a new connection of a user takes the address of the one that it replaces.
+func TestReplacesInAFullPool(t *testing.T) {
+	only := netip.MustParseAddr("10.99.0.7")
+	for name, fixed := range map[string]netip.Addr{"from the pool": {}, "fixed": only} {
+		t.Run(name, func(t *testing.T) {
+			s := newStack(t, func(cfg *session.Config) {
+				addresses, err := ippool.New([]ippool.Range{{First: only, Last: only}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg.Pools = map[string]session.Pool{"": {Addresses: addresses}}
+				cfg.Watcher = watcher{before: func(c session.Connection) error {
+					if c.Virtual != only {
+						t.Errorf("%+v", c)
+					}
+					return nil
+				}}
+			})
+			s.change(func(p *usermgmt.Profile) { p.MaxConnections, p.Address = 1, fixed })
+			for range 3 {
+				c, err := s.dial(config())
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.passes(c)
+			}
+			if all := s.m.Connections(); len(all) != 1 {
+				t.Errorf("%+v", all)
+			}
+		})
+	}
+}
+
+// The pools are replaced while a log-in waits: its address is held in the new ones, and nobody else gets it.
+func TestPoolsAreReplacedDuringLogIn(t *testing.T) {
+	first, last := netip.MustParseAddr("10.99.0.7"), netip.MustParseAddr("10.99.0.8")
+	pools := func() map[string]session.Pool {
+		addresses, err := ippool.New([]ippool.Range{{First: first, Last: last}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return map[string]session.Pool{"": {Addresses: addresses}}
+	}
+	asked, answer := make(chan struct{}, 2), make(chan struct{})
+	s := newStack(t, func(cfg *session.Config) {
+		cfg.Pools = pools()
+		cfg.Watcher = watcher{before: func(session.Connection) error { asked <- struct{}{}; <-answer; return nil }}
+	})
+	up := make(chan error, 2)
+	dial := func() {
+		_, err := s.dial(config())
+		up <- err
+	}
+	go dial()
+	<-asked
+	s.m.SetPools(pools(), true)
+	go dial()
+	<-asked
+	close(answer)
+	for range 2 {
+		if err := <-up; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := s.m.Addresses(); len(all) != 2 || all[0] == all[1] {
+		t.Errorf("%v", all)
+	}
+}
+
+// A call that ends while its log-in is verified has one line, with the reason for which it ended.
+func TestOneRefusalForACall(t *testing.T) {
+	n := new(notes)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s := newStack(t, func(cfg *session.Config) {
+		cfg.Recorder, cfg.Watcher = n, watcher{before: func(session.Connection) error { close(asked); <-answer; return nil }}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- new(testenv.Client).Dial(ctx, s.dialer, s.at, config(ppp.PAP)) }()
+	<-asked
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("it is up")
+	}
+	s.empty()
+	close(answer)
+	s.wait("it is refused", func() bool { return n.has("refused alice") })
+	s.wait("the address is free", func() bool { return s.pool.InUse() == 0 })
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.all) != 1 || strings.HasSuffix(n.all[0], "alice ") {
+		t.Errorf("%q", n.all)
+	}
+}

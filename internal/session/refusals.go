@@ -1,0 +1,197 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+	"vpnd/auth"
+
+	"golang.org/x/time/rate"
+)
+
+// Refusals are how many refusals are logged and kept one by one in a minute, and at once. The others are counted, and
+// told as a sum.
+type Refusals struct {
+	OfSource int // of one source, as auth.Network has it; 0: 30
+	Total    int // 0: 120
+}
+
+const (
+	sumEvery   = time.Minute
+	sumSources = 10 // that have a line of their own in a sum
+	maxSources = 4096
+	roomStride = 64 // how many sources are looked at to make room for one
+)
+
+// refusals keeps a flood of refused calls from filling the log and the history.
+type refusals struct {
+	tell func(source netip.Addr, sources, left int)
+
+	mu     sync.Mutex
+	limits Refusals
+	total  *rate.Limiter
+	by     map[netip.Prefix]*refuser
+	others int // left out, of sources that were forgotten
+	left   uint64
+	timer  *time.Timer // nil: nothing is left out that is not told
+}
+
+// refuser is a source.
+type refuser struct {
+	*rate.Limiter
+	left int
+}
+
+func newRefusals(limits Refusals, tell func(source netip.Addr, sources, left int)) *refusals {
+	r := &refusals{tell: tell}
+	r.set(limits)
+	return r
+}
+
+// set begins again with other limits.
+func (r *refusals) set(limits Refusals) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	limits.OfSource, limits.Total = cmp.Or(limits.OfSource, 30), cmp.Or(limits.Total, 120)
+	if limits == r.limits {
+		return
+	}
+	for _, f := range r.by {
+		r.others += f.left
+	}
+	r.limits, r.total, r.by = limits, perMinute(limits.Total), map[netip.Prefix]*refuser{}
+}
+
+func perMinute(n int) *rate.Limiter {
+	return rate.NewLimiter(rate.Every(time.Minute/time.Duration(n)), n)
+}
+
+// allow reports whether a refusal may be logged and kept, and counts it if not.
+func (r *refusals) allow(source netip.Addr, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	network := auth.Network(source)
+	f := r.by[network]
+	if f == nil {
+		if len(r.by) >= maxSources {
+			r.makeRoom(now)
+		}
+		f = &refuser{Limiter: perMinute(r.limits.OfSource)}
+		r.by[network] = f
+	}
+	if f.AllowN(now, 1) && r.total.AllowN(now, 1) {
+		return true
+	}
+	f.left++
+	r.left++
+	if r.timer == nil {
+		r.timer = time.AfterFunc(sumEvery, r.sum)
+	}
+	return false
+}
+
+// makeRoom forgets, of some sources, the one that was refused least.
+func (r *refusals) makeRoom(now time.Time) {
+	var victim netip.Prefix
+	best, seen := -1.0, 0
+	for network, f := range r.by {
+		if tokens := f.TokensAt(now); tokens > best {
+			victim, best = network, tokens
+		}
+		if seen++; seen == roomStride {
+			break
+		}
+	}
+	r.others += r.by[victim].left
+	delete(r.by, victim)
+}
+
+// sum tells what was left out since the last sum: of those that were refused most, each by itself, and of the rest.
+func (r *refusals) sum() {
+	type sum struct {
+		source netip.Addr
+		left   int
+	}
+	r.mu.Lock()
+	var sums []sum
+	for network, f := range r.by {
+		if f.left > 0 {
+			sums = append(sums, sum{network.Addr(), f.left})
+			f.left = 0
+		}
+	}
+	rest, sources := r.others, 0
+	r.others, r.timer = 0, nil
+	r.mu.Unlock()
+	slices.SortFunc(sums, func(a, b sum) int { return cmp.Or(b.left-a.left, a.source.Compare(b.source)) })
+	for i, s := range sums {
+		if i < sumSources {
+			r.tell(s.source, 1, s.left)
+			continue
+		}
+		rest += s.left
+		sources++
+	}
+	if rest > 0 {
+		r.tell(netip.Addr{}, sources, rest)
+	}
+}
+
+// flush tells at once what waits for the next sum.
+func (r *refusals) flush() {
+	r.mu.Lock()
+	waits := r.timer != nil && r.timer.Stop()
+	r.mu.Unlock()
+	if waits {
+		r.sum()
+	}
+}
+
+func (r *refusals) leftOut() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.left
+}
+
+// refused logs a refusal of the session, and has it kept, if that is within the limits. What explain finds is added then.
+func (m *Manager) refused(s *session, f Refusal, explain func() string) {
+	f.ID, f.Type, f.Remote = s.id, s.info.Type, s.source()
+	level := slog.LevelInfo
+	if !m.refusals.allow(f.Remote, time.Now()) {
+		f.LeftOut, level = true, slog.LevelDebug
+	} else if explain != nil {
+		if more := explain(); more != "" {
+			f.Reason += ": " + more
+		}
+	}
+	attrs := []any{"user", f.User}
+	if f.Auth != "" {
+		attrs = append(attrs, "auth", f.Auth)
+	}
+	s.log.Log(context.Background(), level, "refused", append(attrs, "reason", f.Reason)...)
+	if r := m.cfg.Recorder; r != nil {
+		r.Refused(f)
+	}
+}
+
+// tellLeftOut logs how many refusals were left out: of a source, or with an invalid one of so many.
+func (m *Manager) tellLeftOut(source netip.Addr, sources, left int) {
+	from := "other addresses"
+	if source.IsValid() {
+		from = "this address"
+		m.cfg.Logger.Warn("refusals left out", "peer", source, "refusals", left)
+	} else {
+		m.cfg.Logger.Warn("refusals left out", "sources", sources, "refusals", left)
+	}
+	if r := m.cfg.Recorder; r != nil {
+		r.Refused(Refusal{Remote: source, Reason: fmt.Sprintf("%d more calls from %s were refused within a minute", left, from), Sum: left})
+	}
+}
+
+// SetRefusals replaces Config.Refusals.
+func (m *Manager) SetRefusals(limits Refusals) { m.refusals.set(limits) }

@@ -1,0 +1,71 @@
+package session
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A flood is told as a sum each minute, none of it is lost, and other sources have their lines all the same.
+func TestRefusalsAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		r := newRefusals(Refusals{OfSource: 3, Total: 10}, func(source netip.Addr, sources, left int) {
+			told = append(told, fmt.Sprint(source, sources, left))
+		})
+		flooder, other := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")
+		count := func(source netip.Addr, n int) (allowed int) {
+			for range n {
+				if r.allow(source, time.Now()) {
+					allowed++
+				}
+			}
+			return allowed
+		}
+		if n := count(flooder, 100_000); n != 3 {
+			t.Errorf("%d of the flood are allowed", n)
+		}
+		if n := count(other, 2); n != 2 {
+			t.Errorf("%d of another source are allowed", n)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := count(flooder, 10); n != 3 {
+			t.Errorf("%d are allowed a minute later", n)
+		}
+		r.flush()
+		r.flush()
+		if diff := cmp.Diff([]string{"203.0.113.1 1 99997", "203.0.113.1 1 7"}, told); diff != "" {
+			t.Error(diff)
+		}
+		if n := r.leftOut(); n != 100_004 {
+			t.Errorf("%d were left out", n)
+		}
+	})
+}
+
+// Of many sources together no more is allowed than in all, they take bounded memory, and every refusal is told.
+func TestRefusalsOfManySources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sum, lines := 0, 0
+		r := newRefusals(Refusals{}, func(_ netip.Addr, _, left int) { sum, lines = sum+left, lines+1 })
+		allowed := 0
+		const n = 3 * maxSources
+		for i := range n {
+			if r.allow(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), time.Now()) {
+				allowed++
+			}
+			if i == n/2 {
+				r.set(Refusals{OfSource: 40})
+			}
+		}
+		r.flush()
+		if allowed != 240 || len(r.by) > maxSources || sum+allowed != n || lines > sumSources+1 {
+			t.Errorf("%d allowed, %d known, %d left out in %d lines", allowed, len(r.by), sum, lines)
+		}
+	})
+}
