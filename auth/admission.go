@@ -24,6 +24,8 @@ type Refusal struct {
 // IPsec.
 func (a Account) Refuses(s Service, source netip.Addr, now time.Time) Refusal {
 	switch {
+	case a.Fault != "":
+		return Refusal{CodeNotAllowed, CauseStorage, "user table: " + a.Fault}
 	case !a.Enabled:
 		return Refusal{CodeDisabled, CauseDisabled, "account disabled"}
 	case !a.Expires.IsZero() && !now.Before(a.Expires):

@@ -53,6 +53,7 @@ type Account struct {
 	Schedule   Schedule     // when the user may be connected
 	Expires    time.Time    // from when on the user may not; zero: never
 	Terms      Terms
+	Fault      string // what keeps the account from being understood, so that it is refused; "": nothing
 }
 
 // Terms are the limits of a user's connections.

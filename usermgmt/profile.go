@@ -261,7 +261,7 @@ func fold(name string) string { return strings.ToLower(name) }
 
 // Account is the profile as authentication sees it.
 func (p *Profile) Account() auth.Account {
-	schedule, _ := auth.ParseSchedule(p.Schedule) // it was checked when it was stored
+	schedule, err := auth.ParseSchedule(p.Schedule)
 	a := auth.Account{
 		Name: p.Name, Enabled: p.Enabled, Password: p.Password, Services: p.Services,
 		IPsecMust: p.IPsec == IPsecMust, RemoteNode: p.RemoteNode, Schedule: schedule, Expires: p.Expires,
@@ -274,6 +274,15 @@ func (p *Profile) Account() auth.Account {
 	}
 	if p.Address.IsValid() {
 		a.Terms.MaxConnections = 1
+	}
+	// All was checked when it was stored; but a time zone may be gone by now, and a row may be damaged.
+	switch {
+	case err != nil:
+		a.Fault = "schedule: " + err.Error()
+	case !slices.Contains([]IPsec{IPsecNone, IPsecNice, IPsecMust}, p.IPsec):
+		a.Fault = fmt.Sprintf("ipsec: %q is not one of none, nice, must", string(p.IPsec))
+	case p.Further != Replace && p.Further != Refuse:
+		a.Fault = fmt.Sprintf("further: %q is not one of replace, refuse", string(p.Further))
 	}
 	switch {
 	case p.MOTPSecret != "":

@@ -387,3 +387,35 @@ func BenchmarkAccount(b *testing.B) {
 		}
 	}
 }
+
+// A row that is damaged keeps nobody else's from being read, and lets its user do nothing.
+func TestDamagedRows(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	for _, name := range []string{"alice", "bob", "carol", "dave", "eve"} {
+		must(t, s.Add(t.Context(), simple(name)))
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "users.db"))
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), `UPDATE users SET password = x'00' WHERE fold = 'bob'; UPDATE users SET address = 'x' WHERE fold = 'carol';
+		UPDATE users SET schedule = 'Mon Nowhere/City' WHERE fold = 'dave'; UPDATE users SET ipsec = 'mus' WHERE fold = 'eve'`)
+	must(t, err)
+	must(t, db.Close())
+	sound, damaged, err := s.Sound(t.Context())
+	must(t, err)
+	if len(sound) != 3 || sound[0].Name != "alice" || len(damaged) != 2 || damaged["bob"] == nil || damaged["carol"] == nil {
+		t.Errorf("%v, %v", sound, damaged)
+	}
+	for _, name := range []string{"bob", "carol"} {
+		if _, _, err := s.Account(t.Context(), name); err == nil {
+			t.Errorf("%s is let in", name)
+		}
+	}
+	for name, want := range map[string]string{"dave": "user table: schedule: ", "eve": `user table: ipsec: "mus"`} {
+		a, _, err := s.Account(t.Context(), name)
+		must(t, err)
+		if r := a.Refuses(auth.PPTP, home, noon); r.Cause != auth.CauseStorage || !strings.HasPrefix(r.Reason, want) {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}

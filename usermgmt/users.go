@@ -112,6 +112,36 @@ func (s *Store) list(ctx context.Context, q querier) (all []Profile, err error) 
 	return all, err
 }
 
+// Sound gives the users that can be read, in the order of their names, and what is wrong with the others, by name.
+func (s *Store) Sound(ctx context.Context) (sound []Profile, damaged map[string]error, err error) {
+	err = s.unsealing(ctx, s.db, func(seal *sealer) error {
+		sound, damaged = nil, map[string]error{}
+		rows, err := s.db.QueryContext(ctx, selectUsers+` ORDER BY fold`)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		var unsealed error
+		for rows.Next() {
+			p, err := scan(rows, seal)
+			if err != nil {
+				damaged[p.Name] = err
+				unsealed = errors.Join(unsealed, err)
+				continue
+			}
+			sound = append(sound, p)
+		}
+		if err := rows.Err(); err != nil || !errors.Is(unsealed, errUnseal) {
+			return err
+		}
+		return errUnseal // another process may have made another key
+	})
+	if errors.Is(err, errUnseal) {
+		err = nil
+	}
+	return sound, damaged, s.damaged(err)
+}
+
 // Account implements auth.Users.
 func (s *Store) Account(ctx context.Context, name string) (auth.Account, bool, error) {
 	p, err := s.get(ctx, s.db, name)
@@ -230,7 +260,7 @@ func (s *Store) get(ctx context.Context, q querier, name string) (p Profile, err
 	return p, err
 }
 
-// scan takes a profile out of a row.
+// scan takes a profile out of a row, and with an error at least the name.
 func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (Profile, error) {
 	var (
 		p                      Profile
@@ -244,11 +274,11 @@ func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (Profile, erro
 		&p.Pool, &p.Group, &idle, &session, &p.MaxConnections, &p.Further, &p.Schedule, &expires, &p.BlockNetBIOS, &p.PassMulticast,
 		&up, &down, &quota, &p.Comment)
 	if err != nil {
-		return Profile{}, err
+		return Profile{Name: p.Name}, err
 	}
 	for i, f := range p.secrets() {
 		if *f.text, err = seal.unseal(p.Name, f.column, sealed[i]); err != nil {
-			return Profile{}, fmt.Errorf("user %s: %s is %w: remove the user and add it anew", p.Name, f.column, err)
+			return Profile{Name: p.Name}, fmt.Errorf("user %s: %s is %w: remove the user and add it anew", p.Name, f.column, err)
 		}
 	}
 	if services != "" {
@@ -263,12 +293,12 @@ func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (Profile, erro
 	}
 	if address.Valid {
 		if p.Address, err = netip.ParseAddr(address.String); err != nil {
-			return Profile{}, fmt.Errorf("user %s: %w", p.Name, err)
+			return Profile{Name: p.Name}, fmt.Errorf("user %s: %w", p.Name, err)
 		}
 	}
 	if node != "" {
 		if p.RemoteNode, err = netip.ParsePrefix(node); err != nil {
-			return Profile{}, fmt.Errorf("user %s: %w", p.Name, err)
+			return Profile{Name: p.Name}, fmt.Errorf("user %s: %w", p.Name, err)
 		}
 	}
 	return p, nil

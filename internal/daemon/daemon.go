@@ -49,7 +49,7 @@ type Options struct {
 // calls Ready, or undoes what it has begun and says what is in the way and how to mend it.
 func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	d := &daemon{
-		file: cfg, cfg: cfg, since: time.Now(), level: new(slog.LevelVar), moved: map[string]usermgmt.Traffic{}, work: make(chan func()), ending: make(chan struct{}),
+		file: cfg, cfg: cfg, since: time.Now(), level: new(slog.LevelVar), traffic: newTraffic(), work: make(chan func()), ending: make(chan struct{}),
 	}
 	d.level.Set(logLevel(cfg.Log.Level))
 	d.log = newLogger(opts.Log, cfg.Log.Format, d.level)
@@ -118,9 +118,10 @@ type daemon struct {
 	store      *usermgmt.Store
 	metrics    *metrics.Metrics
 	recorder   *recorder
-	generation uint64                      // of the user table, as accounts has it
-	accounts   map[string]auth.Account     // by name
-	moved      map[string]usermgmt.Traffic // by user, not stored yet
+	generation uint64                  // of the user table, as accounts has it
+	accounts   map[string]auth.Account // by name
+	unread     bool                    // the user table could not be read when it was last tried
+	traffic    *traffic
 	pools      map[string]session.Pool
 	tun        *tun.Device
 	changes    *sysnet.Changes
@@ -199,7 +200,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
 	return session.Config{
 		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: timed{authenticator, d.metrics}, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
-		Plane: d.plane, Now: d.clock.Corrected, Watcher: watcher{d, d.hooks, d.cfg.Network}, Logger: d.log, Trace: d.cfg.Log.Trace,
+		Plane: d.plane, Now: d.clock.Corrected, Watcher: newWatcher(d), Logger: d.log, Trace: d.cfg.Log.Trace,
 		Refusals: refusals(d.cfg.History),
 	}
 }

@@ -15,15 +15,25 @@ import (
 // or their limits change.
 func (d *daemon) watchUsers(ctx context.Context) {
 	generation, err := d.store.Generation(ctx)
-	if err != nil || generation == d.generation {
+	if err == nil && generation == d.generation {
 		return
 	}
-	profiles, err := d.store.List(ctx)
+	var profiles []usermgmt.Profile
+	var damaged map[string]error
+	if err == nil {
+		profiles, damaged, err = d.store.Sound(ctx)
+	}
 	if err != nil {
-		d.log.Warn("reading the user table", "error", err)
+		if !d.unread {
+			d.log.Warn("the user table cannot be read: changes of users wait", "error", err)
+		}
+		d.unread = true
 		return
 	}
-	d.generation = generation
+	d.generation, d.unread = generation, false
+	for name, err := range damaged {
+		d.log.Error("a user's row of the user table is damaged: the user is refused", "user", name, "error", err)
+	}
 	d.accounts = make(map[string]auth.Account, len(profiles))
 	var fixed []netip.Addr
 	for _, p := range profiles {
@@ -42,7 +52,10 @@ func (d *daemon) watchUsers(ctx context.Context) {
 	now := d.clock.Corrected()
 	d.sessions.Revise(func(c session.Connection) (auth.Terms, string) {
 		a, ok := d.accounts[c.User]
-		if !ok {
+		switch {
+		case damaged[c.User] != nil:
+			return auth.Terms{}, "user table: " + damaged[c.User].Error()
+		case !ok:
 			return auth.Terms{}, "user was removed"
 		}
 		if r := a.Refuses(auth.Service(strings.ToLower(c.Type)), c.Remote, now); r.Code != 0 {
@@ -50,39 +63,6 @@ func (d *daemon) watchUsers(ctx context.Context) {
 		}
 		return a.TermsAt(now), ""
 	})
-}
-
-// account adds what users have moved to their months, and hangs those up that have used up their quota.
-func (d *daemon) account(ctx context.Context) {
-	month := usermgmt.Month(d.clock.Corrected())
-	for user, u := range d.sessions.Usage() {
-		sum := d.moved[user]
-		d.moved[user] = usermgmt.Traffic{Rx: sum.Rx + u.Rx, Tx: sum.Tx + u.Tx}
-	}
-	if len(d.moved) == 0 {
-		return
-	}
-	if err := d.store.AddTraffic(ctx, month, d.moved); err != nil {
-		d.log.Warn("the users' traffic could not be stored; it is added later", "error", err)
-		return
-	}
-	moved := d.moved
-	d.moved = map[string]usermgmt.Traffic{}
-	for user := range moved {
-		quota := d.accounts[user].Terms.Quota
-		if quota == 0 {
-			continue
-		}
-		if used, err := d.used(ctx, user); err == nil && used >= quota {
-			d.sessions.DropIf(func(c session.Connection) bool { return c.User == user }, "monthly quota used up")
-		}
-	}
-}
-
-// used is the octets that a user has moved in this month.
-func (d *daemon) used(ctx context.Context, user string) (uint64, error) {
-	t, err := d.store.Traffic(ctx, user, usermgmt.Month(d.clock.Corrected()))
-	return t.Total(), err
 }
 
 // prune bounds the history. A clock that is wrong after a start has an hour to be put right, before entries are forgotten for

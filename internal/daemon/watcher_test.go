@@ -3,6 +3,8 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -12,6 +14,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/config"
+	"vpnd/internal/session"
 	"vpnd/ppp"
 	"vpnd/testenv"
 	"vpnd/usermgmt"
@@ -121,4 +124,140 @@ func TestGroups(t *testing.T) {
 		}
 		return Run(ctx, cfg, Options{Log: new(bytes.Buffer), Ready: func() { go dial() }})
 	})
+}
+
+// Without the firewall's table nobody is let in, and it is said why; with it dial-in goes on.
+func TestNoTable(t *testing.T) {
+	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
+		addUser(t, cfg, "alice")
+		nft := func(command string) {
+			t.Helper()
+			err := testenv.InNamespace(lab.Namespace, func() error { return exec.Command("nft", command).Run() })
+			if err != nil {
+				t.Errorf("nft %s: %v", command, err)
+			}
+		}
+		nft("add table inet filter")
+		cfg.Network.NFTablesTable = "inet filter"
+		dialer := newDialer(t)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		dial := func() error {
+			return testenv.InNamespace(lab.Namespace, func() error {
+				return new(testenv.Client).Dial(ctx, dialer, netip.MustParseAddrPort("127.0.2.1:1723"), ppp.Config{User: "alice", Password: "geheim", Auth: []ppp.Method{ppp.PAP}})
+			})
+		}
+		try := func() {
+			defer stop()
+			nft("delete table inet filter")
+			if err := dial(); err == nil {
+				t.Error("the user is let in past the firewall")
+			}
+			nft("add table inet filter")
+			if err := dial(); err != nil {
+				t.Error(err)
+			}
+		}
+		var log bytes.Buffer
+		if err := Run(ctx, cfg, Options{Log: &log, Ready: func() { go try() }}); err != nil {
+			return err
+		}
+		if !strings.Contains(log.String(), "the firewall's sets could not be changed: there is no nftables table inet filter") {
+			t.Error(log.String())
+		}
+		return nil
+	})
+}
+
+// A damaged row of the user table is told, its user is hung up and refused, and the others' changes count.
+func TestDamagedRow(t *testing.T) {
+	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
+		for _, name := range []string{"alice", "bob", "carol"} {
+			addUser(t, cfg, name)
+		}
+		dialer := newDialer(t)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		dial := func(user string) (*testenv.Client, error) {
+			c := new(testenv.Client)
+			return c, testenv.InNamespace(lab.Namespace, func() error {
+				return c.Dial(ctx, dialer, netip.MustParseAddrPort("127.0.2.1:1723"), ppp.Config{User: user, Password: "geheim", Auth: []ppp.Method{ppp.PAP}})
+			})
+		}
+		try := func() {
+			defer stop()
+			var open []*testenv.Client
+			for _, user := range []string{"bob", "carol"} {
+				c, err := dial(user)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				open = append(open, c)
+			}
+			db, err := sql.Open("sqlite", "file:"+filepath.Join(cfg.StateDir, "users.db")+"?_pragma=busy_timeout(30000)")
+			if err == nil {
+				_, err = db.ExecContext(ctx, `UPDATE users SET password = x'00' WHERE fold = 'bob'; UPDATE users SET enabled = 0 WHERE fold = 'carol';
+					UPDATE meta SET value = value + 1 WHERE name = 'generation'`)
+				err = errors.Join(err, db.Close())
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, c := range open {
+				select {
+				case <-c.Closed():
+				case <-time.After(30 * time.Second):
+					t.Error("a connection stays up")
+				}
+			}
+			if _, err := dial("bob"); err == nil {
+				t.Error("the user of the damaged row is let in")
+			}
+			if _, err := dial("alice"); err != nil {
+				t.Error(err)
+			}
+		}
+		var log bytes.Buffer
+		if err := Run(ctx, cfg, Options{Log: &log, Ready: func() { go try() }}); err != nil {
+			return err
+		}
+		for _, want := range []string{"row of the user table is damaged", `user=carol address=10.99.0.11 reason="account disabled"`, `user=bob auth=PAP reason="user table: `} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("no %q in\n%s", want, &log)
+			}
+		}
+		return nil
+	})
+}
+
+// A quota holds against what is stored and what waits for the disk; when nothing can be read, against what was read last.
+func TestTrafficThatIsNotStored(t *testing.T) {
+	full := errors.New("disk full")
+	tr := newTraffic()
+	if _, known := tr.used("alice", "2026-11", 0, full); known {
+		t.Error("it is known before it was read")
+	}
+	tr.add(map[string]session.Usage{"alice": {Rx: 1, Tx: 2}})
+	tr.add(map[string]session.Usage{"alice": {Rx: 10}})
+	for what, c := range map[string]struct {
+		stored uint64
+		err    error
+		want   uint64
+	}{"read": {100, nil, 113}, "not read": {0, full, 113}} {
+		if what == "not read" {
+			tr.used("alice", "2026-11", 100, nil)
+		}
+		if got, known := tr.used("alice", "2026-11", c.stored, c.err); !known || got != c.want {
+			t.Errorf("%s: %d, %v", what, got, known)
+		}
+	}
+	tr.stored()
+	if got, known := tr.used("alice", "2026-11", 0, full); !known || got != 100 {
+		t.Errorf("%d, %v", got, known)
+	}
+	if _, known := tr.used("alice", "2026-12", 0, full); known {
+		t.Error("the month before counts")
+	}
 }

@@ -35,6 +35,8 @@ type sets struct {
 	members map[string]map[netip.Addr]bool // by the set's name
 }
 
+var errNoTable = errors.New("there is no nftables table")
+
 // families are those of tables in which rules see IPv4 packets of several users.
 var families = map[string]nftables.TableFamily{"ip": nftables.TableFamilyIPv4, "inet": nftables.TableFamilyINet}
 
@@ -50,7 +52,7 @@ func findNamed(conn *nftables.Conn, name string) (*nftables.Table, error) {
 			return t, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no nftables table %s %s: load the rules that have it first, or run nft add table %s %s", family, name, family, name)
+	return nil, fmt.Errorf("%w %s %s: load the rules that have it first, or run nft add table %s %s", errNoTable, family, name, family, name)
 }
 
 // CanKeepSets reports what keeps this system from having sets in the table.
@@ -130,19 +132,37 @@ func elements(addrs ...netip.Addr) []nftables.SetElement {
 	return all
 }
 
-// Enter has the address of a connection in the sets, that of the group if there is one. It does nothing without
-// sets.
+// Enter has the address of a connection in the sets, that of the group if there is one, and of no other group. With an
+// error the address is as before, or in fewer sets. It does nothing without sets.
 func (c *Changes) Enter(addr netip.Addr, group string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sets == nil {
 		return nil
 	}
-	err := c.enter(usersSet, addr)
-	if group != "" {
-		err = errors.Join(err, c.enter(groupPrefix+group, addr))
+	for name, members := range c.sets.members { // what could not be taken out earlier
+		if members[addr] && name != usersSet && name != groupPrefix+group {
+			if err := c.leave(name, addr); err != nil {
+				return err
+			}
+		}
 	}
-	return err
+	var entered []string
+	for _, name := range []string{usersSet, groupPrefix + group} {
+		if name == groupPrefix {
+			break
+		}
+		if !c.sets.members[name][addr] {
+			entered = append(entered, name)
+		}
+		if err := c.enter(name, addr); err != nil {
+			for _, name := range entered {
+				err = errors.Join(err, c.leave(name, addr))
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // Leave takes Enter back.
@@ -159,7 +179,8 @@ func (c *Changes) Leave(addr netip.Addr, group string) error {
 	return err
 }
 
-// Regroup moves the address of a connection from the set of one group to that of another.
+// Regroup moves the address of a connection from the set of one group to that of another. With an error it is in one of
+// them at the most.
 func (c *Changes) Regroup(addr netip.Addr, from, to string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,7 +191,7 @@ func (c *Changes) Regroup(addr netip.Addr, from, to string) error {
 	if from != "" {
 		err = c.leave(groupPrefix+from, addr)
 	}
-	if to != "" {
+	if to != "" && err == nil {
 		err = errors.Join(err, c.enter(groupPrefix+to, addr))
 	}
 	return err
@@ -203,11 +224,15 @@ func (c *Changes) enter(name string, addr netip.Addr) error {
 	c.sets.members[name][addr] = true
 	err := c.sets.conn.SetAddElements(c.sets.set(name), elements(addr))
 	if err = errors.Join(err, c.sets.conn.Flush()); errors.Is(err, unix.ENOENT) { // all rules were loaded anew
+		if _, gone := findNamed(c.sets.conn, c.list.Sets.Table); gone != nil {
+			return gone
+		}
 		return c.restore()
 	}
 	return err
 }
 
+// leave takes an address out of a set. One that may still be in there counts as a member.
 func (c *Changes) leave(name string, addr netip.Addr) error {
 	if !c.sets.members[name][addr] {
 		return nil
@@ -215,7 +240,13 @@ func (c *Changes) leave(name string, addr netip.Addr) error {
 	delete(c.sets.members[name], addr)
 	err := c.sets.conn.SetDeleteElements(c.sets.set(name), elements(addr))
 	if err = errors.Join(err, c.sets.conn.Flush()); errors.Is(err, unix.ENOENT) {
-		return c.restore()
+		if _, gone := findNamed(c.sets.conn, c.list.Sets.Table); errors.Is(gone, errNoTable) {
+			return nil
+		}
+		err = c.restore()
+	}
+	if err != nil {
+		c.sets.members[name][addr] = true
 	}
 	return err
 }

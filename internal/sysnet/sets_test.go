@@ -2,7 +2,9 @@ package sysnet_test
 
 import (
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"vpnd/internal/sysnet"
@@ -143,5 +145,46 @@ func TestManyElements(t *testing.T) {
 		if out := nft(t, "list", "ruleset"); strings.Contains(out, "set ") {
 			t.Error(out)
 		}
+	})
+}
+
+// What cannot be put into a set is told, leaves nothing behind, and can be tried again: without the table, and when the
+// list of changes cannot be kept.
+func TestEnterFails(t *testing.T) {
+	inside(t, func() {
+		dir := filepath.Join(t.TempDir(), "state")
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		must(os.Mkdir(dir, 0o700))
+		nft(t, "add table inet filter")
+		c, err := sysnet.Setup(sysnet.Config{StateDir: dir, Interface: "vpn0", Sets: "inet filter"})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		a, b := netip.MustParseAddr("10.99.0.10"), netip.MustParseAddr("10.99.0.11")
+		must(c.Enter(a, "staff"))
+		nft(t, "flush ruleset")
+		if err := c.Enter(b, "staff"); err == nil || !strings.Contains(err.Error(), "there is no nftables table inet filter") {
+			t.Errorf("without the table: %v", err)
+		}
+		nft(t, "add table inet filter")
+		must(os.Rename(dir, dir+".away"))
+		if err := c.Enter(b, "guests"); err == nil || !strings.Contains(err.Error(), "keeping the list of system changes") {
+			t.Errorf("without a place for the list: %v", err)
+		}
+		must(os.Rename(dir+".away", dir))
+		must(c.RestoreSets())
+		want(t, map[string]string{"vpnd_users": "10.99.0.10", "vpnd_group_staff": "10.99.0.10"})
+		must(c.Enter(b, "guests"))
+		must(c.Enter(b, "staff")) // of another connection, which is in no other group
+		want(t, map[string]string{"vpnd_users": "10.99.0.10, 10.99.0.11", "vpnd_group_staff": "10.99.0.10, 10.99.0.11", "vpnd_group_guests": ""})
+		nft(t, "flush ruleset")
+		must(c.Leave(a, "staff")) // it went with the table
+		must(c.Undo())
 	})
 }

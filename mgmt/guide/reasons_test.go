@@ -23,7 +23,7 @@ var sinks = map[string]struct {
 	"internal/session": {map[string]int{"close": 0, "cut": 0, "end": 0, "Close": 1}, []string{"errPending", "errFull", "errStopped", "errPlain", "errOtherUser", "errQuota", "reason", "grant", "keeps", "claim", "tooManyFor", "poolFor", "Reason"}},
 	"internal/hook":    {nil, []string{"errBehind", "errLate"}},
 	"internal/ippool":  {nil, []string{"ErrEmpty", "Take"}},
-	"internal/daemon":  {map[string]int{"DropIf": 1, "Shutdown": 1}, []string{"watchUsers"}},
+	"internal/daemon":  {map[string]int{"DropIf": 1, "Shutdown": 1}, []string{"watchUsers", "noSets", "exhausted"}},
 	"ppp":              {map[string]int{"hangUp": 1, "finish": 0, "giveUp": 0, "ended": 0}, []string{"reason", "notUp", "hungUp", "wished"}},
 	"pptp":             {map[string]int{"close": 0, "clear": 1, "Stop": 1}, nil},
 	"pptp/gre":         {nil, []string{"ErrBusy"}},
