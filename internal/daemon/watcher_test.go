@@ -15,6 +15,7 @@ import (
 	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/internal/session"
+	"vpnd/internal/sysnet"
 	"vpnd/ppp"
 	"vpnd/testenv"
 	"vpnd/usermgmt"
@@ -259,5 +260,49 @@ func TestTrafficThatIsNotStored(t *testing.T) {
 	}
 	if _, known := tr.used("alice", "2026-12", 0, full); known {
 		t.Error("the month before counts")
+	}
+}
+
+// While the system does not answer, be it for the disk, nobody who tells the watcher of connections waits; and the
+// address of one that has gone is kept from others.
+func TestWatcherKeepsNobodyWaiting(t *testing.T) {
+	w := newWatcher(&daemon{changes: new(sysnet.Changes)})
+	c := session.Connection{ID: "a", Virtual: netip.MustParseAddr("10.99.0.10")}
+	if err := w.Before(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan struct{})
+	w.system.Lock()
+	w.Up(c)
+	c.Group = "staff"
+	w.Regroup(c, "")
+	w.Down(c, "the test is over", func() { close(released) })
+	w.Discard(session.Connection{ID: "b"}, func() {})
+	select {
+	case <-released:
+		t.Error("the address is released before the system is done with it")
+	default:
+	}
+	w.system.Unlock()
+	<-released
+	w.d.wg.Wait()
+	if len(w.holders) != 0 {
+		t.Errorf("%v", w.holders)
+	}
+}
+
+// The address of a connection that another one of the user replaces stays set up for that one.
+func TestWatcherHandsOver(t *testing.T) {
+	w := newWatcher(&daemon{changes: new(sysnet.Changes)})
+	addr := netip.MustParseAddr("10.99.0.10")
+	for _, id := range []string{"old", "new"} {
+		if err := w.Before(t.Context(), session.Connection{ID: id, Virtual: addr}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Down(session.Connection{ID: "old", Virtual: addr}, "replaced", func() {})
+	w.d.wg.Wait()
+	if left := w.holders[addr]; len(left) != 1 || left[0].id != "new" {
+		t.Errorf("%v", left)
 	}
 }

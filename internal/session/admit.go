@@ -26,16 +26,12 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 	if err == nil && !kept {
 		err = s.grant(out.Account, question.Method)
 	}
-	if err == nil && out.Confirm != nil {
-		now := out.Confirm(s.m.ctx)
-		if !now.OK {
-			s.forgo(out.Account.Name)
-			return now, nil
-		}
-		out.Account = now.Account
+	if err == nil {
+		out, err = s.confirmed(out, kept)
 	}
-	if err == nil && !kept {
-		err = s.replace(out.Account)
+	if !out.OK {
+		s.forgo(out.Account.Name)
+		return out, nil
 	}
 	if err == nil {
 		s.letIn(out, question)
@@ -57,6 +53,26 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 		}
 	}
 	return out, nil
+}
+
+// confirmed asks again whether a user is let in, after all that took its time; and has the older connections make way.
+func (s *session) confirmed(out auth.Outcome, kept bool) (auth.Outcome, error) {
+	confirm := func() {
+		if ask := out.Confirm; ask != nil && out.OK {
+			name := out.Account.Name
+			out = ask(s.m.ctx)
+			out.Account.Name, out.Confirm = name, ask
+		}
+	}
+	confirm()
+	if kept || !out.OK {
+		return out, nil
+	}
+	err := s.replace(out.Account)
+	if err == nil && s.heir.IsValid() { // its release was waited for
+		confirm()
+	}
+	return out, err
 }
 
 // letIn tells the engine, if it still waits for this answer.

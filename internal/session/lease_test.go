@@ -9,6 +9,7 @@ import (
 	"vpnd/auth"
 	"vpnd/internal/ippool"
 	"vpnd/internal/session"
+	"vpnd/testenv"
 	"vpnd/usermgmt"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,73 @@ func (w watcher) Down(c session.Connection, reason string, release func()) {
 		return
 	}
 	w.down(c, reason, release)
+}
+
+// discarder is a watcher that is told of connections that do not come up.
+type discarder struct {
+	watcher
+	discard func(c session.Connection, release func())
+}
+
+func (d discarder) Discard(c session.Connection, release func()) { d.discard(c, release) }
+
+// What a Watcher has let in and does not come up is told to it, once, and nobody gets the address before it has
+// released it: when the user is refused after that, and when the call ends while the Watcher is at work.
+func TestDiscard(t *testing.T) {
+	for name, ends := range map[string]bool{"refused": false, "ended": true} {
+		t.Run(name, func(t *testing.T) { discards(t, ends) })
+	}
+}
+
+func discards(t *testing.T, ends bool) {
+	t.Helper()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	discarded := make(chan func(), 2)
+	s := newStack(t, func(c *session.Config) {
+		c.Watcher = discarder{
+			watcher{
+				before: func(session.Connection) error { asked <- struct{}{}; <-answer; return nil },
+				up:     func(session.Connection) { t.Error("it is up") },
+				down:   func(session.Connection, string, func()) { t.Error("it is down") },
+			},
+			func(c session.Connection, release func()) {
+				if c.User != "alice" || !c.Virtual.IsValid() {
+					t.Errorf("%+v", c)
+				}
+				discarded <- release
+			},
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- new(testenv.Client).Dial(ctx, s.dialer, s.at, config()) }()
+	<-asked
+	if ends {
+		cancel()
+		if err := <-ended; err == nil {
+			t.Error("it is up")
+		}
+		s.empty()
+		if n := s.pool.InUse(); n != 1 {
+			t.Errorf("%d addresses are in use while the Watcher is at work", n)
+		}
+	} else {
+		s.change(func(p *usermgmt.Profile) { p.Enabled = false })
+	}
+	close(answer)
+	release := <-discarded
+	if n := s.pool.InUse(); n != 1 {
+		t.Errorf("%d addresses are in use before the release", n)
+	}
+	release()
+	if n := s.pool.InUse(); n != 0 {
+		t.Errorf("%d addresses are in use after it", n)
+	}
+	cancel()
+	s.empty()
+	if len(discarded) > 0 {
+		t.Error("it is told twice")
+	}
 }
 
 // A Watcher that says no refuses, and nothing is left of the dial-in.
