@@ -215,3 +215,45 @@ func TestOneRefusalForACall(t *testing.T) {
 		t.Errorf("%q", n.all)
 	}
 }
+
+// A quota that cannot be looked at refuses, and says why; so does a user table that does not answer.
+func TestRefusesWhatIsNotKnown(t *testing.T) {
+	locked := errors.New("users.db: another process has held it for over 10 s")
+	for reason, change := range map[string]func(c *session.Config){
+		"the user's traffic is not known: " + locked.Error(): func(c *session.Config) {
+			c.Used = func(context.Context, string) (uint64, error) { return 0, locked }
+		},
+		"user table: " + locked.Error(): func(c *session.Config) { c.Auth = forgetful{c.Auth, locked} },
+	} {
+		t.Run(reason, func(t *testing.T) {
+			n := new(notes)
+			s := newStack(t, func(c *session.Config) {
+				c.Recorder = n
+				change(c)
+			})
+			s.change(func(p *usermgmt.Profile) { p.Quota = 1 << 30 })
+			if _, err := s.dial(config()); err == nil {
+				t.Error("the user is let in")
+			}
+			s.wait("it is said why", func() bool { return n.has("refused alice " + reason) })
+			s.empty()
+			if used := s.pool.InUse(); used != 0 {
+				t.Errorf("%d addresses are in use", used)
+			}
+		})
+	}
+}
+
+// forgetful is an Authenticator that cannot confirm what it has found.
+type forgetful struct {
+	session.Authenticator
+	err error
+}
+
+func (f forgetful) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome {
+	out := f.Authenticator.Authenticate(ctx, at)
+	out.Confirm = func(context.Context) auth.Outcome {
+		return auth.Outcome{Code: auth.CodeDenied, Cause: auth.CauseStorage, Reason: "user table: " + f.err.Error()}
+	}
+	return out
+}

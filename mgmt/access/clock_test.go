@@ -2,6 +2,9 @@ package access_test
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 	"vpnd/auth/motp"
@@ -99,5 +102,25 @@ func TestChangedDuringLogIn(t *testing.T) {
 		if _, err := gate.LogIn(t.Context(), home, "anna", password, ""); err == nil {
 			t.Errorf("%s: there is a session", name)
 		}
+	}
+}
+
+// Refused log-ins that are too many to be kept one by one are told with the next one that is kept.
+func TestRefusalsLeftOut(t *testing.T) {
+	h := newHouse(t)
+	refuse := func(n int) {
+		for i := range n {
+			if _, err := h.LogIn(t.Context(), netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), fmt.Sprint("n", i), "no such password", ""); err == nil {
+				t.Fatal("it is let in")
+			}
+		}
+	}
+	refuse(100)
+	h.pass(time.Hour)
+	refuse(1)
+	kept, err := h.store.History(t.Context(), usermgmt.HistoryQuery{Events: []string{usermgmt.EventAdminRefused}})
+	h.must(err)
+	if len(kept) != 31 || !strings.HasSuffix(kept[0].Reason, "; 70 more log-ins before were refused, or had to wait") {
+		t.Errorf("%d entries, the last one %q", len(kept), kept[0].Reason)
 	}
 }

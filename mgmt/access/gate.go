@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 	"vpnd/usermgmt"
 
@@ -68,6 +69,7 @@ type Gate struct {
 	hashing argon2id.Params
 	nobody  string        // hash for unknown names
 	refused *rate.Limiter // entries of the history about refused log-ins
+	leftOut atomic.Int64  // refused log-ins without an entry, since the last one that has one
 }
 
 // New makes a Gate.

@@ -48,6 +48,7 @@ func nobodyOf(p argon2id.Params) string {
 // ErrRefused, ErrLimited, or the store's.
 func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, code string) (*http.Cookie, error) {
 	if !g.limits.allow(g.now(), source, name) {
+		g.leftOut.Add(1)
 		return nil, ErrLimited
 	}
 	if len(name) > maxName || len(password) > maxPassword {
@@ -111,11 +112,15 @@ func cookie(value string, maxAge int) *http.Cookie {
 	return &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 }
 
-// refusal logs a refused log-in, as often as the limit lets it, and gives ErrRefused.
+// refusal logs a refused log-in, as often as the limit lets it, and gives ErrRefused. The next one that is logged tells how many were not.
 func (g *Gate) refusal(ctx context.Context, source netip.Addr, name, reason string) error {
 	now := g.now()
 	if !g.refused.AllowN(now, 1) {
+		g.leftOut.Add(1)
 		return ErrRefused
+	}
+	if n := g.leftOut.Swap(0); n > 0 {
+		reason += fmt.Sprintf("; %d more log-ins before were refused, or had to wait", n)
 	}
 	name = fmt.Sprintf("%.64s", strings.ToValidUTF8(name, "?"))
 	g.log.Warn("administrator refused", "user", name, "peer", source, "reason", reason)
