@@ -231,7 +231,7 @@ func TestUsers(t *testing.T) {
 	var events []mgmt.Event
 	b.do("GET", "/api/v1/history?user=alice", "", &events)
 	// To unlock a user that is not locked changes nothing, and is no entry.
-	if len(events) != 2 || events[0].Reason != "enabled, comment" {
+	if len(events) != 2 || events[0].Reason != "enabled: yes -> no, comment: none -> <b>" {
 		t.Errorf("got the history %+v, want a change and an addition", events)
 	}
 	if resp := b.do("DELETE", "/api/v1/users/alice", "", nil); resp.StatusCode != http.StatusNoContent {

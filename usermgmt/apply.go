@@ -248,6 +248,11 @@ func (s *Store) putAll(ctx context.Context, tx *sql.Tx, drafts []draft, keep fun
 }
 
 func (s *Store) putDraft(ctx context.Context, tx *sql.Tx, d *draft, keep func(*Edit, error) error) error {
+	if pool := d.p.Pool; pool != "" && pool != d.old.Pool && s.opts.CheckPool != nil {
+		if err := s.opts.CheckPool(pool); err != nil {
+			return keep(d.edit, &RuleError{"pool", err.Error()})
+		}
+	}
 	if err := s.put(ctx, tx, &d.p); err != nil {
 		return keep(d.edit, err)
 	}
@@ -257,7 +262,11 @@ func (s *Store) putDraft(ctx context.Context, tx *sql.Tx, d *draft, keep func(*E
 			return err
 		}
 	}
-	return s.recordChange(ctx, tx, d.out.Event, d.p.Name, d.out.Fields)
+	what := ""
+	if d.known {
+		what = changes(&d.old, &d.p)
+	}
+	return s.recordChange(ctx, tx, d.out.Event, d.p.Name, what)
 }
 
 // freeIndexes gives the n lowest indexes that nobody has.

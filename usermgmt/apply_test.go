@@ -71,7 +71,7 @@ func tableApplies(t *testing.T, table usermgmt.Table) {
 		t.Error(diff)
 	}
 	entries, err := table.History(ctx, usermgmt.HistoryQuery{User: "anna", Limit: 1})
-	if err != nil || len(entries) != 1 || entries[0].Event != usermgmt.EventChanged || entries[0].Reason != "index, address" || entries[0].By != "root" {
+	if err != nil || len(entries) != 1 || entries[0].Event != usermgmt.EventChanged || entries[0].Reason != "index: 1 -> 3, address: 10.99.0.20 -> 10.99.0.21" || entries[0].By != "root" {
 		t.Errorf("%+v, %v", entries, err)
 	}
 	// Again: there is nothing to change.

@@ -165,15 +165,43 @@ func FieldNamed(name string) (Field, bool) {
 	return Fields[i], true
 }
 
-// differences names the fields in which a differs from b.
-func differences(a, b *Profile) string {
-	var names []string
+// differences names the fields in which b differs from a.
+func differences(a, b *Profile) string { return differ(a, b, func(f Field) string { return f.Name }) }
+
+// changes says how b differs from a, but for the values of secrets.
+func changes(a, b *Profile) string {
+	return differ(a, b, func(f Field) string {
+		switch after := f.Get(b); {
+		case !f.Secret:
+			return f.Name + ": " + short(f.Get(a)) + " -> " + short(after)
+		case after == "":
+			return f.Name + " removed"
+		default:
+			return f.Name
+		}
+	})
+}
+
+func differ(a, b *Profile, tell func(Field) string) string {
+	var all []string
 	for _, f := range Fields {
 		if f.Get(a) != f.Get(b) {
-			names = append(names, f.Name)
+			all = append(all, tell(f))
 		}
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(all, ", ")
+}
+
+// short is a value in the history, within bounds.
+func short(value string) string {
+	const most = 64
+	switch runes := []rune(value); {
+	case value == "":
+		return "none"
+	case len(runes) > most:
+		return string(runes[:most]) + "…"
+	}
+	return value
 }
 
 func number(n int) string {

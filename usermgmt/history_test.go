@@ -58,7 +58,7 @@ func tableKeepsHistory(t *testing.T, table usermgmt.Table) {
 	if diff := cmp.Diff(connected, all[0], cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Error(diff)
 	}
-	if c := all[1]; c.Event != usermgmt.EventChanged || c.Reason != "password, idle-timeout, comment" || c.By != "root" || time.Since(c.At) > time.Hour {
+	if c := all[1]; c.Event != usermgmt.EventChanged || c.Reason != "password, idle-timeout: 0s -> 1m0s, comment: none -> remark" || c.By != "root" || time.Since(c.At) > time.Hour {
 		t.Errorf("%+v", c)
 	}
 	if strings.Contains(fmt.Sprint(all), "another") {

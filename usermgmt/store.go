@@ -27,6 +27,9 @@ type Options struct {
 	// CheckAddress says what is wrong with a user's fixed address, such as that it is not in the
 	// pool. Nil: nothing is.
 	CheckAddress func(netip.Addr) error
+	// CheckPool says what is wrong with the name of a pool that a user is given, such as that there is
+	// none of that name. Nil: nothing is.
+	CheckPool func(string) error
 	// Now dates the history's entries about changes of users. Nil: time.Now.
 	Now func() time.Time
 }

@@ -305,6 +305,68 @@ func TestCheckAddress(t *testing.T) {
 	}
 }
 
+// A pool that is not there is refused when a user is given it, and keeps nobody from changing a user that has it.
+func TestCheckPool(t *testing.T) {
+	there := true
+	s, err := usermgmt.Open(t.Context(), t.TempDir(), usermgmt.Options{CheckPool: func(name string) error {
+		if there {
+			return nil
+		}
+		return fmt.Errorf("there is no pool %s", name)
+	}})
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	alice := simple("alice")
+	alice.Pool = "staff"
+	must(t, s.Add(t.Context(), alice))
+	there = false
+	alice.Name = "bob"
+	if err := s.Add(t.Context(), alice); err == nil || err.Error() != "pool: there is no pool staff" {
+		t.Error(err)
+	}
+	set := func(change func(*usermgmt.Profile)) error {
+		return s.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
+			change(p)
+			return nil
+		})
+	}
+	if err := set(func(p *usermgmt.Profile) { p.Pool = "guests" }); err == nil || err.Error() != "pool: there is no pool guests" {
+		t.Error(err)
+	}
+	must(t, set(func(p *usermgmt.Profile) { p.Enabled = false }))
+	must(t, set(func(p *usermgmt.Profile) { p.Pool = "" }))
+}
+
+// The history tells how a user was changed, but for the values of secrets.
+func TestHistoryTellsValues(t *testing.T) {
+	s, err := usermgmt.Open(t.Context(), t.TempDir(), usermgmt.Options{})
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	must(t, s.Add(t.Context(), simple("alice")))
+	for _, c := range []struct {
+		change func(*usermgmt.Profile)
+		want   string
+	}{
+		{func(p *usermgmt.Profile) { p.Enabled = false }, "enabled: yes -> no"},
+		{func(p *usermgmt.Profile) { p.Enabled = true }, "enabled: no -> yes"},
+		{func(p *usermgmt.Profile) {
+			p.Password, p.MOTPSecret, p.MOTPPIN = "topsecret", "0123456789abcdef", "4711"
+		}, "password, motp-secret, motp-pin"},
+		{func(p *usermgmt.Profile) { p.MOTPSecret, p.MOTPPIN = "", "" }, "motp-secret removed, motp-pin removed"},
+		{func(p *usermgmt.Profile) { p.Comment = strings.Repeat("ü", 70) }, "comment: none -> " + strings.Repeat("ü", 64) + "…"},
+	} {
+		must(t, s.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
+			c.change(p)
+			return nil
+		}))
+		got, err := s.History(t.Context(), usermgmt.HistoryQuery{Limit: 1})
+		must(t, err)
+		if got[0].Reason != c.want {
+			t.Errorf("%q, want %q", got[0].Reason, c.want)
+		}
+	}
+}
+
 // TestCloseAnswersAll closes under load: every caller gets an answer, and what was said to be
 // stored is stored.
 func TestCloseAnswersAll(t *testing.T) {

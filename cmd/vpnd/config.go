@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/netip"
 	"vpnd/internal/config"
 	"vpnd/usermgmt"
@@ -28,15 +27,18 @@ func openUsers(cmd *cobra.Command) (*usermgmt.Store, error) {
 		return nil, err
 	}
 	cmd.SetContext(usermgmt.By(cmd.Context(), who()))
-	return usermgmt.Open(cmd.Context(), cfg.StateDir, usermgmt.Options{CheckAddress: addressCheck(cfg.Network)})
-}
-
-// addressCheck wants fixed addresses of users inside the pool.
-func addressCheck(n config.Network) func(netip.Addr) error {
-	return func(a netip.Addr) error {
-		if n.InPool(a) {
-			return nil
-		}
-		return fmt.Errorf("%s is outside the pool %s", a, words(n.Addresses()))
+	n := cfg.Network
+	users, err := usermgmt.Open(cmd.Context(), cfg.StateDir, usermgmt.Options{
+		CheckAddress: func(a netip.Addr) error { return n.CheckAddress(a) }, CheckPool: func(name string) error { return n.CheckPool(name) },
+	})
+	if err != nil {
+		return nil, err
 	}
+	// What was set while the daemon served lies over the file. If it cannot be read, the daemon says so at its start.
+	if set, err := users.Settings(cmd.Context()); err == nil {
+		if laid, err := cfg.With(set); err == nil {
+			n = laid.Network
+		}
+	}
+	return users, nil
 }

@@ -48,6 +48,7 @@ func (h house) file(name, text string) string {
 // TestUserFields sets every field by its option.
 func TestUserFields(t *testing.T) {
 	h := newHouse(t)
+	h.file("vpnd.yaml", "state_dir: "+h.dir+"\nnetwork: {pools: {staff: {pool: 10.98.0.10-10.98.0.250}}}\n")
 	values := map[string]string{
 		"index": "9", "password": "geheim", "motp-secret": "9b1f6c07d2e85a43", "motp-pin": "0042", "dial-in": "l2tp", "ipsec": "nice", "remote-node": "203.0.113.0/24",
 		"address": "10.99.0.20", "pool": "staff", "group": "field-work", "idle-timeout": "1m0s", "session-time": "8h0m0s", "max-connections": "1", "further": "refuse", "schedule": "Mon-Fri 08:00-18:00 UTC",
@@ -108,7 +109,7 @@ func TestUserListAndHistory(t *testing.T) {
 		t.Errorf("got\n%s", show)
 	}
 	for args, lines := range map[string][]string{
-		"":                       {`e\?\[2Jve +refused +- +L2TP; unknown user`, `anna +connected +203\.0\.113\.9 +PPTP, address 10\.99\.0\.10; MS-CHAPv2`, `ben +changed +- +enabled; by \w+`, `zoe +added`},
+		"":                       {`e\?\[2Jve +refused +- +L2TP; unknown user`, `anna +connected +203\.0\.113\.9 +PPTP, address 10\.99\.0\.10; MS-CHAPv2`, `ben +changed +- +enabled: yes -> no; by \w+`, `zoe +added`},
 		"anna":                   {`anna +connected`, `anna +added`},
 		"anna --limit 1":         {`anna +connected`},
 		"--since 24h":            {`anna +connected`},
@@ -125,7 +126,7 @@ func TestUserListAndHistory(t *testing.T) {
 		}
 	}
 	var entries []map[string]any
-	if err := json.Unmarshal([]byte(h.ok("", "user", "history", "ben", "--json")), &entries); err != nil || len(entries) != 2 || entries[0]["reason"] != "enabled" {
+	if err := json.Unmarshal([]byte(h.ok("", "user", "history", "ben", "--json")), &entries); err != nil || len(entries) != 2 || entries[0]["reason"] != "enabled: yes -> no" {
 		t.Error(err, entries)
 	}
 	h.fails("", "a date such as", "user", "history", "--since", "yesterday")

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -218,4 +220,28 @@ func (n Network) Addresses() []Range {
 // InPool reports whether a may be given to a client.
 func (n Network) InPool(a netip.Addr) bool {
 	return a != n.Address && slices.ContainsFunc(n.Addresses(), func(r Range) bool { return r.Contains(a) })
+}
+
+// CheckAddress reports that a client cannot have a fixed address.
+func (n Network) CheckAddress(a netip.Addr) error {
+	if n.InPool(a) {
+		return nil
+	}
+	ranges := n.Addresses()
+	list := make([]string, len(ranges))
+	for i, r := range ranges {
+		list[i] = r.String()
+	}
+	return fmt.Errorf("%s is outside the pool %s", a, strings.Join(list, ", "))
+}
+
+// CheckPool reports that there is no pool of a name.
+func (n Network) CheckPool(name string) error {
+	if _, ok := n.Pools[name]; ok || name == "" {
+		return nil
+	}
+	if len(n.Pools) == 0 {
+		return fmt.Errorf("there is no pool %q: network.pools has none", name)
+	}
+	return fmt.Errorf("there is no pool %q: network.pools has %s", name, strings.Join(slices.Sorted(maps.Keys(n.Pools)), ", "))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -151,7 +152,10 @@ func (d *daemon) undoAll() {
 
 func (d *daemon) setUp(ctx context.Context) error {
 	var err error
-	if d.store, err = usermgmt.Open(ctx, d.cfg.StateDir, usermgmt.Options{}); err != nil {
+	if d.store, err = usermgmt.Open(ctx, d.cfg.StateDir, usermgmt.Options{
+		CheckAddress: func(a netip.Addr) error { return d.shown.Load().cfg.Network.CheckAddress(a) },
+		CheckPool:    func(name string) error { return d.shown.Load().cfg.Network.CheckPool(name) },
+	}); err != nil {
 		return err
 	}
 	d.later(func() { d.complain("closing the user table", d.store.Close()) })

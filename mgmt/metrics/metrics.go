@@ -21,6 +21,11 @@ const (
 // types are those of connections.
 var types = []string{"PPTP", "L2TP", "L2TP/IPsec"}
 
+// encryptions are those of connections.
+var encryptions = []string{
+	"none", "MPPE-40 stateless", "MPPE-40 stateful", "MPPE-56 stateless", "MPPE-56 stateful", "MPPE-128 stateless", "MPPE-128 stateful",
+}
+
 // other stands for a value of a label that is not of the fixed set.
 const other = "other"
 

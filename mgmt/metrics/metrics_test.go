@@ -80,6 +80,35 @@ func TestClockNotMeasured(t *testing.T) {
 	}
 }
 
+// All series of fixed sets are there before anything has happened.
+func TestSeriesFromTheStart(t *testing.T) {
+	text := scrape(t, metrics.New(metrics.Config{Causes: []string{"wrong_password"}, Read: func() metrics.Reading { return metrics.Reading{} }}))
+	var want []string
+	for _, kind := range []string{"PPTP", "L2TP", "L2TP/IPsec"} {
+		for _, direction := range []string{"rx", "tx"} {
+			for _, name := range []string{"user_packets_total", "user_bytes_total"} {
+				want = append(want, fmt.Sprintf(`%s{direction=%q,type=%q}`, name, direction, kind))
+			}
+		}
+		for _, encryption := range []string{"none", "MPPE-40 stateful", "MPPE-128 stateless"} {
+			want = append(want, fmt.Sprintf(`connections{encryption=%q,type=%q}`, encryption, kind))
+		}
+		want = append(want, fmt.Sprintf(`logins_total{cause="",result="accepted",type=%q}`, kind))
+		for _, cause := range []string{"wrong_password", "other"} {
+			want = append(want, fmt.Sprintf(`logins_total{cause=%q,result="refused",type=%q}`, cause, kind))
+		}
+	}
+	for _, hook := range []string{"before", "up", "down"} {
+		want = append(want, fmt.Sprintf(`hook_failures_total{hook=%q}`, hook))
+	}
+	want = append(want, `unauthenticated{of="calls",type="PPTP"}`, `unauthenticated{of="tunnels",type="L2TP"}`, `panics_total`, `history_lost_total`)
+	for _, series := range want {
+		if !strings.Contains(text, "\nvpnd_"+series+" 0\n") {
+			t.Errorf("there is no %s at 0", series)
+		}
+	}
+}
+
 // exists says whether a metric is in the output of a scrape.
 func exists(text, name string) bool {
 	return regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `[ {]`).MatchString(text)

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,6 +49,25 @@ type Reading struct {
 	HooksWaiting    int
 	HookFailures    map[string]uint64 // by hook
 	Panics          uint64            // sessions that a fault of the daemon has ended
+}
+
+// complete has each value of a label there that is of a fixed set, so that its series begins with 0 and not
+// with the first event, which a rate would miss.
+func (r *Reading) complete() {
+	open, traffic := map[Kind]int{}, map[string]Traffic{}
+	for _, t := range types {
+		traffic[t] = Traffic{}
+		for _, e := range encryptions {
+			open[Kind{t, e}] = 0
+		}
+	}
+	maps.Copy(open, r.Open)
+	maps.Copy(traffic, r.Traffic)
+	failures := map[string]uint64{"before": 0, "up": 0, "down": 0}
+	maps.Copy(failures, r.HookFailures)
+	strangers := map[string]map[string]int{"PPTP": {"control connections": 0, "calls": 0}, "L2TP": {"tunnels": 0, "calls": 0}}
+	maps.Copy(strangers, r.Unauthenticated)
+	r.Open, r.Traffic, r.HookFailures, r.Unauthenticated = open, traffic, failures, strangers
 }
 
 // defaultPool is the label of the pool that has no name; no name may have brackets.
@@ -100,6 +120,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	r := c.read()
+	r.complete()
 	s := sender{ch}
 	s.gauge(descReady, number(r.Ready))
 	for kind, n := range r.Open {
