@@ -99,8 +99,7 @@ type (
 )
 
 func (a *API) registerAdministrators(api huma.API) {
-	const tag = "Administrators"
-	huma.Register(api, onlyAdministrators(api, operation("list-administrators", http.MethodGet, "/administrators", "List who may manage the daemon", tag)),
+	huma.Register(api, onlyAdministrators(api, operation("list-administrators", http.MethodGet, "/administrators", "List who may manage the daemon", tagAdministrators)),
 		func(ctx context.Context, _ *struct{}) (*administratorList, error) {
 			accounts, err := a.cfg.Access.Administrators(ctx)
 			list := &administratorList{make([]Administrator, len(accounts))}
@@ -109,19 +108,19 @@ func (a *API) registerAdministrators(api huma.API) {
 			}
 			return list, problem(err)
 		})
-	add := operation("add-administrator", http.MethodPost, "/administrators", "Add an administrator, or a viewer", tag, http.StatusConflict, http.StatusUnprocessableEntity)
+	add := operation("add-administrator", http.MethodPost, "/administrators", "Add an administrator, or a viewer", tagAdministrators, http.StatusConflict, http.StatusUnprocessableEntity)
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(api, onlyAdministrators(api, add), a.addAdministrator)
-	huma.Register(api, onlyAdministrators(api, operation("get-administrator", http.MethodGet, "/administrators/{name}", "Show an administrator, or a viewer", tag,
+	huma.Register(api, onlyAdministrators(api, operation("get-administrator", http.MethodGet, "/administrators/{name}", "Show an administrator, or a viewer", tagAdministrators,
 		http.StatusNotFound)),
 		func(ctx context.Context, in *namedAdministrator) (*oneAdministrator, error) {
 			return a.administrator(ctx, in.Name)
 		})
 	huma.Register(api, onlyAdministrators(api, operation("change-administrator", http.MethodPatch, "/administrators/{name}",
-		"Change what the body names, and end the sessions", tag,
+		"Change what the body names, and end the sessions", tagAdministrators,
 		http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity)), a.changeAdministrator)
 	huma.Register(api, onlyAdministrators(api, operation("remove-administrator", http.MethodDelete, "/administrators/{name}",
-		"Remove an administrator, and end the sessions", tag,
+		"Remove an administrator, and end the sessions", tagAdministrators,
 		http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed)),
 		func(ctx context.Context, in *removeAdministrator) (*struct{}, error) {
 			err := a.ifAdministrator(ctx, in.Name, &in.Precondition, func() error { return a.cfg.Access.Remove(ctx, in.Name, in.Force) })

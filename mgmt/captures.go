@@ -89,7 +89,7 @@ func (in *captureInput) of() (CaptureOf, error) {
 
 func (a *API) registerCaptures(api huma.API) {
 	op := operation("capture", http.MethodPost, "/captures",
-		"Record PPP frames as pcapng, without secrets; the answer goes on until time or size are up, or the asker leaves", "Diagnosis",
+		"Record PPP frames as pcapng, without secrets; the answer goes on until time or size are up, or the asker leaves", tagDiagnosis,
 		http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "A pcapng file with link type PPP_WITH_DIR",

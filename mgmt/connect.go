@@ -35,8 +35,7 @@ func (a *API) ConnectPage(ctx context.Context, user, client, address string) (gu
 }
 
 func (a *API) registerConnect(api huma.API) {
-	const tag = "Connect a client"
-	huma.Register(api, operation("connect-client", http.MethodGet, "/users/{name}/connect", "Tell how a client is set up for a user", tag, http.StatusNotFound, http.StatusUnprocessableEntity),
+	huma.Register(api, operation("connect-client", http.MethodGet, "/users/{name}/connect", "Tell how a client is set up for a user", tagConnect, http.StatusNotFound, http.StatusUnprocessableEntity),
 		func(ctx context.Context, in *struct {
 			Name   string `path:"name" maxLength:"64"`
 			Client string `query:"client" required:"true" enum:"windows,smart-vpn,macos,ios,android,linux"`
@@ -52,7 +51,7 @@ func (a *API) registerConnect(api huma.API) {
 			}
 			return &struct{ Body guide.Page }{page}, nil
 		})
-	huma.Register(api, operation("client-errors", http.MethodGet, "/client-errors", "List the error numbers that clients show, with cause and cure", tag),
+	huma.Register(api, operation("client-errors", http.MethodGet, "/client-errors", "List the error numbers that clients show, with cause and cure", tagConnect),
 		func(context.Context, *struct{}) (*struct{ Body []guide.Number }, error) {
 			return &struct{ Body []guide.Number }{guide.Numbers("")}, nil
 		})

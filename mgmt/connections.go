@@ -67,13 +67,12 @@ type connectionList struct {
 }
 
 func (a *API) registerConnections(api huma.API) {
-	const tag = "Connection Management"
-	huma.Register(api, operation("list-connections", http.MethodGet, "/connections", "List the connections", tag),
+	huma.Register(api, operation("list-connections", http.MethodGet, "/connections", "List the connections", tagConnections),
 		func(_ context.Context, in *listConnections) (*connectionList, error) {
 			all := a.Connections(in.ConnectionQuery)
 			return &connectionList{len(all), Page(in.Paging, all)}, nil
 		})
-	huma.Register(api, operation("drop-connection", http.MethodDelete, "/connections/{id}", "Drop a connection: its client is hung up properly", tag, http.StatusNotFound),
+	huma.Register(api, operation("drop-connection", http.MethodDelete, "/connections/{id}", "Drop a connection: its client is hung up properly", tagConnections, http.StatusNotFound),
 		func(ctx context.Context, in *struct {
 			ID     string `path:"id" maxLength:"64"`
 			Reason string `query:"reason" maxLength:"100" pattern:"^[^\\x00-\\x1f\\x7f]*$" doc:"For the log and the client" default:"dropped by the administrator"`

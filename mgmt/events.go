@@ -160,7 +160,7 @@ func (in *listenInput) wants(e *Event) bool {
 }
 
 func (a *API) registerEvents(api huma.API) {
-	sse.Register(api, operation("events", http.MethodGet, "/events", "Server-sent events: connections up, down, refused", "Events"),
+	sse.Register(api, operation("events", http.MethodGet, "/events", "Server-sent events: connections up, down, refused", tagEvents),
 		map[string]any{"event": Event{}, "alive": alive{}, "gap": gap{}}, a.tellEvents)
 }
 

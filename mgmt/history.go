@@ -87,7 +87,7 @@ type historyInput struct {
 func (in *historyInput) Resolve(huma.Context) []error { return knownEvents(in.Events) }
 
 func (a *API) registerHistory(api huma.API) {
-	huma.Register(api, operation("list-history", http.MethodGet, "/history", "List what happened, the newest first", "History"),
+	huma.Register(api, operation("list-history", http.MethodGet, "/history", "List what happened, the newest first", tagHistory),
 		func(ctx context.Context, in *historyInput) (*historyList, error) {
 			events, sum, err := a.History(ctx, usermgmt.HistoryQuery{User: in.User, Events: in.Events, Since: in.Since, Before: in.Before, Offset: in.Offset, Limit: in.Limit})
 			if err != nil {

@@ -49,7 +49,7 @@ func New(cfg Config) *API {
 	a := &API{cfg: cfg, rates: newRates(), events: newBus(time.Now()), mux: http.NewServeMux()}
 	h := huma.DefaultConfig("vpnd", cfg.Version)
 	h.OpenAPIPath, h.DocsPath, h.SchemasPath = "/api/v1/openapi", "", "/api/v1/schemas"
-	h.Info.Description = "Connection Management of a VPN concentrator for PPTP and L2TP dial-in."
+	describe(h.OpenAPI)
 	h.RejectUnknownQueryParameters = true
 	api := humago.New(a.mux, h)
 	api.UseMiddleware(taglessChange(api))
@@ -134,14 +134,6 @@ func (h *headOnly) Write(p []byte) (int, error) { return len(p), nil }
 // location is the path of a resource in a collection.
 func location(collection, name string) string {
 	return "/api/v1/" + collection + "/" + url.PathEscape(name)
-}
-
-// operation is what all operations have.
-func operation(id, method, path, summary, tag string, errors ...int) huma.Operation {
-	return huma.Operation{
-		OperationID: id, Method: method, Path: "/api/v1" + path, Summary: summary, Tags: []string{tag}, Errors: errors,
-		MaxBodyBytes: maxBody,
-	}
 }
 
 // registerProbes answers whoever looks whether the daemon lives, or takes calls.

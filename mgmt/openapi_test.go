@@ -81,7 +81,9 @@ func (d *documented) call(id string, args map[string]string, body any, status in
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	asked := &openapi3filter.RequestValidationInput{Request: req, PathParams: args, QueryParams: query, Route: route}
+	asked := &openapi3filter.RequestValidationInput{Request: req, PathParams: args, QueryParams: query, Route: route, Options: &openapi3filter.Options{
+		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // the test's client is on the socket
+	}}
 	if err := openapi3filter.ValidateRequest(d.t.Context(), asked); err != nil && status < http.StatusBadRequest {
 		d.t.Errorf("%s: what is asked is not as documented: %v", id, err)
 	}
@@ -108,6 +110,78 @@ func (d *documented) call(id string, args map[string]string, body any, status in
 		}
 	}
 	return resp.Header
+}
+
+// The document holds what Redocly and Spectral recommend.
+func TestDocumentIsComplete(t *testing.T) {
+	d := newDocumented(t).document
+	if i := d.Info; i.Description == "" || i.Contact == nil || i.Contact.Name == "" || i.License == nil || i.License.Name == "" {
+		t.Errorf("the document does not say what it is: %+v", i)
+	}
+	if len(d.Servers) == 0 || d.Servers[0].URL == "" || len(d.Components.SecuritySchemes) == 0 || len(d.Security) == 0 {
+		t.Error("servers or security schemes are missing")
+	}
+	for _, one := range d.Security {
+		for name := range one {
+			if d.Components.SecuritySchemes[name] == nil {
+				t.Errorf("there is no security scheme %s", name)
+			}
+		}
+	}
+	tags := map[string]bool{}
+	for _, tag := range d.Tags {
+		if tags[tag.Name] = true; tag.Description == "" {
+			t.Errorf("the tag %s has no description", tag.Name)
+		}
+	}
+	ids := map[string]bool{}
+	for path, item := range d.Paths.Map() {
+		for method, op := range item.Operations() {
+			if op.OperationID == "" || ids[op.OperationID] || op.Summary == "" || op.Description == "" || len(op.Tags) != 1 || !tags[op.Tags[0]] {
+				t.Errorf("%s %s: %q, %q, %q, tags %q", method, path, op.OperationID, op.Summary, op.Description, op.Tags)
+			}
+			ids[op.OperationID] = true
+			want := []int{http.StatusUnauthorized, http.StatusUnprocessableEntity}
+			if method != http.MethodGet {
+				want = append(want, http.StatusForbidden, http.StatusPreconditionFailed)
+			}
+			if strings.Contains(path, "{") {
+				want = append(want, http.StatusNotFound)
+			}
+			for _, status := range want {
+				if r := op.Responses.Status(status); r == nil || r.Value.Content["application/problem+json"] == nil {
+					t.Errorf("%s does not tell of %d", op.OperationID, status)
+				}
+			}
+			good := false
+			for status, r := range op.Responses.Map() {
+				good = good || strings.HasPrefix(status, "2")
+				if r.Value.Description == nil || *r.Value.Description == "" {
+					t.Errorf("%s: %s has no description", op.OperationID, status)
+				}
+			}
+			if !good {
+				t.Errorf("%s has no good answer", op.OperationID)
+			}
+			for _, p := range op.Parameters {
+				if p.Value.In == "path" && !p.Value.Required {
+					t.Errorf("%s: %s is in the path and not required", op.OperationID, p.Value.Name)
+				}
+			}
+		}
+		if strings.HasSuffix(path, "/") || strings.Contains(path, "?") {
+			t.Errorf("the path %s", path)
+		}
+	}
+	text, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range d.Components.Schemas {
+		if !strings.Contains(string(text), `"#/components/schemas/`+name+`"`) {
+			t.Errorf("the schema %s is used nowhere", name)
+		}
+	}
 }
 
 // Who has read the document alone adds a user, sees him connected, and drops him.

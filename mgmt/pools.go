@@ -36,10 +36,9 @@ type (
 )
 
 func (a *API) registerPools(api huma.API) {
-	const tag = "Address pools"
-	huma.Register(api, operation("get-pools", http.MethodGet, "/pools", "Show the addresses that clients get", tag),
+	huma.Register(api, operation("get-pools", http.MethodGet, "/pools", "Show the addresses that clients get", tagPools),
 		func(context.Context, *struct{}) (*onePoolsView, error) { return a.pools(), nil })
-	huma.Register(api, operation("change-pools", http.MethodPatch, "/pools", "Change the addresses that clients get", tag,
+	huma.Register(api, operation("change-pools", http.MethodPatch, "/pools", "Change the addresses that clients get", tagPools,
 		http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changePools)
 }
 

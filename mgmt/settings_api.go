@@ -81,22 +81,21 @@ type (
 )
 
 func (a *API) registerSettings(api huma.API) {
-	const access, general, system = "Remote Access Control", "PPP General Setup", "System"
-	huma.Register(api, operation("get-services", http.MethodGet, "/services", "Say which VPN services are enabled", access),
+	huma.Register(api, operation("get-services", http.MethodGet, "/services", "Say which VPN services are enabled", tagAccess),
 		func(context.Context, *struct{}) (*oneServiceView, error) { return a.services(), nil })
-	huma.Register(api, operation("change-services", http.MethodPatch, "/services", "Turn VPN services on and off", access,
+	huma.Register(api, operation("change-services", http.MethodPatch, "/services", "Turn VPN services on and off", tagAccess,
 		http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changeServices)
-	huma.Register(api, operation("get-ppp", http.MethodGet, "/ppp", "Show what is negotiated with clients", general),
+	huma.Register(api, operation("get-ppp", http.MethodGet, "/ppp", "Show what is negotiated with clients", tagGeneral),
 		func(context.Context, *struct{}) (*onePPPView, error) { return a.ppp(), nil })
-	huma.Register(api, operation("change-ppp", http.MethodPatch, "/ppp", "Change what is negotiated with clients from now on", general,
+	huma.Register(api, operation("change-ppp", http.MethodPatch, "/ppp", "Change what is negotiated with clients from now on", tagGeneral,
 		http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changePPP)
-	huma.Register(api, operation("get-shutdown", http.MethodGet, "/shutdown", "Say whether the daemon is to end", system),
+	huma.Register(api, operation("get-shutdown", http.MethodGet, "/shutdown", "Say whether the daemon is to end", tagSystem),
 		func(context.Context, *struct{}) (*oneShutdown, error) { return a.shutdown(), nil })
-	shut := operation("shut-down", http.MethodPost, "/shutdown", "End the daemon", system,
+	shut := operation("shut-down", http.MethodPost, "/shutdown", "End the daemon", tagSystem,
 		http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity)
 	shut.DefaultStatus = http.StatusAccepted
 	huma.Register(api, shut, a.shutDown)
-	huma.Register(api, operation("cancel-shutdown", http.MethodDelete, "/shutdown", "Take calls again", system,
+	huma.Register(api, operation("cancel-shutdown", http.MethodDelete, "/shutdown", "Take calls again", tagSystem,
 		http.StatusConflict, http.StatusPreconditionFailed), a.cancelShutdown)
 }
 

@@ -39,19 +39,18 @@ type (
 )
 
 func (a *API) registerTime(api huma.API) {
-	const tag = "Time and Date"
-	huma.Register(api, operation("get-time", http.MethodGet, "/time", "Show the clock that one-time passwords are verified by", tag),
+	huma.Register(api, operation("get-time", http.MethodGet, "/time", "Show the clock that one-time passwords are verified by", tagTime),
 		func(context.Context, *struct{}) (*timeView, error) { return &timeView{a.cfg.Clock.View()}, nil })
-	huma.Register(api, operation("inquire-time", http.MethodPost, "/time/inquire", "Inquire the time servers now", tag, http.StatusBadGateway),
+	huma.Register(api, operation("inquire-time", http.MethodPost, "/time/inquire", "Inquire the time servers now", tagTime, http.StatusBadGateway),
 		func(ctx context.Context, _ *struct{}) (*timeView, error) {
 			if err := a.cfg.Clock.Inquire(ctx); err != nil {
 				return nil, huma.Error502BadGateway(err.Error())
 			}
 			return &timeView{a.cfg.Clock.View()}, nil
 		})
-	huma.Register(api, operation("get-time-settings", http.MethodGet, "/time/settings", "Show the time servers and how they are asked", tag),
+	huma.Register(api, operation("get-time-settings", http.MethodGet, "/time/settings", "Show the time servers and how they are asked", tagTime),
 		func(context.Context, *struct{}) (*timeSettingsView, error) { return a.timeSettings(), nil })
-	huma.Register(api, operation("change-time-settings", http.MethodPatch, "/time/settings", "Change the time servers and how they are asked", tag,
+	huma.Register(api, operation("change-time-settings", http.MethodPatch, "/time/settings", "Change the time servers and how they are asked", tagTime,
 		http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changeTime)
 }
 

@@ -68,8 +68,7 @@ type (
 )
 
 func (a *API) registerTokens(api huma.API) {
-	const tag = "API tokens"
-	huma.Register(api, onlyAdministrators(api, operation("list-tokens", http.MethodGet, "/tokens", "List the API tokens, without their secrets", tag)),
+	huma.Register(api, onlyAdministrators(api, operation("list-tokens", http.MethodGet, "/tokens", "List the API tokens, without their secrets", tagTokens)),
 		func(ctx context.Context, _ *struct{}) (*tokenList, error) {
 			tokens, err := a.cfg.Access.Tokens(ctx)
 			list := &tokenList{make([]Token, len(tokens))}
@@ -78,12 +77,12 @@ func (a *API) registerTokens(api huma.API) {
 			}
 			return list, problem(err)
 		})
-	add := operation("add-token", http.MethodPost, "/tokens", "Make an API token", tag, http.StatusConflict, http.StatusUnprocessableEntity)
+	add := operation("add-token", http.MethodPost, "/tokens", "Make an API token", tagTokens, http.StatusConflict, http.StatusUnprocessableEntity)
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(api, onlyAdministrators(api, add), a.addToken)
-	huma.Register(api, onlyAdministrators(api, operation("get-token", http.MethodGet, "/tokens/{name}", "Show an API token, without its secret", tag,
+	huma.Register(api, onlyAdministrators(api, operation("get-token", http.MethodGet, "/tokens/{name}", "Show an API token, without its secret", tagTokens,
 		http.StatusNotFound)), a.getToken)
-	huma.Register(api, onlyAdministrators(api, operation("remove-token", http.MethodDelete, "/tokens/{name}", "End an API token", tag,
+	huma.Register(api, onlyAdministrators(api, operation("remove-token", http.MethodDelete, "/tokens/{name}", "End an API token", tagTokens,
 		http.StatusNotFound, http.StatusPreconditionFailed)), a.removeToken)
 }
 

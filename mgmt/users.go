@@ -170,9 +170,8 @@ func (in *changedUser) provided(ctx context.Context) context.Context {
 }
 
 func (a *API) registerUsers(api huma.API) {
-	const tag = "Remote Dial-in Users"
-	huma.Register(api, operation("list-users", http.MethodGet, "/users", "List the users", tag), a.listUsers)
-	add := operation("add-user", http.MethodPost, "/users", "Add a user", tag, http.StatusConflict, http.StatusUnprocessableEntity)
+	huma.Register(api, operation("list-users", http.MethodGet, "/users", "List the users", tagUsers), a.listUsers)
+	add := operation("add-user", http.MethodPost, "/users", "Add a user", tagUsers, http.StatusConflict, http.StatusUnprocessableEntity)
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(api, add, func(ctx context.Context, in *newUser) (*newUserView, error) {
 		p := usermgmt.New(in.Body.Name)
@@ -188,16 +187,16 @@ func (a *API) registerUsers(api huma.API) {
 		}
 		return &newUserView{location("users", p.Name), one.ETag, one.Body}, nil
 	})
-	huma.Register(api, operation("get-user", http.MethodGet, "/users/{name}", "Show a user", tag, http.StatusNotFound),
+	huma.Register(api, operation("get-user", http.MethodGet, "/users/{name}", "Show a user", tagUsers, http.StatusNotFound),
 		func(ctx context.Context, in *namedUser) (*oneUser, error) { return a.oneUser(ctx, in.Name) })
-	huma.Register(api, operation("change-user", http.MethodPatch, "/users/{name}", "Change what the body names", tag,
+	huma.Register(api, operation("change-user", http.MethodPatch, "/users/{name}", "Change what the body names", tagUsers,
 		http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changeUser)
-	huma.Register(api, operation("remove-user", http.MethodDelete, "/users/{name}", "Remove a user and hang up his connections", tag,
+	huma.Register(api, operation("remove-user", http.MethodDelete, "/users/{name}", "Remove a user and hang up his connections", tagUsers,
 		http.StatusNotFound, http.StatusPreconditionFailed),
 		func(ctx context.Context, in *changedUser) (*struct{}, error) {
 			return nil, problem(a.cfg.Users.Remove(in.provided(ctx), in.Name))
 		})
-	huma.Register(api, operation("unlock-user", http.MethodPost, "/users/{name}/unlock", "Let a user in again that too many failures locked", tag,
+	huma.Register(api, operation("unlock-user", http.MethodPost, "/users/{name}/unlock", "Let a user in again that too many failures locked", tagUsers,
 		http.StatusNotFound, http.StatusPreconditionFailed),
 		func(ctx context.Context, in *changedUser) (*oneUser, error) {
 			if err := a.cfg.Users.Unlock(in.provided(ctx), in.Name); err != nil {
@@ -205,14 +204,14 @@ func (a *API) registerUsers(api huma.API) {
 			}
 			return a.oneUser(ctx, in.Name)
 		})
-	huma.Register(api, operation("verify-user", http.MethodPost, "/users/{name}/verify", "Verify a code of a user's new token, which counts as used then", tag,
+	huma.Register(api, operation("verify-user", http.MethodPost, "/users/{name}/verify", "Verify a code of a user's new token, which counts as used then", tagUsers,
 		http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.verifyUser)
 }
 
 func (a *API) verifyUser(ctx context.Context, in *verifyUser) (*struct{}, error) {
-	_, tag, err := a.Profile(ctx, in.Name)
+	_, tagUsers, err := a.Profile(ctx, in.Name)
 	if err == nil {
-		err = in.holds(tag)
+		err = in.holds(tagUsers)
 	}
 	if err == nil {
 		err = a.Verify(ctx, in.Name, in.Body.Code)

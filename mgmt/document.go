@@ -1,0 +1,72 @@
+package mgmt
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Groups of operations, which are the tags of the document.
+const (
+	tagConnections    = "Connection Management"
+	tagUsers          = "Remote Dial-in Users"
+	tagAccess         = "Remote Access Control"
+	tagGeneral        = "PPP General Setup"
+	tagPools          = "Address pools"
+	tagTime           = "Time and Date"
+	tagStatus         = "Status"
+	tagSystem         = "System"
+	tagHistory        = "History"
+	tagEvents         = "Events"
+	tagDiagnosis      = "Diagnosis"
+	tagConnect        = "Connect a client"
+	tagAdministrators = "Administrators"
+	tagTokens         = "API tokens"
+)
+
+var tags = []*huma.Tag{
+	{Name: tagConnections, Description: "The connections that are open."},
+	{Name: tagUsers, Description: "The users that may dial in."},
+	{Name: tagAccess, Description: "Which types of dial-in are served."},
+	{Name: tagGeneral, Description: "What is negotiated with clients."},
+	{Name: tagPools, Description: "The addresses that clients get."},
+	{Name: tagTime, Description: "The clock that one-time passwords are verified by."},
+	{Name: tagStatus, Description: "The daemon and its machine."},
+	{Name: tagSystem, Description: "The end of the daemon."},
+	{Name: tagHistory, Description: "What has happened."},
+	{Name: tagEvents, Description: "What happens."},
+	{Name: tagDiagnosis, Description: "Why a dial-in failed."},
+	{Name: tagConnect, Description: "How clients are set up."},
+	{Name: tagAdministrators, Description: "Who may manage the daemon."},
+	{Name: tagTokens, Description: "What programs show to manage the daemon."},
+}
+
+// describe writes what the document says of the API as a whole.
+func describe(d *huma.OpenAPI) {
+	d.Info.Description = "Connection Management of a VPN concentrator for PPTP and L2TP dial-in."
+	d.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
+	d.Info.Contact = &huma.Contact{Name: "The vpnd authors"}
+	d.Servers = []*huma.Server{{URL: "/", Description: "The daemon that this document comes from"}}
+	d.Tags = tags
+	d.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token":   {Type: "http", Scheme: "bearer", Description: "An API token. The Unix socket takes none: it is for root alone."},
+		"session": {Type: "apiKey", In: "cookie", Name: "__Host-vpnd", Description: "The cookie of a session of the pages."},
+	}
+	d.Security = []map[string][]string{{"token": {}}, {"session": {}}}
+}
+
+// operation is what all operations have.
+func operation(id, method, path, summary, tag string, errors ...int) huma.Operation {
+	errors = append(errors, http.StatusUnauthorized, http.StatusUnprocessableEntity)
+	description := summary + "."
+	if !looks(method) {
+		errors = append(errors, http.StatusForbidden, http.StatusPreconditionFailed)
+		description += " A viewer may not."
+	}
+	slices.Sort(errors)
+	return huma.Operation{
+		OperationID: id, Method: method, Path: "/api/v1" + path, Summary: summary, Description: description, Tags: []string{tag},
+		Errors: slices.Compact(errors), MaxBodyBytes: maxBody,
+	}
+}
