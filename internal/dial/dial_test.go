@@ -107,7 +107,7 @@ func TestControlConnectionFails(t *testing.T) {
 	}{
 		{"closes", func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 156)) }, 4, "server refuses the call: it closes the control connection"},
 		{"other protocol", func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, 7, "server does not speak PPTP"},
-		{"silent", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, 3, "no answer from 192.0.2.1:1723\n"},
+		{"silent", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, 3, `no answer from 192.0.2.1:1723"`},
 		{"refuses", func(c net.Conn) {
 			_, _ = io.ReadFull(c, make([]byte, 156))
 			reply := make([]byte, 156)
