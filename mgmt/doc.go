@@ -31,6 +31,8 @@ type Clock interface {
 
 // Users is the user table.
 type Users interface {
+	auth.Users
+	auth.Ledger
 	Add(ctx context.Context, p usermgmt.Profile) error
 	Update(ctx context.Context, name string, change func(*usermgmt.Profile) error) error
 	Apply(ctx context.Context, edits []usermgmt.Edit, how usermgmt.How) ([]usermgmt.Outcome, error)
@@ -39,8 +41,6 @@ type Users interface {
 	List(ctx context.Context) ([]usermgmt.Profile, error)
 	Generation(ctx context.Context) (uint64, error)
 	Unlock(ctx context.Context, names ...string) error
-	Standing(ctx context.Context, user string) (auth.Standing, error)
-	Advance(ctx context.Context, user string, state auth.TokenState) (bool, error)
 	Traffic(ctx context.Context, user, month string) (usermgmt.Traffic, error)
 	History(ctx context.Context, q usermgmt.HistoryQuery) ([]usermgmt.Entry, error)
 	HistorySum(ctx context.Context, q usermgmt.HistoryQuery) (usermgmt.HistorySum, error)

@@ -46,20 +46,43 @@ func (t *table) profiles(ctx context.Context, users Users) ([]*usermgmt.Profile,
 	return slices.Clone(t.all), nil
 }
 
-// Users gives a page of the users that have search in their names or comments, in the order of sort, as the
-// API names it; and how many there are in all pages.
-func (a *API) Users(ctx context.Context, search, sort string, p Paging) ([]User, int, error) {
+// UserQuery picks users, and their order.
+type UserQuery struct {
+	Search string `query:"q" maxLength:"100" doc:"A part of the name or the comment"`
+	Show   string `query:"show" enum:"disabled,expired,locked,connected,never" doc:"Those of this status, or that are connected, or never were; left out: all"`
+	Sort   string `query:"sort" enum:"name,-name,index,-index,enabled,-enabled,connections,-connections,comment,-comment" default:"name"`
+}
+
+// What Show of a UserQuery may be, beside the statuses.
+const (
+	ShowConnected = "connected"
+	ShowNever     = "never" // connected
+)
+
+// Users gives a page of the users that are asked for; and how many there are in all pages.
+func (a *API) Users(ctx context.Context, q UserQuery, p Paging) ([]User, int, error) {
 	profiles, err := a.table.profiles(ctx, a.cfg.Users)
 	if err != nil {
 		return nil, 0, err
 	}
-	if text := strings.ToLower(search); text != "" {
+	if text := strings.ToLower(q.Search); text != "" {
 		profiles = slices.DeleteFunc(profiles, func(p *usermgmt.Profile) bool {
 			return !strings.Contains(strings.ToLower(p.Name), text) && !strings.Contains(strings.ToLower(p.Comment), text)
 		})
 	}
 	open := a.open()
-	by, down := strings.CutPrefix(sort, "-")
+	if q.Show != "" {
+		var failed error
+		profiles = slices.DeleteFunc(profiles, func(p *usermgmt.Profile) bool {
+			shown, err := a.shows(ctx, q.Show, p, open)
+			failed = errors.Join(failed, err)
+			return !shown
+		})
+		if failed != nil {
+			return nil, 0, failed
+		}
+	}
+	by, down := strings.CutPrefix(q.Sort, "-")
 	slices.SortStableFunc(profiles, func(x, y *usermgmt.Profile) int {
 		n := compareUsers(by, x, y, open)
 		if down {
@@ -76,6 +99,32 @@ func (a *API) Users(ctx context.Context, search, sort string, p Paging) ([]User,
 		users = append(users, u)
 	}
 	return users, len(profiles), nil
+}
+
+// shows reports whether a user is among those that a query wants.
+func (a *API) shows(ctx context.Context, show string, p *usermgmt.Profile, open map[string]int) (bool, error) {
+	if show == ShowConnected {
+		return open[p.Name] > 0, nil
+	}
+	standing, err := a.cfg.Users.Standing(ctx, p.Name)
+	if show == ShowNever {
+		return open[p.Name] == 0 && standing.Addresses == auth.Standing{}.Addresses, err
+	}
+	return statusOf(p, standing, a.cfg.Clock.Corrected()) == show, err
+}
+
+// statusOf says whether a user gets in.
+func statusOf(p *usermgmt.Profile, standing auth.Standing, now time.Time) string {
+	switch {
+	case !p.Enabled:
+		return StatusDisabled
+	case !p.Expires.IsZero() && !now.Before(p.Expires):
+		return StatusExpired
+	case lock(standing.Strangers, now) != nil || lock(standing.Usual, now) != nil:
+		return StatusLocked
+	default:
+		return StatusEnabled
+	}
 }
 
 func compareUsers(by string, x, y *usermgmt.Profile, open map[string]int) int {
@@ -149,6 +198,12 @@ func (a *API) Verify(ctx context.Context, name, code string) error {
 	return err
 }
 
+// Resync brings a user's token back whose clock is out of the window, by two codes in a row, and gives by how much
+// its clock is ahead. The errors are those of auth.Resync.
+func (a *API) Resync(ctx context.Context, name, first, second string) (time.Duration, error) {
+	return auth.Resync(ctx, a.cfg.Users, a.cfg.Users, name, first, second, a.cfg.Clock.Corrected())
+}
+
 // What Status of a User may be.
 const (
 	StatusEnabled  = "enabled"
@@ -194,16 +249,7 @@ func (a *API) view(ctx context.Context, p usermgmt.Profile, open map[string]int)
 		return User{}, err
 	}
 	u.LockedUntil, u.UsualLocked = lock(standing.Strangers, now), lock(standing.Usual, now)
-	switch {
-	case !p.Enabled:
-		u.Status = StatusDisabled
-	case !p.Expires.IsZero() && !now.Before(p.Expires):
-		u.Status = StatusExpired
-	case u.LockedUntil != nil || u.UsualLocked != nil:
-		u.Status = StatusLocked
-	default:
-		u.Status = StatusEnabled
-	}
+	u.Status = statusOf(&p, standing, now)
 	traffic, err := a.cfg.Users.Traffic(ctx, p.Name, usermgmt.Month(now))
 	u.TrafficRx, u.TrafficTx = traffic.Rx, traffic.Tx
 	return u, err

@@ -134,8 +134,7 @@ type (
 	}
 	listUsers struct {
 		Paging
-		Search string `query:"q" maxLength:"100" doc:"A part of the name or the comment"`
-		Sort   string `query:"sort" enum:"name,-name,index,-index,enabled,-enabled,connections,-connections,comment,-comment" default:"name"`
+		UserQuery
 	}
 	changedUser struct {
 		Name string `path:"name" maxLength:"64"`
@@ -220,7 +219,7 @@ func (a *API) verifyUser(ctx context.Context, in *verifyUser) (*struct{}, error)
 }
 
 func (a *API) listUsers(ctx context.Context, in *listUsers) (*userList, error) {
-	users, total, err := a.Users(ctx, in.Search, in.Sort, in.Paging)
+	users, total, err := a.Users(ctx, in.UserQuery, in.Paging)
 	if err != nil {
 		return nil, problem(err)
 	}

@@ -111,7 +111,7 @@ func TestNothingIsCutOff(t *testing.T) {
 	w.busy()
 	for _, page := range []struct{ name, path string }{
 		{"connections", "/?refresh=0"},
-		{"users", "/users"},
+		{"users", "/users?show=never"},
 		{"user", "/users/alice"},
 		{"user-new", "/users/-new"},
 		{"services", "/services"},

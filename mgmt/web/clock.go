@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"html/template"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"time"
 	"unicode"
 	"vpnd/internal/timesync"
+	"vpnd/mgmt"
 )
 
 type clockData struct {
@@ -18,12 +20,19 @@ type clockData struct {
 	Last   []timesync.MeasurementView // the newest first
 	Badge  string
 	Class  string // of the badge
+
+	Settings []control // none: they cannot be changed
+	Tag      string
 }
 
 const lastMeasurements = 10 // in the table beside the graph
 
 // time is Time and Date.
 func (p *Pages) time(w http.ResponseWriter, r *http.Request) error {
+	return p.showTime(w, r, form{}, view{})
+}
+
+func (p *Pages) showTime(w http.ResponseWriter, r *http.Request, f form, v view) error {
 	d := clockData{View: p.cfg.Managed.Clock.View(), Change: mayChange(r)}
 	d.Graph = offsetGraph(d.Measurements, d.MaxOffset)
 	for i := len(d.Measurements) - 1; i >= 0 && len(d.Last) < lastMeasurements; i-- {
@@ -39,7 +48,49 @@ func (p *Pages) time(w http.ResponseWriter, r *http.Request) error {
 	default:
 		d.Class = "bad"
 	}
-	return p.render(w, r, "time.html", view{Title: "Time and Date", Data: d})
+	if settings, err := p.settings(); err == nil {
+		now := settings.Time()
+		d.Tag = tagOf(now)
+		d.Settings = f.fill(
+			control{
+				Name: "servers", Label: "Time servers", Type: "textarea", Value: strings.Join(now.Servers, "\n"),
+				Hint: "NTP servers by name or address, one a line. None: the host’s clock counts.",
+			},
+			control{Name: "interval", Label: "Automatic update interval", Type: "text", Value: now.Interval, Hint: "Such as 1h or 30m."},
+			control{Name: "max_offset", Label: "Warning beyond", Type: "text", Value: now.MaxOffset, Hint: "By how much the host’s clock may be off, such as 10s."},
+		)
+	}
+	v.Title, v.Data = "Time and Date", d
+	v.faulty(&f)
+	return p.render(w, r, "time.html", v)
+}
+
+// setTime changes how the host's clock is watched.
+func (p *Pages) setTime(w http.ResponseWriter, r *http.Request) error {
+	if _, err := p.settings(); err != nil {
+		return err
+	}
+	f := form{values: r.PostForm}
+	err := p.cfg.API.ChangeTime(r.Context(), func(now *mgmt.TimeSettings) error {
+		if r.PostForm.Get("tag") != tagOf(*now) {
+			return mgmt.ErrChanged
+		}
+		*now = mgmt.TimeSettings{
+			Servers:  words(r.PostForm.Get("servers")),
+			Interval: strings.TrimSpace(r.PostForm.Get("interval")), MaxOffset: strings.TrimSpace(r.PostForm.Get("max_offset")),
+		}
+		return nil
+	})
+	if errors.Is(err, mgmt.ErrChanged) {
+		return p.showTime(w, r, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
+	}
+	if err := f.missed(err); err != nil {
+		return p.showTime(w, r, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
+	}
+	if len(f.faults) > 0 {
+		return p.showTime(w, r, f, view{})
+	}
+	return done(w, r, "/time", "The time servers are set.")
 }
 
 // inquire asks the time servers now.
@@ -49,7 +100,7 @@ func (p *Pages) inquire(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := p.cfg.Managed.Clock.View()
 	if v.State == timesync.NoServers {
-		return failed(w, r, "/time", "There is no time server to inquire: set time.servers in the configuration file.")
+		return failed(w, r, "/time", "There is no time server to inquire: set one below.")
 	}
 	if v.State == timesync.Off {
 		return warned(w, r, "/time", "Inquired: "+beyondLimit(v)+".")

@@ -19,6 +19,8 @@ type settings struct {
 
 	services mgmt.ServiceSet
 	ppp      mgmt.PPPSettings
+	time     mgmt.TimeSettings
+	pools    mgmt.PoolSettings
 	shutdown mgmt.ShutdownState
 	within   time.Duration
 	drop     bool  // of the last SetServices
@@ -36,6 +38,23 @@ func (s *settings) SetServices(_ context.Context, to mgmt.ServiceSet, drop bool)
 	}
 	s.services, s.drop = to, drop
 	return nil
+}
+
+func (s *settings) Time() mgmt.TimeSettings  { return s.time }
+func (s *settings) Pools() mgmt.PoolSettings { return s.pools }
+
+func (s *settings) SetTime(_ context.Context, to mgmt.TimeSettings) error {
+	if s.fails == nil {
+		s.time = to
+	}
+	return s.fails
+}
+
+func (s *settings) SetPools(_ context.Context, to mgmt.PoolSettings) error {
+	if s.fails == nil {
+		s.pools = to
+	}
+	return s.fails
 }
 
 func (s *settings) SetPPP(_ context.Context, to mgmt.PPPSettings) error {
@@ -124,6 +143,15 @@ func setUpDaemon(t testing.TB) (*bench, *settings) {
 		ppp: mgmt.PPPSettings{
 			Authentication: slices.Clone(allMethods), MPPE: "optional", EchoInterval: "30s", EchoFailures: 4, CHAPInterval: "0s",
 		},
+	}
+	s.time = mgmt.TimeSettings{Servers: []string{"192.0.2.1"}, Interval: "1h0m0s", MaxOffset: "10s"}
+	for _, pool := range (system{}).Pools() {
+		of := mgmt.AddressPool{Ranges: pool.Ranges, DNS: pool.DNS, WINS: pool.WINS}
+		if pool.Name == "" {
+			s.pools.AddressPool = of
+		} else {
+			s.pools.Pools = map[string]mgmt.AddressPool{pool.Name: of}
+		}
 	}
 	managed := b.pages.cfg.Managed
 	managed.Settings, managed.System, managed.Clock, managed.Window = s, system{}, measured{}, 3*time.Minute

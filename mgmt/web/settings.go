@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,8 +21,10 @@ func (p *Pages) settingRoutes() []route {
 		{"POST /services", change(p.setServices)},
 		{"GET /ppp", p.ppp},
 		{"POST /ppp", change(p.setPPP)},
+		{"POST /ppp/pools", change(p.setPools)},
 		{"GET /time", p.time},
 		{"POST /time", change(p.inquire)},
+		{"POST /time/settings", change(p.setTime)},
 		{"GET /status", p.status},
 		{"POST /status", change(p.shutDown)},
 	}
@@ -45,11 +48,19 @@ func tagOf(settings any) string {
 // overtaken is the notice of a form that began with other settings than there are now.
 const overtaken = "Somebody else has changed these settings while you did. Yours are not stored: press OK again to store what stands here."
 
+// pageWords has what is wrong said in the words of the pages, not in those of the configuration file.
+var pageWords = strings.NewReplacer(
+	"offer mschapv2 in ppp.authentication", "tick MS-CHAPv2", "set ppp.mppe to off", "choose No MPPE", "ppp.authentication", "Dial-In PPP Authentication",
+	"ppp.mppe", "Dial-In PPP Encryption (MPPE)", "ppp.mutual_pap.password", "the password", "ppp.mutual_pap.user", "the user name",
+	"ppp.echo_interval", "the echo interval", "time.servers", "the time servers", "time.interval", "the interval", "time.max_offset", "the limit",
+	"network.pools", "the pools", "network.pool", "the pool",
+)
+
 // missed notes each FieldError in err by its field, and gives back err if there is none in it.
 func (f *form) missed(err error) error {
 	fields := mgmt.FieldErrors(err)
 	for _, e := range fields {
-		f.wrong(e.Field, e.Text)
+		f.wrong(e.Field, pageWords.Replace(e.Text))
 	}
 	if len(fields) > 0 {
 		return nil
@@ -64,6 +75,8 @@ type settingsData struct {
 	Overridden []string // keys of the configuration file
 	Running    []serviceRun
 	Pools      []mgmt.Pool
+	PoolGroups []group
+	PoolTag    string
 }
 
 // serviceRun is how a service does.
@@ -152,30 +165,35 @@ func (p *Pages) ppp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.showPPP(w, r, settings, form{}, view{})
+	return p.showPPP(w, r, settings, form{}, form{}, view{})
 }
 
-// Choices of Dial-In PPP Authentication, as on a Vigor.
-var (
-	onlyPAP    = []string{"pap"}
-	allMethods = []string{"mschapv2", "mschap", "chap", "pap"}
-)
+// allMethods are the ways to authenticate, the strongest first.
+var allMethods = []string{"mschapv2", "mschap", "chap", "pap"}
 
-// methods takes names of authentication methods as the form sends them.
-func methods(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+// methods are those that are ticked: in the order that there is if they are the same, or else the strongest first.
+func methods(ticked, now []string) []string {
+	chosen := slices.DeleteFunc(slices.Clone(allMethods), func(m string) bool { return !slices.Contains(ticked, m) })
+	if slices.Equal(chosen, slices.DeleteFunc(slices.Clone(allMethods), func(m string) bool { return !slices.Contains(now, m) })) {
+		return now
+	}
+	return chosen
 }
 
-func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.Settings, f form, v view) error {
+func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.Settings, f, pools form, v view) error {
 	now := settings.PPP()
 	d := settingsData{Tag: tagOf(now), Change: mayChange(r), Overridden: overridden(settings, "ppp."), Pools: p.pools()}
-	has := strings.Join(now.Authentication, ",")
-	authentication := control{Name: "authentication", Label: "Dial-In PPP Authentication", Type: "radio", Value: has, Options: []option{
-		{strings.Join(onlyPAP, ","), "PAP only", slices.Equal(now.Authentication, onlyPAP)},
-		{strings.Join(allMethods, ","), "PAP/CHAP/MS-CHAP/MS-CHAPv2", slices.Equal(now.Authentication, allMethods)},
-	}, Hint: "The strongest is offered first. Mobile one-time passwords work with each of them; MPPE needs MS-CHAP or MS-CHAPv2."}
-	if !slices.ContainsFunc(authentication.Options, func(o option) bool { return o.Selected }) {
-		authentication.Options = append(authentication.Options, option{has, "As it is: " + strings.Join(now.Authentication, ", "), true})
+	if d.Pools != nil {
+		of := settings.Pools()
+		d.PoolGroups, d.PoolTag = poolGroups(of, &pools), tagOf(of)
+	}
+	authentication := control{
+		Name: "authentication", Label: "Dial-In PPP Authentication", Type: "ticks",
+		Hint: "The strongest is offered first. MS-CHAPv2 alone is the safest. Mobile one-time passwords work with each of them; MPPE needs MS-CHAP or MS-CHAPv2.",
+	}
+	for _, o := range []option{{"mschapv2", "MS-CHAPv2", false}, {"mschap", "MS-CHAP", false}, {"chap", "CHAP", false}, {"pap", "PAP", false}} {
+		o.Selected = slices.Contains(now.Authentication, o.Value)
+		authentication.Options = append(authentication.Options, o)
 	}
 	mutual := control{Name: "mutual_pap", Label: "Mutual Authentication (PAP)", Type: "checkbox", Checked: now.MutualPAP.User != "", Hint: "The server shows itself to clients that ask for it."}
 	password := control{Name: "mutual_pap.password", Label: "Password", Type: "password", Complete: "new-password", Stored: "not set"}
@@ -202,7 +220,7 @@ func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.Se
 		)},
 	}
 	v.Title, v.Data = "PPP General Setup", d
-	v.faulty(&f)
+	v.faulty(&f, &pools)
 	return p.render(w, r, "settings.html", v)
 }
 
@@ -214,11 +232,14 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 	}
 	f, to := form{values: r.PostForm}, settings.PPP()
 	if r.PostForm.Get("tag") != tagOf(to) {
-		return p.showPPP(w, r, settings, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
+		return p.showPPP(w, r, settings, f, form{}, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
-	to.Authentication, to.MPPE = methods(r.PostForm.Get("authentication")), r.PostForm.Get("mppe")
+	to.Authentication, to.MPPE = methods(r.PostForm["authentication"], to.Authentication), r.PostForm.Get("mppe")
 	to.MPPEStateful = r.PostForm.Has("mppe_stateful")
 	to.EchoInterval, to.CHAPInterval = strings.TrimSpace(r.PostForm.Get("echo_interval")), strings.TrimSpace(r.PostForm.Get("chap_interval"))
+	if len(to.Authentication) == 0 {
+		f.wrong("authentication", "is missing: tick one at least.")
+	}
 	to.MutualPAP = mgmt.MutualPAP{}
 	if r.PostForm.Has("mutual_pap") {
 		to.MutualPAP.User, to.MutualPAP.Password = r.PostForm.Get("mutual_pap.user"), r.PostForm.Get("mutual_pap.password")
@@ -229,23 +250,29 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 	if to.EchoFailures, err = strconv.Atoi(strings.TrimSpace(r.PostForm.Get("echo_failures"))); err != nil {
 		f.wrong("echo_failures", "is not a whole number: 4 is usual.")
 	}
-	if len(f.faults) == 0 {
-		err := p.cfg.API.ChangePPP(r.Context(), func(now *mgmt.PPPSettings) error {
-			if r.PostForm.Get("tag") != tagOf(*now) {
-				return mgmt.ErrChanged
-			}
-			*now = to
-			return nil
-		})
-		if errors.Is(err, mgmt.ErrChanged) {
-			return p.showPPP(w, r, settings, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
-		}
-		if err := f.missed(err); err != nil {
-			return p.showPPP(w, r, settings, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
-		}
+	own := maps.Clone(f.faults)
+	if len(own) > 0 {
+		to.EchoFailures = -1 // which is refused, so that nothing is stored and all else that is wrong is told, too
 	}
+	err = p.cfg.API.ChangePPP(r.Context(), func(now *mgmt.PPPSettings) error {
+		if r.PostForm.Get("tag") != tagOf(*now) {
+			return mgmt.ErrChanged
+		}
+		*now = to
+		return nil
+	})
+	if errors.Is(err, mgmt.ErrChanged) {
+		return p.showPPP(w, r, settings, f, form{}, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
+	}
+	if err := f.missed(err); err != nil {
+		return p.showPPP(w, r, settings, f, form{}, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
+	}
+	if len(own) > 0 && own["echo_failures"] == "" {
+		delete(f.faults, "echo_failures")
+	}
+	maps.Copy(f.faults, own)
 	if len(f.faults) > 0 {
-		return p.showPPP(w, r, settings, f, view{})
+		return p.showPPP(w, r, settings, f, form{}, view{})
 	}
 	return done(w, r, "/ppp", "PPP General Setup is changed. It counts for connections that begin from now on.")
 }

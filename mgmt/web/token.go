@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
@@ -90,15 +91,16 @@ type tokenData struct {
 	Link   template.URL
 	QR     template.HTML
 	Code   control
+	Codes  []control // of Resynchronise
 	Clock  time.Time
 }
 
 // token shows a new token, to be given to its user, and asks for a code of it.
 func (t userTable) token(w http.ResponseWriter, r *http.Request) error {
-	return t.showToken(w, r, form{})
+	return t.showToken(w, r, form{}, form{})
 }
 
-func (t userTable) showToken(w http.ResponseWriter, r *http.Request, f form) error {
+func (t userTable) showToken(w http.ResponseWriter, r *http.Request, f, codes form) error {
 	p, _, err := t.cfg.API.Profile(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return notThere(err)
@@ -126,8 +128,12 @@ func (t userTable) showToken(w http.ResponseWriter, r *http.Request, f form) err
 		Name: "code", Label: "Code", Type: "text", Required: true, MaxLength: 16, Complete: "one-time-code", Focus: true,
 		Hint: "Which the user's token or app shows now. It counts as used: the first dial-in takes the next one.",
 	})[0]
+	d.Codes = codes.fill(
+		control{Name: "first", Label: "Code that the token shows", Type: "text", Required: true, MaxLength: 16, Complete: "one-time-code"},
+		control{Name: "second", Label: "The one that it shows next", Type: "text", Required: true, MaxLength: 16, Complete: "one-time-code"},
+	)
 	v := view{Title: d.Kind + " token of " + p.Name, Data: d}
-	v.faulty(&f)
+	v.faulty(&f, &codes)
 	return t.render(w, r, "token.html", v)
 }
 
@@ -137,7 +143,7 @@ func (t userTable) verify(w http.ResponseWriter, r *http.Request) error {
 	err := t.cfg.API.Verify(r.Context(), name, strings.TrimSpace(r.PostForm.Get("code")))
 	if enrol := (*auth.EnrolError)(nil); errors.As(err, &enrol) {
 		f.wrong("code", err.Error()+".")
-		return t.showToken(w, r, f)
+		return t.showToken(w, r, f, form{})
 	}
 	if errors.Is(err, auth.ErrNoToken) {
 		return failed(w, r, t.at(name), err.Error()+".")
@@ -147,6 +153,29 @@ func (t userTable) verify(w http.ResponseWriter, r *http.Request) error {
 	}
 	t.shown.forget(name)
 	return done(w, r, t.base, "The token of "+name+" is right: the code was verified.")
+}
+
+// resync brings a token back whose clock is out of the window.
+func (t userTable) resync(w http.ResponseWriter, r *http.Request) error {
+	name, f := r.PathValue("name"), form{values: r.PostForm}
+	ahead, err := t.cfg.API.Resync(r.Context(), name, strings.TrimSpace(r.PostForm.Get("first")), strings.TrimSpace(r.PostForm.Get("second")))
+	switch {
+	case errors.Is(err, auth.ErrNotInRow):
+		f.wrong("first", sentence(auth.ErrNotInRow))
+		return t.showToken(w, r, form{}, f)
+	case errors.Is(err, auth.ErrUsed):
+		f.wrong("first", sentence(auth.ErrUsed))
+		return t.showToken(w, r, form{}, f)
+	case errors.Is(err, auth.ErrNoToken):
+		return failed(w, r, t.at(name), err.Error()+".")
+	case err != nil:
+		return notThere(err)
+	}
+	way := "ahead"
+	if ahead < 0 {
+		way = "behind"
+	}
+	return done(w, r, t.at(name), fmt.Sprintf("The token of %s is resynchronised: its clock is %s %s.", name, apart(shortTime(ahead.Abs())), way))
 }
 
 // newSecret draws the secret of a token.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -44,6 +45,7 @@ func (p *Pages) userRoutes() []route {
 			route{"POST " + t.base + "/{name}", change(t.changeUser)},
 			route{"GET " + t.base + "/{name}/token", change(t.token)},
 			route{"POST " + t.base + "/{name}/token", change(t.verify)},
+			route{"POST " + t.base + "/{name}/resync", change(t.resync)},
 		)
 	}
 	return append(all, route{"POST /users/-secret", change(p.drawSecret)})
@@ -69,6 +71,40 @@ type usersData struct {
 	Rows    []userRow
 	Change  bool
 	Back    string
+	Show    string
+	Shows   []option
+}
+
+// showChoices are which users may be picked.
+var showChoices = []option{
+	{"", "All", false},
+	{mgmt.StatusLocked, "Locked", false},
+	{mgmt.StatusExpired, "Expired", false},
+	{mgmt.StatusDisabled, "Disabled", false},
+	{mgmt.ShowConnected, "Connected", false},
+	{mgmt.ShowNever, "Never connected", false},
+}
+
+// showOf is a choice of a request; what it cannot make sense of is all.
+func showOf(text string) string {
+	if slices.ContainsFunc(showChoices, func(o option) bool { return o.Value == text }) {
+		return text
+	}
+	return ""
+}
+
+// picked are the names that a form is about: those that are ticked, or all that match the list's search.
+func (t userTable) picked(r *http.Request) ([]string, error) {
+	if r.PostForm.Get("match") != "yes" {
+		return r.PostForm["id"], nil
+	}
+	q := mgmt.UserQuery{Search: r.PostForm.Get("q"), Show: showOf(r.PostForm.Get("show")), Sort: "name"}
+	users, _, err := t.cfg.API.Users(r.Context(), q, mgmt.Paging{Limit: math.MaxInt32})
+	names := make([]string, len(users))
+	for i, u := range users {
+		names[i] = u.Name
+	}
+	return names, err
 }
 
 // userRow is a user with what the page shows of it.
@@ -103,16 +139,22 @@ func (u userRow) Types() string {
 // users is the list.
 func (t userTable) users(w http.ResponseWriter, r *http.Request) error {
 	l := listOf(r, userColumns, "index")
-	users, total, err := t.cfg.API.Users(r.Context(), l.Search, l.Sort, l.paging())
+	d := usersData{Base: t.base, List: &l, Columns: l.heads(userColumns), Change: mayChange(r)}
+	q := mgmt.UserQuery{Search: l.Search, Sort: l.Sort, Show: showOf(r.URL.Query().Get("show"))}
+	for _, o := range showChoices {
+		o.Selected = o.Value == q.Show
+		d.Shows = append(d.Shows, o)
+	}
+	users, total, err := t.cfg.API.Users(r.Context(), q, l.paging())
 	if err != nil {
 		return err
 	}
 	if l.fit(total); len(users) == 0 && total > 0 {
-		if users, _, err = t.cfg.API.Users(r.Context(), l.Search, l.Sort, l.paging()); err != nil {
+		if users, _, err = t.cfg.API.Users(r.Context(), q, l.paging()); err != nil {
 			return err
 		}
 	}
-	d := usersData{Base: t.base, List: &l, Columns: l.heads(userColumns), Change: mayChange(r), Back: l.At(l.Page)}
+	d.Back, d.Show = l.At(l.Page), q.Show
 	for _, u := range users {
 		d.Rows = append(d.Rows, userRow{u, t.at(u.Name)})
 	}
@@ -120,23 +162,31 @@ func (t userTable) users(w http.ResponseWriter, r *http.Request) error {
 }
 
 type removeData struct {
-	Base, Back string
-	Users      []mgmt.User
+	Base, Back   string
+	Match        bool // all that match Search and Show, of which Users are the first
+	Search, Show string
+	Total        int
+	Users        []mgmt.User
 }
+
+const mostNamed = 50 // users that the question names, if all that match are removed
 
 // changeMany does what a button of the list says to the users that are ticked.
 func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
-	names, back := r.PostForm["id"], t.base
+	names, err := t.picked(r)
+	if err != nil {
+		return err
+	}
+	back := t.base
 	if from := r.PostForm.Get("back"); strings.HasPrefix(from, t.base+"?") || strings.HasPrefix(from, t.base+"/") {
 		back = access.LocalPath(from)
 	}
 	switch {
 	case len(names) == 0:
 		return failed(w, r, back, "Tick the users first.")
-	case len(names) > maxPicked:
+	case len(names) > maxPicked && r.PostForm.Get("match") != "yes":
 		return failed(w, r, back, fmt.Sprintf("These are more than %d users: tick fewer at once.", maxPicked))
 	}
-	var err error
 	var what string
 	switch do := r.PostForm.Get("do"); do {
 	case "enable", "disable":
@@ -177,7 +227,13 @@ func (t userTable) enable(ctx context.Context, names []string, on bool) error {
 
 // askRemove asks whether the users shall be removed.
 func (t userTable) askRemove(w http.ResponseWriter, r *http.Request, names []string, back string) error {
-	d := removeData{Base: t.base, Back: back}
+	d := removeData{
+		Base: t.base, Back: back, Total: len(names),
+		Match: r.PostForm.Get("match") == "yes", Search: r.PostForm.Get("q"), Show: showOf(r.PostForm.Get("show")),
+	}
+	if d.Match {
+		names = names[:min(len(names), mostNamed)]
+	}
 	for _, name := range names {
 		u, err := t.cfg.API.User(r.Context(), name)
 		if errors.Is(err, usermgmt.ErrNoUser) {
@@ -187,6 +243,9 @@ func (t userTable) askRemove(w http.ResponseWriter, r *http.Request, names []str
 			return err
 		}
 		d.Users = append(d.Users, u)
+	}
+	if !d.Match {
+		d.Total = len(d.Users)
 	}
 	if len(d.Users) == 0 {
 		return failed(w, r, back, "There is nobody to remove: somebody has removed them meanwhile.")

@@ -1,0 +1,150 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"vpnd/mgmt"
+)
+
+// poolPrefix is how the names of a pool's controls begin, as mgmt.FieldError has them.
+func poolPrefix(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "pools." + name + "."
+}
+
+// rangeName is the name of a control of a pool's range; that of the first is what faults of all of them go to.
+func rangeName(prefix, part string, n int) string {
+	if n == 0 {
+		return prefix + part
+	}
+	return prefix + part + "." + strconv.Itoa(n)
+}
+
+// poolNames are those of all pools, the one without a name first.
+func poolNames(p mgmt.PoolSettings) []string {
+	names := []string{""}
+	for name := range p.Pools {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func poolOf(p mgmt.PoolSettings, name string) mgmt.AddressPool {
+	if name == "" {
+		return p.AddressPool
+	}
+	return p.Pools[name]
+}
+
+// poolGroups are the controls of all pools. Each has room for one range more than there are.
+func poolGroups(p mgmt.PoolSettings, f *form) []group {
+	var groups []group
+	for _, name := range poolNames(p) {
+		pool, prefix := poolOf(p, name), poolPrefix(name)
+		g := group{Legend: "Pool " + name}
+		if name == "" {
+			g.Legend = "Pool of users that name none"
+		}
+		for i := range len(pool.Ranges) + 1 {
+			start := control{Name: rangeName(prefix, "ranges", i), Label: "Start address", Type: "text"}
+			size := control{Name: rangeName(prefix, "count", i), Label: "Count", Type: "text", Mode: "numeric"}
+			if i < len(pool.Ranges) {
+				start.Value, size.Value = pool.Ranges[i].Start.String(), strconv.Itoa(pool.Ranges[i].Count)
+			} else {
+				start.Label, start.Hint = "Start address of one range more", "Empty: there is none."
+				size.Label = "Its count"
+			}
+			g.Controls = append(g.Controls, start, size)
+		}
+		for _, c := range []control{
+			{Name: prefix + "dns", Label: "DNS servers", Value: strings.Join(pool.DNS, ", ")},
+			{Name: prefix + "wins", Label: "WINS servers", Value: strings.Join(pool.WINS, ", ")},
+		} {
+			c.Type, c.Hint = "text", "Two at most, separated by a comma."
+			g.Controls = append(g.Controls, c)
+		}
+		g.Controls = f.fill(g.Controls...)
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// words are the parts of a text that commas and spaces separate.
+func words(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' })
+}
+
+// readPool takes a pool from a form, and notes in it what cannot be read.
+func readPool(f *form, prefix string) mgmt.AddressPool {
+	pool := mgmt.AddressPool{DNS: words(f.values.Get(prefix + "dns")), WINS: words(f.values.Get(prefix + "wins"))}
+	for i := 0; f.values.Has(rangeName(prefix, "ranges", i)); i++ {
+		first, size := strings.TrimSpace(f.values.Get(rangeName(prefix, "ranges", i))), strings.TrimSpace(f.values.Get(rangeName(prefix, "count", i)))
+		if first == "" {
+			continue
+		}
+		start, err := netip.ParseAddr(first)
+		if err != nil || !start.Is4() {
+			f.wrong(rangeName(prefix, "ranges", i), fmt.Sprintf("%q is not an IPv4 address such as 10.99.0.10", first))
+		}
+		n, err := strconv.Atoi(size)
+		if err != nil || n < 1 {
+			f.wrong(rangeName(prefix, "count", i), fmt.Sprintf("%q is not a number of addresses", size))
+		}
+		pool.Ranges = append(pool.Ranges, mgmt.PoolRange{Start: start, Count: n})
+	}
+	if len(pool.Ranges) == 0 {
+		f.wrong(rangeName(prefix, "ranges", 0), "is missing: a pool has one range at least")
+	}
+	return pool
+}
+
+// readPools takes all pools from a form.
+func readPools(values url.Values, now mgmt.PoolSettings) (mgmt.PoolSettings, form) {
+	f := form{values: values}
+	to := mgmt.PoolSettings{AddressPool: readPool(&f, ""), Pools: map[string]mgmt.AddressPool{}}
+	for name := range now.Pools {
+		to.Pools[name] = readPool(&f, poolPrefix(name))
+	}
+	return to, f
+}
+
+// setPools changes the addresses that clients get.
+func (p *Pages) setPools(w http.ResponseWriter, r *http.Request) error {
+	settings, err := p.settings()
+	if err != nil {
+		return err
+	}
+	now := settings.Pools()
+	if r.PostForm.Get("tag") != tagOf(now) {
+		return p.showPPP(w, r, settings, form{}, form{values: r.PostForm}, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
+	}
+	to, f := readPools(r.PostForm, now)
+	if len(f.faults) == 0 {
+		err = p.cfg.API.ChangePools(r.Context(), func(p *mgmt.PoolSettings) error {
+			if tagOf(*p) != r.PostForm.Get("tag") {
+				return mgmt.ErrChanged
+			}
+			*p = to
+			return nil
+		})
+		if errors.Is(err, mgmt.ErrChanged) {
+			return p.showPPP(w, r, settings, form{}, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
+		}
+		if err := f.missed(err); err != nil {
+			return p.showPPP(w, r, settings, form{}, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
+		}
+	}
+	if len(f.faults) > 0 {
+		return p.showPPP(w, r, settings, form{}, f, view{})
+	}
+	return done(w, r, "/ppp", "The addresses are changed. They count for connections that begin from now on.")
+}
