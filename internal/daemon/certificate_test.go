@@ -89,7 +89,7 @@ func TestSelfSignedAfterCrash(t *testing.T) {
 
 // A certificate of the configuration that cannot be used keeps nobody from dialling in: our own is served until it
 // can.
-func TestCertificateStandsIn(t *testing.T) {
+func TestUnusableCertificate(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	var log bytes.Buffer
