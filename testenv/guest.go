@@ -19,6 +19,24 @@ import (
 //go:embed guest.sh
 var guestScript string
 
+//go:embed uml/xstate.c
+var xstateSource string
+
+// xstate is the library that lets guests boot on a host with AMX, built once for all tests of a package.
+var xstate = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "vpnd-test-")
+	if err != nil {
+		return "", err
+	}
+	library := filepath.Join(dir, "xstate.so")
+	cc := exec.Command("gcc", "-O2", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl") //nolint:gosec,noctx // the test's own
+	cc.Stdin = strings.NewReader(xstateSource)
+	if out, err := cc.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building xstate.so (Debian packages gcc and libc6-dev): %w\n%s", err, out)
+	}
+	return library, nil
+})
+
 // Guest is a Linux machine of its own, kernel and all (User Mode Linux), which runs as a process and
 // sees the host's files read-only. It is one host on a Lab's wire.
 type Guest struct {
@@ -56,12 +74,16 @@ func (l *Lab) Guest(t testing.TB) *Guest {
 	if err := os.WriteFile(init, []byte(script), 0o755); err != nil { //nolint:gosec // it is run by the guest
 		t.Fatal(err)
 	}
+	library, err := xstate()
+	if err != nil {
+		t.Fatal(err)
+	}
 	g.cmd = exec.Command("ip", "netns", "exec", l.Namespace, "linux.uml", //nolint:gosec,noctx // ended below
 		"mem=256M", "umid="+l.Namespace+g.tap, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "init="+init,
 		"vec0:transport=tap,ifname="+g.tap+",depth=128", "con=null", "con0=null,fd:1", "quiet")
 	// A guest starts a process of the host for each of its own; in a process namespace they end with it.
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
-	g.cmd.Env = append(os.Environ(), "TMPDIR=/tmp", "HOME="+g.dir)
+	g.cmd.Env = append(os.Environ(), "TMPDIR=/tmp", "HOME="+g.dir, "LD_PRELOAD="+library)
 	stdout, err := g.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
