@@ -1,6 +1,7 @@
 package ppp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"strconv"
@@ -53,6 +54,7 @@ type Engine struct {
 	setupBy, heard, echoAt time.Time
 	mute                   bool // nothing has come from the peer
 	resetAt                time.Time
+	waiting                wire.Packet // of IPCP, until packets are encrypted
 	refused                [4]refusedProtocol
 	events                 []Event
 }
@@ -134,18 +136,40 @@ func (e *Engine) receiveNetwork(now time.Time, protocol wire.Protocol, info []by
 		e.refuseProtocol(now, protocol, info)
 		return
 	}
-	if protocol == wire.IPCP && e.held() {
-		return
-	}
 	p, err := wire.ParsePacket(info)
 	if err != nil {
 		return
 	}
-	if protocol == wire.CCP {
+	switch {
+	case protocol == wire.CCP:
 		e.ccp.receivePacket(now, p)
-		return
+		e.release(now)
+	case e.held():
+		e.hold(p)
+	default:
+		e.ipcp.receive(now, p)
 	}
-	e.ipcp.receive(now, p)
+}
+
+// hold keeps the peer's last Configure-Request of IPCP while IP waits for encryption: Windows sends it together with
+// that of CCP, and would repeat it after 3 s only.
+func (e *Engine) hold(p wire.Packet) {
+	switch p.Code {
+	case wire.ConfigureRequest:
+		p.Body = bytes.Clone(p.Body)
+		e.waiting = p
+	case wire.TerminateRequest:
+		e.waiting = wire.Packet{}
+	default:
+	}
+}
+
+// release answers the request that was held, when IP may go on.
+func (e *Engine) release(now time.Time) {
+	if p := e.waiting; p.Code != 0 && e.phase == phaseNetwork && !e.held() {
+		e.waiting = wire.Packet{}
+		e.ipcp.receive(now, p)
+	}
 }
 
 // held reports whether IPCP must wait for encryption.
@@ -383,8 +407,8 @@ func (e *Engine) settle(now time.Time) {
 	ready := e.phase == phaseNetwork && e.ipcp.opened() && !e.ccp.pending()
 	if !ready {
 		e.networkDown()
-		if e.phase == phaseNetwork && e.setupBy.IsZero() { // something is being agreed anew
-			e.setupBy = now.Add(e.cfg.SetupTimeout)
+		if e.phase == phaseNetwork {
+			e.limitSetup(now)
 		}
 		return
 	}
@@ -402,6 +426,14 @@ func (e *Engine) settle(now time.Time) {
 	up.Encrypter, up.Decrypter, up.Encryption = e.ccp.streams()
 	e.emit(up)
 	e.heard = now
+}
+
+// limitSetup says until when packets have to pass. The time runs on when the peer begins some phase again: it
+// could do so for ever.
+func (e *Engine) limitSetup(now time.Time) {
+	if e.setupBy.IsZero() {
+		e.setupBy = now.Add(e.cfg.SetupTimeout)
+	}
 }
 
 func (e *Engine) networkDown() {
@@ -442,11 +474,11 @@ func (e *Engine) endNetwork(now time.Time) {
 	e.ipcp.init(e)
 	e.auth.reset()
 	e.mutual.reset()
-	e.keys, e.failed = nil, ""
+	e.keys, e.failed, e.waiting = nil, "", wire.Packet{}
 	e.echoAt = time.Time{}
 	if e.phase != phaseTerminate && e.phase != phaseClosed {
 		e.phase = phaseEstablish
-		e.setupBy = now.Add(e.cfg.SetupTimeout)
+		e.limitSetup(now)
 	}
 }
 
