@@ -36,8 +36,9 @@ type control struct {
 	waiting  bool   // the last request has not been answered yet
 	sent     []byte // its options
 	ackedID  uint8
-	acked    []byte // the options of the peer that we have acknowledged last
-	failures int    // Naks and Rejects sent since the last Ack
+	acked    []byte  // the options of the peer that we have acknowledged last
+	failures int     // Naks and Rejects sent since the last Ack
+	refused  []uint8 // types of the peer's options that were rejected
 	reply    wire.Packet
 	farewell string // what a Terminate-Request says
 }
@@ -172,6 +173,9 @@ func (c *control) receiveRequest(now time.Time, p wire.Packet) {
 	case len(reject) > 0:
 		c.failures++
 		c.reply = wire.Packet{Code: wire.ConfigureReject, ID: p.ID}
+		for _, o := range reject {
+			c.refuse(o.Type)
+		}
 		nak = reject
 	case len(nak) > 0:
 		c.failures++
@@ -194,6 +198,13 @@ func (c *control) receiveRequest(now time.Time, p wire.Packet) {
 		c.reply.Body = wire.AppendOption(c.reply.Body, o)
 	}
 	c.do(now, fsm.RCRMinus)
+}
+
+// refuse remembers that an option was rejected; there are 256 at the most.
+func (c *control) refuse(option uint8) {
+	if !slices.Contains(c.refused, option) {
+		c.refused = append(c.refused, option)
+	}
 }
 
 // among gives the options of a request of whose types there are some in nak.

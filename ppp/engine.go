@@ -1,8 +1,6 @@
 package ppp
 
 import (
-	"bytes"
-	"encoding/binary"
 	"io"
 	"strconv"
 	"strings"
@@ -57,12 +55,6 @@ type Engine struct {
 	waiting                wire.Packet // of IPCP, until packets are encrypted
 	refused                [4]refusedProtocol
 	events                 []Event
-}
-
-// refusedProtocol is a protocol that was answered with Protocol-Reject, and when.
-type refusedProtocol struct {
-	protocol wire.Protocol
-	at       time.Time
 }
 
 // New makes an engine; it does nothing before Start.
@@ -128,76 +120,6 @@ func (e *Engine) receiveAuth(now time.Time, protocol wire.Protocol, info []byte)
 	}
 }
 
-func (e *Engine) receiveNetwork(now time.Time, protocol wire.Protocol, info []byte) {
-	if e.phase != phaseNetwork {
-		return
-	}
-	if protocol == wire.CCP && !e.ccp.possible() {
-		e.refuseProtocol(now, protocol, info)
-		return
-	}
-	p, err := wire.ParsePacket(info)
-	if err != nil {
-		return
-	}
-	switch {
-	case protocol == wire.CCP:
-		e.ccp.receivePacket(now, p)
-		e.release(now)
-	case e.held():
-		e.hold(p)
-	default:
-		e.ipcp.receive(now, p)
-	}
-}
-
-// hold keeps the peer's last Configure-Request of IPCP while IP waits for encryption: Windows sends it together with
-// that of CCP, and would repeat it after 3 s only.
-func (e *Engine) hold(p wire.Packet) {
-	switch p.Code {
-	case wire.ConfigureRequest:
-		p.Body = bytes.Clone(p.Body)
-		e.waiting = p
-	case wire.TerminateRequest:
-		e.waiting = wire.Packet{}
-	default:
-	}
-}
-
-// release answers the request that was held, when IP may go on.
-func (e *Engine) release(now time.Time) {
-	if p := e.waiting; p.Code != 0 && e.phase == phaseNetwork && !e.held() {
-		e.waiting = wire.Packet{}
-		e.ipcp.receive(now, p)
-	}
-}
-
-// held reports whether IPCP must wait for encryption.
-func (e *Engine) held() bool { return e.ccp.required() && !e.ccp.encrypted() }
-
-// refuseProtocol answers with Protocol-Reject (RFC 1661 section 5.7), once for each protocol and second.
-func (e *Engine) refuseProtocol(now time.Time, protocol wire.Protocol, info []byte) {
-	if e.phase != phaseNetwork {
-		return
-	}
-	oldest := &e.refused[0]
-	for i := range e.refused {
-		r := &e.refused[i]
-		if r.protocol == protocol && now.Sub(r.at) < time.Second {
-			return
-		}
-		if r.protocol == protocol || r.at.Before(oldest.at) {
-			oldest = r
-		}
-	}
-	if !oldest.at.IsZero() && oldest.protocol != protocol && now.Sub(oldest.at) < time.Second {
-		return
-	}
-	*oldest = refusedProtocol{protocol, now}
-	body := append(binary.BigEndian.AppendUint16(nil, uint16(protocol)), info...)
-	e.send(wire.LCP, wire.Packet{Code: wire.ProtocolReject, ID: e.nextID(), Body: e.cut(body)})
-}
-
 // Tick runs the timers that are due.
 func (e *Engine) Tick(now time.Time) {
 	switch e.phase {
@@ -239,6 +161,9 @@ func (e *Engine) notUp() string {
 		return "MPPE is required, but was not agreed" + within
 	case e.ccp.pending():
 		return "MPPE was not agreed" + within
+	}
+	if e.ipcp.insists.IsValid() {
+		return e.ipcp.disagreement()
 	}
 	return "IPCP was not agreed" + within
 }
@@ -345,6 +270,8 @@ func (e *Engine) hungUp(text []byte) string {
 	case e.up || e.cfg.Role == Client:
 	case e.phase == phaseAuthenticate:
 		reason += " during the authentication"
+	case e.phase == phaseNetwork && e.ipcp.insists.IsValid():
+		reason = e.ipcp.disagreement()
 	case e.phase == phaseNetwork && !e.wasUp:
 		reason += " before it was connected"
 	}
@@ -511,6 +438,14 @@ func (e *Engine) draw(b []byte) bool {
 		return false
 	}
 	return true
+}
+
+// plain is what the peer said of itself, for a reason: escaped, cut, and a user without the domain.
+func plain(text string) string {
+	if _, user, found := strings.Cut(text, `\`); found {
+		text = user
+	}
+	return strings.Trim(strconv.QuoteToASCII(text[:min(len(text), noteLen)]), `"`)
 }
 
 // note passes on what the peer said of itself, escaped and cut.

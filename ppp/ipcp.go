@@ -2,6 +2,7 @@ package ppp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/wire"
@@ -22,6 +23,8 @@ type ipcp struct {
 	local, peer netip.Addr
 	ask         bool          // for an address of ours: not after it was rejected
 	naks        int           // of our options
+	insists     netip.Addr    // server: the address that the peer asked for last, if it is not its own
+	unnamed     bool          // server: its last request has no address
 	dns         [2]netip.Addr // client: what the server gave
 	askDNS      [2]bool
 }
@@ -94,12 +97,45 @@ func (i *ipcp) check(options []wire.Option) (nak, reject []wire.Option) {
 		case want != parseAddress(o.Data):
 			nak = append(nak, wire.Option{Type: o.Type, Data: addressData(want)})
 		}
-		addressed = addressed || o.Type == optAddress
+		if o.Type == optAddress {
+			addressed = true
+			i.noteWish(parseAddress(o.Data))
+		}
 	}
-	if !addressed && i.e.cfg.Role == Server {
+	if addressed || i.e.cfg.Role == Client {
+		return nak, reject
+	}
+	i.unnamed = true
+	switch {
+	case slices.Contains(i.refused, optAddress):
+		i.e.ended(i.disagreement()) // it keeps an address of its own, from which nothing would pass
+	default:
 		nak = append(nak, wire.Option{Type: optAddress, Data: addressData(i.peer)})
 	}
 	return nak, reject
+}
+
+// noteWish remembers an address that the peer asks for and that is not its own.
+func (i *ipcp) noteWish(addr netip.Addr) {
+	i.insists, i.unnamed = addr, !addr.IsValid()
+	if addr == i.peer {
+		i.insists = netip.Addr{}
+	}
+}
+
+// disagreement is why the two do not come to terms about addresses.
+func (i *ipcp) disagreement() string {
+	whose := "; " + plain(i.e.auth.user) + "'s address is " + i.peer.String()
+	switch {
+	case i.naks > i.e.cfg.MaxFailure && i.e.cfg.Role == Server:
+		return "client does not take " + i.local.String() + " as the server's address"
+	case i.insists.IsValid():
+		return "client insists on " + i.insists.String() + whose
+	case i.unnamed:
+		return "client asks for no address" + whose
+	default:
+		return "peer does not speak IP: IPCP was not agreed"
+	}
 }
 
 // want is the value that an option of the peer has to have; not ok: it is to be rejected.
@@ -183,7 +219,7 @@ func (i *ipcp) up() {
 
 func (i *ipcp) down() { i.e.networkDown() }
 
-func (i *ipcp) finished() { i.e.ended("peer does not speak IP: IPCP was not agreed") }
+func (i *ipcp) finished() { i.e.ended(i.disagreement()) }
 
 // learned is what the server gave as name servers.
 func (i *ipcp) learned() []netip.Addr {

@@ -273,19 +273,68 @@ func TestMaxFailure(t *testing.T) {
 	}
 	r.want(r.say(insist(5)), "IPCP ConfRej id=0x5 <ms-dns1 8.8.8.8>")
 	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 6, 3, 6, 10, 99, 0, 10)), "IPCP ConfAck id=0x6")
-	// An address that is not the user's comes to nothing.
-	r = newRaw(t, papOnly)
-	r.openPAP()
-	for id := range uint8(20) {
-		r.say(frame(wire.IPCP, wire.ConfigureRequest, id, 3, 6, 192, 168, 0, 1))
+}
+
+// An address that is not the user's comes to nothing, and both ends are told so. What was rejected is not asked for.
+func TestClientInsistsOnAddress(t *testing.T) {
+	own, none, unset := []byte{3, 6, 192, 168, 5, 77}, []byte(nil), []byte{3, 6, 0, 0, 0, 0}
+	const insists = "client insists on 192.168.5.77; alice's address is 10.99.0.10"
+	for name, c := range map[string]struct {
+		asks   func(n int) []byte // the n-th request
+		reason string
+	}{
+		"for ever": {func(int) []byte { return own }, insists},
+		"as pppd does, which keeps it without telling": {func(n int) []byte {
+			if n > 5 {
+				return none
+			}
+			return own
+		}, insists},
+		"no address":    {func(int) []byte { return none }, "client asks for no address; alice's address is 10.99.0.10"},
+		"0.0.0.0":       {func(int) []byte { return unset }, "client asks for no address; alice's address is 10.99.0.10"},
+		"after 0.0.0.0": {func(n int) []byte { return [][]byte{unset, own}[min(n, 1)] }, insists},
+	} {
+		r := newRaw(t, papOnly)
+		r.openPAP()
+		r.ack(wire.IPCP)
+		var all []string
+		for n := range 20 {
+			all = append(all, r.say(frame(wire.IPCP, wire.ConfigureRequest, uint8(n), c.asks(n)...))...)
+		}
+		r.pass(20 * time.Second)
+		all = append(all, r.out...)
+		closed, ok := r.all[len(r.all)-1].(ppp.Closed)
+		if !ok || closed.Reason != c.reason || r.up() != nil {
+			t.Errorf("%s: %v", name, r.all)
+		}
+		text := strings.Join(all, "\n")
+		if !strings.Contains(text, `LCP TermReq id=`) || !strings.Contains(text, c.reason) {
+			t.Errorf("%s: the client is not told:\n%s", name, text)
+		}
+		if _, after, rejected := strings.Cut(text, "IPCP ConfRej"); rejected && strings.Contains(after, "ConfNak") {
+			t.Errorf("%s: Nak'ed after it was rejected:\n%s", name, text)
+		}
 	}
-	for range 5 {
-		r.now = r.now.Add(5 * time.Second)
-		r.e.Tick(r.now)
-	}
-	r.drain()
-	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || !strings.Contains(closed.Reason, "IPCP was not agreed") {
-		t.Errorf("%v", r.all)
+}
+
+// A client that gives in after a Reject gets its address; one that hangs up is told from others.
+func TestClientGivesIn(t *testing.T) {
+	for _, giveIn := range []bool{true, false} {
+		r := newRaw(t, papOnly)
+		r.openPAP()
+		r.ack(wire.IPCP)
+		for n := range uint8(6) {
+			r.say(frame(wire.IPCP, wire.ConfigureRequest, n, 3, 6, 192, 168, 5, 77))
+		}
+		if giveIn {
+			r.say(frame(wire.IPCP, wire.ConfigureRequest, 9, append([]byte{3, 6}, given.AsSlice()...)...))
+			if r.up() == nil {
+				t.Errorf("not up: %q", r.out)
+			}
+			continue
+		}
+		r.say(frame(wire.LCP, wire.TerminateRequest, 9, []byte("no")...))
+		r.wantClosed(`client insists on 192.168.5.77; alice's address is 10.99.0.10: it says "no"`)
 	}
 }
 
@@ -304,7 +353,7 @@ func TestNegotiationAnewEnds(t *testing.T) {
 	}
 	for i := range 100 {
 		if i%10 == 0 {
-			r.say(frame(wire.IPCP, wire.ConfigureRequest, uint8(50+i), 3, 6, 192, 168, 0, 1))
+			r.say(frame(wire.IPCP, wire.ConfigureRequest, uint8(50+i), 3, 6, 0, 0, 0, 0))
 			ack()
 		}
 		r.out, r.raw = nil, nil

@@ -24,7 +24,7 @@ var sinks = map[string]struct {
 	"internal/hook":    {nil, []string{"errBehind", "errLate"}},
 	"internal/ippool":  {nil, []string{"ErrEmpty", "Take"}},
 	"internal/daemon":  {map[string]int{"DropIf": 1, "Shutdown": 1}, []string{"watchUsers", "noSets", "exhausted"}},
-	"ppp":              {map[string]int{"hangUp": 1, "finish": 0, "giveUp": 0, "ended": 0}, []string{"reason", "notUp", "hungUp", "wished"}},
+	"ppp":              {map[string]int{"hangUp": 1, "finish": 0, "giveUp": 0, "ended": 0}, []string{"reason", "notUp", "hungUp", "wished", "disagreement"}},
 	"pptp":             {map[string]int{"close": 0, "clear": 1, "Stop": 1}, nil},
 	"pptp/gre":         {nil, []string{"ErrBusy"}},
 	"pptp/server":      {map[string]int{"Down": 0, "Stop": 1}, []string{"lost"}},
@@ -44,7 +44,7 @@ const fill = "1"
 var fills = map[string]string{
 	"auth.reason": "wrong password", "auth.lockedUntil": "user locked until 1 after too many failures",
 	"ppp.within": " within 1m0s", "ppp.wished": ": it asks for PAP", "ppp.silence": "the client did not answer to the server's name and password",
-	"ppp.reason": "peer hung up", "ppp.protocol": "CHAP", "l2tp.peer": "client",
+	"ppp.reason": "peer hung up", "ppp.whose": "; alice's address is 10.99.0.10", "ppp.protocol": "CHAP", "l2tp.peer": "client",
 }
 
 type pkg struct {
