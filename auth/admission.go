@@ -7,11 +7,8 @@ import (
 	"time"
 )
 
-// More codes of a refusal (RFC 2759 section 6).
-const (
-	CodeHours   = 646 // not at this hour
-	CodeExpired = 648
-)
+// CodeHours is one more code of a refusal (RFC 2759 section 6): not at this hour.
+const CodeHours = 646
 
 // Refusal says why an account is not let in. The zero value: it is.
 type Refusal struct {
@@ -29,7 +26,8 @@ func (a Account) Refuses(s Service, source netip.Addr, now time.Time) Refusal {
 	case !a.Enabled:
 		return Refusal{CodeDisabled, CauseDisabled, "account disabled"}
 	case !a.Expires.IsZero() && !now.Before(a.Expires):
-		return Refusal{CodeExpired, CauseExpired, "account expired on " + a.Expires.UTC().Format(time.DateTime) + " UTC"}
+		// 648 means that the password has expired: Windows may ask its user for another one.
+		return Refusal{CodeDisabled, CauseExpired, "account expired on " + a.Expires.UTC().Format(time.DateTime) + " UTC"}
 	case !slices.Contains(a.Services, s):
 		return Refusal{CodeNotAllowed, CauseType, fmt.Sprintf("dial-in type %s not allowed", s)}
 	case s == L2TP && a.IPsecMust:

@@ -21,7 +21,7 @@ func TestRefuses(t *testing.T) {
 	}{
 		"nothing":      {func(*auth.Account) {}, 0, ""},
 		"disabled":     {func(a *auth.Account) { a.Enabled = false }, 647, "account disabled"},
-		"expired":      {func(a *auth.Account) { a.Expires = now }, 648, "expired on 2026-11-23 12:00:00 UTC"},
+		"expired":      {func(a *auth.Account) { a.Expires = now }, 647, "expired on 2026-11-23 12:00:00 UTC"},
 		"not yet":      {func(a *auth.Account) { a.Expires = now.Add(time.Second) }, 0, ""},
 		"type":         {func(a *auth.Account) { a.Services = []auth.Service{auth.PPTP} }, 649, "dial-in type l2tp not allowed"},
 		"IPsec must":   {func(a *auth.Account) { a.IPsecMust = true }, 649, "L2TP without IPsec"},

@@ -14,7 +14,6 @@ var messages = map[int]string{
 	auth.CodeDenied:     "Access denied",
 	auth.CodeHours:      "Dial-in not allowed at this hour",
 	auth.CodeDisabled:   "Account disabled",
-	auth.CodeExpired:    "Account expired",
 	auth.CodeNotAllowed: "Dial-in not allowed",
 }
 
@@ -60,8 +59,11 @@ func (s *session) authenticate(question ppp.Authenticate) {
 		}
 	}
 	message := messages[out.Code]
-	if errors.Is(err, ippool.ErrEmpty) {
+	switch {
+	case errors.Is(err, ippool.ErrEmpty):
 		message = ppp.NoAddressFree
+	case out.Cause == auth.CauseExpired:
+		message = "Account expired"
 	}
 	s.do(func(now time.Time) {
 		s.traceUser(question.User)

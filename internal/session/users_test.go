@@ -130,7 +130,7 @@ func TestRefusedByProfile(t *testing.T) {
 		code, reason string
 	}{
 		"schedule":    {func(p *usermgmt.Profile) { p.Schedule = tomorrow + " 00:00-00:01" }, "E=646", "outside of the user's schedule"},
-		"expired":     {func(p *usermgmt.Profile) { p.Expires = time.Now().Add(-time.Hour) }, "E=648", "account expired on"},
+		"expired":     {func(p *usermgmt.Profile) { p.Expires = time.Now().Add(-time.Hour) }, "E=647", "account expired on"},
 		"remote node": {func(p *usermgmt.Profile) { p.RemoteNode = netip.MustParsePrefix("203.0.113.0/24") }, "E=649", "remote node is 203.0.113.0/24"},
 		"quota":       {func(p *usermgmt.Profile) { p.Quota = 1_000_000 }, "E=649", "monthly quota used up"},
 		"no pool":     {func(p *usermgmt.Profile) { p.Pool = "staff" }, "E=649", "there is no pool"},

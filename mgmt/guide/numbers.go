@@ -28,8 +28,7 @@ var numbers = [][4]string{
 	},
 	{"629", "The connection was closed by the remote computer", "The server hung up.", "{attempts} says why: schedule, quota, time limits, or an administrator."},
 	{"646", "The account is not permitted to log on at this time of day", "The schedule of the profile.", "{schedule} changes it."},
-	{"647", "The account is disabled", "The account is disabled.", "{enable}."},
-	{"648", "The password for this account has expired", "The account has expired; it is not about the password.", "{expires} gives it a later day."},
+	{"647", "The account is disabled", "The account is disabled, or has expired.", "{enable}, or {expires} gives it a later day."},
 	{
 		"649", "The account does not have permission to dial in", "Name and password are right, but the profile or the server does not let the user in: dial-in type, remote node, IPsec policy, quota, connections at once, no free address.",
 		"{attempts} says which.",

@@ -103,7 +103,7 @@ func TestProfileTimes(t *testing.T) {
 		s.dial("alice", "geheim", "nomppe")
 		s.set("alice", "expires", time.Now().Add(4*time.Second).UTC().Format(time.RFC3339))
 		s.ended("alice", "account expired")
-		s.keptOut("alice", "", "E=648", "account expired on")
+		s.keptOut("alice", "", "E=647", "account expired on")
 		s.set("alice", "expires", "")
 	})
 	t.Run("schedule", func(t *testing.T) {
