@@ -55,7 +55,7 @@ var negotiationRules = []rule{
 		"Dial again. If it happens each time, a capture ({capture}) shows what it does not like; {ppp.mppe} says what the server takes."),
 	when(`client insists on (\S+); (.*)'s address is ([^\s:]+)(?:: it says .*)?`,
 		"The client wants to have the address $1, which is its own idea; $2 gets $3.",
-		"Have the client get its address from the server (no fixed address in its profile; pppd needs ipcp-accept-local), or give the user the fixed address $1."),
+		"Have the client get its address from the server (no fixed address in its profile; pppd needs ipcp-accept-local), or give the user that address as its fixed one."),
 	when(`client asks for no address; (.*)'s address is ([^\s:]+)(?:: it says .*)?`,
 		"The client takes no address from the server, which has $2 for $1.",
 		"Have the client get its address from the server, and switch IPv4 on in its profile."),
