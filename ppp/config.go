@@ -84,6 +84,7 @@ type Config struct {
 	Auth           []Method // server: in the order of offering; client: what it agrees to
 	User, Password string   // of a client
 	OtherSpelling  bool     // client: a password that is not ASCII is written as by pppd, or in a code page
+	MustProve      bool     // client: a server that asks for no authentication, and so proves nothing, is refused
 	Mutual         Mutual
 	MPPE           MPPE
 

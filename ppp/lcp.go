@@ -350,6 +350,10 @@ func (l *lcp) up() {
 		e.echoAt = l.now.Add(e.cfg.EchoInterval)
 	}
 	e.phase = phaseAuthenticate
+	if l.method == 0 && e.cfg.MustProve {
+		e.cause, e.failed = CauseUnproven, "the server asks for no authentication"
+		return
+	}
 	if l.method == 0 {
 		e.authenticated(l.now)
 		return

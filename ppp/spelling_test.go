@@ -65,3 +65,22 @@ func TestRefusalOfMSCHAP(t *testing.T) {
 		}
 	}
 }
+
+// A server that asks for no authentication gets no client that wants one.
+func TestServerAsksForNothing(t *testing.T) {
+	for _, must := range []bool{false, true} {
+		r := newRaw(t, ppp.Config{Role: ppp.Client, Auth: []ppp.Method{ppp.MSCHAPv2}, User: "alice", Password: "geheim", MustProve: must})
+		r.say(frame(wire.LCP, wire.ConfigureRequest, 1))
+		r.ack(wire.LCP)
+		if !must {
+			if _, asked := r.ask[wire.IPCP]; !asked {
+				t.Errorf("no IPCP: %q", r.out)
+			}
+			continue
+		}
+		r.wantClosed("the server asks for no authentication")
+		if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Cause != ppp.CauseUnproven {
+			t.Errorf("%+v", r.all)
+		}
+	}
+}

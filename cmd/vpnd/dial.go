@@ -48,7 +48,7 @@ this machine see what stands on the command line: scripts should use the options
 Exit status: 0 hung up by Ctrl-C or SIGTERM, 1 a failure of this machine, 2 a wrong command line,
 3 no answer, 4 the server refuses the call, 5 it refuses name or password, 6 it gives no address,
 7 the two do not agree on a protocol, 8 the connection was lost, 9 the server does not prove that it
-knows the password.`
+knows the password, or asks for no authentication although --auth is given.`
 
 const dialExample = `  vpnd dial vpn.example.net --type pptp --user alice --motp-secret HEX --mppe --route 192.168.1.0/24
   vpnd dial vpn.example.net --type l2tp --user bob --password-file FILE --route default --redial 10s`
@@ -100,7 +100,7 @@ func newDialCommand() *cobra.Command {
 	flags.StringVar(&f.motpSecret, "motp-secret", "", "the token's secret, 16 to 32 `HEX` digits: the one-time password is computed at the moment of dialling")
 	flags.StringVar(&f.motpPIN, "motp-pin", "", "the token's PIN, 4 to 7 `DIGITS`; asked for if it is missing")
 	flags.StringVar(&f.motpFile, "motp-file", "", "`FILE` with the token's secret in its first line and the PIN in its second; - for standard input")
-	flags.StringSliceVar(&f.auth, "auth", nil, "`METHODS` that may be used, with commas between: mschapv2, mschap, chap, pap (default: all; pap only with a one-time password)")
+	flags.StringSliceVar(&f.auth, "auth", nil, "`METHODS` that may be used, with commas between: mschapv2, mschap, chap, pap; a server that asks for none of them is refused (default: all, or no authentication if the server asks for none; pap only with a one-time password)")
 	flags.BoolVar(&f.mppe, "mppe", false, "require encryption (MPPE)")
 	flags.StringSliceVar(&f.routes, "route", nil, "`PREFIX` that is reached through the connection, or default for everything; may be repeated")
 	flags.StringVar(&f.secret, "secret", "", "the L2TP tunnel's `SECRET`; other users of this machine see it")
@@ -138,7 +138,7 @@ func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
 		}
 		o.Routes = append(o.Routes, p.Masked())
 	}
-	o.PPP = ppp.Config{User: f.user, MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional, Reordered: f.kind == "l2tp"}}
+	o.PPP = ppp.Config{User: f.user, MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional, Reordered: f.kind == "l2tp"}, MustProve: len(f.auth) > 0}
 	if f.mppe {
 		o.PPP.MPPE.Mode = ppp.MPPERequired
 	}
