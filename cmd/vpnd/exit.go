@@ -38,7 +38,7 @@ var statuses = []struct {
 	{6, "`vpnd dial`: the server has no free address."},
 	{7, "`vpnd dial`: client and server cannot agree on a protocol."},
 	{8, "`vpnd dial`: the connection was lost."},
-	{9, "`vpnd dial`: the server does not prove that it knows the password."},
+	{9, "`vpnd dial`: the server does not prove that it knows the password, or asks for no authentication although `--auth` is given."},
 	{statusNotFound, "There is no such user, connection, administrator or token."},
 	{statusExists, "The user, administrator or token exists already."},
 	{statusRule, "A value or a change breaks a rule, such as a PIN of two digits, an address in use or a faulty import file."},
