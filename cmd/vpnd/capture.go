@@ -63,11 +63,18 @@ func newCaptureCommand() *cobra.Command {
 			return captureInto(ctx, cmd, c, query, path, duration)
 		},
 	}
+	cmd.Flags().Bool("json", false, "print JSON: the file and how many frames it has")
 	cmd.Flags().BoolVar(&all, "all", false, "user data, too, and not control frames alone")
 	cmd.Flags().DurationVar(&duration, "for", 10*time.Minute, "end after that `TIME`, an hour at most")
 	cmd.Flags().IntVar(&size, "size", 16, "end at that many `MIB`")
 	cmd.Flags().StringVarP(&path, "write", "w", "", "the `FILE`, which must not be there; - is standard output (default: made from the name and the time)")
 	return cmd
+}
+
+// captureView is what a capture has written.
+type captureView struct {
+	File   string `json:"file"`
+	Frames int    `json:"frames"`
 }
 
 // captureOf finds out what a name is: an address, the id of a connection, or a user.
@@ -85,7 +92,10 @@ func captureOf(ctx context.Context, c *client.Client, which string) (url.Values,
 		}
 	}
 	if known, err := c.HasUser(ctx, which); err != nil || !known {
-		return nil, errors.Join(err, fmt.Errorf("%q is neither an address, nor the id of a connection, nor a user", which))
+		if err != nil {
+			return nil, err
+		}
+		return nil, &exitError{statusNotFound, fmt.Errorf("%q is neither an address, nor the id of a connection, nor a user", which)}
 	}
 	return url.Values{"user": {which}}, nil
 }
@@ -124,6 +134,8 @@ func captureInto(ctx context.Context, cmd *cobra.Command, c *client.Client, quer
 	}
 	if path == "-" {
 		path = "standard output"
+	} else if asJSON(cmd) {
+		return printJSON(cmd, captureView{path, frames})
 	}
 	return say(cmd, "%d frames in %s", frames, path)
 }

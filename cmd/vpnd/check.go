@@ -10,26 +10,56 @@ import (
 
 var errCheck = errors.New("serving would fail")
 
+// findingView is one thing that check has looked at.
+type findingView struct {
+	Level string `json:"level"` // ok, warn or fail
+	What  string `json:"what"`
+	Text  string `json:"text,omitempty"` // what is wrong
+	Fix   string `json:"fix,omitempty"`
+}
+
 func newCheckCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and this machine",
-		Long:  "Checks the configuration and this machine, and says each finding and its mend. Exit status 1: serving would fail.",
+		Long:  "Checks the configuration and this machine, and says what is wrong and how to fix it. Exit status 1: serving would fail.",
 		Args:  named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
 			if err != nil {
 				return err
 			}
-			fatal := false
-			for _, f := range daemon.Check(cfg) {
-				_, _ = fmt.Fprintln(cmd.OutOrStdout(), printable(f.String()))
-				fatal = fatal || f.Fatal && f.Wrong != ""
+			findings := daemon.Check(cfg)
+			if err := printFindings(cmd, findings); err != nil {
+				return err
 			}
-			if fatal {
-				return errCheck
+			for _, f := range findings {
+				if f.Level() == "fail" {
+					return errCheck
+				}
 			}
 			return nil
 		},
 	}
+	cmd.Flags().Bool("json", false, "print JSON")
+	return cmd
+}
+
+func printFindings(cmd *cobra.Command, findings []daemon.Finding) error {
+	if asJSON(cmd) {
+		views := make([]findingView, len(findings))
+		for i, f := range findings {
+			views[i] = findingView{Level: f.Level(), What: f.What}
+			if f.Wrong != "" {
+				views[i].Text, views[i].Fix = f.Wrong, f.Mend
+			}
+		}
+		return printJSON(cmd, views)
+	}
+	for _, f := range findings {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), printable(f.String())); err != nil {
+			return err
+		}
+	}
+	return nil
 }

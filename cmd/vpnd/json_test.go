@@ -125,6 +125,41 @@ func TestFailuresInJSON(t *testing.T) {
 	}
 }
 
+// Check tells each finding, and what to do about those that are wrong.
+func TestCheckInJSON(t *testing.T) {
+	h := newHouse(t)
+	h.configure("services: {pptp: false, l2tp: false}\nmanagement: {listen: \"\", socket: " + filepath.Join(h.dir, "no", "s") + "}\nnetwork: {proxy_arp: nope0}\n")
+	r := h.run("", "check", "--json")
+	var findings []findingView
+	if err := json.Unmarshal([]byte(r.stdout), &findings); err != nil {
+		t.Fatal(err)
+	}
+	levels := map[string]string{}
+	for _, f := range findings {
+		levels[f.What] = f.Level
+		if (f.Level == "ok") != (f.Text == "" && f.Fix == "") {
+			t.Errorf("%+v", f)
+		}
+	}
+	if levels["services"] != "warn" || levels["network.proxy_arp nope0"] != "fail" || levels["routes to network.pool"] == "" {
+		t.Errorf("got the levels %v", levels)
+	}
+	if want := `{"error":"serving would fail","status":1}` + "\n"; r.status != statusFailed || r.stderr != want {
+		t.Errorf("got status %d and %q, want %q", r.status, r.stderr, want)
+	}
+}
+
+func TestMotpInJSON(t *testing.T) {
+	h := newHouse(t)
+	var got struct{ Secret, Code string }
+	if err := json.Unmarshal([]byte(h.ok("", "motp", "secret", "--json")), &got); err != nil || len(got.Secret) != 32 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if err := json.Unmarshal([]byte(h.ok("", "motp", "code", "--secret", got.Secret, "--pin", "0042", "--json")), &got); err != nil || len(got.Code) != 6 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 // docs/automation.md and the help have each exit status.
 func TestStatusesAreDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/automation.md")

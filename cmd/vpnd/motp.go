@@ -10,7 +10,18 @@ import (
 )
 
 func newMotpCommand() *cobra.Command {
-	return newGroup("motp", "Mobile-OTP secrets and one-time passwords", newMotpSecretCommand(), newMotpCodeCommand())
+	cmd := newGroup("motp", "Mobile-OTP secrets and one-time passwords", newMotpSecretCommand(), newMotpCodeCommand())
+	cmd.PersistentFlags().Bool("json", false, "print JSON")
+	return cmd
+}
+
+// printOne prints a value: as the field of a document with --json, else alone on a line.
+func printOne(cmd *cobra.Command, field, value string) error {
+	if asJSON(cmd) {
+		return printJSON(cmd, map[string]string{field: value})
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), value)
+	return err
 }
 
 func newMotpSecretCommand() *cobra.Command {
@@ -21,8 +32,7 @@ func newMotpSecretCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), secret)
-			return err
+			return printOne(cmd, "secret", secret)
 		},
 	}
 }
@@ -43,8 +53,7 @@ func newMotpCodeCommand() *cobra.Command {
 			if cmd.Flags().Changed("at") {
 				when = time.Unix(at, 0)
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), token.Code(motp.Step(when)))
-			return err
+			return printOne(cmd, "code", token.Code(motp.Step(when)))
 		},
 	}
 	cmd.Flags().StringVar(&secret, "secret", "", "the token's secret, 16 to 32 `HEX` digits")

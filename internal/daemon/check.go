@@ -35,12 +35,24 @@ type Finding struct {
 	Fatal bool // serving would fail
 }
 
-// String is the finding as a line.
-func (f Finding) String() string {
+// Level is how bad the finding is: "ok", "warn", or "fail", with which serving would fail.
+func (f Finding) Level() string {
 	switch {
 	case f.Wrong == "":
-		return "ok    " + f.What
+		return "ok"
 	case f.Fatal:
+		return "fail"
+	default:
+		return "warn"
+	}
+}
+
+// String is the finding as a line.
+func (f Finding) String() string {
+	switch f.Level() {
+	case "ok":
+		return "ok    " + f.What
+	case "fail":
 		return "FAIL  " + f.What + ": " + f.Wrong + "; " + f.Mend
 	default:
 		return "warn  " + f.What + ": " + f.Wrong + "; " + f.Mend
