@@ -64,11 +64,21 @@ func newTurnCommand(use, short string, to bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := c.ChangeServices(cmd.Context(), change)
+			before, err := c.Services(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return printServices(cmd, s)
+			after, err := c.ChangeServices(cmd.Context(), change)
+			if err != nil {
+				return err
+			}
+			if asJSON(cmd) {
+				return printJSON(cmd, struct {
+					mgmt.ServiceView
+					Changed bool `json:"changed"`
+				}{after, after.ServiceSet != before.ServiceSet})
+			}
+			return printServices(cmd, after)
 		},
 	}
 }

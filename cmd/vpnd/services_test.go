@@ -102,6 +102,12 @@ func TestServices(t *testing.T) {
 	if got := h.ok("", "services", "off", "l2tp", "--drop", "--json"); !strings.Contains(got, `"l2tp": false`) || !m.dropped {
 		t.Errorf("%q", got)
 	}
+	for _, changed := range []string{"true", "false"} {
+		if got := h.ok("", "services", "on", "l2tp", "--json"); !strings.Contains(got, `"changed": `+changed) {
+			t.Errorf("%q, want changed %s", got, changed)
+		}
+	}
+	h.ok("", "services", "off", "l2tp")
 	if got := h.ok("", "services", "on", "pptp"); got != "PPTP  on\nL2TP  off"+note || m.dropped {
 		t.Errorf("%q", got)
 	}
