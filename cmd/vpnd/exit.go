@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"vpnd/auth"
 	"vpnd/mgmt/client"
 	"vpnd/usermgmt"
 
@@ -62,6 +63,7 @@ func exitStatus(err error) int {
 		usage   *usageError
 		problem *client.ProblemError
 		rule    *usermgmt.RuleError
+		enrol   *auth.EnrolError
 	)
 	is := func(targets ...error) bool {
 		for _, target := range targets {
@@ -84,7 +86,8 @@ func exitStatus(err error) int {
 		return statusNotFound
 	case is(usermgmt.ErrExists, usermgmt.ErrAdministratorExists, usermgmt.ErrTokenExists):
 		return statusExists
-	case errors.As(err, &rule), is(usermgmt.ErrLastAdministrator, usermgmt.ErrTooMany):
+	case errors.As(err, &rule), errors.As(err, &enrol),
+		is(usermgmt.ErrLastAdministrator, usermgmt.ErrTooMany, auth.ErrNoToken, auth.ErrNotInRow, auth.ErrUsed):
 		return statusRule
 	case is(client.ErrNotRunning):
 		return statusNotRunning

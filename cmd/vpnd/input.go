@@ -57,7 +57,13 @@ func (in *input) secret(field string) (string, error) {
 
 // ask asks for what may be seen.
 func (in *input) ask(prompt string) (string, error) {
-	if _, err := fmt.Fprint(in.cmd.ErrOrStderr(), prompt); err != nil {
+	var err error
+	if asJSON(in.cmd) {
+		err = say(in.cmd, "%s", prompt)
+	} else {
+		_, err = fmt.Fprintf(in.cmd.ErrOrStderr(), "%s: ", prompt)
+	}
+	if err != nil {
 		return "", err
 	}
 	line, err := in.lines.next()

@@ -30,7 +30,7 @@ func newUserResyncCommand() *cobra.Command {
 				}
 				in := newInput(cmd)
 				var codes [2]string
-				for i, prompt := range []string{"The code that the token shows: ", "The one that it shows next: "} {
+				for i, prompt := range []string{"The code that the token shows", "The one that it shows next"} {
 					if codes[i], err = in.ask(prompt); err != nil && !errors.Is(err, errNoLine) {
 						return err
 					}

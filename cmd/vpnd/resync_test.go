@@ -22,10 +22,10 @@ func TestUserResync(t *testing.T) {
 		says        string
 	}{
 		{"alice", "123456\n", 1, "two codes in a row are needed"},
-		{"alice", "123456\n123457\n", 1, "not two codes in a row"},
+		{"alice", "123456\n123457\n", 12, "not two codes in a row"},
 		{"alice", codes(10 * time.Minute), 0, "user alice resynchronised: the token's clock is 10m"},
-		{"alice", codes(-10 * time.Minute), 1, "used already"},
-		{"bob", "", 1, "has no token"},
+		{"alice", codes(-10 * time.Minute), 12, "used already"},
+		{"bob", "", 12, "has no token"},
 		{"carol", "", 10, "no such user"},
 	} {
 		if r := h.run(c.stdin, "user", "resync", c.user); r.status != c.status || !strings.Contains(r.stderr, c.says) || r.stdout != "" {

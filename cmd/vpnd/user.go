@@ -232,11 +232,11 @@ func applyOne(cmd *cobra.Command, users *usermgmt.Store, name string, change fun
 	if err != nil {
 		return withoutName(err)
 	}
-	return told(cmd, users, outcomes[0], "")
+	return told(cmd, users, outcomes[0], "", nil)
 }
 
 // told says what became of one user, with a few words on how, and with --json shows the user.
-func told(cmd *cobra.Command, users *usermgmt.Store, done usermgmt.Outcome, how string) error {
+func told(cmd *cobra.Command, users *usermgmt.Store, done usermgmt.Outcome, how string, token *tokenView) error {
 	p, err := users.Get(cmd.Context(), done.Name)
 	if err != nil {
 		return err
@@ -253,8 +253,9 @@ func told(cmd *cobra.Command, users *usermgmt.Store, done usermgmt.Outcome, how 
 		}
 		return printJSON(cmd, struct {
 			userView
+			*tokenView
 			Changed bool `json:"changed"`
-		}{v, done.Event != ""})
+		}{v, token, done.Event != ""})
 	}
 	if done.Event == "" {
 		return say(cmd, "user %s is so already: nothing was changed", p.Name)

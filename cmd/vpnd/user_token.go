@@ -63,6 +63,9 @@ func (e *enrolment) command(short, long string) *cobra.Command {
 			if e.noVerify && e.code != "" {
 				return usagef(cmd, "--code and --no-verify exclude each other")
 			}
+			if asJSON(cmd) && e.secret == "" && !e.noVerify {
+				return usagef(cmd, "--json shows a new secret when it is saved, too late for a code of it: give --no-verify, or a --secret")
+			}
 			if e.code != "" && e.secret == "" {
 				return usagef(cmd, "--code goes with --secret: nobody has a code of a secret that is yet to be drawn")
 			}
@@ -92,7 +95,7 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *usermgmt.S
 		return err
 	}
 	if had := tokenOf(p); had != "" && !e.fresh {
-		return fmt.Errorf("user %s has a %s token already: --new puts another in its place; nothing was changed", p.Name, had)
+		return &exitError{statusExists, fmt.Errorf("user %s has a %s token already: --new puts another in its place; nothing was changed", p.Name, had)}
 	}
 	if e.issuer == "" {
 		e.issuer = cfg.L2TP.Hostname
@@ -110,8 +113,11 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *usermgmt.S
 	if _, err := users.Apply(cmd.Context(), edits, usermgmt.How{Add: how.Add, Change: how.Change, DryRun: true}); err != nil {
 		return withoutName(err)
 	}
-	if err := e.show(cmd, token, p.Name); err != nil {
-		return err
+	shown := e.view(token, p.Name)
+	if !asJSON(cmd) {
+		if err := shown.print(cmd); err != nil {
+			return err
+		}
 	}
 	var state auth.TokenState
 	if !e.noVerify {
@@ -129,7 +135,7 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *usermgmt.S
 			return err
 		}
 	}
-	return told(cmd, users, outcomes[0], " with a "+label(e.kind)+" token")
+	return told(cmd, users, outcomes[0], " with a "+label(e.kind)+" token", shown)
 }
 
 func tokenOf(p usermgmt.Profile) string {
@@ -191,17 +197,30 @@ func (e *enrolment) make(cmd *cobra.Command, in *input) (token, func(*usermgmt.P
 	return t, change, nil
 }
 
-// show prints the secret, the link and the QR code. What a script has given it need not be shown.
-func (e *enrolment) show(cmd *cobra.Command, t token, user string) error {
+// tokenView is what a token is put into an app by.
+type tokenView struct {
+	Secret string `json:"secret"`
+	Link   string `json:"link"`
+}
+
+// view is what there is to show. What a script has given it with a code need not be shown: nil.
+func (e *enrolment) view(t token, user string) *tokenView {
 	if e.code != "" {
 		return nil
 	}
+	return &tokenView{e.secret, t.URL(e.issuer, user)}
+}
+
+// print prints the secret, the link and the QR code.
+func (v *tokenView) print(cmd *cobra.Command) error {
+	if v == nil {
+		return nil
+	}
 	out := cmd.OutOrStdout()
-	link := t.URL(e.issuer, user)
-	if _, err := fmt.Fprintf(out, "secret: %s\nlink:   %s\n\n", e.secret, link); err != nil {
+	if _, err := fmt.Fprintf(out, "secret: %s\nlink:   %s\n\n", v.Secret, v.Link); err != nil {
 		return err
 	}
-	return printQR(out, link, terminalWidth(out))
+	return printQR(out, v.Link, terminalWidth(out))
 }
 
 // verify asks for codes until one is right.
@@ -212,7 +231,7 @@ func (e *enrolment) verify(cmd *cobra.Command, cfg config.Config, in *input, t t
 	for try := 1; try <= enrolTries; try++ {
 		code := e.code
 		if code == "" {
-			if code, err = in.ask("The code that the app shows: "); err != nil {
+			if code, err = in.ask("The code that the app shows"); err != nil {
 				return state, err
 			}
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"image/color"
 	"io"
@@ -65,7 +66,7 @@ func TestUserMotp(t *testing.T) {
 		{code(20 * time.Minute), "the token's clock is 20 minutes ahead: set the clock of the token, or of this machine; nothing was changed", 3},
 	} {
 		status, _, stderr := h.enrol(c.answer, "user", "motp", "anna", "--pin", "0042")
-		if status != 1 || !strings.Contains(stderr, c.says) || strings.Count(stderr, "The code that") != c.tries {
+		if status != statusRule || !strings.Contains(stderr, c.says) || strings.Count(stderr, "The code that") != c.tries {
 			t.Errorf("%d %s", status, stderr)
 		}
 	}
@@ -134,6 +135,54 @@ func TestUserTotp(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// With --json there is one document, with the secret and the link if the script does not have them.
+func TestTokensInJSON(t *testing.T) {
+	h := newHouse(t)
+	type view struct {
+		Name, Secret, Link string
+		HasTOTP            bool `json:"has_totp"`
+		Changed            bool
+	}
+	token := totp.Token{Secret: "GEZDGNBVGY3TQOJQ"}
+	code := token.Code(motp.Step(time.Now()) / token.Stride() * token.Stride())
+	for _, c := range []struct {
+		args  []string
+		shown bool
+	}{
+		{[]string{"anna", "--no-verify"}, true},
+		{[]string{"ben", "--secret", token.Secret, "--no-verify"}, true},
+		{[]string{"carl", "--secret", token.Secret, "--code", code}, false},
+	} {
+		r := h.run("", append(append([]string{"user", "totp"}, c.args...), "--json")...)
+		var got view
+		if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || r.stderr != "" || got.Name != c.args[0] || !got.HasTOTP || !got.Changed {
+			t.Errorf("vpnd user totp %q --json: %+v, %v", c.args, r, err)
+		}
+		if p := h.profile(c.args[0]); c.shown != (got.Secret == p.TOTPSecret && strings.Contains(got.Link, p.TOTPSecret)) {
+			t.Errorf("vpnd user totp %q --json: secret %q, link %q", c.args, got.Secret, got.Link)
+		}
+	}
+	for _, c := range []struct {
+		stdin, args string
+		status      int
+	}{
+		{"", "user totp dora", statusUsage}, // nobody has a code of a secret that is not shown yet
+		{"", "user totp anna --no-verify", statusExists},
+		{"000000\n", "user totp dora --secret " + token.Secret, statusFailed},
+		{"000000\n000001\n", "user resync anna", statusRule},
+	} {
+		r := h.run(c.stdin, append(strings.Fields(c.args), "--json")...)
+		if r.status != c.status || r.stdout != "" {
+			t.Errorf("vpnd %s --json: %+v", c.args, r)
+		}
+		for line := range strings.Lines(r.stderr) {
+			if !json.Valid([]byte(line)) {
+				t.Errorf("vpnd %s --json: %q is not JSON", c.args, line)
+			}
+		}
+	}
 }
 
 // TestQR reads the half blocks back into modules.
