@@ -67,6 +67,55 @@ func TestNeedRestart(t *testing.T) {
 	}
 }
 
+// No key of the configuration changes unnoticed: a reload takes it, or says that it needs a restart.
+func TestReloadNoticesEachKey(t *testing.T) {
+	old := config.Default()
+	var now config.Config
+	var walk func(path string, v reflect.Value)
+	walk = func(path string, v reflect.Value) {
+		if v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[netip.Addr]() {
+			for i := range v.NumField() {
+				walk(path+"."+v.Type().Field(i).Name, v.Field(i))
+			}
+			return
+		}
+		before := reflect.ValueOf(v.Interface())
+		change(t, path, v)
+		if left := needRestart(old, now); left == nil && !reflect.DeepEqual(live(old, now), now) {
+			t.Errorf("a reload neither takes %s nor says that it needs a restart", path)
+		}
+		v.Set(before)
+	}
+	now = config.Default()
+	walk("Config", reflect.ValueOf(&now).Elem())
+}
+
+// change gives v another value.
+func change(t *testing.T, path string, v reflect.Value) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(!v.Bool())
+	case reflect.Int, reflect.Int64:
+		v.SetInt(v.Int() + 1)
+	case reflect.String:
+		v.SetString(v.String() + "x")
+	case reflect.Struct:
+		v.Set(reflect.ValueOf(netip.MustParseAddr("192.0.2.1")))
+	case reflect.Slice:
+		longer := reflect.MakeSlice(v.Type(), v.Len()+1, v.Len()+1)
+		if one := longer.Index(v.Len()); one.Kind() == reflect.String {
+			one.SetString("x")
+		}
+		v.Set(longer)
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.Zero(v.Type().Key()), reflect.Zero(v.Type().Elem()))
+	default:
+		t.Fatalf("%s is a %v", path, v.Kind())
+	}
+}
+
 // A reload makes new what has changed, and keeps the pools that have not, with the addresses in use.
 func TestMakePools(t *testing.T) {
 	old := config.Default().Network

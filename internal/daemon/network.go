@@ -173,6 +173,7 @@ func needRestart(old, now config.Config) []string {
 		{"ppp", old.PPP, now.PPP},
 		{"network", old.Network, now.Network},
 		{"l2tp", old.L2TP, now.L2TP},
+		{"limits", old.Limits, now.Limits},
 		{"motp", old.MOTP, now.MOTP},
 		{"management", old.Management, now.Management},
 		{"hooks", old.Hooks, now.Hooks},
