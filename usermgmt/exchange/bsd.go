@@ -152,8 +152,11 @@ func (r *reader) capabilities(a *account, parts []string) bool {
 		text = capability(text)
 		switch {
 		case name == "":
-		case !valued || name == "tc":
-			r.fault(a.line, "%.64q: %.32q cannot be read", a.name, name)
+		case !valued:
+			r.fault(a.line, "%.64q: a field has no =, and cannot be read; write a colon in a password as \\c", a.name)
+			return false
+		case name == "tc":
+			r.fault(a.line, "%.64q: the field tc names another user, and cannot be read: write its fields here", a.name)
 			return false
 		case name == "password":
 			a.fields["password"] = text

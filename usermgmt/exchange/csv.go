@@ -77,7 +77,13 @@ func (r *reader) readCSV(data []byte) {
 
 func (r *reader) readHeader(file *csv.Reader, names []string) (table, bool) {
 	line, _ := file.FieldPos(0)
-	t := table{file: file, fields: make([]usermgmt.Field, len(names)), nameAt: -1}
+	t := table{file: file, fields: make([]usermgmt.Field, len(names))}
+	isName := func(column string) bool { return strings.EqualFold(strings.TrimSpace(column), "name") }
+	if !slices.ContainsFunc(names, isName) {
+		// No word of the line is told: without a header it is a user with a password.
+		r.fault(line, "the header has no column name; write the names of the columns into this line, such as name,password,dial-in")
+		return t, false
+	}
 	seen := map[string]bool{}
 	ok := true
 	for i, column := range names {
@@ -97,10 +103,6 @@ func (r *reader) readHeader(file *csv.Reader, names []string) (table, bool) {
 		var known bool
 		t.fields[i], known = r.field(line, column)
 		ok = ok && known
-	}
-	if t.nameAt < 0 {
-		r.fault(line, "the header has no column name")
-		ok = false
 	}
 	return t, ok
 }

@@ -22,7 +22,7 @@ func (r *reader) readPfSense(data []byte) {
 		}
 		if err != nil {
 			line, _ = d.InputPos()
-			r.fault(line, "this is not XML: %v; what follows is not read", err)
+			r.fault(line, "this is not XML: %s; what follows is not read", xmlFault(err))
 			return
 		}
 		switch t := token.(type) {
@@ -46,6 +46,14 @@ func (r *reader) readPfSense(data []byte) {
 	}
 }
 
+// xmlFault is what is wrong, without a part of a password.
+func xmlFault(err error) string {
+	if strings.Contains(err.Error(), "invalid character entity") {
+		return "an & is not written as &amp;"
+	}
+	return err.Error()
+}
+
 func (r *reader) pfSenseUser(d *xml.Decoder, start xml.StartElement, line int, service auth.Service) bool {
 	var user struct {
 		Name     string `xml:"name"`
@@ -53,7 +61,7 @@ func (r *reader) pfSenseUser(d *xml.Decoder, start xml.StartElement, line int, s
 		IP       string `xml:"ip"`
 	}
 	if err := d.DecodeElement(&user, &start); err != nil {
-		r.fault(line, "this user cannot be read: %v; what follows is not read", err)
+		r.fault(line, "this user cannot be read: %s; what follows is not read", xmlFault(err))
 		return false
 	}
 	a := account{line: line, name: strings.TrimSpace(user.Name), services: []auth.Service{service}, fields: map[string]string{"password": user.Password}}

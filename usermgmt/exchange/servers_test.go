@@ -189,8 +189,8 @@ func TestServerFaults(t *testing.T) {
 			0,
 		},
 		{exchange.PPPSecret, "anna *\nben geheim 10.0.0.1-10.0.0.9\n", []string{`1 the password of "anna"`, "2 a user of vpnd has one"}, 0},
-		{exchange.NPPPDUsers, "anna\nben|b:password=geheim:\ncarl:tc=x:\ndora:framed-ip-address=x:\nemil::\n", []string{
-			"1 this is no user", "2 this is no user", `3 "carl": "tc"`, `4 "dora": framed-ip-address`, `5 "emil" has no password`,
+		{exchange.NPPPDUsers, "anna\nben|b:password=geheim:\ncarl:tc=x:\ndora:framed-ip-address=x:\nemil::\nfred:password=ge:geheim:\n", []string{
+			"1 this is no user", "2 this is no user", `3 "carl": the field tc`, `4 "dora": framed-ip-address`, `5 "emil" has no password`, `6 "fred": a field has no =`,
 		}, 0},
 		{exchange.RouterOS, "/ppp secret\nadd name=anna service=l2tp\nadd password=geheim\nset [find name=x] password=geheim\nfoo\nadd name=ben password=geheim service=x\nadd name=carl password=geheim caller-id=00:11:22:33:44:55\nadd name=dora password=\"geheim\nadd name=emil password=geheim\n", []string{
 			`2 "anna" has no password here: export with show-sensitive`, "3 the name is missing", "4 set changes", `5 "foo" is no command`, `6 "ben": the service "x"`, `7 "carl": caller-id`, "8 a quote or a bracket",
@@ -199,6 +199,7 @@ func TestServerFaults(t *testing.T) {
 		{exchange.PfSense, "<pfsense><l2tp>\n<user><name>anna</name></user>\n<user><name>ben</name><password>geheim</password><ip>x</ip></user>\n<x>\n</pfsense>", []string{
 			`2 "anna" has no password`, `3 "ben": "x" is not an address`, "5 this is not XML",
 		}, 0},
+		{exchange.PfSense, "<pfsense><l2tp><user><name>anna</name><password>x&geheim</password></user></l2tp></pfsense>", []string{"1 this user cannot be read: an & is not written"}, 0},
 		{exchange.PfSense, "<pfsense></pfsense>", []string{"0 no user of an L2TP or PPTP server"}, 0},
 	} {
 		content, err := exchange.Read(c.format, []byte(c.file), nil)

@@ -21,6 +21,9 @@ func (r *reader) readYAML(data []byte) {
 		if n, _ := fmt.Sscanf(text, "line %d:", &line); n == 1 {
 			_, text, _ = strings.Cut(text, ": ")
 		}
+		if strings.HasPrefix(text, "unknown anchor") { // and then its name, which may be a password
+			text = "a value that begins with * needs quotes"
+		}
 		r.fault(line, "this is not YAML: %s", text)
 		return
 	}
@@ -67,6 +70,10 @@ func (r *reader) readUser(user *yaml.Node) {
 			r.fault(key.Line, "%.64q is there twice", key.Value)
 		}
 		seen[key.Value] = true
+		if node.Anchor != "" || !strings.HasPrefix(node.ShortTag(), "!!") {
+			r.fault(node.Line, "%.64s: a value that begins with & or ! needs quotes", key.Value)
+			continue
+		}
 		text, ok := scalar(node, key.Value == "dial-in")
 		if !ok {
 			r.fault(node.Line, "%.64s: one value belongs here", key.Value)
