@@ -1,6 +1,9 @@
 package l2tp
 
-import "vpnd/l2tp/wire"
+import (
+	"crypto/subtle"
+	"vpnd/l2tp/wire"
+)
 
 // mine reports whether a message is for this tunnel. A peer that never used our identifier may leave it out of all its
 // messages, as D-Link's DIR-300 does. One that did use it always will: what comes without it may be forged.
@@ -32,4 +35,44 @@ func (t *Tunnel) tooEarly(h wire.Header, avps []wire.AVP) bool {
 	default:
 		return false
 	}
+}
+
+// harmful reports whether a message without our identifier would end a tunnel whose peer has not shown yet that it hears
+// us. A forger needs no more for it than the address and port of a client that dials: it changes nothing.
+func (t *Tunnel) harmful(h wire.Header, avps []wire.AVP, err error) bool {
+	switch {
+	case h.Tunnel != 0, t.state != stateHandshake && !t.unproven():
+		return false
+	case err != nil:
+		return true
+	case len(avps) == 0:
+		return false
+	}
+	kind := kindOf(avps)
+	if kind == wire.SCCCN && !t.proves(avps) { // a client with a wrong secret, perhaps: the log tells
+		t.events = append(t.events, Refused{wrongSecret})
+		return true
+	}
+	return kind == wire.StopCCN || !kind.Known() || unknownMandatory(avps) && !kind.OfCall()
+}
+
+const wrongSecret = "wrong tunnel secret"
+
+// proves reports whether an SCCCN answers our challenge, if there is one.
+func (t *Tunnel) proves(avps []wire.AVP) bool {
+	if t.challenge == nil {
+		return true
+	}
+	want := wire.ChallengeResponse(wire.SCCCN, t.cfg.Secret, t.challenge)
+	return subtle.ConstantTimeCompare(want[:], find(avps, wire.AttrChallengeResponse)) == 1
+}
+
+// supersede goes back to where the SCCCN is awaited, if one without our identifier was taken for it and the client's own
+// comes now: what came before was forged.
+func (t *Tunnel) supersede(h wire.Header, avps []wire.AVP) {
+	if !t.unproven() || h.Tunnel != t.ours || len(avps) == 0 || kindOf(avps) != wire.SCCCN || int16(h.Ns-t.ch.nr) >= 0 {
+		return
+	}
+	t.clearAll("client has opened its tunnel anew")
+	t.state, t.ch.nr, t.held = stateHandshake, h.Ns, nil
 }

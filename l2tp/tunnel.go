@@ -1,7 +1,6 @@
 package l2tp
 
 import (
-	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -145,9 +144,10 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 			return
 		}
 	}
-	if t.tooEarly(h, avps) {
+	if t.tooEarly(h, avps) || t.harmful(h, avps, err) {
 		return
 	}
+	t.supersede(h, avps)
 	if t.unproven() && (h.Tunnel == t.ours || t.findOurs(h.Session) >= 0) {
 		t.proven(now)
 	}
@@ -323,12 +323,9 @@ func u16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
 // time, nothing is repeated by itself, and it gets one call, whose identifier is the proof when the peer names it.
 func (t *Tunnel) connected(now time.Time, h wire.Header, avps []wire.AVP) {
 	proof := h.Tunnel == t.ours || t.challenge != nil
-	if t.challenge != nil {
-		want := wire.ChallengeResponse(wire.SCCCN, t.cfg.Secret, t.challenge)
-		if subtle.ConstantTimeCompare(want[:], find(avps, wire.AttrChallengeResponse)) != 1 {
-			t.stop(now, wire.Result{Code: stopNoRight, Message: "wrong tunnel secret"}, "wrong tunnel secret")
-			return
-		}
+	if !t.proves(avps) {
+		t.stop(now, wire.Result{Code: stopNoRight, Message: wrongSecret}, wrongSecret)
+		return
 	}
 	t.state, t.challenge = stateOpen, nil
 	if proof {

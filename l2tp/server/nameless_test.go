@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 	"vpnd/l2tp"
@@ -119,24 +120,38 @@ func TestNamelessAmbiguous(t *testing.T) {
 	}
 }
 
-// With a secret the response is the proof, whatever the identifier: without the right one nobody gets in.
+// With a secret the response is the proof, whatever the identifier: without the right one nobody gets in, and nothing is
+// ended. The log tells of a client whose secret is wrong.
 func TestNamelessWithoutTheSecret(t *testing.T) {
 	for _, secret := range []string{"", "wrong"} {
 		t.Run(fmt.Sprintf("%q", secret), func(t *testing.T) {
-			_, sessions := startWith(t, server.Config{Tunnel: l2tp.Config{Secret: "tunnel"}})
+			refused := make(chan string, 9)
+			srv, sessions := startWith(t, server.Config{
+				Tunnel: l2tp.Config{Secret: "tunnel"}, Refused: func(_ netip.Addr, reason string) { refused <- reason },
+			})
 			c := connect(t, "127.0.3.2:0")
 			c.request()
-			c.hear(wire.SCCRP, wire.AttrTunnelID)
+			ours := c.hear(wire.SCCRP, wire.AttrTunnelID)
+			right := c.responds("tunnel")
 			if secret == "" {
 				c.say(wire.SCCCN)
 			} else {
 				c.say(wire.SCCCN, c.responds(secret)...)
 			}
 			c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
-			c.hear(wire.StopCCN, wire.AttrResultCode)
-			if r := c.result(); r.Code != 4 || len(sessions) != 0 {
-				t.Errorf("%v, %d sessions", r, len(sessions))
+			if reason := <-refused; reason != "wrong tunnel secret" {
+				t.Errorf("%q", reason)
 			}
+			if n := srv.Stats().HalfOpen; n != 1 || len(sessions) != 0 {
+				t.Errorf("%d half-open tunnels, %d sessions", n, len(sessions))
+			}
+			c.tunnel, c.ns = ours, 1
+			c.say(wire.SCCCN, right...)
+			c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
+			c.call = c.hear(wire.ICRP, wire.AttrSessionID)
+			c.say(wire.ICCN)
+			<-sessions
+			c.echo("hello", false)
 		})
 	}
 }
