@@ -1,11 +1,17 @@
 package mgmt
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"maps"
 	"math"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -65,3 +71,59 @@ func (shown) Schema(huma.Registry) *huma.Schema {
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (*shown) UnmarshalJSON([]byte) error { return nil }
+
+// nullChange refuses a change to null: some clients mean "leave it", and others "take it away".
+func nullChange(api huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		op := ctx.Operation()
+		if op.Method != http.MethodPatch {
+			next(ctx)
+			return
+		}
+		_ = ctx.SetReadDeadline(time.Now().Add(op.BodyReadTimeout)) // as huma does, which reads it next
+		body, _ := io.ReadAll(io.LimitReader(ctx.BodyReader(), op.MaxBodyBytes+1))
+		nulls := nullsIn(api, op.RequestBody.Content["application/json"].Schema, body, "body")
+		if len(nulls) > 0 {
+			_ = huma.WriteErr(api, ctx, http.StatusUnprocessableEntity, "validation failed", nulls...)
+			return
+		}
+		next(bodyContext{ctx, io.MultiReader(bytes.NewReader(body), ctx.BodyReader())})
+	}
+}
+
+// nullsIn finds the fields of an object, and of those in it, that are null and can be set.
+func nullsIn(api huma.API, schema *huma.Schema, data []byte, where string) (nulls []error) {
+	if schema.Ref != "" {
+		schema = api.OpenAPI().Components.Schemas.SchemaFromRef(schema.Ref)
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) != nil {
+		return nil // huma says what is wrong
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		field := schema.Properties[name]
+		switch at := where + "." + name; {
+		case field == nil || field.ReadOnly:
+		case string(fields[name]) == "null":
+			nulls = append(nulls, &huma.ErrorDetail{Location: at, Message: "null is no value: leave the field out, or give the value that it is to have, such as an empty one"})
+		default:
+			nulls = append(nulls, nullsIn(api, field, fields[name], at)...)
+		}
+	}
+	return nulls
+}
+
+// humaContext is embedded: huma.Context has a method of its own name.
+type humaContext = huma.Context
+
+// bodyContext is a request whose body was read, and can be read again.
+type bodyContext struct {
+	humaContext
+	body io.Reader
+}
+
+// BodyReader implements huma.Context.
+func (c bodyContext) BodyReader() io.Reader { return c.body }
+
+// Unwrap is for adapters of huma.
+func (c bodyContext) Unwrap() huma.Context { return c.humaContext }

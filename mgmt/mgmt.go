@@ -52,7 +52,7 @@ func New(cfg Config) *API {
 	describe(h.OpenAPI)
 	h.RejectUnknownQueryParameters = true
 	api := humago.New(a.mux, h)
-	api.UseMiddleware(taglessChange(api))
+	api.UseMiddleware(taglessChange(api), nullChange(api))
 	a.registerConnections(api)
 	a.registerUsers(api)
 	a.registerSettings(api)

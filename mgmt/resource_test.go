@@ -39,6 +39,37 @@ var resources = map[string]string{
 	"/time/settings": "/time/settings", "/pools": "/pools",
 }
 
+// A change to null is refused, and the other fields of the same change stay as they are.
+func TestNull(t *testing.T) {
+	d := newDocumented(t)
+	d.furnish()
+	for path, body := range map[string]string{
+		"/users/alice expires":         `{"comment":"of the lab","expires":null}`,
+		"/users/alice password":        `{"password":null}`,
+		"/administrators/anna role":    `{"role":null}`,
+		"/services pptp":               `{"pptp":null,"l2tp":true}`,
+		"/ppp authentication":          `{"authentication":null}`,
+		"/ppp mutual_pap":              `{"mutual_pap":null}`,
+		"/ppp mutual_pap.password":     `{"mutual_pap":{"user":"vpn","password":null}}`,
+		"/time/settings servers":       `{"servers":null}`,
+		"/pools ranges":                `{"ranges":null}`,
+		"/users/alice max_connections": ` {"max_connections" : null } `,
+	} {
+		path, field, _ := strings.Cut(path, " ")
+		var before, after, problem map[string]any
+		d.do("GET", "/api/v1"+path, "", &before)
+		resp := d.do("PATCH", "/api/v1"+path, body, &problem)
+		text, _ := json.Marshal(problem)
+		if resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(string(text), `"body.`+field+`"`) {
+			t.Errorf("PATCH %s %s: %s %s, want 422 for %s", path, body, resp.Status, text, field)
+		}
+		d.do("GET", "/api/v1"+path, "", &after)
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("PATCH %s %s changed something: %s", path, body, diff)
+		}
+	}
+}
+
 // What GET returns is taken by PATCH, whole and each field for itself, and changes nothing.
 func TestRoundTrip(t *testing.T) {
 	d := newDocumented(t)
