@@ -60,6 +60,10 @@ func (p pkg) texts(e ast.Expr) []string {
 			text, _ := strconv.Unquote(v.Value)
 			return []string{text}
 		}
+	case *ast.Ident:
+		if value := p.constant(v.Name); value != nil {
+			return p.texts(value)
+		}
 	case *ast.ParenExpr:
 		return p.texts(v.X)
 	case *ast.BinaryExpr:
@@ -87,6 +91,25 @@ func (p pkg) texts(e ast.Expr) []string {
 		return []string{text}
 	}
 	return []string{fill}
+}
+
+// constant is the value of a constant of the package; nil: there is none of the name.
+func (p pkg) constant(name string) ast.Expr {
+	for _, file := range p.files {
+		for _, decl := range file.Decls {
+			d, ok := decl.(*ast.GenDecl)
+			if !ok || d.Tok != token.CONST {
+				continue
+			}
+			for _, spec := range d.Specs {
+				v := spec.(*ast.ValueSpec)
+				if i := slices.IndexFunc(v.Names, func(n *ast.Ident) bool { return n.Name == name }); i >= 0 && i < len(v.Values) {
+					return v.Values[i]
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // nameOf is the last name of a variable or a call; of a value's String, the value's.
