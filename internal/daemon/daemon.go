@@ -201,11 +201,15 @@ func (d *daemon) setUp(ctx context.Context) error {
 	return err
 }
 
+// carriers are PPTP and L2TP. Each makes room when an address is at its limit, so the sessions of both have to have theirs:
+// else newcomers would be refused instead.
+const carriers = 2
+
 func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
 	return session.Config{
 		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: timed{authenticator, d.metrics}, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
 		Plane: d.plane, Now: d.clock.Corrected, Watcher: newWatcher(d), Logger: d.log, Trace: d.cfg.Log.Trace,
-		Refusals: refusals(d.cfg.History),
+		Refusals: refusals(d.cfg.History), MaxPending: carriers * d.cfg.Limits.UnauthenticatedPerAddress,
 	}
 }
 

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"log/slog"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -40,6 +41,16 @@ func parse(t *testing.T, text string) config.Range {
 	}
 	t.Fatal(text)
 	return config.Range{}
+}
+
+// Sessions without a user have room for those that both carriers let an address have.
+func TestSessionsOfBothCarriers(t *testing.T) {
+	cfg := config.Default()
+	cfg.Limits.UnauthenticatedPerAddress = 700
+	d := &daemon{cfg: cfg, clock: newClock(cfg, slog.New(slog.DiscardHandler))}
+	if n := d.sessionConfig(nil).MaxPending; n != 1400 {
+		t.Errorf("%d sessions of an address may be without a user", n)
+	}
 }
 
 func TestNeedRestart(t *testing.T) {

@@ -43,6 +43,32 @@ func TestBothCarriers(t *testing.T) {
 	}
 }
 
+// One address has as many calls without a user as it may have, by both carriers. Who comes from the same address still gets
+// in, by either: the oldest ones go.
+func TestCrowdOfBothCarriers(t *testing.T) {
+	s := newStack(t, nil)
+	silent := func(link.Link) (link.Sink, error) { return mute{}, nil }
+	tunnels := client.Dialer{Local: netip.AddrPortFrom(clientIP, 0)}
+	for range 515 {
+		if _, err := s.dialer.Dial(t.Context(), s.at, silent); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tunnels.Dial(t.Context(), s.l2tpAt, silent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	byPPTP, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	byL2TP, err := s.dialL2TP(&tunnels, config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.passes(byPPTP)
+	s.passes(byL2TP)
+}
+
 // Apple's MRU on Ethernet is 1280: what is longer arrives in fragments, or not at all with DF, and the
 // sender hears of it.
 func TestPersonaAppleMRU(t *testing.T) {

@@ -102,7 +102,7 @@ type Config struct {
 	Plane       *dataplane.Plane
 	Now         func() time.Time // the clock that auth.Terms.Until goes by; nil: time.Now
 	MaxSessions int              // 16384
-	MaxPending  int              // sessions of one outer address that are not up yet; 512
+	MaxPending  int              // sessions of one outer address that are not up yet; 1024: what the limits of both carriers add up to
 	Logger      *slog.Logger
 	Trace       string  // a user's name or a peer's address: its negotiation is logged
 	Watcher     Watcher // nil: nobody is asked or told
@@ -149,7 +149,7 @@ func NewManager(cfg Config) *Manager {
 		cfg.MaxSessions = 16384
 	}
 	if cfg.MaxPending == 0 {
-		cfg.MaxPending = 512
+		cfg.MaxPending = 1024
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
