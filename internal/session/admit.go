@@ -183,6 +183,8 @@ func (s *session) address(account auth.Account) (netip.Addr, Pool, error) {
 		}
 		select {
 		case <-before.over:
+		case <-s.done:
+			return addr, pool, err
 		case <-s.m.ctx.Done():
 			return addr, pool, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"vpnd/auth"
@@ -256,4 +257,39 @@ func (f forgetful) Authenticate(ctx context.Context, at auth.Attempt) auth.Outco
 		return auth.Outcome{Code: auth.CodeDenied, Cause: auth.CauseStorage, Reason: "user table: " + f.err.Error()}
 	}
 	return out
+}
+
+// stuck answers when it is told to.
+type stuck struct {
+	session.Authenticator
+	free chan struct{}
+}
+
+func (k stuck) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome {
+	<-k.free
+	return k.Authenticator.Authenticate(ctx, at)
+}
+
+// A log-in that waits for its turn does not outlive its call: else a disk that hangs would gather those of all that have
+// hung up and dialled again.
+func TestWaitingEndsWithItsCall(t *testing.T) {
+	free := make(chan struct{})
+	s := newStack(t, func(c *session.Config) { c.Auth, c.AuthAtOnce = stuck{c.Auth, free}, 1 })
+	release := sync.OnceFunc(func() { close(free) })
+	t.Cleanup(release)
+	ctx, cancel := context.WithCancel(t.Context())
+	var dialled sync.WaitGroup
+	for range 5 {
+		dialled.Go(func() { _ = new(testenv.Client).Dial(ctx, s.dialer, s.at, config()) })
+	}
+	s.wait("four wait for the first", func() bool { c := s.m.Counters(); return c.Verifying == 1 && c.Waiting == 4 })
+	cancel()
+	dialled.Wait()
+	s.wait("none waits", func() bool { c := s.m.Counters(); return s.m.Count() == 0 && c.Verifying == 1 && c.Waiting == 0 })
+	release()
+	if c, err := s.dial(config()); err != nil {
+		t.Error(err)
+	} else {
+		s.passes(c)
+	}
 }

@@ -88,12 +88,14 @@ func (s *session) unanswered(question ppp.Authenticate) {
 	}
 }
 
-// verify asks the Authenticator when there is a place for that; false: the server ends.
+// verify asks the Authenticator when there is a place for that; false: the server or the call has ended before.
 func (s *session) verify(question ppp.Authenticate) (auth.Outcome, bool) {
 	s.m.waiting.Add(1)
 	defer s.m.waiting.Add(-1)
 	select {
 	case s.m.gate <- struct{}{}:
+	case <-s.done:
+		return auth.Outcome{}, false
 	case <-s.m.ctx.Done():
 		return auth.Outcome{}, false
 	}

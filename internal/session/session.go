@@ -35,6 +35,7 @@ type session struct {
 	info link.Info
 	log  *slog.Logger
 	port atomic.Pointer[dataplane.Port]
+	done chan struct{} // closed when the call has ended: no log-in waits for anything then
 
 	pending bool // not up yet; under the Manager's lock
 	counted Kind // as what it counts as open, under that lock; zero: it does not
@@ -99,7 +100,7 @@ func newSession(m *Manager, l link.Link, id string) *session {
 		cfg.MPPE.Passive = true // phones break on a CCP that they did not begin
 		cfg.MPPE.Reordered = true
 	}
-	s := &session{m: m, id: id, link: l, info: info, engine: ppp.New(cfg)}
+	s := &session{m: m, id: id, link: l, info: info, engine: ppp.New(cfg), done: make(chan struct{})}
 	s.log = m.cfg.Logger.With("session", id, "type", info.Type, "peer", info.Remote.Addr())
 	if trace := m.cfg.Trace; trace != "" {
 		s.tracing = traceMaybe
@@ -344,6 +345,7 @@ func (s *session) end(reason string) {
 		return
 	}
 	s.over = true
+	close(s.done)
 	s.release()
 	if s.timer != nil {
 		s.timer.Stop()
