@@ -211,6 +211,9 @@ func (s *Store) draft(ctx context.Context, tx *sql.Tx, e *Edit, how How) (draft,
 		return d, &RuleError{"name", "cannot be changed: add a user of the new name and remove " + old.Name}
 	}
 	d.p.clean()
+	if d.p.Index == 0 {
+		d.p.Index = old.Index // a new user's is 0 still
+	}
 	return d, d.p.check()
 }
 

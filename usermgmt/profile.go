@@ -49,7 +49,7 @@ const (
 
 // Profile is what is set for a user.
 type Profile struct {
-	Index          int // the profile's number, from 1; 0 in Add: the lowest that is free
+	Index          int // the profile's number, from 1; 0 in Add: the lowest that is free; 0 in Update: the one that it has
 	Name           string
 	Enabled        bool
 	Password       string // "": none

@@ -20,6 +20,7 @@ func TestActionsInJSON(t *testing.T) {
 		{"user add alice --password x", `{"name": "alice", "changed": true}`},
 		{"user set alice --comment sales", `{"name": "alice", "changed": true}`},
 		{"user set alice --comment sales", `{"name": "alice", "changed": false}`},
+		{"user set alice --index 0", `{"name": "alice", "index": 1, "changed": false}`},
 		{"user disable alice", `[{"name": "alice", "action": "disabled", "changed": true}]`},
 		{"user disable alice", `[{"name": "alice", "action": "disabled", "changed": false}]`},
 		{"user enable alice", `[{"name": "alice", "action": "enabled", "changed": true}]`},
@@ -242,8 +243,15 @@ func TestImportIsDeclarative(t *testing.T) {
 	if diff := cmp.Diff(first, run()); diff != "" {
 		t.Errorf("the first run differs from what was wanted: %s", diff)
 	}
-	if diff := cmp.Diff([]action{{"anna", "unchanged"}, {"ben", "unchanged"}}, run()); diff != "" {
+	unchanged := []action{{"anna", "unchanged"}, {"ben", "unchanged"}}
+	if diff := cmp.Diff(unchanged, run()); diff != "" {
 		t.Errorf("the second run differs from what was wanted: %s", diff)
+	}
+	if err := os.WriteFile(file, []byte("users:\n- {name: anna, index: '', comment: sales}\n- {name: ben, index: 0}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(unchanged, run()); diff != "" {
+		t.Errorf("the run without numbers differs from what was wanted: %s", diff)
 	}
 }
 
