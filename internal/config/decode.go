@@ -89,6 +89,9 @@ func syntaxFault(name string, err error) Fault {
 			f.Line, f.Text = line, "not YAML: "+what
 		}
 	}
+	if strings.Contains(f.Text, "unknown anchor") { // and then its name, which may be a secret
+		f.Text = "not YAML: a value that begins with * needs quotes"
+	}
 	return f
 }
 
@@ -163,6 +166,10 @@ func scalar[T any](to *T, parse func(string) (T, error)) setter {
 		n = resolve(n)
 		if n.Kind != yaml.ScalarNode || isNull(n) {
 			d.fault(n, key, "must be one value")
+			return
+		}
+		if !strings.HasPrefix(n.ShortTag(), "!!") {
+			d.fault(n, key, "a value that begins with ! needs quotes")
 			return
 		}
 		v, err := parse(n.Value)
