@@ -41,6 +41,7 @@ type lcp struct {
 	mru    uint16    // what we ask for; 0: nothing
 	magic  uint32    // ours; 0: the peer rejects it
 	method Method    // server: what we ask for; client: what the peer asked for
+	asked  bool      // client: the peer asked for an authentication that is not allowed
 	mutual bool      // the server shows itself: a client asks for it, a server was asked
 	naks   int       // of our authentication
 	wishes []string  // server: authentications that the peer asks for and that are not allowed, by name
@@ -238,6 +239,7 @@ func (l *lcp) judgeAuth(m Method) ([]byte, bool) {
 			return nil, true
 		}
 	}
+	l.asked = true
 	if len(l.e.cfg.Auth) == 0 {
 		return nil, false
 	}
@@ -350,6 +352,10 @@ func (l *lcp) up() {
 		e.echoAt = l.now.Add(e.cfg.EchoInterval)
 	}
 	e.phase = phaseAuthenticate
+	if l.method == 0 && e.cfg.MustProve && l.asked {
+		e.failed = "the server insists on an authentication protocol that is not allowed"
+		return
+	}
 	if l.method == 0 && e.cfg.MustProve {
 		e.cause, e.failed = CauseUnproven, "the server asks for no authentication"
 		return

@@ -66,6 +66,18 @@ func TestRefusalOfMSCHAP(t *testing.T) {
 	}
 }
 
+// A server that wants another protocol, and then asks for nothing, disagrees about the protocol.
+func TestServerInsistsOnAnotherProtocol(t *testing.T) {
+	r := newRaw(t, ppp.Config{Role: ppp.Client, Auth: []ppp.Method{ppp.PAP}, User: "alice", Password: "geheim", MustProve: true})
+	r.say(frame(wire.LCP, wire.ConfigureRequest, 1, 3, 5, 0xc2, 0x23, 0x81))
+	r.say(frame(wire.LCP, wire.ConfigureRequest, 2))
+	r.ack(wire.LCP)
+	r.wantClosed("the server insists on an authentication protocol that is not allowed")
+	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Cause != ppp.CauseOther {
+		t.Errorf("ends with %+v, want CauseOther", r.all[len(r.all)-1])
+	}
+}
+
 // A server that asks for no authentication gets no client that wants one.
 func TestServerAsksForNothing(t *testing.T) {
 	for _, must := range []bool{false, true} {

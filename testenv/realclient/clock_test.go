@@ -109,9 +109,8 @@ func timeConfig(servers ...*chrony) string {
 // inquire runs `vpnd time`.
 func inquire(t *testing.T, s *testenv.Server) (view timesync.View, failed bool) {
 	t.Helper()
-	out, err := s.Try("time", "--json")
-	end := strings.LastIndex(out, "}")
-	if jsonErr := json.Unmarshal([]byte(out[:end+1]), &view); jsonErr != nil {
+	out, err := s.Try("time", "--json") // a failure is a second document, on standard error
+	if jsonErr := json.NewDecoder(strings.NewReader(out)).Decode(&view); jsonErr != nil {
 		t.Fatalf("%v in %s", jsonErr, out)
 	}
 	return view, err != nil

@@ -294,6 +294,7 @@
 				dialog.querySelector("[autofocus]")?.focus();
 			}
 		});
+		dialog.addEventListener("close", () => dialog.replaceChildren());
 		dialog.addEventListener("click", (e) => {
 			if (e.target.closest("[data-close]")) {
 				e.preventDefault();
