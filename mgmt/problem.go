@@ -72,7 +72,7 @@ func problemField(status int, d *huma.ErrorDetail) ProblemField {
 
 func init() { huma.NewError = newProblem }
 
-// problem makes a problem document (RFC 9457) of an error: which field is wrong, and the mend.
+// problem makes a problem document (RFC 9457) of an error: which field is wrong, and the fix.
 func problem(err error) error {
 	if err == nil {
 		return nil

@@ -94,13 +94,13 @@ type ShutdownState struct {
 	Connections int        `json:"connections" doc:"Open, or being set up"`
 }
 
-// ConflictError is what stands in the way of a change, with the mend.
+// ConflictError is what stands in the way of a change, with the fix.
 type ConflictError struct{ Text string }
 
 // Error implements error.
 func (e *ConflictError) Error() string { return e.Text }
 
-// FieldError is what is wrong with one field of a setting, and the mend.
+// FieldError is what is wrong with one field of a setting, and the fix.
 type FieldError struct {
 	Field string // as in JSON, such as mutual_pap.user
 	Text  string

@@ -37,7 +37,7 @@ type Status struct {
 type Interface struct {
 	Name      string         `json:"name"`
 	Up        bool           `json:"up"`
-	MTU       int            `json:"mtu" doc:"Octets"`
+	MTU       int            `json:"mtu" doc:"Bytes"`
 	Addresses []netip.Prefix `json:"addresses"`
 	Role      string         `json:"role" doc:"What the daemon has it for: VPN, masquerade, proxy ARP; empty: nothing"`
 }
@@ -61,7 +61,7 @@ type PoolRange struct {
 	Count int        `json:"count" doc:"How many addresses there are"`
 }
 
-// Warning is what is wrong, and the mend.
+// Warning is what is wrong, and the fix.
 type Warning struct {
 	What  string `json:"what"`
 	Wrong string `json:"wrong"`

@@ -36,11 +36,11 @@ type User struct {
 	Multicast      string     `json:"multicast" doc:"pass or block"`
 	UpLimit        uint64     `json:"up_limit" doc:"From the user, in bits per second; 0: unlimited"`
 	DownLimit      uint64     `json:"down_limit" doc:"To the user, in bits per second; 0: unlimited"`
-	Quota          uint64     `json:"quota" doc:"Octets in a calendar month, both ways together; 0: unlimited"`
+	Quota          uint64     `json:"quota" doc:"Bytes in a calendar month, both ways together; 0: unlimited"`
 	Comment        string     `json:"comment"`
 	Connections    int        `json:"connections" doc:"Open now"`
-	TrafficRx      uint64     `json:"traffic_rx" doc:"Octets from the user in this month"`
-	TrafficTx      uint64     `json:"traffic_tx" doc:"Octets to the user in this month"`
+	TrafficRx      uint64     `json:"traffic_rx" doc:"Bytes from the user in this month"`
+	TrafficTx      uint64     `json:"traffic_tx" doc:"Bytes to the user in this month"`
 	LockedUntil    *time.Time `json:"locked_until" doc:"At addresses from which the user did not get in of late; null: not locked"`
 	UsualLocked    *time.Time `json:"usual_locked_until" doc:"At the addresses from which the user got in of late; null: not locked"`
 }

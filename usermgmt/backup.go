@@ -28,7 +28,7 @@ type OccupiedError struct {
 	Path string
 }
 
-// Error says what, where, and the mend.
+// Error says what is wrong, where, and how to fix it.
 func (e *OccupiedError) Error() string {
 	return fmt.Sprintf("%s is there already, and is not overwritten: stop the daemon and move users.db, users.db-wal, users.db-shm and key "+
 		"away from %s, or name another state_dir; nothing was changed", e.Path, filepath.Dir(e.Path))

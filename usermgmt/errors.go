@@ -10,10 +10,10 @@ type KeyError struct {
 	Text           string
 }
 
-// Error says what, where, and the mend.
+// Error says what is wrong, where, and how to fix it.
 func (e *KeyError) Error() string {
 	return fmt.Sprintf("the key file %s %s, and the passwords and secrets in %s cannot be read without it: "+
-		"put the key back from a backup, or move %s away and add the users anew; nothing was changed",
+		"put the key back from a backup, or move %s away and add the users again; nothing was changed",
 		e.Path, e.Text, e.Database, e.Database)
 }
 
@@ -23,7 +23,7 @@ type NewerError struct {
 	Found, Known int // versions of the database
 }
 
-// Error says what, where, and the mend.
+// Error says what is wrong, where, and how to fix it.
 func (e *NewerError) Error() string {
 	return fmt.Sprintf("the user table %s has version %d, and this vpnd knows versions up to %d: "+
 		"run the newer vpnd that wrote it, or put an older backup in its place; nothing was changed",
@@ -36,9 +36,9 @@ type DamagedError struct {
 	Text string
 }
 
-// Error says what, where, and the mend.
+// Error says what is wrong, where, and how to fix it.
 func (e *DamagedError) Error() string {
 	return fmt.Sprintf("the user table %s is damaged (%s): put a backup in its place, "+
-		"or move it away with its -wal and -shm files and add the users anew; nothing was changed",
+		"or move it away with its -wal and -shm files and add the users again; nothing was changed",
 		e.Path, e.Text)
 }

@@ -145,7 +145,7 @@ var Fields = []Field{
 		func(p *Profile, s string) error { return parseSize(&p.DownLimit, s) },
 	},
 	{
-		"quota", "`OCTETS` in a calendar month (UTC), both ways together, such as 50G; 0: unlimited", false,
+		"quota", "`BYTES` in a calendar month (UTC), both ways together, such as 50G; 0: unlimited", false,
 		func(p *Profile) string { return size(p.Quota) },
 		func(p *Profile, s string) error { return parseSize(&p.Quota, s) },
 	},

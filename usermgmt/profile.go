@@ -207,7 +207,7 @@ func (p *Profile) checkLimits(broken func(field, format string, args ...any)) {
 		}
 	}
 	if p.Quota > maxQuota {
-		broken("quota", "%d octets is more than %d", p.Quota, uint64(maxQuota))
+		broken("quota", "%d bytes is more than %d", p.Quota, uint64(maxQuota))
 	}
 }
 

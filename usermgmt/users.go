@@ -278,7 +278,7 @@ func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (Profile, erro
 	}
 	for i, f := range p.secrets() {
 		if *f.text, err = seal.unseal(p.Name, f.column, sealed[i]); err != nil {
-			return Profile{Name: p.Name}, fmt.Errorf("user %s: %s is %w: remove the user and add it anew", p.Name, f.column, err)
+			return Profile{Name: p.Name}, fmt.Errorf("user %s: %s is %w: remove the user and add it again", p.Name, f.column, err)
 		}
 	}
 	if services != "" {

@@ -139,14 +139,14 @@ func newAdminSetCommand() *cobra.Command {
 	roleFlag(cmd, &role, "")
 	cmd.Flags().StringVar(&file, "password-file", "", "read the password from the first line of `FILE`, - for standard input")
 	cmd.Flags().BoolVar(&ask, "ask-password", false, "ask for the password on the terminal")
-	cmd.Flags().BoolVar(&noTOTP, "no-totp", false, "log-ins take no code any more, such as when the telephone is lost")
+	cmd.Flags().BoolVar(&noTOTP, "no-totp", false, "log-ins no longer ask for a code, such as when the phone is lost")
 	return cmd
 }
 
-// withoutHim adds the mend to the error that the last administrator would go.
-func withoutHim(err error, mend string) error {
+// withoutHim adds the fix to the error that the last administrator would go.
+func withoutHim(err error, fix string) error {
 	if errors.Is(err, usermgmt.ErrLastAdministrator) {
-		return fmt.Errorf("%w: %s", err, mend)
+		return fmt.Errorf("%w: %s", err, fix)
 	}
 	return err
 }

@@ -49,7 +49,7 @@ func newConnectionsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Bool("json", false, "print JSON")
-	cmd.Flags().BoolVar(&watch, "watch", false, "show them anew every two seconds, until Ctrl-C; with --json one document a line")
+	cmd.Flags().BoolVar(&watch, "watch", false, "refresh every two seconds, until Ctrl-C; with --json one document a line")
 	return cmd
 }
 

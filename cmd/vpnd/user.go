@@ -194,7 +194,7 @@ func withUsers(cmd *cobra.Command, do func(*usermgmt.Store) error) error {
 	return errors.Join(do(users), users.Close())
 }
 
-// permitted adds the mend to an error about permissions.
+// permitted adds the fix to an error about permissions.
 func permitted(err error) error {
 	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
 		return fmt.Errorf("%w: run this with sudo", err)

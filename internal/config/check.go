@@ -15,9 +15,9 @@ const (
 	minMRU, maxMRU               = 576, 1500
 	minKeyChanges, maxKeyChanges = 100, 100_000
 	maxPool                      = 1 << 16 // a call ID has 16 bits: more can't be in use
-	maxPAP                       = 255     // octets of a name, or a password, in PAP
+	maxPAP                       = 255     // bytes of a name, or a password, in PAP
 	maxIfName                    = 15      // IFNAMSIZ without its zero
-	maxRoutes                    = 40      // each takes up to 18 octets of one DHCP message
+	maxRoutes                    = 40      // each takes up to 18 bytes of one DHCP message
 	maxDay                       = 24 * time.Hour
 	maxTimeServers               = 16
 )
@@ -103,7 +103,7 @@ func (h Hooks) check(report reporter) {
 		case !filepath.IsAbs(hook.command[0]):
 			report(fmt.Sprintf("%q is not an absolute path; write the command as [/path/to/program, argument]", hook.command[0]), hook.key)
 		case slices.ContainsFunc(hook.command, func(s string) bool { return strings.ContainsRune(s, 0) }):
-			report("has an octet 0; leave it out", hook.key)
+			report("has a zero byte; leave it out", hook.key)
 		}
 	}
 	within(report, "hooks.timeout", h.Timeout, 100*time.Millisecond, time.Minute)
@@ -198,7 +198,7 @@ func (m MutualPAP) check(report reporter) {
 			report("is of no use alone: set "+part.other+", too, or leave both empty", part.key, part.other)
 		}
 		if len(part.value) > maxPAP {
-			report(fmt.Sprintf("has %d octets; %d is the most", len(part.value), maxPAP), part.key)
+			report(fmt.Sprintf("has %d bytes; %d is the most", len(part.value), maxPAP), part.key)
 		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong, with its mend.
+// Fault is one thing that is wrong, with its fix.
 type Fault struct {
 	File         string // "": not from a file
 	Line, Column int    // from 1; 0: not known

@@ -158,7 +158,7 @@ func interfaceFree(name string, r running) Finding {
 }
 
 func pptpPort(cfg config.Config, r running) Finding {
-	f := Finding{What: "PPTP (TCP 1723, GRE)", Fatal: true, Mend: "mend that"}
+	f := Finding{What: "PPTP (TCP 1723, GRE)", Fatal: true, Mend: "fix that"}
 	if !cfg.Services.PPTP {
 		return Finding{}
 	}
@@ -177,7 +177,7 @@ func pptpPort(cfg config.Config, r running) Finding {
 func nobody(link.Link) (link.Sink, error) { return nil, errors.ErrUnsupported }
 
 func l2tpPort(cfg config.Config, r running) Finding {
-	f := Finding{What: "L2TP (UDP 1701)", Fatal: true, Mend: "mend that"}
+	f := Finding{What: "L2TP (UDP 1701)", Fatal: true, Mend: "fix that"}
 	if !cfg.Services.L2TP {
 		return Finding{}
 	}
@@ -275,10 +275,10 @@ func services(cfg config.Config) Finding {
 
 // stateFolder looks at the user table.
 func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
-	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "mend that"}
+	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "fix that"}
 	if errors.Is(err, usermgmt.ErrNoTable) || errors.Is(err, unix.ENOTDIR) {
 		if err := canMake(cfg.StateDir); err != nil {
-			f.Wrong, f.Mend = err.Error(), "mend that, or set state_dir to a folder that can be written to"
+			f.Wrong, f.Mend = err.Error(), "fix that, or set state_dir to a folder that can be written to"
 			return f
 		}
 		return Finding{What: f.What, Wrong: "not there yet", Mend: "the daemon makes it; `vpnd user add` adds a user"}
@@ -296,7 +296,7 @@ func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
 
 // users looks at whether the users of a table can get in.
 func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Finding {
-	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "mend that"}
+	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "fix that"}
 	profiles, err := store.List(ctx)
 	if err != nil {
 		f.Wrong = err.Error()

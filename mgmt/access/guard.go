@@ -104,7 +104,7 @@ func (g *Gate) turnAway(w http.ResponseWriter, r *http.Request, c credential) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="vpnd"`)
 		text := "log in, or send an API token: Authorization: Bearer TOKEN ('vpnd admin token add' makes one)"
 		if c.secret != "" {
-			text = "the session or API token is not valid, or not any more: log in again, or make a new token ('vpnd admin token add')"
+			text = "the session or API token is not valid, or has ended: log in again, or make a new token ('vpnd admin token add')"
 		}
 		refuse(w, r, http.StatusUnauthorized, text)
 		return

@@ -164,7 +164,7 @@ func checkPassword(name, password string) error {
 	case utf8.RuneCountInString(password) < minPassword:
 		text = fmt.Sprintf("must have at least %d characters", minPassword)
 	case len(password) > maxPassword:
-		text = fmt.Sprintf("must have at most %d octets", maxPassword)
+		text = fmt.Sprintf("must have at most %d bytes", maxPassword)
 	case strings.EqualFold(password, name):
 		text = "must not be the name"
 	default:

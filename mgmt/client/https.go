@@ -33,7 +33,7 @@ func NewHTTPS(address, token string, trust Trust) (*Client, error) {
 	if trust.Fingerprint != "" {
 		want, err := hex.DecodeString(strings.ReplaceAll(trust.Fingerprint, ":", ""))
 		if err != nil || len(want) != sha256.Size {
-			return nil, fmt.Errorf("%q is not a fingerprint: 32 octets in hexadecimal", trust.Fingerprint)
+			return nil, fmt.Errorf("%q is not a fingerprint: 32 bytes in hexadecimal", trust.Fingerprint)
 		}
 		cfg.InsecureSkipVerify = true // the fingerprint says more than a name
 		cfg.VerifyConnection = func(s tls.ConnectionState) error {

@@ -64,7 +64,7 @@ var accountRules = []rule{
 		"Wait, or {schedule}. Look at the schedule's time zone, too."),
 	when(`monthly quota used up`,
 		"The user has moved as much as the profile allows in a calendar month (UTC).",
-		"It is counted anew on the first of the next month. {quota} raises it."),
+		"The count starts again on the first of the next month. {quota} raises it."),
 	when(`the user's traffic is not known: (.*)`,
 		"The user has a quota, and what of it is used up could not be read: $1.",
 		"Look at the state folder; {check} tells what is wrong."),
@@ -96,6 +96,6 @@ var accountRules = []rule{
 		"The command of hooks.before does not let the user in ($1).",
 		"Its output is in the log, at the line \"hook\" with the same session."),
 	when(`another user than before on the same link`,
-		"The link was negotiated anew with the name of another user.",
+		"The link was negotiated again with the name of another user.",
 		"Hang up and dial again."),
 }

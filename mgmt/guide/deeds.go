@@ -31,7 +31,7 @@ var deeds = map[string]deed{
 	"ipsec":           {"vpnd user set NAME --ipsec none", "L2TP with IPsec Policy", "/users/NAME#f-ipsec"},
 	"remote-node":     {"vpnd user set NAME --remote-node ADDRESS", "Specify Remote Node", "/users/NAME#f-remote-node"},
 	"schedule":        {"vpnd user set NAME --schedule TIMES", "Schedule", "/users/NAME#f-schedule"},
-	"quota":           {"vpnd user set NAME --quota OCTETS", "Quota", "/users/NAME#f-quota"},
+	"quota":           {"vpnd user set NAME --quota BYTES", "Quota", "/users/NAME#f-quota"},
 	"max-connections": {"vpnd user set NAME --max-connections NUMBER", "Connections at once", "/users/NAME#f-max-connections"},
 	"further":         {"vpnd user set NAME --further replace", "One connection more", "/users/NAME#f-further"},
 	"pool":            {"vpnd user set NAME --pool POOL", "Pool", "/users/NAME#f-pool"},

@@ -30,7 +30,7 @@ var negotiationRules = []rule{
 		"The client hung up during the authentication. $1",
 		"Look at the client's own message: it may not take the server's authentication or have no password. "+authentications),
 	when(`peer failed to authenticate when it was challenged again`,
-		"The open connection was asked for its password again, and the client did not know it any more.",
+		"The open connection was asked for its password again, and the client no longer knew it.",
 		"Dial again. {ppp.chap_interval} says how often it is asked; 0 is never."),
 	when(`the client refuses the server's name and password`,
 		"The client wanted the server to show itself (mutual authentication), and does not take its name and password.",

@@ -82,7 +82,7 @@ var (
 	descOpen        = desc("connections", "Open connections by type and encryption.", "type", "encryption")
 	descPending     = desc("sessions_pending", "Calls whose connection is not up yet.")
 	descPackets     = desc("user_packets_total", "IP packets of users by type and direction: rx is from the users.", "type", "direction")
-	descBytes       = desc("user_bytes_total", "Octets of these packets.", "type", "direction")
+	descBytes       = desc("user_bytes_total", "Bytes of these packets.", "type", "direction")
 	descDrops       = desc("dropped_packets_total", "Packets that were not passed on, by the part that dropped them and the reason.", "part", "reason")
 	descPoolSize    = desc("pool_addresses", "Addresses of a pool.", "pool")
 	descPoolUsed    = desc("pool_addresses_used", "Addresses of a pool that connections hold.", "pool")

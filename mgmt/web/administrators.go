@@ -152,7 +152,7 @@ func (p *Pages) setRole(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) dropOtherApp(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	err := p.cfg.Gate.SetTOTP(r.Context(), name, "", "")
-	return p.changed(w, r, err, "Log-ins of "+name+" take no code any more.")
+	return p.changed(w, r, err, "Log-ins of "+name+" no longer ask for a code.")
 }
 
 // removeAdministrator removes an account.

@@ -161,7 +161,7 @@ func (p *Pages) drop(w http.ResponseWriter, r *http.Request) error {
 	var f form
 	reason := strings.TrimSpace(r.PostForm.Get("reason"))
 	if len(reason) > maxReason || strings.ContainsFunc(reason, func(c rune) bool { return c < ' ' }) {
-		f.wrong("reason", fmt.Sprintf("The reason has at most %d octets, and no line breaks: shorten it.", maxReason))
+		f.wrong("reason", fmt.Sprintf("The reason has at most %d bytes, and no line breaks: shorten it.", maxReason))
 	}
 	if r.PostForm.Get("confirm") == "yes" && f.faults == nil {
 		return p.dropAll(w, r, ids, reason, back)

@@ -298,6 +298,6 @@ func (f *profileForm) traffic() []control {
 		f.choice("radio", "multicast", "Multicast via VPN", "", "pass", "Pass", "block", "Block"),
 		f.limit("up-limit", "Rate from the user", "Bits per second, such as 10M. 0: unlimited.", "unlimited"),
 		f.limit("down-limit", "Rate to the user", "Bits per second, such as 10M. 0: unlimited.", "unlimited"),
-		f.limit("quota", "Quota", "Octets in a calendar month (UTC), both ways together, such as 50G. 0: unlimited.", "unlimited"),
+		f.limit("quota", "Quota", "Bytes in a calendar month (UTC), both ways together, such as 50G. 0: unlimited.", "unlimited"),
 	}
 }

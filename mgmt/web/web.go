@@ -106,7 +106,7 @@ func (p *Pages) handler(handle func(http.ResponseWriter, *http.Request) error) h
 func parseForm(r *http.Request) error {
 	err := r.ParseForm()
 	if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
-		return fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("The form is longer than %d octets: send less at once.", tooLong.Limit)}
+		return fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("The form is longer than %d bytes: send less at once.", tooLong.Limit)}
 	}
 	if err != nil {
 		return fault{http.StatusBadRequest, "The form cannot be read: " + err.Error()}

@@ -69,7 +69,7 @@ func TestDrop(t *testing.T) {
 		t.Errorf("%d connections are left after the question", n)
 	}
 	w = b.ask(administrator, "/connections/drop", url.Values{"id": {"c00001"}, "confirm": {"yes"}, "reason": {strings.Repeat("x", 101)}})
-	if !strings.Contains(w.Body.String(), "at most 100 octets") || len(b.sessions.list) != 4 {
+	if !strings.Contains(w.Body.String(), "at most 100 bytes") || len(b.sessions.list) != 4 {
 		t.Errorf("a reason that is too long: %d", w.Code)
 	}
 	w = b.ask(administrator, "/connections/drop", url.Values{"id": {"c00001", "c00002"}, "confirm": {"yes"}, "reason": {"maintenance"}, "back": {"//evil.example/"}})
