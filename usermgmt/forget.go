@@ -13,8 +13,12 @@ import (
 // that a kill in between puts purge off, and no more.
 const purgeDue = "purge_due"
 
-// purgePatience is how long purge waits for readers.
-const purgePatience = 3 * time.Second
+const (
+	// purgePatience is how long purge waits for readers.
+	purgePatience = 3 * time.Second
+	// cleanAgain is when the log is cleaned again that somebody else is cleaning: SQLite does not wait for that.
+	cleanAgain = 5 * time.Millisecond
+)
 
 // SQLite leaves copies of what was deleted in three places: in free pages (which secure_delete fills with
 // zeros), in the gaps of pages whose rows were moved to others, and in the write-ahead log. The key that
@@ -79,13 +83,31 @@ func (s *Store) cleanLog(ctx context.Context, patience time.Duration) (bool, err
 	if err := setPatience(ctx, conn, patience); err != nil {
 		return false, err
 	}
-	var busy, pages, moved int
-	err = conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved)
-	done := err == nil && busy == 0
+	done, err := checkpoint(ctx, conn, patience)
 	if done {
 		s.copies.Store(false)
 	}
 	return done, errors.Join(err, setPatience(context.WithoutCancel(ctx), conn, busyLimit))
+}
+
+// checkpoint moves the whole log into the database. It waits while another connection does that.
+func checkpoint(ctx context.Context, conn *sql.Conn, patience time.Duration) (done bool, err error) {
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	again := time.NewTicker(cleanAgain) //nolint:forbidigo // no test moves the clock of a lock of SQLite's
+	defer again.Stop()
+	for {
+		var busy, pages, moved int
+		err := conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved)
+		if other := busy != 0 && pages < 0; err != nil || !other {
+			return err == nil && busy == 0, err
+		}
+		select {
+		case <-again.C:
+		case <-patient.Done():
+			return false, nil
+		}
+	}
 }
 
 func setPatience(ctx context.Context, conn *sql.Conn, patience time.Duration) error {
