@@ -144,7 +144,11 @@ func (a *API) changeAdministrator(ctx context.Context, in *changeAdministrator) 
 		return nil, problem(&usermgmt.RuleError{Field: "name", Text: "cannot be changed: add an administrator of the new name and remove " + in.Name})
 	}
 	change := access.Change{Role: (*access.Role)(in.Body.Role), Password: in.Body.Password, TOTPSecret: in.Body.TOTPSecret, Code: in.Body.Code}
-	if err := a.ifAdministrator(ctx, in.Name, &in.Precondition, func() error { return a.cfg.Access.Change(ctx, in.Name, change) }); err != nil {
+	err := a.ifAdministrator(ctx, in.Name, &in.Precondition, func() error {
+		_, err := a.cfg.Access.Change(ctx, in.Name, change)
+		return err
+	})
+	if err != nil {
 		return nil, problem(err)
 	}
 	return a.administrator(ctx, in.Name)

@@ -129,10 +129,14 @@ func newAdminSetCommand() *cobra.Command {
 				return usagef(cmd, "nothing to set: name what to change by a flag")
 			}
 			return withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
-				if err := gate.Change(ctx, args[0], change); err != nil {
+				changed, err := gate.Change(ctx, args[0], change)
+				if err != nil {
 					return withoutHim(err, "add another administrator first")
 				}
-				return tellAction(cmd, args[0], "changed")
+				if !changed && !asJSON(cmd) {
+					return say(cmd, "%s is so already: nothing was changed", args[0])
+				}
+				return tellActions(cmd, []actionView{{args[0], "changed", changed}})
 			})
 		},
 	}

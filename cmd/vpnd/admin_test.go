@@ -19,6 +19,12 @@ func TestAdmin(t *testing.T) {
 	h.fails("", "nothing to set", "admin", "set", "anna")
 	h.fails("", "this is the last administrator: add another administrator first", "admin", "set", "anna", "--role", "viewer")
 	h.fails("", "this is the last administrator: add another one first, or give --force", "admin", "remove", "anna")
+	for args, changed := range map[string]string{"--role viewer": "false", "--no-totp": "false", "--role viewer --no-totp": "false", "--password-file -": "true"} {
+		out := h.ok("a long password\n", append([]string{"admin", "set", "ben", "--json"}, strings.Fields(args)...)...)
+		if !strings.Contains(out, `"changed": `+changed) {
+			t.Errorf("admin set ben %s: %s, want changed %s", args, out, changed)
+		}
+	}
 	h.ok("another password\n", "admin", "set", "ben", "--role", "administrator", "--password-file", "-", "--no-totp")
 	h.ok("", "admin", "remove", "anna")
 	h.fails("", "there is no such administrator", "admin", "set", "anna", "--no-totp")

@@ -52,12 +52,13 @@ type Change struct {
 	Code       string
 }
 
-// Change changes an account, all that is asked for or nothing, and ends its sessions. The error may be usermgmt.ErrNoAdministrator,
+// Change changes an account, all that is asked for or nothing, and ends its sessions, unless it is so already: not
+// changed. A password is always a change. The error may be usermgmt.ErrNoAdministrator,
 // usermgmt.ErrLastAdministrator, or join a usermgmt.RuleError for each of "role", "password", "totp-secret" and "code" that is wrong.
-func (g *Gate) Change(ctx context.Context, name string, c Change) error {
+func (g *Gate) Change(ctx context.Context, name string, c Change) (changed bool, err error) {
 	before, err := g.store.Administrator(ctx, name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var what []string
 	var errs []error
@@ -67,7 +68,7 @@ func (g *Gate) Change(ctx context.Context, name string, c Change) error {
 		role, err := ParseRole(string(*c.Role))
 		errs, what = append(errs, err), append(what, "role "+string(role))
 	}
-	if c.TOTPSecret != nil {
+	if c.TOTPSecret != nil && *c.TOTPSecret+before.TOTPSecret != "" {
 		var err error
 		secret, step, err = g.secret(*c.TOTPSecret, c.Code)
 		errs = append(errs, err)
@@ -83,10 +84,10 @@ func (g *Gate) Change(ctx context.Context, name string, c Change) error {
 		errs, what = append(errs, err), append(what, "password")
 	}
 	if err := errors.Join(errs...); err != nil || len(what) == 0 {
-		return err
+		return false, err
 	}
-	changed := strings.Join(what, ", ")
-	err = g.store.ChangeAdministrator(ctx, name, changed, func(a *usermgmt.Administrator) {
+	text := strings.Join(what, ", ")
+	err = g.store.ChangeAdministrator(ctx, name, text, func(a *usermgmt.Administrator) {
 		if c.Role != nil {
 			a.Role = string(*c.Role)
 		}
@@ -97,7 +98,7 @@ func (g *Gate) Change(ctx context.Context, name string, c Change) error {
 			a.Password = hash
 		}
 	})
-	return g.changed(ctx, err, "administrator changed", "user", name, "what", changed)
+	return err == nil, g.changed(ctx, err, "administrator changed", "user", name, "what", text)
 }
 
 // secret checks a new secret of TOTP, and gives it clean with the step of the code.
@@ -117,17 +118,20 @@ func (g *Gate) secret(secret, code string) (string, int64, error) {
 
 // SetRole is Change of the role.
 func (g *Gate) SetRole(ctx context.Context, name string, role Role) error {
-	return g.Change(ctx, name, Change{Role: &role})
+	_, err := g.Change(ctx, name, Change{Role: &role})
+	return err
 }
 
 // SetPassword is Change of the password.
 func (g *Gate) SetPassword(ctx context.Context, name, password string) error {
-	return g.Change(ctx, name, Change{Password: &password})
+	_, err := g.Change(ctx, name, Change{Password: &password})
+	return err
 }
 
 // SetTOTP is Change of the secret of TOTP.
 func (g *Gate) SetTOTP(ctx context.Context, name, secret, code string) error {
-	return g.Change(ctx, name, Change{TOTPSecret: &secret, Code: code})
+	_, err := g.Change(ctx, name, Change{TOTPSecret: &secret, Code: code})
+	return err
 }
 
 // Remove removes an account with its sessions; the last administrator only if evenLast, and else the error is
