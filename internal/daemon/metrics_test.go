@@ -58,7 +58,7 @@ func TestMetrics(t *testing.T) {
 			}
 			var text string
 			refused := `vpnd_logins_total{cause="unknown_user",result="refused",type="PPTP"} 1`
-			for deadline := time.Now().Add(10 * time.Second); !strings.Contains(text, refused); { // it is told first, and counted then
+			for deadline := time.Now().Add(30 * time.Second); !strings.Contains(text, refused); { // it is told first, and counted then
 				if text, err = scrape(ctx, cfg.Management.Socket); err != nil || time.Now().After(deadline) {
 					t.Errorf("%v: there is no %q in\n%s", err, refused, text)
 					return
