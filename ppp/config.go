@@ -134,7 +134,11 @@ func (c Config) serverMethods() []Method {
 	if c.MPPE.Mode != MPPERequired {
 		return methods
 	}
-	var keyed []Method
+	return withKeys(methods)
+}
+
+// withKeys are those of methods that yield keys for MPPE.
+func withKeys(methods []Method) (keyed []Method) {
 	for _, m := range methods {
 		if m == MSCHAPv1 || m == MSCHAPv2 {
 			keyed = append(keyed, m)

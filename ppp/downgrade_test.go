@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 	"vpnd/ppp"
@@ -240,6 +241,42 @@ func TestInitiatorAsksForAll(t *testing.T) {
 		l.wantUp()
 		if want := strength.String() + " stateless"; l.a.up.Encryption != want || l.b.up.Encryption != want {
 			t.Errorf("client %s, server %s, want %s", l.a.up.Encryption, l.b.up.Encryption, want)
+		}
+	}
+}
+
+// A client that must have encryption gives its password to no method that yields no keys for it: not at first, and not when
+// somebody in between has the link begin again.
+func TestNoPasswordWithoutKeys(t *testing.T) {
+	keyless := []ppp.Method{ppp.PAP, ppp.CHAPMD5}
+	client := clientConfig()
+	client.Auth = append([]ppp.Method{ppp.MSCHAPv2}, keyless...)
+	client.MPPE.Mode = ppp.MPPERequired
+	l := newLink(t, client, ppp.Config{Auth: keyless})
+	l.start()
+	l.run(10 * time.Second)
+	l.a.Down("the call is over")
+	l.drain(l.a)
+	if l.b.asked != 0 || l.a.closed == nil || l.a.closed.Reason != "the call is over: it asks for PAP, CHAP" {
+		t.Errorf("asked %d times, %+v\n%s", l.b.asked, l.a.closed, l.tail())
+	}
+
+	client.MPPE.Mode = ppp.MPPEOptional
+	l = newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
+	l.start()
+	l.run(10 * time.Second)
+	l.wantUp()
+	for _, data := range [][]byte{{0xC0, 0x23}, {0xC2, 0x23, 5}} {
+		l.a.Receive(l.now, frame(wire.LCP, wire.ConfigureRequest, 177, append([]byte{3, byte(2 + len(data))}, data...)...))
+		for {
+			event, ok := l.a.Next()
+			if !ok {
+				break
+			}
+			tx, _ := event.(ppp.Transmit)
+			if text := wire.Format(tx.Frame); strings.HasPrefix(text, "PAP ") || strings.Contains(text, "ConfAck") {
+				t.Errorf("%x: %s", data, text)
+			}
 		}
 	}
 }

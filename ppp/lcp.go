@@ -211,7 +211,7 @@ func (l *lcp) judge(o wire.Option) (value []byte, ok bool) {
 		}
 	case o.Type == optAsyncmap && len(o.Data) == 4:
 	case o.Type == optAuth && l.e.cfg.Role == Client:
-		return l.judgeAuth(methodOf(o.Data))
+		return l.judgeAuth(o.Data)
 	case o.Type == optAuth && l.e.cfg.Mutual.User != "":
 		if methodOf(o.Data) != PAP {
 			return authData[PAP], true
@@ -232,18 +232,28 @@ func (l *lcp) judge(o wire.Option) (value []byte, ok bool) {
 	return nil, true
 }
 
-func (l *lcp) judgeAuth(m Method) ([]byte, bool) {
-	for _, allowed := range l.e.cfg.Auth {
-		if m == allowed {
-			l.method = m
-			return nil, true
-		}
+// allowed are the methods that may be agreed. Where a client must have encryption, the others would give its password away
+// for a link that ends for want of keys.
+func (l *lcp) allowed() []Method {
+	if l.e.cfg.Role == Client && l.e.ccp.required() {
+		return withKeys(l.e.cfg.Auth)
+	}
+	return l.e.cfg.Auth
+}
+
+// judgeAuth takes the method that a server asks for.
+func (l *lcp) judgeAuth(data []byte) ([]byte, bool) {
+	m, allowed := methodOf(data), l.allowed()
+	if slices.Contains(allowed, m) {
+		l.method = m
+		return nil, true
 	}
 	l.asked = true
-	if len(l.e.cfg.Auth) == 0 {
+	if len(allowed) == 0 {
 		return nil, false
 	}
-	return authData[l.e.cfg.Auth[0]], true
+	l.wish(data)
+	return authData[allowed[0]], true
 }
 
 func (l *lcp) otherMagic() ([]byte, bool) {
@@ -285,7 +295,7 @@ func (l *lcp) wish(data []byte) {
 	method := methodOf(data)
 	name := method.String()
 	switch {
-	case slices.Contains(l.e.cfg.Auth, method):
+	case slices.Contains(l.allowed(), method):
 		return
 	case len(data) >= 2 && wire.Protocol(binary.BigEndian.Uint16(data)) == wire.EAP:
 		name = "EAP"
