@@ -58,7 +58,7 @@ func TestCapture(t *testing.T) {
 				}
 			}
 		}
-		if err := Run(ctx, cfg, Options{Log: new(bytes.Buffer), Ready: func() { go capture() }}); err != nil {
+		if err := Run(ctx, cfg, Options{Log: new(lockedLog), Ready: func() { go capture() }}); err != nil {
 			return err
 		}
 		for i, frames := range []string{

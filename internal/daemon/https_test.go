@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -26,32 +25,14 @@ import (
 	"vpnd/usermgmt"
 )
 
-// safeBuffer is a log that is written and read at once.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 // managedByWeb is as much of a daemon as HTTPS needs.
-func managedByWeb(t *testing.T, listen string) (*daemon, *safeBuffer) {
+func managedByWeb(t *testing.T, listen string) (*daemon, *lockedLog) {
 	t.Helper()
 	store, err := usermgmt.Open(t.Context(), filepath.Join(t.TempDir(), "state"), usermgmt.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := new(safeBuffer)
+	log := new(lockedLog)
 	d := &daemon{cfg: config.Default(), store: store, log: slog.New(slog.NewTextHandler(log, nil))}
 	d.cfg.StateDir, d.cfg.Management.Listen = t.TempDir(), listen
 	d.gate = access.New(access.Config{Store: store, Logger: d.log})

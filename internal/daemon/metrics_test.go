@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -82,6 +81,6 @@ func TestMetrics(t *testing.T) {
 			}
 			c.Hangup()
 		}
-		return Run(ctx, cfg, Options{Log: new(bytes.Buffer), Ready: func() { go look() }})
+		return Run(ctx, cfg, Options{Log: new(lockedLog), Ready: func() { go look() }})
 	})
 }

@@ -97,7 +97,7 @@ func TestFailedStart(t *testing.T) {
 			return err
 		}
 		defer func() { _ = other.Close() }()
-		err = Run(t.Context(), cfg, Options{Log: new(bytes.Buffer), Ready: func() { t.Error("it is ready") }})
+		err = Run(t.Context(), cfg, Options{Log: new(lockedLog), Ready: func() { t.Error("it is ready") }})
 		if err == nil || !strings.Contains(err.Error(), "L2TP: UDP port 1701 of 0.0.0.0 is in use: stop the other L2TP server there") {
 			t.Errorf("%v", err)
 		}
@@ -151,7 +151,7 @@ func TestReloadsDuringLogIns(t *testing.T) {
 			dialIns.Wait()
 			stop()
 		}
-		var log bytes.Buffer
+		var log lockedLog
 		err = Run(ctx, cfg, Options{
 			Log: &log, Reload: reload, Ready: func() { go storm() },
 			Load: func() (config.Config, error) {
@@ -292,7 +292,7 @@ func TestCheckBesideDaemon(t *testing.T) {
 			}
 		}
 		done := make(chan struct{})
-		err := Run(ctx, cfg, Options{Log: new(bytes.Buffer), Ready: func() {
+		err := Run(ctx, cfg, Options{Log: new(lockedLog), Ready: func() {
 			go func() { // in the namespace, whose sockets are looked at
 				defer close(done)
 				if err := testenv.InNamespace(lab.Namespace, func() error { look(); return nil }); err != nil {
@@ -358,7 +358,7 @@ func TestManage(t *testing.T) {
 			}
 			<-c.Closed()
 		}
-		var log bytes.Buffer
+		var log lockedLog
 		err = Run(ctx, cfg, Options{Log: &log, Ready: func() { go administer() }})
 		if !strings.Contains(log.String(), `reason="go home"`) {
 			t.Errorf("%s", &log)

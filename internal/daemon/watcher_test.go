@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -44,7 +43,7 @@ func TestHooks(t *testing.T) {
 				}
 			}
 		}
-		var log bytes.Buffer
+		var log lockedLog
 		if err := Run(ctx, cfg, Options{Log: &log, Ready: func() { go dial() }}); err != nil {
 			return err
 		}
@@ -123,7 +122,7 @@ func TestGroups(t *testing.T) {
 			wait("vpnd_group_guests", false)
 			wait("vpnd_users", false)
 		}
-		return Run(ctx, cfg, Options{Log: new(bytes.Buffer), Ready: func() { go dial() }})
+		return Run(ctx, cfg, Options{Log: new(lockedLog), Ready: func() { go dial() }})
 	})
 }
 
@@ -159,7 +158,7 @@ func TestNoTable(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		var log bytes.Buffer
+		var log lockedLog
 		if err := Run(ctx, cfg, Options{Log: &log, Ready: func() { go try() }}); err != nil {
 			return err
 		}
@@ -220,7 +219,7 @@ func TestDamagedRow(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		var log bytes.Buffer
+		var log lockedLog
 		if err := Run(ctx, cfg, Options{Log: &log, Ready: func() { go try() }}); err != nil {
 			return err
 		}
