@@ -23,6 +23,13 @@ const (
 	comeBack     = 3000 // milliseconds until a listener that was cut off comes back
 )
 
+// live are the events that listeners get. Changes of users and administrators are in the history alone: other processes
+// make them, too.
+var live = []string{
+	usermgmt.EventStarted, usermgmt.EventConnected, usermgmt.EventDisconnected, usermgmt.EventRefused, usermgmt.EventDropped,
+	usermgmt.EventCaptured, usermgmt.EventSettings, usermgmt.EventShutdown, usermgmt.EventResumed,
+}
+
 // numbered is an event with the number that a listener names when it comes back. Numbers grow, beyond a restart, too.
 type numbered struct {
 	id int64
@@ -152,7 +159,7 @@ type listenInput struct {
 }
 
 // Resolve implements huma.Resolver.
-func (in *listenInput) Resolve(huma.Context) []error { return knownEvents(in.Events) }
+func (in *listenInput) Resolve(huma.Context) []error { return knownEvents(in.Events, live) }
 
 func (in *listenInput) wants(e *Event) bool {
 	return (in.User == "" || strings.EqualFold(in.User, e.User)) && (in.Type == "" || in.Type == e.Type) &&

@@ -59,11 +59,11 @@ func (a *API) History(ctx context.Context, q usermgmt.HistoryQuery) ([]Event, us
 	return events, sum, err
 }
 
-// knownEvents reports events that there are not.
-func knownEvents(events []string) (wrong []error) {
+// knownEvents reports events that are not among all.
+func knownEvents(events, all []string) (wrong []error) {
 	for _, e := range events {
-		if !slices.Contains(usermgmt.Events, e) {
-			wrong = append(wrong, &huma.ErrorDetail{Location: "query.event", Message: "names, separated by commas, of " + strings.Join(usermgmt.Events, ", ")})
+		if !slices.Contains(all, e) {
+			wrong = append(wrong, &huma.ErrorDetail{Location: "query.event", Message: "names, separated by commas, of " + strings.Join(all, ", ")})
 		}
 	}
 	return wrong
@@ -84,7 +84,7 @@ type historyInput struct {
 }
 
 // Resolve implements huma.Resolver.
-func (in *historyInput) Resolve(huma.Context) []error { return knownEvents(in.Events) }
+func (in *historyInput) Resolve(huma.Context) []error { return knownEvents(in.Events, usermgmt.Events) }
 
 func (a *API) registerHistory(api huma.API) {
 	huma.Register(api, operation("list-history", http.MethodGet, "/history", "List what happened, the newest first", tagHistory),

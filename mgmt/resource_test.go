@@ -265,6 +265,7 @@ func TestUnknown(t *testing.T) {
 		{"GET", "/api/v1/history?since=yesterday", 422, ""},
 		{"GET", "/api/v1/attempts?user=alice", 422, ""},
 		{"GET", "/api/v1/events?type=SSTP", 422, ""},
+		{"GET", "/api/v1/events?event=changed", 422, ""}, // which only the history has
 		{"DELETE", "/api/v1/connections/x?why=so", 422, ""},
 		{"POST", "/api/v1/time/inquire?servers=x", 422, ""},
 		{"DELETE", "/api/v1/administrators/anna?force=perhaps", 422, ""},
