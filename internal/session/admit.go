@@ -129,7 +129,10 @@ func (s *session) grant(account auth.Account, method ppp.Method) error {
 	addr, pool, err := s.address(account)
 	if errors.Is(err, ippool.ErrTaken) || errors.Is(err, ippool.ErrEmpty) {
 		if addr = s.m.inherits(s, account, pool); addr.IsValid() {
-			err, s.heir = nil, addr
+			err = nil
+			s.mu.Lock()
+			s.heir = addr
+			s.mu.Unlock()
 		}
 	}
 	if err != nil {

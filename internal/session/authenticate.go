@@ -34,10 +34,10 @@ func (s *session) answer() {
 		s.mu.Lock()
 		question := s.question
 		s.question = nil
-		s.answering = question != nil && !s.over
-		s.verifying = s.answering
+		more := question != nil && !s.over
+		s.answering, s.verifying = more, more
 		s.mu.Unlock()
-		if !s.answering {
+		if !more {
 			return
 		}
 		s.authenticate(*question)

@@ -51,7 +51,7 @@ type session struct {
 	oneTime   bool
 	addr      netip.Addr
 	pool      Pool              // that addr is from
-	heir      netip.Addr        // an address to be taken over from an older connection of the user; of the goroutine that answers
+	heir      netip.Addr        // an address to be taken over from an older connection of the user; changed by the goroutine that answers
 	question  *ppp.Authenticate // that is to be answered next
 	answering bool              // questions are being answered
 	verifying bool              // and one has no answer yet
