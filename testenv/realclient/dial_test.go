@@ -22,6 +22,7 @@ func TestDialOthers(t *testing.T) {
 		{"PPTP MS-CHAP", "serve_pptp require-mschap nomppe", "--type pptp --auth mschap", "none"},
 		{"PPTP MS-CHAPv2", "serve_pptp require-mschap-v2 nomppe", "--type pptp", "none"},
 		{"PPTP MPPE", "serve_pptp require-mschap-v2 require-mppe-128", "--type pptp --mppe", "MPPE-128 stateless"},
+		{"PPTP MPPE-40", "serve_pptp require-mschap-v2 require-mppe-40", "--type pptp --mppe", "MPPE-40 stateless"},
 		{"L2TP PAP", "lns= serve_l2tp require-pap nomppe", "--type l2tp --auth pap", "none"},
 		{"L2TP CHAP", "lns= serve_l2tp require-chap nomppe", "--type l2tp --auth chap", "none"},
 		{"L2TP MS-CHAP", "lns= serve_l2tp require-mschap nomppe", "--type l2tp --auth mschap", "none"},
