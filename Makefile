@@ -45,7 +45,7 @@ $(GOLANGCI)-$(GOLANGCI_VERSION):
 bench:
 	VPND_REQUIRE_PRIVILEGED=1 $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
-# Runs each fuzz target for FUZZTIME, from the committed inputs in testdata/fuzz.
+# Runs each fuzz target for FUZZTIME (a time, or a number of runs such as 5000x), from the committed inputs in testdata/fuzz.
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \

@@ -47,6 +47,8 @@ type Outcome struct {
 	// Confirm, of one that is OK, gives the outcome by the user table as it is by now: the user may have been
 	// disabled, removed or given another password. It is to be called last, before the user is let in.
 	Confirm func(ctx context.Context) Outcome
+
+	told bool // the refusal itself tells the peer that the password is right, such as of a disabled account
 }
 
 // Authenticator answers attempts. It is safe for concurrent use.
@@ -85,8 +87,10 @@ type match struct {
 }
 
 // Authenticate answers one attempt. A one-time password that it accepts is stored as used, on the
-// disk, before it returns. Every refusal costs the same work and counts against the source alike, whatever
-// was wrong: else a guesser could tell a right password, though the user is locked, from a wrong one.
+// disk, before it returns. Every refusal costs the same work, and counts against the source alike: else a
+// guesser could tell a right password, though the user is locked, from a wrong one. A refusal that says so
+// itself does not count: the client of a disabled account that dials again and again keeps nobody else at its
+// address out.
 func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	now, source := a.cfg.Now(), Network(at.Source)
 	if !a.sources.allowed(source, now) {
@@ -104,7 +108,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	out := a.judge(ctx, at, c, m, now)
 	if !out.OK {
 		a.finish(at.Proof, tried)
-		a.sources.failed(source, now)
+		if !out.told {
+			a.sources.failed(source, now)
+		}
 		return out
 	}
 	a.standings.succeed(c.name, source)
@@ -159,7 +165,7 @@ func (a *Authenticator) judge(ctx context.Context, at Attempt, c claim, m match,
 		return denied(CauseUsed, "one-time password older than the one used last")
 	}
 	if r := c.account.Refuses(at.Service, at.Source, now); r != (Refusal{}) {
-		return Outcome{Account: c.account, Code: r.Code, Reason: r.Reason, Cause: r.Cause}
+		return Outcome{Account: c.account, Code: r.Code, Reason: r.Reason, Cause: r.Cause, told: true}
 	}
 	if m.oneTime {
 		stored, err := a.ledger.Advance(ctx, c.name, TokenState{LastStep: m.step, Offset: m.step - motp.Step(now)})

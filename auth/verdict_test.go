@@ -28,12 +28,13 @@ func TestRefusalsCostTheSame(t *testing.T) {
 		user, password string
 		before         func(a *auth.Authenticator, m *memory)
 		cause          auth.Cause
+		told           bool // that the password is right: guessing has an end, and nothing is counted
 	}{
 		"wrong password":  {user: "bob", password: "x", cause: auth.CausePassword},
 		"unknown user":    {user: "mallory", password: "x", cause: auth.CauseUnknownUser},
 		"wrong code":      {user: "alice", password: "x", cause: auth.CauseCode},
-		"disabled":        {user: "carol", password: "geheim", cause: auth.CauseDisabled},
-		"type":            {user: "bob", password: "geheim", cause: auth.CauseType},
+		"disabled":        {user: "carol", password: "geheim", cause: auth.CauseDisabled, told: true},
+		"type":            {user: "bob", password: "geheim", cause: auth.CauseType, told: true},
 		"locked, wrong":   {user: "dave", password: "x", before: lock, cause: auth.CauseCode},
 		"locked, right":   {user: "dave", password: "geheim", before: lock, cause: auth.CauseLocked},
 		"locked, by code": {user: "dave", password: code(noon, 0), before: lock, cause: auth.CauseLocked},
@@ -58,6 +59,10 @@ func TestRefusalsCostTheSame(t *testing.T) {
 				at.Proof = counting{at.Proof, &n}
 				got := a.Authenticate(t.Context(), at)
 				switch {
+				case i == 30 && c.told:
+					if got.Cause != c.cause {
+						t.Errorf("refusal %d: %s, want %s: it counts against the source", i, got.Cause, c.cause)
+					}
 				case i == 30:
 					if got.Cause != auth.CauseSource {
 						t.Errorf("refusal %d: %s; it does not count against the source", i, got.Reason)
