@@ -182,9 +182,15 @@ func (s *Server) closeSockets() {
 
 // Serve takes datagrams until Shutdown, or until the server is drained.
 func (s *Server) Serve() {
+	s.mu.Lock()
+	if s.stopping {
+		s.mu.Unlock()
+		return
+	}
 	for _, c := range s.sockets {
 		s.wg.Go(func() { s.read(c) })
 	}
+	s.mu.Unlock()
 	s.wg.Wait()
 }
 

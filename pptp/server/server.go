@@ -165,6 +165,10 @@ func (s *Server) Addr() netip.AddrPort {
 // Serve accepts connections until Shutdown, or until the server is drained.
 func (s *Server) Serve() {
 	s.mu.Lock()
+	if s.stopping {
+		s.mu.Unlock()
+		return
+	}
 	s.serving = true
 	s.wg.Go(s.calls.Run)
 	for _, socket := range s.gre {
