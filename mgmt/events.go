@@ -2,6 +2,8 @@ package mgmt
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,6 +25,12 @@ const (
 	comeBack     = 3000 // milliseconds until a listener that was cut off comes back
 )
 
+// Why somebody may not listen.
+var (
+	errListeners = fmt.Errorf("too many listen to events: %d at most, and %d of one administrator or token; close one, or come back later", maxListeners, maxOfOne)
+	errEnding    = errors.New("the daemon is about to end: come back later")
+)
+
 // live are the events that listeners get. Changes of users and administrators are in the history alone: other processes
 // make them, too.
 var live = []string{
@@ -39,7 +47,7 @@ type numbered struct {
 // listener is somebody who listens.
 type listener struct {
 	who    access.Identity
-	wanted func(*Event) bool
+	wanted func(*Event) bool // nil: nothing yet
 	c      chan numbered
 }
 
@@ -54,36 +62,44 @@ type bus struct {
 
 func newBus(now time.Time) *bus { return &bus{listeners: map[*listener]bool{}, next: now.UnixMicro()} }
 
-// listen has l get the events from now on, until its channel is closed; false: too many listen. If it comes back, after is
-// the last event that it has had, and missed are those since then; gap tells that there were others, which are kept no more.
-func (b *bus) listen(l *listener, after int64) (missed []numbered, gap, ok bool) {
+// enter gives somebody the place of a listener, who gets nothing before listen.
+func (b *bus) enter(who access.Identity) (*listener, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || len(b.listeners) >= maxListeners {
-		return nil, false, false
+	if b.closed {
+		return nil, errEnding
 	}
 	same := 0
 	for other := range b.listeners {
-		if other.who == l.who {
+		if other.who == who {
 			same++
 		}
 	}
-	if same >= maxOfOne {
-		return nil, false, false
+	if same >= maxOfOne || len(b.listeners) >= maxListeners {
+		return nil, errListeners
 	}
-	l.c = make(chan numbered, listenerRoom)
+	l := &listener{who: who, c: make(chan numbered, listenerRoom)}
 	b.listeners[l] = true
+	return l, nil
+}
+
+// listen has l get the events that are wanted from now on, until its channel is closed. If it comes back, after is the last
+// event that it has had, and missed are those since then; gap tells that there were others, which are kept no more.
+func (b *bus) listen(l *listener, wanted func(*Event) bool, after int64) (missed []numbered, gap bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l.wanted = wanted
 	if after == 0 {
-		return nil, false, true
+		return nil, false
 	}
 	first := b.next - int64(len(b.last))
 	gap = after < first-1 || after >= b.next
 	for _, e := range b.last {
-		if (gap || e.id > after) && l.wanted(&e.Event) {
+		if (gap || e.id > after) && wanted(&e.Event) {
 			missed = append(missed, e)
 		}
 	}
-	return missed, gap, true
+	return missed, gap
 }
 
 // leave is the end of listening. Further calls do nothing.
@@ -110,7 +126,7 @@ func (b *bus) publish(event Event) {
 	}
 	b.last = append(b.last, e)
 	for l := range b.listeners {
-		if !l.wanted(&e.Event) {
+		if l.wanted == nil || !l.wanted(&e.Event) {
 			continue
 		}
 		select {
@@ -167,19 +183,32 @@ func (in *listenInput) wants(e *Event) bool {
 }
 
 func (a *API) registerEvents(api huma.API) {
-	sse.Register(api, operation("events", http.MethodGet, "/events", "Server-sent events: connections up, down, refused", tagEvents),
-		map[string]any{"event": Event{}, "alive": alive{}, "gap": gap{}}, a.tellEvents)
+	op := operation("events", http.MethodGet, "/events", "Server-sent events: connections up, down, refused", tagEvents, http.StatusServiceUnavailable)
+	op.Middlewares = huma.Middlewares{a.seated(api)}
+	sse.Register(api, op, map[string]any{"event": Event{}, "alive": alive{}, "gap": gap{}}, a.tellEvents)
+}
+
+// seat is the key of a request's listener in its context.
+type seat struct{}
+
+// seated gives a request the place of a listener, or refuses it: a stream that has begun can refuse nothing.
+func (a *API) seated(api huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		who, _ := access.Of(ctx.Context())
+		l, err := a.events.enter(who)
+		if err != nil {
+			_ = huma.WriteErr(api, ctx, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		defer a.events.leave(l)
+		next(huma.WithValue(ctx, seat{}, l))
+	}
 }
 
 // tellEvents sends what a listener has missed, and then what happens.
 func (a *API) tellEvents(ctx context.Context, in *listenInput, send sse.Sender) {
-	who, _ := access.Of(ctx)
-	l := &listener{who: who, wanted: in.wants}
-	missed, tooLate, ok := a.events.listen(l, in.After)
-	if !ok {
-		return
-	}
-	defer a.events.leave(l)
+	l := ctx.Value(seat{}).(*listener)
+	missed, tooLate := a.events.listen(l, in.wants, in.After)
 	ticker := time.NewTicker(aliveEvery)
 	defer ticker.Stop()
 	if send(sse.Message{Data: alive{time.Now().UTC()}, Retry: comeBack}) != nil {

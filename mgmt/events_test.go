@@ -7,27 +7,20 @@ import (
 	"vpnd/mgmt/access"
 )
 
-func all(*Event) bool { return true }
-
 // One who listens often keeps nobody else from listening.
 func TestListenersOfOne(t *testing.T) {
 	b := newBus(time.Now())
 	one, other := access.Identity{Name: "one", Role: access.Viewer}, access.Identity{Name: "other", Role: access.Viewer}
-	listen := func(who access.Identity) (*listener, bool) {
-		l := &listener{who: who, wanted: all}
-		_, _, ok := b.listen(l, 0)
-		return l, ok
-	}
 	var open []*listener
-	for l, ok := listen(one); ok && len(open) <= maxListeners; l, ok = listen(one) {
+	for l, err := b.enter(one); err == nil && len(open) <= maxListeners; l, err = b.enter(one) {
 		open = append(open, l)
 	}
-	if _, ok := listen(other); len(open) != maxOfOne || !ok {
-		t.Fatalf("%d listeners of one, and another: %v", len(open), ok)
+	if _, err := b.enter(other); len(open) != maxOfOne || err != nil {
+		t.Fatalf("%d listeners of one, and another: %v", len(open), err)
 	}
 	b.leave(open[0])
-	if _, ok := listen(one); !ok {
-		t.Error("the place of one who left is not free")
+	if _, err := b.enter(one); err != nil {
+		t.Errorf("the place of one who left: %v", err)
 	}
 }
 
@@ -35,11 +28,11 @@ func TestListenersOfOne(t *testing.T) {
 func TestComeBack(t *testing.T) {
 	b := newBus(time.UnixMicro(5_000_000))
 	back := func(user string, after int64) (users []string, gap bool) {
-		l := &listener{wanted: (&listenInput{User: user}).wants}
-		missed, gap, ok := b.listen(l, after)
-		if !ok {
-			t.Fatal("nobody may listen")
+		l, err := b.enter(access.Identity{})
+		if err != nil {
+			t.Fatal(err)
 		}
+		missed, gap := b.listen(l, (&listenInput{User: user}).wants, after)
 		b.leave(l)
 		for _, e := range missed {
 			users = append(users, e.User)

@@ -76,9 +76,13 @@ func taglessChange(api huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
+// retryAfter is after how many seconds to try again what there was no room for.
+const retryAfter = "10"
+
 func looks(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
-// tagging completes the tags of answers in JSON, and answers 304 (Not Modified) to If-None-Match.
+// tagging completes the tags of answers in JSON, and answers 304 (Not Modified) to If-None-Match. It says when to try again
+// what there was no room for.
 type tagging struct {
 	http.ResponseWriter
 	r      *http.Request
@@ -93,6 +97,9 @@ func (t *tagging) WriteHeader(status int) {
 	}
 	t.status = status
 	h := t.Header()
+	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", retryAfter)
+	}
 	if status/100 == 2 && h.Get("Content-Type") == "application/json" && (looks(t.r.Method) || h.Get("ETag") != "") {
 		t.body = new(bytes.Buffer)
 		return

@@ -214,7 +214,11 @@
 	const listen = (soon) => {
 		const latest = document.getElementById("latest");
 		const source = new EventSource("/api/v1/events");
-		source.addEventListener("error", reach);
+		source.addEventListener("error", () => {
+			reach();
+			// Refused, such as for want of room: a browser comes back by itself only to what was cut off.
+			if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(soon), patience);
+		});
 		const words = { connected: "is connected", disconnected: "is disconnected" };
 		source.addEventListener("event", (message) => {
 			let e;
