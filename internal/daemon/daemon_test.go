@@ -78,6 +78,24 @@ func TestNeedRestart(t *testing.T) {
 	}
 }
 
+// Values that look the same when they are printed are told apart.
+func TestNeedRestartComparesValues(t *testing.T) {
+	old, now := config.Default(), config.Default()
+	old.Hooks.Up, now.Hooks.Up = []string{"/bin/hook", "a b"}, []string{"/bin/hook", "a", "b"}
+	if got := needRestart(old, now); !slices.Equal(got, []string{"hooks"}) {
+		t.Errorf("%q", got)
+	}
+	now.Hooks.Up = []string{"/bin/hook", "a b"}
+	if got := needRestart(old, now); got != nil {
+		t.Errorf("nothing has changed, but %q", got)
+	}
+	old.Management.Certificate, old.Management.Key = "/a b", "/c"
+	now.Management.Certificate, now.Management.Key = "/a", "b /c"
+	if got := needRestart(old, now); !slices.Equal(got, []string{"management"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 // No key of the configuration changes unnoticed: a reload takes it, or says that it needs a restart.
 func TestReloadNoticesEachKey(t *testing.T) {
 	old := config.Default()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"vpnd/internal/config"
@@ -179,7 +180,7 @@ func needRestart(old, now config.Config) []string {
 		{"hooks", old.Hooks, now.Hooks},
 		{"log", old.Log, now.Log},
 	} {
-		if fmt.Sprint(section.old) != fmt.Sprint(section.now) {
+		if !reflect.DeepEqual(section.old, section.now) {
 			names = append(names, section.name)
 		}
 	}
