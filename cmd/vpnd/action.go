@@ -35,6 +35,19 @@ func tellActions(cmd *cobra.Command, views []actionView) error {
 	return nil
 }
 
+// tellOr says what was done in a few words, or prints the document with --json.
+func tellOr(cmd *cobra.Command, document any, format string, args ...any) error {
+	if asJSON(cmd) {
+		return printJSON(cmd, document)
+	}
+	return say(cmd, format, args...)
+}
+
+// changedView is that a command has done the one thing that it does.
+type changedView struct {
+	Changed bool `json:"changed"`
+}
+
 // tellAction says what was done to one.
 func tellAction(cmd *cobra.Command, name, action string) error {
 	return tellActions(cmd, []actionView{{name, action, true}})

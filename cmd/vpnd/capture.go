@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -63,7 +64,7 @@ func newCaptureCommand() *cobra.Command {
 			return captureInto(ctx, cmd, c, query, path, duration)
 		},
 	}
-	cmd.Flags().Bool("json", false, "print JSON: the file and how many frames it has")
+	cmd.Flags().Bool("json", false, "print JSON: the file and how many frames it has; with -w - on standard error")
 	cmd.Flags().BoolVar(&all, "all", false, "user data, too, and not control frames alone")
 	cmd.Flags().DurationVar(&duration, "for", 10*time.Minute, "end after that `TIME`, an hour at most")
 	cmd.Flags().IntVar(&size, "size", 16, "end at that many `MIB`")
@@ -132,10 +133,11 @@ func captureInto(ctx context.Context, cmd *cobra.Command, c *client.Client, quer
 		}
 		return err
 	}
-	if path == "-" {
-		path = "standard output"
-	} else if asJSON(cmd) {
-		return printJSON(cmd, captureView{path, frames})
+	if path != "-" {
+		return tellOr(cmd, captureView{path, frames}, "%d frames in %s", frames, path)
 	}
-	return say(cmd, "%d frames in %s", frames, path)
+	if asJSON(cmd) {
+		return json.NewEncoder(cmd.ErrOrStderr()).Encode(captureView{path, frames}) // the capture has standard output
+	}
+	return say(cmd, "%d frames in standard output", frames)
 }

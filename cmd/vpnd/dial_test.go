@@ -41,7 +41,7 @@ func TestDialCommandLine(t *testing.T) {
 		{"192.0.2.1 --user alice --motp-pin " + testPIN, 2, "--motp-pin without --motp-secret"},
 		{"192.0.2.1 --user alice --motp-secret " + testSecret, 2, "--motp-pin is missing"},
 		{"192.0.2.1 --user alice --motp-file " + file + " --motp-pin " + testPIN, 2, "either --motp-file or"},
-		{"192.0.2.1 --user alice --motp-file " + file, 1, "--motp-file: line 2 is empty"},
+		{"192.0.2.1 --user alice --motp-file " + file, 2, "--motp-file: " + file + ": line 2 is empty, or missing"},
 		{"192.0.2.1 --user alice --type l2tp --password x --secret-file /nonexistent", 1, "--secret-file: open"},
 	} {
 		r := h.run("", append([]string{"dial"}, strings.Fields(c.args)...)...)

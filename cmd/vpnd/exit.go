@@ -32,7 +32,7 @@ var statuses = []struct {
 }{
 	{0, "Done. Also if there was nothing to change."},
 	{statusFailed, "This machine failed, such as a file or the user table. `vpnd check`: serving would fail."},
-	{statusUsage, "The command line is wrong, such as an unknown option or a missing argument."},
+	{statusUsage, "The command line is wrong, such as an unknown option or a missing argument. Also if a file or standard input lacks what it has to hold, such as an empty password file."},
 	{3, "`vpnd dial`: the server does not answer."},
 	{4, "`vpnd dial`: the server refuses the call."},
 	{5, "`vpnd dial`: the server refuses the password."},

@@ -31,7 +31,7 @@ type lines struct {
 
 func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReader(io.LimitReader(r, maxLine))} }
 
-var errEncoding = errors.New("the line is not UTF-8: save the file as UTF-8 (in PowerShell, Out-File -Encoding utf8)")
+var errEncoding = &exitError{statusRule, errors.New("the line is not UTF-8: save the file as UTF-8 (in PowerShell, Out-File -Encoding utf8)")}
 
 // next is the next line, without its end and without the mark that a file in UTF-8 may begin with. The
 // error is io.EOF with the last line, too, if nothing ends it.
@@ -68,7 +68,7 @@ func (in *input) ask(prompt string) (string, error) {
 	}
 	line, err := in.lines.next()
 	if err != nil && (!errors.Is(err, io.EOF) || line == "") {
-		return "", errNoLine
+		return "", usagef(in.cmd, "standard input has ended; nothing was changed")
 	}
 	return strings.TrimSpace(line), nil
 }
@@ -80,7 +80,7 @@ func (in *input) line(flag string) (string, error) {
 		return "", fmt.Errorf("%s: %w", flag, err)
 	}
 	if line == "" {
-		return "", fmt.Errorf("%s: the line of standard input is empty, or missing", flag)
+		return "", usagef(in.cmd, "%s: the line of standard input is empty, or missing", flag)
 	}
 	return line, nil
 }

@@ -105,6 +105,7 @@ func TestFailuresInJSON(t *testing.T) {
 		{"user show bob", statusNotFound, "no such user"},
 		{"user add alice --password x", statusExists, "exists already"},
 		{"user list --loud", statusUsage, "unknown flag"},
+		{"serv", statusUsage, "near are: serve"},
 		{"user import " + file, statusRule, "nothing was imported"},
 		{"user import --prune " + file, statusUsage, "--prune needs --replace"},
 		{"user list --status tired", statusUsage, "use one of"},

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"vpnd/internal/buildinfo"
 
 	"github.com/spf13/cobra"
@@ -71,7 +72,13 @@ func newRootCommand() *cobra.Command {
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it is there)")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%v", err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// The flags of a command that there is not are none of the group's.
+		if word := cmd.Flags().Arg(0); cmd.HasSubCommands() && word != "" {
+			return unknownCommand(cmd, word)
+		}
+		return usagef(cmd, "%v", err)
+	})
 	return root
 }
 
@@ -93,13 +100,23 @@ func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef(cmd, "%s has no command %q", cmd.CommandPath(), args[0])
+				return unknownCommand(cmd, args[0])
 			}
 			return usagef(cmd, "%s needs a command", cmd.CommandPath())
 		},
 	}
 	group.AddCommand(commands...)
 	return group
+}
+
+// unknownCommand tells that a group has no command of a name, and which ones are near it.
+func unknownCommand(group *cobra.Command, name string) error {
+	group.SuggestionsMinimumDistance = 2
+	near := ""
+	if names := group.SuggestionsFor(name); len(names) > 0 {
+		near = "; near are: " + strings.Join(names, ", ")
+	}
+	return usagef(group, "unknown command %q: %s has none of this name%s", name, group.CommandPath(), near)
 }
 
 // named wants exactly one argument for each of names.

@@ -24,10 +24,11 @@ func passwordFrom(cmd *cobra.Command, flag, path string) (string, error) {
 	return lines[0], nil
 }
 
-// linesFrom reads the first n lines, none of which may be empty.
+// linesFrom reads the first n lines, none of which may be empty: what is missing makes the command line wrong.
 func linesFrom(cmd *cobra.Command, flag, path string, n int) ([]string, error) {
-	in := cmd.InOrStdin()
+	in, name := cmd.InOrStdin(), "standard input"
 	if path != "-" {
+		name = path
 		file, err := os.Open(path) //nolint:gosec // the administrator names the file
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", flag, err)
@@ -40,10 +41,10 @@ func linesFrom(cmd *cobra.Command, flag, path string, n int) ([]string, error) {
 	for i := range lines {
 		line, err := r.next()
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%s: %w", flag, err)
+			return nil, fmt.Errorf("%s: %s: %w", flag, name, err)
 		}
 		if lines[i] = line; line == "" {
-			return nil, fmt.Errorf("%s: line %d is empty", flag, i+1)
+			return nil, usagef(cmd, "%s: %s: line %d is empty, or missing", flag, name, i+1)
 		}
 	}
 	return lines, nil
@@ -64,9 +65,9 @@ func askTwice(cmd *cobra.Command, otherwise string) (string, error) {
 	}
 	switch {
 	case password != again:
-		return "", errors.New("the two passwords differ; nothing was changed")
+		return "", &exitError{statusRule, errors.New("the two passwords differ; nothing was changed")}
 	case password == "":
-		return "", errors.New("the password is empty; nothing was changed")
+		return "", usagef(cmd, "the password is empty; nothing was changed")
 	}
 	return password, nil
 }

@@ -44,7 +44,7 @@ func TestPrompt(t *testing.T) {
 		second string
 		status int
 		says   string
-	}{{testWord, 0, "user alice added"}, {"other", 1, "the two passwords differ"}} {
+	}{{testWord, 0, "user alice added"}, {"other", 12, "the two passwords differ"}} {
 		h := newHouse(t)
 		master, slave := openTerminal(t)
 		stderr, prompts := io.Pipe()
@@ -121,7 +121,7 @@ func TestLinesOfWindows(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	for _, text := range []string{"\xff\xfeg\x00e\x00\r\x00\n\x00", "g\x00e\x00\n\x00", "gr\xfcn\r\n"} {
-		h.fails("", "--password-file: the line is not UTF-8", "user", "add", "fred", "--password-file", h.file("bad.txt", text))
+		h.fails("", "bad.txt: the line is not UTF-8", "user", "add", "fred", "--password-file", h.file("bad.txt", text))
 		h.fails(text, "the line is not UTF-8", "user", "add", "fred", "--password-file", "-")
 	}
 	h.fails(mark+"\r\n", "is empty", "user", "add", "fred", "--password-file", "-")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"vpnd/auth"
 	"vpnd/usermgmt"
@@ -31,23 +30,29 @@ func newUserResyncCommand() *cobra.Command {
 				in := newInput(cmd)
 				var codes [2]string
 				for i, prompt := range []string{"The code that the token shows", "The one that it shows next"} {
-					if codes[i], err = in.ask(prompt); err != nil && !errors.Is(err, errNoLine) {
+					if codes[i], err = in.ask(prompt); err != nil {
 						return err
 					}
 					if codes[i] == "" {
-						return errors.New("two codes in a row are needed; nothing was changed")
+						return usagef(cmd, "two codes in a row are needed; nothing was changed")
 					}
 				}
 				ahead, err := auth.Resync(cmd.Context(), users, users, p.Name, codes[0], codes[1], askedClock(cmd, cfg).Corrected())
 				if err != nil {
 					return err
 				}
-				direction := "ahead"
+				seconds, direction := ahead.Seconds(), "ahead"
 				if ahead < 0 {
 					ahead, direction = -ahead, "behind"
 				}
-				return say(cmd, "user %s resynchronised: the token's clock is %v %s", p.Name, ahead, direction)
+				return tellOr(cmd, resyncView{actionView{p.Name, "resynchronised", true}, seconds}, "user %s resynchronised: the token's clock is %v %s", p.Name, ahead, direction)
 			})
 		},
 	}
+}
+
+// resyncView is what resync has done.
+type resyncView struct {
+	actionView
+	Ahead float64 `json:"ahead_seconds"` // of the token's clock; negative: it is behind
 }

@@ -21,7 +21,8 @@ func TestUserResync(t *testing.T) {
 		status      int
 		says        string
 	}{
-		{"alice", "123456\n", 1, "two codes in a row are needed"},
+		{"alice", "123456\n", 2, "standard input has ended"},
+		{"alice", "123456\n\n", 2, "two codes in a row are needed"},
 		{"alice", "123456\n123457\n", 12, "not two codes in a row"},
 		{"alice", codes(10 * time.Minute), 0, "user alice resynchronised: the token's clock is 10m"},
 		{"alice", codes(-10 * time.Minute), 12, "used already"},

@@ -17,7 +17,7 @@ func newServicesCommand() *cobra.Command {
 		Use: "services", Short: "Show VPN services, and turn them on and off (Remote Access Control)", Long: servicesHelp,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef(cmd, "%s has no command %q", cmd.CommandPath(), args[0])
+				return unknownCommand(cmd, args[0])
 			}
 			return nil
 		},

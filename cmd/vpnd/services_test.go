@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -63,6 +64,11 @@ func (m *managed) ShutdownState() mgmt.ShutdownState {
 	return m.state
 }
 
+// Begin begins a capture of nothing.
+func (m *managed) Begin(context.Context, mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
+	return func(context.Context, io.Writer) error { return nil }, nil
+}
+
 func (h house) socket() string { return filepath.Join(filepath.Dir(h.config), "s") }
 
 // manage has a daemon listen on the house's management socket.
@@ -73,7 +79,7 @@ func (h house) manage() *managed {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	server := &http.Server{Handler: mgmt.New(mgmt.Config{Sessions: m, Settings: m, Version: "1"}), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: mgmt.New(mgmt.Config{Sessions: m, Settings: m, Captures: m, Version: "1"}), ReadHeaderTimeout: time.Minute}
 	done := make(chan struct{})
 	go func() {
 		_ = server.Serve(l)
@@ -138,7 +144,7 @@ func TestShutdown(t *testing.T) {
 	if r := h.run("", "shutdown", "--cancel"); r.status != 0 || r.stderr != "the daemon takes calls again\n" || m.state.Pending {
 		t.Errorf("%+v", r)
 	}
-	if r := h.run("", "shutdown", "--cancel"); r.status != 12 || r.stderr != "vpnd: no shutdown waits\n" {
+	if r := h.run("", "shutdown", "--cancel"); r.status != 0 || r.stderr != "no shutdown waits: nothing was changed\n" {
 		t.Errorf("%+v", r)
 	}
 	for _, args := range [][]string{{"shutdown", "--within", "1h"}, {"shutdown", "--when-empty", "--within", "-1s"}, {"shutdown", "--cancel", "--when-empty"}, {"shutdown", "now"}} {

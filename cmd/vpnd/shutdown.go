@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 	"vpnd/mgmt"
+	"vpnd/mgmt/client"
 
 	"github.com/spf13/cobra"
 )
@@ -33,10 +34,7 @@ func newShutdownCommand() *cobra.Command {
 				return err
 			}
 			if cancel {
-				if err := c.CancelShutdown(cmd.Context()); err != nil {
-					return err
-				}
-				return say(cmd, "the daemon takes calls again")
+				return cancelShutdown(cmd, c)
 			}
 			s, err := c.ShutDown(cmd.Context(), how)
 			if err != nil {
@@ -44,7 +42,7 @@ func newShutdownCommand() *cobra.Command {
 			}
 			switch {
 			case asJSON(cmd):
-				return printJSON(cmd, s)
+				return printJSON(cmd, shutdownView{s, true})
 			case !whenEmpty:
 				return say(cmd, "the daemon hangs everybody up and ends (connections: %d)", s.Connections)
 			case s.At != nil:
@@ -59,4 +57,32 @@ func newShutdownCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&within, "within", 0, "with --when-empty: hang up what is left after `TIME`, such as 1h")
 	cmd.Flags().BoolVar(&cancel, "cancel", false, "take calls again: a shutdown that waits is called off")
 	return cmd
+}
+
+// shutdownView is the shutdown that waits, if there is one, and whether the command has changed that.
+type shutdownView struct {
+	mgmt.ShutdownState
+	Changed bool `json:"changed"`
+}
+
+// cancelShutdown calls a shutdown off. If none waits, there is nothing to do.
+func cancelShutdown(cmd *cobra.Command, c *client.Client) error {
+	s, err := c.Shutdown(cmd.Context())
+	if err != nil {
+		return err
+	}
+	waits := s.Pending
+	if waits {
+		if err := c.CancelShutdown(cmd.Context()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case asJSON(cmd):
+		return printJSON(cmd, shutdownView{mgmt.ShutdownState{Connections: s.Connections}, waits})
+	case waits:
+		return say(cmd, "the daemon takes calls again")
+	default:
+		return say(cmd, "no shutdown waits: nothing was changed")
+	}
 }

@@ -21,7 +21,7 @@ func newUserRekeyCommand() *cobra.Command {
 				if err := users.Rekey(cmd.Context()); err != nil {
 					return err
 				}
-				return say(cmd, "all secrets are sealed under a new key")
+				return tellOr(cmd, changedView{true}, "all secrets are sealed under a new key")
 			})
 		},
 	}
@@ -42,7 +42,7 @@ func newUserBackupCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return say(cmd, "users backed up to %s", path)
+				return tellOr(cmd, fileView{File: path}, "users backed up to %s", path)
 			})
 		},
 	}
@@ -67,7 +67,11 @@ func newUserRestoreCommand() *cobra.Command {
 			if err != nil {
 				return permitted(fmt.Errorf("%s: %w", args[0], err))
 			}
-			return say(cmd, "%s restored to %s", count(n, "user"), cfg.StateDir)
+			return tellOr(cmd, struct {
+				Users    int    `json:"users"`
+				StateDir string `json:"state_dir"`
+				changedView
+			}{n, cfg.StateDir, changedView{true}}, "%s restored to %s", count(n, "user"), cfg.StateDir)
 		},
 	}
 }

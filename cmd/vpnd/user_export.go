@@ -50,7 +50,7 @@ func newUserExportCommand() *cobra.Command {
 				if err := writeFile(output, write); err != nil {
 					return err
 				}
-				return say(cmd, "%s written to %s", count(len(all), "user"), output)
+				return tellOr(cmd, fileView{output, len(all)}, "%s written to %s", count(len(all), "user"), output)
 			})
 		},
 	}
@@ -59,6 +59,12 @@ func newUserExportCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&secrets, "secrets", false, "write passwords, secrets and PINs as well, in clear text")
 	completeFlag(cmd, "format", cobra.FixedCompletions([]string{"yaml", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// fileView is a file that a command has written.
+type fileView struct {
+	File  string `json:"file"`
+	Users int    `json:"users,omitzero"` // in an export
 }
 
 // writeFile has a file of mode 0600 stand at path in one piece, or not at all; one that is there is replaced.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -142,5 +141,3 @@ func label(field string) string {
 	}
 	return words
 }
-
-var errNoLine = errors.New("standard input has ended; nothing was changed")

@@ -231,8 +231,11 @@ func (e *enrolment) verify(cmd *cobra.Command, cfg config.Config, in *input, t t
 	for try := 1; try <= enrolTries; try++ {
 		code := e.code
 		if code == "" {
-			if code, err = in.ask("The code that the app shows"); err != nil {
-				return state, err
+			var asked error
+			if code, asked = in.ask("The code that the app shows"); asked != nil && try == 1 {
+				return state, asked
+			} else if asked != nil {
+				break // the code before it was wrong
 			}
 		}
 		if state, err = auth.Enrol(t, code, clock.Corrected(), cfg.MOTP.Window); err == nil {

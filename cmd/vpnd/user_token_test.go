@@ -170,7 +170,8 @@ func TestTokensInJSON(t *testing.T) {
 	}{
 		{"", "user totp dora", statusUsage}, // nobody has a code of a secret that is not shown yet
 		{"", "user totp anna --no-verify", statusExists},
-		{"000000\n", "user totp dora --secret " + token.Secret, statusFailed},
+		{"", "user totp dora --secret " + token.Secret, statusUsage},
+		{"000000\n", "user totp dora --secret " + token.Secret, statusRule},
 		{"000000\n000001\n", "user resync anna", statusRule},
 	} {
 		r := h.run(c.stdin, append(strings.Fields(c.args), "--json")...)
