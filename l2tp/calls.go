@@ -73,9 +73,13 @@ func (t *Tunnel) remove(now time.Time, i int) {
 }
 
 func (t *Tunnel) callConnected(now time.Time, id uint16, avps []wire.AVP) {
-	if t.callUnderstood(now, id, avps) && slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Known && a.Type == wire.AttrSequencingRequired }) {
+	if !t.callUnderstood(now, id, avps) {
+		return
+	}
+	if slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Known && a.Type == wire.AttrSequencingRequired }) {
 		t.events = append(t.events, Sequencing{Session: id})
 	}
+	t.events = append(t.events, Connected{Session: id})
 }
 
 // callUnderstood finds the session of a message; it is hung up if the message has an AVP that must be

@@ -35,7 +35,8 @@
 //	         has not repeated yet is cheap: see l2tp/server. D-Link's DIR-300 never repeats it: the response to
 //	         our challenge does instead, or the identifier of its one call.
 //	5.2.1    Incoming calls: done. A call is handed over at its ICRQ: the first PPP frame may overtake the ICCN.
-//	         That of a tunnel which has shown nothing yet is handed over at its ICCN.
+//	         That of a tunnel which has shown nothing yet is handed over at its ICCN. The ICCN confirms a call:
+//	         LCP begins with it.
 //	5.2.2    Outgoing calls: not done, there is nobody to be called. An OCRQ is refused with a CDN.
 //	5.3      In l2tp/data: frames pass as they are, with address and control field.
 //	5.4      Numbers are sent if the peer requires them (AVP 39) or sends them. Late and doubled messages are

@@ -15,6 +15,9 @@ type Answered struct{ Session, PeerSession uint16 }
 // Dialled asks for Tunnel.Accept or Tunnel.Refuse.
 type Dialled struct{ PeerSession uint16 }
 
+// Connected says that the peer has confirmed a session: its ICCN has come.
+type Connected struct{ Session uint16 }
+
 // Sequencing says that the peer wants numbers in the data messages of a session.
 type Sequencing struct{ Session uint16 }
 
@@ -38,6 +41,7 @@ func (Transmit) event()   {}
 func (Opened) event()     {}
 func (Answered) event()   {}
 func (Dialled) event()    {}
+func (Connected) event()  {}
 func (Sequencing) event() {}
 func (Cleared) event()    {}
 func (Refused) event()    {}

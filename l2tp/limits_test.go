@@ -235,6 +235,31 @@ func TestSequencingRequired(t *testing.T) {
 	}
 }
 
+// A call is confirmed by its ICCN, and by nothing else. One that is hung up for its ICCN, or of which there is none, is not.
+func TestConnected(t *testing.T) {
+	p := newPeer(t, l2tp.Config{})
+	p.say(0, sccrq())
+	p.say(0, message(wire.SCCCN))
+	for _, c := range []struct {
+		session uint16
+		body    []byte
+		made    string
+	}{
+		{0, message(wire.ICRQ, avp(wire.AttrSessionID, 0, 5)), "[]"},
+		{0, message(wire.ICRQ, avp(wire.AttrSessionID, 0, 6)), "[]"},
+		{1005, nil, "[]"},
+		{1005, message(wire.SLI), "[]"},
+		{1007, message(wire.ICCN), "[]"},
+		{1006, message(wire.ICCN, wire.AppendAVP(nil, true, 99, nil)), "[]"},
+		{1005, message(wire.ICCN), "[1005]"},
+	} {
+		p.say(c.session, c.body)
+		if got := fmt.Sprint(p.made); got != c.made {
+			t.Errorf("session %d, %x: %s are confirmed, want %s", c.session, c.body, got, c.made)
+		}
+	}
+}
+
 // A message other than Hello that is given up ends the tunnel only if nothing came meanwhile, data included.
 func TestGivenUpBesideData(t *testing.T) {
 	for _, data := range []bool{false, true} {

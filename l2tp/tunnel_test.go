@@ -26,6 +26,7 @@ type peer struct {
 	calls    []uint16
 	refuse   bool
 	numbered []uint16 // calls whose data messages are to carry numbers
+	made     []uint16 // calls that the LAC has confirmed
 }
 
 func newPeer(t *testing.T, cfg l2tp.Config) *peer {
@@ -66,6 +67,8 @@ func (p *peer) drain() {
 			if id := 1000 + v.PeerSession; p.c.Accept(p.now, v.PeerSession, id) {
 				p.calls = append(p.calls, id)
 			}
+		case l2tp.Connected:
+			p.made = append(p.made, v.Session)
 		case l2tp.Sequencing:
 			p.numbered = append(p.numbered, v.Session)
 		case l2tp.Cleared:

@@ -88,9 +88,10 @@ func (e *Engine) Receive(now time.Time, frame []byte) {
 	if err != nil {
 		return
 	}
+	first := e.mute
 	e.heard, e.mute = now, false
 	if protocol == wire.LCP {
-		e.lcp.receiveFrame(now, info)
+		e.lcp.receiveFrame(now, info, first)
 		e.settle(now)
 		return
 	}

@@ -92,13 +92,24 @@ func (l *lcp) tick(now time.Time) {
 	l.control.tick(now)
 }
 
-// receiveFrame takes the information field of an LCP frame.
-func (l *lcp) receiveFrame(now time.Time, info []byte) {
+// repeat sends our request again when the peer's first frame is its own request: when ours went out, the peer was most
+// likely not there yet. It goes before our Ack, with which the peer may open its end: there it would be a renegotiation.
+func (l *lcp) repeat(now time.Time) {
+	if l.e.cfg.Role == Server && l.waiting && l.deadline.Before(now.Add(l.e.cfg.RestartTimer)) {
+		l.sendRequest(now)
+	}
+}
+
+// receiveFrame takes the information field of an LCP frame; first says that it is the first frame of the peer.
+func (l *lcp) receiveFrame(now time.Time, info []byte, first bool) {
 	p, err := wire.ParsePacket(info)
 	if err != nil {
 		return
 	}
 	l.now = now
+	if first && p.Code == wire.ConfigureRequest {
+		l.repeat(now)
+	}
 	switch p.Code {
 	case wire.TerminateRequest:
 		reason, opened := l.e.hungUp(p.Body), l.opened()
@@ -280,7 +291,7 @@ func (l *lcp) nakked(options []wire.Option) bool {
 		case o.Type == optAuth:
 			l.wish(o.Data)
 			if l.naks++; l.naks >= l.e.cfg.MaxFailure {
-				return l.giveUp("peer accepts none of the allowed authentications" + l.wished())
+				return l.giveUp(noneAllowed + l.wished())
 			}
 			if l.e.cfg.Role == Server {
 				l.method = l.otherMethod(methodOf(o.Data))
@@ -342,11 +353,16 @@ func (l *lcp) rejected(options []wire.Option) bool {
 		case optMagic:
 			l.magic = 0
 		case optAuth:
+			if l.naks > 0 { // it has sent as many Naks as it wants to (RFC 1661 section 4.6)
+				return l.giveUp(noneAllowed + l.wished())
+			}
 			return l.giveUp("peer refuses to authenticate")
 		}
 	}
 	return true
 }
+
+const noneAllowed = "peer accepts none of the allowed authentications"
 
 func (l *lcp) giveUp(reason string) bool {
 	l.e.reason = reason

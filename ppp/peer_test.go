@@ -603,3 +603,25 @@ func TestLoopedBack(t *testing.T) {
 	}
 	t.Error("a looped line never ends")
 }
+
+// A request that went out before the peer was there goes out again with the peer's first frame, in front of the answer to
+// that; and only then. The first answer to it counts, whichever of the two it is for.
+func TestRequestIsRepeatedForALatePeer(t *testing.T) {
+	request := frame(wire.LCP, wire.ConfigureRequest, 1)
+	late := newRaw(t, papOnly)
+	late.now = late.now.Add(50 * time.Millisecond)
+	late.want(late.say(request), "LCP ConfReq id=0x1", "LCP ConfAck id=0x1")
+	late.want(late.say(request), "LCP ConfAck")
+	if late.ack(wire.LCP); late.e.Deadline().IsZero() {
+		t.Error("nothing is waited for")
+	}
+	late.want(late.ack(wire.LCP))
+	late.want(late.say(papLogin(1)), "PAP AuthAck", "IPCP ConfReq")
+
+	there := newRaw(t, papOnly)
+	there.now = there.now.Add(50 * time.Millisecond)
+	there.want(there.ack(wire.LCP))
+	there.want(there.say(request), "LCP ConfAck")
+	atOnce := newRaw(t, papOnly)
+	atOnce.want(atOnce.say(request), "LCP ConfAck")
+}

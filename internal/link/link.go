@@ -1,6 +1,7 @@
 // Package link is the seam between a carrier (PPTP, L2TP) and a session: the carrier makes a
 // Link for each call it accepts and hands it to Accept, which answers with the Sink of that call.
-// The session says when a user has logged in. Nothing else passes between the two.
+// The session says when a user has logged in, the carrier when the peer has confirmed a call. Nothing
+// else passes between the two.
 package link
 
 import (
@@ -32,12 +33,22 @@ func Authenticated(l Link) {
 	}
 }
 
+// Confirmed tells the sink of a call that the peer has confirmed it: what is sent to the peer earlier may be lost. Frames
+// of the peer may come earlier. Further calls do nothing.
+func Confirmed(s Sink) {
+	if k, ok := s.(interface{ Confirmed() }); ok { // a client sends at once
+		k.Confirmed()
+	}
+}
+
 // Info describes a call.
 type Info struct {
 	Type   string         // "PPTP" or "L2TP", as Connection Management shows it
 	Remote netip.AddrPort // the peer's outer address; the port is that of its control connection
 	Local  netip.Addr     // the address that the peer dialled
 	CallID uint16         // our identifier of the call, the one that the peer puts into data packets
+	// Confirms says that the peer confirms the call, and that the carrier tells the sink of that by Confirmed.
+	Confirms bool
 }
 
 // Sink is the session's end of one call. The carrier never calls it from two goroutines at once

@@ -22,6 +22,9 @@ const (
 	// startDelay is how long we wait for the peer's first frame until we begin: what we say before
 	// the peer has heard that its call is accepted would be lost, and be repeated 3 s later only.
 	startDelay = 300 * time.Millisecond
+	// confirmDelay is the same where the peer confirms the call, and we begin when it does: it may be far away,
+	// and what it says may have to be repeated.
+	confirmDelay = 10 * time.Second
 	// traceLen is how many frames are kept for a trace until the user is known.
 	traceLen = 64
 )
@@ -117,8 +120,18 @@ func (s *session) source() netip.Addr { return s.info.Remote.Addr() }
 func (s *session) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.startAt = time.Now().Add(startDelay)
+	delay := startDelay
+	if s.info.Confirms {
+		delay = confirmDelay
+	}
+	s.startAt = time.Now().Add(delay)
 	s.arm()
+}
+
+// Confirmed is told by the carrier that the peer has confirmed the call.
+func (s *session) Confirmed() {
+	defer s.survive()
+	s.do(s.start)
 }
 
 // Frame takes a frame of the peer: user data goes its own way, the rest to the engine.

@@ -93,6 +93,15 @@ func (k *Call) Begin(sink link.Sink) {
 	}
 }
 
+// Confirm tells the sink that the peer has confirmed the call.
+func (k *Call) Confirm() {
+	k.rx.Lock()
+	defer k.rx.Unlock()
+	if k.sink != nil {
+		link.Confirmed(k.sink)
+	}
+}
+
 // Over reports whether Down has been called.
 func (k *Call) Over() bool { return k.over.Load() }
 

@@ -37,12 +37,18 @@ func start(t *testing.T) (*server.Server, chan *session) {
 func startWith(t *testing.T, cfg server.Config) (*server.Server, chan *session) {
 	t.Helper()
 	sessions := make(chan *session, 100)
-	cfg.Listen, cfg.Port = []netip.Addr{at.Addr()}, at.Port()
-	s, err := server.Listen(cfg, func(l link.Link) (link.Sink, error) {
+	return serve(t, cfg, func(l link.Link) (link.Sink, error) {
 		s := &session{l: l, down: make(chan string, 1)}
 		sessions <- s
 		return s, nil
-	})
+	}), sessions
+}
+
+// serve starts a server whose calls are accept's.
+func serve(t *testing.T, cfg server.Config, accept link.Accept) *server.Server {
+	t.Helper()
+	cfg.Listen, cfg.Port = []netip.Addr{at.Addr()}, at.Port()
+	s, err := server.Listen(cfg, accept)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +63,7 @@ func startWith(t *testing.T, cfg server.Config) (*server.Server, chan *session) 
 		s.Shutdown(ctx)
 		<-done
 	})
-	return s, sessions
+	return s
 }
 
 // client is a LAC at the level of messages.

@@ -134,6 +134,10 @@ func (t *tunnel) handle(event l2tp.Event) {
 		if k := t.call(v.Session, false); k != nil {
 			k.Number()
 		}
+	case l2tp.Connected:
+		if k := t.call(v.Session, false); k != nil {
+			k.Confirm()
+		}
 	case l2tp.Cleared:
 		if k := t.call(v.Session, true); k != nil {
 			k.down(v.Reason)
@@ -294,7 +298,7 @@ func (k *call) begin() error {
 
 // Info tells what is known of the call.
 func (k *call) Info() link.Info {
-	return link.Info{Type: "L2TP", Remote: k.t.peer, Local: k.t.local, CallID: k.id}
+	return link.Info{Type: "L2TP", Remote: k.t.peer, Local: k.t.local, CallID: k.id, Confirms: true}
 }
 
 // Authenticated is told by the session that a user has logged in.
