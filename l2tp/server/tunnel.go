@@ -282,11 +282,16 @@ type call struct {
 	reason  string
 }
 
-// begin hands the call over.
+// begin hands the call over, unless it is over. The call of a half-open tunnel may end while the tunnel opens: whichever of
+// begin and down comes second gives back the place that begin takes.
 func (k *call) begin() error {
 	s := k.t.s
 	if victim, over := s.strangers.Call(k, k.t.peer.Addr()); over {
 		victim.hangUp(strangers.Reason)
+	}
+	if k.Over() {
+		s.strangers.CallGone(k.t, k)
+		return nil
 	}
 	sink, err := s.accept(k)
 	if err != nil {
