@@ -7,11 +7,8 @@ import (
 	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -20,19 +17,9 @@ import (
 	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
 	"vpnd/l2tp"
-	"vpnd/l2tp/data"
 	"vpnd/l2tp/wire"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
-)
-
-// Tunnels that wait for their peer's second message: when one more comes, another one goes, picked at
-// random, so that in a flood from invented addresses, which costs no more than that, a real peer has its
-// chance. One address cannot take the places of all others.
-const (
-	maxHalfOpen        = 4096
-	maxHalfOpenPerAddr = 256
 )
 
 // Config says where a Server listens and what it bears. The zero value of a field is the default that
@@ -112,12 +99,6 @@ type Server struct {
 	gone     sync.WaitGroup
 }
 
-// dialler is who has half-open tunnels: how many, and which is the newest one.
-type dialler struct {
-	n      int
-	newest *tunnel
-}
-
 // drops counts what was not taken.
 type drops struct {
 	malformed, unknown, source, late, limit atomic.Uint64
@@ -149,35 +130,6 @@ func Listen(cfg Config, accept link.Accept) (*Server, error) {
 		s.sockets = append(s.sockets, c)
 	}
 	return s, nil
-}
-
-func listenUDP(at netip.AddrPort) (*mmsg.Conn, error) {
-	u, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
-	switch {
-	case errors.Is(err, unix.EADDRINUSE):
-		return nil, fmt.Errorf("UDP port %d of %v is in use: stop the other L2TP server there, or set `listen` to other addresses", at.Port(), at.Addr())
-	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("%v is no address of this machine: correct `listen`", at.Addr())
-	case errors.Is(err, unix.EACCES):
-		return nil, fmt.Errorf("no right to listen on UDP port %d: run as root or with CAP_NET_BIND_SERVICE", at.Port())
-	case err != nil:
-		return nil, fmt.Errorf("listening on %v: %w", at, err)
-	}
-	c, err := mmsg.New(u)
-	if err == nil {
-		err = data.Configure(c)
-	}
-	if err != nil {
-		_ = u.Close()
-		return nil, fmt.Errorf("setting up the socket of %v: %w", at, err)
-	}
-	return c, nil
-}
-
-func (s *Server) closeSockets() {
-	for _, c := range s.sockets {
-		_ = c.Close()
-	}
 }
 
 // Serve takes datagrams until Shutdown, or until the server is drained.
@@ -270,20 +222,6 @@ func (s *Server) control(c *mmsg.Conn, now time.Time, p *mmsg.Packet, h wire.Hea
 	t.do(func() { t.ctl.Receive(now, h, body) })
 }
 
-// nameless finds the tunnel of a message without our identifier, such as all of D-Link's DIR-300 are: the open one of
-// its address and port, or the only one that is being opened from there.
-func (s *Server) nameless(from netip.AddrPort) *tunnel {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.addrs[from]; t != nil {
-		return t
-	}
-	if d := s.dialling[from]; d.n == 1 && d.newest.slot != noSlot {
-		return d.newest
-	}
-	return nil
-}
-
 // request finds the tunnel of an SCCRQ, or makes one. Another one, victim, may have to go for it. A peer
 // that has lost its tunnel, and opens it anew under the same identifier, gets a second one: the first one
 // goes when the peer has shown that it hears us.
@@ -344,61 +282,6 @@ func (s *Server) refuse(peer netip.AddrPort, reason string) {
 	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", peer, "reason", reason)
 }
 
-// makeRoom adds t to the half-open tunnels, and gives the one that goes when there are too many.
-func (s *Server) makeRoom(t *tunnel) (victim *tunnel) {
-	n := len(s.halfOpen)
-	if full := s.waiting[t.peer.Addr()] >= maxHalfOpenPerAddr; n > 0 && (full || n >= maxHalfOpen) {
-		at := rand.IntN(n) //nolint:gosec // no secret
-		for full && s.halfOpen[at].peer.Addr() != t.peer.Addr() {
-			at = (at + 1) % n
-		}
-		victim = s.halfOpen[at]
-		s.noLongerHalfOpen(victim)
-		s.drops.limit.Add(1)
-	}
-	t.slot = len(s.halfOpen)
-	s.halfOpen = append(s.halfOpen, t)
-	s.waiting[t.peer.Addr()]++
-	s.dialling[t.peer] = dialler{s.dialling[t.peer].n + 1, t}
-	return victim
-}
-
-func (s *Server) noLongerHalfOpen(t *tunnel) {
-	if t.slot == noSlot {
-		return
-	}
-	last := len(s.halfOpen) - 1
-	s.halfOpen[t.slot] = s.halfOpen[last]
-	s.halfOpen[t.slot].slot = t.slot
-	s.halfOpen[last] = nil
-	s.halfOpen = s.halfOpen[:last]
-	t.slot = noSlot
-	if addr := t.peer.Addr(); s.waiting[addr] == 1 {
-		delete(s.waiting, addr)
-	} else {
-		s.waiting[addr]--
-	}
-	if d := s.dialling[t.peer]; d.n == 1 {
-		delete(s.dialling, t.peer)
-	} else {
-		s.dialling[t.peer] = dialler{d.n - 1, d.newest}
-	}
-}
-
-// opened takes note that the peer of t hears us. What it had before under the same identifier is given, and the tunnel
-// that has to go for it.
-func (s *Server) opened(t *tunnel) (before, victim *tunnel) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !t.over.Load() {
-		s.addrs[t.peer] = t
-		victim, _ = s.strangers.Host(t, t.peer.Addr())
-	}
-	s.noLongerHalfOpen(t)
-	before, t.before = t.before, nil
-	return before, victim
-}
-
 // draw draws an identifier that is free.
 func draw(random io.Reader, free func(uint16) bool) (uint16, bool) {
 	for {
@@ -410,79 +293,6 @@ func draw(random io.Reader, free func(uint16) bool) (uint16, bool) {
 			return id, true
 		}
 	}
-}
-
-// Drain takes no more calls: a peer that asks for a tunnel hears that there is no room, and tunnels
-// without a call are closed. What calls there are go on; with the last tunnel the server ends, as by Shutdown.
-// Until then Resume takes it back. When Drain returns, link.Accept is not called any more.
-func (s *Server) Drain() {
-	s.taking.Lock()
-	s.draining.Store(true)
-	s.taking.Unlock()
-	s.mu.Lock()
-	all := s.all()
-	s.endDrained()
-	s.mu.Unlock()
-	for _, t := range all {
-		t.do(func() {})
-	}
-}
-
-// endDrained ends a server that has been drained of its last tunnel. The caller holds the lock.
-func (s *Server) endDrained() {
-	if s.draining.Load() && s.nTunnels == 0 && !s.stopping {
-		s.stopping = true
-		s.closeSockets()
-	}
-}
-
-// Resume takes calls again after Drain. The error is link.ErrEnded.
-func (s *Server) Resume() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopping {
-		return link.ErrEnded
-	}
-	s.draining.Store(false)
-	return nil
-}
-
-// all are the tunnels. The caller holds the lock.
-func (s *Server) all() []*tunnel {
-	var all []*tunnel
-	for id := range s.tunnels {
-		if t := s.tunnels[id].Load(); t != nil {
-			all = append(all, t)
-		}
-	}
-	return all
-}
-
-// Shutdown hangs every call up, stops every tunnel, closes the sockets, and waits for all that, or for
-// ctx; then it cuts what is left.
-func (s *Server) Shutdown(ctx context.Context) {
-	s.mu.Lock()
-	s.stopping = true
-	all := s.all()
-	s.mu.Unlock()
-	for _, t := range all {
-		t.do(func() { t.ctl.Stop(time.Now(), "server is shutting down") })
-	}
-	done := make(chan struct{})
-	go func() {
-		s.gone.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		for _, t := range all {
-			t.do(func() { t.ctl.Forget("server is shutting down") })
-		}
-		<-done
-	}
-	s.closeSockets()
-	s.wg.Wait()
 }
 
 // Stats returns a copy of the counters.

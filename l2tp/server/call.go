@@ -1,0 +1,77 @@
+package server
+
+import (
+	"time"
+	"vpnd/internal/link"
+	"vpnd/internal/link/strangers"
+	"vpnd/l2tp/data"
+)
+
+// call is one call: the carrier's end of a link.
+type call struct {
+	*data.Call
+	t  *tunnel
+	id uint16
+
+	// Under the tunnel's lock: that the call is hung up, perhaps before the peer was answered, and why.
+	closing bool
+	reason  string
+}
+
+// begin hands the call over, unless it is over. The call of a half-open tunnel may end while the tunnel opens: whichever of
+// begin and down comes second gives back the place that begin takes.
+func (k *call) begin() error {
+	s := k.t.s
+	if victim, over := s.strangers.Call(k, k.t.peer.Addr()); over {
+		victim.hangUp(strangers.Reason)
+	}
+	if k.Over() {
+		s.strangers.CallGone(k.t, k)
+		return nil
+	}
+	sink, err := s.accept(k)
+	if err != nil {
+		return err
+	}
+	k.Begin(sink)
+	return nil
+}
+
+// Info tells what is known of the call.
+func (k *call) Info() link.Info {
+	return link.Info{Type: "L2TP", Remote: k.t.peer, Local: k.t.local, CallID: k.id, Confirms: true}
+}
+
+// Authenticated is told by the session that a user has logged in.
+func (k *call) Authenticated() { k.t.s.strangers.Authenticated(k.t, k) }
+
+// Close hangs up towards the peer. It may be called from within Sink.Frame, so another goroutine does
+// the work.
+func (k *call) Close(reason string) {
+	if k.Over() {
+		return
+	}
+	go k.hangUp(reason)
+}
+
+func (k *call) hangUp(reason string) {
+	k.t.do(func() {
+		k.closing, k.reason = true, reason
+		k.t.ctl.Disconnect(time.Now(), k.id, reason)
+	})
+}
+
+// down ends the call; the session hears of it before its place is given away.
+func (k *call) down(reason string) {
+	k.t.s.calls[k.id].CompareAndSwap(k, nil)
+	if !k.Down(reason) {
+		return
+	}
+	s := k.t.s
+	s.mu.Lock()
+	s.nCalls--
+	s.mu.Unlock()
+	if victim, over := s.strangers.CallGone(k.t, k); over {
+		victim.evict()
+	}
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"time"
+	"vpnd/internal/link"
+)
+
+// Drain takes no more calls: a peer that asks for a tunnel hears that there is no room, and tunnels
+// without a call are closed. What calls there are go on; with the last tunnel the server ends, as by Shutdown.
+// Until then Resume takes it back. When Drain returns, link.Accept is not called any more.
+func (s *Server) Drain() {
+	s.taking.Lock()
+	s.draining.Store(true)
+	s.taking.Unlock()
+	s.mu.Lock()
+	all := s.all()
+	s.endDrained()
+	s.mu.Unlock()
+	for _, t := range all {
+		t.do(func() {})
+	}
+}
+
+// endDrained ends a server that has been drained of its last tunnel. The caller holds the lock.
+func (s *Server) endDrained() {
+	if s.draining.Load() && s.nTunnels == 0 && !s.stopping {
+		s.stopping = true
+		s.closeSockets()
+	}
+}
+
+// Resume takes calls again after Drain. The error is link.ErrEnded.
+func (s *Server) Resume() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return link.ErrEnded
+	}
+	s.draining.Store(false)
+	return nil
+}
+
+// all are the tunnels. The caller holds the lock.
+func (s *Server) all() []*tunnel {
+	var all []*tunnel
+	for id := range s.tunnels {
+		if t := s.tunnels[id].Load(); t != nil {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// Shutdown hangs every call up, stops every tunnel, closes the sockets, and waits for all that, or for
+// ctx; then it cuts what is left.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.mu.Lock()
+	s.stopping = true
+	all := s.all()
+	s.mu.Unlock()
+	for _, t := range all {
+		t.do(func() { t.ctl.Stop(time.Now(), "server is shutting down") })
+	}
+	done := make(chan struct{})
+	go func() {
+		s.gone.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		for _, t := range all {
+			t.do(func() { t.ctl.Forget("server is shutting down") })
+		}
+		<-done
+	}
+	s.closeSockets()
+	s.wg.Wait()
+}
