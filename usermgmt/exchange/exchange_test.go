@@ -153,6 +153,8 @@ func TestRead(t *testing.T) {
 				"- {name: ben, motp-secret: " + secret + ", motp-pin: 0012, enabled: false, dial-in: [pptp], address: ~}\n",
 			"- {name: anna, password: two words, address: 10.99.0.20, comment: on call, enabled: yes}\n" +
 				"- {name: ben, motp-secret: " + secret + ", motp-pin: \"0012\", enabled: no, dial-in: pptp}\n",
+			"---\nusers:\n- {name: anna, password: two words, address: 10.99.0.20, comment: on call}\n---\n---\n" +
+				"users:\n- {name: ben, motp-secret: " + secret + ", motp-pin: 0012, enabled: no, dial-in: pptp}\n...\n",
 		},
 	} {
 		for _, file := range files {
@@ -191,6 +193,9 @@ func TestFaults(t *testing.T) {
 		},
 		{exchange.YAML, "- name: anna\n  password: *geheim\n", []string{"0 this is not YAML: a value that begins with * needs quotes"}, 0},
 		{exchange.YAML, "- {name: anna, password: !geheim x}\n- {name: ben, password: &geheim x}\n", []string{"1 password: a value that begins with & or !", "2 password: a value"}, 0},
+		{exchange.YAML, "- {name: anna, password: !!binary Z2VoZWlt}\n- {name: ben, password: !!str geheim}\n", []string{"1 password: !!binary is not read"}, 1},
+		{exchange.YAML, "- {name: anna}\n---\n- {name: [\n", []string{"3 this is not YAML"}, 1},
+		{exchange.YAML, "{\"users\": [{\"name\": \"anna\"}]}\n{\"users\": [{\"name\": \"ben\"}]}\n", []string{"1 this is not YAML"}, 1},
 		{exchange.CSV, "sep=x\nname\n", []string{`1 "x" separates no columns`}, 0},
 		{exchange.CSV, "name,password,,comment\nanna,x,geheim,\nben,x,,on call\n", []string{"2 column 3 holds something"}, 1},
 		{exchange.CSV, "name,password\n# geheim\n", []string{"2 the line has 1 columns"}, 0},

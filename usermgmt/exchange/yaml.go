@@ -1,9 +1,11 @@
 package exchange
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"vpnd/usermgmt"
 
@@ -13,24 +15,35 @@ import (
 const yamlHead = `Users of vpnd: vpnd user import --replace takes them back. What is left out of a user stays as
 it is; an empty value is that of a new user.`
 
+// readYAML reads all documents of a file: a line --- begins another one.
 func (r *reader) readYAML(data []byte) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		line := 0
-		text := strings.TrimPrefix(err.Error(), "yaml: ")
-		if n, _ := fmt.Sscanf(text, "line %d:", &line); n == 1 {
-			_, text, _ = strings.Cut(text, ": ")
+	for file := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		var doc yaml.Node
+		switch err := file.Decode(&doc); {
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			r.faultInYAML(err)
+			return
+		case len(doc.Content) > 0:
+			r.readDocument(doc.Content[0])
 		}
-		if strings.HasPrefix(text, "unknown anchor") { // and then its name, which may be a password
-			text = "a value that begins with * needs quotes"
-		}
-		r.fault(line, "this is not YAML: %s", text)
-		return
 	}
-	if len(doc.Content) == 0 {
-		return
+}
+
+func (r *reader) faultInYAML(err error) {
+	line := 0
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if n, _ := fmt.Sscanf(text, "line %d:", &line); n == 1 {
+		_, text, _ = strings.Cut(text, ": ")
 	}
-	list := doc.Content[0]
+	if strings.HasPrefix(text, "unknown anchor") { // and then its name, which may be a password
+		text = "a value that begins with * needs quotes"
+	}
+	r.fault(line, "this is not YAML: %s", text)
+}
+
+func (r *reader) readDocument(list *yaml.Node) {
 	if list.Kind == yaml.MappingNode {
 		top := list
 		list = nil
@@ -74,6 +87,10 @@ func (r *reader) readUser(user *yaml.Node) {
 			r.fault(node.Line, "%.64s: a value that begins with & or ! needs quotes", key.Value)
 			continue
 		}
+		if tag := node.ShortTag(); node.Kind == yaml.ScalarNode && !slices.Contains(plainTags, tag) {
+			r.fault(node.Line, "%.64s: %.32s is not read: write the text itself, in quotes", key.Value, tag)
+			continue
+		}
 		text, ok := scalar(node, key.Value == "dial-in")
 		if !ok {
 			r.fault(node.Line, "%.64s: one value belongs here", key.Value)
@@ -96,6 +113,9 @@ func (r *reader) readUser(user *yaml.Node) {
 		r.user(line, name, values)
 	}
 }
+
+// plainTags are of values whose text is the value. A !!binary, for one, is written in base64.
+var plainTags = []string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp"}
 
 // scalar is the text of a value, or with list that of several.
 func scalar(node *yaml.Node, list bool) (string, bool) {
