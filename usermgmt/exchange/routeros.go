@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,10 +14,12 @@ import (
 //	add comment="Anna's \"laptop\"" name=anna password=Winter26 \
 //	    remote-address=10.99.0.20 service=pptp
 type command struct {
-	line  int
-	words []string // before the arguments
-	keys  []string // in their order
-	args  map[string]string
+	line     int
+	words    []string // before the arguments
+	keys     []string // in their order
+	args     map[string]string
+	computed []string // the keys whose values are variables or expressions
+	scripts  []string // commands in brackets, which run on conditions
 }
 
 // secretMenu is where the users are.
@@ -25,6 +28,7 @@ var secretMenu = []string{"ppp", "secret"}
 var (
 	verbs     = []string{"add", "set", "remove", "enable", "disable", "comment", "unset", "edit", "find", "print", "export", "reset", "get"}
 	harmless  = []string{"find", "print", "export", "get"}
+	bodies    = []string{"do", "else", "on-error"}                 // whose values are commands
 	unmatched = []string{"pppoe", "ovpn", "sstp", "async", "isdn"} // services that vpnd has not
 )
 
@@ -44,14 +48,20 @@ func (r *reader) readRouterOS(data []byte) {
 		if len(c.words) == 0 && len(c.keys) == 0 {
 			break
 		}
-		path, verb := c.resolve(menu)
+		path, verb, behind := c.resolve(menu)
 		switch {
-		case verb == "" && len(path) > len(secretMenu) && slices.Equal(path[:len(secretMenu)], secretMenu):
+		case c.changesInScript(path):
+			r.Records++
+			r.fault(c.line, "a script makes or changes users here, and vpnd runs none: write a line with add, name and password for each user")
+		case verb == "" && len(path) > len(secretMenu) && isSecretMenu(path[:len(secretMenu)]):
 			r.Records++
 			r.fault(c.line, "%.32q is no command of this menu that is known", path[len(secretMenu)])
 		case verb == "":
 			menu = path
-		case !slices.Equal(path, secretMenu) || slices.Contains(harmless, verb):
+		case !isSecretMenu(path) || slices.Contains(harmless, verb):
+		case verb == "add" && len(behind) > 0:
+			r.Records++
+			r.fault(c.line, "behind add there is a word without a name and =: a value with spaces needs quotes")
 		case verb == "add":
 			r.Records++
 			r.routerSecret(c)
@@ -65,29 +75,62 @@ func (r *reader) readRouterOS(data []byte) {
 	}
 }
 
-// resolve is the menu of a command that was given in menu, and its verb; "": it goes to that menu.
-func (c *command) resolve(menu []string) (path []string, verb string) {
-	words := c.words
-	if len(words) > 1 && strings.HasPrefix(words[0], "[") && strings.HasSuffix(words[1], ">") {
-		words = words[2:] // the prompt of a terminal
+// isSecretMenu reports whether a path leads to the users. A terminal takes names that are shortened.
+func isSecretMenu(path []string) bool {
+	return slices.EqualFunc(path, secretMenu, func(part, whole string) bool {
+		return part != "" && strings.HasPrefix(whole, part)
+	})
+}
+
+// Commands of a script that make or change users, by their path and in the menu of the users.
+var (
+	absolute = regexp.MustCompile(`\bppp[\s/]+s\w*[\s/]+(add|set|unset|remove|enable|disable|comment|edit)\b`)
+	relative = regexp.MustCompile(`(^|[\[{;\s])(add|set|unset|remove|enable|disable|comment|edit)\s`)
+)
+
+// changesInScript reports whether the command, which leads to menu, has others in it that make or change users.
+func (c *command) changesInScript(menu []string) bool {
+	return slices.ContainsFunc(c.scripts, func(text string) bool {
+		return absolute.MatchString(text) || isSecretMenu(menu) && relative.MatchString(text)
+	})
+}
+
+// resolve is the menu of a command that was given in menu, its verb, and the words behind that; "": it goes to that menu.
+func (c *command) resolve(menu []string) (path []string, verb string, behind []string) {
+	prompt, words := cutPrompt(c.words)
+	if len(prompt) > 0 {
+		menu = prompt
 	}
 	if len(words) == 0 || !strings.HasPrefix(words[0], "/") {
 		path = slices.Clone(menu)
 	}
 	if len(words) > 0 && strings.HasPrefix(words[0], ":") {
-		return path, "" // of a script
+		return path, "", nil // of a script
 	}
-	for _, word := range words {
+	for i, word := range words {
+		if strings.HasPrefix(word, "{") {
+			break // a script
+		}
 		for _, part := range strings.FieldsFunc(word, menuSign) {
 			if slices.Contains(verbs, part) {
-				return path, part
+				return path, part, words[i+1:]
 			}
 			if path = append(path, part); part == ".." {
 				path = path[:max(len(path)-2, 0)]
 			}
 		}
 	}
-	return path, ""
+	return path, "", nil
+}
+
+// cutPrompt takes away the prompt of a terminal, such as [admin@MikroTik] /ppp/secret>, and gives its menu.
+func cutPrompt(words []string) (menu, rest []string) {
+	end := slices.IndexFunc(words, func(word string) bool { return strings.HasSuffix(word, ">") })
+	if end < 0 || !strings.HasPrefix(words[0], "[") {
+		return nil, words
+	}
+	path := strings.TrimSuffix(strings.Join(words[1:end+1], " "), ">")
+	return strings.FieldsFunc(path, menuSign), words[end+1:]
 }
 
 // routerSecret takes one user.
@@ -102,6 +145,10 @@ func (r *reader) routerSecret(c command) {
 		return
 	case !shown && name != "":
 		r.fault(c.line, "%.64q has no password here: export with show-sensitive (RouterOS 7), or without hide-sensitive (RouterOS 6)", name)
+		return
+	case len(c.computed) > 0:
+		r.fault(c.line, "%.64q: the value of %.200s is a variable or an expression: write the value itself ($ as \\$ in quotes)",
+			name, strings.Join(c.computed, ", "))
 		return
 	case service == "pptp" || service == "l2tp":
 		a.services = []auth.Service{auth.Service(service)}
@@ -190,12 +237,10 @@ func (s *scanner) continued() bool {
 
 // argument takes a word, or a key with its value.
 func (s *scanner) argument(c *command) bool {
-	var word []byte
-	key, depth := "", 0
-	quoted, valued := false, false
+	a := argument{}
 	for s.more() {
 		b := s.data[s.at]
-		if !quoted && depth <= 0 && (b == ';' || strings.IndexByte(spaces, b) >= 0) {
+		if !a.quoted && a.depth <= 0 && (b == ';' || strings.IndexByte(spaces, b) >= 0) {
 			break
 		}
 		if s.continued() {
@@ -203,38 +248,76 @@ func (s *scanner) argument(c *command) bool {
 			continue
 		}
 		s.at++
-		switch {
-		case b == '\\' && s.more():
+		if b == '\\' && s.more() {
 			b, s.at = routerEscape(s.data, s.at)
-		case b == '"':
-			quoted = !quoted
-			if depth <= 0 {
-				continue
-			}
-		case b == '\n':
-			s.line++
-		case !quoted && (b == '[' || b == '{'):
-			depth++
-		case !quoted && (b == ']' || b == '}'):
-			depth--
-		case !quoted && depth <= 0 && b == '=' && !valued:
-			key, word, valued = string(word), nil, true
+			a.text = append(a.text, b)
 			continue
 		}
-		word = append(word, b)
+		if b == '\n' {
+			s.line++
+		}
+		a.take(b)
 	}
-	if quoted || depth > 0 {
+	if a.quoted || a.depth > 0 {
 		return false
 	}
-	if !valued {
-		c.words = append(c.words, string(word))
-		return true
-	}
-	if _, twice := c.args[key]; !twice {
-		c.keys = append(c.keys, key)
-	}
-	c.args[key] = string(word)
+	a.end(c)
 	return true
+}
+
+// argument is one that is being read.
+type argument struct {
+	key      string
+	text     []byte
+	valued   bool // key is read
+	quoted   bool // within quotes
+	depth    int  // of brackets
+	computed bool // the value has a variable or an expression
+	script   bool // the text has brackets
+}
+
+// take takes a character that no backslash is before.
+func (a *argument) take(b byte) {
+	switch {
+	case b == '"':
+		a.quoted = !a.quoted
+		if a.depth <= 0 {
+			return
+		}
+	case b == '$':
+		a.computed = true
+	case a.quoted:
+	case b == '[' || b == '{':
+		a.depth++
+		a.computed, a.script = true, true
+	case b == '(':
+		a.computed = true
+	case b == ']' || b == '}':
+		a.depth--
+	case a.depth <= 0 && b == '=' && !a.valued:
+		a.key, a.text, a.valued = string(a.text), nil, true
+		return
+	}
+	a.text = append(a.text, b)
+}
+
+// end adds what was read to the command.
+func (a *argument) end(c *command) {
+	text := string(a.text)
+	if a.script && (!a.valued || slices.Contains(bodies, a.key)) {
+		c.scripts = append(c.scripts, text)
+	}
+	if !a.valued {
+		c.words = append(c.words, text)
+		return
+	}
+	if a.computed {
+		c.computed = append(c.computed, a.key)
+	}
+	if _, twice := c.args[a.key]; !twice {
+		c.keys = append(c.keys, a.key)
+	}
+	c.args[a.key] = text
 }
 
 // routerEscape is the byte that the text behind a backslash means, and where what follows begins: a

@@ -118,8 +118,11 @@ add name=evil password=x
 		{
 			format: exchange.RouterOS, name: "export.rsc",
 			file: "/ip address add address=10.0.0.1/24 interface=ether1\r\n/ppp secret add name=\"anna\" password=\"12345\" service=pptp\r\n/ppp/secret/add name=ben password=x ; /ppp aaa set use-radius=yes\r\n" +
-				"[admin@MikroTik] > /ppp/secret/add name=carl password=x\r\n/ppp\r\nsecret\r\n:delay 1\r\nadd password=x name=dora\r\n",
-			users: []string{"anna password=12345 dial-in=pptp", "ben password=x", "carl password=x", "dora password=x"},
+				"[admin@MikroTik] > /ppp/secret/add name=carl password=x\r\n/ppp\r\nsecret\r\n:delay 1\r\nadd password=x name=dora\r\n" +
+				"/pp se add name=emil password=x\r\n/ip pool\r\n[admin@MikroTik] /ppp/secret> add name=fred password=x\r\n[admin@MikroTik] /ppp secret> add name=hans password=x\r\n",
+			users: []string{
+				"anna password=12345 dial-in=pptp", "ben password=x", "carl password=x", "dora password=x", "emil password=x", "fred password=x", "hans password=x",
+			},
 		},
 		{
 			format: exchange.PfSense, name: "config.xml",
@@ -195,6 +198,16 @@ func TestServerFaults(t *testing.T) {
 		{exchange.RouterOS, "/ppp secret\nadd name=anna service=l2tp\nadd password=geheim\nset [find name=x] password=geheim\nfoo\nadd name=ben password=geheim service=x\nadd name=carl password=geheim caller-id=00:11:22:33:44:55\nadd name=dora password=\"geheim\nadd name=emil password=geheim\n", []string{
 			`2 "anna" has no password here: export with show-sensitive`, "3 the name is missing", "4 set changes", `5 "foo" is no command`, `6 "ben": the service "x"`, `7 "carl": caller-id`, "8 a quote or a bracket",
 		}, 0},
+		{exchange.RouterOS, "/ppp secret\nadd name=anna password=$geheim\nadd name=ben password=\"a $geheim\"\nadd name=carl password=[:rndstr length=12]\nadd name=dora password=(\"geheim\" . $x)\n" +
+			"add name=emil password={geheim;x}\nadd name=fred password=ge heim\nadd name=(\"u\" . 1) password=geheim\nadd name=\"hans\" password=\"\\$x[1]{2}(3)\"\n", []string{
+			`2 "anna": the value of password is a variable`, `3 "ben": the value of password`, `4 "carl": the value of password`, "5 behind add there is a word", `6 "emil": the value of password`,
+			"7 behind add there is a word", "8 behind add",
+		}, 1},
+		{exchange.RouterOS, "/ppp secret add name=anna password=geheim\n:if ($x = 1) do={ /ppp secret add name=ben password=geheim }\n:foreach i in={1;2} do={/ppp/secret/add name=$i}\n" +
+			"{\n/ppp secret\nadd name=carl password=geheim\n}\n/ppp secret { add name=dora password=geheim }\n/ppp secret\n:do { add name=emil password=geheim } on-error={}\n" +
+			":foreach i in=[find] do={set $i password=geheim}\n:foreach i in=[find name=x] do={:put $i}\n:local s [get 0 name]\n/ip address\n:do { add address=10.0.0.1/24 } on-error={}\n", []string{
+			"2 a script makes or changes users", "3 a script", "4 a script", "8 a script", "10 a script", "11 a script",
+		}, 1},
 		{exchange.RouterOS, "/ip address\nadd address=10.0.0.1/24\n", []string{`0 no "/ppp secret add"`}, 0},
 		{exchange.PfSense, "<pfsense><l2tp>\n<user><name>anna</name></user>\n<user><name>ben</name><password>geheim</password><ip>x</ip></user>\n<x>\n</pfsense>", []string{
 			`2 "anna" has no password`, `3 "ben": "x" is not an address`, "5 this is not XML",
