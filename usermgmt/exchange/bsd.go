@@ -22,34 +22,43 @@ func (r *reader) readMPD(data []byte) {
 	}
 }
 
-// mpdWords splits a line: a word that begins with a quote ends with the next one.
+// mpdWords splits a line: a word that begins with a quote ends with the next one, and another one with white space,
+// even behind a backslash.
 func mpdWords(text string) (words []string) {
-	for at := 0; ; {
-		for at < len(text) && strings.IndexByte(spaces, text[at]) >= 0 {
-			at++
-		}
-		if at == len(text) {
-			return words
-		}
-		ends := spaces
-		if text[at] == '"' {
-			ends = `"`
-			at++
-		}
+	for {
+		text = strings.TrimLeft(text, spaces)
 		var word []byte
-		for at < len(text) && strings.IndexByte(ends, text[at]) < 0 {
-			b := text[at]
-			at++
-			if b == '\\' && at < len(text) {
-				b, at = escaped(text, at, mpdSigns)
+		switch inside, quoted := strings.CutPrefix(text, `"`); {
+		case text == "":
+			return words
+		case quoted:
+			at := 0
+			for at < len(inside) && inside[at] != '"' {
+				word, at = mpdByte(word, inside, at)
 			}
-			word = append(word, b)
-		}
-		if at < len(text) {
-			at++
+			text = inside[min(at+1, len(inside)):]
+		default:
+			end := strings.IndexAny(text+" ", spaces)
+			for at := 0; at < end; {
+				word, at = mpdByte(word, text[:end], at)
+			}
+			text = text[end:]
 		}
 		words = append(words, string(word))
 	}
+}
+
+// mpdByte appends the byte that text has at a place, and gives the next place. A backslash at the end is none.
+func mpdByte(word []byte, text string, at int) ([]byte, int) {
+	b := text[at]
+	at++
+	if b == '\\' && at == len(text) {
+		return word, at
+	}
+	if b == '\\' {
+		b, at = escaped(text, at, mpdSigns)
+	}
+	return append(word, b), at
 }
 
 // readPPP reads lines of name, key, address, label and number to call back as BSD's ppp does (ppp(8),
@@ -58,16 +67,20 @@ func (r *reader) readPPP(data []byte) {
 	number := 0
 	for text := range strings.Lines(string(data)) {
 		number++
-		words := pppWords(text)
-		if len(words) == 0 {
+		words, ok := pppWords(text)
+		if len(words) == 0 && ok {
 			continue
 		}
 		r.Records++
+		if !ok {
+			r.fault(number, "a quote is not closed in this line")
+			continue
+		}
 		if len(words) > 3 {
 			r.note(number, "%.64q: label and number to call back are left out", words[0])
 			words = words[:3]
 		}
-		if len(words) == 2 && words[1] == "*" {
+		if len(words) > 1 && words[1] == "*" {
 			r.fault(number, "the password of %.64q is that of a user of the system, which nobody can read: put one here", words[0])
 			continue
 		}
@@ -78,8 +91,8 @@ func (r *reader) readPPP(data []byte) {
 	}
 }
 
-// pppWords splits a line between white space outside of quotes, up to #.
-func pppWords(text string) (words []string) {
+// pppWords splits a line between white space outside of quotes, up to #; not ok: a quote is not closed.
+func pppWords(text string) (words []string, ok bool) {
 	var word []byte
 	begun, quoted := false, false
 	for at := 0; at <= len(text); at++ {
@@ -90,7 +103,7 @@ func pppWords(text string) (words []string) {
 				words = append(words, string(word))
 			}
 			if end {
-				return words
+				return words, !quoted
 			}
 			word, begun = nil, false
 		case text[at] == '"':
@@ -102,7 +115,7 @@ func pppWords(text string) (words []string) {
 			word, begun = append(word, text[at]), true
 		}
 	}
-	return words
+	return words, !quoted
 }
 
 // bsdAccount takes name, password and address.
@@ -147,9 +160,14 @@ func (r *reader) readNPPPD(data []byte) {
 
 // capabilities takes the fields of a user of npppd.
 func (r *reader) capabilities(a *account, parts []string) bool {
+	seen := map[string]bool{}
 	for _, part := range parts {
 		name, text, valued := strings.Cut(strings.TrimLeft(part, spaces), "=")
 		text = capability(text)
+		if seen[name] {
+			continue // the first counts
+		}
+		seen[name] = true
 		switch {
 		case name == "":
 		case !valued:
@@ -187,7 +205,11 @@ func capability(text string) string {
 			b = map[bool]byte{true: ':', false: 0x1b}[text[at] == 'c' || text[at] == 'C']
 			at++
 		case b == '\\' && at < len(text):
-			b, at = escaped(text, at, "bfnrt")
+			if letter := text[at] | 0x20; strings.IndexByte(capSigns, letter) >= 0 {
+				b, at = signs[letter], at+1
+			} else {
+				b, at = escaped(text, at, "")
+			}
 		}
 		out = append(out, b)
 	}

@@ -40,7 +40,7 @@ func (r *reader) readChapSecrets(data []byte) {
 func (r *reader) chapAccount(line int, words []string) {
 	a := account{line: line, name: words[0], services: servicesOf(words[1]), fields: map[string]string{}}
 	var ok bool
-	if a.fields["password"], ok = r.chapSecret(line, words[2]); !ok {
+	if a.fields["password"], ok = r.chapSecret(line, a.name, words[2]); !ok {
 		return
 	}
 	rest := words[3:]
@@ -85,8 +85,24 @@ func servicesOf(server string) (list []auth.Service) {
 	return list
 }
 
+// Secrets in pap-secrets that are hashes of crypt(3): those that say so, and the oldest, which may be a password as well.
+var (
+	hashSign    = regexp.MustCompile(`^\$(1|2[abxy]?|5|6|7|gy|y|md5|sha1)[$,]|^_[./0-9A-Za-z]{19}$`)
+	oldHashSign = regexp.MustCompile(`^[./0-9A-Za-z]{13}$`)
+)
+
 // chapSecret is the secret of a line, or that in the file that it names.
-func (r *reader) chapSecret(line int, word string) (string, bool) {
+func (r *reader) chapSecret(line int, name, word string) (string, bool) {
+	switch {
+	case word == "@login":
+		r.fault(line, "the password of %.64q is that of a user of the system, which nobody can read: put one here", name)
+		return "", false
+	case hashSign.MatchString(word):
+		r.fault(line, "a hash is in the place of the password of %.64q, and nobody can read it: put the password here", name)
+		return "", false
+	case oldHashSign.MatchString(word):
+		r.note(line, "%.64q: the secret has 13 characters; if it is a hash, as pap-secrets may have, put the password in its place", name)
+	}
 	if !strings.HasPrefix(word, "@/") {
 		return word, true
 	}

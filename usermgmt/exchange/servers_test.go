@@ -64,13 +64,20 @@ ida * @/etc/ida *`,
 		},
 		{
 			format: exchange.ChapSecrets, name: "pap-secrets", // accel-ppp
-			file:  "anna\t*\tx\t10.99.0.20\t10240/2048\nben * x * 5000\n",
-			users: []string{"anna password=x address=10.99.0.20 up-limit=2048k down-limit=10240k", "ben password=x up-limit=5M down-limit=5M"},
+			file: "anna\t*\tx\t10.99.0.20\t10240/2048\nben * x * 5000\ncarl * abJnggxhB/yWI *\ndora * $5 *\n",
+			users: []string{
+				"anna password=x address=10.99.0.20 up-limit=2048k down-limit=10240k", "ben password=x up-limit=5M down-limit=5M", "carl password=abJnggxhB/yWI", "dora password=$5",
+			},
+			told: []string{`3 "carl": the secret has 13 characters`},
 		},
 		{
 			format: exchange.MPDSecret, name: "mpd.secret",
-			file:  "# remark\n  # another\nanna \"akd\\\"ix23\" 192.168.1.100\nben 33#dk\\x41\\101\\\n   192.168.1.101/32\n\"carl\"\t\"a b\"\n",
-			users: []string{`anna password=akd"ix23 address=192.168.1.100`, "ben password=33#dkAA address=192.168.1.101", "carl password=a b"},
+			file: "# remark\n  # another\nanna \"akd\\\"ix23\" 192.168.1.100\nben 33#dk\\x41\\101\\\n   192.168.1.101/32\n\"carl\"\t\"a b\"\n" +
+				"dora \\sa\\ 10.99.0.21\nemil x\\ 10.99.0.20\n\"fred\"a\"b\\\"\n",
+			users: []string{
+				`anna password=akd"ix23 address=192.168.1.100`, "ben password=33#dkAA address=192.168.1.101", "carl password=a b", "dora password= a address=10.99.0.21", "emil password=x address=10.99.0.20",
+				`fred password=a"b"`,
+			},
 		},
 		{
 			format: exchange.PPPSecret, name: "/etc/ppp/ppp.secret",
@@ -80,8 +87,9 @@ ida * @/etc/ida *`,
 		},
 		{
 			format: exchange.NPPPDUsers, name: "users",
-			file:  "# $OpenBSD$\nanna:\\\n\t:password=a\\072b\\c\\\\:\\\n\t:framed-ip-address=10.99.0.20:\\\n\t:framed-ip-netmask=255.255.255.255:\nben:password=two words :calling-number=1:\n",
-			users: []string{`anna password=a:b:\ address=10.99.0.20`, "ben password=two words "},
+			file: "# $OpenBSD$\nanna:\\\n\t:password=a\\072b\\c\\\\:\\\n\t:framed-ip-address=10.99.0.20:\\\n\t:framed-ip-netmask=255.255.255.255:\nben:password=two words :calling-number=1:\n" +
+				"carl:password=\\x41\\C\\z:password=other:\n",
+			users: []string{`anna password=a:b:\ address=10.99.0.20`, "ben password=two words ", "carl password=x41:z"},
 			told:  []string{`6 "ben": calling-number is left out`},
 		},
 		{
@@ -191,7 +199,14 @@ func TestServerFaults(t *testing.T) {
 			[]string{"1 a line has name", "2 a user of vpnd has one", "3 the name *", `4 a program gives the password of "carl"`, "5 a line has name", "6 an address"},
 			0,
 		},
-		{exchange.PPPSecret, "anna *\nben geheim 10.0.0.1-10.0.0.9\n", []string{`1 the password of "anna"`, "2 a user of vpnd has one"}, 0},
+		{
+			exchange.PPPSecret, "anna *\nben geheim 10.0.0.1-10.0.0.9\ncarl * 10.0.0.1\ndora * *\nemil \"geheim\nfred \"geheim", []string{
+				`1 the password of "anna"`, "2 a user of vpnd has one", `3 the password of "carl"`, `4 the password of "dora"`, "5 a quote is not closed", "6 a quote is not closed",
+			}, 0,
+		},
+		{exchange.ChapSecrets, "anna * @login *\nben * $6$geheim$geheim *\ncarl * \"$2y$geheim\"\ndora * _geheimgeheimgeheim1 *\n", []string{
+			`1 the password of "anna" is that of a user of the system`, `2 a hash is in the place of the password of "ben"`, "3 a hash", "4 a hash",
+		}, 0},
 		{exchange.NPPPDUsers, "anna\nben|b:password=geheim:\ncarl:tc=x:\ndora:framed-ip-address=x:\nemil::\nfred:password=ge:geheim:\n", []string{
 			"1 this is no user", "2 this is no user", `3 "carl": the field tc`, `4 "dora": framed-ip-address`, `5 "emil" has no password`, `6 "fred": a field has no =`,
 		}, 0},

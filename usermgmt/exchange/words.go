@@ -7,8 +7,9 @@ import (
 
 const (
 	spaces    = " \t\r\n\f\v"
-	pppdSigns = "abfnrts" // what pppd makes one character of, behind a backslash
-	mpdSigns  = "nrts"    // what mpd5 does
+	pppdSigns = "abfnrtsx" // what pppd makes one character of, behind a backslash
+	mpdSigns  = "nrtsx"    // what mpd5 does
+	capSigns  = "bfnrt"    // what getcap(3) does
 )
 
 var signs = map[byte]byte{'a': '\a', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 's': ' '}
@@ -92,25 +93,30 @@ func (s *scanner) word() (string, bool) {
 }
 
 // escaped is the byte that the text behind a backslash means, and where what follows begins: one of
-// signs, up to three octal digits, x with up to two hexadecimal ones, or else the byte itself.
+// letters, up to three octal digits, or else the byte itself. Among letters x has up to two hexadecimal digits.
 func escaped(data string, at int, letters string) (byte, int) {
 	c := data[at]
-	if strings.IndexByte(letters, c) >= 0 {
+	sign := strings.IndexByte(letters, c) >= 0
+	if sign && c != 'x' {
 		return signs[c], at + 1
 	}
 	digits, base, most, from := "01234567", 8, 3, at
-	if c == 'x' {
+	if sign {
 		digits, base, most, from = "0123456789abcdefABCDEF", 16, 2, at+1
 	}
 	end := from
 	for end < len(data) && end < from+most && strings.IndexByte(digits, data[end]) >= 0 {
 		end++
 	}
-	if end == from {
+	switch {
+	case end > from:
+		n, _ := strconv.ParseUint(data[from:end], base, 16) // there are digits alone
+		return byte(n), end
+	case sign:
+		return 0, end // as the programs have it, in which no password can hold it
+	default:
 		return c, at + 1
 	}
-	n, _ := strconv.ParseUint(data[from:end], base, 16) // there are digits alone
-	return byte(n), end
 }
 
 // line is one logical line of a file.
