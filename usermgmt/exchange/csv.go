@@ -2,9 +2,11 @@ package exchange
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"vpnd/usermgmt"
@@ -42,6 +44,7 @@ func header(line string) (columns []string, comma rune) {
 // table is a CSV file whose header is read.
 type table struct {
 	file   *csv.Reader
+	lines  [][]byte
 	fields []usermgmt.Field // by column; without a name: the column has none
 	nameAt int
 }
@@ -71,6 +74,7 @@ func (r *reader) readCSV(data []byte) {
 		names = names[:len(names)-1]
 	}
 	if t, ok := r.readHeader(file, names); ok {
+		t.lines = bytes.Split(data, []byte("\n"))
 		r.readRecords(t)
 	}
 }
@@ -82,6 +86,10 @@ func (r *reader) readHeader(file *csv.Reader, names []string) (table, bool) {
 	if !slices.ContainsFunc(names, isName) {
 		// No word of the line is told: without a header it is a user with a password.
 		r.fault(line, "the header has no column name; write the names of the columns into this line, such as name,password,dial-in")
+		return t, false
+	}
+	if strings.Contains(strings.Join(names, ""), "\r") {
+		r.fault(line, "the line has ends of lines of a Macintosh within it: save the file with those of Windows or Unix")
 		return t, false
 	}
 	seen := map[string]bool{}
@@ -137,6 +145,9 @@ func (r *reader) readRecords(t table) {
 func (r *reader) readRecord(line int, record []string, t table) {
 	var values []value
 	for i, text := range record {
+		if i == t.nameAt || t.fields[i].Name == "password" {
+			r.doubt(line, record[t.nameAt], i, text, t)
+		}
 		switch {
 		case i == t.nameAt:
 		case t.fields[i].Name != "":
@@ -147,6 +158,22 @@ func (r *reader) readRecord(line int, record []string, t table) {
 		}
 	}
 	r.user(line, strings.TrimSpace(record[t.nameAt]), values)
+}
+
+// shortened is a long number as spreadsheets show it, and then write it.
+var shortened = regexp.MustCompile(`^\d([.,]\d+)?E[+-]\d+$`)
+
+// doubt tells when a name or a password may be another one than was meant.
+func (r *reader) doubt(line int, name string, column int, text string, t table) {
+	if shortened.MatchString(text) {
+		r.note(line, "%.64q: the %s looks like a long number that a spreadsheet has shortened: compare it, and make the column text",
+			name, cmp.Or(t.fields[column].Name, "name"))
+	}
+	at, from := t.file.FieldPos(column)
+	raw := t.lines[at-1]
+	if column != t.nameAt && text != "" && from > 1 && raw[from-1] != '"' && raw[from-2] == ' ' && t.file.TrimLeadingSpace {
+		r.note(line, "%.64q: spaces before the password are left out; in quotes they are a part of it", name)
+	}
 }
 
 func writeCSV(w io.Writer, users []usermgmt.Profile, fields []usermgmt.Field) error {

@@ -52,7 +52,7 @@ func Decode(encoding string, data []byte) ([]byte, error) {
 		if err := checkUTF8(data); err != nil {
 			return nil, err
 		}
-		return bytes.TrimPrefix(data, []byte(bom)), nil
+		return lineEnds(bytes.TrimPrefix(data, []byte(bom))), nil
 	}
 	text, err := known.NewDecoder().Bytes(data)
 	if err != nil {
@@ -63,7 +63,15 @@ func Decode(encoding string, data []byte) ([]byte, error) {
 			return nil, &LineError{i + 1, "this is not " + encoding + ": a character cannot be read"}
 		}
 	}
-	return bytes.TrimPrefix(text, []byte(bom)), nil
+	return lineEnds(bytes.TrimPrefix(text, []byte(bom))), nil
+}
+
+// lineEnds makes ends of lines of those of a Macintosh, which Excel still writes.
+func lineEnds(text []byte) []byte {
+	if bytes.IndexByte(text, '\n') >= 0 {
+		return text
+	}
+	return bytes.ReplaceAll(text, []byte("\r"), []byte("\n"))
 }
 
 // checkUTF8 says of data that is not UTF-8 what it seems to be.

@@ -198,6 +198,7 @@ func TestFaults(t *testing.T) {
 		{exchange.YAML, "{\"users\": [{\"name\": \"anna\"}]}\n{\"users\": [{\"name\": \"ben\"}]}\n", []string{"1 this is not YAML"}, 1},
 		{exchange.CSV, "sep=x\nname\n", []string{`1 "x" separates no columns`}, 0},
 		{exchange.CSV, "name,password,,comment\nanna,x,geheim,\nben,x,,on call\n", []string{"2 column 3 holds something"}, 1},
+		{exchange.CSV, "name,password\ranna,geheim\rben,\"geheim\n\"\r", []string{"1 the line has ends of lines of a Macintosh"}, 0},
 		{exchange.CSV, "name,password\n# geheim\n", []string{"2 the line has 1 columns"}, 0},
 		{"xml", "", []string{"0 no such format"}, 0},
 	} {
@@ -223,6 +224,20 @@ func TestFaults(t *testing.T) {
 	for _, want := range []string{"anna: ", "quota: ", "address: ", "enabled: "} {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
+
+// TestDoubts wants names and passwords told that a spreadsheet, or the reader, has changed.
+func TestDoubts(t *testing.T) {
+	for file, want := range map[string][]string{
+		"sep=;\nname;password\nanna;1,2E+10\n1E+12;x\nben;1.5e3\n":                                            {`3 "anna": the password looks like`, `4 "1E+12": the name looks like`},
+		"name, password, comment\nanna, x, y\nben,\" x\", y\ncarl, \"x\",\ndora, ,\nemil,x y , z\n fred,x,\n": {`2 "anna": spaces before the password`},
+		"name\tpassword\nanna\t x\n":                   nil,
+		"password,name\n geheim,anna\n\"a\nb\", ben\n": {`2 "anna": spaces before`},
+	} {
+		if got := told(read(t, exchange.CSV, file).Notes); !begins(got, want) || strings.Contains(strings.Join(got, ""), "geheim") {
+			t.Errorf("%q: %q, want %q", file, got, want)
 		}
 	}
 }

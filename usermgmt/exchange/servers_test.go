@@ -268,6 +268,8 @@ func TestDecode(t *testing.T) {
 		{"utf-16be", "\x00\xfc", "ü"},
 		{"Windows-1252", "Gr\xfcn \x80", "Grün €"},
 		{"cp850", "\x81", "ü"},
+		{"macintosh", "name,password\ranna,\x8a\r", "name,password\nanna,ä\n"},
+		{"", "name,password\r\nanna,\"x\ry\"\r\n", "name,password\r\nanna,\"x\ry\"\r\n"},
 	} {
 		if got, err := exchange.Decode(c.encoding, []byte(c.data)); string(got) != c.want || err != nil {
 			t.Errorf("%s %q: %q, %v", c.encoding, c.data, got, err)
