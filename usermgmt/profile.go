@@ -142,9 +142,7 @@ func (p *Profile) check() error {
 	if p.Password == "" && p.MOTPSecret == "" && p.MOTPPIN == "" && p.TOTPSecret == "" {
 		broken("password", "the user needs a password, a mOTP secret with its PIN, or a TOTP secret")
 	}
-	if n := utf8.RuneCountInString(p.Password); !utf8.ValidString(p.Password) || n > maxPassword || strings.ContainsFunc(p.Password, unicode.IsControl) {
-		broken("password", "must have 1 to %d characters without control characters", maxPassword)
-	}
+	checkText(broken, "password", p.Password, fmt.Sprintf("must have 1 to %d characters", maxPassword), maxPassword)
 	p.checkToken(broken)
 	for _, s := range p.Services {
 		if s != auth.PPTP && s != auth.L2TP {
@@ -158,10 +156,18 @@ func (p *Profile) check() error {
 		broken("address", "%s is not an IPv4 address", p.Address)
 	}
 	p.checkLimits(broken)
-	if !utf8.ValidString(p.Comment) || utf8.RuneCountInString(p.Comment) > maxComment || strings.ContainsFunc(p.Comment, unicode.IsControl) {
-		broken("comment", "must have at most %d characters without control characters", maxComment)
-	}
+	checkText(broken, "comment", p.Comment, fmt.Sprintf("must have at most %d characters", maxComment), maxComment)
 	return errors.Join(errs...)
+}
+
+// checkText checks a text of any characters.
+func checkText(broken func(field, format string, args ...any), field, text, length string, most int) {
+	switch {
+	case !utf8.ValidString(text):
+		broken(field, "has bytes that are not UTF-8, as \\E4 for ä in some files: write the characters themselves")
+	case utf8.RuneCountInString(text) > most || strings.ContainsFunc(text, unicode.IsControl):
+		broken(field, "%s without control characters", length)
+	}
 }
 
 // checkLimits checks when, from where, how long, how often and how fast.

@@ -146,6 +146,8 @@ func tableHoldsRules(t *testing.T, table usermgmt.Table) {
 		{"password", func(p *usermgmt.Profile) { p.Password = "" }},
 		{"password", func(p *usermgmt.Profile) { p.Password = "a\nb" }},
 		{"password", func(p *usermgmt.Profile) { p.Password = strings.Repeat("x", 129) }},
+		{"password", func(p *usermgmt.Profile) { p.Password = "K\xe4se" }},
+		{"comment", func(p *usermgmt.Profile) { p.Comment = "B\xfcro" }},
 		{"motp-pin", func(p *usermgmt.Profile) { p.MOTPSecret = secret }},
 		{"motp-secret", func(p *usermgmt.Profile) { p.MOTPPIN = "1234" }},
 		{"motp-pin", func(p *usermgmt.Profile) { p.MOTPSecret, p.MOTPPIN = secret, "123" }},

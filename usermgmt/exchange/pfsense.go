@@ -13,6 +13,7 @@ import (
 // else is in it.
 func (r *reader) readPfSense(data []byte) {
 	d := xml.NewDecoder(bytes.NewReader(data))
+	d.CharsetReader = func(_ string, text io.Reader) (io.Reader, error) { return text, nil } // Decode has made it UTF-8
 	var path []string
 	for {
 		line, _ := d.InputPos()

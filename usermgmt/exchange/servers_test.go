@@ -134,7 +134,7 @@ add name=evil password=x
 		},
 		{
 			format: exchange.PfSense, name: "config.xml",
-			file: "<?xml version=\"1.0\"?>\n<pfsense>\n<system><user><name>admin</name><password>no</password></user></system>\n<l2tp>\n<mode>server</mode>\n<user>\n<name>anna</name>\n<ip>10.99.0.20</ip>\n" +
+			file: "<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>\n<pfsense>\n<system><user><name>admin</name><password>no</password></user></system>\n<l2tp>\n<mode>server</mode>\n<user>\n<name>anna</name>\n<ip>10.99.0.20</ip>\n" +
 				"<password><![CDATA[a&b]]></password>\n</user>\n<user><name>ben</name><ip/><password>x</password></user></l2tp>\n<pptpd><user><name>ben</name><password>x</password></user></pptpd></pfsense>\n",
 			users: []string{"anna password=a&b dial-in=l2tp address=10.99.0.20", "ben password=x"},
 			told:  []string{`12 "ben" is in line 11 already`},
