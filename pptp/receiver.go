@@ -15,6 +15,10 @@ const (
 	AckAfter = Window / 4
 	// AckDelay is how long an acknowledgement waits for a packet of ours that can carry it.
 	AckDelay = 400 * time.Millisecond
+
+	// maxLate is how far behind a packet counts as late. One that is further away, either way, begins the stream again
+	// there: one forged number must not have all packets of the peer taken for late ones.
+	maxLate = 1 << 16
 )
 
 // Receiver puts the numbered packets of one call back into order (RFC 2637 section 4.3). Packets of
@@ -31,12 +35,18 @@ type slot struct {
 	at time.Time
 }
 
+// Late reports whether the number seq is one of the past, where next is expected.
+func Late(seq, next uint32) bool {
+	behind := next - seq
+	return 0 < behind && behind <= maxLate
+}
+
 // Put takes the packet numbered seq, and ownership of b, and delivers what is in order now. It answers
 // false, and leaves b alone, when the packet comes too late or twice.
 func (r *Receiver) Put(now time.Time, seq uint32, b *pktbuf.Buf, deliver func(*pktbuf.Buf)) bool {
-	ahead := int32(seq - r.next)
+	ahead := seq - r.next
 	switch {
-	case ahead < 0:
+	case Late(seq, r.next):
 		return false
 	case ahead == 0 && r.held == 0:
 		r.next++
@@ -49,7 +59,7 @@ func (r *Receiver) Put(now time.Time, seq uint32, b *pktbuf.Buf, deliver func(*p
 		} else {
 			r.skip(deliver)
 		}
-		ahead = int32(seq - r.next)
+		ahead = seq - r.next
 	}
 	if r.slots == nil {
 		r.slots = new([ReorderWindow]slot)

@@ -41,6 +41,11 @@ func TestOrder(t *testing.T) {
 		{"a hole, and the window is full", []uint32{0, 2, 3, 40}, []uint32{0, 2, 3, 40}, 0},
 		{"late", []uint32{0, 1000, 1}, []uint32{0, 1000}, 1},
 		{"a jump while one waits", []uint32{0, 2, 1000, 1001}, []uint32{0, 2, 1000, 1001}, 0},
+		{"late by the most", []uint32{0, 1 << 16, 1, 1 << 16, 1<<16 + 1}, []uint32{0, 1 << 16, 1<<16 + 1}, 2},
+		{"a number far ahead", []uint32{0, 1, 1 << 30, 2, 3, 4}, []uint32{0, 1, 1 << 30, 2, 3, 4}, 0},
+		{"numbers far away, one for each packet", []uint32{70000, 1 << 31, 70001, 1<<31 + 5, 70002, 0, 70003}, []uint32{70000, 1 << 31, 70001, 1<<31 + 5, 70002, 0, 70003}, 0},
+		{"a number far ahead while one waits", []uint32{0, 2, 1 << 30, 3, 5, 4}, []uint32{0, 2, 1 << 30, 3, 4, 5}, 0},
+		{"numbers that begin again", []uint32{100_000, 0, 1, 2}, []uint32{100_000, 0, 1, 2}, 0},
 		{"a jump of nearly half of the space", []uint32{0, 2, 1<<31 - 1, 1 << 31}, []uint32{0, 2, 1<<31 - 1, 1 << 31}, 0},
 	} {
 		var r pptp.Receiver
@@ -61,7 +66,7 @@ func TestOrder(t *testing.T) {
 func TestWrapAround(t *testing.T) {
 	var r pptp.Receiver
 	var i inbox
-	for seq := uint32(1 << 31); ; seq = 0xFFFFFFF0 { // two jumps, for one may not exceed half of the space
+	for seq := uint32(1 << 31); ; seq = 0xFFFFFFF0 { // the second jump is over half of the space
 		r.Put(start, seq-1, numbered(seq-1), i.deliver)
 		if seq == 0xFFFFFFF0 {
 			break
@@ -183,7 +188,7 @@ func TestBeginsAtOne(t *testing.T) {
 	}
 }
 
-// A late or doubled packet costs nothing and changes nothing, whatever its number.
+// A late or doubled packet costs nothing and changes nothing.
 func TestLateFlood(t *testing.T) {
 	var r pptp.Receiver
 	var i inbox
@@ -191,7 +196,7 @@ func TestLateFlood(t *testing.T) {
 	r.Put(start, 1<<30+2, numbered(1<<30+2), i.deliver)
 	late := numbered(0)
 	if n := testing.AllocsPerRun(1000, func() {
-		for _, seq := range []uint32{0, 1, 1<<30 - 1, 1 << 30, 1<<30 + 2, 1<<31 + 1<<30 + 1} {
+		for _, seq := range []uint32{1<<30 - 1<<16 + 1, 1<<30 - 1, 1 << 30, 1<<30 + 2} {
 			if r.Put(start, seq, late, i.deliver) {
 				t.Fatalf("%d is taken", seq)
 			}

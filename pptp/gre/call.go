@@ -141,7 +141,7 @@ func (k *Call) receive(now time.Time, seq uint32, b *pktbuf.Buf) bool {
 		k.received = true
 		k.highest.Store(seq)
 		k.acked.Store(seq - 1)
-	} else if int32(seq-k.highest.Load()) > 0 {
+	} else if !pptp.Late(seq, k.highest.Load()+1) {
 		k.highest.Store(seq)
 	}
 	if k.sink == nil { // the peer's identifier is not known yet

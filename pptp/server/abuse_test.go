@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"runtime"
@@ -190,6 +191,38 @@ func TestLateFlood(t *testing.T) {
 	stop()
 	wg.Wait()
 	victim.sendUntil(ofVictim, 5001, "in time")
+}
+
+// One packet with a number far ahead, as anybody forges who knows identifier and address, does not silence the client: its
+// next packets are taken, and acknowledged by their own numbers.
+func TestForgedNumber(t *testing.T) {
+	srv := start(t, server.Config{})
+	srv.echo = true
+	victim := dial(t)
+	s := srv.session()
+	for seq := range uint32(100) {
+		if seq == 50 {
+			victim.send(1<<30, "forged")
+			if got := s.frame(t); got != "forged" {
+				t.Fatalf("%q", got)
+			}
+			victim.packet()
+		}
+		victim.send(seq, fmt.Sprint(seq))
+		if got := s.frame(t); got != fmt.Sprint(seq) {
+			t.Fatalf("%q is taken for %d", got, seq)
+		}
+		h, frame := victim.packet()
+		for !h.HasSeq {
+			h, frame = victim.packet()
+		}
+		if frame != fmt.Sprint(seq) || h.HasAck && h.Ack > seq && seq != 50 { // which carries that of the forged one
+			t.Fatalf("%+v %q answers %d", h, frame, seq)
+		}
+	}
+	if n := srv.Stats().Dropped["late or doubled"]; n != 0 {
+		t.Errorf("%d are taken for late ones", n)
+	}
 }
 
 // sendUntil sends a frame until it arrives: a flood may fill the server's socket, and then it is lost.
