@@ -22,6 +22,10 @@ const (
 	sendBuffer    = 4 << 20
 )
 
+// maxLate is how far behind a numbered message counts as late. RFC 2661 section 5.4 has half of all numbers for it: after
+// an outage of 32,768 messages, or one forged number, as many more would be taken for late ones.
+const maxLate = 1 << 12
+
 // Configure sets a UDP socket up for L2TP. It asks for the address that each datagram was sent to: the
 // answer comes from there.
 func Configure(c *mmsg.Conn) error {
@@ -149,7 +153,7 @@ func (k *Call) Receive(h wire.Header, payload []byte, b *pktbuf.Buf) error {
 		return ErrOver
 	}
 	if h.HasSeq {
-		if int16(h.Ns-k.nr) < 0 {
+		if behind := k.nr - h.Ns; 0 < behind && behind <= maxLate {
 			return ErrLate
 		}
 		k.nr = h.Ns + 1

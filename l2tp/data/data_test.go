@@ -86,6 +86,32 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// Whatever number comes, forged or after a long outage, the peer's next messages are taken, and so many before each are late.
+func TestNumbersFarAway(t *testing.T) {
+	s, k := new(sink), data.New(data.Route{})
+	k.Begin(s)
+	for i, jump := range []uint16{1, 100, 32767, 32768, 32769, 40000, 1 << 15, 61439} {
+		k, s := data.New(data.Route{}), new(sink)
+		k.Begin(s)
+		for _, ns := range []uint16{0, jump, jump - 1, jump - 4095, jump + 1, jump + 2} {
+			_ = receive(t, k, wire.Header{HasSeq: true, Ns: ns}, "x")
+		}
+		if want := 4; len(s.frames) != want {
+			t.Errorf("%d: a jump by %d: %d messages are taken, want %d", i, jump, len(s.frames), want)
+		}
+	}
+	next := uint16(0)
+	for forged := range 1 << 16 {
+		_ = receive(t, k, wire.Header{HasSeq: true, Ns: uint16(forged)}, "forged")
+		if err := receive(t, k, wire.Header{HasSeq: true, Ns: next}, "x"); err == nil {
+			next++
+		}
+	}
+	if lost := 1<<16 - int(next); lost > 2*1<<12 {
+		t.Errorf("%d messages are lost beside as many forged ones", lost)
+	}
+}
+
 // What we send carries numbers once the peer has sent one, or has required them; and the peer's
 // identifiers.
 func TestSend(t *testing.T) {
