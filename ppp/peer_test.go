@@ -371,19 +371,19 @@ func TestNegotiationAnewEnds(t *testing.T) {
 func TestRepliesAreCut(t *testing.T) {
 	r := newRaw(t, papOnly)
 	ours, _ := wire.ParsePacket(r.raw[0][4:])
-	r.say(frame(wire.LCP, wire.ConfigureRequest, 1, 1, 4, 0, 200))
+	r.say(frame(wire.LCP, wire.ConfigureRequest, 1, 1, 4, 0, 128))
 	r.say(frame(wire.LCP, wire.ConfigureAck, ours.ID, ours.Body...))
 	r.say(papLogin(1))
 	big := bytes.Repeat([]byte{1}, 1400)
-	options := bytes.Repeat([]byte{99, 2}, 700)
-	wrong := bytes.Repeat([]byte{129, 6, 8, 8, 8, 8}, 250) // and no address: one is appended
+	options := bytes.Repeat([]byte{99, 6, 8, 8, 8, 8}, 32)
+	wrong := bytes.Repeat([]byte{129, 6, 8, 8, 8, 8}, 32) // and no address: one is appended
 	for name, f := range map[string][]byte{
 		"Echo-Reply": frame(wire.LCP, wire.EchoRequest, 7, big...), "Code-Reject": frame(wire.LCP, 99, 7, big...),
 		"Protocol-Reject": frame(0x1235, 1, 7, big...), "Configure-Reject": frame(wire.IPCP, wire.ConfigureRequest, 7, options...),
 		"Configure-Nak": frame(wire.IPCP, wire.ConfigureRequest, 7, wrong...),
 	} {
 		r.say(f)
-		if len(r.raw) != 1 || len(r.raw[0]) > 4+200 || len(r.raw[0]) < 4+100 {
+		if len(r.raw) != 1 || len(r.raw[0]) > 4+128 || len(r.raw[0]) < 4+100 {
 			t.Errorf("%s: %d frames, the first has %d octets", name, len(r.raw), len(r.raw[0]))
 		}
 	}

@@ -64,6 +64,7 @@ var (
 	ErrShort  = errors.New("ppp: frame too short")
 	ErrLength = errors.New("ppp: length field lies")
 	ErrNumber = errors.New("ppp: protocol number is not odd")
+	ErrMany   = errors.New("ppp: too many options")
 )
 
 // HeaderLen is the length of a control packet's header in octets: code, identifier, length.
@@ -129,13 +130,19 @@ type Option struct {
 	Data []byte
 }
 
-// ParseOptions splits the body of a Configure packet. The error is ErrShort or ErrLength; then
+// maxOptions is how many options a packet may have: each is judged while all peers wait. Real ones have ten.
+const maxOptions = 32
+
+// ParseOptions splits the body of a Configure packet. The error is ErrShort, ErrLength or ErrMany; then
 // nothing of the packet is to be used.
 func ParseOptions(body []byte) ([]Option, error) {
 	var options []Option
 	for len(body) > 0 {
 		if len(body) < 2 {
 			return nil, ErrShort
+		}
+		if len(options) == maxOptions {
+			return nil, ErrMany
 		}
 		length := int(body[1])
 		if length < 2 || length > len(body) {

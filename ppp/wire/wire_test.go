@@ -54,6 +54,7 @@ func TestParseOptionsBroken(t *testing.T) {
 	for body, want := range map[string]error{
 		"\x01": wire.ErrShort, "\x01\x00": wire.ErrLength, "\x01\x01": wire.ErrLength,
 		"\x01\x05\x05\xdc": wire.ErrLength, "\x07\x02\x08": wire.ErrShort,
+		strings.Repeat("\x07\x02", 33): wire.ErrMany, strings.Repeat("\x01\x04\x05\xdc", 300): wire.ErrMany,
 	} {
 		if _, err := wire.ParseOptions([]byte(body)); !errors.Is(err, want) {
 			t.Errorf("% x: %v, want %v", body, err, want)
