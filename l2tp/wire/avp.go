@@ -77,6 +77,13 @@ const (
 	lastAttribute Attribute = 39
 )
 
+// What one message may cost: anybody can send one, and all peers wait for it. Real ones have 30 AVPs at the most, and cost
+// less than this if all of them are hidden.
+const (
+	maxAVPs   = 64
+	maxBlocks = 128 // of MD5
+)
+
 // Bits of an AVP's first two octets.
 const (
 	avpMandatory = 0x8000
@@ -97,12 +104,16 @@ type AVP struct {
 }
 
 // ParseAVPs takes the body of a control message apart. Hidden values are decoded with secret, but for
-// those that are to be passed over; the error is ErrHidden when that fails, and ErrShort or ErrLength when the lengths lie: then nothing of the
-// message is to be used.
+// those that are to be passed over; the error is ErrHidden when that fails, ErrShort or ErrLength when the lengths lie, and
+// ErrTooMuch when no peer would send such a message: then nothing of the message is to be used.
 func ParseAVPs(body []byte, secret string) ([]AVP, error) {
 	var avps []AVP
 	var vector []byte
+	blocks := 0
 	for len(body) > 0 {
+		if len(avps) == maxAVPs {
+			return nil, ErrTooMuch
+		}
 		if len(body) < avpHeader {
 			return nil, ErrShort
 		}
@@ -118,6 +129,9 @@ func ParseAVPs(body []byte, secret string) ([]AVP, error) {
 		}
 		a.Known = bits&avpReserved == 0 && a.Vendor == 0 && a.Type <= lastAttribute && a.Type != unassigned
 		if a.Hidden && (a.Known || a.Mandatory) {
+			if blocks += hidingBlocks(len(a.Value), len(secret), len(vector)); blocks > maxBlocks {
+				return nil, ErrTooMuch
+			}
 			var ok bool
 			if a.Value, ok = reveal(a.Type, a.Value, secret, vector); !ok {
 				return nil, ErrHidden
@@ -151,6 +165,12 @@ func AppendHidden(b []byte, mandatory bool, t Attribute, value []byte, secret st
 	b = AppendAVP(b, mandatory, t, Hide(t, value, secret, vector, 0))
 	b[at] |= avpHidden >> 8
 	return b
+}
+
+// hidingBlocks is how many blocks of MD5 it takes to reveal a value of n bytes.
+func hidingBlocks(n, secret, vector int) int {
+	of := func(text int) int { return (text+8)/md5.BlockSize + 1 }
+	return of(2+secret+vector) + (n-1)/md5.Size*of(secret+md5.Size)
 }
 
 // reveal undoes the hiding of RFC 2661 section 4.3: blocks of 16 octets, each under the MD5 of the

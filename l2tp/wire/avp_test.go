@@ -149,6 +149,49 @@ func TestTwoVectors(t *testing.T) {
 }
 
 // A result is shown with what there is of it; the peer's text is escaped and cut.
+// A message with all attributes, hidden, is read. One that costs a multiple of that is not: anybody may send it, and all
+// peers wait.
+func TestCostIsBounded(t *testing.T) {
+	vector := []byte("0123456789abcdef")
+	body := wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
+	hidden := 0
+	for _, a := range attributes {
+		if a.kind == wire.AttrMessageType || a.kind == wire.AttrRandomVector {
+			continue // are never hidden
+		}
+		hidden++
+		octets, err := hex.DecodeString(strings.ReplaceAll(a.octets, " ", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = wire.AppendHidden(body, a.mandatory, a.kind, octets[6:], secret, vector)
+	}
+	if avps, err := wire.ParseAVPs(body, secret); err != nil || len(avps) != 1+hidden {
+		t.Errorf("all attributes, hidden: %d, %v", len(avps), err)
+	}
+	for name, c := range map[string]struct{ vector, value, count int }{
+		"long vector": {1017, 2, 40}, "long vector, short values": {1017, 0, 60}, "long values": {16, 900, 3}, "both": {900, 900, 2},
+		"many": {16, 2, 80},
+	} {
+		vector := make([]byte, c.vector)
+		body := wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
+		for range c.count {
+			body = wire.AppendHidden(body, true, wire.AttrHostName, make([]byte, c.value), secret, vector)
+		}
+		if avps, err := wire.ParseAVPs(body, secret); !errors.Is(err, wire.ErrTooMuch) || avps != nil {
+			t.Errorf("%s: %d, %v", name, len(avps), err)
+		}
+		body = wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
+		body = wire.AppendHidden(body, true, wire.AttrHostName, make([]byte, c.value), secret, vector)
+		if avps, err := wire.ParseAVPs(body, secret); err != nil || len(avps) != 2 {
+			t.Errorf("%s: one is not taken: %v", name, err)
+		}
+	}
+	if _, err := wire.ParseAVPs(bytes.Repeat(wire.AppendAVP(nil, false, wire.AttrVendorName, nil), 65), ""); !errors.Is(err, wire.ErrTooMuch) {
+		t.Errorf("65 in clear: %v", err)
+	}
+}
+
 func TestResultText(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                      "result 0",

@@ -28,6 +28,7 @@ var (
 	ErrHeader  = errors.New("l2tp: control message without length or sequence number")
 	ErrLength  = errors.New("l2tp: length field lies")
 	ErrHidden  = errors.New("l2tp: hidden AVP does not decode")
+	ErrTooMuch = errors.New("l2tp: too many AVPs, or too long hidden ones")
 )
 
 // Header is the header of a message.
