@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 	"vpnd/testenv"
@@ -53,5 +54,47 @@ func TestNothingPassesInClear(t *testing.T) {
 				t.Errorf("%d packets have come in clear", n)
 			}
 		})
+	}
+}
+
+// A client that changes the encryption again and again fills no log.
+func TestChangesOfEncryption(t *testing.T) {
+	s := newStack(t, nil)
+	said, own := make(chan wire.Packet, 100), atomic.Bool{}
+	c := &testenv.Client{Watch: func(f []byte) bool {
+		protocol, info, _ := wire.ParseFrame(f)
+		if protocol != wire.CCP || !own.Load() {
+			return true
+		}
+		if p, err := wire.ParsePacket(bytes.Clone(info)); err == nil {
+			said <- p
+		}
+		return false
+	}}
+	cfg := config()
+	cfg.MPPE.Mode = ppp.MPPEOptional
+	if err := s.dialWith(c, cfg); err != nil {
+		t.Fatal(err)
+	}
+	own.Store(true)
+	for id := range byte(50) {
+		c.Send(frame(wire.CCP, wire.ConfigureRequest, 100+id, 18, 6, id&1, 0, 0, 0x40)) // stateful and stateless by turns
+		for asked, acked := false, false; !asked || !acked; {
+			select {
+			case p := <-said:
+				asked, acked = asked || p.Code == wire.ConfigureRequest, acked || p.Code == wire.ConfigureAck
+				if p.Code == wire.ConfigureRequest {
+					c.Send(frame(wire.CCP, wire.ConfigureAck, p.ID, p.Body...))
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("change %d comes to nothing", id)
+			}
+		}
+	}
+	c.Hangup()
+	s.wait("the connection is over", func() bool { return strings.Contains(s.log.String(), "msg=disconnected") })
+	shown, kept := strings.Count(s.log.String(), `level=INFO msg="encryption changed"`), strings.Count(s.log.String(), `level=DEBUG msg="encryption changed"`)
+	if shown != 10 || kept < 30 {
+		t.Errorf("%d changes in the log, %d at debug level", shown, kept)
 	}
 }

@@ -26,6 +26,7 @@ const (
 	sumSources = 10 // that have a line of their own in a sum
 	maxSources = 4096
 	roomStride = 64 // how many sources are looked at to make room for one
+	maxChanges = 10 // of its encryption that a connection has in the log: a peer can change it thousands of times a second
 )
 
 // refusals keeps a flood of refused calls from filling the log and the history.
@@ -177,6 +178,17 @@ func (m *Manager) refused(s *session, f Refusal, explain func() string) {
 	if r := m.cfg.Recorder; r != nil {
 		r.Refused(f)
 	}
+}
+
+// encryptionChanged takes note of another encryption of a connection that is up. The caller holds the session's lock.
+func (s *session) encryptionChanged(to string) {
+	s.crypto = to
+	s.m.established(s)
+	level := slog.LevelInfo
+	if s.changes++; s.changes > maxChanges {
+		level = slog.LevelDebug
+	}
+	s.log.Log(context.Background(), level, "encryption changed", "user", s.user, "encryption", to)
 }
 
 // tellLeftOut logs how many refusals were left out: of a source, or with an invalid one of so many.

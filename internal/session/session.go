@@ -67,6 +67,7 @@ type session struct {
 	watched   bool              // the Watcher was told that it is up
 	up        bool
 	crypto    string
+	changes   int // of crypto while it was up
 	since     time.Time
 	reason    string
 	timer     *time.Timer
@@ -274,9 +275,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	port.Up(Params(v))
 	if s.up {
 		if s.crypto != v.Encryption {
-			s.crypto = v.Encryption
-			s.m.established(s)
-			s.log.Info("encryption changed", "user", s.user, "encryption", v.Encryption)
+			s.encryptionChanged(v.Encryption)
 		}
 		return
 	}
