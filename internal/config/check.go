@@ -123,6 +123,9 @@ func (l Limits) check(report reporter) {
 		report(fmt.Sprintf("%d is not between 1 and limits.unauthenticated, %d", l.UnauthenticatedPerAddress, l.Unauthenticated),
 			"limits.unauthenticated_per_address", "limits.unauthenticated")
 	}
+	if l.LogInsPerUser < 10 || l.LogInsPerUser > 100_000 {
+		report(fmt.Sprintf("%d is not between 10 and 100000", l.LogInsPerUser), "limits.log_ins_per_user")
+	}
 }
 
 func (t Time) check(report reporter) {

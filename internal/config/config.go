@@ -99,10 +99,12 @@ type L2TP struct {
 	HideAVPs      bool          // with a Secret: the identifiers of our sessions go hidden
 }
 
-// Limits are how many tunnels, control connections and calls, of each as many, may be without a user who has logged in.
+// Limits are how many tunnels, control connections and calls, of each as many, may be without a user who has logged in; and
+// how often users may log in.
 type Limits struct {
 	Unauthenticated           int // in all
 	UnauthenticatedPerAddress int // from one outer address
+	LogInsPerUser             int // within a minute
 }
 
 // MOTP rules one-time passwords.

@@ -35,7 +35,7 @@ func TestDefault(t *testing.T) {
 			WINS: []netip.Addr{}, Routes: []netip.Prefix{}, Pools: map[string]config.Pool{}, PoolChange: "keep",
 		},
 		L2TP:       config.L2TP{Hostname: "vpnd", HelloInterval: time.Minute},
-		Limits:     config.Limits{Unauthenticated: 4096, UnauthenticatedPerAddress: 512},
+		Limits:     config.Limits{Unauthenticated: 4096, UnauthenticatedPerAddress: 512, LogInsPerUser: 600},
 		MOTP:       config.MOTP{Window: 3 * time.Minute, MaxFailures: 5},
 		History:    config.History{Age: 90 * 24 * time.Hour, Entries: 100_000, Refusals: 120, RefusalsOfSource: 30},
 		Time:       config.Time{Servers: []string{}, Interval: time.Hour, MaxOffset: 10 * time.Second},
@@ -394,13 +394,14 @@ func TestHooks(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	c, err := config.Parse("f", []byte("limits: {unauthenticated: 100, unauthenticated_per_address: 100}"))
-	if want := (config.Limits{Unauthenticated: 100, UnauthenticatedPerAddress: 100}); err != nil || c.Limits != want {
+	c, err := config.Parse("f", []byte("limits: {unauthenticated: 100, unauthenticated_per_address: 100, log_ins_per_user: 10}"))
+	if want := (config.Limits{Unauthenticated: 100, UnauthenticatedPerAddress: 100, LogInsPerUser: 10}); err != nil || c.Limits != want {
 		t.Errorf("%+v, %v", c.Limits, err)
 	}
 	for text, want := range map[string]string{
 		"{unauthenticated: 9000}":                                "f:1:27: limits.unauthenticated: 9000 is not between 16 and 4096",
 		"{unauthenticated_per_address: 0}":                       "f:1:39: limits.unauthenticated_per_address: 0 is not between 1 and limits.unauthenticated, 4096",
+		"{log_ins_per_user: 9}":                                  "f:1:28: limits.log_ins_per_user: 9 is not between 10 and 100000",
 		"{unauthenticated: 50}":                                  "512 is not between 1 and limits.unauthenticated, 50",
 		"{unauthenticated: 20, unauthenticated_per_address: 21}": "limits.unauthenticated_per_address: 21 is not between 1 and limits.unauthenticated, 20",
 	} {

@@ -62,6 +62,7 @@ func (c *Config) fields() section {
 		"limits": section{
 			"unauthenticated":             scalar(&c.Limits.Unauthenticated, parseInt),
 			"unauthenticated_per_address": scalar(&c.Limits.UnauthenticatedPerAddress, parseInt),
+			"log_ins_per_user":            scalar(&c.Limits.LogInsPerUser, parseInt),
 		},
 		"motp": section{
 			"window":       scalar(&c.MOTP.Window, parseDuration),

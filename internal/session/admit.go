@@ -17,6 +17,7 @@ var (
 	errQuota     = errors.New("monthly quota used up")
 	errConnected = errors.New("the user is connected already")
 	errNoPool    = errors.New("no pool")
+	errOften     = errors.New("the user logs in too often")
 )
 
 // admit gives a user whose proof was right an address, and lets it in. Whatever can say no is asked before the user's

@@ -11,6 +11,7 @@ import (
 const (
 	CauseLink      auth.Cause = "not_negotiated" // the link did not get as far as an answer to a log-in, or not up after it
 	CauseConnected auth.Cause = "connected_already"
+	CauseOften     auth.Cause = "too_often"
 	CauseQuota     auth.Cause = "quota_used_up"
 	CausePoolEmpty auth.Cause = "pool_empty"
 	CauseAddress   auth.Cause = "address_not_free" // the user's fixed address, or pool, is not to be had
@@ -20,7 +21,7 @@ const (
 
 // Causes are all causes of refusals.
 func Causes() []auth.Cause {
-	return append(auth.Causes(), CauseLink, CauseConnected, CauseQuota, CausePoolEmpty, CauseAddress, CauseHook, CauseServer)
+	return append(auth.Causes(), CauseLink, CauseConnected, CauseOften, CauseQuota, CausePoolEmpty, CauseAddress, CauseHook, CauseServer)
 }
 
 // causeOf is the cause of an error of admit.
@@ -30,6 +31,8 @@ func causeOf(err error) auth.Cause {
 		return CauseConnected
 	case errors.As(err, new(watcherError)):
 		return CauseHook
+	case errors.Is(err, errOften):
+		return CauseOften
 	case errors.Is(err, errQuota):
 		return CauseQuota
 	case errors.Is(err, ippool.ErrEmpty):

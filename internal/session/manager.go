@@ -19,6 +19,8 @@ import (
 	"vpnd/internal/ippool"
 	"vpnd/internal/link"
 	"vpnd/ppp"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -102,6 +104,7 @@ type Config struct {
 	Plane       *dataplane.Plane
 	Now         func() time.Time // the clock that auth.Terms.Until goes by; nil: time.Now
 	MaxSessions int              // 16384
+	LogIns      int              // of one user that are let in within a minute; 600
 	MaxPending  int              // sessions of one outer address that are not up yet; 1024: what the limits of both carriers add up to
 	Logger      *slog.Logger
 	Trace       string  // a user's name or a peer's address: its negotiation is logged
@@ -129,11 +132,12 @@ type Manager struct {
 	kept        atomic.Int64               // octets that sessions keep for captures
 
 	mu       sync.Mutex
-	sessions map[string]*session   // by id
-	users    map[string][]*session // let in, by user, oldest first
-	pending  map[netip.Addr]int    // by outer address
-	owed     map[string]Usage      // of connections that are gone, not told by Usage yet
-	leaving  map[netip.Addr]*lease // addresses that a Watcher has not released yet
+	sessions map[string]*session      // by id
+	users    map[string][]*session    // let in, by user, oldest first
+	logIns   map[string]*rate.Limiter // of each user
+	pending  map[netip.Addr]int       // by outer address
+	owed     map[string]Usage         // of connections that are gone, not told by Usage yet
+	leaving  map[netip.Addr]*lease    // addresses that a Watcher has not released yet
 	open     map[Kind]int
 	moved    map[string]dataplane.Stats // by sessions that are gone, by type
 	closed   bool
@@ -151,6 +155,9 @@ func NewManager(cfg Config) *Manager {
 	if cfg.MaxPending == 0 {
 		cfg.MaxPending = 1024
 	}
+	if cfg.LogIns == 0 {
+		cfg.LogIns = 600
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -159,7 +166,7 @@ func NewManager(cfg Config) *Manager {
 	}
 	m := &Manager{
 		cfg: cfg, gate: make(chan struct{}, cfg.AuthAtOnce), pools: cfg.Pools,
-		sessions: map[string]*session{}, users: map[string][]*session{}, pending: map[netip.Addr]int{}, owed: map[string]Usage{},
+		sessions: map[string]*session{}, users: map[string][]*session{}, logIns: map[string]*rate.Limiter{}, pending: map[netip.Addr]int{}, owed: map[string]Usage{},
 		leaving: map[netip.Addr]*lease{}, open: map[Kind]int{}, moved: map[string]dataplane.Stats{}, empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())

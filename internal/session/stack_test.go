@@ -140,6 +140,7 @@ func newStack(tb testing.TB, change func(*session.Config)) *stack {
 		Local: inner, Auth: authenticator, Pools: map[string]session.Pool{"": {Addresses: pool, DHCP: dhcp.Config{Server: inner, Domain: "example.net"}.Answer}}, Leases: s.store,
 		Plane:  dataplane.New(s.dev, dataplane.Config{Local: inner}),
 		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		LogIns: 1_000_000,
 		PPP:    ppp.Config{MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}},
 	}
 	if change != nil {

@@ -19,8 +19,22 @@ func (m *Manager) claim(s *session, user string, terms auth.Terms) error {
 	if terms.RefuseFurther && terms.MaxConnections > 0 && len(m.users[user]) >= terms.MaxConnections {
 		return tooManyFor(terms)
 	}
+	if !m.logsIn(user) {
+		return fmt.Errorf("%w: %d within a minute is the limit", errOften, m.cfg.LogIns)
+	}
 	m.users[user] = append(slices.Clone(m.users[user]), s)
 	return nil
+}
+
+// logsIn counts a log-in of a user, and reports whether it is within the limit: each one costs others a part of the log, of the
+// disk and of the hooks. The caller holds the lock.
+func (m *Manager) logsIn(user string) bool {
+	l := m.logIns[user]
+	if l == nil {
+		l = perMinute(m.cfg.LogIns)
+		m.logIns[user] = l
+	}
+	return l.Allow()
 }
 
 func tooManyFor(terms auth.Terms) error {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/auth"
+	"vpnd/auth/motp"
 	"vpnd/internal/ippool"
 	"vpnd/internal/session"
 	l2tpclient "vpnd/l2tp/client"
@@ -145,6 +146,35 @@ func TestRefusedByProfile(t *testing.T) {
 		s.change(func(p *usermgmt.Profile) { index := p.Index; *p = before; p.Index = index })
 	}
 	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Hangup()
+}
+
+// A user who logs in again and again is refused then, and nobody else.
+func TestLogInsOfAUser(t *testing.T) {
+	const limit = 10
+	s := newStack(t, func(c *session.Config) { c.LogIns = limit })
+	for n := 0; ; n++ {
+		c, err := s.dial(config())
+		if err != nil {
+			if n < limit || !strings.Contains(err.Error(), "E=649") {
+				t.Errorf("log-in %d: %v", n+1, err)
+			}
+			break
+		}
+		c.Hangup()
+		if n > 10*limit {
+			t.Fatal("no limit")
+		}
+	}
+	s.wait("it is said why", func() bool {
+		return strings.Contains(s.log.String(), "the user logs in too often: 10 within a minute is the limit")
+	})
+	other := config()
+	other.User, other.Password = "otto", token.Code(motp.Step(time.Now()))
+	c, err := s.dial(other)
 	if err != nil {
 		t.Fatal(err)
 	}
