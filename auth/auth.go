@@ -80,6 +80,15 @@ type Users interface {
 	Account(ctx context.Context, name string) (account Account, ok bool, err error)
 }
 
+// A Checker is Users that can tell for less than another Account whether one has changed since.
+type Checker interface {
+	// AccountAndCheck is Account with a Check of what it gives.
+	AccountAndCheck(ctx context.Context, name string) (account Account, check Check, ok bool, err error)
+}
+
+// Check reports whether an account is still stored as it was read, by whomever it may have been changed.
+type Check func(ctx context.Context) (unchanged bool, err error)
+
 // ErrNoUser is the error of a Ledger that is told of a user who is not there.
 var ErrNoUser = errors.New("no such user")
 

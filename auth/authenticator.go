@@ -114,7 +114,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 		return out
 	}
 	a.standings.succeed(c.name, source)
-	out.Confirm = func(ctx context.Context) Outcome { return a.confirm(ctx, at, out) }
+	out.Confirm = func(ctx context.Context) Outcome { return a.confirm(ctx, at, c, out) }
 	return out
 }
 
@@ -122,6 +122,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 type claim struct {
 	name    string
 	account Account
+	check   Check // of account; nil: it is to be read again
 	known   bool
 	state   TokenState
 }
@@ -131,7 +132,12 @@ func (a *Authenticator) claimed(ctx context.Context, user string) (c claim, err 
 	if _, name, found := strings.Cut(user, `\`); found {
 		c.name = name
 	}
-	if c.account, c.known, err = a.users.Account(ctx, c.name); err != nil {
+	if checker, ok := a.users.(Checker); ok {
+		c.account, c.check, c.known, err = checker.AccountAndCheck(ctx, c.name)
+	} else {
+		c.account, c.known, err = a.users.Account(ctx, c.name)
+	}
+	if err != nil {
 		return c, err
 	}
 	if c.known {
@@ -180,9 +186,19 @@ func (a *Authenticator) judge(ctx context.Context, at Attempt, c claim, m match,
 	return Outcome{OK: true, Account: c.account, Candidate: m.candidate, OneTime: m.oneTime}
 }
 
-// confirm holds an outcome that was OK against the user table as it is now.
-func (a *Authenticator) confirm(ctx context.Context, at Attempt, was Outcome) Outcome {
-	account, known, err := a.users.Account(ctx, was.Account.Name)
+// again gives the account of a claim by the user table as it is now.
+func (a *Authenticator) again(ctx context.Context, c claim) (Account, bool, error) {
+	if c.check != nil {
+		if unchanged, err := c.check(ctx); unchanged || err != nil {
+			return c.account, true, err
+		}
+	}
+	return a.users.Account(ctx, c.name)
+}
+
+// confirm holds the outcome of a claim that was OK against the user table as it is now.
+func (a *Authenticator) confirm(ctx context.Context, at Attempt, c claim, was Outcome) Outcome {
+	account, known, err := a.again(ctx, c)
 	switch {
 	case err != nil:
 		return denied(CauseStorage, "user table: "+err.Error())

@@ -1,8 +1,11 @@
 package auth_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -153,5 +156,54 @@ func TestConfirm(t *testing.T) {
 		if got.OK && (got.Account.Terms.Group != "new" || got.Candidate != c.password) {
 			t.Errorf("%s: %+v", name, got)
 		}
+	}
+}
+
+// checked can tell whether an account has changed.
+type checked struct {
+	*memory
+	err error
+}
+
+func (c *checked) AccountAndCheck(ctx context.Context, name string) (auth.Account, auth.Check, bool, error) {
+	was, ok, err := c.Account(ctx, name)
+	return was, func(context.Context) (bool, error) { return reflect.DeepEqual(c.users[was.Name], was), c.err }, ok, err
+}
+
+// An account that has not changed is not read again, though it is held against the clock; one of which nobody can tell
+// is refused.
+func TestConfirmByCheck(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(m *checked, c *clock)
+		reason string
+		reads  int
+	}{
+		"as it was":         {func(*checked, *clock) {}, "", 1},
+		"another user":      {func(m *checked, _ *clock) { delete(m.users, "alice") }, "", 1},
+		"expired meanwhile": {func(_ *checked, c *clock) { c.add(time.Hour) }, "account expired on 2026-05-06 13:00:00 UTC", 1},
+		"disabled":          {func(m *checked, _ *clock) { m.users["bob"] = auth.Account{Name: "bob", Password: "geheim"} }, "account disabled", 2},
+		"removed":           {func(m *checked, _ *clock) { delete(m.users, "bob") }, "user was removed", 2},
+		"unreadable":        {func(m *checked, _ *clock) { m.err = errors.New("disk on fire") }, "user table: disk on fire", 1},
+	} {
+		_, m, now := setUp(t)
+		users := &checked{memory: m}
+		bob := m.users["bob"]
+		bob.Expires = noon.Add(time.Hour)
+		m.users["bob"] = bob
+		a := auth.New(auth.Config{Now: now.Now}, users, m)
+		at := pap("bob", "geheim")
+		at.Service = auth.L2TP
+		out := a.Authenticate(t.Context(), at)
+		if !out.OK {
+			t.Fatalf("%s: %s", name, out.Reason)
+		}
+		c.change(users, now)
+		if got := out.Confirm(t.Context()); got.OK != (c.reason == "") || got.Reason != c.reason {
+			t.Errorf("%s: %v %q, want %q", name, got.OK, got.Reason, c.reason)
+		}
+		if len(m.lookups) != c.reads {
+			t.Errorf("%s: %d reads, want %d", name, len(m.lookups), c.reads)
+		}
+		a.Close()
 	}
 }

@@ -193,7 +193,7 @@ type changeError struct{ error }
 
 // draft makes the profile that e wants, and holds it against the rules that need no look at others.
 func (s *Store) draft(ctx context.Context, tx *sql.Tx, e *Edit, how How) (draft, error) {
-	old, err := s.get(ctx, tx, e.Name)
+	old, _, err := s.get(ctx, tx, e.Name)
 	known := err == nil
 	switch {
 	case known && !how.Change:

@@ -90,17 +90,13 @@ func (s *Store) writeBatch(batch []*smallWrite) {
 // Token implements auth.Ledger.
 func (s *Store) Token(ctx context.Context, user string) (auth.TokenState, error) {
 	var t auth.TokenState
-	err := s.db.QueryRowContext(ctx, `SELECT last_step, step_offset, step_centre FROM ledger WHERE fold = ?`, fold(user)).
-		Scan(&t.LastStep, &t.Offset, &t.Centre)
+	err := s.stmts.token.QueryRowContext(ctx, fold(user)).Scan(&t.LastStep, &t.Offset, &t.Centre)
 	return t, s.orNothing(err)
 }
 
 // Advance implements auth.Ledger.
 func (s *Store) Advance(ctx context.Context, user string, state auth.TokenState) (bool, error) {
-	return s.advance(ctx, user, `INSERT INTO ledger (fold, last_step, step_offset)
-		SELECT fold, ?2, ?3 FROM users WHERE fold = ?1 AND ?2 > 0
-		ON CONFLICT (fold) DO UPDATE SET last_step = ?2, step_offset = ?3
-		WHERE ?2 > last_step`, state.LastStep, state.Offset)
+	return s.advance(ctx, user, s.stmts.advance, state.LastStep, state.Offset)
 }
 
 // Rewind implements auth.Rewinder.
@@ -113,18 +109,15 @@ func (s *Store) Rewind(ctx context.Context, user string, step int64) error {
 
 // Recentre implements auth.Ledger.
 func (s *Store) Recentre(ctx context.Context, user string, state auth.TokenState) (bool, error) {
-	return s.advance(ctx, user, `INSERT INTO ledger (fold, last_step, step_offset, step_centre)
-		SELECT fold, ?2, ?3, ?4 FROM users WHERE fold = ?1 AND ?2 > 0
-		ON CONFLICT (fold) DO UPDATE SET last_step = ?2, step_offset = ?3, step_centre = ?4, `+noFailures+`
-		WHERE ?2 > last_step`, state.LastStep, state.Offset, state.Centre)
+	return s.advance(ctx, user, s.stmts.recentre, state.LastStep, state.Offset, state.Centre)
 }
 
 // advance runs a statement that writes one row, or none when the step is not later than the stored one.
-func (s *Store) advance(ctx context.Context, user, statement string, args ...any) (bool, error) {
+func (s *Store) advance(ctx context.Context, user string, statement *sql.Stmt, args ...any) (bool, error) {
 	// A channel, and not a variable, since a write may end after its ctx.
 	advanced := make(chan bool, 2)
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, statement, append([]any{fold(user)}, args...)...)
+		res, err := in(ctx, tx, statement).ExecContext(ctx, append([]any{fold(user)}, args...)...)
 		if err != nil {
 			return err
 		}
@@ -150,18 +143,17 @@ const noFailures = `failures = 0, locks = 0, locked_until = 0, usual_failures = 
 
 // Standing implements auth.Ledger.
 func (s *Store) Standing(ctx context.Context, user string) (auth.Standing, error) {
-	v, err := standing(ctx, s.db, user)
+	v, err := s.standing(ctx, s.db, user)
 	return v, s.damaged(err)
 }
 
-func standing(ctx context.Context, q querier, user string) (auth.Standing, error) {
+func (s *Store) standing(ctx context.Context, q querier, user string) (auth.Standing, error) {
 	var (
 		v               auth.Standing
 		strangers, home int64
 		addresses       string
 	)
-	err := q.QueryRowContext(ctx, `SELECT failures, locks, locked_until, usual_failures, usual_locks, usual_locked_until, usual_addresses
-		FROM ledger WHERE fold = ?`, fold(user)).
+	err := in(ctx, q, s.stmts.standing).QueryRowContext(ctx, fold(user)).
 		Scan(&v.Strangers.Count, &v.Strangers.Locks, &strangers, &v.Usual.Count, &v.Usual.Locks, &home, &addresses)
 	if errors.Is(err, sql.ErrNoRows) {
 		return auth.Standing{}, nil
@@ -185,7 +177,7 @@ func standing(ctx context.Context, q querier, user string) (auth.Standing, error
 func (s *Store) ChangeStanding(ctx context.Context, user string, change func(auth.Standing) auth.Standing) (auth.Standing, error) {
 	stored := make(chan auth.Standing, 2) // see advance
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		v, err := standing(ctx, tx, user)
+		v, err := s.standing(ctx, tx, user)
 		if err != nil {
 			return err
 		}
@@ -201,10 +193,7 @@ func (s *Store) ChangeStanding(ctx context.Context, user string, change func(aut
 		default:
 		}
 		stored <- v
-		return upsert(ctx, tx, user, `INSERT INTO ledger (fold, failures, locks, locked_until, usual_failures, usual_locks, usual_locked_until, usual_addresses)
-			SELECT fold, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM users WHERE fold = ?1
-			ON CONFLICT (fold) DO UPDATE SET failures = ?2, locks = ?3, locked_until = ?4,
-				usual_failures = ?5, usual_locks = ?6, usual_locked_until = ?7, usual_addresses = ?8`,
+		return upsert(ctx, tx, user, s.stmts.setStanding,
 			v.Strangers.Count, v.Strangers.Locks, toMilli(v.Strangers.LockedUntil),
 			v.Usual.Count, v.Usual.Locks, toMilli(v.Usual.LockedUntil), strings.Join(addresses, " "))
 	})
@@ -232,7 +221,7 @@ func fromMilli(ms int64) time.Time {
 // LastAddress implements Table.
 func (s *Store) LastAddress(ctx context.Context, user string) (netip.Addr, error) {
 	var text string
-	err := s.db.QueryRowContext(ctx, `SELECT last_address FROM ledger WHERE fold = ?`, fold(user)).Scan(&text)
+	err := s.stmts.lastAddress.QueryRowContext(ctx, fold(user)).Scan(&text)
 	if err := s.orNothing(err); err != nil || text == "" {
 		return netip.Addr{}, err
 	}
@@ -246,15 +235,13 @@ func (s *Store) SetLastAddress(ctx context.Context, user string, a netip.Addr) e
 		text = a.String()
 	}
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return upsert(ctx, tx, user, `INSERT INTO ledger (fold, last_address)
-			SELECT fold, ?2 FROM users WHERE fold = ?1
-			ON CONFLICT (fold) DO UPDATE SET last_address = ?2`, text)
+		return upsert(ctx, tx, user, s.stmts.setLastAddress, text)
 	})
 }
 
 // upsert runs a statement that writes user's row of the ledger, and none when there is no user.
-func upsert(ctx context.Context, tx *sql.Tx, user, statement string, args ...any) error {
-	res, err := tx.ExecContext(ctx, statement, append([]any{fold(user)}, args...)...)
+func upsert(ctx context.Context, tx *sql.Tx, user string, statement *sql.Stmt, args ...any) error {
+	res, err := in(ctx, tx, statement).ExecContext(ctx, append([]any{fold(user)}, args...)...)
 	if err != nil {
 		return err
 	}

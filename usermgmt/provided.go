@@ -18,7 +18,7 @@ func (s *Store) provided(ctx context.Context, q querier, name string) error {
 	if !ok {
 		return nil
 	}
-	p, err := s.get(ctx, q, name)
+	p, _, err := s.get(ctx, q, name)
 	if err != nil {
 		return err
 	}

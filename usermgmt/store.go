@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"vpnd/auth"
 
 	"modernc.org/sqlite" // registers the driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -41,7 +42,7 @@ type Store struct {
 	inMemory  bool // a copy, beside which no file is changed
 	found     int  // the database's version before it was brought up to date
 	db        *sql.DB
-	byName    *sql.Stmt // a user: each log-in asks for one
+	stmts     statements
 	seal      atomic.Pointer[sealer]
 	writing   sync.Mutex  // held while this process has a transaction that writes
 	copies    atomic.Bool // the write-ahead log has copies of secrets that are gone
@@ -52,7 +53,10 @@ type Store struct {
 	once    sync.Once
 }
 
-var _ Table = (*Store)(nil)
+var (
+	_ Table        = (*Store)(nil)
+	_ auth.Checker = (*Store)(nil)
+)
 
 // Open opens the user table in dir, and makes folder, key and table when they are not there. The
 // error may be a KeyError, NewerError or DamagedError.
@@ -106,8 +110,7 @@ func (s *Store) begin(ctx context.Context) error {
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
-	var err error
-	if s.byName, err = s.db.PrepareContext(ctx, selectUsers+` WHERE fold = ?`); err != nil {
+	if err := s.stmts.prepare(ctx, s.db); err != nil {
 		return s.damaged(err)
 	}
 	go s.writeSmall()
@@ -132,7 +135,7 @@ func (s *Store) Close() error {
 	if s.copies.Load() {
 		_, _ = s.cleanLog(context.Background(), 0) // else it is done by whoever closes the database last
 	}
-	return errors.Join(s.byName.Close(), s.db.Close())
+	return s.db.Close()
 }
 
 // transact runs do in a transaction that writes. It is committed, on the disk, when transact

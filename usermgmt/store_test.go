@@ -201,7 +201,7 @@ func TestSealedInPlace(t *testing.T) {
 
 func raw(t *testing.T, dir, statement string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(dir, "users.db"))
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "users.db")+"?_pragma=busy_timeout(30000)")
 	must(t, err)
 	_, err = db.ExecContext(t.Context(), statement)
 	must(t, err)

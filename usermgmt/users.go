@@ -11,7 +11,7 @@ import (
 	"vpnd/auth"
 )
 
-// columns are those of a profile, in the order of put and scan.
+// columns are those of a profile, in the order of values and scan.
 const columns = `name, idx, enabled, password, motp_secret, motp_pin, totp_secret, services, ipsec, remote_node, address, pool, user_group,
 	idle_timeout, session_time, max_connections, further, schedule, expires, block_netbios, pass_multicast, up_limit, down_limit, quota, comment`
 
@@ -82,7 +82,7 @@ func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event stri
 
 // Get implements Table.
 func (s *Store) Get(ctx context.Context, name string) (Profile, error) {
-	p, err := s.get(ctx, s.db, name)
+	p, _, err := s.get(ctx, s.db, name)
 	return p, s.damaged(err)
 }
 
@@ -101,7 +101,7 @@ func (s *Store) list(ctx context.Context, q querier) (all []Profile, err error) 
 		}
 		defer func() { _ = rows.Close() }()
 		for rows.Next() {
-			p, err := scan(rows, seal)
+			p, _, err := scan(rows, seal)
 			if err != nil {
 				return err
 			}
@@ -123,7 +123,7 @@ func (s *Store) Sound(ctx context.Context) (sound []Profile, damaged map[string]
 		defer func() { _ = rows.Close() }()
 		var unsealed error
 		for rows.Next() {
-			p, err := scan(rows, seal)
+			p, _, err := scan(rows, seal)
 			if err != nil {
 				damaged[p.Name] = err
 				unsealed = errors.Join(unsealed, err)
@@ -144,14 +144,28 @@ func (s *Store) Sound(ctx context.Context) (sound []Profile, damaged map[string]
 
 // Account implements auth.Users.
 func (s *Store) Account(ctx context.Context, name string) (auth.Account, bool, error) {
-	p, err := s.get(ctx, s.db, name)
+	account, _, ok, err := s.AccountAndCheck(ctx, name)
+	return account, ok, err
+}
+
+// AccountAndCheck implements auth.Checker. The check compares the whole row, sealed as it is: it notices whatever
+// anybody has written to it.
+func (s *Store) AccountAndCheck(ctx context.Context, name string) (auth.Account, auth.Check, bool, error) {
+	p, sealed, err := s.get(ctx, s.db, name)
 	if errors.Is(err, ErrNoUser) {
-		return auth.Account{}, false, nil
+		return auth.Account{}, nil, false, nil
 	}
 	if err != nil {
-		return auth.Account{}, false, s.damaged(err)
+		return auth.Account{}, nil, false, s.damaged(err)
 	}
-	return p.Account(), true, nil
+	return p.Account(), func(ctx context.Context) (bool, error) {
+		row := append([]any{fold(name)}, p.values(sealed)...)
+		err := s.stmts.sameUser.QueryRowContext(ctx, row...).Scan(new(int))
+		if errors.Is(err, sql.ErrNoRows) {
+			return false, nil
+		}
+		return err == nil, s.damaged(err)
+	}, true, nil
 }
 
 // Generation implements Table.
@@ -182,9 +196,8 @@ func (s *Store) recordChange(ctx context.Context, tx *sql.Tx, event, user, what 
 
 // put writes a checked profile that has its index, once that and its address are free.
 func (s *Store) put(ctx context.Context, tx *sql.Tx, p *Profile) error {
-	address := sql.NullString{String: text(p.Address), Valid: p.Address.IsValid()}
 	var taken []error
-	if address.Valid && s.opts.CheckAddress != nil {
+	if p.Address.IsValid() && s.opts.CheckAddress != nil {
 		if err := s.opts.CheckAddress(p.Address); err != nil {
 			taken = append(taken, &RuleError{"address", err.Error()})
 		}
@@ -192,7 +205,7 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p *Profile) error {
 	for _, u := range []struct {
 		field, column string
 		value         any
-	}{{"address", "address", address}, {"index", "idx", p.Index}} {
+	}{{"address", "address", nullable(p.Address)}, {"index", "idx", p.Index}} {
 		var other string
 		err := tx.QueryRowContext(ctx, `SELECT name FROM users WHERE `+u.column+` = ? AND fold <> ?`, u.value, fold(p.Name)).Scan(&other)
 		switch {
@@ -206,13 +219,25 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p *Profile) error {
 	if len(taken) > 0 {
 		return errors.Join(taken...)
 	}
-	var sealed [4][]byte
+	var sealed sealedSecrets
 	for i, f := range p.secrets() {
 		var err error
 		if sealed[i], err = s.seal.Load().seal(p.Name, f.column, *f.text); err != nil {
 			return err
 		}
 	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM users WHERE fold = ?`, fold(p.Name)); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, insertUser, append([]any{fold(p.Name)}, p.values(sealed)...)...)
+	return err
+}
+
+// sealedSecrets are those of a row, in the order of Profile.secrets.
+type sealedSecrets [4][]byte
+
+// values are those of columns.
+func (p *Profile) values(sealed sealedSecrets) []any {
 	services := make([]string, len(p.Services))
 	for i, service := range p.Services {
 		services[i] = string(service)
@@ -225,14 +250,17 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p *Profile) error {
 	if !p.Expires.IsZero() {
 		expires = p.Expires.Unix()
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM users WHERE fold = ?`, fold(p.Name)); err != nil {
-		return err
+	return []any{
+		p.Name, p.Index, p.Enabled, sealed[0], sealed[1], sealed[2], sealed[3],
+		strings.Join(services, ","), string(p.IPsec), node, nullable(p.Address), p.Pool, p.Group,
+		int64(p.IdleTimeout / time.Second), int64(p.SessionTime / time.Second), p.MaxConnections, string(p.Further), p.Schedule, expires,
+		p.BlockNetBIOS, p.PassMulticast, int64(p.UpLimit), int64(p.DownLimit), int64(p.Quota), p.Comment,
 	}
-	_, err := tx.ExecContext(ctx, insertUser, fold(p.Name), p.Name, p.Index, p.Enabled, sealed[0], sealed[1], sealed[2], sealed[3],
-		strings.Join(services, ","), string(p.IPsec), node, address, p.Pool, p.Group,
-		int64(p.IdleTimeout/time.Second), int64(p.SessionTime/time.Second), p.MaxConnections, string(p.Further), p.Schedule, expires,
-		p.BlockNetBIOS, p.PassMulticast, int64(p.UpLimit), int64(p.DownLimit), int64(p.Quota), p.Comment)
-	return err
+}
+
+// nullable is an address as its column has it.
+func nullable(a netip.Addr) sql.NullString {
+	return sql.NullString{String: text(a), Valid: a.IsValid()}
 }
 
 // secret is a field that is sealed.
@@ -245,40 +273,35 @@ func (p *Profile) secrets() [4]secret {
 	return [4]secret{{"password", &p.Password}, {"motp_secret", &p.MOTPSecret}, {"motp_pin", &p.MOTPPIN}, {"totp_secret", &p.TOTPSecret}}
 }
 
-func (s *Store) get(ctx context.Context, q querier, name string) (p Profile, err error) {
-	byName := s.byName
-	if tx, ok := q.(*sql.Tx); ok {
-		byName = tx.StmtContext(ctx, byName)
-	}
+func (s *Store) get(ctx context.Context, q querier, name string) (p Profile, sealed sealedSecrets, err error) {
+	byName := in(ctx, q, s.stmts.user)
 	err = s.unsealing(ctx, q, func(seal *sealer) error {
-		p, err = scan(byName.QueryRowContext(ctx, fold(name)), seal)
+		p, sealed, err = scan(byName.QueryRowContext(ctx, fold(name)), seal)
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
-		return Profile{}, noUser(name)
+		err = noUser(name)
 	}
-	return p, err
+	return p, sealed, err
 }
 
 // scan takes a profile out of a row, and with an error at least the name.
-func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (Profile, error) {
+func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (p Profile, sealed sealedSecrets, err error) {
 	var (
-		p                      Profile
-		sealed                 [4][]byte
 		services, node         string
 		address                sql.NullString
 		idle, session, expires int64
 		up, down, quota        int64
 	)
-	err := row.Scan(&p.Name, &p.Index, &p.Enabled, &sealed[0], &sealed[1], &sealed[2], &sealed[3], &services, &p.IPsec, &node, &address,
+	err = row.Scan(&p.Name, &p.Index, &p.Enabled, &sealed[0], &sealed[1], &sealed[2], &sealed[3], &services, &p.IPsec, &node, &address,
 		&p.Pool, &p.Group, &idle, &session, &p.MaxConnections, &p.Further, &p.Schedule, &expires, &p.BlockNetBIOS, &p.PassMulticast,
 		&up, &down, &quota, &p.Comment)
 	if err != nil {
-		return Profile{Name: p.Name}, err
+		return Profile{Name: p.Name}, sealed, err
 	}
 	for i, f := range p.secrets() {
 		if *f.text, err = seal.unseal(p.Name, f.column, sealed[i]); err != nil {
-			return Profile{Name: p.Name}, fmt.Errorf("user %s: %s is %w: remove the user and add it again", p.Name, f.column, err)
+			return Profile{Name: p.Name}, sealed, fmt.Errorf("user %s: %s is %w: remove the user and add it again", p.Name, f.column, err)
 		}
 	}
 	if services != "" {
@@ -293,15 +316,15 @@ func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (Profile, erro
 	}
 	if address.Valid {
 		if p.Address, err = netip.ParseAddr(address.String); err != nil {
-			return Profile{Name: p.Name}, fmt.Errorf("user %s: %w", p.Name, err)
+			return Profile{Name: p.Name}, sealed, fmt.Errorf("user %s: %w", p.Name, err)
 		}
 	}
 	if node != "" {
 		if p.RemoteNode, err = netip.ParsePrefix(node); err != nil {
-			return Profile{Name: p.Name}, fmt.Errorf("user %s: %w", p.Name, err)
+			return Profile{Name: p.Name}, sealed, fmt.Errorf("user %s: %w", p.Name, err)
 		}
 	}
-	return p, nil
+	return p, sealed, nil
 }
 
 // known gives a user's name as it is stored, and ErrNoUser when there is none of that name.
