@@ -51,6 +51,7 @@ func New(cfg Config) *API {
 	h.OpenAPIPath, h.DocsPath, h.SchemasPath = "/api/v1/openapi", "", "/api/v1/schemas"
 	describe(h.OpenAPI)
 	h.RejectUnknownQueryParameters = true
+	h.Formats = textFormats()
 	api := humago.New(a.mux, h)
 	api.UseMiddleware(taglessChange(api), nullChange(api))
 	a.registerConnections(api)
@@ -93,6 +94,10 @@ func (a *API) Run(ctx context.Context) {
 // ServeHTTP answers a request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if status, text := unreadable(r); status != 0 {
+		refuse(w, status, text)
+		return
+	}
 	if handler, pattern := a.mux.Handler(r); pattern == "" {
 		a.nothingHere(w, r, handler)
 		return
@@ -106,14 +111,24 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) nothingHere(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 	found := &headOnly{header: http.Header{}}
 	handler.ServeHTTP(found, r)
+	if to := found.header.Get("Location"); to != "" { // to the same path without // and ..
+		w.Header().Set("Location", to)
+		w.WriteHeader(found.status)
+		return
+	}
 	text := "there is nothing at this path: /api/v1/openapi.json lists what there is"
 	if allow := found.header.Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
 		text = "this path does not take " + r.Method + ", but " + allow
 	}
+	refuse(w, found.status, text)
+}
+
+// refuse answers with a problem document where huma does not.
+func refuse(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(found.status)
-	_ = json.NewEncoder(w).Encode(newProblem(found.status, text))
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(newProblem(status, text))
 }
 
 // headOnly takes an answer without its body.

@@ -63,14 +63,16 @@ func problemField(status int, d *huma.ErrorDetail) ProblemField {
 	case status == http.StatusUnsupportedMediaType:
 		f.Message = "must be JSON: send it with Content-Type: application/json"
 	case status == http.StatusBadRequest:
-		f.Message = "is not JSON: an object such as {\"comment\": \"text\"} is wanted"
+		f.Message = "is not JSON in UTF-8: an object such as {\"comment\": \"text\"} is wanted"
 	default:
 		f.Message = "cannot be read: /api/v1/openapi.json says what each field takes"
 	}
 	return f
 }
 
-func init() { huma.NewError = newProblem }
+// The names of fields are those of the document, to the letter: huma takes others for them otherwise, and a null of such a
+// field is passed over.
+func init() { huma.NewError, huma.ValidateStrictCasing = newProblem, true }
 
 // problem makes a problem document (RFC 9457) of an error: which field is wrong, and the fix.
 func problem(err error) error {

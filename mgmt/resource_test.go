@@ -258,6 +258,9 @@ func TestUnknown(t *testing.T) {
 		{"BREW", "/api/v1/status", 405, "GET, HEAD"},
 		{"POST", "/healthz", 405, "GET, HEAD"},
 		{"GET", "/api/v1/users?colour=red", 422, ""},
+		{"GET", "/api/v1/users?q=100%", 400, ""},
+		{"GET", "/api/v1/history?user=al%ice", 400, ""},
+		{"DELETE", "/api/v1/connections/x?reason=lunch;home", 400, ""},
 		{"GET", "/api/v1/users?limit=ten", 422, ""},
 		{"GET", "/api/v1/users?limit=0", 422, ""},
 		{"GET", "/api/v1/users?sort=colour", 422, ""},
@@ -278,6 +281,52 @@ func TestUnknown(t *testing.T) {
 		if resp.StatusCode != c.status || p.Status != c.status || p.Title == "" || p.Detail == "" ||
 			resp.Header.Get("Content-Type") != "application/problem+json" || resp.Header.Get("Allow") != c.allow {
 			t.Errorf("%s %s: %s, %s, Allow %q, %+v", c.method, c.path, resp.Status, resp.Header.Get("Content-Type"), resp.Header.Get("Allow"), p)
+		}
+	}
+}
+
+// A path with // or .. leads to the one without.
+func TestPathIsCleaned(t *testing.T) {
+	b := setUp(t)
+	for path, want := range map[string]string{"/api/v1//users?limit=1": "/api/v1/users?limit=1", "/api/v1//nothing": "/api/v1/nothing"} {
+		b.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		if resp := b.do("GET", path, "", nil); resp.StatusCode != http.StatusTemporaryRedirect || resp.Header.Get("Location") != want {
+			t.Errorf("%s: %s to %q", path, resp.Status, resp.Header.Get("Location"))
+		}
+	}
+}
+
+// A body that cannot be read as it is meant is refused, and nothing of it is taken.
+func TestUnreadable(t *testing.T) {
+	b := setUp(t)
+	b.furnish()
+	var before, after map[string]any
+	tag := b.do("GET", "/api/v1/users/alice", "", &before).Header.Get("ETag")
+	for _, c := range []struct {
+		body   string
+		status int
+		header []string
+	}{
+		{"{\"password\":\"k\xe4se-2026\"}", 400, nil},                  // Latin-1
+		{`{"password":"k\udce4se-2026"}`, 400, nil},                    // as Python writes such a byte
+		{`{"password":"\ud83d\u0061"}`, 400, nil},                      // half a character
+		{`{"password":"\ud83d`, 400, nil},                              // and no end
+		{`{"Password":"geheim-2026"}`, 422, nil},                       // is no field
+		{`{"PASSWORD":null}`, 422, nil},                                //
+		{`{"comment":"x","Expires":null}`, 422, nil},                   //
+		{`{"comment":"x"}`, 415, []string{"Content-Encoding", "gzip"}}, // which it is not
+	} {
+		var p struct{ Status int }
+		if resp := b.do("PATCH", "/api/v1/users/alice", c.body, &p, c.header...); resp.StatusCode != c.status || p.Status != c.status {
+			t.Errorf("%s: %s, want %d", c.body, resp.Status, c.status)
+		}
+	}
+	if now := b.do("GET", "/api/v1/users/alice", "", &after).Header.Get("ETag"); now != tag {
+		t.Errorf("something was changed: %v", cmp.Diff(before, after))
+	}
+	for _, body := range []string{`{"comment":"\ud83d\ude00 \\ud83d \u00e4 \"\\\""}`, "{\"comment\":\"k\u00e4se \U0001f600\"}"} {
+		if resp := b.do("PATCH", "/api/v1/users/alice", body, nil, "Content-Encoding", "identity"); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", body, resp.Status)
 		}
 	}
 }

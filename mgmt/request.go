@@ -1,0 +1,80 @@
+package mgmt
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// unreadable says why a request cannot be read as it is meant: what net/http and huma would pass over. Status 0: it can.
+func unreadable(r *http.Request) (status int, text string) {
+	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+		return http.StatusBadRequest, "the query cannot be read, " + err.Error() + ": write % as %25 and ; as %3B in values"
+	}
+	switch coding := r.Header.Get("Content-Encoding"); strings.ToLower(coding) {
+	case "", "identity":
+		return 0, ""
+	default:
+		return http.StatusUnsupportedMediaType, "bodies are taken as they are: send this one without Content-Encoding"
+	}
+}
+
+// errNotText is the error of a body that is no text. Without it each wrong byte would become a character of its own, and a
+// password another one.
+var errNotText = errors.New("is not text in UTF-8")
+
+// textFormats are those of huma, but of bodies that are text alone.
+func textFormats() map[string]huma.Format {
+	formats := maps.Clone(huma.DefaultFormats)
+	for name, f := range formats {
+		f.Unmarshal = func(data []byte, v any) error {
+			if !utf8.Valid(data) || halfCharacter(data) {
+				return errNotText
+			}
+			return json.Unmarshal(data, v)
+		}
+		formats[name] = f
+	}
+	return formats
+}
+
+// halfCharacter reports whether JSON has an escape such as \udcfc that is half of a surrogate pair without its other half.
+func halfCharacter(data []byte) bool {
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		first := escaped(data[i:])
+		switch {
+		case first == 0:
+			i++ // what is escaped is one character
+		case !utf16.IsSurrogate(first):
+			i += 5
+		case utf16.DecodeRune(first, escaped(data[i+6:])) == utf8.RuneError:
+			return true
+		default:
+			i += 11
+		}
+	}
+	return false
+}
+
+// escaped is the code unit that data begins with as \uXXXX; 0: it does not.
+func escaped(data []byte) rune {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
+		return 0
+	}
+	unit, err := strconv.ParseUint(string(data[2:6]), 16, 16)
+	if err != nil {
+		return 0
+	}
+	return rune(unit)
+}
