@@ -199,6 +199,23 @@ func TestIfMatch(t *testing.T) {
 	}
 }
 
+// The tag of what has a secret is another one with each secret: of two who set one, the later one is told of the other.
+func TestTagOfSecrets(t *testing.T) {
+	b := setUp(t)
+	b.furnish()
+	for path, bodies := range map[string][2]string{
+		"/users/alice":         {`{"password":"geheim-2"}`, `{"password":"geheim-3"}`},
+		"/administrators/anna": {`{"password":"correct horse staple"}`, `{"password":"correct horse saddle"}`},
+	} {
+		tag := b.do("GET", "/api/v1"+path, "", nil).Header.Get("ETag")
+		for i, want := range []int{http.StatusOK, http.StatusPreconditionFailed} {
+			if resp := b.do("PATCH", "/api/v1"+path, bodies[i], nil, "If-Match", tag); resp.StatusCode != want {
+				t.Errorf("%s %s with the tag from before: %s, want %d", path, bodies[i], resp.Status, want)
+			}
+		}
+	}
+}
+
 // A counter that goes on is another view, and no change of what is set.
 func TestTagOfView(t *testing.T) {
 	b := setUp(t)

@@ -2,6 +2,9 @@ package access
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"time"
@@ -26,7 +29,16 @@ func (g *Gate) Account(ctx context.Context, name string) (Account, error) {
 }
 
 func accountOf(a usermgmt.Administrator) Account {
-	return Account{Name: a.Name, Role: Role(a.Role), TOTP: a.TOTPSecret != "", Added: a.Added, LastLogIn: a.LastLogIn}
+	return Account{Name: a.Name, Role: Role(a.Role), TOTP: a.TOTPSecret != "", Added: a.Added, LastLogIn: a.LastLogIn, Proof: proofOf(a)}
+}
+
+// proofKey makes proofs that nobody can try secrets against.
+var proofKey = []byte(newSecret())
+
+func proofOf(a usermgmt.Administrator) string {
+	mac := hmac.New(sha256.New, proofKey)
+	mac.Write([]byte(a.Password + "\x00" + a.TOTPSecret))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // Any reports whether there is somebody with the role of an administrator.

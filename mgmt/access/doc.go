@@ -58,6 +58,7 @@ type Account struct {
 	TOTP      bool      // log-ins take a code, too
 	Added     time.Time // when
 	LastLogIn time.Time // zero: none
+	Proof     string    // another one with each password and each secret of TOTP, of which it tells nothing
 }
 
 // Token is an API token, without its secret.
