@@ -302,6 +302,29 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
+// What is made is answered as it is shown afterwards, with its tag.
+func TestMade(t *testing.T) {
+	b := setUp(t)
+	for path, body := range map[string]string{
+		"users":          `{"name":"Alice","password":"geheim","expires":"2027-12-31T23:00:00+01:00"}`,
+		"administrators": `{"name":"Anna","role":"viewer","password":"correct horse battery"}`,
+		"tokens":         `{"name":"Scripts","role":"viewer","expires":"2030-01-01T02:00:00.123456789+02:00"}`,
+	} {
+		var made, shown map[string]any
+		resp := b.do("POST", "/api/v1/"+path, body, &made)
+		where, tag := resp.Header.Get("Location"), resp.Header.Get("ETag")
+		b.do("GET", where, "", &shown)
+		for name, value := range made {
+			if now, ok := shown[name]; ok && name != "$schema" && !cmp.Equal(now, value) {
+				t.Errorf("%s: %s is made as %v, and shown as %v", path, name, value, now)
+			}
+		}
+		if resp := b.do("DELETE", where, "", nil, "If-Match", tag); tag == "" || resp.StatusCode != http.StatusNoContent {
+			t.Errorf("DELETE %s with the tag %q of POST: %s", where, tag, resp.Status)
+		}
+	}
+}
+
 // A path with // or .. leads to the one without.
 func TestPathIsCleaned(t *testing.T) {
 	b := setUp(t)

@@ -56,6 +56,7 @@ type (
 	}
 	madeToken struct {
 		Location string `header:"Location" doc:"Where the token is"`
+		ETag     string `header:"ETag"`
 		Body     NewToken
 	}
 	oneToken struct {
@@ -95,7 +96,12 @@ func (a *API) addToken(ctx context.Context, in *newToken) (*madeToken, error) {
 	if err != nil {
 		return nil, problem(err)
 	}
-	return &madeToken{location("tokens", in.Body.Name), NewToken{in.Body.TokenInput, secret}}, nil
+	one, err := a.getToken(ctx, &namedToken{in.Body.Name})
+	if err != nil {
+		return nil, err
+	}
+	made := NewToken{TokenInput{one.Body.Name, one.Body.Role, one.Body.Expires}, secret}
+	return &madeToken{location("tokens", one.Body.Name), one.ETag, made}, nil
 }
 
 func (a *API) getToken(ctx context.Context, in *namedToken) (*oneToken, error) {
