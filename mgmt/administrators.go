@@ -108,7 +108,8 @@ func (a *API) registerAdministrators(api huma.API) {
 			}
 			return list, problem(err)
 		})
-	add := operation("add-administrator", http.MethodPost, "/administrators", "Add an administrator, or a viewer", tagAdministrators, http.StatusConflict, http.StatusUnprocessableEntity)
+	add := operation("add-administrator", http.MethodPost, "/administrators", "Add an administrator, or a viewer", tagAdministrators,
+		http.StatusConflict, http.StatusTooManyRequests)
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(api, onlyAdministrators(api, add), a.addAdministrator)
 	huma.Register(api, onlyAdministrators(api, operation("get-administrator", http.MethodGet, "/administrators/{name}", "Show an administrator, or a viewer", tagAdministrators,
@@ -118,7 +119,7 @@ func (a *API) registerAdministrators(api huma.API) {
 		})
 	huma.Register(api, onlyAdministrators(api, operation("change-administrator", http.MethodPatch, "/administrators/{name}",
 		"Change what the body names, and end the sessions", tagAdministrators,
-		http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity)), a.changeAdministrator)
+		http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests)), a.changeAdministrator)
 	huma.Register(api, onlyAdministrators(api, operation("remove-administrator", http.MethodDelete, "/administrators/{name}",
 		"Remove an administrator, and end the sessions", tagAdministrators,
 		http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed)),

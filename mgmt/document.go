@@ -3,6 +3,7 @@ package mgmt
 import (
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -58,7 +59,7 @@ func describe(d *huma.OpenAPI) {
 
 // operation is what all operations have.
 func operation(id, method, path, summary, tag string, errors ...int) huma.Operation {
-	errors = append(errors, http.StatusUnauthorized, http.StatusUnprocessableEntity)
+	errors = append(errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusUnprocessableEntity)
 	description := summary + "."
 	if !looks(method) {
 		errors = append(errors, http.StatusForbidden, http.StatusPreconditionFailed)
@@ -69,4 +70,37 @@ func operation(id, method, path, summary, tag string, errors ...int) huma.Operat
 		OperationID: id, Method: method, Path: "/api/v1" + path, Summary: summary, Description: description, Tags: []string{tag},
 		Errors: slices.Compact(errors), MaxBodyBytes: maxBody,
 	}
+}
+
+// complete writes into the document what holds of all operations of a kind, however they are registered.
+func complete(d *huma.OpenAPI) {
+	for _, item := range d.Paths {
+		for _, op := range []*huma.Operation{item.Post, item.Patch} {
+			if op == nil || op.RequestBody == nil {
+				continue
+			}
+			for _, status := range []int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType} {
+				op.Responses[strconv.Itoa(status)] = &huma.Response{
+					Description: http.StatusText(status), Content: op.Responses[strconv.Itoa(http.StatusUnprocessableEntity)].Content,
+				}
+			}
+		}
+		if op := item.Get; op != nil && op.Responses["200"].Content["application/json"] != nil {
+			viewed(op)
+		}
+	}
+}
+
+// viewed has an operation tell of the tag of what it answers.
+func viewed(op *huma.Operation) {
+	text := &huma.Schema{Type: huma.TypeString}
+	good := op.Responses["200"]
+	if good.Headers == nil {
+		good.Headers = map[string]*huma.Param{}
+	}
+	good.Headers["ETag"] = &huma.Param{Schema: text, Description: "Of what is answered, for If-None-Match; of what can be changed, for If-Match, too"}
+	op.Responses["304"] = &huma.Response{Description: "It is as If-None-Match says", Headers: good.Headers}
+	op.Parameters = append(op.Parameters, &huma.Param{
+		Name: "If-None-Match", In: "header", Schema: text, Description: "Entity tags, as in ETag of an answer: with one that is right, the answer is 304 without a body",
+	})
 }

@@ -69,6 +69,7 @@ func New(cfg Config) *API {
 	a.registerCaptures(api)
 	a.registerConnect(api)
 	a.registerEvents(api)
+	complete(h.OpenAPI)
 	a.registerProbes()
 	if cfg.Metrics != nil {
 		a.mux.Handle("GET /metrics", cfg.Metrics)

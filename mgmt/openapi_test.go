@@ -141,9 +141,12 @@ func TestDocumentIsComplete(t *testing.T) {
 				t.Errorf("%s %s: %q, %q, %q, tags %q", method, path, op.OperationID, op.Summary, op.Description, op.Tags)
 			}
 			ids[op.OperationID] = true
-			want := []int{http.StatusUnauthorized, http.StatusUnprocessableEntity}
+			want := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusUnprocessableEntity, http.StatusInternalServerError}
 			if method != http.MethodGet {
 				want = append(want, http.StatusForbidden, http.StatusPreconditionFailed)
+			}
+			if op.RequestBody != nil {
+				want = append(want, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 			}
 			if strings.Contains(path, "{") {
 				want = append(want, http.StatusNotFound)
@@ -180,6 +183,45 @@ func TestDocumentIsComplete(t *testing.T) {
 	for name := range d.Components.Schemas {
 		if !strings.Contains(string(text), `"#/components/schemas/`+name+`"`) {
 			t.Errorf("the schema %s is used nowhere", name)
+		}
+	}
+}
+
+// Whatever is sent, the document tells of the status that comes back, and of the headers of an answer.
+func TestStatusesAreDocumented(t *testing.T) {
+	d := newDocumented(t)
+	d.furnish()
+	fill := strings.NewReplacer("{name}", "alice", "{id}", "none")
+	for path, item := range d.document.Paths.Map() {
+		for method, op := range item.Operations() {
+			if op.OperationID == "events" || op.OperationID == "capture" {
+				continue // they go on
+			}
+			for _, c := range []struct {
+				query, body string
+				header      []string
+			}{
+				{},
+				{query: "?a=%"},
+				{query: "?colour=red"},
+				{body: "{"},
+				{body: "{}", header: []string{"If-None-Match", "*"}},
+				{body: "{}", header: []string{"If-Match", `"0123"`}},
+				{body: "{}", header: []string{"Content-Type", "text/plain"}},
+				{body: `{"comment":"` + strings.Repeat("x", 70_000) + `"}`},
+			} {
+				resp := d.do(method, fill.Replace(path)+c.query, c.body, nil, c.header...)
+				told := op.Responses.Status(resp.StatusCode)
+				if told == nil {
+					t.Errorf("%s with %+.80v answers %s, of which the document does not tell", op.OperationID, c, resp.Status)
+					continue
+				}
+				for _, name := range []string{"ETag", "Location", "X-Total-Count"} {
+					if resp.Header.Get(name) != "" && told.Value.Headers[name] == nil {
+						t.Errorf("%s answers %s with %s, of which the document does not tell", op.OperationID, resp.Status, name)
+					}
+				}
+			}
 		}
 	}
 }

@@ -69,7 +69,7 @@ type Warning struct {
 }
 
 func (a *API) registerStatus(api huma.API) {
-	huma.Register(api, operation("get-status", http.MethodGet, "/status", "Show versions, interfaces, pools and warnings", tagStatus),
+	huma.Register(api, operation("get-status", http.MethodGet, "/status", "Show versions, interfaces, pools and warnings", tagStatus, http.StatusNotFound),
 		func(ctx context.Context, _ *struct{}) (*struct{ Body Status }, error) {
 			if a.cfg.System == nil {
 				return nil, huma.Error404NotFound("this daemon tells no status")
