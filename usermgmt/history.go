@@ -234,6 +234,15 @@ func (s *Store) entries(ctx context.Context, query string, args ...any) ([]Entry
 	return all, s.damaged(rows.Err())
 }
 
+// OldestEntry gives the time of the entry of the history that is dated first; zero: there is none.
+func (s *Store) OldestEntry(ctx context.Context) (time.Time, error) {
+	var at sql.NullInt64
+	if err := s.db.QueryRowContext(ctx, `SELECT min(at) FROM history`).Scan(&at); err != nil || !at.Valid {
+		return time.Time{}, s.damaged(err)
+	}
+	return time.UnixMilli(at.Int64), nil
+}
+
 // Prune implements Table.
 func (s *Store) Prune(ctx context.Context, before time.Time, most int) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {

@@ -191,3 +191,18 @@ func TestFields(t *testing.T) {
 		t.Errorf("%v, %s", to.Expires, f.Get(&to))
 	}
 }
+
+// TestOldestEntry is by date: a clock that was put back dates later entries earlier.
+func TestOldestEntry(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	if at, err := s.OldestEntry(t.Context()); err != nil || !at.IsZero() {
+		t.Errorf("without entries: %v, %v", at, err)
+	}
+	first := time.UnixMilli(1_700_000_000_000)
+	for _, at := range []time.Time{first.Add(time.Hour), first, first.Add(time.Minute)} {
+		must(t, s.Record(t.Context(), usermgmt.Entry{At: at, Event: usermgmt.EventStarted}))
+	}
+	if at, err := s.OldestEntry(t.Context()); err != nil || !at.Equal(first) {
+		t.Errorf("%v, %v, want %v", at, err, first)
+	}
+}

@@ -35,6 +35,7 @@ const (
 	// accountEvery is how often traffic is added to the months of the users, and held against their quotas.
 	accountEvery = 10 * time.Second
 	pruneEvery   = time.Hour
+	pruneMost    = 3 * 24 * time.Hour // of the history that is forgotten at once for its age
 )
 
 // Options are what a Daemon is told besides the configuration.
