@@ -150,7 +150,8 @@ func parseClock(text string) (int, bool) {
 // String is the text that was parsed.
 func (s Schedule) String() string { return s.text }
 
-// Open reports whether the schedule is open at t, and if so when it closes; a zero end: never.
+// Open reports whether the schedule is open at t, and if so when it closes; a zero end: never. It goes by what the clock on
+// the wall shows: hours that are left out when summer time begins are over at once, and those that come twice count twice.
 func (s Schedule) Open(t time.Time) (open bool, end time.Time) {
 	if len(s.spans) == 0 {
 		return true, time.Time{}
@@ -169,10 +170,13 @@ func (s Schedule) Open(t time.Time) (open bool, end time.Time) {
 			return true, time.Time{}
 		}
 	}
-	// By the calendar, so that the hour is right when the clocks change in between.
-	end = time.Date(local.Year(), local.Month(), local.Day()+to/dayMinutes-day, 0, to%dayMinutes, 0, 0, s.zone)
-	if !end.After(t) { // the hour that comes twice when summer time ends
-		end = t.Add(time.Duration(to-at) * time.Minute)
+	minute := local.Add(-time.Duration(local.Second())*time.Second - time.Duration(local.Nanosecond()))
+	end = minute.Add(time.Duration(to-at) * time.Minute)
+	if _, change := local.ZoneBounds(); !change.IsZero() && !change.After(end) {
+		end = change
+		if open, later := s.Open(change); open {
+			end = later
+		}
 	}
 	return true, end
 }

@@ -38,9 +38,13 @@ func TestScheduleOpen(t *testing.T) {
 		{"Sun 20:00-06:00", "2026-11-23 05:59:00 +0000", "2026-11-23 06:00:00 +0000"},
 		{"Sat, Sun", "2026-11-28 00:00:00 +0000", "2026-11-30 00:00:00 +0000"},
 		{"Mon 00:00-24:00", "2026-11-23 23:59:00 +0000", "2026-11-24 00:00:00 +0000"},
-		{"Sun 01:00-04:00 Europe/Berlin", "2026-03-29 00:30:00 +0000", "2026-03-29 02:00:00 +0000"}, // 02:00 is 03:00
-		{"Sun 01:00-04:00 Europe/Berlin", "2026-10-25 00:30:00 +0000", "2026-10-25 03:00:00 +0000"}, // 02:00 comes twice
-		{"Sun 01:00-02:30 Europe/Berlin", "2026-10-25 01:15:00 +0000", "2026-10-25 01:30:00 +0000"}, // the second 02:15
+		{"Sun 01:00-04:00 Europe/Berlin", "2026-03-29 00:30:00 +0000", "2026-03-29 02:00:00 +0000"},    // 02:00 is 03:00
+		{"Sun 01:00-04:00 Europe/Berlin", "2026-10-25 00:30:00 +0000", "2026-10-25 03:00:00 +0000"},    // 02:00 comes twice
+		{"Sun 01:00-02:30 Europe/Berlin", "2026-10-25 01:15:00 +0000", "2026-10-25 01:30:00 +0000"},    // the second 02:15
+		{"Sun 01:00-02:30 Europe/Berlin", "2026-10-25 00:15:00 +0000", "2026-10-25 00:30:00 +0000"},    // the first
+		{"Sun 01:00-02:30 Europe/Berlin", "2026-03-29 00:03:20 +0000", "2026-03-29 01:00:00 +0000"},    // 02:30 is left out
+		{"Sat 08:00-24:00 America/Santiago", "2026-09-05 12:00:00 +0000", "2026-09-06 04:00:00 +0000"}, // Sunday has no 00:00
+		{"Sat 08:00-24:00 America/Santiago", "2026-04-04 12:00:00 +0000", "2026-04-05 04:00:00 +0000"}, // Saturday has two 23:00
 	} {
 		s, err := auth.ParseSchedule(c.schedule)
 		if c.end == "bad" {
@@ -63,6 +67,30 @@ func TestScheduleOpen(t *testing.T) {
 			}
 		case open && !end.Equal(at(t, c.end)):
 			t.Errorf("%q at %s: ends %v, want %s", c.schedule, c.now, end, c.end)
+		}
+	}
+}
+
+// TestScheduleAroundChanges has each connection end in the first minute in which nobody could dial in, on the days on which
+// clocks change.
+func TestScheduleAroundChanges(t *testing.T) {
+	for _, day := range []string{"2026-03-29 01:00:00 +0000", "2026-10-25 01:00:00 +0000"} { // in Berlin and on the Azores
+		for _, zone := range []string{"Europe/Berlin", "Atlantic/Azores"} {
+			for _, text := range []string{"Sat 08:00-24:00", "Sun 01:30-02:30", "Fri-Sat 20:00-00:30", "Sun 02:10-02:50", "Sat-Sun 22:00-01:00"} {
+				s, err := auth.ParseSchedule(text + " " + zone)
+				if err != nil {
+					t.Fatal(err)
+				}
+				closes := time.Time{}
+				for now := at(t, day).Add(6 * time.Hour); now.After(at(t, day).Add(-20 * time.Hour)); now = now.Add(-time.Minute) {
+					open, end := s.Open(now)
+					if !open {
+						closes = now
+					} else if !closes.IsZero() && !end.Equal(closes) {
+						t.Fatalf("%s %s: at %v it ends %v, and %v is the first minute that is closed", text, zone, now, end, closes)
+					}
+				}
+			}
 		}
 	}
 }
@@ -90,8 +118,9 @@ func FuzzSchedule(f *testing.F) {
 		}
 		now := time.Unix(unix%(1<<33), 0)
 		if open, end := s.Open(now); open && !end.IsZero() {
-			if !end.After(now) || end.Sub(now) > 8*24*time.Hour {
-				t.Errorf("%q at %v ends %v", text, now, end)
+			again, _ := s.Open(end)
+			if !end.After(now) || end.Sub(now) > 8*24*time.Hour || again {
+				t.Errorf("%q at %v ends %v, and is open then: %v", text, now, end, again)
 			}
 		}
 	})
