@@ -240,9 +240,10 @@ func TestNotYAML(t *testing.T) {
 // A secret that YAML takes for something else is neither told nor taken in part.
 func TestUnquotedSecret(t *testing.T) {
 	for text, want := range map[string]string{
-		"l2tp:\n  secret: *geheim\n":   "f: not YAML: a value that begins with * needs quotes",
-		"l2tp:\n  secret: !geheim\n":   "f:2:11: l2tp.secret: a value that begins with ! needs quotes",
-		"l2tp:\n  secret: !geheim x\n": "f:2:11: l2tp.secret: a value that begins with ! needs quotes",
+		"l2tp:\n  secret: *geheim\n":    "f: not YAML: a value that begins with * needs quotes",
+		"l2tp:\n  secret: !geheim\n":    "f:2:11: l2tp.secret: a value that begins with ! needs quotes",
+		"l2tp:\n  secret: !geheim x\n":  "f:2:11: l2tp.secret: a value that begins with ! needs quotes",
+		"l2tp:\n  secret: !!binary x\n": "f:2:11: l2tp.secret: a value that begins with ! needs quotes",
 	} {
 		if _, err := config.Parse("f", []byte(text)); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", text, err, want)

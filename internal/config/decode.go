@@ -160,6 +160,9 @@ func resolve(n *yaml.Node) *yaml.Node {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
+// plainTags are of values whose text is the value. A !!binary, for one, is written in base64.
+var plainTags = []string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp"}
+
 // scalar sets *to from one value by means of parse.
 func scalar[T any](to *T, parse func(string) (T, error)) setter {
 	return func(d *decoder, key string, n *yaml.Node) {
@@ -168,7 +171,7 @@ func scalar[T any](to *T, parse func(string) (T, error)) setter {
 			d.fault(n, key, "must be one value")
 			return
 		}
-		if !strings.HasPrefix(n.ShortTag(), "!!") {
+		if !slices.Contains(plainTags, n.ShortTag()) {
 			d.fault(n, key, "a value that begins with ! needs quotes")
 			return
 		}
