@@ -68,7 +68,7 @@ func prepareDatabase(dir, path string) error {
 		return err
 	}
 	if err := os.Chmod(path, filePerm); err != nil && !errors.Is(err, fs.ErrPermission) {
-		return err
+		return fmt.Errorf("%w: the table takes a folder that can be written to: mount it so, or name another state_dir", err)
 	}
 	return nil
 }

@@ -280,6 +280,32 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// TestReadOnly has a table on a file system that is mounted read-only: the error says how to fix it, and a copy is read.
+func TestReadOnly(t *testing.T) {
+	if dir := os.Getenv(childDir); dir != "" {
+		must(t, syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
+		must(t, syscall.Mount("vpnd", dir, "tmpfs", 0, "size=1m,mode=0700"))
+		s, err := usermgmt.Open(t.Context(), dir, usermgmt.Options{})
+		must(t, err)
+		must(t, s.Add(t.Context(), simple("ben")))
+		must(t, s.Close())
+		must(t, syscall.Mount("vpnd", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+		if _, err := usermgmt.Open(t.Context(), dir, usermgmt.Options{}); err == nil || !strings.Contains(err.Error(), "read-only file system: the table takes a folder") {
+			t.Error(err)
+		}
+		table, err := usermgmt.OpenCopy(t.Context(), dir)
+		must(t, err)
+		must(t, table.Close())
+		return
+	}
+	testenv.NeedRoot(t)
+	cmd := child(t.Context(), t, t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestReadOnly") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func fillDisk(t *testing.T, dir string) {
 	t.Helper()
 	s, err := usermgmt.Open(t.Context(), dir, usermgmt.Options{})

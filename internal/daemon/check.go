@@ -276,11 +276,14 @@ func services(cfg config.Config) Finding {
 // stateFolder looks at the user table.
 func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
 	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "fix that"}
-	if errors.Is(err, usermgmt.ErrNoTable) || errors.Is(err, unix.ENOTDIR) {
+	missing := errors.Is(err, usermgmt.ErrNoTable) || errors.Is(err, unix.ENOTDIR)
+	if err == nil || missing {
 		if err := canMake(cfg.StateDir); err != nil {
 			f.Wrong, f.Mend = err.Error(), "fix that, or set state_dir to a folder that can be written to"
 			return f
 		}
+	}
+	if missing {
 		return Finding{What: f.What, Wrong: "not there yet", Mend: "the daemon makes it; `vpnd user add` adds a user"}
 	}
 	if err != nil {
