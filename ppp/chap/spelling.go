@@ -37,11 +37,28 @@ func decode(page *charmap.Charmap, written string) string {
 	return text
 }
 
+// encode writes a text in a code page, if that has all of its characters. It does so for each password that is tried
+// for a log-in, and an Encoder needs more memory.
+func encode(page *charmap.Charmap, text string) (written string, ok bool) {
+	if !utf8.ValidString(text) {
+		return "", false
+	}
+	list := make([]byte, 0, len(text))
+	for _, r := range text {
+		b, ok := page.EncodeRune(r)
+		if !ok {
+			return "", false
+		}
+		list = append(list, b)
+	}
+	return string(list), true
+}
+
 // InCodePage is the password in the first code page that has its characters, as Windows sends it by PAP and
 // CHAP. Without such a page the password stays UTF-8.
 func InCodePage(password string) string {
 	for _, page := range codePages {
-		if written, err := page.NewEncoder().String(password); err == nil {
+		if written, ok := encode(page, password); ok {
 			return written
 		}
 	}
@@ -64,7 +81,7 @@ func spellings(password string) []string {
 		return list
 	}
 	for _, page := range codePages {
-		if written, err := page.NewEncoder().String(password); err == nil {
+		if written, ok := encode(page, password); ok {
 			list = append(list, written)
 		}
 	}
@@ -83,8 +100,8 @@ func forms(password string) []form {
 	if IsASCII(password) {
 		return list
 	}
-	latin, err := charmap.Windows1252.NewEncoder().String(password)
-	if err != nil {
+	latin, ok := encode(charmap.Windows1252, password)
+	if !ok {
 		latin = password // the work stays the same
 	}
 	return append(list, bytesForm(password), bytesForm(latin))
@@ -106,7 +123,7 @@ func utf16le(password string) []byte {
 // oem is the password in upper case in the code page of DOS, as Windows hashes it for LAN Manager.
 func oem(password string) []byte {
 	upper := strings.ToUpper(password)
-	if written, err := charmap.CodePage850.NewEncoder().String(upper); err == nil {
+	if written, ok := encode(charmap.CodePage850, upper); ok {
 		return []byte(written)
 	}
 	return []byte(upper)

@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"testing"
 	"vpnd/ppp/chap"
+
+	"golang.org/x/text/encoding/charmap"
 )
 
 // nonASCII is a password that each client writes in its own way, and the bytes of that.
@@ -81,6 +83,30 @@ func TestCodePages(t *testing.T) {
 		}
 		if !(chap.PAP{Password: written}).Verify(password) {
 			t.Errorf("%s in its code page is refused", password)
+		}
+	}
+}
+
+// Each character, and what is none, is written as an Encoder does.
+func TestCodePagesEncode(t *testing.T) {
+	pages := []*charmap.Charmap{
+		charmap.Windows1252, charmap.Windows1250, charmap.Windows1251, charmap.Windows1253, charmap.Windows1254,
+		charmap.Windows1255, charmap.Windows1256, charmap.Windows1257, charmap.Windows1258, charmap.Windows874,
+	}
+	texts := []string{"", "a\xff", "\xe4", "\xed\xa0\x80", "\U0001F511", "a\u0434\u00e4"}
+	for r := range rune(0x10000) {
+		texts = append(texts, string(r))
+	}
+	for _, text := range texts {
+		want := text
+		for _, page := range pages {
+			if written, err := page.NewEncoder().String(text); err == nil {
+				want = written
+				break
+			}
+		}
+		if got := chap.InCodePage(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
 }
