@@ -1,17 +1,14 @@
 package mgmt
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"maps"
 	"math"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -72,26 +69,8 @@ func (shown) Schema(huma.Registry) *huma.Schema {
 // UnmarshalJSON implements json.Unmarshaler.
 func (*shown) UnmarshalJSON([]byte) error { return nil }
 
-// nullChange refuses a change to null: some clients mean "leave it", and others "take it away".
-func nullChange(api huma.API) func(huma.Context, func(huma.Context)) {
-	return func(ctx huma.Context, next func(huma.Context)) {
-		op := ctx.Operation()
-		if op.Method != http.MethodPatch {
-			next(ctx)
-			return
-		}
-		_ = ctx.SetReadDeadline(time.Now().Add(op.BodyReadTimeout)) // as huma does, which reads it next
-		body, _ := io.ReadAll(io.LimitReader(ctx.BodyReader(), op.MaxBodyBytes+1))
-		nulls := nullsIn(api, op.RequestBody.Content["application/json"].Schema, body, "body")
-		if len(nulls) > 0 {
-			_ = huma.WriteErr(api, ctx, http.StatusUnprocessableEntity, "validation failed", nulls...)
-			return
-		}
-		next(bodyContext{ctx, io.MultiReader(bytes.NewReader(body), ctx.BodyReader())})
-	}
-}
-
-// nullsIn finds the fields of an object, and of those in it, that are null and can be set.
+// nullsIn finds the fields of an object, and of those in it, that are null and can be set: in a change some clients mean
+// "leave it" by that, and others "take it away".
 func nullsIn(api huma.API, schema *huma.Schema, data []byte, where string) (nulls []error) {
 	if schema.Ref != "" {
 		schema = api.OpenAPI().Components.Schemas.SchemaFromRef(schema.Ref)

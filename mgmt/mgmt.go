@@ -53,7 +53,7 @@ func New(cfg Config) *API {
 	h.RejectUnknownQueryParameters = true
 	h.Formats = textFormats()
 	api := humago.New(a.mux, h)
-	api.UseMiddleware(taglessChange(api), nullChange(api))
+	api.UseMiddleware(taglessChange(api), checkedQuery(api), checkedBody(api))
 	a.registerConnections(api)
 	a.registerUsers(api)
 	a.registerSettings(api)

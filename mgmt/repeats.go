@@ -1,0 +1,134 @@
+package mgmt
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// A name that is there twice has two meanings, and a reader takes one of them without a word. Such a request is refused.
+
+// maxDepth is how far in a body is looked at. Nothing that a request sets is as deep.
+const maxDepth = 16
+
+var errDeep = errors.New("too deep")
+
+// The schema writes each name in one way, and so do requests.
+func init() { huma.ValidateStrictCasing = true }
+
+// checkedQuery refuses a query that has a parameter twice, or that cannot be read.
+func checkedQuery(api huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		at := ctx.URL()
+		query, err := url.ParseQuery(at.RawQuery)
+		if err != nil {
+			_ = huma.WriteErr(api, ctx, http.StatusBadRequest, "the query cannot be read: write name=value, with & between and the rest in percent-encoding")
+			return
+		}
+		var twice []error
+		for _, name := range slices.Sorted(maps.Keys(query)) {
+			if len(query[name]) > 1 {
+				twice = append(twice, &huma.ErrorDetail{Location: "query." + name, Message: "is there twice: give it once; a list has commas between its values"})
+			}
+		}
+		if len(twice) > 0 {
+			_ = huma.WriteErr(api, ctx, http.StatusBadRequest, "a parameter is there twice", twice...)
+			return
+		}
+		next(ctx)
+	}
+}
+
+// checkedBody refuses a body that has a key twice, and a change to null.
+func checkedBody(api huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		op := ctx.Operation()
+		if op.RequestBody == nil {
+			next(ctx)
+			return
+		}
+		_ = ctx.SetReadDeadline(time.Now().Add(op.BodyReadTimeout)) // as huma does, which reads it next
+		body, _ := io.ReadAll(io.LimitReader(ctx.BodyReader(), op.MaxBodyBytes+1))
+		schema := op.RequestBody.Content["application/json"].Schema
+		twice, err := keyTwice(api, schema, json.NewDecoder(bytes.NewReader(body)), "body", maxDepth)
+		if err == nil && twice != "" { // huma says what is wrong with other than JSON
+			_ = huma.WriteErr(api, ctx, http.StatusBadRequest, "a key is there twice", &huma.ErrorDetail{
+				Location: twice, Message: "is there twice: give it once, in lower case",
+			})
+			return
+		}
+		if nulls := nullsIn(api, schema, body, "body"); op.Method == http.MethodPatch && len(nulls) > 0 {
+			_ = huma.WriteErr(api, ctx, http.StatusUnprocessableEntity, "validation failed", nulls...)
+			return
+		}
+		next(bodyContext{ctx, io.MultiReader(bytes.NewReader(body), ctx.BodyReader())})
+	}
+}
+
+// keyTwice finds a key that the next value has twice, itself or further in. Names of the schema are the same in upper and
+// lower case, as package json takes them; keys of a map, such as names of pools, are not. It looks depth levels in. "":
+// there is none. The error is that of what is no JSON.
+func keyTwice(api huma.API, schema *huma.Schema, dec *json.Decoder, at string, depth int) (string, error) {
+	token, err := dec.Token()
+	if err != nil || token != json.Delim('{') && token != json.Delim('[') {
+		return "", err
+	}
+	if depth == 0 {
+		return "", errDeep
+	}
+	if schema != nil && schema.Ref != "" {
+		schema = api.OpenAPI().Components.Schemas.SchemaFromRef(schema.Ref)
+	}
+	seen := map[string]bool{}
+	for i := 0; dec.More(); i++ {
+		where, inner := fmt.Sprintf("%s[%d]", at, i), items(schema)
+		if token == json.Delim('{') {
+			key, err := dec.Token()
+			if err != nil {
+				return "", err
+			}
+			var name string
+			name, inner = member(schema, key.(string)) // an object's decoder gives no other key
+			if where = at + "." + name; seen[name] {
+				return where, nil
+			}
+			seen[name] = true
+		}
+		if twice, err := keyTwice(api, inner, dec, where, depth-1); twice != "" || err != nil {
+			return twice, err
+		}
+	}
+	_, err = dec.Token() // the end
+	return "", err
+}
+
+func items(schema *huma.Schema) *huma.Schema {
+	if schema == nil {
+		return nil
+	}
+	return schema.Items
+}
+
+// member is what a key of an object stands for, by the name that the schema has for it.
+func member(schema *huma.Schema, key string) (string, *huma.Schema) {
+	if schema == nil {
+		return key, nil
+	}
+	for name, inner := range schema.Properties {
+		if strings.EqualFold(name, key) {
+			return name, inner
+		}
+	}
+	inner, _ := schema.AdditionalProperties.(*huma.Schema)
+	return key, inner
+}
