@@ -84,13 +84,14 @@ func (b *bus) enter(who access.Identity) (*listener, error) {
 }
 
 // listen has l get the events that are wanted from now on, until its channel is closed. If it comes back, after is the last
-// event that it has had, and missed are those since then; gap tells that there were others, which are kept no more.
-func (b *bus) listen(l *listener, wanted func(*Event) bool, after int64) (missed []numbered, gap bool) {
+// event that it has had, and missed are those since then; gap tells that there were others, which are kept no more. At is
+// the event after which it listens, to be named when it comes back before it has had one.
+func (b *bus) listen(l *listener, wanted func(*Event) bool, after int64) (missed []numbered, gap bool, at int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l.wanted = wanted
 	if after == 0 {
-		return nil, false
+		return nil, false, b.next - 1
 	}
 	first := b.next - int64(len(b.last))
 	gap = after < first-1 || after >= b.next
@@ -99,7 +100,7 @@ func (b *bus) listen(l *listener, wanted func(*Event) bool, after int64) (missed
 			missed = append(missed, e)
 		}
 	}
-	return missed, gap
+	return missed, gap, b.next - 1
 }
 
 // leave is the end of listening. Further calls do nothing.
@@ -208,10 +209,14 @@ func (a *API) seated(api huma.API) func(huma.Context, func(huma.Context)) {
 // tellEvents sends what a listener has missed, and then what happens.
 func (a *API) tellEvents(ctx context.Context, in *listenInput, send sse.Sender) {
 	l := ctx.Value(seat{}).(*listener)
-	missed, tooLate := a.events.listen(l, in.wants, in.After)
+	missed, tooLate, at := a.events.listen(l, in.wants, in.After)
 	ticker := time.NewTicker(aliveEvery)
 	defer ticker.Stop()
-	if send(sse.Message{Data: alive{time.Now().UTC()}, Retry: comeBack}) != nil {
+	first := sse.Message{Data: alive{time.Now().UTC()}, Retry: comeBack}
+	if len(missed) == 0 {
+		first.ID = int(at)
+	}
+	if send(first) != nil {
 		return
 	}
 	if tooLate && send.Data(gap{in.After, "events are missing that are kept no more: GET /api/v1/history lists what happened"}) != nil {

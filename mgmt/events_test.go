@@ -32,7 +32,7 @@ func TestComeBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		missed, gap := b.listen(l, (&listenInput{User: user}).wants, after)
+		missed, gap, _ := b.listen(l, (&listenInput{User: user}).wants, after)
 		b.leave(l)
 		for _, e := range missed {
 			users = append(users, e.User)

@@ -406,4 +406,13 @@ func TestEventsAgain(t *testing.T) {
 	if messages, again := read(ids[0], 1); strings.Join(messages, ", ") != "retry: 3000, event: alive, event: event" || len(again) != 1 || again[0] != ids[1] {
 		t.Errorf("%q, ids %q, want %s alone", messages, again, ids[1])
 	}
+
+	// Who was cut off before the first event has an id to come back with, too.
+	for _, after := range []string{"", "0"} {
+		_, none := read(after, 1)
+		b.api.Publish(usermgmt.Entry{Event: usermgmt.EventRefused, User: "alice", Type: "PPTP"})
+		if messages, missed := read(none[0], 1); strings.Join(messages, ", ") != "retry: 3000, event: alive, event: event" || missed[0] <= none[0] {
+			t.Errorf("after %q: %q, ids %q, want the event after %q", after, messages, missed, none)
+		}
+	}
 }
