@@ -21,6 +21,7 @@ type administratorsData struct {
 	LinkFor  string
 	Secret   string // of a token that was made: shown once
 	Change   bool
+	Now      time.Time
 }
 
 type administratorData struct {
@@ -48,7 +49,7 @@ func (p *Pages) showAdministrators(w http.ResponseWriter, r *http.Request, d adm
 	if d.Tokens, err = p.cfg.Gate.Tokens(r.Context()); err != nil {
 		return err
 	}
-	d.Change = mayChange(r)
+	d.Change, d.Now = mayChange(r), p.cfg.Managed.Clock.Corrected()
 	d.Invite = invite.fill(distinct("invite-", []control{
 		{Name: "name", Label: "Name", Type: "text", MaxLength: 64, Hint: "Empty: whoever opens the link chooses it."},
 		roleControl(access.Administrator),

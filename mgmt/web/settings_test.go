@@ -214,6 +214,10 @@ func TestStatus(t *testing.T) {
 		if s.shutdown.Pending {
 			t.Error("it is not taken back")
 		}
+		w := b.ask(administrator, "/status", url.Values{"do": {"cancel"}}) // of an old page
+		if text := b.notice(administrator, "/status", w.Result().Cookies()); text != "There is no shut-down to take back." {
+			t.Errorf("once more: %q", text)
+		}
 	}
 }
 

@@ -45,6 +45,9 @@ func (p *Pages) shutDown(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.PostForm.Get("do") == "cancel" {
+		if !settings.ShutdownState().Pending { // the page was an old one
+			return failed(w, r, "/status", "There is no shut-down to take back.")
+		}
 		if err := settings.CancelShutdown(r.Context()); err != nil {
 			return failed(w, r, "/status", "The shut-down goes on: "+err.Error())
 		}

@@ -96,7 +96,7 @@ func showOf(text string) string {
 // picked are the names that a form is about: those that are ticked, or all that match the list's search.
 func (t userTable) picked(r *http.Request) ([]string, error) {
 	if r.PostForm.Get("match") != "yes" {
-		return r.PostForm["id"], nil
+		return slices.Compact(slices.Sorted(slices.Values(r.PostForm["id"]))), nil
 	}
 	q := mgmt.UserQuery{Search: r.PostForm.Get("q"), Show: showOf(r.PostForm.Get("show")), Sort: "name"}
 	users, _, err := t.cfg.API.Users(r.Context(), q, mgmt.Paging{Limit: math.MaxInt32})

@@ -326,7 +326,7 @@ func TestChangeMany(t *testing.T) {
 		return b.ask(administrator, "/users", url.Values{"id": names, "do": {do}, "back": {"/users?page=1&q=u"}})
 	}
 	b.wantRedirect(post("disable", "user0", "user1", "user2"), "/users?page=1&q=u")
-	b.wantRedirect(post("enable", "user0"), "/users?page=1&q=u")
+	b.wantRedirect(post("enable", "user0", "user0"), "/users?page=1&q=u")
 	if !b.profile("user0").Enabled || b.profile("user2").Enabled {
 		t.Error("enable, disable")
 	}

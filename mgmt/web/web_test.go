@@ -163,6 +163,17 @@ func TestGettingIn(t *testing.T) {
 	if !strings.Contains(w.Body.String(), "vpnd_") {
 		t.Errorf("no token is shown: %d", w.Code)
 	}
+	b.ask(anna, "/tokens", url.Values{"name": {"backup"}, "role": {"viewer"}, "days": {"0"}})
+	if body := b.ask(anna, "/administrators", nil).Body.String(); !strings.Contains(body, "it is removed") || strings.Contains(body, "Ended") {
+		t.Error("it is not said until when tokens count")
+	}
+	old := usermgmt.AdminToken{Name: "old", Role: "viewer", Hash: []byte("old"), Expires: time.Unix(1_000_000_000, 0)}
+	if err := b.store.AddAdminToken(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	if body := b.ask(anna, "/administrators", nil).Body.String(); strings.Count(body, "Ended") != 1 {
+		t.Error("a token that has expired is not marked")
+	}
 }
 
 // All pages are sound HTML: controls have labels, links lead somewhere, nothing is inline.
