@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
 	"vpnd/ppp"
-	"vpnd/ppp/wire"
 )
 
 const (
@@ -25,8 +23,6 @@ const (
 	// confirmDelay is the same where the peer confirms the call, and we begin when it does: it may be far away,
 	// and what it says may have to be repeated.
 	confirmDelay = 10 * time.Second
-	// traceLen is how many frames are kept for a trace until the user is known.
-	traceLen = 64
 )
 
 // session is one call. Its lock is held for as long as the engine works, never while anything waits;
@@ -88,14 +84,6 @@ type session struct {
 	kept       []capture.Frame
 	keptOctets int
 }
-
-type traceState uint8
-
-const (
-	traceOff   traceState = iota
-	traceMaybe            // the user is not known yet
-	traceOn
-)
 
 func newSession(m *Manager, l link.Link, id string) *session {
 	cfg := *m.ppp.Load()
@@ -472,34 +460,4 @@ func (s *session) described() Connection {
 		c.Stats = port.Stats()
 	}
 	return c
-}
-
-// trace logs a control frame in readable form, without secrets, if this peer or user is watched.
-func (s *session) trace(direction string, frame []byte) {
-	if s.tracing == traceOff {
-		return
-	}
-	line := direction + " " + wire.Format(frame)
-	if s.tracing == traceMaybe {
-		if len(s.traced) < traceLen {
-			s.traced = append(s.traced, line)
-		}
-		return
-	}
-	s.log.Info("negotiation", "frame", line)
-}
-
-// traceUser decides about a trace that waits for the user's name.
-func (s *session) traceUser(user string) {
-	if s.tracing != traceMaybe {
-		return
-	}
-	s.tracing = traceOff
-	if strings.EqualFold(s.m.cfg.Trace, user) {
-		s.tracing = traceOn
-		for _, line := range s.traced {
-			s.log.Info("negotiation", "frame", line)
-		}
-	}
-	s.traced = nil
 }
