@@ -110,6 +110,9 @@ func (h Hooks) check(report reporter) {
 	if h.AtOnce < 1 || h.AtOnce > 1000 {
 		report(fmt.Sprintf("%d is not between 1 and 1000", h.AtOnce), "hooks.at_once")
 	}
+	if h.Refusals < 1 || h.Refusals > 1000 {
+		report(fmt.Sprintf("%d is not between 1 and 1000", h.Refusals), "hooks.refusals")
+	}
 }
 
 // maxUnauthenticated leaves users half of what the servers of both carriers bear.

@@ -142,6 +142,7 @@ type Hooks struct {
 	Up, Down []string
 	Timeout  time.Duration // of a run
 	AtOnce   int           // runs
+	Refusals int           // by Before, of a user from one address, until it is run only now and then
 }
 
 // Log says what is logged and how.

@@ -40,7 +40,7 @@ func TestDefault(t *testing.T) {
 		History:    config.History{Age: 90 * 24 * time.Hour, Entries: 100_000, Refusals: 120, RefusalsOfSource: 30},
 		Time:       config.Time{Servers: []string{}, Interval: time.Hour, MaxOffset: 10 * time.Second},
 		Management: config.Management{Listen: "127.0.0.1:8443", Socket: "/run/vpnd/vpnd.sock"},
-		Hooks:      config.Hooks{Before: []string{}, Up: []string{}, Down: []string{}, Timeout: 10 * time.Second, AtOnce: 8},
+		Hooks:      config.Hooks{Before: []string{}, Up: []string{}, Down: []string{}, Timeout: 10 * time.Second, AtOnce: 8, Refusals: 10},
 		Log:        config.Log{Level: "info", Format: "text"},
 	}
 	if diff := cmp.Diff(want, config.Default(), addresses); diff != "" {
@@ -382,12 +382,12 @@ func TestHooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config.Hooks{Before: []string{}, Up: []string{"/usr/bin/logger", "-t", "it is up"}, Down: []string{"/bin/true"}, Timeout: 5 * time.Second, AtOnce: 8}
+	want := config.Hooks{Before: []string{}, Up: []string{"/usr/bin/logger", "-t", "it is up"}, Down: []string{"/bin/true"}, Timeout: 5 * time.Second, AtOnce: 8, Refusals: 10}
 	if diff := cmp.Diff(want, c.Hooks); diff != "" {
 		t.Error(diff)
 	}
-	_, err = config.Parse("f", []byte("hooks:\n  before: [logger]\n  at_once: 0\n  timeout: 2m"))
-	for _, text := range []string{`f:2:11: hooks.before: "logger" is not an absolute path`, "f:3:12: hooks.at_once: 0 is not between", "f:4:12: hooks.timeout: 2m0s is not between"} {
+	_, err = config.Parse("f", []byte("hooks:\n  before: [logger]\n  at_once: 0\n  timeout: 2m\n  refusals: 0"))
+	for _, text := range []string{`f:2:11: hooks.before: "logger" is not an absolute path`, "f:3:12: hooks.at_once: 0 is not between", "f:4:12: hooks.timeout: 2m0s is not between", "f:5:13: hooks.refusals: 0 is not between"} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v, want %s", err, text)
 		}

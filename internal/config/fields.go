@@ -86,11 +86,12 @@ func (c *Config) fields() section {
 			"socket":      scalar(&c.Management.Socket, parseText),
 		},
 		"hooks": section{
-			"before":  list(&c.Hooks.Before, parseText),
-			"up":      list(&c.Hooks.Up, parseText),
-			"down":    list(&c.Hooks.Down, parseText),
-			"timeout": scalar(&c.Hooks.Timeout, parseDuration),
-			"at_once": scalar(&c.Hooks.AtOnce, parseInt),
+			"before":   list(&c.Hooks.Before, parseText),
+			"up":       list(&c.Hooks.Up, parseText),
+			"down":     list(&c.Hooks.Down, parseText),
+			"timeout":  scalar(&c.Hooks.Timeout, parseDuration),
+			"at_once":  scalar(&c.Hooks.AtOnce, parseInt),
+			"refusals": scalar(&c.Hooks.Refusals, parseInt),
 		},
 		"log": section{
 			"level":  scalar(&c.Log.Level, oneOf("debug", "info", "warn", "error")),

@@ -40,7 +40,7 @@ func (d *daemon) newHooks(h config.Hooks) *hook.Runner {
 	if len(h.Before)+len(h.Up)+len(h.Down) == 0 {
 		return nil
 	}
-	return hook.New(hook.Config{Before: h.Before, Up: h.Up, Down: h.Down, Timeout: h.Timeout, AtOnce: h.AtOnce, Logger: d.log})
+	return hook.New(hook.Config{Before: h.Before, Up: h.Up, Down: h.Down, Timeout: h.Timeout, AtOnce: h.AtOnce, Refusals: h.Refusals, Logger: d.log})
 }
 
 // Before implements session.Watcher. A user whose address is not in the firewall's sets would get past its rules: the

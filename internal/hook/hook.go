@@ -24,7 +24,9 @@ type Config struct {
 	Down    []string
 	Timeout time.Duration // of a run, which is killed then
 	AtOnce  int           // runs
-	Logger  *slog.Logger
+	// Refusals is how many runs may refuse a user from one address at once, before there is one each half minute; 0: 10
+	Refusals int
+	Logger   *slog.Logger
 }
 
 // Facts are what a command is told of a connection.
@@ -48,6 +50,7 @@ type Stats struct {
 // Runner runs hooks. It is safe for concurrent use.
 type Runner struct {
 	cfg    Config
+	no     refusals
 	failed [len(names)]atomic.Uint64
 	ctx    context.Context
 	kill   context.CancelFunc
@@ -81,7 +84,7 @@ type run struct {
 
 // New makes a Runner.
 func New(cfg Config) *Runner {
-	r := &Runner{cfg: cfg, chains: map[string][]*run{}}
+	r := &Runner{cfg: cfg, no: newRefusals(cfg.Refusals), chains: map[string][]*run{}}
 	r.ctx, r.kill = context.WithCancel(context.Background())
 	return r
 }
@@ -89,10 +92,11 @@ func New(cfg Config) *Runner {
 var (
 	errBehind = errors.New("hooks are behind: too many wait to be run")
 	errLate   = errors.New("before hook: its turn did not come in time")
+	errOften  = errors.New("before hook: it has refused this user from this address too often")
 )
 
 // Before asks whether a log-in may go on. It waits for its turn and for the command, for the time-out each; the
-// error says why not.
+// error says why not. A user whom the command keeps refusing is refused without it for a while.
 func (r *Runner) Before(ctx context.Context, f Facts) error {
 	r.mu.Lock()
 	behind := r.waiting >= maxWaiting
@@ -102,6 +106,10 @@ func (r *Runner) Before(ctx context.Context, f Facts) error {
 	}
 	if len(r.cfg.Before) == 0 {
 		return nil
+	}
+	if !r.no.allow(f, time.Now()) {
+		r.failed[before].Add(1)
+		return errOften
 	}
 	turn, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
@@ -221,6 +229,9 @@ func (r *Runner) execute(next *run) error {
 		return r.ctx.Err()
 	case !next.begun.CompareAndSwap(false, true):
 		return errLate
+	case next.kind == before && !r.no.allow(next.facts, time.Now()): // others have been refused while it waited
+		r.failed[before].Add(1)
+		return errOften
 	}
 	begun := time.Now()
 	output, err := r.command(command, environment(next.kind, next.facts))
@@ -233,6 +244,9 @@ func (r *Runner) execute(next *run) error {
 		return nil
 	}
 	r.failed[next.kind].Add(1)
+	if next.kind == before {
+		r.no.count(next.facts, time.Now())
+	}
 	r.cfg.Logger.Warn("hook failed", append(attrs, "error", err)...)
 	return fmt.Errorf("%s hook: %w", names[next.kind], err)
 }

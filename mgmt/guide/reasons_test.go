@@ -21,7 +21,7 @@ var sinks = map[string]struct {
 }{
 	"auth":             {map[string]int{"denied": 1}, []string{"reason", "Reason", "UntilReason", "alreadyUsed", "lockedUntil", "explain", "Refusal"}},
 	"internal/session": {map[string]int{"close": 0, "cut": 0, "end": 0, "Close": 1}, []string{"errPending", "errFull", "errStopped", "errPlain", "errOtherUser", "errQuota", "reason", "grant", "keeps", "claim", "tooManyFor", "poolFor", "Reason"}},
-	"internal/hook":    {nil, []string{"errBehind", "errLate"}},
+	"internal/hook":    {nil, []string{"errBehind", "errLate", "errOften"}},
 	"internal/ippool":  {nil, []string{"ErrEmpty", "Take"}},
 	"internal/daemon":  {map[string]int{"DropIf": 1, "Shutdown": 1}, []string{"watchUsers", "noSets", "exhausted"}},
 	"ppp":              {map[string]int{"hangUp": 1, "finish": 0, "giveUp": 0, "ended": 0}, []string{"reason", "notUp", "hungUp", "wished", "disagreement"}},
