@@ -127,10 +127,15 @@ func (r *recorder) Refused(f session.Refusal) {
 	})
 }
 
-// refusedCall gives what a server tells of calls that it does not take: there is no session yet.
-func (r *recorder) refusedCall(kind string) func(peer netip.Addr, reason string) {
-	return func(peer netip.Addr, reason string) {
+// refusedCall gives what a server tells of tunnels and calls that it does not take: there is no session yet. Those that
+// keeps has too many of are not kept.
+func (r *recorder) refusedCall(kind string, keeps func(peer netip.Addr) bool) func(peer netip.Addr, reason string) bool {
+	return func(peer netip.Addr, reason string) bool {
+		if !keeps(peer) {
+			return false
+		}
 		r.add(usermgmt.Entry{Event: usermgmt.EventRefused, Type: kind, Peer: peer, Reason: reason})
+		return true
 	}
 }
 

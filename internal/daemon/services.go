@@ -47,7 +47,7 @@ func (d *daemon) newServices() []*service {
 		name: "PPTP", wanted: func(s config.Services) bool { return s.PPTP },
 		listen: func() (carrier, error) {
 			return pptpserver.Listen(pptpserver.Config{
-				Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname}, Refused: d.recorder.refusedCall("PPTP"),
+				Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname}, Refused: d.recorder.refusedCall("PPTP", d.sessions.KeepsRefusal),
 				Strangers: unauthenticated(d.cfg.Limits),
 			}, d.sessions.Accept)
 		},
@@ -55,7 +55,7 @@ func (d *daemon) newServices() []*service {
 		name: "L2TP", wanted: func(s config.Services) bool { return s.L2TP },
 		listen: func() (carrier, error) {
 			return l2tpserver.Listen(l2tpserver.Config{
-				Listen: d.cfg.Listen, Logger: d.log, Refused: d.recorder.refusedCall("L2TP"), Strangers: unauthenticated(d.cfg.Limits), Tunnel: l2tp.Config{
+				Listen: d.cfg.Listen, Logger: d.log, Refused: d.recorder.refusedCall("L2TP", d.sessions.KeepsRefusal), Strangers: unauthenticated(d.cfg.Limits), Tunnel: l2tp.Config{
 					Host: d.cfg.L2TP.Hostname, Secret: d.cfg.L2TP.Secret,
 					Hide: d.cfg.L2TP.HideAVPs, HelloInterval: d.cfg.L2TP.HelloInterval,
 				},

@@ -65,7 +65,8 @@ type Counters struct {
 // Counters gives the counters. No lock is taken that a packet takes.
 func (m *Manager) Counters() Counters {
 	c := Counters{
-		Open: map[Kind]int{}, Moved: map[string]dataplane.Stats{}, Pools: map[string]PoolUse{}, Verifying: len(m.gate), Panics: m.panics.Load(), LeftOut: m.refusals.leftOut(),
+		Open: map[Kind]int{}, Moved: map[string]dataplane.Stats{}, Pools: map[string]PoolUse{}, Verifying: len(m.gate), Panics: m.panics.Load(),
+		LeftOut: m.refusals.leftOut() + m.untaken.leftOut(),
 	}
 	c.Waiting = max(int(m.waiting.Load())-c.Verifying, 0)
 	m.poolsLock.RLock()

@@ -120,6 +120,7 @@ type Manager struct {
 	stop     context.CancelFunc
 	panics   atomic.Uint64
 	refusals *refusals
+	untaken  *refusals // of what has no session
 
 	waiting atomic.Int64 // log-ins that have a place, or wait for one
 
@@ -170,7 +171,9 @@ func NewManager(cfg Config) *Manager {
 		leaving: map[netip.Addr]*lease{}, open: map[Kind]int{}, moved: map[string]dataplane.Stats{}, empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
-	m.refusals = newRefusals(cfg.Refusals, m.tellLeftOut)
+	for line, r := range map[string]**refusals{leftOutLine: &m.refusals, untakenLine: &m.untaken} {
+		*r = newRefusals(cfg.Refusals, func(source netip.Addr, sources, left int) { m.tellLeftOut(line, source, sources, left) })
+	}
 	m.SetPPP(cfg.PPP)
 	return m
 }
@@ -338,6 +341,7 @@ func (m *Manager) Shutdown(ctx context.Context, reason string) {
 	for _, s := range m.all() {
 		s.close(reason)
 	}
+	defer m.untaken.flush()
 	defer m.refusals.flush()
 	select {
 	case <-m.empty:

@@ -191,14 +191,24 @@ func (s *session) encryptionChanged(to string) {
 	s.log.Log(context.Background(), level, "encryption changed", "user", s.user, "encryption", to)
 }
 
+// KeepsRefusal reports whether a refusal of a tunnel or a call without a session may be logged and kept, and counts it if
+// not. These have limits of their own, and a line of their own, which bans nobody: the address of a tunnel may be forged.
+func (m *Manager) KeepsRefusal(source netip.Addr) bool { return m.untaken.allow(source, time.Now()) }
+
+// The lines that tell of refusals that were left out: of those with a session, and of those without.
+const (
+	leftOutLine = "refusals left out"
+	untakenLine = "refused tunnels and calls left out"
+)
+
 // tellLeftOut logs how many refusals were left out: of a source, or with an invalid one of so many.
-func (m *Manager) tellLeftOut(source netip.Addr, sources, left int) {
+func (m *Manager) tellLeftOut(line string, source netip.Addr, sources, left int) {
 	from := "other addresses"
 	if source.IsValid() {
 		from = "this address"
-		m.cfg.Logger.Warn("refusals left out", "peer", source, "refusals", left)
+		m.cfg.Logger.Warn(line, "peer", source, "refusals", left)
 	} else {
-		m.cfg.Logger.Warn("refusals left out", "sources", sources, "refusals", left)
+		m.cfg.Logger.Warn(line, "sources", sources, "refusals", left)
 	}
 	if r := m.cfg.Recorder; r != nil {
 		r.Refused(Refusal{Remote: source, Reason: fmt.Sprintf("%d more calls from %s were refused within a minute", left, from), Sum: left})
@@ -206,4 +216,7 @@ func (m *Manager) tellLeftOut(source netip.Addr, sources, left int) {
 }
 
 // SetRefusals replaces Config.Refusals.
-func (m *Manager) SetRefusals(limits Refusals) { m.refusals.set(limits) }
+func (m *Manager) SetRefusals(limits Refusals) {
+	m.refusals.set(limits)
+	m.untaken.set(limits)
+}

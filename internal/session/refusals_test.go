@@ -2,7 +2,9 @@ package session
 
 import (
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +68,47 @@ func TestRefusalsOfManySources(t *testing.T) {
 		r.flush()
 		if allowed != 240 || len(r.by) > maxSources || sum+allowed != n || lines > sumSources+1 {
 			t.Errorf("%d allowed, %d known, %d left out in %d lines", allowed, len(r.by), sum, lines)
+		}
+	})
+}
+
+// Tunnels and calls without a session are counted by their source, too. They have limits and a line of their own: the
+// address of a tunnel may be forged.
+func TestRefusalsWithoutASession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		m := NewManager(Config{Refusals: Refusals{OfSource: 3, Total: 10}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		flooder, other := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")
+		count := func(keeps func(netip.Addr) bool, source netip.Addr, n int) (kept int) {
+			for range n {
+				if keeps(source) {
+					kept++
+				}
+			}
+			return kept
+		}
+		if n := count(m.KeepsRefusal, flooder, 1000); n != 3 {
+			t.Errorf("%d of the flood are kept", n)
+		}
+		if n := count(m.KeepsRefusal, other, 2); n != 2 {
+			t.Errorf("%d of another source are kept", n)
+		}
+		for i := range 100 {
+			m.KeepsRefusal(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}))
+		}
+		if n := count(func(a netip.Addr) bool { return m.refusals.allow(a, time.Now()) }, other, 3); n != 3 {
+			t.Errorf("%d refusals with a session are kept beside the flood", n)
+		}
+		time.Sleep(sumEvery)
+		synctest.Wait()
+		if want := `level=WARN msg="refused tunnels and calls left out" peer=203.0.113.1 refusals=997`; !strings.Contains(log.String(), want) {
+			t.Errorf("the log has no %s:\n%s", want, &log)
+		}
+		if text := log.String(); strings.Contains(text, `msg="refusals left out"`) || strings.Count(text, "\n") != sumSources+1 {
+			t.Errorf("%s", text)
+		}
+		if n := m.Counters().LeftOut; n != 997+95 {
+			t.Errorf("%d are left out", n)
 		}
 	})
 }

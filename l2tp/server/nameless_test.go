@@ -127,7 +127,10 @@ func TestNamelessWithoutTheSecret(t *testing.T) {
 		t.Run(fmt.Sprintf("%q", secret), func(t *testing.T) {
 			refused := make(chan string, 9)
 			srv, sessions := startWith(t, server.Config{
-				Tunnel: l2tp.Config{Secret: "tunnel"}, Refused: func(_ netip.Addr, reason string) { refused <- reason },
+				Tunnel: l2tp.Config{Secret: "tunnel"}, Refused: func(_ netip.Addr, reason string) bool {
+					refused <- reason
+					return true
+				},
 			})
 			c := connect(t, "127.0.3.2:0")
 			c.request()

@@ -18,8 +18,6 @@ import (
 	"vpnd/internal/mmsg"
 	"vpnd/l2tp"
 	"vpnd/l2tp/wire"
-
-	"golang.org/x/time/rate"
 )
 
 // Config says where a Server listens and what it bears. The zero value of a field is the default that
@@ -33,9 +31,9 @@ type Config struct {
 	Strangers  strangers.Limits // of open tunnels, and of calls, without a user
 	Logger     *slog.Logger     // nil: nothing is logged
 	Random     io.Reader        // of identifiers; crypto/rand
-	// Refused, if not nil, is told of a tunnel or a call that is not taken, of as many as are logged at level
-	// info. It must not wait.
-	Refused func(peer netip.Addr, reason string)
+	// Refused, if not nil, is told of a tunnel or a call that is not taken, and says whether that is logged at level info: a
+	// peer must not fill the log. The others are at debug. It must not wait.
+	Refused func(peer netip.Addr, reason string) bool
 }
 
 func (c Config) withDefaults() Config {
@@ -67,15 +65,8 @@ type peerKey struct {
 	tunnel uint16
 }
 
-// Refused tunnels and calls that are logged at level info, a second and at once; the others are at debug.
-const (
-	refusalsEach   = 1
-	refusalsAtOnce = 20
-)
-
 // Server accepts L2TP tunnels and their calls.
 type Server struct {
-	refusals  *rate.Limiter // that are logged as such: a peer must not fill the log
 	cfg       Config
 	accept    link.Accept
 	sockets   []*mmsg.Conn
@@ -117,7 +108,7 @@ type Stats struct {
 // how to mend it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
 	s := &Server{
-		cfg: cfg.withDefaults(), accept: accept, refusals: rate.NewLimiter(refusalsEach, refusalsAtOnce),
+		cfg: cfg.withDefaults(), accept: accept,
 		strangers: strangers.New[*tunnel, *call](cfg.Strangers), peers: map[peerKey]*tunnel{}, addrs: map[netip.AddrPort]*tunnel{},
 		waiting: map[netip.Addr]int{}, dialling: map[netip.AddrPort]dialler{},
 	}
@@ -272,12 +263,9 @@ func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byt
 
 // refuse logs that a tunnel, or a call in it, is not taken.
 func (s *Server) refuse(peer netip.AddrPort, reason string) {
-	level := slog.LevelDebug
-	if s.refusals.Allow() {
-		level = slog.LevelInfo
-		if s.cfg.Refused != nil {
-			s.cfg.Refused(peer.Addr(), reason)
-		}
+	level := slog.LevelInfo
+	if s.cfg.Refused != nil && !s.cfg.Refused(peer.Addr(), reason) {
+		level = slog.LevelDebug
 	}
 	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", peer, "reason", reason)
 }

@@ -21,8 +21,6 @@ import (
 	"vpnd/pptp"
 	"vpnd/pptp/gre"
 	"vpnd/pptp/wire"
-
-	"golang.org/x/time/rate"
 )
 
 // Config says where a Server listens and what it bears. The zero value of a field is the default that
@@ -38,9 +36,9 @@ type Config struct {
 	WriteTimeout            time.Duration    // how long a peer may not read what is written to it; 10 s
 	Logger                  *slog.Logger     // nil: nothing is logged
 	Random                  io.Reader        // of call identifiers; crypto/rand
-	// Refused, if not nil, is told of a call that is not taken, of as many as are logged at level info. It must
-	// not wait.
-	Refused func(peer netip.Addr, reason string)
+	// Refused, if not nil, is told of a call that is not taken, and says whether that is logged at level info: a
+	// peer must not fill the log. The others are at debug. It must not wait.
+	Refused func(peer netip.Addr, reason string) bool
 }
 
 func (c Config) withDefaults() Config {
@@ -70,15 +68,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Refused calls that are logged at level info, a second and at once; the others are at debug.
-const (
-	refusalsEach   = 1
-	refusalsAtOnce = 20
-)
-
 // Server accepts PPTP control connections and their calls.
 type Server struct {
-	refusals  *rate.Limiter // that are logged as such: a peer must not fill the log
 	cfg       Config
 	accept    link.Accept
 	listeners []*net.TCPListener
@@ -111,7 +102,7 @@ type Stats struct {
 // way and how to mend it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
 	s := &Server{
-		cfg: cfg.withDefaults(), accept: accept, refusals: rate.NewLimiter(refusalsEach, refusalsAtOnce),
+		cfg: cfg.withDefaults(), accept: accept,
 		strangers: strangers.New[*conn, *call](cfg.Strangers), conns: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
 	}
 	s.calls = gre.NewExchange(s.cfg.MaxCalls, s.cfg.Random)
@@ -239,12 +230,9 @@ func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr()
 
 // refuse logs that a call is not taken.
 func (s *Server) refuse(peer netip.AddrPort, reason string) {
-	level := slog.LevelDebug
-	if s.refusals.Allow() {
-		level = slog.LevelInfo
-		if s.cfg.Refused != nil {
-			s.cfg.Refused(peer.Addr(), reason)
-		}
+	level := slog.LevelInfo
+	if s.cfg.Refused != nil && !s.cfg.Refused(peer.Addr(), reason) {
+		level = slog.LevelDebug
 	}
 	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "PPTP", "peer", peer, "reason", reason)
 }
