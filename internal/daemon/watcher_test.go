@@ -27,7 +27,7 @@ func TestHooks(t *testing.T) {
 		addUser(t, cfg, "bob")
 		out := filepath.Join(t.TempDir(), "out")
 		hook := []string{"/bin/sh", "-c", `echo $HOOK $PEERNAME $IFNAME $IPLOCAL $IPREMOTE $TYPE $REMOTE $REASON >> "$0"; [ $PEERNAME != bob ]`, out}
-		cfg.Hooks = config.Hooks{Before: hook, Up: hook, Down: hook, Timeout: 20 * time.Second, AtOnce: 8}
+		cfg.Hooks = config.Hooks{Before: hook, Up: hook, Down: hook, Timeout: 20 * time.Second, AtOnce: 8, Refusals: 10}
 		dialer := newDialer(t)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
