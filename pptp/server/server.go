@@ -26,16 +26,15 @@ import (
 // Config says where a Server listens and what it bears. The zero value of a field is the default that
 // its comment gives.
 type Config struct {
-	Listen                  []netip.Addr // IPv4 addresses; all
-	Port                    uint16       // TCP; 1723
-	Control                 pptp.Config
-	MaxConnections          int              // control connections in all; 8192
-	MaxConnectionsPerSource int              // of one address; 2048
-	MaxCalls                int              // in all, at most 32768; 8192
-	Strangers               strangers.Limits // of control connections, and of calls, without a user
-	WriteTimeout            time.Duration    // how long a peer may not read what is written to it; 10 s
-	Logger                  *slog.Logger     // nil: nothing is logged
-	Random                  io.Reader        // of call identifiers; crypto/rand
+	Listen         []netip.Addr // IPv4 addresses; all
+	Port           uint16       // TCP; 1723
+	Control        pptp.Config
+	MaxConnections int              // control connections in all; 8192
+	MaxCalls       int              // in all, at most 32768; 8192
+	Strangers      strangers.Limits // of control connections, and of calls, without a user
+	WriteTimeout   time.Duration    // how long a peer may not read what is written to it; 10 s
+	Logger         *slog.Logger     // nil: nothing is logged
+	Random         io.Reader        // of call identifiers; crypto/rand
 	// Refused, if not nil, is told of a call that is not taken, and says whether that is logged at level info: a
 	// peer must not fill the log. The others are at debug. It must not wait.
 	Refused func(peer netip.Addr, reason string) bool
@@ -51,7 +50,7 @@ func (c Config) withDefaults() Config {
 	for _, n := range []struct {
 		field *int
 		value int
-	}{{&c.MaxConnections, 8192}, {&c.MaxConnectionsPerSource, 2048}, {&c.MaxCalls, 8192}} {
+	}{{&c.MaxConnections, 8192}, {&c.MaxCalls, 8192}} {
 		if *n.field == 0 {
 			*n.field = n.value
 		}
@@ -85,7 +84,6 @@ type Server struct {
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
-	sources  map[netip.Addr]int
 	serving  bool
 	stopping bool // by Shutdown, or because it is drained
 }
@@ -103,7 +101,7 @@ type Stats struct {
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
 	s := &Server{
 		cfg: cfg.withDefaults(), accept: accept,
-		strangers: strangers.New[*conn, *call](cfg.Strangers), conns: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
+		strangers: strangers.New[*conn, *call](cfg.Strangers), conns: map[*conn]struct{}{},
 	}
 	s.calls = gre.NewExchange(s.cfg.MaxCalls, s.cfg.Random)
 	if err := s.listen(); err != nil {
@@ -205,11 +203,9 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 	c.written.L = &c.mu
 	s.mu.Lock()
 	var victim *conn
-	full := s.stopping || s.draining.Load() || len(s.conns) >= s.cfg.MaxConnections ||
-		s.sources[c.remote.Addr()] >= s.cfg.MaxConnectionsPerSource
+	full := s.stopping || s.draining.Load() || len(s.conns) >= s.cfg.MaxConnections
 	if !full {
 		s.conns[c] = struct{}{}
-		s.sources[c.remote.Addr()]++
 		s.connsWG.Add(1)
 		victim, _ = s.strangers.Host(c, c.remote.Addr())
 	}
@@ -243,9 +239,6 @@ func (s *Server) gone(c *conn) {
 	defer s.mu.Unlock()
 	delete(s.conns, c)
 	s.strangers.HostGone(c)
-	if s.sources[c.remote.Addr()]--; s.sources[c.remote.Addr()] <= 0 {
-		delete(s.sources, c.remote.Addr())
-	}
 	s.connsWG.Done()
 	s.endDrained()
 }

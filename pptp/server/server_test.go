@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/link"
+	"vpnd/internal/link/strangers"
 	"vpnd/internal/pktbuf"
 	"vpnd/pptp"
 	"vpnd/pptp/server"
@@ -411,7 +412,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 }
 
 func TestSilentAndGarbageConnections(t *testing.T) {
-	srv := start(t, server.Config{MaxConnectionsPerSource: 300, Control: pptp.Config{HandshakeTimeout: 300 * time.Millisecond}})
+	srv := start(t, server.Config{Strangers: strangers.Limits{PerSource: 300}, Control: pptp.Config{HandshakeTimeout: 300 * time.Millisecond}})
 	var conns []net.Conn
 	for i := range 400 {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: otherIP.AsSlice()}}
