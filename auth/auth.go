@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+	"vpnd/internal/reason"
 )
 
 // Service is a type of dial-in.
@@ -71,7 +72,7 @@ type Terms struct {
 	DownLimit      uint64    // to the user, in bits per second; 0: none
 	Quota          uint64    // octets in a calendar month (UTC), both ways together; 0: unlimited
 	Until          time.Time // when the connection is to end; zero: never
-	UntilReason    string
+	UntilReason    reason.Reason
 }
 
 // Users finds accounts. Names are compared without regard to case.

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"vpnd/auth"
 	"vpnd/auth/motp"
+	"vpnd/internal/reason"
 	"vpnd/ppp/chap"
 )
 
@@ -166,8 +167,8 @@ func TestOutcomes(t *testing.T) {
 	} {
 		a, _, _ := setUp(t)
 		got := a.Authenticate(t.Context(), pap(c.user, c.password))
-		if got.OK != c.ok || got.Code != c.code || got.Reason != c.reason {
-			t.Errorf("%s: %v %d %q, want %v %d %q", c.name, got.OK, got.Code, got.Reason, c.ok, c.code, c.reason)
+		if got.OK != c.ok || got.Reason.Row().MSCHAP != c.code || got.Reason.String() != c.reason {
+			t.Errorf("%s: %v %d %q, want %v %d %q", c.name, got.OK, got.Reason.Row().MSCHAP, got.Reason.String(), c.ok, c.code, c.reason)
 		}
 		if got.OK && got.Candidate != c.password {
 			t.Errorf("%s: candidate %q", c.name, got.Candidate)
@@ -214,8 +215,8 @@ func TestNoDifferenceIsVisible(t *testing.T) {
 		at := pap(user, "")
 		at.Proof = spy{&tried}
 		got := a.Authenticate(t.Context(), at)
-		if got.Code != 691 || len(tried) != 76 {
-			t.Errorf("%s: code %d after %d candidates", user, got.Code, len(tried))
+		if got.Reason.Row().MSCHAP != 691 || len(tried) != 76 {
+			t.Errorf("%s: code %d after %d candidates", user, got.Reason.Row().MSCHAP, len(tried))
 		}
 	}
 }
@@ -245,16 +246,16 @@ func TestPasswordsCostTheSame(t *testing.T) {
 
 func TestOnce(t *testing.T) {
 	a, m, c := setUp(t)
-	want := func(password string, ok bool, reason string) {
+	want := func(password string, ok bool, why string) {
 		t.Helper()
-		if got := a.Authenticate(t.Context(), pap("alice", password)); got.OK != ok || got.Reason != reason {
-			t.Errorf("%s: %v %q, want %v %q", password, got.OK, got.Reason, ok, reason)
+		if got := a.Authenticate(t.Context(), pap("alice", password)); got.OK != ok || got.Reason.String() != why {
+			t.Errorf("%s: %v %q, want %v %q", password, got.OK, got.Reason.String(), ok, why)
 		}
 	}
 	first := code(c.now, 30*time.Second) // a token that is half a minute ahead
 	want(first, true, "")
 	want(first, false, "one-time password already used")
-	want(code(c.now, 20*time.Second), false, "one-time password older than the one used last")
+	want(code(c.now, 20*time.Second), false, "one-time password older than the last one used")
 	if m.tokens["alice"].Offset != 3 {
 		t.Errorf("offset %d", m.tokens["alice"].Offset)
 	}
@@ -265,7 +266,7 @@ func TestOnce(t *testing.T) {
 	want(code(c.now, 30*time.Second), true, "")
 	m.fsyncErr = context.DeadlineExceeded
 	c.add(10 * time.Second)
-	want(code(c.now, 30*time.Second), false, "the one-time password could not be stored as used: context deadline exceeded")
+	want(code(c.now, 30*time.Second), false, "could not store the one-time password as used: context deadline exceeded")
 }
 
 // Of 200 log-ins at once with one code exactly one is let in, whatever the protocol.
@@ -295,7 +296,7 @@ func TestRace(t *testing.T) {
 				if got.OK {
 					won++
 				}
-				if got.Reason == "one-time password already used" {
+				if got.Reason.String() == "one-time password already used" {
 					used++
 				}
 			})
@@ -323,26 +324,26 @@ func TestLockOut(t *testing.T) {
 	for range 8 {
 		var last string
 		for range 5 {
-			last = guess().Reason
+			last = guess().Reason.String()
 			c.add(time.Second)
 		}
 		if want := "wrong one-time password, user locked for " + lock.String(); last != want {
 			t.Fatalf("%q, want %q", last, want)
 		}
-		if got := right(); got.OK || !strings.Contains(got.Reason, "locked until") || got.Code != 691 {
-			t.Errorf("a locked user: %v %q", got.OK, got.Reason)
+		if got := right(); got.OK || !strings.Contains(got.Reason.String(), "locked until") || got.Reason.Row().MSCHAP != 691 {
+			t.Errorf("a locked user: %v %q", got.OK, got.Reason.String())
 		}
-		if got := guess(); !strings.HasPrefix(got.Reason, "wrong one-time password, user locked until ") || got.Explain != nil {
-			t.Errorf("a guess of a locked user: %q", got.Reason)
+		if got := guess(); !strings.HasPrefix(got.Reason.String(), "wrong one-time password, user locked until ") || got.Explain != nil {
+			t.Errorf("a guess of a locked user: %q", got.Reason.String())
 		}
 		c.add(lock)
 		lock = min(2*lock, time.Hour)
 	}
 	if got := right(); !got.OK {
-		t.Errorf("after the lock: %q", got.Reason)
+		t.Errorf("after the lock: %q", got.Reason.String())
 	}
-	if got := guess(); got.Reason != "wrong one-time password" {
-		t.Errorf("a success did not end the row: %q", got.Reason)
+	if got := guess(); got.Reason.String() != "wrong one-time password" {
+		t.Errorf("a success did not end the row: %q", got.Reason.String())
 	}
 }
 
@@ -356,26 +357,26 @@ func TestSourceLimit(t *testing.T) {
 			at.User = "bob"
 		}
 		got := a.Authenticate(t.Context(), at)
-		if limited := got.Reason == "too many failures from this address"; limited != (i >= 30) || got.Code != 691 {
-			t.Fatalf("failure %d: %q", i, got.Reason)
+		if limited := got.Reason.String() == "too many failures from this address"; limited != (i >= 30) || got.Reason.Row().MSCHAP != 691 {
+			t.Fatalf("failure %d: %q", i, got.Reason.String())
 		}
 	}
 	at := pap("alice", code(c.now, 0))
 	at.Source = netip.MustParseAddr("192.0.2.8")
 	if got := a.Authenticate(t.Context(), at); !got.OK {
-		t.Errorf("another address: %q", got.Reason)
+		t.Errorf("another address: %q", got.Reason.String())
 	}
 	c.add(10 * time.Minute)
 	if got := a.Authenticate(t.Context(), pap("alice", code(c.now, 0))); !got.OK {
-		t.Errorf("later: %q", got.Reason)
+		t.Errorf("later: %q", got.Reason.String())
 	}
 }
 
 func TestExplain(t *testing.T) {
 	for off, want := range map[time.Duration]string{
-		7 * time.Minute:   "the token's clock is 7 minutes ahead",
-		-65 * time.Minute: "the token's clock is 65 minutes behind, or the code is that old",
-		24 * time.Hour:    "the token's clock is 1440 minutes ahead",
+		7 * time.Minute:   "7 minutes ahead",
+		-65 * time.Minute: "65 minutes behind, or the code is that old",
+		24 * time.Hour:    "1440 minutes ahead",
 		25 * time.Hour:    "",
 	} {
 		a, _, c := setUp(t)
@@ -383,8 +384,12 @@ func TestExplain(t *testing.T) {
 		if got.OK || got.Explain == nil {
 			t.Fatalf("%v: %v", off, got)
 		}
-		if text := got.Explain(); text != want {
-			t.Errorf("%v: %q, want %q", off, text, want)
+		why := reason.New(reason.WrongCode)
+		if want != "" {
+			why = reason.New(reason.TokenClockOff, "", want)
+		}
+		if found := got.Explain(); found.String() != why.String() {
+			t.Errorf("%v: %q, want %q", off, found, why)
 		}
 	}
 }

@@ -10,13 +10,7 @@ import (
 	"time"
 	"unicode"
 	"vpnd/auth/motp"
-)
-
-// Codes of a refusal (RFC 2759 section 6).
-const (
-	CodeDenied     = 691 // wrong name or password
-	CodeDisabled   = 647
-	CodeNotAllowed = 649
+	"vpnd/internal/reason"
 )
 
 // farSteps is how far a code outside of the window is searched for, for the log or an administrator: a day.
@@ -36,14 +30,12 @@ type Config struct {
 type Outcome struct {
 	OK        bool
 	Account   Account
-	Candidate string // the password that the proof verified
-	OneTime   bool   // it was a one-time password
-	Code      int    // for the peer; the same for all that could tell a user's name from another
-	Reason    string // for the log
-	Cause     Cause  // of a refusal
-	// Explain, if not nil, searches for more to say for the log. It takes up to a second, and is
-	// to be called after the peer has its answer. It may find nothing.
-	Explain func() string
+	Candidate string        // the password that the proof verified
+	OneTime   bool          // it was a one-time password
+	Reason    reason.Reason // of a refusal
+	// Explain, if not nil, searches for a more precise Reason. It takes up to a second: call it after the peer has its
+	// answer.
+	Explain func() reason.Reason
 	// Confirm, of one that is OK, gives the outcome by the user table as it is by now: the user may have been
 	// disabled, removed or given another password. It is to be called last, before the user is let in.
 	Confirm func(ctx context.Context) Outcome
@@ -94,7 +86,7 @@ type match struct {
 func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	now, source := a.cfg.Now(), Network(at.Source)
 	if !a.sources.allowed(source, now) {
-		return denied(CauseSource, "too many failures from this address")
+		return denied(reason.New(reason.SourceLimited))
 	}
 	c, err := a.claimed(ctx, at.User)
 	if err == nil {
@@ -102,7 +94,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 		defer a.standings.leave(c.name)
 	}
 	if err != nil {
-		return denied(CauseStorage, "user table: "+err.Error())
+		return denied(reason.New(reason.UserTable, err))
 	}
 	m, tried := a.search(c, at.Proof, now)
 	out := a.judge(ctx, at, c, m, now)
@@ -151,35 +143,35 @@ func (a *Authenticator) claimed(ctx context.Context, user string) (c claim, err 
 func (a *Authenticator) judge(ctx context.Context, at Attempt, c claim, m match, now time.Time) Outcome {
 	if !m.ok {
 		if !c.known {
-			return denied(CauseUnknownUser, "unknown user")
+			return denied(reason.New(reason.UnknownUser))
 		}
 		return a.fail(at, c.account, c.state, now)
 	}
 	if until := a.standings.lockedUntil(c.name, Network(at.Source), now); !until.IsZero() {
-		return denied(CauseLocked, lockedUntil(until))
+		return denied(reason.New(reason.UserLocked, until))
 	}
 	if m.oneTime && a.fromWrongClock(c.state, now) {
 		if err := rewind(ctx, a.ledger, c.name, c.state); err != nil {
-			return denied(CauseStorage, "user table: "+err.Error())
+			return denied(reason.New(reason.UserTable, err))
 		}
 		c.state.LastStep = 0
 	}
 	switch {
 	case m.oneTime && m.step == c.state.LastStep:
-		return denied(CauseUsed, alreadyUsed)
+		return denied(reason.New(reason.UsedCode))
 	case m.oneTime && m.step < c.state.LastStep:
-		return denied(CauseUsed, "one-time password older than the one used last")
+		return denied(reason.New(reason.OldCode))
 	}
-	if r := c.account.Refuses(at.Service, at.Source, now); r != (Refusal{}) {
-		return Outcome{Account: c.account, Code: r.Code, Reason: r.Reason, Cause: r.Cause, told: true}
+	if why := c.account.Refuses(at.Service, at.Source, now); !why.IsZero() {
+		return Outcome{Account: c.account, Reason: why, told: true}
 	}
 	if m.oneTime {
 		stored, err := a.ledger.Advance(ctx, c.name, TokenState{LastStep: m.step, Offset: m.step - motp.Step(now)})
 		if err != nil {
-			return denied(CauseStorage, "the one-time password could not be stored as used: "+err.Error())
+			return denied(reason.New(reason.CodeNotStored, err))
 		}
 		if !stored {
-			return denied(CauseUsed, alreadyUsed)
+			return denied(reason.New(reason.UsedCode))
 		}
 	}
 	c.account.Terms = c.account.TermsAt(now)
@@ -201,32 +193,24 @@ func (a *Authenticator) confirm(ctx context.Context, at Attempt, c claim, was Ou
 	account, known, err := a.again(ctx, c)
 	switch {
 	case err != nil:
-		return denied(CauseStorage, "user table: "+err.Error())
+		return denied(reason.New(reason.UserTable, err))
 	case !known:
-		return denied(CauseUnknownUser, "user was removed")
+		return denied(reason.New(reason.UserRemoved))
 	case was.OneTime && !reflect.DeepEqual(account.Token, was.Account.Token):
-		return denied(CauseCode, "the token was changed during the log-in")
+		return denied(reason.New(reason.TokenChanged))
 	case !was.OneTime && account.Password != was.Account.Password:
-		return denied(CausePassword, "the password was changed during the log-in")
+		return denied(reason.New(reason.PasswordChanged))
 	}
 	now := a.cfg.Now()
-	if r := account.Refuses(at.Service, at.Source, now); r != (Refusal{}) {
-		return Outcome{Account: account, Code: r.Code, Reason: r.Reason, Cause: r.Cause}
+	if why := account.Refuses(at.Service, at.Source, now); !why.IsZero() {
+		return Outcome{Account: account, Reason: why}
 	}
 	account.Terms = account.TermsAt(now)
 	was.Account = account
 	return was
 }
 
-const alreadyUsed = "one-time password already used"
-
-func lockedUntil(t time.Time) string {
-	return "user locked until " + t.UTC().Format(time.RFC3339) + " after too many failures"
-}
-
-func denied(cause Cause, reason string) Outcome {
-	return Outcome{Code: CodeDenied, Cause: cause, Reason: reason}
-}
+func denied(why reason.Reason) Outcome { return Outcome{Reason: why} }
 
 // search tries the user's candidates: the password, the codes of the window from the learned offset
 // outwards, then those in upper case. What the account lacks is tried with a decoy. It gives how many were
@@ -299,20 +283,23 @@ func (a *Authenticator) width() int64 { return int64(a.cfg.Window / (motp.StepSe
 
 // fail counts a wrong proof of a known user.
 func (a *Authenticator) fail(at Attempt, account Account, state TokenState, now time.Time) Outcome {
-	cause, reason := CausePassword, "wrong password"
+	code := reason.WrongPassword
 	if account.Token != nil {
-		cause, reason = CauseCode, "wrong one-time password"
+		code = reason.WrongCode
 	}
 	before, until := a.standings.fail(account.Name, Network(at.Source), now, a.cfg.MaxFailures)
-	if !before.IsZero() {
-		return denied(cause, reason+", "+lockedUntil(before))
+	var lock time.Duration
+	if before.IsZero() && !until.IsZero() {
+		lock = until.Sub(now)
 	}
-	if !until.IsZero() {
-		reason += fmt.Sprintf(", user locked for %v", until.Sub(now))
-	}
-	out := denied(cause, reason)
-	if account.Token != nil {
-		out.Explain = func() string { return a.explain(account.Token, state, at.Proof, now) }
+	out := denied(reason.New(code, lock, before))
+	if account.Token != nil && before.IsZero() {
+		out.Explain = func() reason.Reason {
+			if clock := a.explain(account.Token, state, at.Proof, now); clock != "" {
+				return reason.New(reason.TokenClockOff, lock, clock)
+			}
+			return out.Reason
+		}
 	}
 	return out
 }
@@ -336,7 +323,7 @@ func (a *Authenticator) explain(token Token, state TokenState, proof Proof, now 
 			if !proof.Verify(code) {
 				continue
 			}
-			text := "the token's clock is " + away(step-middle)
+			text := away(step - middle)
 			if state.Centre != 0 {
 				text += ", counted from its resync"
 			}

@@ -19,9 +19,9 @@ func TestDrift(t *testing.T) {
 		days := func() int {
 			for day := range 400 {
 				if got := logIn(); !got.OK {
-					want := "the token's clock is 3 minutes "
-					if got.Reason != "wrong one-time password" || !strings.HasPrefix(got.Explain(), want) {
-						t.Errorf("drift %v, day %d: %q: %q", drift, day, got.Reason, got.Explain())
+					want := "wrong one-time password: the token's clock is 3 minutes "
+					if got.Reason.String() != "wrong one-time password" || !strings.HasPrefix(got.Explain().String(), want) {
+						t.Errorf("drift %v, day %d: %q: %q", drift, day, got.Reason.String(), got.Explain())
 					}
 					return day
 				}
@@ -40,8 +40,8 @@ func TestDrift(t *testing.T) {
 		if want := off.Truncate(10 * time.Second); err != nil || (got-want).Abs() > 10*time.Second {
 			t.Errorf("drift %v: %v, %v, want %v", drift, got, err, want)
 		}
-		if got := logIn(); got.Reason != "one-time password already used" {
-			t.Errorf("a code that resync was shown: %v %q", got.OK, got.Reason)
+		if got := logIn(); got.Reason.String() != "one-time password already used" {
+			t.Errorf("a code that resync was shown: %v %q", got.OK, got.Reason.String())
 		}
 		c.add(10 * time.Second)
 		if n := days(); n < 175 || n > 195 {
@@ -96,9 +96,9 @@ func TestWindowAfterResync(t *testing.T) {
 		c.add(time.Hour) // so that no code of the window is used already
 		got := a.Authenticate(t.Context(), pap("alice", code(c.now, off)))
 		if got.OK != ok {
-			t.Errorf("%v: %v %q", off, got.OK, got.Reason)
+			t.Errorf("%v: %v %q", off, got.OK, got.Reason.String())
 		}
-		if off == 0 && got.Explain() != "the token's clock is 60 minutes behind, or the code is that old, counted from its resync" {
+		if off == 0 && got.Explain().String() != "wrong one-time password: the token's clock is 60 minutes behind, or the code is that old, counted from its resync" {
 			t.Errorf("%q", got.Explain())
 		}
 	}
@@ -112,7 +112,7 @@ func TestExplainCapitals(t *testing.T) {
 		c.add(10 * time.Second)
 	}
 	got := a.Authenticate(t.Context(), pap("alice", strings.ToUpper(code(c.now, off))))
-	if got.OK || got.Explain() != "the token's clock is 7 minutes ahead" {
+	if got.OK || got.Explain().String() != "wrong one-time password: the token's clock is 7 minutes ahead" {
 		t.Errorf("%v %q", got.OK, got.Explain())
 	}
 }

@@ -43,7 +43,7 @@ func TestStrangersLockNobodyOutAtHome(t *testing.T) {
 		return a.Authenticate(t.Context(), from(source, pap("dave", password)))
 	}
 	if got := try(home, "geheim"); !got.OK {
-		t.Fatal(got.Reason)
+		t.Fatal(got.Reason.String())
 	}
 	a.Close()
 	a = auth.New(auth.Config{Now: c.Now}, m, m)
@@ -51,11 +51,11 @@ func TestStrangersLockNobodyOutAtHome(t *testing.T) {
 	for i := range 20 {
 		try(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), "x")
 	}
-	if got := try(away, "geheim"); got.OK || !strings.Contains(got.Reason, "locked until") {
-		t.Errorf("from elsewhere during the attack: %v %q", got.OK, got.Reason)
+	if got := try(away, "geheim"); got.OK || !strings.Contains(got.Reason.String(), "locked until") {
+		t.Errorf("from elsewhere during the attack: %v %q", got.OK, got.Reason.String())
 	}
 	if got := try(home, "geheim"); !got.OK {
-		t.Errorf("at home during the attack: %q", got.Reason)
+		t.Errorf("at home during the attack: %q", got.Reason.String())
 	}
 	if got := try(away, "geheim"); got.OK {
 		t.Error("a log-in at home ended the lock of strangers")
@@ -63,18 +63,18 @@ func TestStrangersLockNobodyOutAtHome(t *testing.T) {
 	for range 4 {
 		try(home, "x")
 	}
-	if got := try(home, "x"); got.Reason != "wrong one-time password, user locked for 1m0s" {
-		t.Errorf("a guesser at home: %q", got.Reason)
+	if got := try(home, "x"); got.Reason.String() != "wrong one-time password, user locked for 1m0s" {
+		t.Errorf("a guesser at home: %q", got.Reason.String())
 	}
-	if got := try(home, "geheim"); got.OK || !strings.Contains(got.Reason, "locked until") {
-		t.Errorf("at home, locked there: %v %q", got.OK, got.Reason)
+	if got := try(home, "geheim"); got.OK || !strings.Contains(got.Reason.String(), "locked until") {
+		t.Errorf("at home, locked there: %v %q", got.OK, got.Reason.String())
 	}
 	c.add(time.Minute)
 	if got := try(home, "geheim"); !got.OK {
-		t.Errorf("after the lock: %q", got.Reason)
+		t.Errorf("after the lock: %q", got.Reason.String())
 	}
 	if got := try(away, "geheim"); !got.OK {
-		t.Errorf("from elsewhere after the lock: %q", got.Reason)
+		t.Errorf("from elsewhere after the lock: %q", got.Reason.String())
 	}
 }
 
@@ -85,7 +85,7 @@ func TestUsualAddresses(t *testing.T) {
 	for n := range auth.UsualAddresses + 2 {
 		for _, source := range []netip.Addr{home, host(n)} {
 			if got := a.Authenticate(t.Context(), from(source, pap("dave", "geheim"))); !got.OK {
-				t.Fatal(got.Reason)
+				t.Fatal(got.Reason.String())
 			}
 		}
 	}
@@ -111,7 +111,7 @@ func TestGuessesAtOnce(t *testing.T) {
 			got := a.Authenticate(context.Background(), from(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), pap("dave", "x")))
 			mu.Lock()
 			defer mu.Unlock()
-			reasons[got.Reason]++
+			reasons[got.Reason.String()]++
 		})
 	}
 	wg.Wait()
@@ -137,7 +137,7 @@ func TestGuessesOfADay(t *testing.T) {
 		n++
 		got := a.Authenticate(t.Context(), from(netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}), pap("dave", "x")))
 		guesses[day]++
-		if _, text, ok := strings.Cut(got.Reason, "user locked for "); ok {
+		if _, text, ok := strings.Cut(got.Reason.String(), "user locked for "); ok {
 			lock, err := time.ParseDuration(text)
 			if err != nil {
 				t.Fatal(err)
@@ -182,7 +182,7 @@ func TestSourceFailsAtOnce(t *testing.T) {
 	allowed := 0
 	for range 2000 { // seconds
 		c.add(time.Second)
-		if got := a.Authenticate(t.Context(), pap("mallory", "x")); got.Reason == "unknown user" {
+		if got := a.Authenticate(t.Context(), pap("mallory", "x")); got.Reason.String() == "unknown user" {
 			allowed++
 		}
 	}
@@ -199,7 +199,7 @@ func TestLocksAreForgotten(t *testing.T) {
 	for user, want := range map[string]string{"dave": "1m0s", "bob": "1h0m0s"} {
 		var last string
 		for range 5 {
-			last = a.Authenticate(t.Context(), pap(user, "x")).Reason
+			last = a.Authenticate(t.Context(), pap(user, "x")).Reason.String()
 		}
 		if !strings.HasSuffix(last, "user locked for "+want) {
 			t.Errorf("%s: %q, want %s", user, last, want)
@@ -214,8 +214,8 @@ func TestFailuresWaitForRoom(t *testing.T) {
 	for range 5 {
 		a.Authenticate(t.Context(), pap("dave", "x"))
 	}
-	if got := a.Authenticate(t.Context(), pap("dave", "geheim")); got.OK || !strings.Contains(got.Reason, "locked until") {
-		t.Errorf("%v %q", got.OK, got.Reason)
+	if got := a.Authenticate(t.Context(), pap("dave", "geheim")); got.OK || !strings.Contains(got.Reason.String(), "locked until") {
+		t.Errorf("%v %q", got.OK, got.Reason.String())
 	}
 	m.mu.Lock()
 	m.fsyncErr = nil

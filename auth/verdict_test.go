@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/reason"
 )
 
 // counting is a proof that counts how often it is verified.
@@ -30,24 +31,24 @@ func TestRefusalsCostTheSame(t *testing.T) {
 	for name, c := range map[string]struct {
 		user, password string
 		before         func(a *auth.Authenticator, m *memory)
-		cause          auth.Cause
+		cause          reason.Code
 		told           bool // that the password is right: guessing has an end, and nothing is counted
 	}{
-		"wrong password":  {user: "bob", password: "x", cause: auth.CausePassword},
-		"unknown user":    {user: "mallory", password: "x", cause: auth.CauseUnknownUser},
-		"wrong code":      {user: "alice", password: "x", cause: auth.CauseCode},
-		"disabled":        {user: "carol", password: "geheim", cause: auth.CauseDisabled, told: true},
-		"type":            {user: "bob", password: "geheim", cause: auth.CauseType, told: true},
-		"locked, wrong":   {user: "dave", password: "x", before: lock, cause: auth.CauseCode},
-		"locked, right":   {user: "dave", password: "geheim", before: lock, cause: auth.CauseLocked},
-		"locked, by code": {user: "dave", password: code(noon, 0), before: lock, cause: auth.CauseLocked},
-		"used code": {user: "alice", password: code(noon, 0), cause: auth.CauseUsed, before: func(a *auth.Authenticator, _ *memory) {
+		"wrong password":  {user: "bob", password: "x", cause: reason.WrongPassword},
+		"unknown user":    {user: "mallory", password: "x", cause: reason.UnknownUser},
+		"wrong code":      {user: "alice", password: "x", cause: reason.WrongCode},
+		"disabled":        {user: "carol", password: "geheim", cause: reason.AccountDisabled, told: true},
+		"type":            {user: "bob", password: "geheim", cause: reason.TypeNotAllowed, told: true},
+		"locked, wrong":   {user: "dave", password: "x", before: lock, cause: reason.WrongCode},
+		"locked, right":   {user: "dave", password: "geheim", before: lock, cause: reason.UserLocked},
+		"locked, by code": {user: "dave", password: code(noon, 0), before: lock, cause: reason.UserLocked},
+		"used code": {user: "alice", password: code(noon, 0), cause: reason.UsedCode, before: func(a *auth.Authenticator, _ *memory) {
 			a.Authenticate(t.Context(), from(away, pap("alice", code(noon, 0))))
 		}},
-		"older code": {user: "alice", password: code(noon, -time.Minute), cause: auth.CauseUsed, before: func(a *auth.Authenticator, _ *memory) {
+		"older code": {user: "alice", password: code(noon, -time.Minute), cause: reason.OldCode, before: func(a *auth.Authenticator, _ *memory) {
 			a.Authenticate(t.Context(), from(away, pap("alice", code(noon, 0))))
 		}},
-		"full disk": {user: "alice", password: code(noon, 0), cause: auth.CauseStorage, before: func(_ *auth.Authenticator, m *memory) {
+		"full disk": {user: "alice", password: code(noon, 0), cause: reason.CodeNotStored, before: func(_ *auth.Authenticator, m *memory) {
 			m.fsyncErr = fmt.Errorf("disk full")
 		}},
 	} {
@@ -63,17 +64,17 @@ func TestRefusalsCostTheSame(t *testing.T) {
 				got := a.Authenticate(t.Context(), at)
 				switch {
 				case i == 30 && c.told:
-					if got.Cause != c.cause {
-						t.Errorf("refusal %d: %s, want %s: it counts against the source", i, got.Cause, c.cause)
+					if got.Reason.Code != c.cause {
+						t.Errorf("refusal %d: %s, want %s: it counts against the source", i, got.Reason.Code, c.cause)
 					}
 				case i == 30:
-					if got.Cause != auth.CauseSource {
-						t.Errorf("refusal %d: %s; it does not count against the source", i, got.Reason)
+					if got.Reason.Code != reason.SourceLimited {
+						t.Errorf("refusal %d: %s; it does not count against the source", i, got.Reason.String())
 					}
 				case got.OK || n != all:
-					t.Fatalf("refusal %d: %s, %d passwords tried, want %d", i, got.Reason, n, all)
-				case i == 0 && got.Cause != c.cause:
-					t.Errorf("%s: %s", got.Cause, got.Reason)
+					t.Fatalf("refusal %d: %s, %d passwords tried, want %d", i, got.Reason.String(), n, all)
+				case i == 0 && got.Reason.Code != c.cause:
+					t.Errorf("%s: %s", got.Reason.Code, got.Reason.String())
 				}
 			}
 		})
@@ -95,17 +96,17 @@ func TestClockWasAhead(t *testing.T) {
 		a.Authenticate(t.Context(), pap("dave", fmt.Sprint(i)))
 	}
 	if got := a.Authenticate(t.Context(), from(other, pap("alice", code(c.now, 0)))); !got.OK {
-		t.Fatal(got.Reason)
+		t.Fatal(got.Reason.String())
 	}
 	c.add(-year)
 	if got := a.Authenticate(t.Context(), pap("dave", "geheim")); !got.OK {
-		t.Errorf("a lock from then: %s", got.Reason)
+		t.Errorf("a lock from then: %s", got.Reason.String())
 	}
 	if got := a.Authenticate(t.Context(), from(other, pap("alice", code(c.now, 0)))); !got.OK {
-		t.Errorf("a code from then: %s", got.Reason)
+		t.Errorf("a code from then: %s", got.Reason.String())
 	}
-	if got := a.Authenticate(t.Context(), from(other, pap("alice", code(c.now, 0)))); got.Cause != auth.CauseUsed {
-		t.Errorf("the same code again: %s", got.Reason)
+	if got := a.Authenticate(t.Context(), from(other, pap("alice", code(c.now, 0)))); got.Reason.Code != reason.UsedCode {
+		t.Errorf("the same code again: %s", got.Reason.String())
 	}
 	m.tokens["alice"] = auth.TokenState{LastStep: m.tokens["alice"].LastStep + int64(year/(10*time.Second))}
 	first, second := code(c.now, 10*time.Minute), code(c.now, 10*time.Minute+10*time.Second)
@@ -115,8 +116,8 @@ func TestClockWasAhead(t *testing.T) {
 	for i := range 5 {
 		a.Authenticate(t.Context(), from(other, pap("bob", fmt.Sprint(i))))
 	}
-	if got := a.Authenticate(t.Context(), from(other, pap("bob", "geheim"))); got.Cause != auth.CauseLocked || !strings.Contains(got.Reason, "12:01:00") {
-		t.Errorf("a lock of now: %s", got.Reason)
+	if got := a.Authenticate(t.Context(), from(other, pap("bob", "geheim"))); got.Reason.Code != reason.UserLocked || !strings.Contains(got.Reason.String(), "12:01:00") {
+		t.Errorf("a lock of now: %s", got.Reason.String())
 	}
 }
 
@@ -129,7 +130,7 @@ func TestConfirm(t *testing.T) {
 		"as it was":        {"bob", "geheim", "", func(*memory, *auth.Account) {}},
 		"disabled":         {"bob", "geheim", "account disabled", func(_ *memory, a *auth.Account) { a.Enabled = false }},
 		"removed":          {"bob", "geheim", "user was removed", func(m *memory, _ *auth.Account) { delete(m.users, "bob") }},
-		"expired":          {"bob", "geheim", "account expired on 2026-05-06 12:00:00 UTC", func(_ *memory, a *auth.Account) { a.Expires = noon }},
+		"expired":          {"bob", "geheim", "account expired on 2026-05-06T12:00:00Z", func(_ *memory, a *auth.Account) { a.Expires = noon }},
 		"type":             {"bob", "geheim", "dial-in type l2tp not allowed", func(_ *memory, a *auth.Account) { a.Services = nil }},
 		"another password": {"bob", "geheim", "the password was changed during the log-in", func(_ *memory, a *auth.Account) { a.Password = "x" }},
 		"another token":    {"alice", code(noon, 0), "the token was changed during the log-in", func(_ *memory, a *auth.Account) { a.Token = nil }},
@@ -140,7 +141,7 @@ func TestConfirm(t *testing.T) {
 		at.Service = auth.L2TP
 		out := a.Authenticate(t.Context(), at)
 		if !out.OK {
-			t.Fatalf("%s: %s", name, out.Reason)
+			t.Fatalf("%s: %s", name, out.Reason.String())
 		}
 		account := m.users[c.user]
 		m.users[c.user] = account
@@ -150,8 +151,8 @@ func TestConfirm(t *testing.T) {
 			m.users[c.user] = account
 		}
 		got := out.Confirm(t.Context())
-		if got.OK != (c.reason == "") || got.Reason != c.reason {
-			t.Errorf("%s: %v %q, want %q", name, got.OK, got.Reason, c.reason)
+		if got.OK != (c.reason == "") || got.Reason.String() != c.reason {
+			t.Errorf("%s: %v %q, want %q", name, got.OK, got.Reason.String(), c.reason)
 		}
 		if got.OK && (got.Account.Terms.Group != "new" || got.Candidate != c.password) {
 			t.Errorf("%s: %+v", name, got)
@@ -180,7 +181,7 @@ func TestConfirmByCheck(t *testing.T) {
 	}{
 		"as it was":         {func(*checked, *clock) {}, "", 1},
 		"another user":      {func(m *checked, _ *clock) { delete(m.users, "alice") }, "", 1},
-		"expired meanwhile": {func(_ *checked, c *clock) { c.add(time.Hour) }, "account expired on 2026-05-06 13:00:00 UTC", 1},
+		"expired meanwhile": {func(_ *checked, c *clock) { c.add(time.Hour) }, "account expired on 2026-05-06T13:00:00Z", 1},
 		"disabled":          {func(m *checked, _ *clock) { m.users["bob"] = auth.Account{Name: "bob", Password: "geheim"} }, "account disabled", 2},
 		"removed":           {func(m *checked, _ *clock) { delete(m.users, "bob") }, "user was removed", 2},
 		"unreadable":        {func(m *checked, _ *clock) { m.err = errors.New("disk on fire") }, "user table: disk on fire", 1},
@@ -198,7 +199,7 @@ func TestConfirmByCheck(t *testing.T) {
 			t.Fatalf("%s: %s", name, out.Reason)
 		}
 		c.change(users, now)
-		if got := out.Confirm(t.Context()); got.OK != (c.reason == "") || got.Reason != c.reason {
+		if got := out.Confirm(t.Context()); got.OK != (c.reason == "") || got.Reason.String() != c.reason {
 			t.Errorf("%s: %v %q, want %q", name, got.OK, got.Reason, c.reason)
 		}
 		if len(m.lookups) != c.reads {

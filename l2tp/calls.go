@@ -2,9 +2,9 @@ package l2tp
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/wire"
 )
 
@@ -57,10 +57,10 @@ func (t *Tunnel) Accept(now time.Time, peers, ours uint16) bool {
 }
 
 // Refuse answers Dialled: the call is not taken, for a reason that the peer is told.
-func (t *Tunnel) Refuse(now time.Time, peers uint16, reason string) {
+func (t *Tunnel) Refuse(now time.Time, peers uint16, why reason.Reason) {
 	if i := t.find(peers); i >= 0 && t.sessions[i].ours == 0 {
 		t.remove(now, i)
-		t.cdn(now, peers, wire.Result{Code: cdnTemporary, Error: errorNoResource, Message: reason})
+		t.cdn(now, peers, wire.Result{Code: cdnTemporary, Error: errorNoResource, Message: why.Peer()})
 		t.settle()
 	}
 }
@@ -87,7 +87,7 @@ func (t *Tunnel) callConnected(now time.Time, id uint16, avps []wire.AVP) {
 func (t *Tunnel) callUnderstood(now time.Time, ours uint16, avps []wire.AVP) bool {
 	i := t.findOurs(ours)
 	if i >= 0 && unknownMandatory(avps) {
-		t.hangUp(now, i, wire.Result{Code: cdnGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, t.peer+" sent an unknown mandatory AVP")
+		t.hangUp(now, i, t.unknownAVP())
 		return false
 	}
 	return i >= 0
@@ -106,15 +106,22 @@ func (t *Tunnel) disconnected(now time.Time, id uint16, avps []wire.AVP) {
 	t.remove(now, i)
 	if ours != 0 {
 		r := wire.ParseResult(find(avps, wire.AttrResultCode))
-		t.events = append(t.events, Cleared{Session: ours, Reason: fmt.Sprintf("%s disconnected the call (%v)", t.peer, r)})
+		t.events = append(t.events, Cleared{Session: ours, Reason: t.disconnectedBy(r)})
 	}
 }
 
-func (t *Tunnel) hangUp(now time.Time, i int, r wire.Result, reason string) {
+func (t *Tunnel) hangUp(now time.Time, i int, why reason.Reason) {
 	s := t.sessions[i]
 	t.remove(now, i)
-	t.ch.push(now, s.peers, t.disconnect(s.ours, r))
-	t.events = append(t.events, Cleared{Session: s.ours, Reason: reason})
+	t.ch.push(now, s.peers, t.disconnect(s.ours, result(why.Row().CDN, wire.Result{Code: cdnAdmin}, why)))
+	t.events = append(t.events, Cleared{Session: s.ours, Reason: why})
+}
+
+func (t *Tunnel) disconnectedBy(r wire.Result) reason.Reason {
+	if t.client {
+		return reason.New(reason.ServerEndsCall, r)
+	}
+	return reason.New(reason.CallDisconnected, r)
 }
 
 // cdn refuses a call.
@@ -127,9 +134,9 @@ func (t *Tunnel) disconnect(ours uint16, r wire.Result) []byte {
 }
 
 // Disconnect ends our session ours towards the peer; Cleared follows.
-func (t *Tunnel) Disconnect(now time.Time, ours uint16, reason string) {
+func (t *Tunnel) Disconnect(now time.Time, ours uint16, why reason.Reason) {
 	if i := t.findOurs(ours); i >= 0 && t.state == stateOpen {
-		t.hangUp(now, i, wire.Result{Code: cdnAdmin}, reason)
+		t.hangUp(now, i, why)
 		t.settle()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/wire"
 )
 
@@ -14,7 +15,7 @@ const callSpeed = 100_000_000
 // follows, or Closed.
 func Dial(cfg Config, ours uint16, now time.Time) *Tunnel {
 	t := New(cfg, ours, now)
-	t.peer, t.state, t.shown = "server", stateDialling, true
+	t.client, t.state, t.shown = true, stateDialling, true
 	t.endAt = now.Add(t.cfg.HandshakeTimeout)
 	t.ch.push(now, 0, t.introduce(wire.SCCRQ, t.cfg.Host))
 	return t
@@ -24,7 +25,7 @@ func Dial(cfg Config, ours uint16, now time.Time) *Tunnel {
 func (t *Tunnel) replied(now time.Time, avps []wire.AVP) {
 	id := find(avps, wire.AttrTunnelID)
 	if len(id) != 2 || binary.BigEndian.Uint16(id) == 0 {
-		t.close("server gives no tunnel identifier")
+		t.close(reason.New(reason.ServerBadMessage, "gives no tunnel identifier"))
 		return
 	}
 	t.ch.peer = binary.BigEndian.Uint16(id)
@@ -34,16 +35,16 @@ func (t *Tunnel) replied(now time.Time, avps []wire.AVP) {
 	challenge := find(avps, wire.AttrChallenge)
 	switch {
 	case unknownMandatory(avps):
-		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, "server sent an unknown mandatory AVP")
+		t.stop(now, reason.New(reason.ServerUnknownAVP))
 		return
 	case t.challenge != nil:
 		want := wire.ChallengeResponse(wire.SCCRP, t.cfg.Secret, t.challenge)
 		if subtle.ConstantTimeCompare(want[:], find(avps, wire.AttrChallengeResponse)) != 1 {
-			t.stop(now, wire.Result{Code: stopNoRight, Message: "wrong tunnel secret"}, "server does not know the tunnel secret")
+			t.stop(now, reason.New(reason.ServerTunnelSecret))
 			return
 		}
 	case len(challenge) > 0:
-		t.stop(now, wire.Result{Code: stopNoRight, Message: "no tunnel secret here"}, "server wants a tunnel secret")
+		t.stop(now, reason.New(reason.ServerWantsSecret))
 		return
 	}
 	b := begin(wire.SCCCN)
@@ -73,7 +74,7 @@ func (t *Tunnel) answered(now time.Time, ours uint16, avps []wire.AVP) {
 		return
 	}
 	if len(id) != 2 || binary.BigEndian.Uint16(id) == 0 {
-		t.hangUp(now, i, wire.Result{Code: cdnGeneral}, "server gives no session identifier")
+		t.hangUp(now, i, reason.New(reason.ServerBadMessage, "gives no session identifier"))
 		return
 	}
 	s := &t.sessions[i]

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/wire"
 )
@@ -61,9 +62,9 @@ func (p *pair) drain(end int) {
 		case l2tp.Answered:
 			p.events = append(p.events, fmt.Sprintf("answered %d %d", v.Session, v.PeerSession))
 		case l2tp.Cleared:
-			p.events = append(p.events, fmt.Sprintf("%s cleared %d: %s", name, v.Session, v.Reason))
+			p.events = append(p.events, fmt.Sprintf("%s cleared %d: %s", name, v.Session, v.Reason.String()))
 		case l2tp.Closed:
-			p.events = append(p.events, fmt.Sprintf("%s closed: %s", name, v.Reason))
+			p.events = append(p.events, fmt.Sprintf("%s closed: %s", name, v.Reason.String()))
 		}
 	}
 }
@@ -118,14 +119,14 @@ func TestDial(t *testing.T) {
 		p := newPair(t, seed/4, cfg, cfg)
 		p.run(p.said("answered 5 1005"))
 		if !p.said("opened\nanswered 5 1005")() {
-			if seed/4 == 0 || !p.said("does not answer")() { // five losses in a row are a dead line
+			if seed/4 == 0 || !p.said("no answer")() { // five losses in a row are a dead line
 				t.Fatalf("seed %d: %q", seed, p.events)
 			}
 			continue
 		}
 		from := int(seed / 2 % 2)
-		p.ends[from].Disconnect(p.now, []uint16{5, 1005}[from], "enough")
-		p.ends[from].Stop(p.now, "the end")
+		p.ends[from].Disconnect(p.now, []uint16{5, 1005}[from], reason.New(reason.Dropped, "enough"))
+		p.ends[from].Stop(p.now, reason.New(reason.Dropped, "the end"))
 		p.run(func() bool { return p.said("client closed: ")() && p.said("server closed: ")() })
 		for _, want := range []string{"client cleared 5: ", "server cleared 1005: ", "client closed: ", "server closed: "} {
 			if n := strings.Count(strings.Join(p.events, "\n"), want); n != 1 {
@@ -154,7 +155,7 @@ func TestDialRefused(t *testing.T) {
 	p := newPair(t, 0, l2tp.Config{}, l2tp.Config{})
 	p.cut = true
 	p.run(p.said("client closed"))
-	if fmt.Sprint(p.events) != "[client closed: server does not answer any more]" {
+	if fmt.Sprint(p.events) != "[client closed: no answer]" {
 		t.Errorf("%q", p.events)
 	}
 }

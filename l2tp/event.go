@@ -1,5 +1,7 @@
 package l2tp
 
+import "vpnd/internal/reason"
+
 // Event is what a Tunnel wants of its owner.
 type Event interface{ event() }
 
@@ -24,16 +26,16 @@ type Sequencing struct{ Session uint16 }
 // Cleared says that a session is over.
 type Cleared struct {
 	Session uint16 // our identifier
-	Reason  string // in words for a log
+	Reason  reason.Reason
 }
 
 // Refused says that peer and we do not agree about the tunnel's secret. Closed follows when the tunnel's end has been
 // acknowledged, or after a while.
-type Refused struct{ Reason string }
+type Refused struct{ Reason reason.Reason }
 
 // Closed is the last event.
 type Closed struct {
-	Reason string
+	Reason reason.Reason
 	Silent bool // the server that we dialled has never answered
 }
 

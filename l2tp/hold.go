@@ -3,6 +3,7 @@ package l2tp
 import (
 	"slices"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/wire"
 )
 
@@ -49,7 +50,7 @@ func (t *Tunnel) take(now time.Time, h wire.Header, avps []wire.AVP, err error, 
 	}
 	before := t.sent
 	if err != nil {
-		t.stop(now, wire.Result{Code: stopNoRight, Message: "hidden AVP does not decode: is the secret right?"}, err.Error())
+		t.stop(now, reason.New(reason.HiddenAVP))
 	} else {
 		t.message(now, h, avps, n)
 	}

@@ -52,7 +52,7 @@ func (l *access) drain() {
 		case l2tp.Dialled:
 			l.c.Accept(l.now, v.PeerSession, 1000+v.PeerSession)
 		case l2tp.Closed:
-			l.ended = append(l.ended, v.Reason)
+			l.ended = append(l.ended, v.Reason.String())
 		}
 	}
 }
@@ -127,7 +127,7 @@ func TestNeverAcknowledges(t *testing.T) {
 		if taken == 0 || taken > 64 || len(p.ended) > 0 {
 			t.Fatalf("%d calls, ended: %v", taken, p.ended)
 		}
-		want := "closed client does not answer any more"
+		want := "closed client no longer answers"
 		if stop {
 			p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Ns: p.ns + 1, Nr: 1}, message(wire.StopCCN)) // ahead of a call that is held
 			p.drain()

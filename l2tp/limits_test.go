@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/wire"
 )
@@ -118,7 +119,7 @@ func TestThousandCalls(t *testing.T) {
 		p.say(1001+id, message(wire.CDN, avp(wire.AttrResultCode, 0, 3), avp(wire.AttrSessionID, u16(id+1)...)))
 	}
 	for id := uint16(n / 2); id < n; id++ {
-		p.c.Disconnect(p.now, 1001+id, "all at once")
+		p.c.Disconnect(p.now, 1001+id, reason.New(reason.Dropped, "all at once"))
 	}
 	p.drain()
 	for range n {
@@ -324,7 +325,7 @@ func FuzzDial(f *testing.F) {
 				case l2tp.Opened:
 					c.Call(now, 5)
 				case l2tp.Dialled:
-					c.Refuse(now, v.PeerSession, "")
+					c.Refuse(now, v.PeerSession, reason.Reason{})
 				case l2tp.Closed:
 					closed++
 				}

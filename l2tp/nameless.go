@@ -2,6 +2,7 @@ package l2tp
 
 import (
 	"crypto/subtle"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/wire"
 )
 
@@ -50,13 +51,11 @@ func (t *Tunnel) harmful(h wire.Header, avps []wire.AVP, err error) bool {
 	}
 	kind := kindOf(avps)
 	if kind == wire.SCCCN && !t.proves(avps) { // a client with a wrong secret, perhaps: the log tells
-		t.events = append(t.events, Refused{wrongSecret})
+		t.events = append(t.events, Refused{reason.New(reason.WrongTunnelSecret)})
 		return true
 	}
 	return kind == wire.StopCCN || !kind.Known() || unknownMandatory(avps) && !kind.OfCall()
 }
-
-const wrongSecret = "wrong tunnel secret"
 
 // proves reports whether an SCCCN answers our challenge, if there is one.
 func (t *Tunnel) proves(avps []wire.AVP) bool {
@@ -73,6 +72,6 @@ func (t *Tunnel) supersede(h wire.Header, avps []wire.AVP) {
 	if !t.unproven() || h.Tunnel != t.ours || len(avps) == 0 || kindOf(avps) != wire.SCCCN || int16(h.Ns-t.ch.nr) >= 0 {
 		return
 	}
-	t.clearAll("client has opened its tunnel anew")
+	t.clearAll(reason.New(reason.TunnelReopened))
 	t.state, t.ch.nr, t.held = stateHandshake, h.Ns, nil
 }

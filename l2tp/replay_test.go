@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/wire"
 	"vpnd/testenv/recording"
@@ -41,11 +42,11 @@ func (c *lac) drain() {
 		case l2tp.Answered:
 			c.said = append(c.said, "answered")
 		case l2tp.Cleared:
-			c.said = append(c.said, fmt.Sprintf("cleared (%s)", v.Reason))
+			c.said = append(c.said, fmt.Sprintf("cleared (%s)", v.Reason.String()))
 		case l2tp.Refused:
-			c.said = append(c.said, fmt.Sprintf("refused (%s)", v.Reason))
+			c.said = append(c.said, fmt.Sprintf("refused (%s)", v.Reason.String()))
 		case l2tp.Closed:
-			c.said = append(c.said, fmt.Sprintf("closed (%s)", v.Reason))
+			c.said = append(c.said, fmt.Sprintf("closed (%s)", v.Reason.String()))
 		}
 	}
 }
@@ -104,7 +105,7 @@ func TestRecordedServers(t *testing.T) {
 						c.tunnel.Call(start, binary.BigEndian.Uint16(value(body, wire.AttrSessionID)))
 					}
 				case wire.StopCCN:
-					c.tunnel.Stop(start, "client hangs up")
+					c.tunnel.Stop(start, reason.New(reason.Dropped, "client hangs up"))
 				case wire.SCCCN, wire.ICCN: // it has said them itself
 				default:
 					t.Fatalf("%s, packet %d: %v", name, i, kind)

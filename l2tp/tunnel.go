@@ -2,11 +2,11 @@ package l2tp
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/wire"
 )
 
@@ -44,7 +44,7 @@ const linger = 5 * time.Second
 type Tunnel struct {
 	cfg       Config
 	state     state
-	peer      string // what the peer is called in reasons: client or server
+	client    bool // we have dialled the peer
 	ours      uint16
 	ch        channel
 	sessions  []session
@@ -52,18 +52,18 @@ type Tunnel struct {
 	shown     bool   // the peer has shown that it hears us
 	named     bool   // it has put our identifier into a message
 	host      string
-	held      []held    // the next messages, until there is room in ch
-	heard     time.Time // anything of the peer's, data included
-	endAt     time.Time // when the present state is given up; zero: never
-	sent      int       // messages sent: each one acknowledges
-	stopped   string    // why it is stopping
-	theirs    bool      // the peer has stopped it
+	held      []held        // the next messages, until there is room in ch
+	heard     time.Time     // anything of the peer's, data included
+	endAt     time.Time     // when the present state is given up; zero: never
+	sent      int           // messages sent: each one acknowledges
+	stopped   reason.Reason // why it is stopping
+	theirs    bool          // the peer has stopped it
 	events    []Event
 }
 
 // New makes a Tunnel whose identifier is ours; the SCCRQ is then given to Receive.
 func New(cfg Config, ours uint16, now time.Time) *Tunnel {
-	t := &Tunnel{cfg: cfg.withDefaults(), ours: ours, heard: now, peer: "client"}
+	t := &Tunnel{cfg: cfg.withDefaults(), ours: ours, heard: now}
 	t.ch.init(func(datagram []byte) {
 		t.sent++
 		t.events = append(t.events, Transmit{datagram})
@@ -121,7 +121,7 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 	t.heard = now
 	t.named = t.named || h.Tunnel != 0 && t.state != stateIdle
 	if t.state == stateIdle && (h.Ns != 0 || h.Nr != 0 || len(body) == 0) {
-		t.close("SCCRQ with a wrong number")
+		t.close(reason.New(reason.BadMessage, "SCCRQ with a wrong number"))
 		return
 	}
 	avps, err := wire.ParseAVPs(body, t.cfg.Secret)
@@ -129,7 +129,7 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 		return
 	}
 	if err != nil && t.state == stateIdle {
-		t.close(err.Error())
+		t.close(reason.New(reason.BadMessage, err))
 		return
 	}
 	if err != nil && err != wire.ErrHidden { //nolint:errorlint // ParseAVPs returns it bare
@@ -140,7 +140,7 @@ func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 			t.ch.peer = binary.BigEndian.Uint16(id)
 		}
 		if t.ch.peer == 0 {
-			t.close("SCCRQ without a tunnel identifier")
+			t.close(reason.New(reason.BadMessage, "SCCRQ without a tunnel identifier"))
 			return
 		}
 	}
@@ -193,7 +193,7 @@ func (t *Tunnel) message(now time.Time, h wire.Header, avps []wire.AVP, n int) {
 	default:
 	}
 	if t.state == stateIdle {
-		t.close(kind.String() + " before SCCRQ")
+		t.close(reason.New(reason.NotStarted, kind, "SCCRQ"))
 		return
 	}
 	if t.state == stateStopping {
@@ -206,11 +206,11 @@ func (t *Tunnel) message(now time.Time, h wire.Header, avps []wire.AVP, n int) {
 		return
 	}
 	if !kind.Known() && avps[0].Mandatory {
-		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown message type"}, t.peer+" sent an unknown "+kind.String())
+		t.stop(now, reason.New(reason.UnknownMessage, kind))
 		return
 	}
 	if unknownMandatory(avps) && !kind.OfCall() {
-		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, t.peer+" sent an unknown mandatory AVP")
+		t.stop(now, t.unknownAVP())
 		return
 	}
 	if t.state == stateHandshake {
@@ -240,20 +240,23 @@ func (t *Tunnel) message(now time.Time, h wire.Header, avps []wire.AVP, n int) {
 
 // peerStopped is the StopCCN.
 func (t *Tunnel) peerStopped(now time.Time, avps []wire.AVP) {
-	reason := t.peer + " closed the tunnel"
+	why := reason.New(reason.TunnelClosed)
+	if t.client {
+		why = reason.New(reason.ServerClosedTunnel)
+	}
 	r := wire.ParseResult(find(avps, wire.AttrResultCode))
 	switch {
 	case r.Code == stopNoRight && t.state != stateDialling:
-		reason = t.peer + " does not take our tunnel secret"
-		t.events = append(t.events, Refused{reason})
+		why = reason.New(reason.TunnelSecretRefused)
+		t.events = append(t.events, Refused{why})
 	case t.state == stateDialling:
-		reason = fmt.Sprintf("server refuses the tunnel (%v)", r)
+		why = reason.New(reason.ServerRefusesTunnel, r)
 		if id := find(avps, wire.AttrTunnelID); len(id) == 2 {
 			t.ch.peer = binary.BigEndian.Uint16(id)
 		}
 	}
-	t.clearAll(reason)
-	t.state, t.stopped, t.theirs, t.endAt = stateStopping, reason, true, now.Add(linger)
+	t.clearAll(why)
+	t.state, t.stopped, t.theirs, t.endAt = stateStopping, why, true, now.Add(linger)
 }
 
 // sccrpRest is the length of an SCCRP without our name in it, with challenge and response.
@@ -271,13 +274,13 @@ func (t *Tunnel) request(now time.Time, avps []wire.AVP, limit int) {
 	challenge := find(avps, wire.AttrChallenge)
 	switch v := find(avps, wire.AttrProtocolVersion); {
 	case unknownMandatory(avps):
-		t.stop(now, wire.Result{Code: stopGeneral, Error: errorUnknownAVP, Message: "unknown mandatory AVP"}, "client sent an unknown mandatory AVP")
+		t.stop(now, t.unknownAVP())
 		return
 	case len(v) != 2 || v[0] != 1:
-		t.stop(now, wire.Result{Code: stopVersion, Error: 0x0100}, "client speaks another version of L2TP")
+		t.stop(now, reason.New(reason.OtherVersion, "L2TP"))
 		return
 	case len(challenge) > 0 && t.cfg.Secret == "":
-		t.stop(now, wire.Result{Code: stopNoRight, Message: "no tunnel secret here"}, "client wants a tunnel secret, and l2tp.secret is empty")
+		t.stop(now, reason.New(reason.NoTunnelSecret))
 		return
 	}
 	b := t.introduce(wire.SCCRP, t.cfg.Host[:min(len(t.cfg.Host), limit-sccrpRest)])
@@ -307,7 +310,7 @@ func (t *Tunnel) introduce(kind wire.MessageType, name string) []byte {
 func (t *Tunnel) random() []byte {
 	b := make([]byte, 16)
 	if _, err := io.ReadFull(t.cfg.Random, b); err != nil {
-		t.close("no random numbers: " + err.Error())
+		t.close(reason.New(reason.NoRandomNumbers, err))
 	}
 	return b
 }
@@ -324,7 +327,7 @@ func u16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
 func (t *Tunnel) connected(now time.Time, h wire.Header, avps []wire.AVP) {
 	proof := h.Tunnel == t.ours || t.challenge != nil
 	if !t.proves(avps) {
-		t.stop(now, wire.Result{Code: stopNoRight, Message: wrongSecret}, wrongSecret)
+		t.stop(now, reason.New(reason.WrongTunnelSecret))
 		return
 	}
 	t.state, t.challenge = stateOpen, nil
@@ -345,12 +348,12 @@ func (t *Tunnel) proven(now time.Time) {
 
 // Stop ends all sessions and the tunnel; Closed follows when the peer has acknowledged that, or after a
 // while.
-func (t *Tunnel) Stop(now time.Time, reason string) {
+func (t *Tunnel) Stop(now time.Time, why reason.Reason) {
 	switch t.state {
 	case stateIdle, stateDialling:
-		t.close(reason)
+		t.close(why)
 	case stateHandshake, stateOpen:
-		t.stop(now, wire.Result{Code: stopShutDown}, reason)
+		t.stop(now, why)
 		t.settle()
 	case stateStopping:
 		if t.theirs { // it only waits for repetitions
@@ -360,14 +363,31 @@ func (t *Tunnel) Stop(now time.Time, reason string) {
 	}
 }
 
-func (t *Tunnel) stop(now time.Time, r wire.Result, reason string) {
-	t.clearAll(reason)
+func (t *Tunnel) stop(now time.Time, why reason.Reason) {
+	t.clearAll(why)
+	r := result(why.Row().StopCCN, wire.Result{Code: stopShutDown}, why)
 	if r.Code == stopNoRight {
-		t.events = append(t.events, Refused{reason})
+		t.events = append(t.events, Refused{why})
 	}
-	t.state, t.stopped = stateStopping, reason
+	t.state, t.stopped = stateStopping, why
 	t.endAt = now.Add(linger)
 	t.ch.push(now, 0, stopCCN(t.ours, r))
+}
+
+// result is what the peer is told of a reason: the row's result, or else usual.
+func result(row reason.Result, usual wire.Result, why reason.Reason) wire.Result {
+	if row == (reason.Result{}) {
+		return usual
+	}
+	return wire.Result{Code: row.Code, Error: row.Error, Message: why.Peer()}
+}
+
+// unknownAVP is the reason that ends what has an AVP that must be understood, and is not.
+func (t *Tunnel) unknownAVP() reason.Reason {
+	if t.client {
+		return reason.New(reason.ServerUnknownAVP)
+	}
+	return reason.New(reason.UnknownAVP)
 }
 
 func stopCCN(ours uint16, r wire.Result) []byte {
@@ -381,23 +401,23 @@ func Busy(peer, ours uint16) []byte {
 	return wire.AppendControl(nil, wire.Header{Tunnel: peer, Nr: 1}, stopCCN(ours, wire.Result{Code: stopGeneral, Error: errorNoResource}))
 }
 
-func (t *Tunnel) clearAll(reason string) {
+func (t *Tunnel) clearAll(why reason.Reason) {
 	for _, s := range t.sessions {
 		if s.ours != 0 {
-			t.events = append(t.events, Cleared{Session: s.ours, Reason: reason})
+			t.events = append(t.events, Cleared{Session: s.ours, Reason: why})
 		}
 	}
 	t.sessions = nil
 }
 
-func (t *Tunnel) close(reason string) {
+func (t *Tunnel) close(why reason.Reason) {
 	if t.state == stateClosed {
 		return
 	}
-	t.clearAll(reason)
+	t.clearAll(why)
 	silent := t.state == stateDialling && t.ch.nr == 0
 	t.state = stateClosed
-	t.events = append(t.events, Closed{Reason: reason, Silent: silent})
+	t.events = append(t.events, Closed{Reason: why, Silent: silent})
 }
 
 // settle closes a tunnel whose StopCCN has been acknowledged.
@@ -439,7 +459,7 @@ func (t *Tunnel) Tick(now time.Time) {
 		return
 	}
 	if !t.ch.tick(now, func() bool { return t.alive(now) }) {
-		t.close(t.peer + " does not answer any more")
+		t.close(t.silent())
 		return
 	}
 	if due := t.hello(); !due.IsZero() && !now.Before(due) {
@@ -454,23 +474,30 @@ func (t *Tunnel) alive(now time.Time) bool {
 	return t.heard.After(t.ch.since) || oldest == wire.Hello && now.Sub(t.heard) < t.cfg.HelloInterval
 }
 
+func (t *Tunnel) silent() reason.Reason {
+	if t.client {
+		return reason.New(reason.ServerNoAnswer)
+	}
+	return reason.New(reason.TunnelSilent)
+}
+
 func (t *Tunnel) end(now time.Time) {
 	t.endAt = time.Time{}
 	switch t.state {
 	case stateDialling:
-		t.close("server does not answer any more")
+		t.close(t.silent())
 	case stateHandshake:
-		t.close("no SCCCN within " + t.cfg.HandshakeTimeout.String())
+		t.close(reason.New(reason.NoSCCCN, t.cfg.HandshakeTimeout))
 	case stateOpen:
 		if !t.shown {
-			t.close("nothing shows within " + t.cfg.HandshakeTimeout.String() + " that the client hears us")
+			t.close(reason.New(reason.ClientDeaf, t.cfg.HandshakeTimeout))
 			return
 		}
-		t.Stop(now, "no call within "+t.cfg.IdleTimeout.String())
+		t.Stop(now, reason.New(reason.NoCall, t.cfg.IdleTimeout))
 	default:
 		t.close(t.stopped)
 	}
 }
 
 // Forget ends the tunnel without a word: Cleared for every session, then Closed.
-func (t *Tunnel) Forget(reason string) { t.close(reason) }
+func (t *Tunnel) Forget(why reason.Reason) { t.close(why) }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/wire"
 )
@@ -61,7 +62,7 @@ func (p *peer) drain() {
 			}
 		case l2tp.Dialled:
 			if p.refuse {
-				p.c.Refuse(p.now, v.PeerSession, "no room")
+				p.c.Refuse(p.now, v.PeerSession, reason.New(reason.Dropped, "no room"))
 				continue
 			}
 			if id := 1000 + v.PeerSession; p.c.Accept(p.now, v.PeerSession, id) {
@@ -72,11 +73,11 @@ func (p *peer) drain() {
 		case l2tp.Sequencing:
 			p.numbered = append(p.numbered, v.Session)
 		case l2tp.Cleared:
-			p.ended = append(p.ended, fmt.Sprintf("%d %s", v.Session, v.Reason))
+			p.ended = append(p.ended, fmt.Sprintf("%d %s", v.Session, v.Reason.String()))
 		case l2tp.Refused:
-			p.ended = append(p.ended, "refused "+v.Reason)
+			p.ended = append(p.ended, "refused "+v.Reason.String())
 		case l2tp.Closed:
-			p.ended = append(p.ended, "closed "+v.Reason)
+			p.ended = append(p.ended, "closed "+v.Reason.String())
 		}
 	}
 }
@@ -174,7 +175,7 @@ func TestAnswers(t *testing.T) {
 		{"version 2", false, message(wire.SCCRQ, avp(wire.AttrProtocolVersion, 2, 0), avp(wire.AttrTunnelID, 0, 9)), "StopCCN", ""},
 		{"unknown mandatory AVP", false, sccrq(unknown), "StopCCN", ""},
 		{"vendor AVP", false, sccrq(optional), "SCCRP", ""},
-		{"a secret that we have not", false, sccrq(avp(wire.AttrChallenge, 1, 2, 3)), "StopCCN", "refused client wants a tunnel secret, and l2tp.secret is empty"},
+		{"a secret that we have not", false, sccrq(avp(wire.AttrChallenge, 1, 2, 3)), "StopCCN", "refused client wants a tunnel secret, but l2tp.secret is empty"},
 		{"Hello", true, message(wire.Hello), "ZLB", ""},
 		{"WEN", true, message(wire.WEN), "ZLB", ""},
 		{"SLI", true, message(wire.SLI), "ZLB", ""},
@@ -188,7 +189,7 @@ func TestAnswers(t *testing.T) {
 		{"reserved bits", true, message(wire.Hello, []byte{0x04, 8, 0, 0, 0, 7, 'x', 'y'}), "ZLB", ""},
 		{"reserved bits with M", true, message(wire.Hello, []byte{0x84, 8, 0, 0, 0, 7, 'x', 'y'}), "StopCCN", "1005 client sent an unknown mandatory AVP"},
 		{"a hidden AVP that is to be passed over", true, message(wire.Hello, []byte{0x40, 8, 0x01, 0x37, 0, 1, 1, 2}), "ZLB", ""},
-		{"a hidden AVP without a secret", true, message(wire.Hello, []byte{0xC0, 8, 0, 0, 0, 7, 1, 2}), "StopCCN", "1005 l2tp: hidden AVP does not decode, refused l2tp: hidden AVP does not decode"},
+		{"a hidden AVP without a secret", true, message(wire.Hello, []byte{0xC0, 8, 0, 0, 0, 7, 1, 2}), "StopCCN", "1005 cannot decode a hidden AVP: is the secret right?, refused cannot decode a hidden AVP: is the secret right?"},
 		{"ICRQ without a session", true, message(wire.ICRQ), "ZLB", ""},
 		{"ICRQ with a session of one octet", true, message(wire.ICRQ, avp(wire.AttrSessionID, 7)), "ZLB", ""},
 		{"SCCRQ within a tunnel", true, sccrq(), "ZLB", ""},
@@ -250,7 +251,7 @@ func TestSecretOfServer(t *testing.T) {
 		t.Errorf("answered by %s", got)
 	}
 	p.wait(time.Minute)
-	if got := strings.Join(p.ended, ", "); got != "refused client does not take our tunnel secret, closed client does not take our tunnel secret" {
+	if got := strings.Join(p.ended, ", "); got != "refused client does not accept our tunnel secret, closed client does not accept our tunnel secret" {
 		t.Errorf("%s", got)
 	}
 }
@@ -281,7 +282,7 @@ func TestHelloAndSilence(t *testing.T) {
 	if got := p.wait(60 * time.Second); got != "Hello Hello Hello" {
 		t.Errorf("%s", got)
 	}
-	if fmt.Sprint(p.ended) != "[1005 client does not answer any more closed client does not answer any more]" {
+	if fmt.Sprint(p.ended) != "[1005 client no longer answers closed client no longer answers]" {
 		t.Errorf("%v", p.ended)
 	}
 	// Android: Hello is never acknowledged, but data comes
@@ -363,7 +364,7 @@ func TestBadLine(t *testing.T) {
 func TestStop(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
 	p.open()
-	p.c.Stop(p.now, "shutting down")
+	p.c.Stop(p.now, reason.New(reason.Dropped, "shutting down"))
 	p.said = nil
 	p.drain()
 	if got := strings.Join(p.said, " "); got != "StopCCN" {

@@ -12,10 +12,10 @@ import (
 // Attempt is a dial-in with what its outcome means.
 type Attempt struct {
 	Event
-	Cause string `json:"cause,omitempty" doc:"What the reason means, in plain words"`
-	Cure  string `json:"cure,omitempty" doc:"What to do about it"`
+	Meaning string `json:"meaning,omitempty" doc:"What the reason means"`
+	Fix     string `json:"fix,omitempty" doc:"How to fix it"`
 
-	OnPage []guide.Part `json:"-"` // Cure, with links for commands
+	OnPage []guide.Part `json:"-"` // Fix, with links for commands
 }
 
 // AttemptOf is an event with what it means, if it is a dial-in that failed or ended.
@@ -24,8 +24,8 @@ func AttemptOf(e Event) Attempt {
 	if e.Event != usermgmt.EventRefused && e.Event != usermgmt.EventDisconnected {
 		return a
 	}
-	if advice, ok := guide.For(guide.Attempt{User: e.User, Type: e.Type, Reason: e.Reason}); ok {
-		a.Cause, a.Cure, a.OnPage = advice.Cause, advice.Cure, advice.OnPage
+	if advice, ok := guide.For(guide.Attempt{User: e.User, Type: e.Type, Reason: e.why}); ok {
+		a.Meaning, a.Fix, a.OnPage = advice.Meaning, advice.Fix, advice.OnPage
 	}
 	return a
 }

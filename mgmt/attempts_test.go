@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/reason"
 	"vpnd/mgmt"
 	"vpnd/mgmt/guide"
 	"vpnd/usermgmt"
@@ -30,9 +31,9 @@ func TestAttempts(t *testing.T) {
 	for _, e := range []usermgmt.Entry{
 		{Event: usermgmt.EventConnected, User: "Alice", Type: "PPTP", Peer: home},
 		{Event: usermgmt.EventDisconnected, User: "Alice", Type: "PPTP", Peer: home, Reason: "for no reason at all"},
-		{Event: usermgmt.EventRefused, User: "bob", Type: "PPTP", Peer: home, Reason: "unknown user"},
-		{Event: usermgmt.EventRefused, Type: "PPTP", Peer: home, Reason: "peer accepts none of the allowed authentications: it asks for PAP"},
-		{Event: usermgmt.EventRefused, Type: "PPTP", Peer: netip.MustParseAddr("203.0.113.1"), Reason: "wrong tunnel secret"},
+		{Event: usermgmt.EventRefused, User: "bob", Type: "PPTP", Peer: home, Why: reason.New(reason.UnknownUser)},
+		{Event: usermgmt.EventRefused, Type: "PPTP", Peer: home, Why: reason.New(reason.OnlyPAP)},
+		{Event: usermgmt.EventRefused, Type: "PPTP", Peer: netip.MustParseAddr("203.0.113.1"), Why: reason.New(reason.WrongTunnelSecret)},
 	} {
 		e.At = time.Now()
 		if err := b.store.Record(t.Context(), e); err != nil {
@@ -43,13 +44,13 @@ func TestAttempts(t *testing.T) {
 	if a := b.do("GET", "/api/v1/users/alice/attempts", "", &list); a.StatusCode != 200 || len(list) != 3 {
 		t.Fatalf("%s: %+v", a.Status, list)
 	}
-	if !strings.Contains(list[0].Cause, "offers only PAP, which is off") || list[0].Cure == "" || list[0].User != "" {
+	if list[0].Cause != string(reason.OnlyPAP) || list[0].Meaning == "" || list[0].Fix == "" || list[0].User != "" {
 		t.Errorf("%+v", list[0])
 	}
-	if list[1].Cause != "" || list[1].Reason == "" || list[2].Event.Event != "connected" || list[2].Cause != "" {
+	if list[1].Meaning != "" || list[1].Reason == "" || list[2].Event.Event != "connected" || list[2].Meaning != "" {
 		t.Errorf("%+v", list[1:])
 	}
-	if b.do("GET", "/api/v1/attempts?limit=4", "", &list); len(list) != 4 || !strings.Contains(list[0].Cause, "tunnel secret") {
+	if b.do("GET", "/api/v1/attempts?limit=4", "", &list); len(list) != 4 || list[0].Cause != string(reason.WrongTunnelSecret) || list[0].Meaning == "" {
 		t.Errorf("%+v", list)
 	}
 	if a := b.do("GET", "/api/v1/users/nobody/attempts", "", nil); a.StatusCode != 404 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -23,18 +24,22 @@ type Event struct {
 	VirtualIP  string    `json:"virtual_ip,omitempty"`
 	Auth       string    `json:"auth,omitempty"`
 	Encryption string    `json:"encryption,omitempty"`
+	Cause      string    `json:"cause,omitempty" doc:"Code of the reason, as docs/reasons.md lists it; its text may change, its code does not"`
+	Arguments  []string  `json:"arguments,omitempty" doc:"Of the reason"`
 	Reason     string    `json:"reason,omitempty"`
 	Seconds    int64     `json:"seconds,omitempty" doc:"How long the connection was up"`
 	RxBytes    uint64    `json:"rx_bytes,omitempty"`
 	TxBytes    uint64    `json:"tx_bytes,omitempty"`
 	By         string    `json:"by,omitempty" doc:"Who made the change"`
+
+	why reason.Reason
 }
 
 // EventOf is an entry of the history as the API and the commands show it.
 func EventOf(e usermgmt.Entry) Event {
 	v := Event{
 		ID: e.ID, At: e.At.UTC(), Event: e.Event, User: e.User, Connection: e.Connection, Type: e.Type, Auth: e.Auth, Encryption: e.Encryption,
-		Reason: e.Reason, Seconds: int64(e.Duration / time.Second), RxBytes: e.Rx, TxBytes: e.Tx, By: e.By,
+		Cause: string(e.Why.Code), Arguments: e.Why.Arguments(), Reason: e.Text(), why: e.Why, Seconds: int64(e.Duration / time.Second), RxBytes: e.Rx, TxBytes: e.Tx, By: e.By,
 	}
 	if e.Peer.IsValid() {
 		v.RemoteIP = e.Peer.String()

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/auth/motp"
+	"vpnd/internal/reason"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
@@ -292,7 +293,7 @@ func TestEvents(t *testing.T) {
 	}()
 	var e mgmt.Event
 	for e.User == "" { // until it listens
-		b.api.Publish(usermgmt.Entry{Event: usermgmt.EventRefused, User: "eve", Reason: "wrong password", Peer: netip.MustParseAddr("203.0.113.9")})
+		b.api.Publish(usermgmt.Entry{Event: usermgmt.EventRefused, User: "eve", Why: reason.New(reason.WrongPassword), Peer: netip.MustParseAddr("203.0.113.9")})
 		select {
 		case e = <-got:
 		case err := <-done:
@@ -300,7 +301,7 @@ func TestEvents(t *testing.T) {
 		default:
 		}
 	}
-	if e.Event != "refused" || e.RemoteIP != "203.0.113.9" || e.Reason != "wrong password" {
+	if e.Event != "refused" || e.RemoteIP != "203.0.113.9" || e.Cause != string(reason.WrongPassword) {
 		t.Errorf("%+v", e)
 	}
 	stop()

@@ -65,7 +65,7 @@ type PoolRange struct {
 type Warning struct {
 	What  string `json:"what"`
 	Wrong string `json:"wrong"`
-	Mend  string `json:"mend"`
+	Fix   string `json:"fix"`
 }
 
 func (a *API) registerStatus(api huma.API) {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/chap"
 	"vpnd/ppp/mppe"
@@ -51,8 +52,7 @@ func TestUndecryptable(t *testing.T) {
 		l.wantUp()
 		e.Undecryptable(l.now)
 		l.run(time.Minute)
-		const reason = "packets could not be decrypted, although encryption had begun again"
-		if e.closed == nil || e.closed.Reason != reason || other.closed == nil || l.a.clear+l.b.clear > 0 {
+		if e.closed == nil || e.closed.Reason.Code != reason.Undecryptable || other.closed == nil || l.a.clear+l.b.clear > 0 {
 			t.Errorf("role %d: closed %v, the peer %v", role, e.closed, other.closed)
 		}
 	}
@@ -78,7 +78,7 @@ func TestPeerHangsUpInsteadOfCCP(t *testing.T) {
 	r.e.Undecryptable(r.now)
 	r.drain()
 	r.say(frame(wire.LCP, wire.TerminateRequest, 7, []byte("MPPE disabled")...))
-	r.wantClosed(`packets could not be decrypted, and the peer hung up: it says "MPPE disabled"`)
+	r.wantClosed(reason.New(reason.HungUpUndecryptable, `"MPPE disabled"`))
 }
 
 // A peer that asks for resets of a stateless stream, or rejects protocols that nobody has sent it, decrypts

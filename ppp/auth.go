@@ -1,11 +1,13 @@
 package ppp
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp/chap"
 	"vpnd/ppp/mppe"
 	"vpnd/ppp/wire"
@@ -113,8 +115,7 @@ func (a *authentication) tick(now time.Time) {
 	switch {
 	case !a.endAt.IsZero() && !now.Before(a.endAt):
 		a.endAt = time.Time{}
-		a.e.cause = CauseSilent
-		a.e.hangUp(now, "peer did not authenticate within "+a.e.cfg.AuthTimeout.String(), "authentication took too long")
+		a.e.hangUp(now, reason.New(reason.AuthTimeout, a.e.cfg.AuthTimeout))
 	case !a.repeatAt.IsZero() && !now.Before(a.repeatAt):
 		if a.state == authDone {
 			a.state, a.sends, a.retried = authAgain, 0, false
@@ -123,8 +124,7 @@ func (a *authentication) tick(now time.Time) {
 		}
 		if a.sends >= a.e.cfg.MaxConfigure {
 			a.repeatAt = time.Time{}
-			a.e.cause = CauseSilent
-			a.e.hangUp(now, "no answer to the authentication", "no answer to the authentication")
+			a.e.hangUp(now, reason.New(reason.NoAuthAnswer))
 			return
 		}
 		a.repeat(now)
@@ -225,9 +225,9 @@ func (a *authentication) parseProof(p wire.Packet) (user string, proof Proof, er
 // the next CCP on, as pppd has.
 func (a *authentication) proveAgain(now time.Time, user string, proof Proof) {
 	if user != a.user || !proof.Verify(a.password) {
-		const message = "Access denied"
-		a.fail(Refusal{Code: 691, Message: message}, false)
-		a.e.hangUp(now, "peer failed to authenticate when it was challenged again", message)
+		why := reason.New(reason.FailedAgain)
+		a.fail(why, false)
+		a.e.hangUp(now, why)
 		return
 	}
 	a.e.keys = keysOf(Server, proof, a.password)
@@ -291,28 +291,28 @@ func (e *Engine) Refuse(now time.Time, r Refusal) {
 			return
 		}
 	}
-	a.fail(r, retry)
+	a.fail(r.Reason, retry)
 	if retry {
 		a.state, a.endAt = authAsking, now.Add(e.cfg.AuthTimeout)
 		return
 	}
 	a.state = authDone
-	e.hangUp(now, r.Reason, r.Message)
+	e.hangUp(now, r.Reason)
 }
 
-func (a *authentication) fail(r Refusal, retry bool) {
+func (a *authentication) fail(why reason.Reason, retry bool) {
 	switch a.method {
 	case PAP:
-		a.reply(wire.PAPNak, prefixed(r.Message))
+		a.reply(wire.PAPNak, prefixed(why.Peer()))
 	case MSCHAPv1, MSCHAPv2:
-		a.reply(wire.CHAPFailure, []byte(a.failure(r, retry)))
+		a.reply(wire.CHAPFailure, []byte(a.failure(why, retry)))
 	default:
-		a.reply(wire.CHAPFailure, []byte(r.Message))
+		a.reply(wire.CHAPFailure, []byte(why.Peer()))
 	}
 }
 
 // failure is the message of a Failure (RFC 2433 section 6, RFC 2759 section 6).
-func (a *authentication) failure(r Refusal, retry bool) string {
+func (a *authentication) failure(why reason.Reason, retry bool) string {
 	again, version := 0, 2
 	if retry {
 		again = 1
@@ -321,5 +321,5 @@ func (a *authentication) failure(r Refusal, retry bool) string {
 		version = 3
 	}
 	challenge := strings.ToUpper(hex.EncodeToString(a.challengeValue()))
-	return fmt.Sprintf("E=%d R=%d C=%s V=%d M=%s", r.Code, again, challenge, version, r.Message)
+	return fmt.Sprintf("E=%d R=%d C=%s V=%d M=%s", cmp.Or(why.Row().MSCHAP, reason.MSCHAPDenied), again, challenge, version, why.Peer())
 }

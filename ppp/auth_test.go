@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/chap"
 	"vpnd/ppp/wire"
@@ -27,7 +28,7 @@ func TestNakOfAuthentication(t *testing.T) {
 		r.drainFirst()
 		ours, _ := wire.ParsePacket(r.raw[0][4:])
 		r.want(r.say(frame(wire.LCP, wire.ConfigureReject, ours.ID, 3, 5, 0xC2, 0x23, 0x81)), "LCP TermReq")
-		r.wantClosed("peer refuses to authenticate")
+		r.wantClosed(reason.New(reason.AuthRefused))
 	})
 	t.Run("EAP", func(t *testing.T) {
 		r := newRaw(t, ppp.Config{})
@@ -37,7 +38,7 @@ func TestNakOfAuthentication(t *testing.T) {
 		r.want(nak(r, 0xC2, 0x27), "<auth chap MD5>")
 		r.want(nak(r, 0xC2, 0x27), "<auth pap>")
 		nak(r, 0xC2, 0x27)
-		r.wantClosed("none of the allowed authentications")
+		r.wantClosed(reason.New(reason.NoCommonAuth))
 	})
 }
 
@@ -58,16 +59,16 @@ func (r *raw) drainFirst() {
 	}
 }
 
-// wantClosed lets the timers run out and wants the link over for that reason.
-func (r *raw) wantClosed(reason string) {
+// wantClosed lets the timers run out and wants the link over for that reason. Arguments that want has none of are not compared.
+func (r *raw) wantClosed(want reason.Reason) {
 	r.t.Helper()
 	for range 20 {
 		r.now = r.now.Add(5 * time.Second)
 		r.e.Tick(r.now)
 	}
 	r.drain()
-	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || !strings.Contains(closed.Reason, reason) {
-		r.t.Errorf("%v, want the link closed: %s", r.all, reason)
+	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Reason.Code != want.Code || want.Args[0] != "" && closed.Reason.String() != want.String() {
+		r.t.Errorf("%v, want the link closed: %s", r.all, want)
 	}
 }
 
@@ -160,7 +161,7 @@ func TestSecondTry(t *testing.T) {
 			r, id, challenge := openAuth(t, m, ppp.Config{})
 			wrong := proof(t, m, id, challenge, "bob", "x")
 			r.say(wrong)
-			r.e.Refuse(r.now, ppp.Refusal{Code: 691, Retry: true, Message: "no"})
+			r.e.Refuse(r.now, ppp.Refusal{Reason: reason.New(reason.WrongPassword), Retry: true})
 			r.out = nil
 			r.drain()
 			r.want(r.out, "E=691 R=1 C=")
@@ -179,7 +180,7 @@ func TestSecondTry(t *testing.T) {
 			if !ok || !question.Proof.Verify("geheim") || question.Proof.Verify("x") {
 				t.Fatalf("%v, id+%d: the second try is not asked about: %v", m, bump, r.all)
 			}
-			r.e.Refuse(r.now, ppp.Refusal{Code: 646, Retry: true, Message: "no"})
+			r.e.Refuse(r.now, ppp.Refusal{Reason: reason.New(reason.OutsideSchedule), Retry: true})
 			r.out = nil
 			r.drain()
 			r.want(r.out, "E=646 R=0", "LCP TermReq")
@@ -252,12 +253,12 @@ func TestRechallengeFails(t *testing.T) {
 					t.Error("the challenge is the old one")
 				}
 				r.want(r.say(proof(t, m, id, challenge, "alice", "geheim")), "CHAP Success") // late, and no answer
-				reason := "no answer to the authentication"
+				want := reason.New(reason.NoAuthAnswer)
 				if name != "none" {
-					reason = "failed to authenticate when it was challenged again"
+					want = reason.New(reason.FailedAgain)
 					r.want(r.say(proof(t, m, again, fresh, answer[0], answer[1])), "CHAP Failure", "LCP TermReq")
 				}
-				r.wantClosed(reason)
+				r.wantClosed(want)
 				if r.asked() != 1 {
 					t.Errorf("the owner was asked %d times", r.asked())
 				}
@@ -274,7 +275,7 @@ func TestFalseServer(t *testing.T) {
 	l.run(time.Second)
 	l.b.Grant(l.now, ppp.Grant{Password: "something else", Local: inner, Peer: given})
 	l.run(20 * time.Second)
-	if l.a.closed == nil || !strings.Contains(l.a.closed.Reason, "failed to prove") || l.a.closed.Cause != ppp.CauseUnproven {
+	if l.a.closed == nil || l.a.closed.Reason.Code != reason.ServerUnproven {
 		t.Errorf("%v", l.a.closed)
 	}
 }
@@ -282,15 +283,18 @@ func TestFalseServer(t *testing.T) {
 // A client tells a server that has no address left from one that refuses it, whatever the authentication.
 func TestRefusedForWantOfAnAddress(t *testing.T) {
 	for _, method := range []ppp.Method{ppp.PAP, ppp.CHAPMD5, ppp.MSCHAPv1, ppp.MSCHAPv2} {
-		for message, want := range map[string]ppp.Cause{ppp.NoAddressFree: ppp.CauseNoAddress, "Dial-in not allowed": ppp.CauseRefused} {
+		for code, want := range map[reason.Code]reason.Code{reason.PoolEmpty: reason.ServerNoAddress, reason.TypeNotAllowed: reason.ServerForbidsLogIn} {
 			client := clientConfig()
 			client.Auth, client.Password = []ppp.Method{method}, "falsch"
 			l := newLink(t, client, ppp.Config{Auth: []ppp.Method{method}})
-			l.b.refusal = ppp.Refusal{Code: 649, Message: message}
+			l.b.refusal = ppp.Refusal{Reason: reason.New(code)}
 			l.start()
 			l.run(10 * time.Second)
-			if l.a.closed == nil || l.a.closed.Cause != want {
-				t.Errorf("%v, %s: %+v", method, message, l.a.closed)
+			if want == reason.ServerForbidsLogIn && (method == ppp.PAP || method == ppp.CHAPMD5) {
+				want = reason.ServerRefusesLogIn // there is no code that says more
+			}
+			if l.a.closed == nil || l.a.closed.Reason.Code != want {
+				t.Errorf("%v, %s: %+v", method, code, l.a.closed)
 			}
 		}
 	}
@@ -308,8 +312,5 @@ func TestNoAddressAtIPCP(t *testing.T) {
 	r.say(frame(wire.IPCP, wire.ConfigureReject, ask.ID, ask.Body...))
 	r.say(frame(wire.IPCP, wire.ConfigureRequest, 1, 3, 6, 10, 88, 0, 1))
 	r.ack(wire.IPCP)
-	r.wantClosed("the server gave no address")
-	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Cause != ppp.CauseNoAddress {
-		t.Errorf("%+v", r.all)
-	}
+	r.wantClosed(reason.New(reason.ServerGaveNone))
 }

@@ -1,8 +1,10 @@
 package ppp
 
 import (
+	"cmp"
 	"strconv"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp/chap"
 	"vpnd/ppp/wire"
 )
@@ -43,17 +45,19 @@ func (a *authentication) receiveClient(now time.Time, p wire.Packet) {
 
 // refused ends the link with what the server says.
 func (a *authentication) refused(now time.Time, message string) {
-	text := message
+	code, text := 0, message
 	if a.method == MSCHAPv1 || a.method == MSCHAPv2 {
-		a.e.code, text = chap.ParseFailure(message)
+		code, text = chap.ParseFailure(message)
 	}
-	if text == NoAddressFree {
-		a.e.cause = CauseNoAddress
-		a.e.hangUp(now, "the server has no address free", "")
+	if text == reason.NoAddressFree {
+		a.e.hangUp(now, reason.New(reason.ServerNoAddress))
 		return
 	}
-	a.e.cause = CauseRefused
-	a.e.hangUp(now, "authentication refused: "+strconv.QuoteToASCII(message), "")
+	refusal := reason.ServerForbidsLogIn
+	if code == 0 || code == reason.MSCHAPDenied {
+		refusal = reason.ServerRefusesLogIn
+	}
+	a.e.hangUp(now, reason.New(refusal, cmp.Or(reason.Denial(code), strconv.QuoteToASCII(message))))
 }
 
 // respond answers a challenge; the same challenge again gets the same answer. One that comes on the
@@ -115,8 +119,7 @@ func (a *authentication) response(id uint8, challenge []byte) ([]byte, bool) {
 // proven takes the keys of a success. A server that cannot prove that it knows the password is refused.
 func (a *authentication) proven(now time.Time, message string) bool {
 	if v2, ok := a.proof.(chap.V2); ok && !v2.VerifySuccess(message, a.e.cfg.Password) {
-		a.e.cause = CauseUnproven
-		a.e.hangUp(now, "the server failed to prove that it knows the password", "")
+		a.e.hangUp(now, reason.New(reason.ServerUnproven))
 		return false
 	}
 	a.e.keys = keysOf(Client, a.proof, a.e.cfg.Password)

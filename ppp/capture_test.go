@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 	"vpnd/testenv/recording"
@@ -71,7 +72,7 @@ func (r *replay) drain() {
 				r.e.Grant(start, ppp.Grant{Password: recordedPassword, Local: inner, Peer: r.given, DNS: r.dns})
 			} else {
 				r.refused = true
-				r.e.Refuse(start, ppp.Refusal{Code: 691, Message: "Access denied", Reason: "wrong password"})
+				r.e.Refuse(start, ppp.Refusal{Reason: reason.New(reason.WrongPassword)})
 			}
 		case ppp.NetworkUp:
 			r.up = &v

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/mppe"
 	"vpnd/ppp/wire"
@@ -287,9 +288,9 @@ func (c *ccp) finished() {
 	c.e.changed = true
 	switch {
 	case c.e.cfg.MPPE.Mode == MPPERequired:
-		c.e.ended("MPPE is required, but the peer does not agree to it")
+		c.e.ended(reason.New(reason.MPPERefused))
 	case c.required():
-		c.e.ended("the peer has ended the encryption (MPPE) that was agreed")
+		c.e.ended(reason.New(reason.EncryptionEnded))
 	}
 }
 
@@ -300,7 +301,7 @@ func (c *ccp) again(now time.Time) {
 		return
 	}
 	if !c.againAt.IsZero() && now.Sub(c.againAt) < againAfter {
-		c.e.hangUp(now, "packets could not be decrypted, although encryption had begun again", "packets could not be decrypted")
+		c.e.hangUp(now, reason.New(reason.Undecryptable))
 		return
 	}
 	c.againAt = now

@@ -2,6 +2,7 @@ package ppp_test
 
 import (
 	"testing"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
 	"vpnd/ppp/wire"
@@ -42,5 +43,5 @@ func TestStatefulPreferred(t *testing.T) {
 	r.say(frame(wire.CCP, wire.ConfigureReject, r.ask[wire.CCP].ID, stateful...))
 	r.want(r.out, on)
 	r.say(frame(wire.CCP, wire.ConfigureReject, r.ask[wire.CCP].ID, stateless...))
-	r.wantClosed("MPPE is required, but the peer does not agree to it")
+	r.wantClosed(reason.New(reason.MPPERefused))
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp/chap"
 	"vpnd/ppp/mppe"
 )
@@ -180,16 +181,10 @@ type Grant struct {
 	DNS, NBNS   []netip.Addr // the first two of each are offered
 }
 
-// NoAddressFree is the Message of a Refusal for want of an address, which our client knows from the others: there
-// is no error code for it.
-const NoAddressFree = "No address is free"
-
 // Refusal turns a peer away.
 type Refusal struct {
-	Code    int    // of RFC 2759 section 6: 691, or 646 to 649
-	Retry   bool   // MS-CHAP and MS-CHAPv2: the peer may try once more on the same link
-	Message string // for the peer
-	Reason  string // for our log; Closed carries it
+	Reason reason.Reason // its row has the error code and the text for the peer
+	Retry  bool          // MS-CHAP and MS-CHAPv2: the peer may try once more on the same link
 }
 
 // Event is what an engine wants of its owner.
@@ -224,24 +219,10 @@ type NetworkDown struct{}
 // to be transmitted before has left.
 type CryptoReset struct{}
 
-// Cause is what a client's link has failed by.
-type Cause uint8
-
-// The causes. Whatever has no cause of its own is in the reason alone.
-const (
-	CauseOther     Cause = iota
-	CauseRefused         // the server refused our name and password
-	CauseUnproven        // the server did not prove that it knows the password, or its own
-	CauseNoAddress       // the server gave no address
-	CauseSilent          // no answer came from the server: none at all, or none to the authentication
-)
-
 // Closed is the last event: the link is over.
 type Closed struct {
-	Reason string // in words for a log
-	Peer   bool   // the peer ended it
-	Cause  Cause  // of a client's link that did not come up
-	Code   int    // of a CauseRefused by MS-CHAP: the server's error code (RFC 2759 section 6)
+	Reason reason.Reason
+	Peer   bool // the peer ended it
 }
 
 // Note is something that the peer said of itself, cleaned: for a debug log.

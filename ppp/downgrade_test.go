@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/chap"
 	"vpnd/ppp/mppe"
@@ -132,13 +133,13 @@ func TestAgreedEncryptionOutlivesLCP(t *testing.T) {
 	r.ack(wire.LCP)
 	r.prove()
 	r.say(frame(wire.LCP, wire.ProtocolReject, 22, 0x80, 0xFD))
-	r.wantClosed("the peer has ended the encryption (MPPE) that was agreed")
+	r.wantClosed(reason.New(reason.EncryptionEnded))
 
 	r = again()
 	r.say(frame(wire.LCP, wire.ConfigureNak, r.ask[wire.LCP].ID, 3, 4, 0xC0, 0x23))
 	r.ack(wire.LCP)
 	r.say(papLogin(23))
-	r.wantClosed("MPPE is required, but the authentication yields no keys")
+	r.wantClosed(reason.New(reason.MPPEWithoutKeys))
 }
 
 // Where encryption is optional, IP waits for a client that has begun to agree about it, for no other, and
@@ -255,9 +256,9 @@ func TestNoPasswordWithoutKeys(t *testing.T) {
 	l := newLink(t, client, ppp.Config{Auth: keyless})
 	l.start()
 	l.run(10 * time.Second)
-	l.a.Down("the call is over")
+	l.a.Down(reason.New(reason.ServerHungUp))
 	l.drain(l.a)
-	if l.b.asked != 0 || l.a.closed == nil || l.a.closed.Reason != "the call is over: it asks for PAP, CHAP" {
+	if l.b.asked != 0 || l.a.closed == nil || l.a.closed.Reason.String() != "server hung up: it asks for PAP, CHAP" {
 		t.Errorf("asked %d times, %+v\n%s", l.b.asked, l.a.closed, l.tail())
 	}
 

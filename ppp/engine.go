@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/wire"
 )
@@ -43,10 +44,8 @@ type Engine struct {
 	up      bool // the last word to the owner was NetworkUp
 	wasUp   bool // there was a NetworkUp
 	changed bool // what NetworkUp said holds no more
-	failed  string
-	reason  string
-	cause   Cause
-	code    int // of a refusal by MS-CHAP
+	failed  reason.Reason
+	why     reason.Reason
 	byPeer  bool
 
 	setupBy, heard, echoAt time.Time
@@ -129,7 +128,7 @@ func (e *Engine) Tick(now time.Time) {
 	case phaseEstablish, phaseAuthenticate, phaseNetwork:
 		if !e.setupBy.IsZero() && !now.Before(e.setupBy) {
 			e.setupBy = time.Time{}
-			e.hangUp(now, e.notUp(), "set-up took too long")
+			e.hangUp(now, e.notUp())
 		}
 	case phaseTerminate:
 	}
@@ -146,27 +145,27 @@ func (e *Engine) Tick(now time.Time) {
 	e.settle(now)
 }
 
-// notUp says in words what a link that did not come up was waiting for.
-func (e *Engine) notUp() string {
-	within := " within " + e.cfg.SetupTimeout.String()
+// notUp says what a link that did not come up was waiting for.
+func (e *Engine) notUp() reason.Reason {
+	limit := e.cfg.SetupTimeout
 	switch {
 	case e.mute:
-		return "nothing has come from the peer" + within
+		return reason.New(reason.NoLCPAnswer, limit)
 	case e.phase == phaseEstablish:
-		return "LCP was not agreed" + within
+		return reason.New(reason.LCPTimeout, limit)
 	case e.phase == phaseAuthenticate && e.auth.done():
-		return e.mutual.silence() + within
+		return e.mutual.silence(limit)
 	case e.phase == phaseAuthenticate:
-		return "peer was not authenticated" + within
+		return reason.New(reason.AuthTimeout, limit)
 	case e.cfg.MPPE.Mode == MPPERequired && e.held():
-		return "MPPE is required, but was not agreed" + within
+		return reason.New(reason.MPPENotAgreed, limit)
 	case e.ccp.pending():
-		return "MPPE was not agreed" + within
+		return reason.New(reason.MPPETimeout, limit)
 	}
 	if e.ipcp.insists.IsValid() {
 		return e.ipcp.disagreement()
 	}
-	return "IPCP was not agreed" + within
+	return reason.New(reason.IPTimeout, limit)
 }
 
 // Deadline is when Tick is due; zero: never.
@@ -207,7 +206,7 @@ func (e *Engine) tickEcho(now time.Time) {
 	case silent < e.cfg.EchoInterval:
 		e.echoAt = e.heard.Add(e.cfg.EchoInterval)
 	case e.cfg.EchoFailures > 0 && silent >= time.Duration(e.cfg.EchoFailures)*e.cfg.EchoInterval:
-		e.finish("echo time-out: nothing came from the peer for "+silent.Round(time.Second).String(), false)
+		e.finish(reason.New(reason.EchoTimeout, silent.Round(time.Second)), false)
 	default:
 		e.echoAt = now.Add(e.cfg.EchoInterval)
 		e.send(wire.LCP, wire.Packet{Code: wire.EchoRequest, ID: e.nextID(), Body: e.lcp.magicBody()})
@@ -217,24 +216,24 @@ func (e *Engine) tickEcho(now time.Time) {
 // Activity says that the data path has taken valid frames of the peer since the last call.
 func (e *Engine) Activity(now time.Time) { e.heard = now }
 
-// Close hangs the link up: Terminate-Request, then Closed. The peer is told reason, too.
-func (e *Engine) Close(now time.Time, reason string) {
+// Close hangs the link up: Terminate-Request, then Closed.
+func (e *Engine) Close(now time.Time, why reason.Reason) {
 	switch e.phase {
 	case phaseDead:
-		e.finish(reason, false)
+		e.finish(why, false)
 	case phaseEstablish, phaseAuthenticate, phaseNetwork:
-		e.hangUp(now, reason, reason)
+		e.hangUp(now, why)
 	case phaseTerminate, phaseClosed:
 	}
 }
 
-// hangUp ends the link with reason for the log and farewell for the peer.
-func (e *Engine) hangUp(now time.Time, reason, farewell string) {
+// hangUp ends the link. The peer is told why, as far as the reason has a text for it.
+func (e *Engine) hangUp(now time.Time, why reason.Reason) {
 	if e.phase == phaseTerminate || e.phase == phaseClosed {
 		return
 	}
-	e.reason = reason
-	e.lcp.farewell = farewell
+	e.why = why
+	e.lcp.farewell = why.Peer()
 	e.phase = phaseTerminate
 	e.lcp.do(now, fsm.Close)
 	e.settle(now)
@@ -242,58 +241,55 @@ func (e *Engine) hangUp(now time.Time, reason, farewell string) {
 
 // ended notes that a layer without which the link is of no use is over; settle then hangs up, outside
 // of the automaton that has noticed it.
-func (e *Engine) ended(reason string) {
-	if e.phase == phaseNetwork && e.failed == "" {
-		e.failed = reason
+func (e *Engine) ended(why reason.Reason) {
+	if e.phase == phaseNetwork && e.failed.IsZero() {
+		e.failed = why
 	}
 }
 
 // Down says that the lower layer is gone: Closed follows at once.
-func (e *Engine) Down(reason string) {
+func (e *Engine) Down(why reason.Reason) {
 	switch {
 	case e.mute:
-		e.cause = CauseSilent
-		if e.cfg.Role == Server {
-			reason += "; no PPP frame had come from the peer"
-		}
-	case e.phase == phaseEstablish:
-		reason += e.lcp.wished()
+		why = reason.New(reason.NothingCame, why)
+	case e.phase == phaseEstablish && len(e.lcp.wishes) > 0:
+		why = reason.New(reason.HungUpInLCP, why, e.lcp.wished())
 	}
-	e.finish(reason, true)
+	e.finish(why, true)
 }
 
 // hungUp says of a client's Terminate-Request what it cut short, and why, if the client says so.
-func (e *Engine) hungUp(text []byte) string {
-	reason := "peer hung up"
+func (e *Engine) hungUp(text []byte) reason.Reason {
+	said := strconv.QuoteToASCII(string(text[:min(len(text), noteLen)]))
+	if e.cfg.Role == Client || len(text) == 0 || len(said) != min(len(text), noteLen)+2 { // binary, as Windows sends it
+		said = ""
+	}
+	code := reason.PeerHungUp
 	switch {
 	case e.ccp.renewing():
-		reason = "packets could not be decrypted, and the peer hung up"
+		code = reason.HungUpUndecryptable
 	case e.up || e.cfg.Role == Client:
 	case e.phase == phaseAuthenticate:
-		reason += " during the authentication"
+		code = reason.HungUpInAuth
 	case e.phase == phaseNetwork && e.ipcp.insists.IsValid():
-		reason = e.ipcp.disagreement()
+		return e.ipcp.disagreement().And(said)
 	case e.phase == phaseNetwork && !e.wasUp:
-		reason += " before it was connected"
+		code = reason.HungUpBeforeUp
 	}
-	quoted := strconv.QuoteToASCII(string(text[:min(len(text), noteLen)]))
-	if e.cfg.Role == Client || len(text) == 0 || len(quoted) != min(len(text), noteLen)+2 { // binary, as Windows sends it
-		return reason
-	}
-	return reason + ": it says " + quoted
+	return reason.New(code, said)
 }
 
-func (e *Engine) finish(reason string, byPeer bool) {
+func (e *Engine) finish(why reason.Reason, byPeer bool) {
 	if e.phase == phaseClosed {
 		return
 	}
-	if e.reason == "" {
-		e.reason, e.byPeer = reason, byPeer
+	if e.why.IsZero() {
+		e.why, e.byPeer = why, byPeer
 	}
 	e.phase = phaseClosed
 	e.echoAt = time.Time{}
 	e.networkDown()
-	e.emit(Closed{Reason: e.reason, Peer: e.byPeer, Cause: e.cause, Code: e.code})
+	e.emit(Closed{Reason: e.why, Peer: e.byPeer})
 }
 
 // Next takes the next event off the queue. Events are to be drained after each call.
@@ -327,9 +323,9 @@ func (e *Engine) Undecryptable(now time.Time) {
 
 // settle tells the owner whether packets may pass, when that has changed.
 func (e *Engine) settle(now time.Time) {
-	if failed := e.failed; failed != "" {
-		e.failed = ""
-		e.hangUp(now, failed, failed)
+	if failed := e.failed; !failed.IsZero() {
+		e.failed = reason.Reason{}
+		e.hangUp(now, failed)
 		return
 	}
 	ready := e.phase == phaseNetwork && e.ipcp.opened() && !e.ccp.pending()
@@ -385,7 +381,7 @@ func (e *Engine) authenticated(now time.Time) {
 func (e *Engine) beginNetwork(now time.Time) {
 	e.phase = phaseNetwork
 	if e.ccp.required() && e.keys == nil {
-		e.hangUp(now, "MPPE is required, but the authentication yields no keys", "MPPE required")
+		e.hangUp(now, reason.New(reason.MPPEWithoutKeys))
 		return
 	}
 	e.ccp.start(now)
@@ -402,7 +398,7 @@ func (e *Engine) endNetwork(now time.Time) {
 	e.ipcp.init(e)
 	e.auth.reset()
 	e.mutual.reset()
-	e.keys, e.failed, e.waiting = nil, "", wire.Packet{}
+	e.keys, e.failed, e.waiting = nil, reason.Reason{}, wire.Packet{}
 	e.echoAt = time.Time{}
 	if e.phase != phaseTerminate && e.phase != phaseClosed {
 		e.phase = phaseEstablish
@@ -435,7 +431,7 @@ func (e *Engine) cut(body []byte) []byte {
 // draw fills b with random octets; without any, the link ends.
 func (e *Engine) draw(b []byte) bool {
 	if _, err := io.ReadFull(e.cfg.Random, b); err != nil {
-		e.finish("no random numbers: "+err.Error(), false)
+		e.finish(reason.New(reason.NoRandomNumbers, err), false)
 		return false
 	}
 	return true

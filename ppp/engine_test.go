@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
 )
@@ -56,9 +57,9 @@ func TestDialIn(t *testing.T) {
 			if got := l.a.up.DNS; len(got) != 1 || got[0] != dns {
 				t.Errorf("DNS: %v", got)
 			}
-			l.a.Close(l.now, "enough")
+			l.a.Close(l.now, reason.New(reason.HangsUp))
 			l.run(10 * time.Second)
-			if l.a.closed == nil || l.a.closed.Reason != "enough" || l.b.closed == nil || !l.b.closed.Peer {
+			if l.a.closed == nil || l.a.closed.Reason.Code != reason.HangsUp || l.b.closed == nil || !l.b.closed.Peer {
 				t.Errorf("closed: %v, %v", l.a.closed, l.b.closed)
 			}
 		})
@@ -74,15 +75,15 @@ func TestRefused(t *testing.T) {
 		refusal        *ppp.Refusal
 		onClient, onUs string
 	}{
-		{"wrong password, PAP", func(c *ppp.Config) { c.Auth, c.Password = []ppp.Method{ppp.PAP}, "x" }, ppp.Config{}, nil, `authentication refused: "Access denied"`, "wrong password"},
+		{"wrong password, PAP", func(c *ppp.Config) { c.Auth, c.Password = []ppp.Method{ppp.PAP}, "x" }, ppp.Config{}, nil, `server refuses the log-in: "Access denied"`, "wrong password"},
 		{"wrong password, CHAP", func(c *ppp.Config) { c.Auth, c.Password = []ppp.Method{ppp.CHAPMD5}, "x" }, ppp.Config{}, nil, `"Access denied"`, "wrong password"},
-		{"wrong password, MS-CHAP", func(c *ppp.Config) { c.Auth, c.Password = []ppp.Method{ppp.MSCHAPv1}, "x" }, ppp.Config{}, nil, "E=691 R=0 C=", "wrong password"},
-		{"wrong password, MS-CHAPv2", func(c *ppp.Config) { c.Password = "x" }, ppp.Config{}, nil, "V=3 M=Access denied", "wrong password"},
-		{"disabled", func(c *ppp.Config) { c.User = "bob" }, ppp.Config{}, &ppp.Refusal{Code: 647, Message: "disabled", Reason: "account disabled"}, "E=647 R=0", "account disabled"},
-		{"no common authentication", func(c *ppp.Config) { c.Auth = []ppp.Method{ppp.PAP} }, ppp.Config{Auth: []ppp.Method{ppp.MSCHAPv2, ppp.CHAPMD5}}, nil, "", "none of the allowed authentications"},
+		{"wrong password, MS-CHAP", func(c *ppp.Config) { c.Auth, c.Password = []ppp.Method{ppp.MSCHAPv1}, "x" }, ppp.Config{}, nil, "wrong name or password", "wrong password"},
+		{"wrong password, MS-CHAPv2", func(c *ppp.Config) { c.Password = "x" }, ppp.Config{}, nil, "wrong name or password", "wrong password"},
+		{"disabled", func(c *ppp.Config) { c.User = "bob" }, ppp.Config{}, &ppp.Refusal{Reason: reason.New(reason.AccountDisabled)}, "the account is disabled", "account disabled"},
+		{"no common authentication", func(c *ppp.Config) { c.Auth = []ppp.Method{ppp.PAP} }, ppp.Config{Auth: []ppp.Method{ppp.MSCHAPv2, ppp.CHAPMD5}}, nil, "", "no allowed authentication"},
 		{"MPPE required of a client without", func(*ppp.Config) {}, ppp.Config{MPPE: required}, nil, "hung up", "MPPE is required"},
 		{"MPPE required of a server without", func(c *ppp.Config) { c.MPPE = required }, ppp.Config{}, nil, "MPPE is required", "hung up"},
-		{"MPPE required and PAP", func(c *ppp.Config) { c.Auth = []ppp.Method{ppp.PAP} }, ppp.Config{MPPE: required}, nil, "", "none of the allowed authentications"},
+		{"MPPE required and PAP", func(c *ppp.Config) { c.Auth = []ppp.Method{ppp.PAP} }, ppp.Config{MPPE: required}, nil, "", "no allowed authentication"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := clientConfig()
@@ -96,11 +97,11 @@ func TestRefused(t *testing.T) {
 			if l.a.closed == nil || l.b.closed == nil {
 				t.Fatalf("closed: client %v, server %v\n%s", l.a.closed, l.b.closed, l.tail())
 			}
-			if !strings.Contains(l.a.closed.Reason, c.onClient) {
-				t.Errorf("client: %q, want %q", l.a.closed.Reason, c.onClient)
+			if !strings.Contains(l.a.closed.Reason.String(), c.onClient) {
+				t.Errorf("client: %q, want %q", l.a.closed.Reason.String(), c.onClient)
 			}
-			if !strings.Contains(l.b.closed.Reason, c.onUs) {
-				t.Errorf("server: %q, want %q", l.b.closed.Reason, c.onUs)
+			if !strings.Contains(l.b.closed.Reason.String(), c.onUs) {
+				t.Errorf("server: %q, want %q", l.b.closed.Reason.String(), c.onUs)
 			}
 			if l.a.ups != 0 || l.b.ups != 0 {
 				t.Errorf("up %d and %d times", l.a.ups, l.b.ups)
@@ -139,7 +140,7 @@ func TestBadLine(t *testing.T) {
 			t.Fatalf("seed %d: up with a wrong password\n%s", seed, l.tail())
 		}
 		if !a {
-			if l.a.closed.Reason == "" || l.b.closed.Reason == "" {
+			if l.a.closed.Reason.IsZero() || l.b.closed.Reason.IsZero() {
 				t.Errorf("seed %d: closed without a reason", seed)
 			}
 			continue
@@ -159,7 +160,7 @@ func TestSilentPeer(t *testing.T) {
 	l := newLink(t, clientConfig(), ppp.Config{})
 	l.b.Start(l.now)
 	l.run(2 * time.Minute)
-	if l.b.closed == nil || l.b.closed.Peer || l.b.closed.Reason != "no answer to LCP: nothing has come from the peer" {
+	if l.b.closed == nil || l.b.closed.Peer || l.b.closed.Reason.Code != reason.NoLCPAnswer {
 		t.Errorf("closed: %v", l.b.closed)
 	}
 	if n := len(l.frames); n != 10 {
@@ -180,7 +181,7 @@ func TestEcho(t *testing.T) {
 	if n := len(l.frames) - before; n < 20 || n > 85 {
 		t.Errorf("%d frames in ten idle minutes", n)
 	}
-	l.a.Down("killed")
+	l.a.Down(reason.New(reason.ServerHungUp))
 	silentSince := l.now
 	l.run(time.Minute)
 	l.b.Activity(l.now) // data still comes
@@ -191,7 +192,7 @@ func TestEcho(t *testing.T) {
 	if got := l.now.Sub(last); got < 2*time.Minute || got > 2*time.Minute+31*time.Second {
 		t.Errorf("dead after %v of silence (since %v)", got, silentSince)
 	}
-	if l.b.closed == nil || !strings.Contains(l.b.closed.Reason, "echo time-out") {
+	if l.b.closed == nil || !strings.Contains(l.b.closed.Reason.String(), "echo time-out") {
 		t.Errorf("closed: %v", l.b.closed)
 	}
 }
@@ -218,7 +219,7 @@ func TestAuthenticationTimeout(t *testing.T) {
 	l.b.password = ""
 	l.start()
 	l.run(2 * time.Minute)
-	if l.b.closed == nil || !strings.Contains(l.b.closed.Reason, "did not authenticate within 30s") {
+	if l.b.closed == nil || !strings.Contains(l.b.closed.Reason.String(), "did not authenticate within 30s") {
 		t.Errorf("closed: %v", l.b.closed)
 	}
 }

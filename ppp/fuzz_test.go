@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 )
@@ -161,9 +162,9 @@ func (r *raw) move(move, id uint8) []string {
 	case 23:
 		r.e.Grant(r.now, goodGrant)
 	case 24:
-		r.e.Refuse(r.now, ppp.Refusal{Code: 691, Retry: true})
+		r.e.Refuse(r.now, ppp.Refusal{Reason: reason.New(reason.WrongPassword), Retry: true})
 	case 25:
-		r.e.Close(r.now, "enough")
+		r.e.Close(r.now, reason.New(reason.Dropped, "enough"))
 	case 26:
 		r.e.ResetRequest(r.now)
 	case 27:

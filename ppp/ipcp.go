@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/wire"
 )
@@ -124,17 +125,16 @@ func (i *ipcp) noteWish(addr netip.Addr) {
 }
 
 // disagreement is why the two do not come to terms about addresses.
-func (i *ipcp) disagreement() string {
-	whose := "; " + plain(i.e.auth.user) + "'s address is " + i.peer.String()
+func (i *ipcp) disagreement() reason.Reason {
 	switch {
 	case i.naks > i.e.cfg.MaxFailure && i.e.cfg.Role == Server:
-		return "client does not take " + i.local.String() + " as the server's address"
+		return reason.New(reason.ServerAddress, i.local)
 	case i.insists.IsValid():
-		return "client insists on " + i.insists.String() + whose
+		return reason.New(reason.ClientInsists, i.insists, plain(i.e.auth.user), i.peer)
 	case i.unnamed:
-		return "client asks for no address" + whose
+		return reason.New(reason.ClientWantsNone, plain(i.e.auth.user), i.peer)
 	default:
-		return "peer does not speak IP: IPCP was not agreed"
+		return reason.New(reason.NoIP, "IPCP was not agreed")
 	}
 }
 
@@ -212,8 +212,7 @@ func (i *ipcp) up() {
 	i.naks = 0
 	i.e.changed = true
 	if !i.local.IsValid() && i.e.cfg.Role == Client {
-		i.e.cause = CauseNoAddress
-		i.e.ended("the server gave no address")
+		i.e.ended(reason.New(reason.ServerGaveNone))
 	}
 }
 

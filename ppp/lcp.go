@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp/fsm"
 	"vpnd/ppp/wire"
 )
@@ -66,7 +67,7 @@ func (l *lcp) init(e *Engine) {
 func (l *lcp) begin(now time.Time) {
 	l.now = now
 	if e := l.e; e.cfg.Role == Server && len(e.cfg.Auth) == 0 {
-		e.finish("MPPE is required, but no authentication that yields keys is allowed", false)
+		e.finish(reason.New(reason.MPPENoKeyMethod), false)
 		return
 	}
 	if l.newMagic() {
@@ -112,10 +113,10 @@ func (l *lcp) receiveFrame(now time.Time, info []byte, first bool) {
 	}
 	switch p.Code {
 	case wire.TerminateRequest:
-		reason, opened := l.e.hungUp(p.Body), l.opened()
+		why, opened := l.e.hungUp(p.Body), l.opened()
 		l.receive(now, p)
 		if opened {
-			l.e.finish(reason, true)
+			l.e.finish(why, true)
 		}
 	case wire.CodeReject:
 		l.codeRejected(now, p.Body)
@@ -155,7 +156,7 @@ func (l *lcp) codeRejected(now time.Time, body []byte) {
 		l.do(now, fsm.RXJPlus)
 		return
 	}
-	l.e.reason = "peer rejects LCP's own codes"
+	l.e.why = reason.New(reason.LCPRejected)
 	l.do(now, fsm.RXJMinus)
 }
 
@@ -167,9 +168,9 @@ func (l *lcp) protocolRejected(now time.Time, body []byte) {
 	case wire.CCP:
 		l.e.ccp.do(now, fsm.RXJMinus)
 	case wire.IPCP:
-		l.e.hangUp(now, "peer does not speak IP: it rejects IPCP", "no IP")
+		l.e.hangUp(now, reason.New(reason.NoIP, "it rejects IPCP"))
 	case wire.LCP, wire.PAP, wire.CHAP:
-		l.e.hangUp(now, "peer rejects "+protocol.String(), "")
+		l.e.hangUp(now, reason.New(reason.ProtocolRejected, protocol))
 	case wire.IPv4, wire.Comp:
 	default: // we have sent none: the peer has taken the wrong key for ours
 		l.e.ccp.complain(now)
@@ -283,7 +284,7 @@ func (l *lcp) nakked(options []wire.Option) bool {
 			}
 		case o.Type == optMagic && l.magic != 0:
 			if l.loops++; l.loops >= l.e.cfg.MaxFailure {
-				return l.giveUp("the line is looped back")
+				return l.giveUp(reason.New(reason.LoopedBack))
 			}
 			if !l.newMagic() {
 				return false
@@ -291,7 +292,7 @@ func (l *lcp) nakked(options []wire.Option) bool {
 		case o.Type == optAuth:
 			l.wish(o.Data)
 			if l.naks++; l.naks >= l.e.cfg.MaxFailure {
-				return l.giveUp(noneAllowed + l.wished())
+				return l.giveUp(l.noCommonAuth())
 			}
 			if l.e.cfg.Role == Server {
 				l.method = l.otherMethod(methodOf(o.Data))
@@ -318,12 +319,14 @@ func (l *lcp) wish(data []byte) {
 	}
 }
 
-// wished is the end of a reason: what the peer asks for, and does not get.
-func (l *lcp) wished() string {
-	if len(l.wishes) == 0 {
-		return ""
+// wished is what the peer asks for, and does not get.
+func (l *lcp) wished() string { return strings.Join(l.wishes, ", ") }
+
+func (l *lcp) noCommonAuth() reason.Reason {
+	if wished := l.wished(); wished != PAP.String() {
+		return reason.New(reason.NoCommonAuth, wished)
 	}
-	return ": it asks for " + strings.Join(l.wishes, ", ")
+	return reason.New(reason.OnlyPAP)
 }
 
 // otherMethod answers a Nak of our method: what the peer wishes if that is allowed, else ours once
@@ -354,19 +357,17 @@ func (l *lcp) rejected(options []wire.Option) bool {
 			l.magic = 0
 		case optAuth:
 			if l.naks > 0 { // it has sent as many Naks as it wants to (RFC 1661 section 4.6)
-				return l.giveUp(noneAllowed + l.wished())
+				return l.giveUp(l.noCommonAuth())
 			}
-			return l.giveUp("peer refuses to authenticate")
+			return l.giveUp(reason.New(reason.AuthRefused))
 		}
 	}
 	return true
 }
 
-const noneAllowed = "peer accepts none of the allowed authentications"
-
-func (l *lcp) giveUp(reason string) bool {
-	l.e.reason = reason
-	l.farewell = reason
+func (l *lcp) giveUp(why reason.Reason) bool {
+	l.e.why = why
+	l.farewell = why.Peer()
 	l.e.phase = phaseTerminate
 	return false
 }
@@ -379,11 +380,11 @@ func (l *lcp) up() {
 	}
 	e.phase = phaseAuthenticate
 	if l.method == 0 && e.cfg.MustProve && l.asked {
-		e.failed = "the server insists on an authentication protocol that is not allowed"
+		e.failed = reason.New(reason.ServerAsksOtherAuth)
 		return
 	}
 	if l.method == 0 && e.cfg.MustProve {
-		e.cause, e.failed = CauseUnproven, "the server asks for no authentication"
+		e.failed = reason.New(reason.ServerAsksNoAuth)
 		return
 	}
 	if l.method == 0 {
@@ -397,11 +398,10 @@ func (l *lcp) down() { l.e.endNetwork(l.now) }
 
 func (l *lcp) finished() {
 	if l.e.mute {
-		l.e.cause = CauseSilent
-		l.e.finish("no answer to LCP: nothing has come from the peer", false)
+		l.e.finish(reason.New(reason.NoLCPAnswer), false)
 		return
 	}
-	l.e.finish("peer does not agree to LCP, or does not answer any more", false)
+	l.e.finish(reason.New(reason.LCPNotAgreed), false)
 }
 
 func (l *lcp) do(now time.Time, event fsm.Event) {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 )
@@ -57,7 +58,7 @@ func newLink(t testing.TB, client, server ppp.Config) *wireLink {
 	return &wireLink{
 		t: t, now: start,
 		a: &end{Engine: ppp.New(client)},
-		b: &end{Engine: ppp.New(server), password: "geheim", refusal: ppp.Refusal{Code: 691, Message: "Access denied", Reason: "wrong password"}},
+		b: &end{Engine: ppp.New(server), password: "geheim", refusal: ppp.Refusal{Reason: reason.New(reason.WrongPassword)}},
 	}
 }
 

@@ -3,6 +3,7 @@ package ppp
 import (
 	"crypto/subtle"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp/wire"
 )
 
@@ -38,19 +39,18 @@ func (m *mutual) tick(now time.Time) {
 	switch {
 	case !m.endAt.IsZero() && !now.Before(m.endAt):
 		m.endAt = time.Time{}
-		m.e.cause = CauseSilent
-		m.e.hangUp(now, m.silence()+" within "+m.e.cfg.AuthTimeout.String(), "authentication took too long")
+		m.e.hangUp(now, m.silence(m.e.cfg.AuthTimeout))
 	case !m.repeatAt.IsZero() && !now.Before(m.repeatAt):
 		m.repeat(now)
 	}
 }
 
-// silence is what the other end has not done.
-func (m *mutual) silence() string {
+// silence is what the other end has not done within limit.
+func (m *mutual) silence(limit time.Duration) reason.Reason {
 	if m.e.cfg.Role == Client {
-		return "the server did not show its name and password"
+		return reason.New(reason.ServerSilent, limit)
 	}
-	return "the client did not answer to the server's name and password"
+	return reason.New(reason.MutualTimeout, limit)
 }
 
 // takes reports whether a packet of PAP is one of the server's authentication: its codes go the other
@@ -65,7 +65,7 @@ func (m *mutual) receive(now time.Time, p wire.Packet) {
 		m.judge(now, p)
 	case m.done || m.request.Code == 0 || p.ID != m.request.ID:
 	case p.Code == wire.PAPNak:
-		m.e.hangUp(now, "the client refuses the server's name and password", "")
+		m.e.hangUp(now, reason.New(reason.MutualRefused))
 	case p.Code == wire.PAPAck:
 		m.succeed(now)
 	}
@@ -86,10 +86,9 @@ func (m *mutual) judge(now time.Time, p wire.Packet) {
 			m.succeed(now)
 		}
 	case !m.done:
-		const message = "Access denied"
-		m.e.send(wire.PAP, wire.Packet{Code: wire.PAPNak, ID: p.ID, Body: prefixed(message)})
-		m.e.cause = CauseUnproven
-		m.e.hangUp(now, "the server's name or password is wrong", message)
+		why := reason.New(reason.ServerWrongPassword)
+		m.e.send(wire.PAP, wire.Packet{Code: wire.PAPNak, ID: p.ID, Body: prefixed(why.Peer())})
+		m.e.hangUp(now, why)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 )
@@ -148,14 +149,14 @@ func TestMutualRefused(t *testing.T) {
 		r.openMutual()
 		r.say(papLogin(1))
 		r.want(r.say(frame(wire.PAP, wire.PAPNak, r.ask[wire.PAP].ID, 2, 'n', 'o')), "LCP TermReq")
-		r.wantClosed("the client refuses the server's name and password")
+		r.wantClosed(reason.New(reason.MutualRefused))
 	})
 	t.Run("PAP is rejected", func(t *testing.T) {
 		r := newRaw(t, mutualServer())
 		r.openMutual()
 		r.say(papLogin(1))
 		r.want(r.say(frame(wire.LCP, wire.ProtocolReject, 1, 0xC0, 0x23)), "LCP TermReq")
-		r.wantClosed("peer rejects PAP")
+		r.wantClosed(reason.New(reason.ProtocolRejected, "PAP"))
 	})
 	for name, cfg := range map[string]ppp.Config{
 		"silence":                    {},
@@ -181,7 +182,7 @@ func TestMutualRefused(t *testing.T) {
 			if requests != most || r.ask[wire.PAP].ID != first.ID {
 				t.Errorf("repeated %d times, want %d", requests, most)
 			}
-			r.wantClosed("the client did not answer to the server's name and password within")
+			r.wantClosed(reason.New(reason.MutualTimeout))
 			if r.up() != nil {
 				t.Error("the link is up")
 			}
@@ -230,15 +231,14 @@ func TestMutualClient(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		server     ppp.Mutual
-		cause      ppp.Cause
-		onClient   string
-		onServer   string
-		serverSays bool // its password
+		onClient   reason.Code
+		onServer   reason.Code // "": any
+		serverSays bool        // its password
 	}{
-		{"wrong password", ppp.Mutual{User: "vigor", Password: "weiss"}, ppp.CauseUnproven, "the server's name or password is wrong", "the client refuses the server's", true},
-		{"wrong name", ppp.Mutual{User: "draytek", Password: "schwarz"}, ppp.CauseUnproven, "the server's name or password is wrong", "the client refuses the server's", true},
-		{"longer password", ppp.Mutual{User: "vigor", Password: "schwarz2"}, ppp.CauseUnproven, "the server's name or password is wrong", "the client refuses the server's", true},
-		{"not set up", ppp.Mutual{}, ppp.CauseOther, "peer refuses to authenticate", "", false},
+		{"wrong password", ppp.Mutual{User: "vigor", Password: "weiss"}, reason.ServerWrongPassword, reason.MutualRefused, true},
+		{"wrong name", ppp.Mutual{User: "draytek", Password: "schwarz"}, reason.ServerWrongPassword, reason.MutualRefused, true},
+		{"longer password", ppp.Mutual{User: "vigor", Password: "schwarz2"}, reason.ServerWrongPassword, reason.MutualRefused, true},
+		{"not set up", ppp.Mutual{}, reason.AuthRefused, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := clientConfig()
@@ -246,10 +246,10 @@ func TestMutualClient(t *testing.T) {
 			l := newLink(t, client, ppp.Config{Mutual: c.server})
 			l.start()
 			l.run(90 * time.Second)
-			if l.a.closed == nil || !strings.Contains(l.a.closed.Reason, c.onClient) || l.a.closed.Cause != c.cause {
+			if l.a.closed == nil || l.a.closed.Reason.Code != c.onClient {
 				t.Errorf("client: %+v", l.a.closed)
 			}
-			if l.b.closed == nil || !strings.Contains(l.b.closed.Reason, c.onServer) {
+			if l.b.closed == nil || c.onServer != "" && l.b.closed.Reason.Code != c.onServer {
 				t.Errorf("server: %+v", l.b.closed)
 			}
 			if l.a.ups+l.b.ups > 0 || (l.at("< PAP AuthReq") >= 0) != c.serverSays {
@@ -260,7 +260,7 @@ func TestMutualClient(t *testing.T) {
 	t.Run("silent server", func(t *testing.T) {
 		r := mutualClient(t)
 		r.want(r.say(frame(wire.PAP, wire.PAPAck, r.ask[wire.PAP].ID)))
-		r.wantClosed("the server did not show its name and password within 30s")
+		r.wantClosed(reason.New(reason.ServerSilent, 30*time.Second))
 	})
 	t.Run("server that offers CHAP alone", func(t *testing.T) {
 		client := clientConfig()
@@ -270,7 +270,7 @@ func TestMutualClient(t *testing.T) {
 			r.say(frame(wire.LCP, wire.ConfigureNak, r.ask[wire.LCP].ID, 3, 5, 0xC2, 0x23, 5))
 		}
 		r.want(r.out, "LCP TermReq")
-		r.wantClosed("none of the allowed authentications")
+		r.wantClosed(reason.New(reason.NoCommonAuth))
 	})
 	t.Run("server that asks for nothing", func(t *testing.T) {
 		client := clientConfig()

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
 	"vpnd/ppp/wire"
@@ -197,9 +198,9 @@ func inPhase(t *testing.T, phase string) *raw {
 	}
 	switch phase {
 	case "terminate":
-		r.e.Close(r.now, "enough")
+		r.e.Close(r.now, reason.New(reason.Dropped, "enough"))
 	case "closed":
-		r.e.Down("gone")
+		r.e.Down(reason.New(reason.Dropped, "gone"))
 	}
 	r.drain()
 	return r
@@ -304,7 +305,7 @@ func TestClientInsistsOnAddress(t *testing.T) {
 		r.pass(20 * time.Second)
 		all = append(all, r.out...)
 		closed, ok := r.all[len(r.all)-1].(ppp.Closed)
-		if !ok || closed.Reason != c.reason || r.up() != nil {
+		if !ok || closed.Reason.String() != c.reason || r.up() != nil {
 			t.Errorf("%s: %v", name, r.all)
 		}
 		text := strings.Join(all, "\n")
@@ -334,7 +335,7 @@ func TestClientGivesIn(t *testing.T) {
 			continue
 		}
 		r.say(frame(wire.LCP, wire.TerminateRequest, 9, []byte("no")...))
-		r.wantClosed(`client insists on 192.168.5.77; alice's address is 10.99.0.10: it says "no"`)
+		r.wantClosed(reason.New(reason.ClientInsists, "192.168.5.77", "alice", "10.99.0.10", `"no"`))
 	}
 }
 
@@ -362,7 +363,7 @@ func TestNegotiationAnewEnds(t *testing.T) {
 		r.drain()
 		ack()
 	}
-	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || !strings.Contains(closed.Reason, "IPCP was not agreed within 1m0s") {
+	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Reason.String() != "IPCP was not agreed within 1m0s" {
 		t.Errorf("%v", r.all)
 	}
 }
@@ -541,7 +542,7 @@ func TestPeerHangsUp(t *testing.T) {
 	r.openIPCP()
 	r.want(r.say(frame(wire.LCP, wire.TerminateRequest, 5, []byte("bye")...)), "LCP TermAck id=0x5")
 	closed, ok := r.all[len(r.all)-1].(ppp.Closed)
-	if !ok || closed.Reason != `peer hung up: it says "bye"` || !closed.Peer {
+	if !ok || closed.Reason.String() != `peer hung up: it says "bye"` || !closed.Peer {
 		t.Errorf("%v", r.all)
 	}
 	r.want(r.say(papLogin(9)))
@@ -552,27 +553,27 @@ func TestSilentServer(t *testing.T) {
 	l := newLink(t, clientConfig(), ppp.Config{})
 	l.a.Start(l.now) // and nobody at the other end
 	l.run(5 * time.Minute)
-	if l.a.closed == nil || l.a.closed.Cause != ppp.CauseSilent {
+	if l.a.closed == nil || l.a.closed.Reason.Row().Exit != reason.ExitNoAnswer {
 		t.Errorf("in LCP: %v", l.a.closed)
 	}
 	l = newLink(t, clientConfig(), ppp.Config{})
 	l.a.Start(l.now)
-	l.a.Down("server hung up")
+	l.a.Down(reason.New(reason.ServerHungUp))
 	l.run(time.Second)
-	if l.a.closed == nil || l.a.closed.Cause != ppp.CauseSilent {
+	if l.a.closed == nil || l.a.closed.Reason.Row().Exit != reason.ExitNoAnswer {
 		t.Errorf("hung up without a word: %v", l.a.closed)
 	}
 	l = newLink(t, clientConfig(), ppp.Config{AuthTimeout: time.Hour, SetupTimeout: time.Hour})
 	l.b.password = ""
 	l.start()
 	l.run(5 * time.Minute)
-	if l.a.closed == nil || l.a.closed.Cause != ppp.CauseSilent {
+	if l.a.closed == nil || l.a.closed.Reason.Row().Exit != reason.ExitNoAnswer {
 		t.Errorf("in authentication: %v", l.a.closed)
 	}
 	l = newLink(t, clientConfig(ppp.CHAPMD5), ppp.Config{Auth: []ppp.Method{ppp.PAP}})
 	l.start()
 	l.run(5 * time.Minute)
-	if l.a.closed == nil || l.a.closed.Cause != ppp.CauseOther {
+	if l.a.closed == nil || l.a.closed.Reason.Row().Exit != reason.ExitProtocol {
 		t.Errorf("no method: %v", l.a.closed)
 	}
 }
@@ -595,8 +596,8 @@ func TestLoopedBack(t *testing.T) {
 		case ppp.Transmit:
 			e.Receive(now, v.Frame)
 		case ppp.Closed:
-			if v.Reason != "the line is looped back" {
-				t.Errorf("closed: %q", v.Reason)
+			if v.Reason.Code != reason.LoopedBack {
+				t.Errorf("closed: %q", v.Reason.String())
 			}
 			return
 		}

@@ -3,6 +3,7 @@ package ppp_test
 import (
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 )
@@ -15,25 +16,25 @@ func TestReasonsArePrecise(t *testing.T) {
 	}
 	pap, eap := []byte{0xC0, 0x23}, []byte{0xC2, 0x27}
 	for want, play := range map[string]func(r *raw){
-		"peer accepts none of the allowed authentications: it asks for PAP, EAP": func(r *raw) {
+		"peer accepts no allowed authentication: it asks for PAP, EAP": func(r *raw) {
 			for range 4 {
 				ask(r, pap...)
 			}
 			ask(r, eap...)
-			r.e.Down("client closed the control connection")
+			r.e.Down(reason.New(reason.ControlClosed))
 		},
 		"client closed the control connection: it asks for PAP": func(r *raw) {
 			ask(r, pap...)
-			r.e.Down("client closed the control connection")
+			r.e.Down(reason.New(reason.ControlClosed))
 		},
-		"peer accepts none of the allowed authentications": func(r *raw) {
+		"peer accepts no allowed authentication": func(r *raw) {
 			for range 5 {
 				ask(r, 0xC2, 0x23, 0x81) // what it is offered
 			}
-			r.e.Down("client closed the control connection")
+			r.e.Down(reason.New(reason.ControlClosed))
 		},
 		"client closed the control connection; no PPP frame had come from the peer": func(r *raw) {
-			r.e.Down("client closed the control connection")
+			r.e.Down(reason.New(reason.ControlClosed))
 		},
 		"no answer to LCP: nothing has come from the peer": func(r *raw) { r.pass(time.Minute) },
 		`peer hung up during the authentication: it says "no CHAP"`: func(r *raw) {
@@ -51,7 +52,7 @@ func TestReasonsArePrecise(t *testing.T) {
 		play(r)
 		r.drain()
 		closed, ok := r.all[len(r.all)-1].(ppp.Closed)
-		if !ok || closed.Reason != want {
+		if !ok || closed.Reason.String() != want {
 			t.Errorf("%+v, want %s", r.all, want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
 	"vpnd/ppp/wire"
@@ -47,11 +48,11 @@ func TestNameInCodePage(t *testing.T) {
 
 // What a server says of a refusal: its number, and the text behind M= alone tells that no address is free.
 func TestRefusalOfMSCHAP(t *testing.T) {
-	for message, want := range map[string]ppp.Closed{
-		"E=691 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=no":                   {Cause: ppp.CauseRefused, Code: 691},
-		"E=648R=0C=00112233445566778899AABBCCDDEEFFV=3M=E=691":                    {Cause: ppp.CauseRefused, Code: 648},
-		"E=649 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=" + ppp.NoAddressFree: {Cause: ppp.CauseNoAddress, Code: 649},
-		"go away": {Cause: ppp.CauseRefused},
+	for message, want := range map[string]reason.Code{
+		"E=691 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=no":                      reason.ServerRefusesLogIn,
+		"E=648R=0C=00112233445566778899AABBCCDDEEFFV=3M=E=691":                       reason.ServerForbidsLogIn,
+		"E=649 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=" + reason.NoAddressFree: reason.ServerNoAddress,
+		"go away": reason.ServerRefusesLogIn,
 	} {
 		r := newRaw(t, ppp.Config{Role: ppp.Client, Auth: []ppp.Method{ppp.MSCHAPv2}, User: "alice", Password: "geheim"})
 		r.say(frame(wire.LCP, wire.ConfigureRequest, 1, 3, 5, 0xC2, 0x23, 0x81))
@@ -60,7 +61,7 @@ func TestRefusalOfMSCHAP(t *testing.T) {
 		r.say(frame(wire.CHAP, wire.CHAPFailure, 7, []byte(message)...))
 		r.pass(10 * time.Second)
 		closed, ok := r.all[len(r.all)-1].(ppp.Closed)
-		if !ok || closed.Cause != want.Cause || closed.Code != want.Code {
+		if !ok || closed.Reason.Code != want {
 			t.Errorf("%s: %+v", message, r.all)
 		}
 	}
@@ -72,10 +73,7 @@ func TestServerInsistsOnAnotherProtocol(t *testing.T) {
 	r.say(frame(wire.LCP, wire.ConfigureRequest, 1, 3, 5, 0xc2, 0x23, 0x81))
 	r.say(frame(wire.LCP, wire.ConfigureRequest, 2))
 	r.ack(wire.LCP)
-	r.wantClosed("the server insists on an authentication protocol that is not allowed")
-	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Cause != ppp.CauseOther {
-		t.Errorf("ends with %+v, want CauseOther", r.all[len(r.all)-1])
-	}
+	r.wantClosed(reason.New(reason.ServerAsksOtherAuth))
 }
 
 // A server that asks for no authentication gets no client that wants one.
@@ -90,9 +88,6 @@ func TestServerAsksForNothing(t *testing.T) {
 			}
 			continue
 		}
-		r.wantClosed("the server asks for no authentication")
-		if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Cause != ppp.CauseUnproven {
-			t.Errorf("%+v", r.all)
-		}
+		r.wantClosed(reason.New(reason.ServerAsksNoAuth))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/chap"
 	"vpnd/ppp/mppe"
@@ -127,16 +128,16 @@ func (r *raw) wantStreams(up, down mppe.MasterKey, stateless bool) {
 // with it if encryption was agreed.
 func TestWindowsEndsCCP(t *testing.T) {
 	end := frame(wire.CCP, wire.TerminateRequest, 30, 0x4F, 1, 2, 3, 0, 0x3C, 0xCD, 0x74, 0, 0, 2, 0xDC)
-	for mode, reason := range map[ppp.MPPEMode]string{
-		ppp.MPPEOptional: "the peer has ended the encryption (MPPE) that was agreed",
-		ppp.MPPERequired: "MPPE is required, but the peer does not agree to it",
+	for mode, code := range map[ppp.MPPEMode]reason.Code{
+		ppp.MPPEOptional: reason.EncryptionEnded,
+		ppp.MPPERequired: reason.MPPERefused,
 	} {
 		r, _, _ := windows(t, mode, 0x40, true)
 		r.say(end)
 		if got := r.out[0]; !strings.HasPrefix(got, "CCP TermAck id=0x1e") {
 			t.Errorf("answered by %q", r.out)
 		}
-		r.wantClosed(reason)
+		r.wantClosed(reason.New(code))
 	}
 	// Nothing was encrypted before: the link goes on in clear.
 	r := newRaw(t, ppp.Config{Auth: []ppp.Method{ppp.MSCHAPv2}, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})

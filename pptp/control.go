@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/pptp/wire"
 )
 
@@ -72,11 +73,11 @@ type Dialled struct {
 // Cleared says that a call is over.
 type Cleared struct {
 	Call   uint16 // our identifier
-	Reason string // in words for a log
+	Reason reason.Reason
 }
 
 // Closed is the last event: the connection is to be closed.
-type Closed struct{ Reason string }
+type Closed struct{ Reason reason.Reason }
 
 func (Write) event()   {}
 func (Dialled) event() {}
@@ -155,7 +156,7 @@ func (c *Control) parse(now time.Time) {
 			break
 		}
 		if err != nil {
-			c.close(err.Error())
+			c.close(reason.New(reason.BadMessage, err))
 			break
 		}
 		at += n
@@ -174,7 +175,7 @@ func (c *Control) message(now time.Time, m wire.Message) {
 	if c.state == stateIdle {
 		start, ok := m.(*wire.StartRequest)
 		if !ok {
-			c.close(m.Type().String() + " before Start-Control-Connection-Request")
+			c.close(reason.New(reason.NotStarted, m.Type(), "Start-Control-Connection-Request"))
 			return
 		}
 		c.start(start)
@@ -185,10 +186,10 @@ func (c *Control) message(now time.Time, m wire.Message) {
 		c.write(c.startReply(resultExists))
 	case *wire.StopRequest:
 		c.write(&wire.StopReply{Result: resultOK})
-		c.close("client closed the control connection")
+		c.close(reason.New(reason.ControlClosed))
 	case *wire.StopReply:
 		if c.state == stateStopping {
-			c.close("stopped")
+			c.close(reason.New(reason.ControlStopped))
 		}
 	case *wire.EchoRequest:
 		c.write(&wire.EchoReply{ID: m.ID, Result: resultOK})
@@ -197,9 +198,9 @@ func (c *Control) message(now time.Time, m wire.Message) {
 	case *wire.IncomingCallRequest:
 		c.write(&wire.IncomingCallReply{PeerCallID: m.CallID, Result: resultNotAccepted})
 	case *wire.CallClearRequest:
-		c.clear(m.CallID, "client cleared the call")
+		c.clear(m.CallID, reason.New(reason.CallCleared))
 	case *wire.CallDisconnectNotify:
-		c.clear(m.CallID, "client disconnected the call")
+		c.clear(m.CallID, reason.New(reason.CallDisconnected))
 	}
 	if len(c.calls) > 0 {
 		c.idle = time.Time{}
@@ -212,7 +213,7 @@ func (c *Control) start(m *wire.StartRequest) {
 	c.peer = m.Host
 	if m.Version>>8 != wire.Version>>8 {
 		c.write(c.startReply(resultBadVersion))
-		c.close("client speaks another version of PPTP")
+		c.close(reason.New(reason.OtherVersion, "PPTP"))
 		return
 	}
 	c.state = stateOpen
@@ -252,7 +253,7 @@ func (c *Control) Accept(peers, ours uint16) bool {
 	c.calls[i].ours = ours
 	c.callReply(peers, ours, resultOK, errorNone)
 	if c.calls[i].cleared {
-		c.clear(peers, "client hung up at once")
+		c.clear(peers, reason.New(reason.HungUpAtOnce))
 	}
 	return true
 }
@@ -278,7 +279,7 @@ func (c *Control) remove(i int) { c.calls = slices.Delete(c.calls, i, i+1) }
 
 // clear ends a call as the peer wishes. Its messages name the call by its own identifier; some name
 // it by ours.
-func (c *Control) clear(id uint16, reason string) {
+func (c *Control) clear(id uint16, why reason.Reason) {
 	i := c.find(id)
 	if i < 0 {
 		i = slices.IndexFunc(c.calls, func(k call) bool { return k.ours == id && id != 0 })
@@ -293,19 +294,19 @@ func (c *Control) clear(id uint16, reason string) {
 	}
 	c.remove(i)
 	c.write(&wire.CallDisconnectNotify{CallID: ours, Result: disconnectRequested})
-	c.events = append(c.events, Cleared{Call: ours, Reason: reason})
+	c.events = append(c.events, Cleared{Call: ours, Reason: why})
 }
 
 // Disconnect ends our call ours towards the peer; Cleared follows. It does nothing for a call that
 // is over.
-func (c *Control) Disconnect(now time.Time, ours uint16, reason string) {
+func (c *Control) Disconnect(now time.Time, ours uint16, why reason.Reason) {
 	i := slices.IndexFunc(c.calls, func(k call) bool { return k.ours == ours })
 	if i < 0 || c.state == stateClosed {
 		return
 	}
 	c.remove(i)
 	c.write(&wire.CallDisconnectNotify{CallID: ours, Result: disconnectAdmin})
-	c.events = append(c.events, Cleared{Call: ours, Reason: reason})
+	c.events = append(c.events, Cleared{Call: ours, Reason: why})
 	if len(c.calls) == 0 {
 		c.idle = now
 	}
@@ -314,10 +315,10 @@ func (c *Control) Disconnect(now time.Time, ours uint16, reason string) {
 
 // Stop ends all calls and asks the peer to close the connection; Closed follows, at the latest when
 // the peer has not answered for HandshakeTimeout.
-func (c *Control) Stop(now time.Time, reason string) {
+func (c *Control) Stop(now time.Time, why reason.Reason) {
 	switch c.state {
 	case stateIdle:
-		c.close(reason)
+		c.close(why)
 		return
 	case stateStopping, stateClosed:
 		return
@@ -326,7 +327,7 @@ func (c *Control) Stop(now time.Time, reason string) {
 	for _, k := range c.calls {
 		if k.ours != 0 {
 			c.write(&wire.CallDisconnectNotify{CallID: k.ours, Result: disconnectAdmin})
-			c.events = append(c.events, Cleared{Call: k.ours, Reason: reason})
+			c.events = append(c.events, Cleared{Call: k.ours, Reason: why})
 		}
 	}
 	c.calls = nil
@@ -337,21 +338,21 @@ func (c *Control) Stop(now time.Time, reason string) {
 }
 
 // Down says that the connection is gone: Cleared for every call, then Closed.
-func (c *Control) Down(reason string) { c.close(reason) }
+func (c *Control) Down(why reason.Reason) { c.close(why) }
 
-func (c *Control) close(reason string) {
+func (c *Control) close(why reason.Reason) {
 	if c.state == stateClosed {
 		return
 	}
 	c.state = stateClosed
 	for _, k := range c.calls {
 		if k.ours != 0 {
-			c.events = append(c.events, Cleared{Call: k.ours, Reason: reason})
+			c.events = append(c.events, Cleared{Call: k.ours, Reason: why})
 		}
 	}
 	c.calls = nil
 	c.deadline = time.Time{}
-	c.events = append(c.events, Closed{Reason: reason})
+	c.events = append(c.events, Closed{Reason: why})
 }
 
 func (c *Control) write(m wire.Message) {
@@ -390,13 +391,13 @@ func (c *Control) Tick(now time.Time) {
 	}
 	switch {
 	case c.state == stateIdle:
-		c.close("no Start-Control-Connection-Request within " + c.cfg.HandshakeTimeout.String())
+		c.close(reason.New(reason.NoStartRequest, c.cfg.HandshakeTimeout))
 	case c.state == stateStopping:
-		c.close("client did not answer Stop-Control-Connection-Request")
+		c.close(reason.New(reason.StopUnanswered))
 	case !c.idle.IsZero() && !now.Before(c.idle.Add(c.cfg.IdleTimeout)):
-		c.Stop(now, "no call within "+c.cfg.IdleTimeout.String())
+		c.Stop(now, reason.New(reason.NoCall, c.cfg.IdleTimeout))
 	case c.echoSent:
-		c.close("client does not answer Echo-Request")
+		c.close(reason.New(reason.EchoUnanswered))
 	default:
 		c.echoID++
 		c.echoSent, c.echoAt = true, now

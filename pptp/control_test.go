@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/pptp"
 	"vpnd/pptp/wire"
 )
@@ -50,9 +51,9 @@ func (p *peer) drain() {
 				p.calls = append(p.calls, p.nextID)
 			}
 		case pptp.Cleared:
-			p.ended = append(p.ended, fmt.Sprintf("%d %s", v.Call, v.Reason))
+			p.ended = append(p.ended, fmt.Sprintf("%d %s", v.Call, v.Reason.String()))
 		case pptp.Closed:
-			p.ended = append(p.ended, "closed "+v.Reason)
+			p.ended = append(p.ended, "closed "+v.Reason.String())
 		}
 	}
 }
@@ -182,8 +183,8 @@ func TestSeveralCalls(t *testing.T) {
 			t.Errorf("call %d: %+v", id+1, said[0])
 		}
 	}
-	p.c.Disconnect(p.now, 1001, "dropped")
-	p.c.Disconnect(p.now, 1001, "dropped")
+	p.c.Disconnect(p.now, 1001, reason.New(reason.Dropped, "dropped"))
+	p.c.Disconnect(p.now, 1001, reason.New(reason.Dropped, "dropped"))
 	p.said = nil
 	p.drain()
 	if fmt.Sprint(p.ended) != "[1001 dropped]" {
@@ -193,7 +194,7 @@ func TestSeveralCalls(t *testing.T) {
 	if r := p.say(&wire.OutgoingCallRequest{CallID: 9})[0].(*wire.OutgoingCallReply); r.Result != 4 || r.CallID != 0 {
 		t.Errorf("%+v", r)
 	}
-	p.c.Down("connection reset")
+	p.c.Down(reason.New(reason.Dropped, "connection reset"))
 	p.drain()
 	if fmt.Sprint(p.ended[1:]) != "[1002 connection reset closed connection reset]" {
 		t.Errorf("%v", p.ended)
@@ -271,7 +272,7 @@ func TestTimers(t *testing.T) {
 	t.Run("we stop", func(t *testing.T) {
 		p := newPeer(t, pptp.Config{})
 		p.say(hello, dial)
-		p.c.Stop(p.now, "shutting down")
+		p.c.Stop(p.now, reason.New(reason.Dropped, "shutting down"))
 		p.said = nil
 		p.drain()
 		if types(p.said) != "Call-Disconnect-Notify Stop-Control-Connection-Request" {

@@ -10,6 +10,7 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/netlab"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 )
@@ -35,7 +36,10 @@ type Client struct {
 // ClosedError is the error of a dial-in that ended before its link was up; it says why.
 type ClosedError struct{ ppp.Closed }
 
-func (e *ClosedError) Error() string { return e.Reason }
+func (e *ClosedError) Error() string { return e.Reason.String() }
+
+// Unwrap is the reason.
+func (e *ClosedError) Unwrap() error { return e.Reason }
 
 // Dial dials a server and waits until the link is up.
 func (c *Client) Dial(ctx context.Context, carrier dial.Carrier, server netip.AddrPort, cfg ppp.Config) error {
@@ -58,7 +62,7 @@ func (c *Client) Dial(ctx context.Context, carrier dial.Carrier, server netip.Ad
 	case <-c.Closed():
 		return &ClosedError{c.End()}
 	case <-ctx.Done():
-		c.Link().Close("")
+		c.Link().Close(reason.New(reason.GivenUp))
 		return errors.New("the link does not come up")
 	}
 }
@@ -185,7 +189,7 @@ func (c *Client) Forsake() {
 
 // Hangup ends the link properly and waits for that.
 func (c *Client) Hangup() {
-	c.Conn.Hangup("client hangs up")
+	c.Conn.Hangup(reason.New(reason.HangsUp))
 	<-c.Closed()
 }
 

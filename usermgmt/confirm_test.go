@@ -85,7 +85,7 @@ func TestConfirmReadsWhatHasChanged(t *testing.T) {
 				t.Fatal(out.Reason)
 			}
 			c.change(t, other, dir)
-			if got := out.Confirm(t.Context()); got.OK != (c.reason == none) || !strings.HasPrefix(got.Reason, c.reason) {
+			if got := out.Confirm(t.Context()); got.OK != (c.reason == none) || !strings.HasPrefix(got.Reason.String(), c.reason) {
 				t.Errorf("%v %q, want %q", got.OK, got.Reason, c.reason)
 			}
 			if users.n != c.reads {

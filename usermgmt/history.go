@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"vpnd/internal/reason"
 )
 
 // Events of the history.
@@ -53,10 +54,19 @@ type Entry struct {
 	Address    netip.Addr // inner address
 	Auth       string
 	Encryption string
-	Reason     string        // of a refusal or a hang-up; of a change, what was changed
+	Why        reason.Reason // of a refusal or the end of a connection
+	Reason     string        // of a change, what was changed; of an entry from before reasons had codes, its text
 	Duration   time.Duration // whole seconds
 	Rx, Tx     uint64        // octets from the user, and to the user
 	By         string        // who made a change
+}
+
+// Text is why or what, in words.
+func (e Entry) Text() string {
+	if e.Reason == "" {
+		return e.Why.String()
+	}
+	return e.Reason
 }
 
 // HistoryQuery picks entries.
@@ -102,10 +112,10 @@ func Actor(ctx context.Context) string {
 	return who
 }
 
-const entryColumns = `at, event, fold, user, connection, type, peer, address, auth, encryption, reason, seconds, rx, tx, by`
+const entryColumns = `at, event, fold, user, connection, type, peer, address, auth, encryption, cause, arguments, reason, seconds, rx, tx, by`
 
 const (
-	insertEntry   = `INSERT INTO history (` + entryColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertEntry   = `INSERT INTO history (` + entryColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	selectEntries = `SELECT id, ` + entryColumns + ` FROM history`
 	sumEntries    = `SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(rx), 0), coalesce(sum(tx), 0) FROM history`
 	// selectConnected takes the id of the daemon's start, and the events of a connection's begin and end.
@@ -128,7 +138,7 @@ func (s *Store) Record(ctx context.Context, entries ...Entry) error {
 func record(ctx context.Context, tx *sql.Tx, e Entry) error {
 	_, err := tx.ExecContext(ctx, insertEntry,
 		e.At.UnixMilli(), e.Event, fold(e.User), e.User, e.Connection, e.Type, text(e.Peer), text(e.Address), e.Auth, e.Encryption,
-		e.Reason, int64(e.Duration/time.Second), int64(e.Rx), int64(e.Tx), e.By)
+		string(e.Why.Code), e.Why.Stored(), e.Reason, int64(e.Duration/time.Second), int64(e.Rx), int64(e.Tx), e.By)
 	return err
 }
 
@@ -149,7 +159,12 @@ func (q HistoryQuery) where() (condition string, args []any) {
 		condition, args = condition+" AND at >= ?", append(args, q.Since.UnixMilli())
 	}
 	if q.Search != "" {
-		condition, args = condition+" AND instr(lower(reason), lower(?)) > 0", append(args, q.Search)
+		codes := reason.Search(q.Search)
+		condition += " AND (instr(lower(reason), lower(?)) > 0 OR instr(lower(arguments), lower(?)) > 0 OR cause IN (" + strings.TrimPrefix(strings.Repeat(", ?", len(codes)), ", ") + "))"
+		args = append(args, q.Search, q.Search)
+		for _, code := range codes {
+			args = append(args, string(code))
+		}
 	}
 	switch {
 	case q.User == "":
@@ -219,10 +234,14 @@ func (s *Store) entries(ctx context.Context, query string, args ...any) ([]Entry
 			e                     Entry
 			at, seconds, rx, tx   int64
 			folded, peer, address string
+			cause, arguments      string
 		)
 		err := rows.Scan(&e.ID, &at, &e.Event, &folded, &e.User, &e.Connection, &e.Type, &peer, &address, &e.Auth, &e.Encryption,
-			&e.Reason, &seconds, &rx, &tx, &e.By)
+			&cause, &arguments, &e.Reason, &seconds, &rx, &tx, &e.By)
 		if err != nil {
+			return nil, s.damaged(err)
+		}
+		if e.Why, err = reason.Parse(cause, arguments); err != nil {
 			return nil, s.damaged(err)
 		}
 		e.At, e.Duration = time.UnixMilli(at), time.Duration(seconds)*time.Second

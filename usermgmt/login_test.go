@@ -18,17 +18,13 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/auth/motp"
+	"vpnd/internal/reason"
 	"vpnd/ppp/chap"
 	"vpnd/testenv"
 	"vpnd/usermgmt"
 )
 
 // Log-ins against the store, as the daemon makes them: once-only under races, kills and full disks.
-
-const (
-	usedAlready = "one-time password already used"
-	olderThan   = "one-time password older than the one used last"
-)
 
 var (
 	noon  = time.Date(2026, 5, 6, 12, 0, 0, 0, time.UTC)
@@ -110,7 +106,7 @@ func TestRaces(t *testing.T) {
 					switch {
 					case got.OK:
 						won[n].Add(1)
-					case got.Reason != usedAlready:
+					case got.Reason.Code != reason.UsedCode:
 						t.Errorf("round %d, user %d: %q", round, n, got.Reason)
 					}
 				})
@@ -252,7 +248,7 @@ func killOne(t *testing.T, cmd *exec.Cmd, dir string) int {
 	}
 	a := dayWide(s)
 	for user, step := range last {
-		if got := logIn(context.Background(), a, user, proofs[0](token.Code(step))); got.OK || got.Reason != usedAlready && got.Reason != olderThan {
+		if got := logIn(context.Background(), a, user, proofs[0](token.Code(step))); got.OK || got.Reason.Code != reason.UsedCode && got.Reason.Code != reason.OldCode {
 			t.Errorf("%s: step %d was accepted before the kill, and now: %v %q", user, step, got.OK, got.Reason)
 		}
 	}
@@ -329,7 +325,7 @@ func fillDisk(t *testing.T, dir string) {
 	for range 3 {
 		step++
 		got := logIn(t.Context(), a, "anna", proofs[3](token.Code(step)))
-		if got.OK || !strings.Contains(got.Reason, "could not be stored as used") || !strings.Contains(got.Reason, "the disk is full") || !strings.Contains(got.Reason, "make room in "+dir) {
+		if got.OK || got.Reason.Code != reason.CodeNotStored || !strings.Contains(got.Reason.String(), "the disk is full") || !strings.Contains(got.Reason.String(), "make room in "+dir) {
 			t.Errorf("on a full disk: %v %q", got.OK, got.Reason)
 		}
 	}
@@ -340,7 +336,7 @@ func fillDisk(t *testing.T, dir string) {
 	if got := logIn(t.Context(), a, "anna", proofs[3](token.Code(step))); !got.OK {
 		t.Errorf("with room again: %q", got.Reason)
 	}
-	if got := logIn(t.Context(), a, "anna", proofs[0](token.Code(step))); got.OK || got.Reason != usedAlready {
+	if got := logIn(t.Context(), a, "anna", proofs[0](token.Code(step))); got.OK || got.Reason.Code != reason.UsedCode {
 		t.Errorf("the same again: %v %q", got.OK, got.Reason)
 	}
 	a.Close()

@@ -126,7 +126,12 @@ var migrations = []string{
 		value BLOB NOT NULL  -- sealed
 	) WITHOUT ROWID;`,
 	`ALTER TABLE users ADD COLUMN user_group TEXT NOT NULL DEFAULT '';`,
+	`ALTER TABLE history ADD COLUMN cause TEXT NOT NULL DEFAULT '';      -- code of the reason
+	ALTER TABLE history ADD COLUMN arguments TEXT NOT NULL DEFAULT '';  -- of the reason, JSON`,
 }
+
+// reasonCodes is the version from which on reasons have codes.
+const reasonCodes = 7
 
 // migrate brings the database up to date and sees that the key fits it.
 func (s *Store) migrate(ctx context.Context) error {
@@ -166,6 +171,11 @@ func (s *Store) migrate(ctx context.Context) error {
 		for ; version < len(migrations); version++ {
 			if _, err := tx.ExecContext(ctx, migrations[version]); err != nil {
 				return fmt.Errorf("to version %d: %w", version+1, err)
+			}
+			if version+1 == reasonCodes {
+				if err := codeOldReasons(ctx, tx); err != nil {
+					return err
+				}
 			}
 		}
 		if fresh {

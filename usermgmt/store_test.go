@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"vpnd/auth"
+	"vpnd/internal/reason"
 	"vpnd/usermgmt"
 
 	"github.com/google/go-cmp/cmp"
@@ -473,10 +474,10 @@ func TestDamagedRows(t *testing.T) {
 			t.Errorf("%s is let in", name)
 		}
 	}
-	for name, want := range map[string]string{"dave": "user table: schedule: ", "eve": `user table: ipsec: "mus"`} {
+	for name, want := range map[string]string{"dave": "schedule: ", "eve": `ipsec: "mus"`} {
 		a, _, err := s.Account(t.Context(), name)
 		must(t, err)
-		if r := a.Refuses(auth.PPTP, home, noon); r.Cause != auth.CauseStorage || !strings.HasPrefix(r.Reason, want) {
+		if r := a.Refuses(auth.PPTP, home, noon); r.Code != reason.UserTable || !strings.HasPrefix(r.Args[0], want) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}

@@ -54,7 +54,7 @@ func testTable(t *testing.T, open func(*testing.T) usermgmt.Table) {
 		"profiles": tableKeepsProfiles, "names": tableFoldsNames, "rules": tableHoldsRules, "ledger": tableKeepsLedger,
 		"unknown users": tableKnowsNothingOfOthers, "generation": tableCountsGenerations, "races": tableAdvancesOnce, "removal": tableKeepsStepOfRemoved,
 		"atomic": tableChangesNothingOnErrors, "indexes": tableNumbersProfiles, "edits": tableApplies, "edits at fault": tableAppliesAllOrNone, "prunes": tablePrunes, "connected": tableKnowsWhoIsConnected,
-		"history": tableKeepsHistory, "thinning out": tableThinsOut, "attempts": tableFindsAttempts, "traffic": tableAddsTraffic, "settings": tableKeepsSettings,
+		"history": tableKeepsHistory, "thinning out": tableThinsOut, "attempts": tableFindsAttempts, "reasons": tableSearchesReasons, "traffic": tableAddsTraffic, "settings": tableKeepsSettings,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

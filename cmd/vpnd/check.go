@@ -51,7 +51,7 @@ func printFindings(cmd *cobra.Command, findings []daemon.Finding) error {
 		for i, f := range findings {
 			views[i] = findingView{Level: f.Level(), What: f.What}
 			if f.Wrong != "" {
-				views[i].Text, views[i].Fix = f.Wrong, f.Mend
+				views[i].Text, views[i].Fix = f.Wrong, f.Fix
 			}
 		}
 		return printJSON(cmd, views)

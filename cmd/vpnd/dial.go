@@ -17,26 +17,13 @@ import (
 	"time"
 	"vpnd/auth/motp"
 	"vpnd/internal/dial"
+	"vpnd/internal/reason"
 	l2tpwire "vpnd/l2tp/wire"
 	"vpnd/ppp"
 	pptpwire "vpnd/pptp/wire"
 
 	"github.com/spf13/cobra"
 )
-
-// dialCodes are the exit codes of dial; the first two are those of every command.
-var dialCodes = []struct {
-	err  error
-	code int
-}{
-	{dial.ErrNoAnswer, 3},
-	{dial.ErrRefused, 4},
-	{dial.ErrPassword, 5},
-	{dial.ErrNoAddress, 6},
-	{dial.ErrProtocol, 7},
-	{dial.ErrLost, 8},
-	{dial.ErrUnproven, 9},
-}
 
 const dialHelp = `Dials in to a PPTP or L2TP server, without pppd or PPP in the kernel, and stays connected until
 Ctrl-C. Says on standard error what happens; with --json, a line of JSON for each step on standard
@@ -255,7 +242,7 @@ func hostPort(cmd *cobra.Command, server, kind string) (host string, port uint16
 func resolve(ctx context.Context, host string, port uint16) (netip.AddrPort, error) {
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
 	if err != nil || len(addrs) == 0 {
-		return netip.AddrPort{}, fmt.Errorf("%w: %s has no IPv4 address: %w", dial.ErrNoAnswer, host, err)
+		return netip.AddrPort{}, &dial.Error{Status: reason.ExitNoAnswer, Reason: reason.New(reason.ServerUnresolved, host, err)}
 	}
 	return netip.AddrPortFrom(addrs[0].Unmap(), port), nil
 }
@@ -267,28 +254,19 @@ func (f *dialFlags) run(ctx context.Context, once func(context.Context, func(dia
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		status := dialStatus(err)
-		if f.redial <= 0 || status == 1 || errors.Is(err, dial.ErrPassword) || errors.Is(err, dial.ErrUnproven) {
-			tell(dial.Event{Kind: dial.Failed, Time: time.Now(), Reason: err.Error(), Status: status})
-			return &exitError{status, err}
+		failure := &dial.Error{Status: statusFailed, Reason: reason.New(reason.DialFailed, err)}
+		errors.As(err, &failure)
+		if f.redial <= 0 || slices.Contains([]int{statusFailed, reason.ExitPassword, reason.ExitUnproven}, failure.Status) {
+			tell(dial.Event{Kind: dial.Failed, Time: time.Now(), Cause: failure.Code, Reason: err.Error(), Status: failure.Status})
+			return &exitError{failure.Status, err}
 		}
-		tell(dial.Event{Kind: dial.Redial, Time: time.Now(), Reason: err.Error(), Seconds: f.redial.Seconds()})
+		tell(dial.Event{Kind: dial.Redial, Time: time.Now(), Cause: failure.Code, Reason: err.Error(), Seconds: f.redial.Seconds()})
 		select {
 		case <-time.After(f.redial):
 		case <-ctx.Done():
 			return nil
 		}
 	}
-}
-
-// dialStatus is the exit status that an error stands for.
-func dialStatus(err error) int {
-	for _, c := range dialCodes {
-		if errors.Is(err, c.err) {
-			return c.code
-		}
-	}
-	return 1
 }
 
 // teller prints events: for people, or for programs.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/dial"
+	"vpnd/internal/reason"
 )
 
 // Wrong command lines of dial are found before anything is dialled.
@@ -51,17 +52,27 @@ func TestDialCommandLine(t *testing.T) {
 	}
 }
 
+// failure is a dial-in that failed with the exit status of its reason.
+func failure(code reason.Code) error {
+	why := reason.New(code)
+	return &dial.Error{Status: why.Row().Exit, Reason: why}
+}
+
 // What is worth another try is dialled again; a refused password and a false server are not. Each event is a
 // line of JSON, and the last one has the exit status.
 func TestDialRedial(t *testing.T) {
 	for _, c := range []struct {
 		errors []error
 		status int
+		cause  reason.Code
 	}{
-		{[]error{dial.ErrNoAnswer, dial.ErrRefused, dial.ErrLost, dial.ErrProtocol, dial.ErrNoAddress, dial.ErrPassword}, 5},
-		{[]error{dial.ErrLost, dial.ErrUnproven}, 9},
-		{[]error{os.ErrPermission}, 1},
-		{[]error{dial.ErrLost, nil}, 0},
+		{[]error{
+			failure(reason.ServerNoAnswer), failure(reason.ServerRefusesCall), failure(reason.ServerHungUp), failure(reason.NoIP),
+			failure(reason.ServerNoAddress), failure(reason.ServerRefusesLogIn),
+		}, reason.ExitPassword, reason.ServerRefusesLogIn},
+		{[]error{failure(reason.ServerHungUp), failure(reason.ServerUnproven)}, reason.ExitUnproven, reason.ServerUnproven},
+		{[]error{os.ErrPermission}, reason.ExitFailed, reason.DialFailed},
+		{[]error{failure(reason.ServerHungUp), nil}, 0, reason.ServerHungUp},
 	} {
 		var out bytes.Buffer
 		cmd := newDialCommand()
@@ -84,7 +95,7 @@ func TestDialRedial(t *testing.T) {
 		}
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		var last dial.Event
-		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || status != 0 && (last.Kind != dial.Failed || last.Status != status) {
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || status != 0 && (last.Kind != dial.Failed || last.Status != status) || last.Cause != c.cause {
 			t.Errorf("%v: %q, %v", c.errors, lines, err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"vpnd/internal/reason"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -181,9 +182,9 @@ func TestStatusesAreDocumented(t *testing.T) {
 		}
 		codes[s.code] = true
 	}
-	for _, c := range dialCodes {
-		if !codes[c.code] {
-			t.Errorf("status %d of vpnd dial is not listed", c.code)
+	for _, row := range reason.Table() {
+		if row.Exit != 0 && !codes[row.Exit] {
+			t.Errorf("status %d of %s is not listed", row.Exit, row.Code)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func newTimeCommand() *cobra.Command {
 			case err != nil:
 				return &exitError{statusNoTime, err}
 			case state.Status == timesync.Off:
-				return say(cmd, "the host's clock is off by more than time.max_offset (%v): %s", cfg.Time.MaxOffset, timesync.Mend)
+				return say(cmd, "the host's clock is off by more than time.max_offset (%v): %s", cfg.Time.MaxOffset, timesync.Fix)
 			}
 			return nil
 		},

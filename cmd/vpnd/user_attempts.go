@@ -62,7 +62,7 @@ func printAttempt(w io.Writer, a mgmt.Attempt) error {
 		line += ": " + a.Reason
 	}
 	lines := []string{line}
-	for _, text := range []string{a.Cause, a.Cure} {
+	for _, text := range []string{a.Meaning, a.Fix} {
 		if text != "" {
 			lines = append(lines, "    "+text)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/mgmt"
 	"vpnd/usermgmt"
 )
@@ -16,20 +17,20 @@ func TestUserAttempts(t *testing.T) {
 	h.withStore(func(s *usermgmt.Store) error {
 		return s.Record(t.Context(), usermgmt.Entry{
 			At: time.Now(), Event: usermgmt.EventRefused, User: "anna", Type: "PPTP", Auth: "MS-CHAPv2", Peer: netip.MustParseAddr("203.0.113.9"),
-			Reason: "wrong one-time password: the token's clock is 7 minutes ahead",
+			Why: reason.New(reason.TokenClockOff, "", "7 minutes ahead"),
 		})
 	})
 	out := h.ok("", "user", "attempts", "anna")
 	for _, want := range []string{
 		"anna refused, PPTP, MS-CHAPv2, from 203.0.113.9: wrong one-time password: the token's clock is 7 minutes ahead\n    The code was right for another time",
-		"\n    Compare the clock of the token", "vpnd user resync",
+		"\n    Compare the token's clock", "vpnd user resync",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in %s", want, out)
 		}
 	}
 	var list []mgmt.Attempt
-	if err := json.Unmarshal([]byte(h.ok("", "user", "attempts", "--json")), &list); err != nil || len(list) != 1 || list[0].Cure == "" {
+	if err := json.Unmarshal([]byte(h.ok("", "user", "attempts", "--json")), &list); err != nil || len(list) != 1 || list[0].Cause != string(reason.TokenClockOff) || list[0].Fix == "" {
 		t.Errorf("%+v, %v", list, err)
 	}
 	h.fails("", "no such user", "user", "attempts", "otto")

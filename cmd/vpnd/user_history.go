@@ -107,10 +107,10 @@ func details(e usermgmt.Entry) string {
 		add("%s, address %s", e.Type, addressText(e.Address))
 		add("%s, encryption %s", e.Auth, e.Encryption)
 	case usermgmt.EventDisconnected:
-		add("%s", e.Reason)
+		add("%s", e.Text())
 		add("%s, %v, %s from the user, %s to the user", e.Type, e.Duration, octets(e.Rx), octets(e.Tx))
 	default:
-		for _, text := range []string{e.Type, e.Reason} {
+		for _, text := range []string{e.Type, e.Text()} {
 			if text != "" {
 				add("%s", text)
 			}

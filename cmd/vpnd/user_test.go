@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/usermgmt"
 )
 
@@ -85,7 +86,7 @@ func TestUserListAndHistory(t *testing.T) {
 			At: time.Now(), Event: usermgmt.EventConnected, User: "anna", Connection: "a1", Type: "PPTP", Auth: "MS-CHAPv2", Encryption: "none",
 			Peer: netip.MustParseAddr("203.0.113.9"), Address: netip.MustParseAddr("10.99.0.10"),
 		}
-		refused := usermgmt.Entry{At: time.Now().Add(-48 * time.Hour), Event: usermgmt.EventRefused, User: "e\x1b[2Jve", Type: "L2TP", Reason: "unknown user"}
+		refused := usermgmt.Entry{At: time.Now().Add(-48 * time.Hour), Event: usermgmt.EventRefused, User: "e\x1b[2Jve", Type: "L2TP", Why: reason.New(reason.UnknownUser)}
 		return s.Record(t.Context(), usermgmt.Entry{At: time.Now(), Event: usermgmt.EventStarted}, up, refused)
 	})
 	list := h.ok("", "user", "list")

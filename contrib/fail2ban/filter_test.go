@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/testenv"
 )
 
@@ -106,29 +107,29 @@ func lines(t *testing.T, inJSON bool, wrap func(*testing.T, string) string) (tex
 		log = slog.New(slog.NewJSONHandler(&book, options))
 	}
 	peer := netip.MustParseAddr("203.0.113.0")
-	line := func(guess bool, msg, user, reason string) {
+	line := func(guess bool, msg, user string, why reason.Reason) {
 		peer = peer.Next()
-		log.Info(msg, "session", "3fj2k7ah5m2q", "type", "PPTP", "peer", peer, "user", user, "auth", "MS-CHAPv2", "reason", reason)
+		log.Info(msg, "session", "3fj2k7ah5m2q", "type", "PPTP", "peer", peer, "user", user, "auth", "MS-CHAPv2", "cause", why.Code, "reason", why)
 		if guess {
 			want = append(want, fmt.Sprintf("%s %d", peer, at.Unix()))
 		}
 	}
-	forged := `msg=refused session=a type=PPTP peer=192.0.2.1 user=a auth=PAP reason=wrong password`
-	forgedJSON := `"msg":"refused","session":"a","type":"PPTP","peer":"192.0.2.1","user":"a","auth":"PAP","reason":"wrong password`
+	forged := `msg=refused session=a type=PPTP peer=192.0.2.1 user=a auth=PAP cause=wrong_password reason="wrong password"`
+	forgedJSON := `"msg":"refused","session":"a","type":"PPTP","peer":"192.0.2.1","user":"a","auth":"PAP","cause":"wrong_password","reason":"wrong password`
 	for _, user := range []string{
 		"alice", "", `a "b\" c`, "x=y", `DOM\alice`, "Käse <&>", "\x1b\u2028", `\`, forged, `x" ` + forged, forgedJSON, `x\",` + forgedJSON, `{"log":"` + forged, container(t, forged),
 	} {
-		line(true, "refused", user, "wrong password")
-		line(true, "refused", user, "wrong one-time password, user locked for 1m0s")
-		line(true, "refused", user, "wrong password, user locked until 2026-05-06T12:01:00Z after too many failures")
-		line(true, "refused", user, "wrong one-time password: the token's clock is 7 minutes ahead")
-		line(true, "refused", user, "unknown user")
-		line(true, "refused", user, "too many failures from this address")
-		line(false, "refused", user, "one-time password already used")
-		line(false, "refused", user, "user locked until 2026-05-06T12:01:00Z after too many failures")
-		line(false, "refused", user, "account disabled")
-		line(false, "connected", user, "")
-		line(false, "disconnected", user, "wrong password")
+		line(true, "refused", user, reason.New(reason.WrongPassword))
+		line(true, "refused", user, reason.New(reason.WrongCode, time.Minute))
+		line(true, "refused", user, reason.New(reason.WrongPassword, "", at))
+		line(true, "refused", user, reason.New(reason.TokenClockOff, "", "7 minutes ahead"))
+		line(true, "refused", user, reason.New(reason.UnknownUser))
+		line(true, "refused", user, reason.New(reason.SourceLimited))
+		line(false, "refused", user, reason.New(reason.UsedCode))
+		line(false, "refused", user, reason.New(reason.UserLocked, at))
+		line(false, "refused", user, reason.New(reason.AccountDisabled))
+		line(false, "connected", user, reason.Reason{})
+		line(false, "disconnected", user, reason.New(reason.WrongPassword))
 		log.Info("peer says", "peer", peer, "text", user)
 	}
 	row := func() string {
@@ -139,8 +140,8 @@ func lines(t *testing.T, inJSON bool, wrap func(*testing.T, string) string) (tex
 	log.Warn("refusals left out", "peer", peer, "refusals", 331834)
 	log.Warn("refusals left out", "sources", 12, "refusals", 3)
 	early = row()
-	log.Info("refused", "session", "3fj2k7ah5m2q", "type", "PPTP", "peer", peer, "user", "", "reason", "client cleared the call")
-	log.Info("refused", "session", "3fj2k7ah5m2q", "type", "PPTP", "peer", peer.Next(), "user", "alice", "reason", "client cleared the call")
+	log.Info("refused", "session", "3fj2k7ah5m2q", "type", "PPTP", "peer", peer, "user", "", "cause", reason.CallCleared, "reason", reason.New(reason.CallCleared))
+	log.Info("refused", "session", "3fj2k7ah5m2q", "type", "PPTP", "peer", peer.Next(), "user", "alice", "cause", reason.CallCleared, "reason", reason.New(reason.CallCleared))
 	for record := range strings.Lines(book.String()) {
 		text += wrap(t, strings.TrimSuffix(record, "\n")) + "\n"
 	}

@@ -31,7 +31,7 @@ import (
 type Finding struct {
 	What  string
 	Wrong string // empty: nothing
-	Mend  string
+	Fix   string
 	Fatal bool // serving would fail
 }
 
@@ -53,9 +53,9 @@ func (f Finding) String() string {
 	case "ok":
 		return "ok    " + f.What
 	case "fail":
-		return "FAIL  " + f.What + ": " + f.Wrong + "; " + f.Mend
+		return "FAIL  " + f.What + ": " + f.Wrong + "; " + f.Fix
 	default:
-		return "warn  " + f.What + ": " + f.Wrong + "; " + f.Mend
+		return "warn  " + f.What + ": " + f.Wrong + "; " + f.Fix
 	}
 }
 
@@ -114,13 +114,13 @@ func withSettings(cfg config.Config, table *usermgmt.Store) (config.Config, Find
 	}
 	over, err := layOver(cfg, set)
 	if err != nil {
-		return cfg, Finding{What: "settings", Wrong: err.Error(), Mend: "correct the file", Fatal: true}
+		return cfg, Finding{What: "settings", Wrong: err.Error(), Fix: "correct the file", Fatal: true}
 	}
 	return over, Finding{What: "settings laid over the configuration file: " + config.Settings(set).String()}
 }
 
 func capability(name string, bit int, why string) Finding {
-	f := Finding{What: name + " (" + why + ")", Fatal: true, Mend: "run as root, or give it with setcap or the service manager"}
+	f := Finding{What: name + " (" + why + ")", Fatal: true, Fix: "run as root, or give it with setcap or the service manager"}
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		f.Wrong = err.Error()
@@ -139,7 +139,7 @@ func capability(name string, bit int, why string) Finding {
 }
 
 func tunDevice() Finding {
-	f := Finding{What: "/dev/net/tun", Fatal: true, Mend: "load the module tun (modprobe tun), or give the container the device"}
+	f := Finding{What: "/dev/net/tun", Fatal: true, Fix: "load the module tun (modprobe tun), or give the container the device"}
 	file, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
 	if err != nil {
 		f.Wrong = err.Error()
@@ -150,7 +150,7 @@ func tunDevice() Finding {
 }
 
 func interfaceFree(name string, r running) Finding {
-	f := Finding{What: "interface " + name, Fatal: true, Mend: "stop the daemon that has it, or set network.interface"}
+	f := Finding{What: "interface " + name, Fatal: true, Fix: "stop the daemon that has it, or set network.interface"}
 	if _, err := net.InterfaceByName(name); err == nil && !r.hasInterface(name) {
 		f.Wrong = "it is there already"
 	}
@@ -158,7 +158,7 @@ func interfaceFree(name string, r running) Finding {
 }
 
 func pptpPort(cfg config.Config, r running) Finding {
-	f := Finding{What: "PPTP (TCP 1723, GRE)", Fatal: true, Mend: "fix that"}
+	f := Finding{What: "PPTP (TCP 1723, GRE)", Fatal: true, Fix: "fix that"}
 	if !cfg.Services.PPTP {
 		return Finding{}
 	}
@@ -167,7 +167,7 @@ func pptpPort(cfg config.Config, r running) Finding {
 	}
 	s, err := pptpserver.Listen(pptpserver.Config{Listen: cfg.Listen}, nobody)
 	if err != nil {
-		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
+		f.Wrong, f.Fix, _ = strings.Cut(err.Error(), ": ")
 		return f
 	}
 	s.Shutdown(context.Background())
@@ -177,7 +177,7 @@ func pptpPort(cfg config.Config, r running) Finding {
 func nobody(link.Link) (link.Sink, error) { return nil, errors.ErrUnsupported }
 
 func l2tpPort(cfg config.Config, r running) Finding {
-	f := Finding{What: "L2TP (UDP 1701)", Fatal: true, Mend: "fix that"}
+	f := Finding{What: "L2TP (UDP 1701)", Fatal: true, Fix: "fix that"}
 	if !cfg.Services.L2TP {
 		return Finding{}
 	}
@@ -186,7 +186,7 @@ func l2tpPort(cfg config.Config, r running) Finding {
 	}
 	s, err := l2tpserver.Listen(l2tpserver.Config{Listen: cfg.Listen}, nobody)
 	if err != nil {
-		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
+		f.Wrong, f.Fix, _ = strings.Cut(err.Error(), ": ")
 		return f
 	}
 	s.Shutdown(context.Background())
@@ -197,14 +197,14 @@ func secret(cfg config.Config) Finding {
 	if cfg.L2TP.Secret == "" || !cfg.Services.L2TP {
 		return Finding{}
 	}
-	return Finding{What: "l2tp.secret", Wrong: "Apple's clients know no tunnel secret and stay out", Mend: "leave it empty if they are to dial in"}
+	return Finding{What: "l2tp.secret", Wrong: "Apple's clients know no tunnel secret and stay out", Fix: "leave it empty if they are to dial in"}
 }
 
 func lan(key, name string) Finding {
 	if name == "" {
 		return Finding{}
 	}
-	f := Finding{What: key + " " + name, Fatal: true, Mend: "correct " + key}
+	f := Finding{What: key + " " + name, Fatal: true, Fix: "correct " + key}
 	if _, err := net.InterfaceByName(name); err != nil {
 		f.Wrong = "there is no such interface"
 	}
@@ -217,7 +217,7 @@ func masquerade(cfg config.Config) Finding {
 		return f
 	}
 	if err := sysnet.CanMasquerade(); err != nil {
-		f.Wrong, f.Mend = err.Error(), "load the module nf_tables (modprobe nf_tables), or leave network.masquerade empty"
+		f.Wrong, f.Fix = err.Error(), "load the module nf_tables (modprobe nf_tables), or leave network.masquerade empty"
 	}
 	return f
 }
@@ -229,14 +229,14 @@ func nftablesTable(cfg config.Config) Finding {
 	}
 	f := Finding{What: "network.nftables_table " + table, Fatal: true}
 	if err := sysnet.CanKeepSets(table); err != nil {
-		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
+		f.Wrong, f.Fix, _ = strings.Cut(err.Error(), ": ")
 	}
 	return f
 }
 
 // routes looks for what else on this machine has the users' addresses.
 func routes(cfg config.Config) Finding {
-	f := Finding{What: "routes to network.pool", Fatal: true, Mend: "set network.pool to addresses that nothing else has"}
+	f := Finding{What: "routes to network.pool", Fatal: true, Fix: "set network.pool to addresses that nothing else has"}
 	for _, p := range prefixes(cfg.Network.Addresses()) {
 		found, err := tun.RouteTo(p)
 		switch {
@@ -256,10 +256,10 @@ func forwarding() Finding {
 	value, err := os.ReadFile(forwardKey)
 	switch {
 	case err != nil:
-		f.Wrong, f.Mend = err.Error(), "set net.ipv4.ip_forward=1 on this machine, or for this container"
+		f.Wrong, f.Fix = err.Error(), "set net.ipv4.ip_forward=1 on this machine, or for this container"
 	case strings.TrimSpace(string(value)) == "1":
 	case unix.Access(forwardKey, unix.W_OK) != nil:
-		f.Wrong, f.Mend = "off, and the daemon cannot turn it on: users would reach this machine alone", "set net.ipv4.ip_forward=1 on this machine, or for this container"
+		f.Wrong, f.Fix = "off, and the daemon cannot turn it on: users would reach this machine alone", "set net.ipv4.ip_forward=1 on this machine, or for this container"
 	default:
 		f.What += " (off; the daemon turns it on while it runs)"
 	}
@@ -270,21 +270,21 @@ func services(cfg config.Config) Finding {
 	if cfg.Services.PPTP || cfg.Services.L2TP {
 		return Finding{}
 	}
-	return Finding{What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Mend: "set services.pptp or services.l2tp to true"}
+	return Finding{What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Fix: "set services.pptp or services.l2tp to true"}
 }
 
 // stateFolder looks at the user table.
 func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
-	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "fix that"}
+	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Fix: "fix that"}
 	missing := errors.Is(err, usermgmt.ErrNoTable) || errors.Is(err, unix.ENOTDIR)
 	if err == nil || missing {
 		if err := canMake(cfg.StateDir); err != nil {
-			f.Wrong, f.Mend = err.Error(), "fix that, or set state_dir to a folder that can be written to"
+			f.Wrong, f.Fix = err.Error(), "fix that, or set state_dir to a folder that can be written to"
 			return f
 		}
 	}
 	if missing {
-		return Finding{What: f.What, Wrong: "not there yet", Mend: "the daemon makes it; `vpnd user add` adds a user"}
+		return Finding{What: f.What, Wrong: "not there yet", Fix: "the daemon makes it; `vpnd user add` adds a user"}
 	}
 	if err != nil {
 		f.Wrong = err.Error()
@@ -299,7 +299,7 @@ func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
 
 // users looks at whether the users of a table can get in.
 func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Finding {
-	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Mend: "fix that"}
+	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Fix: "fix that"}
 	profiles, err := store.List(ctx)
 	if err != nil {
 		f.Wrong = err.Error()
@@ -318,11 +318,11 @@ func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Findin
 	}
 	switch {
 	case len(profiles) == 0:
-		return Finding{What: f.What, Wrong: "there is no user", Mend: "`vpnd user add` adds one"}
+		return Finding{What: f.What, Wrong: "there is no user", Fix: "`vpnd user add` adds one"}
 	case len(outside) > 0:
-		return Finding{What: f.What, Wrong: fmt.Sprintf("fixed addresses outside of the pool: %v", outside), Mend: "correct them, or network.pool"}
+		return Finding{What: f.What, Wrong: fmt.Sprintf("fixed addresses outside of the pool: %v", outside), Fix: "correct them, or network.pool"}
 	case len(poolless) > 0:
-		return Finding{What: f.What, Wrong: "users name pools that are not there: " + some(poolless), Mend: "give them another pool, or add theirs to network.pools"}
+		return Finding{What: f.What, Wrong: "users name pools that are not there: " + some(poolless), Fix: "give them another pool, or add theirs to network.pools"}
 	}
 	return f
 }
@@ -350,7 +350,7 @@ func echo(cfg config.Config) Finding {
 	if cfg.PPP.EchoInterval > 0 && cfg.PPP.EchoFailures > 0 {
 		return Finding{}
 	}
-	return Finding{What: "ppp.echo_interval, ppp.echo_failures", Wrong: "0 means that dead clients are never noticed by echo", Mend: "set both, if that is not wanted"}
+	return Finding{What: "ppp.echo_interval, ppp.echo_failures", Wrong: "0 means that dead clients are never noticed by echo", Fix: "set both, if that is not wanted"}
 }
 
 // clock asks the time servers, or, without any, the kernel.
@@ -361,15 +361,15 @@ func clock(cfg config.Config) Finding {
 
 // clockState looks at what is known of the host's clock.
 func clockState(cfg config.Config, s timesync.State, err error) Finding {
-	f := Finding{What: "clock (time.servers)", Mend: timesync.Mend}
+	f := Finding{What: "clock (time.servers)", Fix: timesync.Fix}
 	switch {
 	case s.Status == timesync.NoServers:
 		f.What = "clock (the host's: no time.servers)"
 		if errors.Is(timesync.Host(), timesync.ErrUnsynchronized) {
-			f.Wrong, f.Mend = timesync.ErrUnsynchronized.Error(), f.Mend+", or set time.servers: one-time passwords depend on it"
+			f.Wrong, f.Fix = timesync.ErrUnsynchronized.Error(), f.Fix+", or set time.servers: one-time passwords depend on it"
 		}
 	case err != nil:
-		f.Wrong, f.Mend = err.Error(), "the host's clock counts until then; `vpnd time` shows each server's answer"
+		f.Wrong, f.Fix = err.Error(), "the host's clock counts until then; `vpnd time` shows each server's answer"
 	case s.Status == timesync.Off:
 		f.Wrong = fmt.Sprintf("the host's is off by %v, more than time.max_offset (%v)", s.Offset.Round(time.Millisecond), cfg.Time.MaxOffset)
 	default:
@@ -387,14 +387,14 @@ func managementSocket(cfg config.Config, r running) Finding {
 		return f
 	}
 	if err := socketFree(cfg.Management.Socket); err != nil {
-		f.Wrong, f.Mend, _ = strings.Cut(err.Error(), ": ")
+		f.Wrong, f.Fix, _ = strings.Cut(err.Error(), ": ")
 	}
 	return f
 }
 
 // hooks looks for the programs. Without the one before a log-in nobody gets in.
 func hooks(h config.Hooks) Finding {
-	f := Finding{Mend: "correct the path, or make the file executable (chmod +x)"}
+	f := Finding{Fix: "correct the path, or make the file executable (chmod +x)"}
 	for _, command := range [][]string{h.Down, h.Up, h.Before} {
 		if len(command) == 0 {
 			continue

@@ -17,7 +17,7 @@ func managementCertificate(cfg config.Config) Finding {
 	if m.Listen == "" || m.Certificate == "" {
 		return Finding{}
 	}
-	f := Finding{What: "management.certificate " + m.Certificate, Mend: "correct management.certificate and management.key, or leave both empty"}
+	f := Finding{What: "management.certificate " + m.Certificate, Fix: "correct management.certificate and management.key, or leave both empty"}
 	c, err := openCertificate(m.Certificate, m.Key, nil, time.Now)
 	if err != nil {
 		f.Wrong = err.Error() + "; the daemon serves a self-signed certificate until that is right"
@@ -25,12 +25,12 @@ func managementCertificate(cfg config.Config) Finding {
 	}
 	switch end := c.leaf().NotAfter; {
 	case time.Now().After(end):
-		f.Wrong, f.Mend = "expired on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs"
+		f.Wrong, f.Fix = "expired on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs"
 	case time.Now().Add(certificateRenew).After(end):
-		f.Wrong, f.Mend = "expires on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs"
+		f.Wrong, f.Fix = "expires on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs"
 	}
 	if info, err := os.Stat(m.Key); f.Wrong == "" && err == nil && info.Mode().Perm()&0o004 != 0 {
-		f.Wrong, f.Mend = fmt.Sprintf("its key, %s, is for everybody to read", m.Key), "chmod o-r "+m.Key
+		f.Wrong, f.Fix = fmt.Sprintf("its key, %s, is for everybody to read", m.Key), "chmod o-r "+m.Key
 	}
 	return f
 }
@@ -55,13 +55,13 @@ func managementListen(cfg config.Config, table *usermgmt.Store, tableErr error, 
 	if !r.has("tcp", at) {
 		l, err := listenTCP(at)
 		if err != nil {
-			f.Wrong, f.Mend = err.Error(), "stop the other program there, or set management.listen to an address of this machine and a free port"
+			f.Wrong, f.Fix = err.Error(), "stop the other program there, or set management.listen to an address of this machine and a free port"
 			return f
 		}
 		_ = l.Close()
 	}
 	if !anybody {
-		f.Fatal, f.Wrong, f.Mend = false, "there is no administrator yet", "`vpnd admin add NAME` adds one, or open the set-up link that the daemon logs when it starts"
+		f.Fatal, f.Wrong, f.Fix = false, "there is no administrator yet", "`vpnd admin add NAME` adds one, or open the set-up link that the daemon logs when it starts"
 		if at != listen {
 			f.Wrong += fmt.Sprintf(": it listens on %v alone until there is one", at)
 		}

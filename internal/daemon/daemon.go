@@ -14,6 +14,7 @@ import (
 	"vpnd/internal/config"
 	"vpnd/internal/dataplane"
 	"vpnd/internal/hook"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/internal/sysnet"
 	"vpnd/internal/timesync"
@@ -48,7 +49,7 @@ type Options struct {
 }
 
 // Run serves until ctx is done, and then hangs everybody up. It either stands completely before it
-// calls Ready, or undoes what it has begun and says what is in the way and how to mend it.
+// calls Ready, or undoes what it has begun and says what is in the way and how to fix it.
 func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	d := &daemon{
 		file: cfg, cfg: cfg, since: time.Now(), level: new(slog.LevelVar), traffic: newTraffic(), work: make(chan func()), ending: make(chan struct{}),
@@ -294,7 +295,7 @@ func (d *daemon) shutDown() {
 	close(d.ending)
 	d.log.Info("shutting down", "connections", len(d.sessions.Connections()))
 	ctx, cancel := context.WithTimeout(context.Background(), hangUpTime)
-	d.sessions.Shutdown(ctx, "server is shutting down")
+	d.sessions.Shutdown(ctx, reason.New(reason.ShuttingDown))
 	cancel()
 	if d.hooks != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Hooks.Timeout)

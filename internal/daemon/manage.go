@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 	"vpnd/internal/buildinfo"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
@@ -53,15 +54,15 @@ func view(c session.Connection) mgmt.Connection {
 }
 
 // Drop implements mgmt.Sessions.
-func (m managed) Drop(ctx context.Context, id, reason string) bool {
-	e := usermgmt.Entry{Event: usermgmt.EventDropped, Connection: id, Reason: reason, By: usermgmt.Actor(ctx)}
+func (m managed) Drop(ctx context.Context, id, text string) bool {
+	e := usermgmt.Entry{Event: usermgmt.EventDropped, Connection: id, Reason: text, By: usermgmt.Actor(ctx)}
 	dropped := m.d.sessions.DropIf(func(c session.Connection) bool {
 		if c.ID != id {
 			return false
 		}
 		e.User, e.Type, e.Peer = c.User, c.Type, c.Remote
 		return true
-	}, reason) > 0
+	}, reason.New(reason.Dropped, text)) > 0
 	if dropped {
 		m.d.recorder.add(e)
 		m.d.log.Info("connection dropped", "session", id, "user", e.User, "by", e.By)

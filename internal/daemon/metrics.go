@@ -5,6 +5,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/buildinfo"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/internal/timesync"
 	l2tpserver "vpnd/l2tp/server"
@@ -14,13 +15,8 @@ import (
 
 // newMetrics makes the counters that the parts of the daemon are made with.
 func (d *daemon) newMetrics() *metrics.Metrics {
-	causes := session.Causes()
-	names := make([]string, len(causes))
-	for i, c := range causes {
-		names[i] = string(c)
-	}
 	build := buildinfo.Read()
-	return metrics.New(metrics.Config{Version: build.Release, Commit: build.Commit, Causes: names, Read: d.reading})
+	return metrics.New(metrics.Config{Version: build.Release, Commit: build.Commit, Causes: reason.Labels(), Read: d.reading})
 }
 
 // timed has it counted how long log-ins take to verify.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/mgmt/metrics"
 	"vpnd/usermgmt"
@@ -107,9 +108,9 @@ func (r *recorder) Connected(c session.Connection) {
 }
 
 // Disconnected implements session.Recorder.
-func (r *recorder) Disconnected(c session.Connection, reason string) {
+func (r *recorder) Disconnected(c session.Connection, why reason.Reason) {
 	e := entry(usermgmt.EventDisconnected, c)
-	e.Reason, e.Duration = reason, time.Since(c.Since)
+	e.Why, e.Duration = why, time.Since(c.Since)
 	e.Rx, e.Tx = c.Stats.RxBytes, c.Stats.TxBytes
 	r.add(e)
 }
@@ -117,24 +118,24 @@ func (r *recorder) Disconnected(c session.Connection, reason string) {
 // Refused implements session.Recorder.
 func (r *recorder) Refused(f session.Refusal) {
 	if f.Sum == 0 {
-		r.metrics.Refused(f.Type, string(f.Cause))
+		r.metrics.Refused(f.Type, f.Reason.Label())
 	}
 	if f.LeftOut {
 		return
 	}
 	r.add(usermgmt.Entry{
-		Event: usermgmt.EventRefused, User: f.User, Connection: f.ID, Type: f.Type, Peer: f.Remote, Auth: f.Auth, Reason: f.Reason,
+		Event: usermgmt.EventRefused, User: f.User, Connection: f.ID, Type: f.Type, Peer: f.Remote, Auth: f.Auth, Why: f.Reason,
 	})
 }
 
 // refusedCall gives what a server tells of tunnels and calls that it does not take: there is no session yet. Those that
 // keeps has too many of are not kept.
-func (r *recorder) refusedCall(kind string, keeps func(peer netip.Addr) bool) func(peer netip.Addr, reason string) bool {
-	return func(peer netip.Addr, reason string) bool {
+func (r *recorder) refusedCall(kind string, keeps func(peer netip.Addr) bool) func(peer netip.Addr, why reason.Reason) bool {
+	return func(peer netip.Addr, why reason.Reason) bool {
 		if !keeps(peer) {
 			return false
 		}
-		r.add(usermgmt.Entry{Event: usermgmt.EventRefused, Type: kind, Peer: peer, Reason: reason})
+		r.add(usermgmt.Entry{Event: usermgmt.EventRefused, Type: kind, Peer: peer, Why: why})
 		return true
 	}
 }

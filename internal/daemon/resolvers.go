@@ -58,7 +58,7 @@ func nameservers(text string) []netip.Addr {
 // dns says which DNS servers users are told, and why.
 func dns(cfg config.Config) Finding {
 	n := cfg.Network
-	f := Finding{What: "DNS servers that users are told (network.dns)", Mend: "set network.dns, or set it to [] if users need none"}
+	f := Finding{What: "DNS servers that users are told (network.dns)", Fix: "set network.dns, or set it to [] if users need none"}
 	servers := dnsServers(n, n.DNS)
 	switch {
 	case n.DNS != nil && len(servers) == 0:

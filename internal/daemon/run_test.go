@@ -349,7 +349,7 @@ func TestManage(t *testing.T) {
 				!cmp.Equal(status.Pools[0].Ranges, []mgmt.PoolRange{{Start: netip.MustParseAddr("10.99.0.10"), Count: 241}}, cmpopts.EquateComparable(netip.Addr{})) {
 				t.Errorf("%+v, %v", status, err)
 			}
-			if !slices.ContainsFunc(status.Warnings, func(w mgmt.Warning) bool { return w.What == "l2tp.secret" && w.Wrong != "" && w.Mend != "" }) ||
+			if !slices.ContainsFunc(status.Warnings, func(w mgmt.Warning) bool { return w.What == "l2tp.secret" && w.Wrong != "" && w.Fix != "" }) ||
 				slices.ContainsFunc(status.Warnings, func(w mgmt.Warning) bool { return w.Wrong == "" }) {
 				t.Errorf("%+v", status.Warnings)
 			}

@@ -9,6 +9,7 @@ import (
 	"vpnd/internal/config"
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	l2tpserver "vpnd/l2tp/server"
 	"vpnd/pptp"
@@ -146,7 +147,7 @@ func (d *daemon) drainServices(to config.Services) {
 func (d *daemon) dropUnwanted(to config.Services) {
 	for _, s := range d.services {
 		if !s.wanted(to) {
-			d.sessions.DropType(s.name, s.name+" is turned off")
+			d.sessions.DropType(s.name, reason.New(reason.ServiceOff, s.name))
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/internal/dial"
+	"vpnd/internal/reason"
 	l2tpclient "vpnd/l2tp/client"
 	"vpnd/mgmt"
 	mgmtclient "vpnd/mgmt/client"
@@ -133,7 +134,7 @@ func (f *field) pass(clients ...*testenv.Client) {
 func (f *field) closed(ctx context.Context, kind string) {
 	f.t.Helper()
 	_, err := f.dial(ctx, kind, ppp.PAP)
-	if want := map[string]error{"PPTP": syscall.ECONNREFUSED, "L2TP": l2tpclient.ErrRefused}[kind]; !errors.Is(err, want) {
+	if want := map[string]error{"PPTP": syscall.ECONNREFUSED, "L2TP": reason.New(reason.ServerRefusesTunnel)}[kind]; !errors.Is(err, want) {
 		f.t.Errorf("a new call by %s: %v", kind, err)
 	}
 }
@@ -212,7 +213,7 @@ func TestServices(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, want := range []string{`change="services.l2tp: false; services.pptp: false" by=root`, `change="services.pptp: false; connections are dropped"`, `reason="PPTP is turned off"`} {
+		for _, want := range []string{`change="services.l2tp: false; services.pptp: false" by=root`, `change="services.pptp: false; connections are dropped"`, "cause=service_off "} {
 			if !strings.Contains(f.log.String(), want) {
 				t.Errorf("%s is missing in:\n%s", want, &f.log)
 			}
@@ -399,7 +400,7 @@ func TestShutdownWhenEmpty(t *testing.T) {
 			<-left.Closed()
 		}
 		for _, want := range []string{
-			`msg=shutdown when="when the last connection has gone, within 1h0m0s" connections=2 by=root`, `msg="shutdown cancelled" by=root`, `reason="server is shutting down"`,
+			`msg=shutdown when="when the last connection has gone, within 1h0m0s" connections=2 by=root`, `msg="shutdown cancelled" by=root`, "cause=shutting_down ",
 		} {
 			if !strings.Contains(f.log.String(), want) {
 				t.Errorf("%s is missing in:\n%s", want, &f.log)

@@ -30,7 +30,7 @@ func (m managed) Status(ctx context.Context) mgmt.Status {
 		status.Users = len(profiles)
 	}
 	for _, f := range m.d.warnings(ctx, s.cfg) {
-		status.Warnings = append(status.Warnings, mgmt.Warning{What: f.What, Wrong: f.Wrong, Mend: f.Mend})
+		status.Warnings = append(status.Warnings, mgmt.Warning{What: f.What, Wrong: f.Wrong, Fix: f.Fix})
 	}
 	return status
 }

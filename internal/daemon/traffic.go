@@ -2,9 +2,9 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"sync"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/usermgmt"
 )
@@ -74,22 +74,22 @@ func (d *daemon) account(ctx context.Context) {
 		if quota == 0 {
 			continue
 		}
-		if reason := d.exhausted(ctx, user, quota); reason != "" {
-			d.sessions.DropIf(func(c session.Connection) bool { return c.User == user }, reason)
+		if why := d.exhausted(ctx, user, quota); !why.IsZero() {
+			d.sessions.DropIf(func(c session.Connection) bool { return c.User == user }, why)
 		}
 	}
 }
 
-// exhausted says why a user with a quota is to be hung up; "": for nothing.
-func (d *daemon) exhausted(ctx context.Context, user string, quota uint64) string {
+// exhausted says why a user with a quota is hung up; the zero value: it is not.
+func (d *daemon) exhausted(ctx context.Context, user string, quota uint64) reason.Reason {
 	used, err := d.used(ctx, user)
 	if err != nil {
-		return fmt.Sprintf("the user's traffic is not known: %v", err)
+		return reason.New(reason.QuotaUnknown, err)
 	}
 	if used >= quota {
-		return "monthly quota used up"
+		return reason.New(reason.QuotaUsedUp)
 	}
-	return ""
+	return reason.Reason{}
 }
 
 // used is the bytes that a user has moved in this month. When they cannot be read, those count that could be read last, with

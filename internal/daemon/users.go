@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/usermgmt"
 )
@@ -50,18 +51,18 @@ func (d *daemon) watchUsers(ctx context.Context) {
 	})
 	d.sessions.RefusePlainL2TP(!plain)
 	now := d.clock.Corrected()
-	d.sessions.Revise(func(c session.Connection) (auth.Terms, string) {
+	d.sessions.Revise(func(c session.Connection) (auth.Terms, reason.Reason) {
 		a, ok := d.accounts[c.User]
 		switch {
 		case damaged[c.User] != nil:
-			return auth.Terms{}, "user table: " + damaged[c.User].Error()
+			return auth.Terms{}, reason.New(reason.UserTable, damaged[c.User])
 		case !ok:
-			return auth.Terms{}, "user was removed"
+			return auth.Terms{}, reason.New(reason.UserRemoved)
 		}
-		if r := a.Refuses(auth.Service(strings.ToLower(c.Type)), c.Remote, now); r.Code != 0 {
-			return auth.Terms{}, r.Reason
+		if why := a.Refuses(auth.Service(strings.ToLower(c.Type)), c.Remote, now); !why.IsZero() {
+			return auth.Terms{}, why
 		}
-		return a.TermsAt(now), ""
+		return a.TermsAt(now), reason.Reason{}
 	})
 }
 

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -10,6 +9,7 @@ import (
 	"time"
 	"vpnd/internal/config"
 	"vpnd/internal/hook"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 )
 
@@ -63,7 +63,7 @@ func (w *watcher) Before(ctx context.Context, c session.Connection) error {
 	return nil
 }
 
-func noSets(err error) error { return fmt.Errorf("the firewall's sets could not be changed: %w", err) }
+func noSets(err error) reason.Reason { return reason.New(reason.FirewallSets, err) }
 
 // Up implements session.Watcher.
 func (w *watcher) Up(c session.Connection) {
@@ -85,7 +85,7 @@ func (w *watcher) Discard(c session.Connection, release func()) {
 }
 
 // Down implements session.Watcher. The address is released when both the system and the hooks are done with it.
-func (w *watcher) Down(c session.Connection, reason string, release func()) {
+func (w *watcher) Down(c session.Connection, why reason.Reason, release func()) {
 	var left atomic.Int32
 	done := func() {
 		if left.Add(-1) == 0 {
@@ -96,7 +96,7 @@ func (w *watcher) Down(c session.Connection, reason string, release func()) {
 	if w.hooks != nil {
 		left.Store(2)
 		f := w.facts(c)
-		f.Connected, f.Rx, f.Tx, f.Reason = time.Since(c.Since), c.Stats.RxBytes, c.Stats.TxBytes, reason
+		f.Connected, f.Rx, f.Tx, f.Reason = time.Since(c.Since), c.Stats.RxBytes, c.Stats.TxBytes, why
 		w.hooks.Down(f, done)
 	}
 	w.later(func() {
@@ -114,9 +114,9 @@ func (w *watcher) regroup(c session.Connection) {
 			continue
 		}
 		if err := w.d.changes.Regroup(c.Virtual, h.group, c.Group); err != nil {
-			reason := noSets(err).Error()
+			why := noSets(err)
 			w.d.log.Warn("network.nftables_table", "error", err)
-			w.d.sessions.DropIf(func(other session.Connection) bool { return other.ID == c.ID }, reason)
+			w.d.sessions.DropIf(func(other session.Connection) bool { return other.ID == c.ID }, why)
 			return
 		}
 		w.holders[c.Virtual][i].group = c.Group

@@ -13,6 +13,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/config"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/internal/sysnet"
 	"vpnd/ppp"
@@ -26,19 +27,20 @@ func TestHooks(t *testing.T) {
 		addUser(t, cfg, "alice")
 		addUser(t, cfg, "bob")
 		out := filepath.Join(t.TempDir(), "out")
-		hook := []string{"/bin/sh", "-c", `echo $HOOK $PEERNAME $IFNAME $IPLOCAL $IPREMOTE $TYPE $REMOTE $REASON >> "$0"; [ $PEERNAME != bob ]`, out}
+		hook := []string{"/bin/sh", "-c", `echo $HOOK $PEERNAME $IFNAME $IPLOCAL $IPREMOTE $TYPE $REMOTE $CAUSE >> "$0"; [ $PEERNAME != bob ]`, out}
 		cfg.Hooks = config.Hooks{Before: hook, Up: hook, Down: hook, Timeout: 20 * time.Second, AtOnce: 8, Refusals: 10}
 		dialer := newDialer(t)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		dial := func() {
 			defer stop()
+			forbidden := reason.New(reason.ServerForbidsLogIn, reason.Denial(reason.MSCHAPNotAllowed))
 			for _, user := range []string{"alice", "bob"} {
 				c := new(testenv.Client)
 				err := testenv.InNamespace(lab.Namespace, func() error {
 					return c.Dial(ctx, dialer, netip.MustParseAddrPort("127.0.2.1:1723"), ppp.Config{User: user, Password: "geheim", Auth: []ppp.Method{ppp.MSCHAPv2}})
 				})
-				if (err == nil) != (user == "alice") || user == "bob" && !strings.Contains(err.Error(), "E=649") {
+				if (err == nil) != (user == "alice") || user == "bob" && reason.Of(err).String() != forbidden.String() {
 					t.Errorf("%s: %v", user, err)
 				}
 			}
@@ -53,13 +55,13 @@ func TestHooks(t *testing.T) {
 		}
 		for _, want := range []string{
 			"before alice vpn0 10.99.0.1 10.99.0.10 PPTP 127.0.2.9\n", "\nup alice vpn0 10.99.0.1 10.99.0.10 PPTP 127.0.2.9\n",
-			"\nbefore bob vpn0 10.99.0.1 10.99.0.11 PPTP 127.0.2.9\n", "\ndown alice vpn0 10.99.0.1 10.99.0.10 PPTP 127.0.2.9 server is shutting down\n",
+			"\nbefore bob vpn0 10.99.0.1 10.99.0.11 PPTP 127.0.2.9\n", "\ndown alice vpn0 10.99.0.1 10.99.0.10 PPTP 127.0.2.9 shutting_down\n",
 		} {
 			if !strings.Contains(string(text), want) {
 				t.Errorf("no %q in\n%s", want, text)
 			}
 		}
-		if n := strings.Count(string(text), "\n"); n != 4 || !strings.Contains(log.String(), `user=bob auth=MS-CHAPv2 reason="before hook: exit status 1"`) {
+		if n := strings.Count(string(text), "\n"); n != 4 || !strings.Contains(log.String(), `user=bob auth=MS-CHAPv2 cause=hook_refused reason="before hook: exit status 1"`) {
 			t.Errorf("%d lines\n%s", n, &log)
 		}
 		return nil
@@ -162,7 +164,7 @@ func TestNoTable(t *testing.T) {
 		if err := Run(ctx, cfg, Options{Log: &log, Ready: func() { go try() }}); err != nil {
 			return err
 		}
-		if !strings.Contains(log.String(), "the firewall's sets could not be changed: there is no nftables table inet filter") {
+		if !strings.Contains(log.String(), "cause=firewall_sets ") || !strings.Contains(log.String(), "there is no nftables table inet filter") {
 			t.Error(log.String())
 		}
 		return nil
@@ -223,7 +225,7 @@ func TestDamagedRow(t *testing.T) {
 		if err := Run(ctx, cfg, Options{Log: &log, Ready: func() { go try() }}); err != nil {
 			return err
 		}
-		for _, want := range []string{"row of the user table is damaged", `user=carol address=10.99.0.11 reason="account disabled"`, `user=bob auth=PAP reason="user table: `} {
+		for _, want := range []string{"row of the user table is damaged", "user=carol address=10.99.0.11 cause=account_disabled ", "user=bob auth=PAP cause=user_table "} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("no %q in\n%s", want, &log)
 			}
@@ -275,7 +277,7 @@ func TestWatcherKeepsNobodyWaiting(t *testing.T) {
 	w.Up(c)
 	c.Group = "staff"
 	w.Regroup(c, "")
-	w.Down(c, "the test is over", func() { close(released) })
+	w.Down(c, reason.New(reason.ShuttingDown), func() { close(released) })
 	w.Discard(session.Connection{ID: "b"}, func() {})
 	select {
 	case <-released:
@@ -299,7 +301,7 @@ func TestWatcherHandsOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.Down(session.Connection{ID: "old", Virtual: addr}, "replaced", func() {})
+	w.Down(session.Connection{ID: "old", Virtual: addr}, reason.New(reason.Replaced), func() {})
 	w.d.wg.Wait()
 	if left := w.holders[addr]; len(left) != 1 || left[0].id != "new" {
 		t.Errorf("%v", left)

@@ -11,6 +11,7 @@ import (
 	"vpnd/internal/dataplane"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/ppp/mppe"
 
 	"github.com/google/gopacket"
@@ -63,8 +64,8 @@ func (w *wire) Send(b *pktbuf.Buf, _ *link.Batch) {
 	}
 	b.Release()
 }
-func (w *wire) Close(string)    {}
-func (w *wire) Info() link.Info { return link.Info{} }
+func (w *wire) Close(reason.Reason) {}
+func (w *wire) Info() link.Info     { return link.Info{} }
 
 type bench struct {
 	t     testing.TB

@@ -9,6 +9,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 )
@@ -89,8 +90,8 @@ func (c *Conn) Frame(b *pktbuf.Buf) {
 }
 
 // Down is told by the carrier, or by whoever gives the link up, that the call is over.
-func (c *Conn) Down(reason string) {
-	c.do(func(time.Time) { c.engine.Down(reason) })
+func (c *Conn) Down(why reason.Reason) {
+	c.do(func(time.Time) { c.engine.Down(why) })
 	c.overOnce.Do(func() { close(c.over) })
 }
 
@@ -214,6 +215,6 @@ func (c *Conn) Renegotiate() {
 }
 
 // Hangup ends the link properly; Closed tells when that is done.
-func (c *Conn) Hangup(reason string) {
-	c.do(func(now time.Time) { c.engine.Close(now, reason) })
+func (c *Conn) Hangup(why reason.Reason) {
+	c.do(func(now time.Time) { c.engine.Close(now, why) })
 }

@@ -8,6 +8,7 @@ import (
 	"vpnd/internal/dial"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 )
 
 // hasty is a carrier whose server sends the first frame before Dial has come back, and sends it once. It is the link, too.
@@ -32,8 +33,8 @@ func (h *hasty) Send(b *pktbuf.Buf, _ *link.Batch) {
 	b.Release()
 }
 
-func (*hasty) Close(string)    {}
-func (*hasty) Info() link.Info { return link.Info{} }
+func (*hasty) Close(reason.Reason) {}
+func (*hasty) Info() link.Info     { return link.Info{} }
 
 // nowhere takes no user data; the link does not come up.
 type nowhere struct{ dial.Data }
@@ -52,7 +53,7 @@ func TestFirstFrameAtOnce(t *testing.T) {
 	if err := c.Dial(t.Context(), carrier, netip.AddrPort{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	defer c.Down("the test is over")
+	defer c.Down(reason.New(reason.Dropped, "the test is over"))
 	ack := bytes.Clone(request)
 	ack[4] = 2
 	for _, frame := range carrier.said {

@@ -105,7 +105,7 @@ func TestControlConnectionFails(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"closes", func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 156)) }, 4, "server refuses the call: it closes the control connection"},
+		{"closes", func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 156)) }, 4, "server closed the control connection"},
 		{"other protocol", func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, 7, "server does not speak PPTP"},
 		{"silent", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, 3, `no answer from 192.0.2.1:1723"`},
 		{"refuses", func(c net.Conn) {
@@ -114,7 +114,7 @@ func TestControlConnectionFails(t *testing.T) {
 			copy(reply, "\x00\x9c\x00\x01\x1a\x2b\x3c\x4d\x00\x02\x00\x00\x01\x00\x04\x00")
 			_, _ = c.Write(reply)
 			_, _ = io.Copy(io.Discard, c)
-		}, 4, "server refuses the call: this client may not"},
+		}, 4, "server refuses the call (this client may not"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var listener net.Listener

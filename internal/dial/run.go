@@ -3,12 +3,12 @@ package dial
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
 	"time"
 	"vpnd/internal/dataplane"
+	"vpnd/internal/reason"
 	"vpnd/internal/tun"
 	l2tpclient "vpnd/l2tp/client"
 	"vpnd/ppp"
@@ -16,16 +16,23 @@ import (
 	pptpclient "vpnd/pptp/client"
 )
 
-// What a dial-in fails by: the errors of Run wrap one of these, or ctx's.
-var (
-	ErrNoAnswer  = errors.New("no answer")
-	ErrRefused   = errors.New("refused")
-	ErrPassword  = errors.New("authentication refused")
-	ErrNoAddress = errors.New("no address")
-	ErrProtocol  = errors.New("protocol disagreement")
-	ErrUnproven  = errors.New("not the right server")
-	ErrLost      = errors.New("connection lost")
-)
+// Error says by what a dial-in failed.
+type Error struct {
+	Status int // exit status of vpnd dial
+	reason.Reason
+}
+
+// Unwrap is the reason.
+func (e *Error) Unwrap() error { return e.Reason }
+
+// failed is the error of a dial-in that failed before it was up; usual is the status of a reason that has none for that.
+func failed(why reason.Reason, usual int) error {
+	status := why.Row().Exit
+	if status == 0 || status == reason.ExitLost {
+		status = usual
+	}
+	return &Error{status, why}
+}
 
 const (
 	// hangUpTime is how long a proper good-bye may take.
@@ -70,6 +77,7 @@ type Event struct {
 	Encryption string         `json:"encryption,omitempty"`
 	DNS        []netip.Addr   `json:"dns,omitempty"`
 	Routes     []netip.Prefix `json:"routes,omitempty"`
+	Cause      reason.Code    `json:"cause,omitempty"` // code of the reason
 	Reason     string         `json:"reason,omitempty"`
 	Status     int            `json:"status,omitempty"` // with which the command ends
 	Seconds    float64        `json:"seconds,omitempty"`
@@ -95,9 +103,9 @@ func Run(ctx context.Context, o *Options, tell func(Event)) error {
 	}
 	o.PPP.OtherSpelling = !o.PPP.OtherSpelling
 	again := newDialIn(o, tell)
-	again.tell(Event{Kind: Redial, Reason: refused.Error() + "; the password is not ASCII: its other spelling is tried"})
+	again.tell(Event{Kind: Redial, Cause: reason.Of(refused).Code, Reason: refused.Error() + "; the password is not ASCII: its other spelling is tried"})
 	err := again.run(ctx)
-	if errors.Is(err, ErrPassword) {
+	if errors.Is(err, reason.New(reason.ServerRefusesLogIn)) {
 		o.PPP.OtherSpelling = !o.PPP.OtherSpelling
 	}
 	return err
@@ -122,11 +130,7 @@ func newDialIn(o *Options, tell func(Event)) *dialIn {
 
 // misspelt reports whether another spelling of the password may help.
 func (d *dialIn) misspelt(err error) bool {
-	if !errors.Is(err, ErrPassword) || chap.IsASCII(d.password) {
-		return false
-	}
-	code := d.conn.End().Code
-	return code == 0 || code == codeDenied
+	return errors.Is(err, reason.New(reason.ServerRefusesLogIn)) && !chap.IsASCII(d.password)
 }
 
 func (d *dialIn) run(ctx context.Context) error {
@@ -183,24 +187,14 @@ func whyNot(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, pptpclient.ErrRefused) || errors.Is(err, l2tpclient.ErrRefused):
-		return &because{ErrRefused, err}
-	case errors.Is(err, pptpclient.ErrSilent) || errors.Is(err, l2tpclient.ErrSilent):
-		return &because{ErrNoAnswer, err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w within %v", ErrNoAnswer, connectTime)
-	case errors.Is(err, pptpclient.ErrProtocol):
-		return fmt.Errorf("%w: %w", ErrProtocol, err)
-	default:
-		return err
+		return failed(reason.New(reason.ServerNoAnswer), 0)
 	}
+	if why := (reason.Reason{}); errors.As(err, &why) {
+		return failed(why, reason.ExitRefused)
+	}
+	return err
 }
-
-// because is an error of a kind, whose cause says that by itself.
-type because struct{ kind, cause error }
-
-func (b *because) Error() string   { return b.cause.Error() }
-func (b *because) Unwrap() []error { return []error{b.kind, b.cause} }
 
 // carry makes the interface and carries packets.
 func (d *dialIn) carry(ctx context.Context) error {
@@ -237,7 +231,7 @@ func (d *dialIn) carry(ctx context.Context) error {
 }
 
 // wait returns why the connection has ended; an error if nobody here wanted that.
-func (d *dialIn) wait(ctx context.Context, since time.Time) (reason string, err error) {
+func (d *dialIn) wait(ctx context.Context, since time.Time) (why reason.Reason, err error) {
 	var tick <-chan time.Time
 	if d.o.Report > 0 {
 		ticker := time.NewTicker(d.o.Report)
@@ -247,27 +241,27 @@ func (d *dialIn) wait(ctx context.Context, since time.Time) (reason string, err 
 	for {
 		select {
 		case <-tick:
-			d.tell(d.figures(Transfer, since, ""))
+			d.tell(d.figures(Transfer, since, reason.Reason{}))
 		case <-ctx.Done():
-			return "hung up", nil
+			return reason.New(reason.HangsUp), nil
 		case <-d.conn.Closed():
-			reason := d.conn.End().Reason
-			return reason, fmt.Errorf("%w: %s", ErrLost, reason)
+			why := d.conn.End().Reason
+			return why, &Error{reason.ExitLost, why}
 		}
 	}
 }
 
-func (d *dialIn) figures(kind string, since time.Time, reason string) Event {
+func (d *dialIn) figures(kind string, since time.Time, why reason.Reason) Event {
 	s := d.path.stats()
 	return Event{
-		Kind: kind, Reason: reason, Seconds: time.Since(since).Seconds(),
+		Kind: kind, Cause: why.Code, Reason: why.String(), Seconds: time.Since(since).Seconds(),
 		Figures: &Figures{RxBytes: s.RxBytes, TxBytes: s.TxBytes, RxPackets: s.RxPackets, TxPackets: s.TxPackets},
 	}
 }
 
 // hangUp ends the link and the call, and waits for that.
 func (d *dialIn) hangUp() {
-	d.conn.Hangup("client hangs up")
+	d.conn.Hangup(reason.New(reason.HangsUp))
 	limit := time.After(hangUpTime)
 	for _, done := range []<-chan struct{}{d.conn.Closed(), d.conn.Over()} {
 		select {
@@ -278,38 +272,11 @@ func (d *dialIn) hangUp() {
 	}
 }
 
-// failure tells the causes of a link that did not come up from one another.
+// failure is the error of a link that did not come up.
 func (d *dialIn) failure(end ppp.Closed) error {
-	switch end.Cause {
-	case ppp.CauseSilent:
-		if d.o.Type == "pptp" && !d.conn.Heard() {
-			return fmt.Errorf("%w: the server takes the call, but nothing comes by GRE; does a firewall on the way let IP protocol 47 through?", ErrNoAnswer)
-		}
-		return fmt.Errorf("%w: %s", ErrNoAnswer, end.Reason)
-	case ppp.CauseRefused:
-		return fmt.Errorf("%w: %s", ErrPassword, refusal(end))
-	case ppp.CauseUnproven:
-		return fmt.Errorf("%w: %s", ErrUnproven, end.Reason)
-	case ppp.CauseNoAddress:
-		return fmt.Errorf("%w: %s", ErrNoAddress, end.Reason)
-	default:
-		return fmt.Errorf("%w: %s", ErrProtocol, end.Reason)
+	why := end.Reason
+	if d.o.Type == "pptp" && !d.conn.Heard() && why.Row().Exit == reason.ExitNoAnswer {
+		why = reason.New(reason.ServerNoGRE)
 	}
-}
-
-// codeDenied is the error code of MS-CHAP for a wrong name or password.
-const codeDenied = 691
-
-// refusals are the error codes of MS-CHAP (RFC 2759 section 6) in words.
-var refusals = map[int]string{
-	646: "not at this hour", 647: "the account is disabled", 648: "the password has expired",
-	649: "the user may not dial in, or not in this way", codeDenied: "wrong name or password",
-}
-
-// refusal is what the server said, in words if it said a number.
-func refusal(end ppp.Closed) string {
-	if words, known := refusals[end.Code]; known {
-		return words
-	}
-	return strings.TrimPrefix(end.Reason, "authentication refused: ")
+	return failed(why, reason.ExitProtocol)
 }

@@ -84,7 +84,8 @@ func environment(k kind, f Facts) []string {
 		set("CONNECT_TIME", strconv.FormatInt(int64(f.Connected/time.Second), 10))
 		set("BYTES_SENT", strconv.FormatUint(f.Tx, 10))
 		set("BYTES_RCVD", strconv.FormatUint(f.Rx, 10))
-		set("REASON", f.Reason)
+		set("CAUSE", string(f.Reason.Code))
+		set("REASON", f.Reason.String())
 	}
 	return env
 }

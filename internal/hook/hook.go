@@ -4,13 +4,12 @@ package hook
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+	"vpnd/internal/reason"
 )
 
 // maxWaiting is how many runs may wait. From then on nobody else is let in; those for connections that there are
@@ -38,7 +37,7 @@ type Facts struct {
 	DNS                                          []netip.Addr
 	Connected                                    time.Duration // down: for how long
 	Rx, Tx                                       uint64        // down: octets from and to the user
-	Reason                                       string        // down: why it ended
+	Reason                                       reason.Reason // down: why it ended
 }
 
 // Stats are what stands now, and how many runs have failed since the start, by hook.
@@ -90,9 +89,9 @@ func New(cfg Config) *Runner {
 }
 
 var (
-	errBehind = errors.New("hooks are behind: too many wait to be run")
-	errLate   = errors.New("before hook: its turn did not come in time")
-	errOften  = errors.New("before hook: it has refused this user from this address too often")
+	errBehind = reason.New(reason.HooksBehind)
+	errLate   = reason.New(reason.HookLate)
+	errOften  = reason.New(reason.HookOften)
 )
 
 // Before asks whether a log-in may go on. It waits for its turn and for the command, for the time-out each; the
@@ -248,5 +247,5 @@ func (r *Runner) execute(next *run) error {
 		r.no.count(next.facts, time.Now())
 	}
 	r.cfg.Logger.Warn("hook failed", append(attrs, "error", err)...)
-	return fmt.Errorf("%s hook: %w", names[next.kind], err)
+	return reason.New(reason.HookRefused, err)
 }

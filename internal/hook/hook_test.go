@@ -2,6 +2,7 @@ package hook_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/hook"
+	"vpnd/internal/reason"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -65,7 +67,7 @@ func facts(session string) hook.Facts {
 		Session: session, User: "alice", Group: "staff", Type: "PPTP", Auth: "MS-CHAPv2", Encryption: "MPPE-128 stateless", Interface: "vpn0",
 		Remote: netip.MustParseAddr("203.0.113.9"), Local: netip.MustParseAddr("10.99.0.1"), Peer: netip.MustParseAddr("10.99.0.10"),
 		DNS:       []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")},
-		Connected: 90*time.Second + 1, Rx: 5, Tx: 7, Reason: "peer says \x1b[2J\n`reboot`",
+		Connected: 90*time.Second + 1, Rx: 5, Tx: 7, Reason: reason.New(reason.Dropped, "peer says \x1b[2J\n`reboot`"),
 	}
 }
 
@@ -75,7 +77,7 @@ func TestEnvironment(t *testing.T) {
 	b := setUp(t, "", "", `env | grep -v "^\(PWD\|_\|SHLVL\|OLDPWD\)=" | sort > "$1"`, nil)
 	b.Down(facts("s"), func() {})
 	want := strings.Join([]string{
-		"AUTH=MS-CHAPv2", "BYTES_RCVD=5", "BYTES_SENT=7", "CONNECT_TIME=90", "DNS1=192.0.2.1", "DNS2=192.0.2.2", "ENCRYPTION=MPPE-128 stateless",
+		"AUTH=MS-CHAPv2", "BYTES_RCVD=5", "BYTES_SENT=7", "CAUSE=dropped", "CONNECT_TIME=90", "DNS1=192.0.2.1", "DNS2=192.0.2.2", "ENCRYPTION=MPPE-128 stateless",
 		"GROUP=staff", "HOOK=down", "IFNAME=vpn0", "IPLOCAL=10.99.0.1", "IPREMOTE=10.99.0.10",
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PEERNAME=alice", "REASON=peer says \\x1b[2J\\n`reboot`",
 		"REMOTE=203.0.113.9", "SESSION=s", "TYPE=PPTP", "",
@@ -183,7 +185,7 @@ func TestTurnInTime(t *testing.T) {
 		b.Up(facts(fmt.Sprint("busy", i)))
 	}
 	begun := time.Now()
-	if err := b.Before(t.Context(), facts("late")); err == nil || !strings.Contains(err.Error(), "did not come in time") {
+	if err := b.Before(t.Context(), facts("late")); !errors.Is(err, reason.New(reason.HookLate)) {
 		t.Errorf("%v", err)
 	}
 	if d := time.Since(begun); d > 1200*time.Millisecond {

@@ -12,18 +12,19 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"vpnd/internal/reason"
 )
 
 // Errors of New and Take; those of Take are the reason for which a dial-in is refused.
 var (
 	// ErrEmpty means that no address is free.
-	ErrEmpty = errors.New("address pool is empty")
+	ErrEmpty = reason.New(reason.PoolEmpty)
 	// ErrTaken means that another connection has the user's fixed address.
-	ErrTaken = errors.New("fixed address is in use")
+	ErrTaken = reason.New(reason.AddressInUse)
 	// ErrOutside means that the user's fixed address is not in the pool, or is kept out of it.
-	ErrOutside = errors.New("fixed address is not in the pool")
+	ErrOutside = reason.New(reason.AddressOutside)
 	// ErrOuter means that the user's fixed address is the one from which his client dials.
-	ErrOuter = errors.New("fixed address is the client's own outer address")
+	ErrOuter = reason.New(reason.AddressIsOuter)
 	// ErrRange is a range that is not one of IPv4 addresses, first to last.
 	ErrRange = errors.New("not a range of IPv4 addresses")
 )
@@ -110,7 +111,7 @@ func merge(ranges []Range) ([]span, error) {
 
 // Take gives user an address. A valid fixed is the one, or else an error is returned; without it
 // last is preferred when it is free. outer, the address that the client dials from, is never given. The
-// errors wrap ErrEmpty, ErrTaken, ErrOutside or ErrOuter.
+// errors are ErrEmpty, ErrTaken, ErrOutside or ErrOuter.
 func (p *Pool) Take(user string, fixed, last, outer netip.Addr) (netip.Addr, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,7 +126,7 @@ func (p *Pool) Take(user string, fixed, last, outer netip.Addr) (netip.Addr, err
 		p.next = (i + 1) % p.size
 		return p.hold(i, user), nil
 	}
-	return netip.Addr{}, fmt.Errorf("%w: %d connections hold an address", ErrEmpty, len(p.holders))
+	return netip.Addr{}, reason.New(reason.PoolEmpty, len(p.holders))
 }
 
 // search finds the first free address from p.next on, around the end; the word of p.next is
@@ -157,18 +158,18 @@ func (p *Pool) search(outside int, avoid bool) (int, bool) {
 func (p *Pool) takeFixed(user string, fixed, outer netip.Addr) (netip.Addr, error) {
 	i, ok := p.index(fixed)
 	if !ok {
-		return netip.Addr{}, fmt.Errorf("%s: %w", fixed, ErrOutside)
+		return netip.Addr{}, reason.New(reason.AddressOutside, fixed)
 	}
 	if fixed == outer {
-		return netip.Addr{}, fmt.Errorf("%s: %w", fixed, ErrOuter)
+		return netip.Addr{}, reason.New(reason.AddressIsOuter, fixed)
 	}
 	if !has(p.closed, i) {
 		return p.hold(i, user), nil
 	}
 	if holder, ok := p.holders[i]; ok {
-		return netip.Addr{}, fmt.Errorf("%s: %w by %s", fixed, ErrTaken, holder)
+		return netip.Addr{}, reason.New(reason.AddressInUse, fixed, holder)
 	}
-	return netip.Addr{}, fmt.Errorf("%s: %w", fixed, ErrOutside)
+	return netip.Addr{}, reason.New(reason.AddressOutside, fixed)
 }
 
 func (p *Pool) hold(i int, user string) netip.Addr {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 )
 
 // Link is the carrier's end of one call.
@@ -18,9 +19,9 @@ type Link interface {
 	// the datagram to out. Frames of one link leave in the order of the calls. It is safe for
 	// concurrent use, allocates nothing, and after Close or Down releases b.
 	Send(b *pktbuf.Buf, out *Batch)
-	// Close hangs the call up towards the peer, saying reason as far as the carrier can. It does
+	// Close hangs the call up towards the peer, saying why as far as the carrier can. It does
 	// not wait; Sink.Down follows unless it has been called already. Further calls do nothing.
-	Close(reason string)
+	Close(why reason.Reason)
 	// Info tells what is known of the call; it does not change.
 	Info() Info
 }
@@ -56,8 +57,8 @@ type Info struct {
 type Sink interface {
 	// Frame takes ownership of b, whose payload is one PPP frame as it came. It must not block.
 	Frame(b *pktbuf.Buf)
-	// Down is the last call: the call is over, and reason says why in words for a log.
-	Down(reason string)
+	// Down is the last call: the call is over.
+	Down(why reason.Reason)
 }
 
 // ErrEnded means that a server of a carrier has ended, and another one has to be made.

@@ -3,26 +3,23 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/ippool"
 	"vpnd/internal/link"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 )
 
 var (
-	errOtherUser = errors.New("another user than before on the same link")
-	errQuota     = errors.New("monthly quota used up")
-	errConnected = errors.New("the user is connected already")
-	errNoPool    = errors.New("no pool")
-	errOften     = errors.New("the user logs in too often")
+	errOtherUser = reason.New(reason.OtherUser)
+	errQuota     = reason.New(reason.QuotaUsedUp)
 )
 
 // admit gives a user whose proof was right an address, and lets it in. Whatever can say no is asked before the user's
-// older connections are hung up. With an error the outcome is a refusal.
-func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outcome, error) {
+// older connections are hung up.
+func (s *session) admit(out auth.Outcome, question ppp.Authenticate) auth.Outcome {
 	kept, err := s.keeps(out.Account.Name)
 	if err == nil && !kept {
 		err = s.grant(out.Account, question.Method)
@@ -32,7 +29,7 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 	}
 	if !out.OK {
 		s.forgo(out.Account.Name)
-		return out, nil
+		return out
 	}
 	if err == nil {
 		s.letIn(out, question)
@@ -43,17 +40,17 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) (auth.Outco
 	switch {
 	case err != nil && !over:
 		s.forgo(out.Account.Name)
-		return auth.Outcome{Code: auth.CodeNotAllowed, Cause: causeOf(err), Reason: err.Error()}, err
+		return auth.Outcome{Reason: reason.Of(err)}
 	case over || !in: // the call has ended, or the peer asks again
 		s.forgo(out.Account.Name)
-		return out, nil
+		return out
 	}
 	if s.m.cfg.Leases != nil && !kept && !out.Account.Terms.Address.IsValid() {
 		if err := s.m.cfg.Leases.SetLastAddress(s.m.ctx, out.Account.Name, addr); err != nil {
 			s.log.Warn("the user's address could not be remembered", "user", out.Account.Name, "error", err)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // confirmed asks again whether a user is let in, after all that took its time; and has the older connections make way.
@@ -116,7 +113,7 @@ func (s *session) grant(account auth.Account, method ppp.Method) error {
 		used, err := s.m.cfg.Used(s.m.ctx, account.Name)
 		switch {
 		case err != nil:
-			return fmt.Errorf("the user's traffic is not known: %w", err)
+			return reason.New(reason.QuotaUnknown, err)
 		case used >= quota:
 			return errQuota
 		}
@@ -150,7 +147,7 @@ func (s *session) replace(account auth.Account) error {
 		return err
 	}
 	for _, other := range older {
-		other.cut("replaced by a new dial-in of the user")
+		other.cut(reason.New(reason.Replaced))
 	}
 	if !s.heir.IsValid() {
 		return nil
@@ -167,7 +164,7 @@ func (s *session) forgo(user string) {
 	if s.over || s.in {
 		return
 	}
-	s.leave("")
+	s.leave(reason.Reason{})
 	s.addr, s.pool, s.user, s.heir, s.asked = netip.Addr{}, Pool{}, "", netip.Addr{}, false
 }
 

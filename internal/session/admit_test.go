@@ -10,6 +10,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/ippool"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/ppp"
 	"vpnd/testenv"
@@ -61,11 +62,11 @@ func TestReviseFindsALogInThatWaits(t *testing.T) {
 	var s *stack
 	s = newStack(t, func(cfg *session.Config) {
 		cfg.Watcher = watcher{before: func(session.Connection) error {
-			s.m.Revise(func(c session.Connection) (auth.Terms, string) {
+			s.m.Revise(func(c session.Connection) (auth.Terms, reason.Reason) {
 				if c.User != "alice" {
 					t.Errorf("%+v", c)
 				}
-				return auth.Terms{Group: "new"}, ""
+				return auth.Terms{Group: "new"}, reason.Reason{}
 			})
 			return nil
 		}}
@@ -88,7 +89,7 @@ func TestRefusedLogInReplacesNothing(t *testing.T) {
 	}{
 		"the hook says no":             {func(*usermgmt.Profile) {}, errors.New("not from there"), "not from there"},
 		"another pool is empty":        {func(p *usermgmt.Profile) { p.Pool = "full" }, nil, "address pool is empty"},
-		"a fixed address is another's": {func(p *usermgmt.Profile) { p.Address = full.First }, nil, "fixed address is in use by bob"},
+		"a fixed address is another's": {func(p *usermgmt.Profile) { p.Address = full.First }, nil, "fixed address 10.98.0.1 is in use by bob"},
 		"there is no such pool":        {func(p *usermgmt.Profile) { p.Pool = "none" }, nil, "there is no pool"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -220,13 +221,13 @@ func TestOneRefusalForACall(t *testing.T) {
 // A quota that cannot be looked at refuses, and says why; so does a user table that does not answer.
 func TestRefusesWhatIsNotKnown(t *testing.T) {
 	locked := errors.New("users.db: another process has held it for over 10 s")
-	for reason, change := range map[string]func(c *session.Config){
-		"the user's traffic is not known: " + locked.Error(): func(c *session.Config) {
+	for text, change := range map[string]func(c *session.Config){
+		"cannot read the user's traffic: " + locked.Error(): func(c *session.Config) {
 			c.Used = func(context.Context, string) (uint64, error) { return 0, locked }
 		},
 		"user table: " + locked.Error(): func(c *session.Config) { c.Auth = forgetful{c.Auth, locked} },
 	} {
-		t.Run(reason, func(t *testing.T) {
+		t.Run(text, func(t *testing.T) {
 			n := new(notes)
 			s := newStack(t, func(c *session.Config) {
 				c.Recorder = n
@@ -236,7 +237,7 @@ func TestRefusesWhatIsNotKnown(t *testing.T) {
 			if _, err := s.dial(config()); err == nil {
 				t.Error("the user is let in")
 			}
-			s.wait("it is said why", func() bool { return n.has("refused alice " + reason) })
+			s.wait("it is said why", func() bool { return n.has("refused alice " + text) })
 			s.empty()
 			if used := s.pool.InUse(); used != 0 {
 				t.Errorf("%d addresses are in use", used)
@@ -254,7 +255,7 @@ type forgetful struct {
 func (f forgetful) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome {
 	out := f.Authenticator.Authenticate(ctx, at)
 	out.Confirm = func(context.Context) auth.Outcome {
-		return auth.Outcome{Code: auth.CodeDenied, Cause: auth.CauseStorage, Reason: "user table: " + f.err.Error()}
+		return auth.Outcome{Reason: reason.New(reason.UserTable, f.err)}
 	}
 	return out
 }

@@ -1,21 +1,11 @@
 package session
 
 import (
-	"errors"
 	"strings"
 	"time"
 	"vpnd/auth"
-	"vpnd/internal/ippool"
 	"vpnd/ppp"
 )
-
-// messages are what a peer is told: nothing that tells a user's name from another.
-var messages = map[int]string{
-	auth.CodeDenied:     "Access denied",
-	auth.CodeHours:      "Dial-in not allowed at this hour",
-	auth.CodeDisabled:   "Account disabled",
-	auth.CodeNotAllowed: "Dial-in not allowed",
-}
 
 // ask has a question of the engine answered, one after another, for a peer may negotiate the link again and
 // authenticate again while its log-in waits. The caller holds the lock.
@@ -51,19 +41,11 @@ func (s *session) authenticate(question ppp.Authenticate) {
 		s.unanswered(question)
 		return
 	}
-	var err error
 	if out.OK {
-		if out, err = s.admit(out, question); out.OK {
+		if out = s.admit(out, question); out.OK {
 			s.unanswered(question)
 			return
 		}
-	}
-	message := messages[out.Code]
-	switch {
-	case errors.Is(err, ippool.ErrEmpty):
-		message = ppp.NoAddressFree
-	case out.Cause == auth.CauseExpired:
-		message = "Account expired"
 	}
 	s.do(func(now time.Time) {
 		s.traceUser(question.User)
@@ -71,20 +53,20 @@ func (s *session) authenticate(question ppp.Authenticate) {
 		if s.question != nil { // the peer asks again: this answer is for nobody
 			return
 		}
-		s.verifying, s.reason = false, out.Reason
-		s.engine.Refuse(now, ppp.Refusal{Code: out.Code, Message: message, Reason: out.Reason})
+		s.verifying, s.why = false, out.Reason
+		s.engine.Refuse(now, ppp.Refusal{Reason: out.Reason})
 	})
-	s.m.refused(s, Refusal{User: clean(question.User), Auth: question.Method.String(), Cause: out.Cause, Reason: out.Reason}, out.Explain)
+	s.m.refused(s, Refusal{User: clean(question.User), Auth: question.Method.String(), Reason: out.Reason}, out.Explain)
 }
 
 // unanswered tells of a call that has ended while its log-in was under way, and was not refused for that.
 func (s *session) unanswered(question ppp.Authenticate) {
 	s.mu.Lock()
-	verifying, reason := s.verifying, s.lost
+	verifying, why := s.verifying, s.lost
 	s.verifying = false
 	s.mu.Unlock()
-	if verifying && reason != "" {
-		s.m.refused(s, Refusal{User: clean(question.User), Auth: question.Method.String(), Cause: CauseLink, Reason: reason}, nil)
+	if verifying && !why.IsZero() {
+		s.m.refused(s, Refusal{User: clean(question.User), Auth: question.Method.String(), Reason: why}, nil)
 	}
 }
 

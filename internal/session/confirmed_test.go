@@ -7,6 +7,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
@@ -27,8 +28,8 @@ func (l *line) Send(b *pktbuf.Buf, _ *link.Batch) {
 	b.Release()
 }
 
-func (*line) Close(string)      {}
-func (l *line) Info() link.Info { return l.info }
+func (*line) Close(reason.Reason) {}
+func (l *line) Info() link.Info   { return l.info }
 
 // say is a frame of the peer.
 func say(to link.Sink, code wire.Code) {
@@ -88,7 +89,7 @@ func TestBeginsWhenConfirmed(t *testing.T) {
 				if want := map[bool]int{true: 2, false: 1}[c.says > c.begins]; requests != want {
 					t.Errorf("%d requests, want %d: %v %v", requests, want, l.sent, l.at)
 				}
-				sink.Down("the test is over")
+				sink.Down(reason.New(reason.Dropped, "the test is over"))
 			})
 		})
 	}

@@ -1,48 +1,8 @@
 package session
 
 import (
-	"errors"
-	"vpnd/auth"
 	"vpnd/internal/dataplane"
-	"vpnd/internal/ippool"
 )
-
-// The causes of refusals beside those of an auth.Authenticator.
-const (
-	CauseLink      auth.Cause = "not_negotiated" // the link did not get as far as an answer to a log-in, or not up after it
-	CauseConnected auth.Cause = "connected_already"
-	CauseOften     auth.Cause = "too_often"
-	CauseQuota     auth.Cause = "quota_used_up"
-	CausePoolEmpty auth.Cause = "pool_empty"
-	CauseAddress   auth.Cause = "address_not_free" // the user's fixed address, or pool, is not to be had
-	CauseHook      auth.Cause = "hook"             // the Watcher has said no
-	CauseServer    auth.Cause = "server"           // it ends, or cannot tell
-)
-
-// Causes are all causes of refusals.
-func Causes() []auth.Cause {
-	return append(auth.Causes(), CauseLink, CauseConnected, CauseOften, CauseQuota, CausePoolEmpty, CauseAddress, CauseHook, CauseServer)
-}
-
-// causeOf is the cause of an error of admit.
-func causeOf(err error) auth.Cause {
-	switch {
-	case errors.Is(err, errConnected), errors.Is(err, errOtherUser):
-		return CauseConnected
-	case errors.As(err, new(watcherError)):
-		return CauseHook
-	case errors.Is(err, errOften):
-		return CauseOften
-	case errors.Is(err, errQuota):
-		return CauseQuota
-	case errors.Is(err, ippool.ErrEmpty):
-		return CausePoolEmpty
-	case errors.Is(err, ippool.ErrTaken), errors.Is(err, ippool.ErrOutside), errors.Is(err, ippool.ErrOuter), errors.Is(err, errNoPool):
-		return CauseAddress
-	default:
-		return CauseServer
-	}
-}
 
 // Kind is what open connections are counted by.
 type Kind struct{ Type, Encryption string }

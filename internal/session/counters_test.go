@@ -7,6 +7,7 @@ import (
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/internal/dataplane"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/ppp"
 	"vpnd/testenv"
@@ -67,16 +68,16 @@ func TestCounters(t *testing.T) {
 // refusals keeps the causes of refusals.
 type refusals struct {
 	session.Recorder
-	causes chan auth.Cause
+	causes chan reason.Code
 }
 
-func (r refusals) Connected(session.Connection)            {}
-func (r refusals) Disconnected(session.Connection, string) {}
-func (r refusals) Refused(f session.Refusal)               { r.causes <- f.Cause }
+func (r refusals) Connected(session.Connection)                   {}
+func (r refusals) Disconnected(session.Connection, reason.Reason) {}
+func (r refusals) Refused(f session.Refusal)                      { r.causes <- f.Reason.Code }
 
 // Each refusal has a cause, of the set.
 func TestCauses(t *testing.T) {
-	r := refusals{causes: make(chan auth.Cause, 1)}
+	r := refusals{causes: make(chan reason.Code, 1)}
 	s := newStack(t, func(c *session.Config) { c.Recorder, c.PPP.Auth = r, []ppp.Method{ppp.PAP} })
 	err := s.store.Add(t.Context(), usermgmt.Profile{
 		Name: "ghost", Enabled: true, Password: "geheim", Services: []auth.Service{auth.PPTP}, IPsec: usermgmt.IPsecNone, Pool: "nowhere",
@@ -87,13 +88,13 @@ func TestCauses(t *testing.T) {
 	for _, c := range []struct {
 		user, password string
 		allow          ppp.Method
-		want           auth.Cause
+		want           reason.Code
 	}{
-		{"alice", "x", ppp.PAP, auth.CausePassword},
-		{"mallory", "x", ppp.PAP, auth.CauseUnknownUser},
-		{"otto", token.Code(motp.Step(time.Now()) + 600), ppp.PAP, auth.CauseCode},
-		{"ghost", "geheim", ppp.PAP, session.CauseAddress},
-		{"alice", "geheim", ppp.MSCHAPv2, session.CauseLink},
+		{"alice", "x", ppp.PAP, reason.WrongPassword},
+		{"mallory", "x", ppp.PAP, reason.UnknownUser},
+		{"otto", token.Code(motp.Step(time.Now()) + 600), ppp.PAP, reason.TokenClockOff},
+		{"ghost", "geheim", ppp.PAP, reason.NoPool},
+		{"alice", "geheim", ppp.MSCHAPv2, reason.NoCommonAuth},
 	} {
 		cfg := config(c.allow)
 		cfg.User, cfg.Password = c.user, c.password
@@ -101,7 +102,7 @@ func TestCauses(t *testing.T) {
 			t.Errorf("%s is let in", c.user)
 			continue
 		}
-		if got := <-r.causes; got != c.want || !slices.Contains(session.Causes(), got) {
+		if got := <-r.causes; got != c.want || !slices.Contains(reason.Labels(), reason.New(got).Label()) {
 			t.Errorf("%s: %q, want %q", c.user, got, c.want)
 		}
 	}

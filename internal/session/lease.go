@@ -3,6 +3,7 @@ package session
 import (
 	"net/netip"
 	"vpnd/auth"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 )
 
@@ -31,6 +32,9 @@ func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, metho
 		return errStopped
 	}
 	err := w.Before(s.m.ctx, c)
+	if why := reason.Of(err); why.Code == reason.Internal {
+		err = reason.New(reason.HookRefused, err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inBefore, s.asked = false, err == nil
@@ -38,17 +42,14 @@ func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, metho
 		s.discard(c, s.held)
 	}
 	if err != nil {
-		return watcherError{err}
+		return err
 	}
 	return nil
 }
 
-// watcherError is the error of a Watcher.
-type watcherError struct{ error }
-
 // leave gives the session's address back: at once, or when the Watcher that was told of it has released it. The
 // caller holds the session's lock.
-func (s *session) leave(reason string) {
+func (s *session) leave(why reason.Reason) {
 	release := func() {}
 	if s.addr.IsValid() {
 		if !s.inBefore && !s.asked {
@@ -60,7 +61,7 @@ func (s *session) leave(reason string) {
 	c := s.described()
 	switch {
 	case s.watched:
-		s.m.cfg.Watcher.Down(c, reason, release)
+		s.m.cfg.Watcher.Down(c, why, release)
 	case s.inBefore:
 		s.held = release
 	default:

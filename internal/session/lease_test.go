@@ -8,6 +8,7 @@ import (
 	"testing"
 	"vpnd/auth"
 	"vpnd/internal/ippool"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/testenv"
 	"vpnd/usermgmt"
@@ -20,7 +21,7 @@ type watcher struct {
 	before  func(session.Connection) error
 	up      func(session.Connection)
 	regroup func(c session.Connection, before string)
-	down    func(c session.Connection, reason string, release func())
+	down    func(c session.Connection, why reason.Reason, release func())
 }
 
 func (w watcher) Before(_ context.Context, c session.Connection) error {
@@ -42,12 +43,12 @@ func (w watcher) Regroup(c session.Connection, before string) {
 	}
 }
 
-func (w watcher) Down(c session.Connection, reason string, release func()) {
+func (w watcher) Down(c session.Connection, why reason.Reason, release func()) {
 	if w.down == nil {
 		release()
 		return
 	}
-	w.down(c, reason, release)
+	w.down(c, why, release)
 }
 
 // discarder is a watcher that is told of connections that do not come up.
@@ -75,7 +76,7 @@ func discards(t *testing.T, ends bool) {
 			watcher{
 				before: func(session.Connection) error { asked <- struct{}{}; <-answer; return nil },
 				up:     func(session.Connection) { t.Error("it is up") },
-				down:   func(session.Connection, string, func()) { t.Error("it is down") },
+				down:   func(session.Connection, reason.Reason, func()) { t.Error("it is down") },
 			},
 			func(c session.Connection, release func()) {
 				if c.User != "alice" || !c.Virtual.IsValid() {
@@ -130,10 +131,12 @@ func TestWatcherRefuses(t *testing.T) {
 			up: func(session.Connection) { t.Error("it is up") },
 		}
 	})
-	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "E=649") {
+	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "may not dial in") {
 		t.Errorf("%v", err)
 	}
-	s.wait("the log says why", func() bool { return strings.Contains(s.log.String(), `reason="not today"`) })
+	s.wait("the log says why", func() bool {
+		return strings.Contains(s.log.String(), `cause=hook_refused reason="before hook: not today"`)
+	})
 	s.empty()
 	if n := s.pool.InUse(); n != 0 {
 		t.Errorf("%d addresses are in use", n)
@@ -154,8 +157,8 @@ func TestAddressWaitsForRelease(t *testing.T) {
 	releases := make(chan func(), 2)
 	s := newStack(t, func(c *session.Config) {
 		c.Pools = pools()
-		c.Watcher = watcher{down: func(_ session.Connection, reason string, release func()) {
-			if reason == "" {
+		c.Watcher = watcher{down: func(_ session.Connection, why reason.Reason, release func()) {
+			if why.IsZero() {
 				t.Error("there is no reason")
 			}
 			releases <- release
@@ -193,7 +196,7 @@ func TestAddressWaitsForRelease(t *testing.T) {
 		t.Fatalf("%v\n%s", err, s.log)
 	}
 	t.Cleanup(func() { (<-releases)() }) // of the one that is open
-	s.m.Drop("alice", "the test is over")
+	s.m.Drop("alice", reason.New(reason.Dropped, "the test is over"))
 	s.empty()
 }
 
@@ -204,7 +207,7 @@ func TestRegroup(t *testing.T) {
 		c.Watcher = watcher{
 			up:      func(c session.Connection) { told = append(told, "up "+c.Group) },
 			regroup: func(c session.Connection, before string) { told = append(told, before+" to "+c.Group) },
-			down: func(c session.Connection, _ string, release func()) {
+			down: func(c session.Connection, _ reason.Reason, release func()) {
 				told = append(told, "down "+c.Group)
 				release()
 			},
@@ -215,7 +218,7 @@ func TestRegroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, group := range []string{"staff", "staff", "guests"} {
-		s.m.Revise(func(session.Connection) (auth.Terms, string) { return auth.Terms{Group: group}, "" })
+		s.m.Revise(func(session.Connection) (auth.Terms, reason.Reason) { return auth.Terms{Group: group}, reason.Reason{} })
 	}
 	c.Hangup()
 	s.empty()

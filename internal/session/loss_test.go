@@ -65,7 +65,7 @@ func TestLongLoss(t *testing.T) {
 	lose(10_000)
 	s.wait("the connection is ended", func() bool {
 		c.SendIP(&out, ping(network.Local, inner))
-		return strings.Contains(s.log.String(), `reason="packets could not be decrypted, although encryption had begun again"`)
+		return strings.Contains(s.log.String(), "cause=undecryptable ")
 	})
 }
 

@@ -5,7 +5,6 @@ package session
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"vpnd/internal/dataplane"
 	"vpnd/internal/ippool"
 	"vpnd/internal/link"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 
 	"golang.org/x/time/rate"
@@ -44,7 +44,7 @@ type Leases interface {
 // Recorder is told what becomes of calls. Its methods must not wait.
 type Recorder interface {
 	Connected(c Connection)
-	Disconnected(c Connection, reason string)
+	Disconnected(c Connection, why reason.Reason)
 	Refused(r Refusal)
 }
 
@@ -59,7 +59,7 @@ type Watcher interface {
 	Regroup(c Connection, before string)
 	// Down is told when no packet passes any more, of each connection that Up was told of. It must not wait. Nobody
 	// else gets the address until release is called, which is for once.
-	Down(c Connection, reason string, release func())
+	Down(c Connection, why reason.Reason, release func())
 }
 
 // A Discarder is a Watcher that has something to take back when a connection does not come up that Before has let in.
@@ -72,11 +72,11 @@ type Discarder interface {
 
 // Refusal is a log-in that was not let in, or a sum of those that were left out.
 type Refusal struct {
-	ID, User, Type, Auth, Reason string // User as the peer wrote it, cleaned
-	Cause                        auth.Cause
-	Remote                       netip.Addr // of a sum: invalid when it is of several
-	LeftOut                      bool       // there are too many: it is to be counted, and not to be kept
-	Sum                          int        // how many were left out, each counted; 0: it is no sum
+	ID, User, Type, Auth string // User as the peer wrote it, cleaned
+	Reason               reason.Reason
+	Remote               netip.Addr // of a sum: invalid when it is of several
+	LeftOut              bool       // there are too many: it is to be counted, and not to be kept
+	Sum                  int        // how many were left out, each counted; 0: it is no sum
 }
 
 // Pool is where users get their address and their name servers from.
@@ -196,10 +196,10 @@ type Connection struct {
 }
 
 var (
-	errPending = errors.New("too many sessions of this address that are not up yet")
-	errFull    = errors.New("as many sessions as the server bears")
-	errStopped = errors.New("server is shutting down")
-	errPlain   = errors.New("no user may come by L2TP without IPsec")
+	errPending = reason.New(reason.PendingLimit)
+	errFull    = reason.New(reason.CallLimit)
+	errStopped = reason.New(reason.ShuttingDown)
+	errPlain   = reason.New(reason.NobodyWithout)
 )
 
 // Accept takes a call; it is a link.Accept.
@@ -301,16 +301,16 @@ func (m *Manager) Panics() uint64 { return m.panics.Load() }
 
 // Drop hangs up the connections with the id, or of the user, that which names, and returns how many
 // there were. The clients are told reason.
-func (m *Manager) Drop(which, reason string) int {
-	return m.DropIf(func(c Connection) bool { return c.ID == which || strings.EqualFold(c.User, which) }, reason)
+func (m *Manager) Drop(which string, why reason.Reason) int {
+	return m.DropIf(func(c Connection) bool { return c.ID == which || strings.EqualFold(c.User, which) }, why)
 }
 
 // DropIf hangs up the connections that unwanted picks.
-func (m *Manager) DropIf(unwanted func(Connection) bool, reason string) int {
+func (m *Manager) DropIf(unwanted func(Connection) bool, why reason.Reason) int {
 	n := 0
 	for _, s := range m.all() {
 		if c, ok := s.connection(); ok && unwanted(c) {
-			s.close(reason)
+			s.close(why)
 			n++
 		}
 	}
@@ -319,17 +319,17 @@ func (m *Manager) DropIf(unwanted func(Connection) bool, reason string) int {
 
 // DropType hangs up all sessions of a type of dial-in, such as L2TP, with IPsec or without; those that are being
 // set up, too.
-func (m *Manager) DropType(kind, reason string) {
+func (m *Manager) DropType(kind string, why reason.Reason) {
 	for _, s := range m.all() {
 		if strings.HasPrefix(s.info.Type, kind) {
-			s.close(reason)
+			s.close(why)
 		}
 	}
 }
 
 // Shutdown takes no more calls, hangs every session up and waits until all are gone, or for ctx; then
 // it cuts what is left.
-func (m *Manager) Shutdown(ctx context.Context, reason string) {
+func (m *Manager) Shutdown(ctx context.Context, why reason.Reason) {
 	m.mu.Lock()
 	first := !m.closed
 	m.closed = true
@@ -339,7 +339,7 @@ func (m *Manager) Shutdown(ctx context.Context, reason string) {
 	}
 	m.mu.Unlock()
 	for _, s := range m.all() {
-		s.close(reason)
+		s.close(why)
 	}
 	defer m.untaken.flush()
 	defer m.refusals.flush()
@@ -347,7 +347,7 @@ func (m *Manager) Shutdown(ctx context.Context, reason string) {
 	case <-m.empty:
 	case <-ctx.Done():
 		for _, s := range m.all() {
-			s.cut(reason)
+			s.cut(why)
 		}
 		<-m.empty
 	}

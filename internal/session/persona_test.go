@@ -115,7 +115,7 @@ func TestPersonaAndroid(t *testing.T) {
 	s.dev.in <- append(ping(inner, s.m.Connections()[0].Virtual), make([]byte, 10)...)
 	c.Forsake()
 	s.empty()
-	if !strings.Contains(s.log.String(), `reason="client closed the control connection"`) {
+	if !strings.Contains(s.log.String(), "cause=control_connection_closed ") {
 		t.Errorf("%s", s.log)
 	}
 }

@@ -3,13 +3,13 @@ package session
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/reason"
 
 	"golang.org/x/time/rate"
 )
@@ -160,21 +160,19 @@ func (r *refusals) leftOut() uint64 {
 }
 
 // refused logs a refusal of the session, and has it kept, if that is within the limits. What explain finds is added then.
-func (m *Manager) refused(s *session, f Refusal, explain func() string) {
+func (m *Manager) refused(s *session, f Refusal, explain func() reason.Reason) {
 	f.ID, f.Type, f.Remote = s.id, s.info.Type, s.source()
 	level := slog.LevelInfo
 	if !m.refusals.allow(f.Remote, time.Now()) {
 		f.LeftOut, level = true, slog.LevelDebug
 	} else if explain != nil {
-		if more := explain(); more != "" {
-			f.Reason += ": " + more
-		}
+		f.Reason = explain()
 	}
 	attrs := []any{"user", f.User}
 	if f.Auth != "" {
 		attrs = append(attrs, "auth", f.Auth)
 	}
-	s.log.Log(context.Background(), level, "refused", append(attrs, "reason", f.Reason)...)
+	s.log.Log(context.Background(), level, "refused", append(attrs, "cause", f.Reason.Code, "reason", f.Reason)...)
 	if r := m.cfg.Recorder; r != nil {
 		r.Refused(f)
 	}
@@ -211,7 +209,7 @@ func (m *Manager) tellLeftOut(line string, source netip.Addr, sources, left int)
 		m.cfg.Logger.Warn(line, "sources", sources, "refusals", left)
 	}
 	if r := m.cfg.Recorder; r != nil {
-		r.Refused(Refusal{Remote: source, Reason: fmt.Sprintf("%d more calls from %s were refused within a minute", left, from), Sum: left})
+		r.Refused(Refusal{Remote: source, Reason: reason.New(reason.RefusalsLeftOut, left, from), Sum: left})
 	}
 }
 

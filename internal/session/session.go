@@ -13,6 +13,7 @@ import (
 	"vpnd/internal/dataplane"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 )
 
@@ -54,7 +55,7 @@ type session struct {
 	question  *ppp.Authenticate // that is to be answered next
 	answering bool              // questions are being answered
 	verifying bool              // and one has no answer yet
-	lost      string            // why the call ended while it had none
+	lost      reason.Reason     // why the call ended while it had none
 	in        bool              // the user was let in
 	revised   bool              // terms are newer than those that the log-in began with
 	inBefore  bool              // the Watcher is being asked
@@ -65,7 +66,7 @@ type session struct {
 	crypto    string
 	changes   int // of crypto while it was up
 	since     time.Time
-	reason    string
+	why       reason.Reason
 	timer     *time.Timer
 	armed     time.Time
 	startAt   time.Time
@@ -139,9 +140,9 @@ func (s *session) Frame(b *pktbuf.Buf) {
 }
 
 // Down is told by the carrier that the call is over.
-func (s *session) Down(reason string) {
+func (s *session) Down(why reason.Reason) {
 	defer s.survive()
-	s.do(func(time.Time) { s.engine.Down(reason) })
+	s.do(func(time.Time) { s.engine.Down(why) })
 }
 
 func (s *session) start(now time.Time) {
@@ -154,14 +155,14 @@ func (s *session) start(now time.Time) {
 }
 
 // close hangs up properly; cut does so without waiting for the peer.
-func (s *session) close(reason string) {
+func (s *session) close(why reason.Reason) {
 	defer s.survive()
-	s.do(func(now time.Time) { s.engine.Close(now, reason) })
+	s.do(func(now time.Time) { s.engine.Close(now, why) })
 }
 
-func (s *session) cut(reason string) {
+func (s *session) cut(why reason.Reason) {
 	defer s.survive()
-	s.do(func(time.Time) { s.engine.Down(reason) })
+	s.do(func(time.Time) { s.engine.Down(why) })
 }
 
 // survive keeps a fault of ours in one session from ending the others.
@@ -188,7 +189,7 @@ func (s *session) failed(fault any, stack []byte) {
 	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end("fault of the server")
+	s.end(reason.New(reason.ServerFault))
 }
 
 // do runs f on the engine, and then does what the engine wants.
@@ -249,7 +250,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 		var err error
 		port, err = s.m.cfg.Plane.Add(dataplane.PortConfig{Addr: v.Peer, Link: s.link, NeedReset: s.needReset, Undecryptable: s.undecryptable, Fault: s.faulty, DHCP: s.pool.DHCP})
 		if err != nil {
-			s.engine.Close(now, "no data path: "+err.Error())
+			s.engine.Close(now, reason.New(reason.NoDataPath, err))
 			return
 		}
 		s.port.Store(port)
@@ -340,7 +341,7 @@ func (s *session) soon(f func(e *ppp.Engine, now time.Time)) {
 }
 
 // end is the end of everything, but for the last words to the carrier. The caller holds the lock.
-func (s *session) end(reason string) {
+func (s *session) end(why reason.Reason) {
 	if s.over {
 		return
 	}
@@ -356,19 +357,19 @@ func (s *session) end(reason string) {
 	}
 	switch {
 	case s.up:
-		s.log.Info("disconnected", "user", s.user, "address", s.addr, "reason", reason, "duration", time.Since(s.since).Round(time.Second),
+		s.log.Info("disconnected", "user", s.user, "address", s.addr, "cause", why.Code, "reason", why, "duration", time.Since(s.since).Round(time.Second),
 			"rx_bytes", s.final.RxBytes, "tx_bytes", s.final.TxBytes)
 		if r := s.m.cfg.Recorder; r != nil {
-			r.Disconnected(s.described(), reason)
+			r.Disconnected(s.described(), why)
 		}
 	case s.verifying: // the log-in tells how it ended
-		s.lost = reason
-	case s.reason != "": // the refusal has its own line
+		s.lost = why
+	case !s.why.IsZero(): // the refusal has its own line
 	default:
-		s.m.refused(s, Refusal{User: s.user, Cause: CauseLink, Reason: reason}, nil)
+		s.m.refused(s, Refusal{User: s.user, Reason: why}, nil)
 	}
-	s.leave(reason) // now that nobody is told of the address any more
-	s.link.Close(reason)
+	s.leave(why) // now that nobody is told of the address any more
+	s.link.Close(why)
 	s.m.gone(s, s.rest(s.final))
 }
 
@@ -393,15 +394,15 @@ func (s *session) arm() {
 }
 
 // limit is when the user's time is up, and why; zero: never.
-func (s *session) limit() (time.Time, string) {
+func (s *session) limit() (time.Time, reason.Reason) {
 	if !s.up {
-		return time.Time{}, ""
+		return time.Time{}, reason.Reason{}
 	}
-	end, reason := s.terms.Until, s.terms.UntilReason
+	end, why := s.terms.Until, s.terms.UntilReason
 	if t := s.since.Add(s.terms.SessionTime); s.terms.SessionTime > 0 && (end.IsZero() || t.Before(end)) {
-		end, reason = t, "session time limit reached"
+		end, why = t, reason.New(reason.SessionTime)
 	}
-	return end, reason
+	return end, why
 }
 
 func idleStep(t auth.Terms) time.Duration {
@@ -427,15 +428,15 @@ func (s *session) fire() {
 			}
 		}
 		s.engine.Tick(now)
-		if limit, reason := s.limit(); !limit.IsZero() && !now.Before(limit) {
+		if limit, why := s.limit(); !limit.IsZero() && !now.Before(limit) {
 			s.terms.SessionTime, s.terms.Until = 0, time.Time{}
-			s.engine.Close(now, reason)
+			s.engine.Close(now, why)
 		}
 		if !s.idleAt.IsZero() && !now.Before(s.idleAt) {
 			s.idleAt = now.Add(idleStep(s.terms))
 			if now.Sub(s.quietAt) >= s.terms.IdleTimeout {
 				s.idleAt = time.Time{}
-				s.engine.Close(now, "idle time-out")
+				s.engine.Close(now, reason.New(reason.IdleTimeout))
 			}
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"vpnd/internal/ippool"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/ppp"
 	"vpnd/testenv"
@@ -41,7 +42,7 @@ func TestConnection(t *testing.T) {
 	if got.Stats.RxPackets != 1 || got.Stats.TxPackets != 1 || got.Stats.RxBytes != 28 {
 		t.Errorf("%+v", got.Stats)
 	}
-	if n := s.m.Drop("ALICE", "dropped by an administrator"); n != 1 {
+	if n := s.m.Drop("ALICE", reason.New(reason.Dropped, "dropped by an administrator")); n != 1 {
 		t.Errorf("%d dropped", n)
 	}
 	<-c.Closed()
@@ -65,9 +66,9 @@ func TestRefusals(t *testing.T) {
 		change    func(*ppp.Config)
 		peer, log string
 	}{
-		{func(c *ppp.Config) { c.Password = "x" }, "E=691 R=0", `user=alice auth=MS-CHAPv2 reason="wrong password"`},
-		{func(c *ppp.Config) { c.User = "mallory\n\x1b[2Jx" }, "E=691 R=0", `user=mallory\n\x1b[2Jx auth=MS-CHAPv2 reason="unknown user"`},
-		{func(c *ppp.Config) { c.User, c.Password = "otto", token.Code(motp.Step(time.Now())+60) }, "E=691 R=0", `the token's clock is 10 minutes ahead`},
+		{func(c *ppp.Config) { c.Password = "x" }, "wrong name or password", `user=alice auth=MS-CHAPv2 cause=wrong_password reason="wrong password"`},
+		{func(c *ppp.Config) { c.User = "mallory\n\x1b[2Jx" }, "wrong name or password", `user=mallory\n\x1b[2Jx auth=MS-CHAPv2 cause=unknown_user reason="unknown user"`},
+		{func(c *ppp.Config) { c.User, c.Password = "otto", token.Code(motp.Step(time.Now())+60) }, "wrong name or password", `the token's clock is 10 minutes ahead`},
 	} {
 		cfg := config()
 		c.change(&cfg)
@@ -159,7 +160,7 @@ func TestPoolEmptyAndFixedAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "the server has no address free") {
+	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "server has no free address") {
 		t.Errorf("the pool is empty: %v", err)
 	}
 	s.wait("the log says so", func() bool { return strings.Contains(s.log.String(), "address pool is empty") })
@@ -201,7 +202,7 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-c.Closed()
-	s.wait("the limit", func() bool { return strings.Contains(s.log.String(), `reason="session time limit reached"`) })
+	s.wait("the limit", func() bool { return strings.Contains(s.log.String(), "cause=session_time ") })
 	err = s.store.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
 		p.SessionTime, p.IdleTimeout = 0, 2*time.Second
 		return nil
@@ -213,7 +214,7 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-c.Closed()
-	s.wait("idle", func() bool { return strings.Contains(s.log.String(), `reason="idle time-out"`) })
+	s.wait("idle", func() bool { return strings.Contains(s.log.String(), "cause=idle_timeout ") })
 	s.empty()
 }
 
@@ -256,7 +257,7 @@ func TestAddressOutlivesItsConnection(t *testing.T) {
 	var s *stack
 	inUse := make(chan int, 1)
 	s = newStack(t, func(c *session.Config) {
-		c.Watcher = watcher{down: func(_ session.Connection, _ string, release func()) {
+		c.Watcher = watcher{down: func(_ session.Connection, _ reason.Reason, release func()) {
 			inUse <- s.pool.InUse()
 			release()
 		}}
@@ -319,7 +320,7 @@ func TestChurn(t *testing.T) {
 				case 0:
 					c.Hangup()
 				case 1:
-					s.m.Drop("alice", "dropped")
+					s.m.Drop("alice", reason.New(reason.Dropped, "dropped"))
 				default:
 					c.Forsake() // killed
 				}
@@ -344,10 +345,10 @@ func TestShutdown(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	s.m.Shutdown(ctx, "server is shutting down")
+	s.m.Shutdown(ctx, reason.New(reason.Dropped, "server is shutting down"))
 	for _, c := range clients {
 		<-c.Closed()
-		if c.End().Reason != "peer hung up" {
+		if c.End().Reason.Code != reason.PeerHungUp {
 			t.Errorf("%q", c.End().Reason)
 		}
 	}
@@ -410,7 +411,7 @@ func TestFull(t *testing.T) {
 type mute struct{}
 
 func (mute) Frame(b *pktbuf.Buf) { b.Release() }
-func (mute) Down(string)         {}
+func (mute) Down(reason.Reason)  {}
 
 // Calls that never come up do not take the places of others.
 func TestPendingSessionsAreBounded(t *testing.T) {
@@ -425,7 +426,7 @@ func TestPendingSessionsAreBounded(t *testing.T) {
 			links = append(links, l)
 		}
 	}
-	links[0].Close("")
+	links[0].Close(reason.Reason{})
 	s.wait("a place is free", func() bool { return s.m.Count() == 2 })
 	for range 3 { // those that are up do not count
 		c, err := s.dial(config())

@@ -19,6 +19,7 @@ import (
 	"vpnd/internal/ippool"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	l2tpclient "vpnd/l2tp/client"
 	l2tpserver "vpnd/l2tp/server"
@@ -160,7 +161,7 @@ func newStack(tb testing.TB, change func(*session.Config)) *stack {
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		s.m.Shutdown(ctx, "the test is over")
+		s.m.Shutdown(ctx, reason.New(reason.Dropped, "the test is over"))
 		s.srv.Shutdown(ctx)
 		s.l2tp.Shutdown(ctx)
 		s.dev.once.Do(func() { close(s.dev.closed) })

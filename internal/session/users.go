@@ -1,12 +1,13 @@
 package session
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/dataplane"
+	"vpnd/internal/reason"
 )
 
 // claim counts s as one of the user's connections, before it has an address; or it is refused.
@@ -20,7 +21,7 @@ func (m *Manager) claim(s *session, user string, terms auth.Terms) error {
 		return tooManyFor(terms)
 	}
 	if !m.logsIn(user) {
-		return fmt.Errorf("%w: %d within a minute is the limit", errOften, m.cfg.LogIns)
+		return reason.New(reason.TooOften, m.cfg.LogIns)
 	}
 	m.users[user] = append(slices.Clone(m.users[user]), s)
 	return nil
@@ -38,7 +39,7 @@ func (m *Manager) logsIn(user string) bool {
 }
 
 func tooManyFor(terms auth.Terms) error {
-	return fmt.Errorf("%w, and %d at once is the limit", errConnected, terms.MaxConnections)
+	return reason.New(reason.ConnectedAlready, terms.MaxConnections)
 }
 
 // settleClaim has s count as a connection that the user has. Those that it replaces are the caller's to end; or it is
@@ -136,15 +137,15 @@ func (s *session) rest(now dataplane.Stats) Usage {
 
 // Revise holds every connection whose user is known, open or not yet, against what judge finds of it: new
 // terms, or a reason to hang it up.
-func (m *Manager) Revise(judge func(Connection) (auth.Terms, string)) {
+func (m *Manager) Revise(judge func(Connection) (auth.Terms, reason.Reason)) {
 	for _, s := range m.all() {
 		c, ok := s.admitted()
 		if !ok {
 			continue
 		}
-		terms, reason := judge(c)
-		if reason != "" {
-			s.close(reason)
+		terms, why := judge(c)
+		if !why.IsZero() {
+			s.close(why)
 			continue
 		}
 		s.setTerms(terms)
@@ -180,11 +181,11 @@ func (m *Manager) poolFor(terms auth.Terms) (Pool, error) {
 				return p, nil
 			}
 		}
-		return Pool{}, fmt.Errorf("fixed address %v is in %w", terms.Address, errNoPool)
+		return Pool{}, reason.New(reason.AddressOutside, terms.Address)
 	}
 	p, ok := m.pools[terms.Pool]
 	if !ok {
-		return Pool{}, fmt.Errorf("there is %w %q", errNoPool, terms.Pool)
+		return Pool{}, reason.New(reason.NoPool, strconv.Quote(terms.Pool))
 	}
 	return p, nil
 }
@@ -198,7 +199,7 @@ func (m *Manager) SetPools(pools map[string]Pool, keep bool) {
 	m.moveLeases(pools)
 	for _, s := range m.all() {
 		if !s.move(pools) && !keep {
-			s.close("the address has left the pool")
+			s.close(reason.New(reason.AddressLeftPool))
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/internal/ippool"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	l2tpclient "vpnd/l2tp/client"
 	"vpnd/ppp"
@@ -45,10 +46,10 @@ func (n *notes) add(words ...string) {
 }
 
 func (n *notes) Connected(c session.Connection) { n.add("connected", c.User) }
-func (n *notes) Disconnected(c session.Connection, reason string) {
-	n.add("disconnected", c.User, reason)
+func (n *notes) Disconnected(c session.Connection, why reason.Reason) {
+	n.add("disconnected", c.User, why.String())
 }
-func (n *notes) Refused(r session.Refusal) { n.add("refused", r.User, r.Reason) }
+func (n *notes) Refused(r session.Refusal) { n.add("refused", r.User, r.Reason.String()) }
 
 func (n *notes) has(words string) bool {
 	n.mu.Lock()
@@ -87,11 +88,11 @@ func TestFurtherConnectionIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "E=649") {
+	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "may not dial in") {
 		t.Errorf("a second connection: %v", err)
 	}
 	s.wait("it is said why", func() bool {
-		return n.has("refused alice the user is connected already, and 1 at once is the limit")
+		return n.has("refused alice the user is connected already, and the limit is 1 at once")
 	})
 	s.passes(c)
 	c.Hangup()
@@ -111,7 +112,7 @@ func TestManyDialAtOnce(t *testing.T) {
 	for range 40 {
 		wg.Go(func() {
 			if c, err := s.dial(config()); err == nil {
-				t.Cleanup(func() { c.Down("") })
+				t.Cleanup(func() { c.Down(reason.Reason{}) })
 			}
 		})
 	}
@@ -128,21 +129,21 @@ func TestRefusedByProfile(t *testing.T) {
 	})
 	tomorrow := strings.ToLower(time.Now().UTC().Add(36 * time.Hour).Format("Mon"))
 	for name, c := range map[string]struct {
-		change       func(*usermgmt.Profile)
-		code, reason string
+		change    func(*usermgmt.Profile)
+		told, log string
 	}{
-		"schedule":    {func(p *usermgmt.Profile) { p.Schedule = tomorrow + " 00:00-00:01" }, "E=646", "outside of the user's schedule"},
-		"expired":     {func(p *usermgmt.Profile) { p.Expires = time.Now().Add(-time.Hour) }, "E=647", "account expired on"},
-		"remote node": {func(p *usermgmt.Profile) { p.RemoteNode = netip.MustParsePrefix("203.0.113.0/24") }, "E=649", "remote node is 203.0.113.0/24"},
-		"quota":       {func(p *usermgmt.Profile) { p.Quota = 1_000_000 }, "E=649", "monthly quota used up"},
-		"no pool":     {func(p *usermgmt.Profile) { p.Pool = "staff" }, "E=649", "there is no pool"},
+		"schedule":    {func(p *usermgmt.Profile) { p.Schedule = tomorrow + " 00:00-00:01" }, "not at this hour", "cause=outside_schedule "},
+		"expired":     {func(p *usermgmt.Profile) { p.Expires = time.Now().Add(-time.Hour) }, "account is disabled", "cause=account_expired "},
+		"remote node": {func(p *usermgmt.Profile) { p.RemoteNode = netip.MustParsePrefix("203.0.113.0/24") }, "may not dial in", "remote node is 203.0.113.0/24"},
+		"quota":       {func(p *usermgmt.Profile) { p.Quota = 1_000_000 }, "may not dial in", "cause=quota_used_up "},
+		"no pool":     {func(p *usermgmt.Profile) { p.Pool = "staff" }, "may not dial in", "cause=no_pool "},
 	} {
 		var before usermgmt.Profile
 		s.change(func(p *usermgmt.Profile) { before = *p; c.change(p) })
-		if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), c.code) {
+		if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), c.told) {
 			t.Errorf("%s: %v", name, err)
 		}
-		s.wait(name+": it is said why", func() bool { return strings.Contains(s.log.String(), c.reason) })
+		s.wait(name+": it is said why", func() bool { return strings.Contains(s.log.String(), c.log) })
 		s.change(func(p *usermgmt.Profile) { index := p.Index; *p = before; p.Index = index })
 	}
 	c, err := s.dial(config())
@@ -159,7 +160,7 @@ func TestLogInsOfAUser(t *testing.T) {
 	for n := 0; ; n++ {
 		c, err := s.dial(config())
 		if err != nil {
-			if n < limit || !strings.Contains(err.Error(), "E=649") {
+			if n < limit || !strings.Contains(err.Error(), "may not dial in") {
 				t.Errorf("log-in %d: %v", n+1, err)
 			}
 			break
@@ -170,7 +171,7 @@ func TestLogInsOfAUser(t *testing.T) {
 		}
 	}
 	s.wait("it is said why", func() bool {
-		return strings.Contains(s.log.String(), "the user logs in too often: 10 within a minute is the limit")
+		return strings.Contains(s.log.String(), "cause=too_often ")
 	})
 	other := config()
 	other.User, other.Password = "otto", token.Code(motp.Step(time.Now()))
@@ -185,20 +186,24 @@ func TestLogInsOfAUser(t *testing.T) {
 func TestRevise(t *testing.T) {
 	n := new(notes)
 	s := newStack(t, func(c *session.Config) { c.Recorder = n })
-	for want, judge := range map[string]func(session.Connection) (auth.Terms, string){
-		"disconnected alice the user's schedule ends": func(session.Connection) (auth.Terms, string) {
-			return auth.Terms{Until: time.Now(), UntilReason: "the user's schedule ends"}, ""
+	for want, judge := range map[string]func(session.Connection) (auth.Terms, reason.Reason){
+		"disconnected alice the user's schedule ends": func(session.Connection) (auth.Terms, reason.Reason) {
+			return auth.Terms{Until: time.Now(), UntilReason: reason.New(reason.ScheduleEnds)}, reason.Reason{}
 		},
-		"disconnected alice session time limit reached": func(session.Connection) (auth.Terms, string) {
-			return auth.Terms{SessionTime: time.Nanosecond}, ""
+		"disconnected alice session time limit reached": func(session.Connection) (auth.Terms, reason.Reason) {
+			return auth.Terms{SessionTime: time.Nanosecond}, reason.Reason{}
 		},
-		"disconnected alice user was disabled": func(session.Connection) (auth.Terms, string) { return auth.Terms{}, "user was disabled" },
+		"disconnected alice user was disabled": func(session.Connection) (auth.Terms, reason.Reason) {
+			return auth.Terms{}, reason.New(reason.Dropped, "user was disabled")
+		},
 	} {
 		c, err := s.dial(config())
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.m.Revise(func(session.Connection) (auth.Terms, string) { return auth.Terms{IdleTimeout: time.Hour}, "" })
+		s.m.Revise(func(session.Connection) (auth.Terms, reason.Reason) {
+			return auth.Terms{IdleTimeout: time.Hour}, reason.Reason{}
+		})
 		s.passes(c)
 		s.m.Revise(judge)
 		<-c.Closed()
@@ -217,12 +222,12 @@ func TestEndByTheCorrectedClock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.m.Revise(func(session.Connection) (auth.Terms, string) {
-		return auth.Terms{Until: ahead().Add(time.Minute), UntilReason: "the user's schedule ends"}, ""
+	s.m.Revise(func(session.Connection) (auth.Terms, reason.Reason) {
+		return auth.Terms{Until: ahead().Add(time.Minute), UntilReason: reason.New(reason.ScheduleEnds)}, reason.Reason{}
 	})
 	s.passes(c)
-	s.m.Revise(func(session.Connection) (auth.Terms, string) {
-		return auth.Terms{Until: ahead(), UntilReason: "the user's schedule ends"}, ""
+	s.m.Revise(func(session.Connection) (auth.Terms, reason.Reason) {
+		return auth.Terms{Until: ahead(), UntilReason: reason.New(reason.ScheduleEnds)}, reason.Reason{}
 	})
 	<-c.Closed()
 	s.empty()
@@ -243,15 +248,15 @@ func TestReviseBeforeItIsUp(t *testing.T) {
 	s.wait("the user has an address", func() bool { return s.pool.InUse() == 1 })
 	s.wait("the user is let in", func() bool {
 		seen := false
-		s.m.Revise(func(c session.Connection) (auth.Terms, string) {
+		s.m.Revise(func(c session.Connection) (auth.Terms, reason.Reason) {
 			seen = c.User == "alice"
-			return auth.Terms{}, "account disabled"
+			return auth.Terms{}, reason.New(reason.AccountDisabled)
 		})
 		return seen
 	})
 	err := <-ended
 	s.empty()
-	if err == nil || !regexp.MustCompile(`user=alice (auth=MS-CHAPv2 )?reason="account disabled"`).MatchString(s.log.String()) {
+	if err == nil || !regexp.MustCompile(`user=alice (auth=MS-CHAPv2 )?cause=account_disabled `).MatchString(s.log.String()) {
 		t.Errorf("%v\n%s", err, s.log)
 	}
 }
@@ -338,7 +343,7 @@ func TestPlainL2TP(t *testing.T) {
 	d := &l2tpclient.Dialer{Local: netip.AddrPortFrom(clientIP, 0)}
 	s.m.RefusePlainL2TP(true)
 	c, err := s.dialL2TP(d, config(ppp.PAP))
-	if err == nil || !strings.Contains(err.Error(), "no user may come by L2TP without IPsec") || s.m.Count() != 0 {
+	if err == nil || !strings.Contains(err.Error(), "no user may use L2TP without IPsec") || s.m.Count() != 0 {
 		t.Errorf("%v: %v", c, err)
 	}
 	s.m.RefusePlainL2TP(false)

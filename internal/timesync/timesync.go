@@ -202,7 +202,7 @@ func (c *Clock) log(events []event) {
 			l.Info("clock measured", "offset", ms(s.Offset), "round_trip", us(s.RoundTrip), "server", s.Server)
 		case beganOff:
 			l.Warn("the host's clock is off: one-time passwords are verified against the corrected time", "offset", ms(s.Offset),
-				"round_trip", us(s.RoundTrip), "server", s.Server, "max_offset", e.maxOffset, "mend", Mend)
+				"round_trip", us(s.RoundTrip), "server", s.Server, "max_offset", e.maxOffset, "fix", Fix)
 		case failed:
 			l.Warn("the clock could not be measured", "reason", e.err, "answers", told(s.Servers), "counts", counts(s), "retry", e.retry)
 		case stale:
@@ -224,8 +224,8 @@ func (c *Clock) log(events []event) {
 func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 func us(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
 
-// Mend is what to do about a host's clock that is off.
-const Mend = "set the host's clock right, and keep it so (chrony, systemd-timesyncd)"
+// Fix is what to do about a host's clock that is off.
+const Fix = "set the host's clock right, and keep it so (chrony, systemd-timesyncd)"
 
 // told is what each server said.
 func told(answers []Answer) string {

@@ -144,7 +144,7 @@ func TestRun(t *testing.T) {
 			{func() {}, 10 * time.Hour, 27, nil, true},
 			{func() { m.off = -100 * time.Second }, 12 * time.Second, 3, []string{
 				`level=WARN msg="the host's clock jumped" by=-1m40s`,
-				`level=WARN msg="the host's clock is off: one-time passwords are verified against the corrected time" offset=1m40s round_trip=1s server=b max_offset=10s mend="set the`,
+				`level=WARN msg="the host's clock is off: one-time passwords are verified against the corrected time" offset=1m40s round_trip=1s server=b max_offset=10s fix="set the`,
 			}, true},
 			{func() { m.lies = true }, time.Hour, 3, []string{`level=WARN msg="time server is outvoted" server=c offset=1h0m0s`}, true},
 			{func() { m.lies = false }, time.Hour, 3, []string{`level=INFO msg="time server agrees again" server=c`}, true},

@@ -74,7 +74,7 @@ func Open(cfg Config) (*Device, error) {
 }
 
 // Make makes an interface, which is down. It goes with Close, or with the process. An error says what is
-// in the way and how to mend it.
+// in the way and how to fix it.
 func Make(name string) (*Device, error) {
 	if _, err := net.InterfaceByName(name); err == nil {
 		return nil, fmt.Errorf("there is an interface %s already: stop the program that has it, or choose another name", name)

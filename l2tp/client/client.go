@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -16,17 +15,10 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/data"
 	"vpnd/l2tp/wire"
-)
-
-// Errors of Dial.
-var (
-	// ErrRefused means that the server has answered, and does not take the call.
-	ErrRefused = errors.New("server refuses the call")
-	// ErrSilent means that no server answers.
-	ErrSilent = errors.New("no answer")
 )
 
 // Dialer says how to dial. The zero value dials from any address of this machine, without a secret.
@@ -40,7 +32,7 @@ type Dialer struct {
 }
 
 // Dial opens a tunnel to a server and one call in it, and waits for both. Frames go to the sink that
-// accept makes. The error wraps ErrRefused or ErrSilent, or is ctx's.
+// accept makes. The error is a reason.Reason or ctx's, unless this machine fails.
 func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Accept) (link.Link, error) {
 	at := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	if d.Local.IsValid() {
@@ -82,7 +74,7 @@ func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Ac
 		err = ctx.Err()
 	}
 	if err != nil {
-		c.do(func() { c.ctl.Stop(time.Now(), "dialling is given up") })
+		c.do(func() { c.ctl.Stop(time.Now(), reason.New(reason.GivenUp)) })
 		return nil, err
 	}
 	return c, nil
@@ -125,7 +117,7 @@ func (c *call) do(f func()) {
 		case l2tp.Opened:
 			c.ctl.Call(time.Now(), c.id)
 		case l2tp.Dialled:
-			c.ctl.Refuse(time.Now(), v.PeerSession, "a client takes no calls")
+			c.ctl.Refuse(time.Now(), v.PeerSession, reason.New(reason.NoMoreCalls))
 		default:
 			later = append(later, event)
 		}
@@ -145,18 +137,26 @@ func (c *call) handle(event l2tp.Event) {
 	case l2tp.Sequencing:
 		c.Number()
 	case l2tp.Cleared:
-		c.settle(fmt.Errorf("%w: %s", ErrRefused, v.Reason))
-		c.do(func() { c.ctl.Stop(time.Now(), "the call is over") })
+		c.settle(refusal(v.Reason))
+		c.do(func() { c.ctl.Stop(time.Now(), v.Reason) })
 		c.Down(v.Reason)
 	case l2tp.Closed:
-		err := fmt.Errorf("%w: %s", ErrRefused, v.Reason)
+		why := v.Reason
 		if v.Silent {
-			err = fmt.Errorf("%w from %v", ErrSilent, c.server)
+			why = reason.New(reason.ServerNoAnswer, c.server)
 		}
-		c.settle(err)
+		c.settle(why)
 		c.Down(v.Reason)
 		_ = c.socket.Close()
 	}
+}
+
+// refusal is why a call that was being dialled was not taken, of the reason for its end.
+func refusal(end reason.Reason) reason.Reason {
+	if end.Code == reason.ServerEndsCall {
+		end.Code = reason.ServerRefusesCall
+	}
+	return end
 }
 
 // settle says how dialling has ended, once.
@@ -258,14 +258,14 @@ func (c *call) Info() link.Info {
 }
 
 // Close hangs up: the call first, and then the tunnel.
-func (c *call) Close(reason string) {
+func (c *call) Close(why reason.Reason) {
 	if !c.Over() {
-		go c.do(func() { c.ctl.Disconnect(time.Now(), c.id, reason) })
+		go c.do(func() { c.ctl.Disconnect(time.Now(), c.id, why) })
 	}
 }
 
 // Forsake closes the socket without a word: the server hears nothing any more.
 func (c *call) Forsake() {
 	_ = c.socket.Close()
-	c.do(func() { c.ctl.Forget("forsaken") })
+	c.do(func() { c.ctl.Forget(reason.New(reason.GivenUp)) })
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/link/linktest"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/client"
 	"vpnd/l2tp/server"
@@ -111,11 +112,11 @@ func TestCall(t *testing.T) {
 				theirs.Say("\xff\x03to the client")
 				ours.Want(ours.Frames, "to the client")
 				if hangUp == "client" {
-					ours.Link.Close("enough")
+					ours.Link.Close(reason.New(reason.Dropped, "enough"))
 					ours.Want(ours.Reasons, "enough")
 					theirs.Want(theirs.Reasons, "client disconnected the call")
 				} else {
-					theirs.Link.Close("enough")
+					theirs.Link.Close(reason.New(reason.Dropped, "enough"))
 					theirs.Want(theirs.Reasons, "enough")
 					ours.Want(ours.Reasons, "server disconnected the call")
 				}
@@ -147,7 +148,7 @@ func TestForsake(t *testing.T) {
 		}
 		theirs := <-srv.calls
 		ours.Link.(interface{ Forsake() }).Forsake()
-		ours.Want(ours.Reasons, "forsaken")
+		ours.Want(ours.Reasons, "dialling was given up")
 		if len(theirs.Reasons) > 0 {
 			t.Error("the server knows")
 		}
@@ -162,7 +163,7 @@ func TestRefused(t *testing.T) {
 		refuse       error
 		want         string
 	}{
-		{"call", "", "", errors.New("no user may come"), "no user may come"},
+		{"call", "", "", reason.New(reason.NobodyWithout), "no user may use"},
 		{"wrong secret", "other", "tunnel", nil, "secret"},
 		{"no secret", "", "tunnel", nil, "server wants a tunnel secret"},
 		{"secret that the server does not have", "tunnel", "", nil, "no tunnel secret here"},
@@ -172,7 +173,7 @@ func TestRefused(t *testing.T) {
 			if c.refuse != nil {
 				srv.refuse <- c.refuse
 			}
-			if _, err := dial(t, &client.Dialer{Secret: c.ours}); !errors.Is(err, client.ErrRefused) || !strings.Contains(err.Error(), c.want) {
+			if _, err := dial(t, &client.Dialer{Secret: c.ours}); reason.Of(err).Row().Exit != reason.ExitRefused || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 			if _, err := dial(t, &client.Dialer{Secret: c.theirs}); err != nil {

@@ -10,6 +10,7 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/wire"
 
 	"golang.org/x/sys/unix"
@@ -93,7 +94,7 @@ func (k *Call) Begin(sink link.Sink) {
 	}
 	k.rx.Unlock()
 	if over {
-		sink.Down("the call was over before it began")
+		sink.Down(reason.New(reason.OverBeforeBegin))
 	}
 }
 
@@ -166,7 +167,7 @@ func (k *Call) Receive(h wire.Header, payload []byte, b *pktbuf.Buf) error {
 }
 
 // Down ends the call, and tells the sink, if there is one. It answers false the second time.
-func (k *Call) Down(reason string) bool {
+func (k *Call) Down(why reason.Reason) bool {
 	if k.over.Swap(true) {
 		return false
 	}
@@ -175,7 +176,7 @@ func (k *Call) Down(reason string) bool {
 	k.sink = nil
 	k.rx.Unlock()
 	if sink != nil {
-		sink.Down(reason)
+		sink.Down(why)
 	}
 	return true
 }

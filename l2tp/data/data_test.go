@@ -5,6 +5,7 @@ import (
 	"testing"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/data"
 	"vpnd/l2tp/wire"
 )
@@ -20,7 +21,7 @@ func (s *sink) Frame(b *pktbuf.Buf) {
 	b.Release()
 }
 
-func (s *sink) Down(reason string) { s.down = append(s.down, reason) }
+func (s *sink) Down(why reason.Reason) { s.down = append(s.down, why.String()) }
 
 func receive(t *testing.T, k *data.Call, h wire.Header, frame string) error {
 	t.Helper()
@@ -78,7 +79,7 @@ func TestOrder(t *testing.T) {
 	if got != "abcdef" {
 		t.Errorf("%q", s.frames)
 	}
-	if !k.Down("over") || k.Down("again") || !k.Over() || len(s.down) != 1 || s.down[0] != "over" {
+	if !k.Down(reason.New(reason.Dropped, "over")) || k.Down(reason.New(reason.Dropped, "again")) || !k.Over() || len(s.down) != 1 || s.down[0] != "over" {
 		t.Errorf("%v", s.down)
 	}
 	if err := receive(t, k, wire.Header{}, "after the end"); !errors.Is(err, data.ErrOver) {

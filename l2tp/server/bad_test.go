@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/server"
 	"vpnd/l2tp/wire"
@@ -92,8 +93,8 @@ func TestWrongSecret(t *testing.T) {
 	startWith(t, server.Config{
 		Tunnel: l2tp.Config{Secret: "tunnel-Secret7"},
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
-		Refused: func(peer netip.Addr, reason string) bool {
-			return peer == netip.MustParseAddr("127.0.3.2") && reason == "wrong tunnel secret" && told.Add(1) <= 20
+		Refused: func(peer netip.Addr, why reason.Reason) bool {
+			return peer == netip.MustParseAddr("127.0.3.2") && why.Code == reason.WrongTunnelSecret && told.Add(1) <= 20
 		},
 	})
 	const tries = 100
@@ -110,7 +111,7 @@ func TestWrongSecret(t *testing.T) {
 			t.Fatalf("try %d: StopCCN with %v", i, c.result())
 		}
 	}
-	line := regexp.MustCompile(`level=INFO msg=refused type=L2TP peer=127\.0\.3\.2:\d+ reason="wrong tunnel secret"\n`)
+	line := regexp.MustCompile(`level=INFO msg=refused type=L2TP peer=127\.0\.3\.2:\d+ cause=wrong_tunnel_secret `)
 	if n := len(line.FindAllString(log.String(), -1)); n != 20 || strings.Count(log.String(), "\n") != n || told.Load() != tries {
 		t.Errorf("%d lines, %d told, for %d tries: %s", n, told.Load(), tries, log)
 	}
@@ -164,8 +165,8 @@ func TestReopen(t *testing.T) {
 	c.echo("the first one is still there", false) // who has sent the SCCRQ may not be the client
 	c.tunnel, c.ns, c.nr = second, 1, 1
 	c.say(wire.SCCCN)
-	if reason := <-old.down; reason != "client has opened its tunnel anew" {
-		t.Errorf("%q", reason)
+	if why := <-old.down; why != "client opened its tunnel again" {
+		t.Errorf("%q", why)
 	}
 	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
 	c.call = c.hear(wire.ICRP, wire.AttrSessionID)
@@ -218,7 +219,7 @@ func TestEndsAtOnce(t *testing.T) {
 		})
 		all.Go(func() {
 			if n%2 == 0 {
-				s.l.Close("dropped")
+				s.l.Close(reason.New(reason.Dropped, "dropped"))
 			}
 		})
 		c.say(wire.StopCCN, wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(9)))
@@ -240,7 +241,7 @@ func TestHiddenAVPInTheFirstMessage(t *testing.T) {
 	var told atomic.Int64
 	srv, _ := startWith(t, server.Config{
 		Tunnel: l2tp.Config{Secret: "tunnel-Secret7"}, Logger: slog.New(slog.NewTextHandler(log, nil)),
-		Refused: func(netip.Addr, string) bool { return told.Add(1) <= 20 },
+		Refused: func(netip.Addr, reason.Reason) bool { return told.Add(1) <= 20 },
 	})
 	c := connect(t, "127.0.3.2:0")
 	vector := make([]byte, 16)
@@ -250,7 +251,7 @@ func TestHiddenAVPInTheFirstMessage(t *testing.T) {
 		c.request(hidden)
 	}
 	waitFor(t, srv, func(st server.Stats) bool { return st.Dropped["malformed"] == tries })
-	line := regexp.MustCompile(`level=INFO msg=refused type=L2TP peer=127\.0\.3\.2:\d+ reason="l2tp: hidden AVP does not decode"\n`)
+	line := regexp.MustCompile(`level=INFO msg=refused type=L2TP peer=127\.0\.3\.2:\d+ cause=hidden_avp `)
 	if n := len(line.FindAllString(log.String(), -1)); n != 20 || told.Load() != tries {
 		t.Errorf("%d lines, %d told: %s", n, told.Load(), log)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/link/linktest"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 )
 
@@ -15,7 +16,7 @@ func TestCallEndsBeforeItBegins(t *testing.T) {
 	var end *linktest.End // of the call that is handed over
 	s, err := Listen(Config{Listen: []netip.Addr{at.Addr()}, Port: at.Port()}, func(l link.Link) (link.Sink, error) {
 		end = linktest.NewEnd(t, l)
-		l.(*call).down("the tunnel had to go")
+		l.(*call).down(reason.New(reason.NoRoomTunnels))
 		return end, nil
 	})
 	if err != nil {
@@ -30,7 +31,7 @@ func TestCallEndsBeforeItBegins(t *testing.T) {
 			t.Fatal(err)
 		}
 		if before {
-			k.down("the tunnel had to go")
+			k.down(reason.New(reason.NoRoomTunnels))
 		}
 		if err := k.begin(); err != nil {
 			t.Error(err)

@@ -4,6 +4,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/data"
 )
 
@@ -15,7 +16,7 @@ type call struct {
 
 	// Under the tunnel's lock: that the call is hung up, perhaps before the peer was answered, and why.
 	closing bool
-	reason  string
+	why     reason.Reason
 }
 
 // begin hands the call over, unless it is over. The call of a half-open tunnel may end while the tunnel opens: whichever of
@@ -23,7 +24,7 @@ type call struct {
 func (k *call) begin() error {
 	s := k.t.s
 	if victim, over := s.strangers.Call(k, k.t.peer.Addr()); over {
-		victim.hangUp(strangers.Reason)
+		victim.hangUp(strangers.ErrNoRoom)
 	}
 	if k.Over() {
 		s.strangers.CallGone(k.t, k)
@@ -47,24 +48,24 @@ func (k *call) Authenticated() { k.t.s.strangers.Authenticated(k.t, k) }
 
 // Close hangs up towards the peer. It may be called from within Sink.Frame, so another goroutine does
 // the work.
-func (k *call) Close(reason string) {
+func (k *call) Close(why reason.Reason) {
 	if k.Over() {
 		return
 	}
-	go k.hangUp(reason)
+	go k.hangUp(why)
 }
 
-func (k *call) hangUp(reason string) {
+func (k *call) hangUp(why reason.Reason) {
 	k.t.do(func() {
-		k.closing, k.reason = true, reason
-		k.t.ctl.Disconnect(time.Now(), k.id, reason)
+		k.closing, k.why = true, why
+		k.t.ctl.Disconnect(time.Now(), k.id, why)
 	})
 }
 
 // down ends the call; the session hears of it before its place is given away.
-func (k *call) down(reason string) {
+func (k *call) down(why reason.Reason) {
 	k.t.s.calls[k.id].CompareAndSwap(k, nil)
-	if !k.Down(reason) {
+	if !k.Down(why) {
 		return
 	}
 	s := k.t.s

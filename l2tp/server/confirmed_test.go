@@ -6,6 +6,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/server"
 	"vpnd/l2tp/wire"
 )
@@ -18,8 +19,8 @@ func (s told) Frame(b *pktbuf.Buf) {
 	b.Release()
 }
 
-func (s told) Confirmed()  { s <- "confirmed" }
-func (s told) Down(string) { s <- "down" }
+func (s told) Confirmed()         { s <- "confirmed" }
+func (s told) Down(reason.Reason) { s <- "down" }
 
 func (s told) want(t *testing.T, what string) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 	"vpnd/internal/link"
+	"vpnd/internal/reason"
 )
 
 // Drain takes no more calls: a peer that asks for a tunnel hears that there is no room, and tunnels
@@ -60,7 +61,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	all := s.all()
 	s.mu.Unlock()
 	for _, t := range all {
-		t.do(func() { t.ctl.Stop(time.Now(), "server is shutting down") })
+		t.do(func() { t.ctl.Stop(time.Now(), reason.New(reason.ShuttingDown)) })
 	}
 	done := make(chan struct{})
 	go func() {
@@ -71,7 +72,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 		for _, t := range all {
-			t.do(func() { t.ctl.Forget("server is shutting down") })
+			t.do(func() { t.ctl.Forget(reason.New(reason.ShuttingDown)) })
 		}
 		<-done
 	}

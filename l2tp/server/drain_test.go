@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/link"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/server"
 	"vpnd/l2tp/wire"
 )
@@ -152,7 +153,7 @@ func TestDrainRace(t *testing.T) {
 			t.Fatal(err)
 		}
 		for len(sessions) > 0 {
-			(<-sessions).l.Close("next")
+			(<-sessions).l.Close(reason.New(reason.Dropped, "next"))
 		}
 	}
 	close(stop)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/server"
 	"vpnd/l2tp/wire"
@@ -30,8 +31,8 @@ func TestPersonaDIR300(t *testing.T) {
 			c.tunnel = 0
 			c.ns-- // data has no part in the numbers of control messages
 			c.say(wire.CDN, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(3)), wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
-			if reason := <-s.down; reason != "client disconnected the call (result 3)" {
-				t.Errorf("%q", reason)
+			if why := <-s.down; why != "client disconnected the call (result 3)" {
+				t.Errorf("%q", why)
 			}
 			if d := srv.Stats().Dropped; d["unknown tunnel or call"] != 0 || d["wrong source address"] != 0 {
 				t.Errorf("%v", d)
@@ -127,8 +128,8 @@ func TestNamelessWithoutTheSecret(t *testing.T) {
 		t.Run(fmt.Sprintf("%q", secret), func(t *testing.T) {
 			refused := make(chan string, 9)
 			srv, sessions := startWith(t, server.Config{
-				Tunnel: l2tp.Config{Secret: "tunnel"}, Refused: func(_ netip.Addr, reason string) bool {
-					refused <- reason
+				Tunnel: l2tp.Config{Secret: "tunnel"}, Refused: func(_ netip.Addr, why reason.Reason) bool {
+					refused <- why.String()
 					return true
 				},
 			})
@@ -142,8 +143,8 @@ func TestNamelessWithoutTheSecret(t *testing.T) {
 				c.say(wire.SCCCN, c.responds(secret)...)
 			}
 			c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
-			if reason := <-refused; reason != "wrong tunnel secret" {
-				t.Errorf("%q", reason)
+			if why := <-refused; why != "wrong tunnel secret" {
+				t.Errorf("%q", why)
 			}
 			if n := srv.Stats().HalfOpen; n != 1 || len(sessions) != 0 {
 				t.Errorf("%d half-open tunnels, %d sessions", n, len(sessions))

@@ -16,6 +16,7 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/wire"
 )
@@ -33,7 +34,7 @@ type Config struct {
 	Random     io.Reader        // of identifiers; crypto/rand
 	// Refused, if not nil, is told of a tunnel or a call that is not taken, and says whether that is logged at level info: a
 	// peer must not fill the log. The others are at debug. It must not wait.
-	Refused func(peer netip.Addr, reason string) bool
+	Refused func(peer netip.Addr, why reason.Reason) bool
 }
 
 func (c Config) withDefaults() Config {
@@ -195,7 +196,7 @@ func (s *Server) control(c *mmsg.Conn, now time.Time, p *mmsg.Packet, h wire.Hea
 		var victim *tunnel
 		t, victim = s.request(c, now, p, body)
 		if victim != nil {
-			victim.do(func() { victim.ctl.Forget("no room: too many tunnels wait for their peer") })
+			victim.do(func() { victim.ctl.Forget(reason.New(reason.NoRoomTunnels)) })
 		}
 		if t == nil {
 			return
@@ -226,7 +227,7 @@ func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byt
 	}
 	if err != nil || key.tunnel == 0 {
 		if errors.Is(err, wire.ErrHidden) {
-			s.refuse(p.From, err.Error())
+			s.refuse(p.From, reason.New(reason.HiddenAVP))
 		}
 		s.drops.malformed.Add(1)
 		return nil, nil
@@ -262,12 +263,12 @@ func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byt
 }
 
 // refuse logs that a tunnel, or a call in it, is not taken.
-func (s *Server) refuse(peer netip.AddrPort, reason string) {
+func (s *Server) refuse(peer netip.AddrPort, why reason.Reason) {
 	level := slog.LevelInfo
-	if s.cfg.Refused != nil && !s.cfg.Refused(peer.Addr(), reason) {
+	if s.cfg.Refused != nil && !s.cfg.Refused(peer.Addr(), why) {
 		level = slog.LevelDebug
 	}
-	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", peer, "reason", reason)
+	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", peer, "cause", why.Code, "reason", why)
 }
 
 // draw draws an identifier that is free.

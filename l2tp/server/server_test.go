@@ -9,6 +9,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/l2tp/server"
 	"vpnd/l2tp/wire"
 )
@@ -27,7 +28,7 @@ func (s *session) Frame(b *pktbuf.Buf) {
 	out.Flush()
 }
 
-func (s *session) Down(reason string) { s.down <- reason }
+func (s *session) Down(why reason.Reason) { s.down <- why.String() }
 
 func start(t *testing.T) (*server.Server, chan *session) {
 	t.Helper()
@@ -215,9 +216,9 @@ func TestCall(t *testing.T) {
 	if n, err := stranger.conn.Read(make([]byte, 100)); err == nil {
 		t.Errorf("a stranger is answered %d octets", n)
 	}
-	s.l.Close("dropped")
-	if reason := <-s.down; reason != "dropped" {
-		t.Errorf("%q", reason)
+	s.l.Close(reason.New(reason.Dropped, "dropped"))
+	if why := <-s.down; why != "dropped" {
+		t.Errorf("%q", why)
 	}
 	c.hear(wire.CDN, wire.AttrSessionID)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/server"
 	"vpnd/l2tp/wire"
@@ -124,8 +125,8 @@ func TestUnauthenticatedCalls(t *testing.T) {
 			made = append(made, <-sessions)
 		}
 		for _, s := range made[:roomPerSource] {
-			if reason := <-s.down; reason != strangers.Reason {
-				t.Errorf("%q", reason)
+			if why := <-s.down; why != strangers.ErrNoRoom.String() {
+				t.Errorf("%q", why)
 			}
 		}
 		gone += roomPerSource
@@ -151,9 +152,9 @@ func TestAuthenticatedTunnelStays(t *testing.T) {
 	}
 	waitFor(t, srv, func(st server.Stats) bool { return st.UnauthenticatedTunnels == roomPerSource })
 	user.echo("still here", false)
-	ofUser.l.Close("dropped")
-	if reason := <-ofUser.down; reason != "dropped" {
-		t.Errorf("%q", reason)
+	ofUser.l.Close(reason.New(reason.Dropped, "dropped"))
+	if why := <-ofUser.down; why != "dropped" {
+		t.Errorf("%q", why)
 	}
 	// Its tunnel counts again, and is the newest one: the next one that goes is the oldest.
 	waitFor(t, srv, func(st server.Stats) bool {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/l2tp"
 	"vpnd/l2tp/data"
 	"vpnd/l2tp/wire"
@@ -48,7 +48,7 @@ func (t *tunnel) do(f func()) {
 	if t.s.draining.Load() {
 		t.step(func() {
 			if len(t.calls) == 0 {
-				t.ctl.Stop(time.Now(), errDraining.Error())
+				t.ctl.Stop(time.Now(), errDraining)
 			}
 		})
 	}
@@ -91,7 +91,7 @@ func (t *tunnel) opened() {
 	t.s.cfg.Logger.Debug("tunnel open", "type", "L2TP", "peer", t.peer, "host", wire.Text(t.ctl.Host()))
 	before, victim := t.s.opened(t)
 	if before != nil {
-		before.do(func() { before.ctl.Forget("client has opened its tunnel anew") })
+		before.do(func() { before.ctl.Forget(reason.New(reason.TunnelReopened)) })
 	}
 	if victim != nil {
 		victim.evict()
@@ -102,13 +102,13 @@ func (t *tunnel) opened() {
 	early := slices.Collect(maps.Values(t.calls))
 	t.mu.Unlock()
 	for _, k := range early { // one at most
-		err := errDraining
+		var err error = errDraining
 		if !t.s.draining.Load() {
 			err = k.begin()
 		}
 		if err != nil {
-			t.s.refuse(t.peer, err.Error())
-			k.Close(err.Error())
+			t.s.refuse(t.peer, reason.Of(err))
+			k.Close(reason.Of(err))
 		}
 	}
 }
@@ -116,8 +116,8 @@ func (t *tunnel) opened() {
 // evict ends a tunnel without a user. The peer is told once.
 func (t *tunnel) evict() {
 	t.do(func() {
-		t.ctl.Stop(time.Now(), strangers.Reason)
-		t.ctl.Forget(strangers.Reason)
+		t.ctl.Stop(time.Now(), strangers.ErrNoRoom)
+		t.ctl.Forget(strangers.ErrNoRoom)
 	})
 }
 
@@ -185,12 +185,12 @@ func (t *tunnel) arm() {
 	}
 }
 
-func (t *tunnel) closed(reason string) {
+func (t *tunnel) closed(why reason.Reason) {
 	if t.over.Swap(true) {
 		return
 	}
 	s := t.s
-	s.cfg.Logger.Debug("tunnel closed", "type", "L2TP", "peer", t.peer, "reason", reason)
+	s.cfg.Logger.Debug("tunnel closed", "type", "L2TP", "peer", t.peer, "cause", why.Code, "reason", why)
 	s.tunnels[t.id].CompareAndSwap(t, nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,12 +219,12 @@ func (t *tunnel) dialled(peers uint16) {
 	k, err := t.newCall(peers)
 	if err == nil && t.open.Load() {
 		if err = k.begin(); err != nil {
-			k.down("")
+			k.down(reason.Reason{})
 		}
 	}
 	if err != nil {
-		t.s.refuse(t.peer, err.Error())
-		t.do(func() { t.ctl.Refuse(time.Now(), peers, err.Error()) })
+		t.s.refuse(t.peer, reason.Of(err))
+		t.do(func() { t.ctl.Refuse(time.Now(), peers, reason.Of(err)) })
 		return
 	}
 	taken := false
@@ -233,17 +233,17 @@ func (t *tunnel) dialled(peers uint16) {
 		if taken = t.ctl.Accept(time.Now(), peers, k.id); !taken {
 			delete(t.calls, k.id)
 		} else if k.closing {
-			t.ctl.Disconnect(time.Now(), k.id, k.reason)
+			t.ctl.Disconnect(time.Now(), k.id, k.why)
 		}
 	})
 	if !taken {
-		k.down("client hung up at once")
+		k.down(reason.New(reason.HungUpAtOnce))
 	}
 }
 
 var (
-	errBusy     = errors.New("as many calls as the server bears")
-	errDraining = errors.New("the server takes no more calls")
+	errBusy     = reason.New(reason.CallLimit)
+	errDraining = reason.New(reason.NoMoreCalls)
 )
 
 func (t *tunnel) newCall(peers uint16) (*call, error) {

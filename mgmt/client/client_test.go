@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/mgmt"
 	"vpnd/mgmt/client"
 	"vpnd/usermgmt"
@@ -185,10 +186,10 @@ func TestEvents(t *testing.T) {
 		})
 	}()
 	for {
-		d.api.Publish(usermgmt.Entry{Event: usermgmt.EventRefused, User: "eve", Reason: "wrong password"})
+		d.api.Publish(usermgmt.Entry{Event: usermgmt.EventRefused, User: "eve", Why: reason.New(reason.WrongPassword)})
 		select {
 		case err := <-done:
-			if e := <-got; !errors.Is(err, enough) || e.User != "eve" || e.Reason != "wrong password" {
+			if e := <-got; !errors.Is(err, enough) || e.User != "eve" || e.Cause != string(reason.WrongPassword) {
 				t.Errorf("%+v, %v", e, err)
 			}
 			return

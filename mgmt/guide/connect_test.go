@@ -84,7 +84,7 @@ func TestConnect(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	before, all := "", map[string]bool{}
 	for _, n := range guide.Numbers("") {
-		if n.Says == "" || n.Cause == "" || n.Cure == "" || n.Number <= before {
+		if n.Says == "" || n.Meaning == "" || n.Fix == "" || n.Number <= before {
 			t.Errorf("%+v after %s", n, before)
 		}
 		before, all[n.Number] = n.Number, true

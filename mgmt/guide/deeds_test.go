@@ -3,6 +3,8 @@ package guide_test
 import (
 	"strings"
 	"testing"
+	"time"
+	"vpnd/internal/reason"
 	"vpnd/mgmt/guide"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,7 +12,7 @@ import (
 
 // In a terminal a deed is a command with the user's name, and on the pages a link.
 func TestDeeds(t *testing.T) {
-	const reason = "user locked until 2027-01-02T03:04:05Z after too many failures"
+	why := reason.New(reason.UserLocked, time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC))
 	for user, want := range map[string]struct {
 		command string
 		page    []guide.Part
@@ -19,9 +21,9 @@ func TestDeeds(t *testing.T) {
 		"a b&c": {"vpnd user unlock 'a b&c'", []guide.Part{{Text: "Wait, or "}, {Text: "Unlock", Link: "/users/a%20b&c#status"}}},
 		"":      {"vpnd user unlock NAME", []guide.Part{{Text: "Wait, or "}, {Text: "Unlock"}}},
 	} {
-		advice, ok := guide.For(guide.Attempt{User: user, Reason: reason})
-		if !ok || !strings.HasPrefix(advice.Cure, "Wait, or "+want.command+".") {
-			t.Errorf("%q: %q", user, advice.Cure)
+		advice, ok := guide.For(guide.Attempt{User: user, Reason: why})
+		if !ok || !strings.HasPrefix(advice.Fix, "Wait, or "+want.command+".") {
+			t.Errorf("%q: %q", user, advice.Fix)
 		}
 		if diff := cmp.Diff(want.page, advice.OnPage[:2]); diff != "" {
 			t.Errorf("%q: %s", user, diff)
@@ -32,10 +34,10 @@ func TestDeeds(t *testing.T) {
 // No text for the pages names a command of this server, and no deed is one that nobody knows.
 func TestPagesNameNoCommand(t *testing.T) {
 	pages := map[string][]guide.Part{}
-	for reason := range reasons(t) {
-		for _, kind := range []string{"PPTP", "L2TP"} {
-			advice, _ := guide.For(guide.Attempt{User: "anna", Type: kind, Reason: reason})
-			pages[reason] = append(pages[reason], advice.OnPage...)
+	for _, row := range reason.Table() {
+		for _, kind := range kinds {
+			advice, _ := guide.For(guide.Attempt{User: "anna", Type: kind, Reason: sample(row)})
+			pages[string(row.Code)] = append(pages[string(row.Code)], advice.OnPage...)
 		}
 	}
 	for _, n := range guide.Numbers("anna") {

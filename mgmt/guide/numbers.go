@@ -2,24 +2,27 @@ package guide
 
 // Number is an error number that a client shows, with what it means for this server.
 type Number struct {
-	Number string `json:"number"`
-	Says   string `json:"says"`
-	Cause  string `json:"cause"`
-	Cure   string `json:"cure"`
-	OnPage []Part `json:"-"` // Cure, with links for commands
+	Number  string `json:"number"`
+	Says    string `json:"says"`
+	Meaning string `json:"meaning"`
+	Fix     string `json:"fix"`
+	OnPage  []Part `json:"-"` // Fix, with links for commands
 }
 
 // Numbers are the error numbers of Windows and of the Smart VPN Client, which is built on it, for a user; "" is anybody.
 func Numbers(user string) []Number {
 	all := make([]Number, len(numbers))
 	for i, n := range numbers {
-		all[i] = Number{Number: n[0], Says: n[1], Cause: n[2]}
-		all[i].Cure, all[i].OnPage = said(n[3], user)
+		all[i] = Number{Number: n[0], Says: n[1], Meaning: n[2]}
+		all[i].Fix, all[i].OnPage = said(n[3], user)
 	}
 	return all
 }
 
-// numbers are number, text, cause and cure.
+const openGRE = "Every firewall and router on the way must let GRE (IP protocol 47) through, not only TCP 1723. On a home router switch PPTP pass-through on. " +
+	"Mobile networks often block GRE: try another network, or L2TP."
+
+// numbers are number, text, meaning and fix.
 var numbers = [][4]string{
 	{"619", "A connection to the remote computer could not be established", "PPTP: TCP 1723 comes through, GRE (IP protocol 47) does not.", openGRE},
 	{

@@ -36,7 +36,7 @@ func (p Page) Text() string {
 	if p.Windows() {
 		heading("Error numbers")
 		for _, n := range Numbers("") {
-			fmt.Fprintf(&b, "%s  %s.\n     %s\n     %s\n", n.Number, n.Says, n.Cause, n.Cure)
+			fmt.Fprintf(&b, "%s  %s.\n     %s\n     %s\n", n.Number, n.Says, n.Meaning, n.Fix)
 		}
 	}
 	return b.String()

@@ -11,18 +11,19 @@ import (
 	"testing"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/reason"
 	"vpnd/usermgmt"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // refuse records refusals of a user, one a minute, the last one just now.
-func (b *bench) refuse(user string, reasons ...string) {
+func (b *bench) refuse(user string, reasons ...reason.Reason) {
 	b.t.Helper()
-	for i, reason := range reasons {
+	for i, why := range reasons {
 		err := b.store.Record(b.t.Context(), usermgmt.Entry{
 			At: time.Now().Add(time.Duration(i+1-len(reasons)) * time.Minute), Event: usermgmt.EventRefused, User: user, Type: "PPTP",
-			Peer: netip.MustParseAddr("192.0.2.7"), Reason: reason,
+			Peer: netip.MustParseAddr("192.0.2.7"), Why: why,
 		})
 		if err != nil {
 			b.t.Fatal(err)
@@ -34,8 +35,8 @@ func (b *bench) refuse(user string, reasons ...string) {
 func TestLockedUser(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.add("alice")
-	const wrong = "wrong one-time password"
-	b.refuse("alice", wrong, wrong, "one-time password already used", wrong, wrong, wrong, wrong, wrong, wrong+", user locked for 1m0s")
+	wrong, used, locked := reason.New(reason.WrongCode), reason.New(reason.UsedCode), reason.New(reason.WrongCode, time.Minute)
+	b.refuse("alice", wrong, wrong, used, wrong, wrong, wrong, wrong, wrong, locked)
 	if body := b.ask(administrator, "/users/alice", nil).Body.String(); strings.Contains(body, `value="unlock"`) {
 		t.Error("Unlock is offered for a user that is not locked")
 	}
@@ -51,7 +52,7 @@ func TestLockedUser(t *testing.T) {
 	if status, _, _ = strings.Cut(status, "</div>"); !strings.Contains(status, "locked") || !strings.Contains(status, `value="unlock">Unlock</button>`) {
 		t.Errorf("status: %s", status)
 	}
-	if strings.Count(body, ">6 × "+wrong+"<") != 1 || strings.Count(body, ">2 × "+wrong+"<") != 1 || strings.Count(body, "Check PIN and secret") != 1 {
+	if strings.Count(body, ">6 × "+wrong.String()+"<") != 1 || strings.Count(body, ">2 × "+wrong.String()+"<") != 1 || strings.Count(body, wrong.Row().Means) != 1 {
 		t.Errorf("attempts are not together:\n%s", body)
 	}
 	if body := b.ask(viewer, "/users/alice", nil).Body.String(); strings.Contains(body, "Unlock</button>") {
@@ -69,8 +70,8 @@ func TestLastRefusals(t *testing.T) {
 	b.administrator()
 	b.connect(1)
 	b.add("user0")
-	b.refuse("nobody", "unknown user")
-	b.refuse("user0", "account disabled")
+	b.refuse("nobody", reason.New(reason.UnknownUser))
+	b.refuse("user0", reason.New(reason.AccountDisabled))
 	for i := range 20 {
 		if err := b.store.Record(t.Context(), usermgmt.Entry{At: time.Now(), Event: usermgmt.EventConnected, User: fmt.Sprint("u", i)}); err != nil {
 			t.Fatal(err)
@@ -79,7 +80,7 @@ func TestLastRefusals(t *testing.T) {
 	b.sound(administrator, "/")
 	body := b.ask(viewer, "/?fragment=live", nil).Body.String()
 	for _, want := range []string{
-		`<a href="/users/user0">user0</a></th>`, `<a href="/users/user0">user0</a></td>`, "nobody</td>", "unknown user", "The account is disabled.",
+		`<a href="/users/user0">user0</a></th>`, `<a href="/users/user0">user0</a></td>`, "nobody</td>", reason.New(reason.UnknownUser).String(), reason.New(reason.AccountDisabled).Row().Means,
 		`<a href="/users/user0#f-enabled">Enable this account</a>`,
 	} {
 		if !strings.Contains(body, want) {
@@ -91,7 +92,7 @@ func TestLastRefusals(t *testing.T) {
 // Reasons are searched, their times are as all others on the page, and a file has all that was asked for.
 func TestHistorySearch(t *testing.T) {
 	b, _ := setUpDaemon(t)
-	b.refuse("alice", "user locked until 2027-01-02T03:04:05Z after too many failures", "account expired on 2026-01-02 03:04:05 UTC", "=1+1 <i>")
+	b.refuse("alice", reason.New(reason.UserLocked, time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)), reason.New(reason.AccountExpired, "2026-01-02 03:04:05 UTC"), reason.New(reason.Dropped, "=1+1 <i>"))
 	body := b.ask(viewer, "/history?q=LOCKED", nil).Body.String()
 	if strings.Count(body, "data-key") != 1 || !strings.Contains(body, `until <time datetime="2027-01-02T03:04:05Z">2027-01-02 03:04:05 UTC</time> after`) {
 		t.Errorf("%s", body)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/mgmt/access"
 	"vpnd/testenv"
 	"vpnd/testenv/browser"
@@ -81,20 +82,20 @@ func (w *window) busy() {
 	for i := range 6 {
 		e := usermgmt.Entry{
 			At: time.Now().Add(time.Duration(i-6) * time.Minute), Event: usermgmt.EventRefused, User: longName, Type: "L2TP/IPsec", Peer: c.RemoteIP,
-			Reason: "wrong one-time password",
+			Why: reason.New(reason.WrongCode),
 		}
 		if i == 5 {
-			e.Reason += ", user locked for 1m0s"
+			e.Why = reason.New(reason.WrongCode, time.Minute)
 		}
 		if err := w.store.Record(w.t.Context(), e); err != nil {
 			w.t.Fatal(err)
 		}
 	}
 	for _, e := range []usermgmt.Entry{
-		{Event: usermgmt.EventRefused, User: "alice", Type: "PPTP", Peer: c.RemoteIP, Reason: "user locked until 2026-11-29T18:20:00Z after too many failures"},
+		{Event: usermgmt.EventRefused, User: "alice", Type: "PPTP", Peer: c.RemoteIP, Why: reason.New(reason.UserLocked, time.Date(2026, 11, 29, 18, 20, 0, 0, time.UTC))},
 		{
 			Event: usermgmt.EventDisconnected, User: longName, Type: "L2TP/IPsec", Peer: c.RemoteIP, Address: c.VirtualIP, Encryption: c.Encryption, Duration: 321 * time.Hour,
-			Rx: 123_456_789_000, Tx: 9_876_543_210, Reason: "echo time-out: nothing came from the peer for 2m0s",
+			Rx: 123_456_789_000, Tx: 9_876_543_210, Why: reason.New(reason.EchoTimeout, 2*time.Minute),
 		},
 		{Event: usermgmt.EventChanged, User: "alice", Reason: "idle-timeout, session-time, schedule", By: "admin"},
 	} {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/mgmt/guide"
 	"vpnd/usermgmt"
 )
@@ -57,9 +58,9 @@ func TestAdvice(t *testing.T) {
 	b.add("alice")
 	b.administrator()
 	refused := usermgmt.Entry{
-		At: time.Now(), Event: usermgmt.EventRefused, User: "alice", Type: "PPTP", Peer: netip.MustParseAddr("192.0.2.1"), Reason: "wrong password",
+		At: time.Now(), Event: usermgmt.EventRefused, User: "alice", Type: "PPTP", Peer: netip.MustParseAddr("192.0.2.1"), Why: reason.New(reason.WrongPassword),
 	}
-	advice, ok := guide.For(guide.Attempt{Type: refused.Type, Reason: refused.Reason})
+	advice, ok := guide.For(guide.Attempt{Type: refused.Type, Reason: refused.Why})
 	if !ok {
 		t.Fatal("there is no advice")
 	}
@@ -68,7 +69,7 @@ func TestAdvice(t *testing.T) {
 	}
 	for _, path := range []string{"/users/alice", "/history"} {
 		b.sound(administrator, path)
-		if body := html.UnescapeString(b.ask(viewer, path, nil).Body.String()); !strings.Contains(body, advice.Cause) || !strings.Contains(body, `<a href="/users/alice#f-password">Password</a> sets another one.`) {
+		if body := html.UnescapeString(b.ask(viewer, path, nil).Body.String()); !strings.Contains(body, advice.Meaning) || !strings.Contains(body, `<a href="/users/alice#f-password">Password</a>`) {
 			t.Errorf("%s gives no advice", path)
 		}
 	}

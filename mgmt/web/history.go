@@ -87,8 +87,8 @@ func together(attempts []mgmt.Attempt, most int) []historyRow {
 			break
 		}
 		row := rowOf(a)
-		advice := a.User + "\x00" + a.Cause + a.Cure
-		row.Advised = a.Cause != "" && !advised[advice]
+		advice := a.User + "\x00" + a.Meaning + a.Fix
+		row.Advised = a.Meaning != "" && !advised[advice]
 		advised[advice] = true
 		rows = append(rows, row)
 	}
@@ -99,7 +99,7 @@ func together(attempts []mgmt.Attempt, most int) []historyRow {
 func (row *historyRow) goesOn(a mgmt.Attempt) bool {
 	last := &row.Attempt
 	return a.Event.Event == usermgmt.EventRefused && last.Event.Event == a.Event.Event && last.User == a.User && last.Type == a.Type &&
-		last.RemoteIP == a.RemoteIP && cmp.Or(last.Cause, last.Reason) == cmp.Or(a.Cause, a.Reason)
+		last.RemoteIP == a.RemoteIP && cmp.Or(last.Meaning, last.Reason) == cmp.Or(a.Meaning, a.Reason)
 }
 
 // userChanges are what is done to a profile, and captures.

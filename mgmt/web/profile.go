@@ -74,12 +74,12 @@ func apply(values url.Values, p *usermgmt.Profile) error {
 	case values.Has("no-password"):
 		p.Password = ""
 	}
-	secret := func(to *string, name, mend string) {
+	secret := func(to *string, name, fix string) {
 		if text, _ := formText(values, name); text != "" {
 			*to = text
 		}
 		if *to == "" {
-			errs = append(errs, &usermgmt.RuleError{Field: name, Text: "is missing: " + mend})
+			errs = append(errs, &usermgmt.RuleError{Field: name, Text: "is missing: " + fix})
 		}
 	}
 	switch values.Get("token") {

@@ -15,6 +15,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
+	"vpnd/internal/reason"
 	"vpnd/pptp/gre"
 	"vpnd/pptp/wire"
 )
@@ -54,18 +55,9 @@ func (d *Dialer) Close() {
 	d.wg.Wait()
 }
 
-// Errors of Dial.
-var (
-	// ErrRefused means that the server has answered, and does not take the call.
-	ErrRefused = errors.New("server refuses the call")
-	// ErrSilent means that no server answers.
-	ErrSilent = errors.New("no answer")
-	// ErrProtocol means that what answers does not speak PPTP.
-	ErrProtocol = errors.New("server does not speak PPTP")
-)
-
 // Dial opens a control connection to a server and one call on it. Frames go to the sink that accept
-// makes. The error wraps one of those above, or is ctx's, unless it is this machine that fails.
+// makes. The error is a
+// reason.Reason or ctx's, unless this machine fails.
 func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Accept) (link.Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
@@ -80,7 +72,7 @@ func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Ac
 	stop := context.AfterFunc(ctx, func() { _ = tcp.SetDeadline(time.Unix(1, 0)) })
 	c, err := d.call(tcp, server, accept)
 	if err == nil && !stop() {
-		c.Down("time is up")
+		c.Down(reason.New(reason.GivenUp))
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -98,13 +90,13 @@ func whyNot(server netip.AddrPort, err error) error {
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
 	case errors.Is(err, wire.ErrMagic) || errors.Is(err, wire.ErrLength):
-		return fmt.Errorf("%w: %w", ErrProtocol, err)
+		return reason.New(reason.ServerNotPPTP, err)
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET):
-		return fmt.Errorf("%w: it closes the control connection", ErrRefused)
+		return reason.New(reason.ServerClosedControl)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("%w from %v", ErrSilent, server)
+		return reason.New(reason.ServerNoAnswer, server)
 	case errors.As(err, &op):
-		return fmt.Errorf("%w from %v: %w", ErrSilent, server, op.Err)
+		return reason.New(reason.ServerNoAnswer, server, op.Err)
 	default:
 		return err
 	}
@@ -121,7 +113,7 @@ func refused(message string, result uint8, words map[uint8]string) error {
 	if text == "" {
 		text = "unknown result"
 	}
-	return fmt.Errorf("%w: %s (%d in its %s)", ErrRefused, text, result, message)
+	return reason.New(reason.ServerRefusesCall, fmt.Sprintf("%s, %d in its %s", text, result, message))
 }
 
 // call is one call and its control connection.
@@ -151,7 +143,7 @@ func (d *Dialer) call(tcp net.Conn, server netip.AddrPort, accept link.Accept) (
 		err = refused("Start-Control-Connection-Reply", start.Result, startResults)
 	}
 	if err != nil {
-		data.Down("")
+		data.Down(reason.Reason{})
 		return nil, err
 	}
 	data.Expect()
@@ -163,14 +155,14 @@ func (d *Dialer) call(tcp net.Conn, server netip.AddrPort, accept link.Accept) (
 		err = refused("Outgoing-Call-Reply", reply.Result, callResults)
 	}
 	if err != nil {
-		data.Down("")
+		data.Down(reason.Reason{})
 		return nil, err
 	}
 	c.peer = reply.CallID
 	data.SetPeer(reply.CallID)
 	sink, err := accept(c)
 	if err != nil {
-		data.Down("")
+		data.Down(reason.Reason{})
 		return nil, err
 	}
 	data.Begin(sink)
@@ -222,7 +214,7 @@ func hear[M wire.Message](c *call) (M, error) {
 
 // read serves the control connection until it ends, and the call with it.
 func (c *call) read() {
-	reason := "server closed the control connection"
+	why := reason.New(reason.ServerClosedControl)
 	for {
 		m, err := c.next()
 		if err != nil {
@@ -231,7 +223,7 @@ func (c *call) read() {
 		switch m := m.(type) {
 		case *wire.CallDisconnectNotify:
 			if m.CallID == c.peer {
-				reason = "server hung up"
+				why = reason.New(reason.ServerHungUp)
 				c.say(&wire.StopRequest{Reason: 1})
 				_ = c.tcp.SetReadDeadline(time.Now().Add(stopTime))
 			}
@@ -245,7 +237,7 @@ func (c *call) read() {
 		}
 	}
 	_ = c.tcp.Close()
-	c.Down(reason)
+	c.Down(why)
 }
 
 // Info tells what is known of the call.
@@ -256,7 +248,7 @@ func (c *call) Forsake() { _ = c.tcp.Close() }
 
 // Close hangs up: Call-Clear-Request; the server answers with Call-Disconnect-Notify, or the connection
 // is closed after a while.
-func (c *call) Close(string) {
+func (c *call) Close(reason.Reason) {
 	go func() {
 		c.say(&wire.CallClearRequest{CallID: c.ID()})
 		_ = c.tcp.SetReadDeadline(time.Now().Add(stopTime))

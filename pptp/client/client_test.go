@@ -12,6 +12,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/link/linktest"
+	"vpnd/internal/reason"
 	"vpnd/pptp/client"
 	"vpnd/pptp/server"
 	"vpnd/pptp/wire"
@@ -108,11 +109,11 @@ func TestCall(t *testing.T) {
 		ours.Want(ours.Frames, "to the client")
 		switch hangUp {
 		case "client":
-			ours.Link.Close("enough")
+			ours.Link.Close(reason.New(reason.Dropped, "enough"))
 			theirs.Want(theirs.Reasons, "client cleared the call")
 			ours.Want(ours.Reasons, "server hung up")
 		case "server":
-			theirs.Link.Close("enough")
+			theirs.Link.Close(reason.New(reason.Dropped, "enough"))
 			theirs.Want(theirs.Reasons, "enough")
 			ours.Want(ours.Reasons, "server hung up")
 		default:
@@ -123,7 +124,7 @@ func TestCall(t *testing.T) {
 		beside.Say("\xff\x03and on")
 		besides.Want(besides.Frames, "and on")
 	}
-	beside.Link.Close("")
+	beside.Link.Close(reason.Reason{})
 	beside.Want(beside.Reasons, "server hung up")
 }
 
@@ -143,7 +144,7 @@ func TestRefused(t *testing.T) {
 	_, calls, refuse := start(t)
 	d := newDialer(t)
 	refuse <- errors.New("no room")
-	if _, err := dial(t, d, 10*time.Second); !errors.Is(err, client.ErrRefused) || !strings.Contains(err.Error(), "busy (4 in its Outgoing-Call-Reply)") {
+	if _, err := dial(t, d, 10*time.Second); reason.Of(err).Code != reason.ServerRefusesCall || !strings.Contains(err.Error(), "busy, 4 in its Outgoing-Call-Reply") {
 		t.Errorf("%v", err)
 	}
 	ours, err := dial(t, d, 10*time.Second)
@@ -151,7 +152,7 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := <-calls
-	ours.Link.Close("")
+	ours.Link.Close(reason.Reason{})
 	theirs.Want(theirs.Reasons, "client")
 	ours.Want(ours.Reasons, "server hung up")
 }
@@ -179,7 +180,7 @@ func serve(t *testing.T, answer func(net.Conn)) {
 // What no PPTP server does is told from one another.
 func TestNoServer(t *testing.T) {
 	d := newDialer(t)
-	if _, err := dial(t, d, 10*time.Second); !errors.Is(err, client.ErrSilent) || !strings.Contains(err.Error(), "connection refused") {
+	if _, err := dial(t, d, 10*time.Second); reason.Of(err).Code != reason.ServerNoAnswer || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("nobody there: %v", err)
 	}
 	mode := make(chan string, 1)
@@ -193,13 +194,13 @@ func TestNoServer(t *testing.T) {
 			_, _ = c.Write([]byte("SSH-2.0-OpenSSH_9.2p1\r\n"))
 		}
 	})
-	for name, want := range map[string]error{"silent": client.ErrSilent, "another protocol": client.ErrProtocol, "closes": client.ErrRefused} {
+	for name, want := range map[string]reason.Code{"silent": reason.ServerNoAnswer, "another protocol": reason.ServerNotPPTP, "closes": reason.ServerClosedControl} {
 		mode <- name
 		limit := 10 * time.Second
 		if name == "silent" {
 			limit = 100 * time.Millisecond
 		}
-		if _, err := dial(t, d, limit); !errors.Is(err, want) {
+		if _, err := dial(t, d, limit); reason.Of(err).Code != want {
 			t.Errorf("%s: %v, want %v", name, err, want)
 		}
 	}
@@ -254,7 +255,7 @@ func TestRecordedServers(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		ours.Link.Close("")
+		ours.Link.Close(reason.Reason{})
 		ours.Want(ours.Reasons, "server closed the control connection")
 		heard := <-said
 		if want := []wire.Type{wire.TypeStartRequest, wire.TypeOutgoingCallRequest, wire.TypeCallClearRequest}; !slices.Equal(heard, want) {

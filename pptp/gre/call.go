@@ -8,6 +8,7 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/pptp"
 	"vpnd/pptp/wire"
 )
@@ -72,7 +73,7 @@ func (k *Call) Expect() {
 // told that the call is over.
 func (k *Call) Begin(sink link.Sink) {
 	if !k.begin(sink) {
-		sink.Down("the call was over before it began")
+		sink.Down(reason.New(reason.OverBeforeBegin))
 	}
 }
 
@@ -198,7 +199,7 @@ func (k *Call) attend(now time.Time, out *link.Batch) (more bool) {
 
 // Down ends the call, gives its identifier back, and tells the sink, if there is one, last of all. It
 // does nothing the second time.
-func (k *Call) Down(reason string) {
+func (k *Call) Down(why reason.Reason) {
 	if k.over.Swap(true) {
 		return
 	}
@@ -213,7 +214,7 @@ func (k *Call) Down(reason string) {
 	sink := k.sink
 	k.rx.Unlock()
 	if sink != nil {
-		sink.Down(reason)
+		sink.Down(why)
 	}
 	k.x.giveID(k.ours)
 }

@@ -4,7 +4,6 @@ package gre
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
+	"vpnd/internal/reason"
 	"vpnd/pptp/wire"
 )
 
@@ -44,7 +44,7 @@ func NewExchange(maxCalls int, random io.Reader) *Exchange {
 }
 
 // ErrBusy is the error of NewCall when there are as many calls as there may be.
-var ErrBusy = errors.New("as many calls as the server bears")
+var ErrBusy = reason.New(reason.CallLimit)
 
 // NewCall makes a call with an identifier of its own: random, and none of those used last. No packet
 // reaches it before Begin.

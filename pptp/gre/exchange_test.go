@@ -11,6 +11,7 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/pptp"
 	"vpnd/pptp/wire"
 )
@@ -33,7 +34,7 @@ func (s *sink) Frame(b *pktbuf.Buf) {
 	b.Release()
 }
 
-func (s *sink) Down(reason string) { s.down = append(s.down, reason) }
+func (s *sink) Down(why reason.Reason) { s.down = append(s.down, why.String()) }
 
 // datagram is a packet as a raw socket gives it, with the IP header.
 func datagram(gre []byte) *mmsg.Packet {
@@ -77,8 +78,8 @@ func TestIdentifiers(t *testing.T) {
 		t.Errorf("one too many: %v", err)
 	}
 	for _, k := range seen {
-		k.Down("")
-		k.Down("")
+		k.Down(reason.Reason{})
+		k.Down(reason.Reason{})
 	}
 	if n := x.Calls(); n != 0 {
 		t.Errorf("%d calls are left", n)
@@ -94,7 +95,7 @@ func TestIdentifiers(t *testing.T) {
 			t.Fatalf("call %d has the identifier of call %d", i, at)
 		}
 		last[k.ID()] = i
-		k.Down("")
+		k.Down(reason.Reason{})
 	}
 	x = NewExchange(5, bytes.NewReader([]byte{0, 0, 0, 9, 0, 9, 0, 8}))
 	for _, want := range []uint16{9, 8} {
@@ -161,8 +162,8 @@ func TestDroppedCostsNothing(t *testing.T) {
 func TestDown(t *testing.T) {
 	x, k, s := newCall(t)
 	x.packet(start, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: 1}, 4))) // waits for 0
-	k.Down("over")
-	k.Down("again")
+	k.Down(reason.New(reason.Dropped, "over"))
+	k.Down(reason.New(reason.Dropped, "again"))
 	if len(s.down) != 1 || s.down[0] != "over" || !k.Over() || s.frames != 0 {
 		t.Errorf("%+v", s)
 	}
@@ -235,7 +236,7 @@ func (c teller) Frame(b *pktbuf.Buf) {
 	c <- struct{}{}
 }
 
-func (c teller) Down(string) {}
+func (c teller) Down(reason.Reason) {}
 
 // A packet that comes while its call is looked at, and has to wait for another one, is not forgotten: the call is looked at
 // again. Else it would wait for the next packet.
@@ -305,7 +306,7 @@ func TestExpect(t *testing.T) {
 	}
 	k.Expect()
 	x.packet(start, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true}, 4)))
-	k.Down("over")
+	k.Down(reason.New(reason.Dropped, "over"))
 	late := new(sink)
 	if k.Begin(late); late.frames != 0 || len(late.down) != 1 || len(k.early) != 0 {
 		t.Errorf("%+v", late)

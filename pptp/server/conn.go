@@ -10,6 +10,7 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
+	"vpnd/internal/reason"
 	"vpnd/pptp"
 	"vpnd/pptp/gre"
 )
@@ -64,11 +65,11 @@ func (c *conn) holdBack() {
 	}
 }
 
-func lost(err error) string {
+func lost(err error) reason.Reason {
 	if errors.Is(err, io.EOF) {
-		return "client closed the control connection"
+		return reason.New(reason.ControlClosed)
 	}
-	return "control connection lost"
+	return reason.New(reason.ControlLost)
 }
 
 // do runs f on the control machine. When the server is drained, a connection without a call ends.
@@ -77,7 +78,7 @@ func (c *conn) do(f func(now time.Time)) {
 	if c.s.draining.Load() {
 		c.step(func(now time.Time) {
 			if len(c.calls) == 0 {
-				c.ctl.Stop(now, errDraining.Error())
+				c.ctl.Stop(now, errDraining)
 			}
 		})
 	}
@@ -99,7 +100,7 @@ func (c *conn) step(f func(now time.Time)) {
 			c.queue(v.Data)
 		case pptp.Closed:
 			c.closing = true
-			c.s.cfg.Logger.Debug("control connection closed", "type", "PPTP", "peer", c.remote, "reason", v.Reason)
+			c.s.cfg.Logger.Debug("control connection closed", "type", "PPTP", "peer", c.remote, "cause", v.Reason.Code, "reason", v.Reason)
 			if !c.writing {
 				_ = c.tcp.Close()
 			}
@@ -132,7 +133,7 @@ type call struct {
 
 	// Under the conn's lock: that the session has hung up, perhaps before the peer was answered, and why.
 	closing bool
-	reason  string
+	why     reason.Reason
 }
 
 // Info tells what is known of the call.
@@ -142,17 +143,17 @@ func (k *call) Info() link.Info {
 
 // Close hangs up towards the peer. It may be called from within Sink.Frame, so another goroutine does
 // the work.
-func (k *call) Close(reason string) {
+func (k *call) Close(why reason.Reason) {
 	if k.Over() {
 		return
 	}
-	go k.hangUp(reason)
+	go k.hangUp(why)
 }
 
-func (k *call) hangUp(reason string) {
+func (k *call) hangUp(why reason.Reason) {
 	k.c.do(func(now time.Time) {
-		k.closing, k.reason = true, reason
-		k.c.ctl.Disconnect(now, k.ID(), reason)
+		k.closing, k.why = true, why
+		k.c.ctl.Disconnect(now, k.ID(), why)
 	})
 }
 
@@ -160,8 +161,8 @@ func (k *call) hangUp(reason string) {
 func (k *call) Authenticated() { k.c.s.strangers.Authenticated(k.c, k) }
 
 // down ends the call.
-func (k *call) down(reason string) {
-	k.Down(reason)
+func (k *call) down(why reason.Reason) {
+	k.Down(why)
 	if victim, over := k.c.s.strangers.CallGone(k.c, k); over {
 		victim.evict()
 	}
@@ -169,7 +170,7 @@ func (k *call) down(reason string) {
 
 // evict ends a connection without a user at once, whether the peer reads or not.
 func (c *conn) evict() {
-	c.do(func(time.Time) { c.ctl.Down(strangers.Reason) })
+	c.do(func(time.Time) { c.ctl.Down(strangers.ErrNoRoom) })
 	_ = c.tcp.Close()
 }
 
@@ -180,7 +181,7 @@ func (c *conn) dialled(peers uint16) {
 	defer c.s.taking.RUnlock()
 	k, err := c.newCall(peers)
 	if err != nil {
-		c.s.refuse(c.remote, err.Error())
+		c.s.refuse(c.remote, reason.Of(err))
 		c.do(func(time.Time) { c.ctl.Refuse(peers) })
 		return
 	}
@@ -190,15 +191,15 @@ func (c *conn) dialled(peers uint16) {
 		if taken = c.ctl.Accept(peers, k.ID()); !taken {
 			delete(c.calls, k.ID())
 		} else if k.closing {
-			c.ctl.Disconnect(now, k.ID(), k.reason)
+			c.ctl.Disconnect(now, k.ID(), k.why)
 		}
 	})
 	if !taken {
-		k.down("client hung up at once")
+		k.down(reason.New(reason.HungUpAtOnce))
 	}
 }
 
-var errDraining = errors.New("the server takes no more calls")
+var errDraining = reason.New(reason.NoMoreCalls)
 
 func (c *conn) newCall(peers uint16) (*call, error) {
 	if c.s.draining.Load() {
@@ -211,11 +212,11 @@ func (c *conn) newCall(peers uint16) (*call, error) {
 	data.SetPeer(peers)
 	k := &call{Call: data, c: c}
 	if victim, over := c.s.strangers.Call(k, c.remote.Addr()); over {
-		victim.hangUp(strangers.Reason)
+		victim.hangUp(strangers.ErrNoRoom)
 	}
 	sink, err := c.s.accept(k)
 	if err != nil {
-		k.down("")
+		k.down(reason.Reason{})
 		return nil, err
 	}
 	data.Begin(sink)

@@ -40,19 +40,17 @@ func TestAnsweredBeforeTheNext(t *testing.T) {
 	user := dial(t)
 	srv.session()
 	load := connect(t)
-	stop := make(chan struct{})
+	// As much load in a round as the socket holds: what it drops is never answered.
 	var wg sync.WaitGroup
-	for range 2 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
+	defer wg.Wait()
+	burden := func() {
+		for range 2 {
+			wg.Go(func() {
+				for range 20 {
 					load.sendFrom(load.gre, 1, 0, "load")
 				}
-			}
-		})
+			})
+		}
 	}
 	answered := func(n uint32) {
 		t.Helper()
@@ -67,6 +65,7 @@ func TestAnsweredBeforeTheNext(t *testing.T) {
 	}
 	seq := uint32(0)
 	for round := range uint32(300) {
+		burden()
 		switch {
 		case round%20 == 19: // one is lost
 			seq++
@@ -83,7 +82,6 @@ func TestAnsweredBeforeTheNext(t *testing.T) {
 			answered(seq)
 		}
 		seq++
+		wg.Wait()
 	}
-	close(stop)
-	wg.Wait()
 }

@@ -18,6 +18,7 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
+	"vpnd/internal/reason"
 	"vpnd/pptp"
 	"vpnd/pptp/gre"
 	"vpnd/pptp/wire"
@@ -37,7 +38,7 @@ type Config struct {
 	Random         io.Reader        // of call identifiers; crypto/rand
 	// Refused, if not nil, is told of a call that is not taken, and says whether that is logged at level info: a
 	// peer must not fill the log. The others are at debug. It must not wait.
-	Refused func(peer netip.Addr, reason string) bool
+	Refused func(peer netip.Addr, why reason.Reason) bool
 }
 
 func (c Config) withDefaults() Config {
@@ -225,12 +226,12 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 // refuse logs that a call is not taken.
-func (s *Server) refuse(peer netip.AddrPort, reason string) {
+func (s *Server) refuse(peer netip.AddrPort, why reason.Reason) {
 	level := slog.LevelInfo
-	if s.cfg.Refused != nil && !s.cfg.Refused(peer.Addr(), reason) {
+	if s.cfg.Refused != nil && !s.cfg.Refused(peer.Addr(), why) {
 		level = slog.LevelDebug
 	}
-	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "PPTP", "peer", peer, "reason", reason)
+	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "PPTP", "peer", peer, "cause", why.Code, "reason", why)
 }
 
 // gone forgets a connection that is closed.
@@ -299,7 +300,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	s.closeListeners()
 	s.mu.Unlock()
 	for _, c := range conns {
-		c.do(func(now time.Time) { c.ctl.Stop(now, "server is shutting down") })
+		c.do(func(now time.Time) { c.ctl.Stop(now, reason.New(reason.ShuttingDown)) })
 	}
 	done := make(chan struct{})
 	go func() {

@@ -15,6 +15,7 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/pptp"
 	"vpnd/pptp/server"
 	"vpnd/pptp/wire"
@@ -49,7 +50,7 @@ func (s *session) Frame(b *pktbuf.Buf) {
 	b.Release()
 }
 
-func (s *session) Down(reason string) { s.down <- reason }
+func (s *session) Down(why reason.Reason) { s.down <- why.String() }
 
 // concentrator is a server on loopback and the sessions that it has made.
 type concentrator struct {
@@ -73,7 +74,7 @@ func start(t *testing.T, cfg server.Config) *concentrator {
 		}
 		s := &session{l: l, frames: make(chan []byte, 1000), down: make(chan string, 2), echo: c.echo}
 		if c.early {
-			l.Close("early")
+			l.Close(reason.New(reason.Dropped, "early"))
 		}
 		c.sessions <- s
 		return s, nil
@@ -121,8 +122,8 @@ func (s *session) frame(t *testing.T) string {
 func (s *session) ended(t *testing.T) string {
 	t.Helper()
 	select {
-	case reason := <-s.down:
-		return reason
+	case why := <-s.down:
+		return why
 	case <-time.After(20 * time.Second):
 		t.Fatal("the session is not told that the call is over")
 		return ""
@@ -268,7 +269,7 @@ func TestCall(t *testing.T) {
 	if h, payload := c.packet(); h.HasSeq || !h.HasAck || h.Ack != 6 || payload != "" {
 		t.Errorf("a bare acknowledgement: %+v %q", h, payload)
 	}
-	s.l.Close("dropped")
+	s.l.Close(reason.New(reason.Dropped, "dropped"))
 	if m, ok := c.hear().(*wire.CallDisconnectNotify); !ok || m.CallID != c.call {
 		t.Errorf("%+v", m)
 	}
@@ -277,7 +278,7 @@ func TestCall(t *testing.T) {
 	}
 	b := pktbuf.Get()
 	s.l.Send(b, &out) // is released
-	s.l.Close("again")
+	s.l.Close(reason.New(reason.Dropped, "again"))
 	c.dial(8)
 	srv.session()
 }

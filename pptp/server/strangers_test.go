@@ -6,6 +6,7 @@ import (
 	"testing"
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
+	"vpnd/internal/reason"
 	"vpnd/pptp"
 	"vpnd/pptp/server"
 	"vpnd/pptp/wire"
@@ -88,8 +89,8 @@ func TestUnauthenticatedCalls(t *testing.T) {
 			first = append(first, srv.session())
 		}
 		for _, s := range first[:roomPerSource] {
-			if reason := s.ended(t); reason != strangers.Reason {
-				t.Errorf("%q", reason)
+			if why := s.ended(t); why != strangers.ErrNoRoom.String() {
+				t.Errorf("%q", why)
 			}
 		}
 		for notified := 0; notified < roomPerSource; {
@@ -121,9 +122,9 @@ func TestAuthenticatedConnectionStays(t *testing.T) {
 	waitFor(t, func() bool { return srv.Stats().UnauthenticatedConnections == roomPerSource })
 	user.send(1, "still here")
 	ofUser.frame(t)
-	ofUser.l.Close("dropped")
-	if reason := ofUser.ended(t); reason != "dropped" {
-		t.Errorf("%q", reason)
+	ofUser.l.Close(reason.New(reason.Dropped, "dropped"))
+	if why := ofUser.ended(t); why != "dropped" {
+		t.Errorf("%q", why)
 	}
 	// Its connection counts again, and is the newest one: the next one that goes is the oldest.
 	waitFor(t, func() bool {

@@ -183,7 +183,7 @@ func TestTokensByCorrectedTime(t *testing.T) {
 	lab := testenv.New(t)
 	const behind = 10*time.Minute + 5*time.Second
 	server := lab.Serve(t, timeConfig(newChrony(t, lab, behind)))
-	server.WaitLog("the host's clock is off", "level=WARN", "offset=10m", "max_offset=10s", "mend=")
+	server.WaitLog("the host's clock is off", "level=WARN", "offset=10m", "max_offset=10s", "fix=")
 	host := lab.Host(t)
 	right, hosts := new(testenv.Clock), new(testenv.Clock)
 	right.Move(behind)
@@ -193,7 +193,7 @@ func TestTokensByCorrectedTime(t *testing.T) {
 		if code := late.Wait(); code != 5 {
 			t.Errorf("a token that goes by the host's clock: status %d: %s", code, late.Said())
 		}
-		server.WaitLog("refused", "user="+user.Name, "wrong one-time password: the token's clock is 10 minutes behind")
+		server.WaitLog("refused", "user="+user.Name, "cause=token_clock_off", "the token's clock is 10 minutes behind")
 		d := user.Dial(host, kind, right)
 		d.Connected()
 		if code := d.Interrupt(); code != 0 {

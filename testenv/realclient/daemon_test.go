@@ -11,7 +11,7 @@ import (
 	"vpnd/testenv"
 )
 
-// What is in the way of the daemon is said in one message, with the mend, and nothing is left over.
+// What is in the way of the daemon is said in one message, with the fix, and nothing is left over.
 func TestStartUpErrors(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)

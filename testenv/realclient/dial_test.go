@@ -86,7 +86,7 @@ func TestDialOurs(t *testing.T) {
 			if code := d.Interrupt(); code != 0 {
 				t.Errorf("%s %s: status %d: %s", kind, c.auth, code, d.Said())
 			}
-			server.WaitLog("disconnected", "peer hung up")
+			server.WaitLog("disconnected", "cause=peer_hung_up")
 		}
 	}
 }
@@ -147,7 +147,7 @@ func TestDialAgain(t *testing.T) {
 		if code := d.Interrupt(); code != 0 {
 			t.Errorf("status %d: %s", code, d.Said())
 		}
-		s.server.WaitLog("disconnected", "peer hung up")
+		s.server.WaitLog("disconnected", "cause=peer_hung_up")
 		s.server.Forget()
 	}
 }

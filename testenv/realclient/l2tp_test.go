@@ -14,7 +14,7 @@ func TestL2TPThenPPTP(t *testing.T) {
 	s.hangup()
 	s.l2tp = false
 	s.refused("otto", "$(cat /run/otp)", "nomppe")
-	s.server.WaitLog("refused", "type=PPTP", "one-time password already used")
+	s.server.WaitLog("refused", "type=PPTP", "cause=used_code")
 }
 
 // The tunnel's secret: right, wrong, missing.
@@ -35,7 +35,7 @@ func TestL2TPSecret(t *testing.T) {
 		if said := s.refused("alice", "geheim", "nomppe"); strings.Contains(said, "Call established") {
 			t.Errorf("it gets a call: %s", said)
 		}
-		s.server.WaitLog("refused", "type=L2TP", "peer="+s.guest.Address, "wrong tunnel secret")
+		s.server.WaitLog("refused", "type=L2TP", "peer="+s.guest.Address, "cause=wrong_tunnel_secret")
 	})
 	s.run("missing", func(t *testing.T) {
 		t.Helper()
@@ -43,7 +43,7 @@ func TestL2TPSecret(t *testing.T) {
 		if said := s.refused("alice", "geheim", "nomppe"); strings.Contains(said, "Call established") {
 			t.Errorf("it gets a call: %s", said)
 		}
-		s.server.WaitLog("refused", "type=L2TP", "peer="+s.guest.Address, "wrong tunnel secret")
+		s.server.WaitLog("refused", "type=L2TP", "peer="+s.guest.Address, "cause=wrong_tunnel_secret")
 	})
 	s.lac = "challenge = yes"
 	s.run("right again", right)

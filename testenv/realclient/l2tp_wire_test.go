@@ -104,7 +104,7 @@ func TestL2TPHello(t *testing.T) {
 	}
 	s.guest.Cut()
 	before := time.Now()
-	s.server.WaitLog("disconnected", "client does not answer any more")
+	s.server.WaitLog("disconnected", "cause=tunnel_silent")
 	if took := time.Since(before); took > 35*time.Second {
 		t.Errorf("it takes %v", took)
 	}
@@ -240,7 +240,7 @@ func TestL2TPSequencing(t *testing.T) {
 			}
 		}
 		c.Hangup()
-		server.WaitLog("disconnected", "peer hung up")
+		server.WaitLog("disconnected", "cause=peer_hung_up")
 		server.Forget()
 		with, without := dataBits(capture, testenv.ServerAddress, 0x08)
 		if asked && (with < 5 || without > 0) || !asked && (with > 0 || without < 5) {

@@ -39,9 +39,9 @@ func TestMutualPAP(t *testing.T) {
 		s.hangup()
 	})
 	for _, c := range []struct{ name, secrets, password, options, pppd, log string }{
-		{"other password", wrong, "geheim", only["MS-CHAPv2"] + " nomppe require-pap remotename vigor", "sent [PAP AuthNak", "the client refuses the server's name and password"},
+		{"other password", wrong, "geheim", only["MS-CHAPv2"] + " nomppe require-pap remotename vigor", "sent [PAP AuthNak", "cause=server_not_accepted"},
 		{"CHAP is asked for", right, "geheim", only["PAP"] + " nomppe require-chap remotename vigor", "rcvd [LCP ConfNak id=0x1 <auth pap>]", ""},
-		{"wrong password of the client", right, "x", only["PAP"] + " nomppe require-pap remotename vigor", "rcvd [PAP AuthNak", "wrong password"},
+		{"wrong password of the client", right, "x", only["PAP"] + " nomppe require-pap remotename vigor", "rcvd [PAP AuthNak", "cause=wrong_password"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.t = t

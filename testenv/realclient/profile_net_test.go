@@ -3,6 +3,7 @@ package realclient
 import (
 	"strings"
 	"testing"
+	"vpnd/internal/reason"
 )
 
 // A user's pool gives address and name servers; a reload moves pools away from under a connection.
@@ -31,7 +32,7 @@ func TestProfilePools(t *testing.T) {
 			t.Errorf("%s, %s", first, second)
 		}
 		s.must("unit=2; ! pptp alice geheim nomppe && grep E=649 /run/pppd2; status=$?; unit=0; return $status")
-		s.server.WaitLog("refused", "user=alice", "address pool is empty")
+		s.server.WaitLog("refused", "user=alice", "cause=pool_empty")
 		s.must("unit=1; hangup; unit=0; hangup")
 	})
 	t.Run("a named pool", func(t *testing.T) {
@@ -57,7 +58,7 @@ func TestProfilePools(t *testing.T) {
 	t.Run("a reload drops the connection", func(t *testing.T) {
 		s.t = t
 		s.reload(staff + "drop}\n")
-		s.ended("alice", "the address has left the pool")
+		s.ended("alice", reason.New(reason.AddressLeftPool))
 		if got := s.dial("alice", "geheim", "nomppe"); !strings.HasPrefix(got, "10.98.0.") {
 			t.Errorf("address %s", got)
 		}
@@ -67,7 +68,7 @@ func TestProfilePools(t *testing.T) {
 	t.Run("the pool is gone", func(t *testing.T) {
 		s.t = t
 		s.reload(network)
-		s.keptOut("alice", "", "E=649", "there is no pool")
+		s.keptOut("alice", "", "E=649", reason.NoPool)
 	})
 }
 
@@ -84,10 +85,10 @@ func TestProfileEncryption(t *testing.T) {
 	if log := s.refused("alice", "geheim", "require-mppe-40"); !strings.Contains(log, "MPPE required but peer negotiation failed") {
 		t.Errorf("40 bits are not what it fails by:\n%s", log)
 	}
-	s.server.WaitLog("refused", "user=alice", "peer hung up")
+	s.server.WaitLog("refused", "user=alice", "cause=hung_up_before_connected")
 	s.server.Forget()
 	s.refused("alice", "geheim", only["MS-CHAPv2"]+" nomppe")
-	s.server.WaitLog("refused", "MPPE is required, but")
+	s.server.WaitLog("refused", "cause=mppe_")
 	s.dial("alice", "geheim", "require-mppe-128")
 	s.server.WaitLog("connected", "encryption=\"MPPE-128 stateless\"")
 	s.must("ping -c 1 -W 2 10.99.0.1")
@@ -116,7 +117,7 @@ func TestProfileTOTP(t *testing.T) {
 			s.must("ping -c 1 -W 2 10.99.0.1")
 			s.hangup()
 			s.refused("tina", "$(cat /run/otp)", only[c.auth]+" "+c.options)
-			s.server.WaitLog("refused", "user=tina", "one-time password already used")
+			s.server.WaitLog("refused", "user=tina", "cause=used_code")
 		})
 	}
 	s.t = t

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"vpnd/internal/reason"
 	"vpnd/usermgmt"
 )
 
@@ -46,23 +47,23 @@ func (s *site) reload(yaml string) {
 }
 
 // ended waits until the server has hung up, for a reason that the client is told, too.
-func (s *site) ended(user, reason string) {
+func (s *site) ended(user string, why reason.Reason) {
 	s.t.Helper()
-	s.server.WaitLog("disconnected", "user="+user, reason)
+	s.server.WaitLog("disconnected", "user="+user, "cause="+string(why.Code))
 	s.must("gone")
-	if log := s.pppd(); !strings.Contains(log, "LCP terminated by peer ("+reason) {
-		s.t.Errorf("pppd is not told %q:\n%s", reason, log)
+	if log := s.pppd(); !strings.Contains(log, "LCP terminated by peer ("+why.Peer()) {
+		s.t.Errorf("pppd is not told %q:\n%s", why.Peer(), log)
 	}
 }
 
-// keptOut dials in and wants to be refused with a code of RFC 2759, and with a reason in the log.
-func (s *site) keptOut(user, options, code, reason string) {
+// keptOut dials in and wants to be refused with a code of RFC 2759, and with a cause in the log.
+func (s *site) keptOut(user, options, code string, cause reason.Code) {
 	s.t.Helper()
 	s.server.Forget()
 	if log := s.refused(user, "geheim", only["MS-CHAPv2"]+" nomppe "+options); !strings.Contains(log, code) {
 		s.t.Errorf("pppd does not say %s:\n%s", code, log)
 	}
-	s.server.WaitLog("refused", "user="+user, reason)
+	s.server.WaitLog("refused", "user="+user, "cause="+string(cause))
 }
 
 // replies waits in the guest until the ping that writes /run/ping has had n answers.
@@ -82,7 +83,7 @@ func TestProfileTimes(t *testing.T) {
 		s.must("ping -i 0.25 10.99.0.1 > /run/ping & echo $! > /run/ping.pid; " + replies(1))
 		s.set("alice", "idle-timeout", "5s")
 		s.must(replies(40) + " && kill $(cat /run/ping.pid)") // for ten seconds
-		s.ended("alice", "idle time-out")
+		s.ended("alice", reason.New(reason.IdleTimeout))
 		if log := s.pppd(); !strings.Contains(log, "rcvd [LCP EchoRep") || !strings.Contains(log, "sent [LCP EchoRep") {
 			t.Errorf("nothing else has passed:\n%s", log)
 		}
@@ -94,7 +95,7 @@ func TestProfileTimes(t *testing.T) {
 		s.set("alice", "session-time", "4s")
 		s.dial("alice", "geheim", "nomppe")
 		s.must("ping -i 0.2 -c 100 -W 1 10.99.0.1 > /run/ping & gone")
-		s.ended("alice", "session time limit reached")
+		s.ended("alice", reason.New(reason.SessionTime))
 		s.set("alice", "session-time", "0")
 	})
 	t.Run("expiry", func(t *testing.T) {
@@ -102,8 +103,8 @@ func TestProfileTimes(t *testing.T) {
 		s.server.Forget()
 		s.dial("alice", "geheim", "nomppe")
 		s.set("alice", "expires", time.Now().Add(4*time.Second).UTC().Format(time.RFC3339))
-		s.ended("alice", "account expired")
-		s.keptOut("alice", "", "E=647", "account expired on")
+		s.ended("alice", reason.New(reason.AccountExpired))
+		s.keptOut("alice", "", "E=647", reason.AccountExpired)
 		s.set("alice", "expires", "")
 	})
 	t.Run("schedule", func(t *testing.T) {
@@ -111,8 +112,8 @@ func TestProfileTimes(t *testing.T) {
 		s.server.Forget()
 		s.dial("alice", "geheim", "nomppe")
 		s.set("alice", "schedule", otherDay())
-		s.ended("alice", "outside of the user's schedule ("+otherDay())
-		s.keptOut("alice", "", "E=646", "outside of the user's schedule")
+		s.ended("alice", reason.New(reason.OutsideSchedule))
+		s.keptOut("alice", "", "E=646", reason.OutsideSchedule)
 		s.set("alice", "schedule", "")
 	})
 	t.Run("quota", func(t *testing.T) {
@@ -121,8 +122,8 @@ func TestProfileTimes(t *testing.T) {
 		s.set("alice", "quota", "1M")
 		s.dial("alice", "geheim", "nomppe")
 		s.must("ping -c 800 -i 0.002 -s 1300 -W 2 -q 10.99.0.1")
-		s.ended("alice", "monthly quota used up")
-		s.keptOut("alice", "", "E=649", "monthly quota used up")
+		s.ended("alice", reason.New(reason.QuotaUsedUp))
+		s.keptOut("alice", "", "E=649", reason.QuotaUsedUp)
 		s.set("alice", "quota", "100M")
 		s.dial("alice", "geheim", "nomppe")
 		s.hangup()
@@ -138,7 +139,7 @@ func TestProfileAdmission(t *testing.T) {
 		s.set("alice", "max-connections", "1")
 		s.dial("alice", "geheim", "nomppe")
 		s.must("unit=1; pptp alice geheim nomppe")
-		s.server.WaitLog("disconnected", "user=alice", "replaced by a new dial-in of the user")
+		s.server.WaitLog("disconnected", "user=alice", "cause=replaced")
 		s.must("unit=0; gone; ping -c 1 -W 2 -I ppp1 10.99.0.1; unit=1; hangup; unit=0")
 	})
 	t.Run("is refused", func(t *testing.T) {
@@ -146,7 +147,7 @@ func TestProfileAdmission(t *testing.T) {
 		s.set("alice", "further", "refuse")
 		s.dial("alice", "geheim", "nomppe")
 		s.must("unit=1; ! pptp alice geheim nomppe && grep E=649 /run/pppd1; status=$?; unit=0; return $status")
-		s.server.WaitLog("refused", "user=alice", "the user is connected already, and 1 at once is the limit")
+		s.server.WaitLog("refused", "user=alice", "cause=connected_already")
 		s.must("ping -c 1 -W 2 10.99.0.1")
 		s.hangup()
 	})
@@ -160,12 +161,12 @@ func TestProfileAdmission(t *testing.T) {
 	t.Run("remote node", func(t *testing.T) {
 		s.t = t
 		s.set("alice", "remote-node", "192.0.2.99")
-		s.keptOut("alice", "", "E=649", "dial-in from "+s.guest.Address+", and the user's remote node is 192.0.2.99")
+		s.keptOut("alice", "", "E=649", reason.OtherRemoteNode)
 		s.set("alice", "remote-node", "192.0.2.0/24")
 		s.server.Forget()
 		s.dial("alice", "geheim", "nomppe")
 		s.set("alice", "remote-node", "203.0.113.0/24")
-		s.ended("alice", "dial-in from "+s.guest.Address)
+		s.ended("alice", reason.New(reason.OtherRemoteNode))
 		s.set("alice", "remote-node", "")
 	})
 	t.Run("fixed address", func(t *testing.T) {
@@ -179,19 +180,19 @@ func TestProfileAdmission(t *testing.T) {
 			s.hangup()
 		}
 		s.set("fritz", "address", "10.97.0.1")
-		s.keptOut("fritz", "", "E=649", "fixed address 10.97.0.1 is in no pool")
+		s.keptOut("fritz", "", "E=649", reason.AddressOutside)
 	})
 	t.Run("types of dial-in", func(t *testing.T) {
 		s.t = t
 		s.server.Forget()
 		s.dial("alice", "geheim", "nomppe")
 		s.set("alice", "dial-in", "l2tp")
-		s.ended("alice", "dial-in type pptp not allowed")
-		s.keptOut("alice", "", "E=649", "dial-in type pptp not allowed")
+		s.ended("alice", reason.New(reason.TypeNotAllowed))
+		s.keptOut("alice", "", "E=649", reason.TypeNotAllowed)
 		s.dialL2TP("alice", "geheim", "nomppe")
 		s.server.Forget()
 		s.set("alice", "dial-in", "pptp")
-		s.server.WaitLog("disconnected", "type=L2TP", "dial-in type l2tp not allowed")
+		s.server.WaitLog("disconnected", "type=L2TP", "cause=type_not_allowed")
 		s.must("l2tp_end")
 		s.dial("alice", "geheim", "nomppe")
 		s.hangup()
@@ -206,11 +207,11 @@ func TestProfileIPsec(t *testing.T) {
 	s.must("ping -c 1 -W 2 10.99.0.1")
 	s.server.Forget()
 	s.set("alice", "ipsec", "must")
-	const reason = "L2TP without IPsec: the user's IPsec policy is must"
-	s.server.WaitLog("disconnected", "type=L2TP", reason)
-	s.must("l2tp_end; grep 'LCP terminated by peer (L2TP without IPsec' /run/pppd0")
+	required := reason.New(reason.IPsecRequired)
+	s.server.WaitLog("disconnected", "type=L2TP", "cause="+string(required.Code))
+	s.must("l2tp_end; grep 'LCP terminated by peer (" + required.Peer() + "' /run/pppd0")
 	s.must("! l2tp alice geheim " + only["MS-CHAPv2"] + " nomppe && grep E=649 /run/pppd0")
-	s.server.WaitLog("refused", "type=L2TP", "user=alice", reason)
+	s.server.WaitLog("refused", "type=L2TP", "user=alice", "cause="+string(required.Code))
 	s.dial("alice", "geheim", "nomppe")
 	s.hangup()
 
@@ -219,10 +220,10 @@ func TestProfileIPsec(t *testing.T) {
 	s.reload(network)
 	capture := s.lab.Capture(t, s.guest.Interface())
 	out, code := s.guest.Run("l2tp alice geheim " + only["PAP"] + " nomppe; status=$?; cat /run/xl2tpd.log; return $status")
-	if code == 0 || !strings.Contains(out, "no user may come by L2TP without IPsec") {
+	if code == 0 || !strings.Contains(out, reason.New(reason.NobodyWithout).Peer()) {
 		t.Errorf("status %d: %s", code, out)
 	}
-	s.server.WaitLog("no user may come by L2TP without IPsec")
+	s.server.WaitLog("cause=nobody_without_ipsec")
 	datagrams := capture.UDP(1701)
 	if len(datagrams) < 4 {
 		t.Errorf("%d datagrams", len(datagrams))

@@ -27,6 +27,6 @@ func TestServiceOff(t *testing.T) {
 		s.server.VPND("services", "off", kind, "--drop")
 		s.over()
 		running.Wait()
-		s.server.WaitLog("disconnected", "user=bea", "reason=\""+s.kind()+" is turned off\"")
+		s.server.WaitLog("disconnected", "user=bea", "cause=service_off")
 	})
 }

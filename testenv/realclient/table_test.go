@@ -163,7 +163,7 @@ func TestOneTimePassword(t *testing.T) {
 				s.must("ping -c 1 -W 2 10.99.0.1")
 				s.hangup()
 				s.refused("otto", "$(cat /run/otp)", only[c.auth]+" "+c.options)
-				s.server.WaitLog("refused", "user=otto", "one-time password already used")
+				s.server.WaitLog("refused", "user=otto", "cause=used_code")
 			})
 		}
 		s.run("clock 2 minutes ahead", func(*testing.T) {
@@ -182,7 +182,7 @@ func TestOneTimePassword(t *testing.T) {
 			s.server.Forget()
 			s.server.Start()
 			s.refused("otto", "$(cat /run/otp)", only["MS-CHAPv2"]+" nomppe")
-			s.server.WaitLog("refused", "user=otto", "one-time password already used")
+			s.server.WaitLog("refused", "user=otto", "cause=used_code")
 		})
 	})
 }
@@ -215,13 +215,13 @@ func TestRefusals(t *testing.T) {
 			s.server.Configure(yaml)
 			s.server.Start()
 		}
-		refused("wrong password, PAP", "alice", "x", only["PAP"], "PAP authentication failed", "wrong password")
-		refused("wrong password, MS-CHAP", "alice", "x", only["MS-CHAP"], "E=691", "wrong password")
-		refused("wrong password, MS-CHAPv2", "alice", "x", only["MS-CHAPv2"], "E=691", "wrong password")
-		refused("unknown user", "mallory", "x", only["MS-CHAPv2"], "E=691", "unknown user")
-		refused("disabled", "eve", "geheim", only["MS-CHAPv2"], "E=647", "account disabled")
-		refused("dial-in type", "lutz", "geheim", only["MS-CHAPv2"], "E=649", "dial-in type "+strings.ToLower(s.kind())+" not allowed")
-		refused("authentication not in the list", "alice", "geheim", only["CHAP"], "rcvd [LCP TermReq", "none of the allowed authentications")
+		refused("wrong password, PAP", "alice", "x", only["PAP"], "PAP authentication failed", "cause=wrong_password")
+		refused("wrong password, MS-CHAP", "alice", "x", only["MS-CHAP"], "E=691", "cause=wrong_password")
+		refused("wrong password, MS-CHAPv2", "alice", "x", only["MS-CHAPv2"], "E=691", "cause=wrong_password")
+		refused("unknown user", "mallory", "x", only["MS-CHAPv2"], "E=691", "cause=unknown_user")
+		refused("disabled", "eve", "geheim", only["MS-CHAPv2"], "E=647", "cause=account_disabled")
+		refused("dial-in type", "lutz", "geheim", only["MS-CHAPv2"], "E=649", "cause=type_not_allowed")
+		refused("authentication not in the list", "alice", "geheim", only["CHAP"], "rcvd [LCP TermReq", "cause=no_common_authentication")
 		welcome("nomppe")
 
 		s.server.Stop()
@@ -230,15 +230,15 @@ func TestRefusals(t *testing.T) {
 		s.must("patience=")
 
 		restart(network + yaml + "ppp: {mppe: required}\n")
-		refused("no MPPE", "alice", "geheim", only["MS-CHAPv2"]+" nomppe", "rcvd [LCP TermReq", "MPPE is required")
-		refused("no keys for MPPE", "alice", "geheim", only["PAP"], "rcvd [LCP TermReq", "none of the allowed authentications")
+		refused("no MPPE", "alice", "geheim", only["MS-CHAPv2"]+" nomppe", "rcvd [LCP TermReq", "cause=mppe_")
+		refused("no keys for MPPE", "alice", "geheim", only["PAP"], "rcvd [LCP TermReq", "cause=only_pap")
 		welcome("require-mppe-128")
 
 		restart("network: {interface: vpn0, address: 10.99.0.1, pool: 10.99.0.10-10.99.0.10}\n" + yaml)
 		host := s.lab.Host(s.t)
 		first := host.Dial(s.t, testenv.ServerAddress, "--type", "pptp", "--user", "alice", "--password", "geheim")
 		first.Connected()
-		refused("pool empty", "alice", "geheim", "nomppe", "rcvd [LCP TermReq", "address pool is empty")
+		refused("pool empty", "alice", "geheim", "nomppe", "rcvd [LCP TermReq", "cause=pool_empty")
 		second := host.Dial(s.t, testenv.ServerAddress, "--type", strings.ToLower(s.kind()), "--user", "alice", "--password", "geheim", "--interface", "second")
 		if code := second.Wait(); code != 6 {
 			s.t.Errorf("status %d of vpnd dial without an address: %s", code, second.Said())
@@ -275,7 +275,7 @@ func TestEnds(t *testing.T) {
 		s.dial("alice", "geheim", "nomppe") // for what is opened at need and stays
 		s.hangup()
 		before := s.descriptors()
-		kill, hungUp := "kill -9 $(cat /run/pppd0.pid); gone", "peer hung up"
+		kill, hungUp := "kill -9 $(cat /run/pppd0.pid); gone", "cause=peer_hung_up"
 		if s.l2tp {
 			hungUp = "client"
 			kill = "killall -9 xl2tpd pppd; l2tp_end"

@@ -52,7 +52,7 @@ func Decode(encoding string, data []byte) ([]byte, error) {
 		if err := checkUTF8(data); err != nil {
 			return nil, err
 		}
-		return lineEnds(bytes.TrimPrefix(data, []byte(bom))), nil
+		return lineEnds(bytes.TrimLeft(data, bom)), nil
 	}
 	text, err := known.NewDecoder().Bytes(data)
 	if err != nil {
@@ -63,7 +63,7 @@ func Decode(encoding string, data []byte) ([]byte, error) {
 			return nil, &LineError{i + 1, "this is not " + encoding + ": a character cannot be read"}
 		}
 	}
-	return lineEnds(bytes.TrimPrefix(text, []byte(bom))), nil
+	return lineEnds(bytes.TrimLeft(text, bom)), nil
 }
 
 // lineEnds makes ends of lines of those of a Macintosh, which Excel still writes.

@@ -7,6 +7,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 )
 
 // End is one end of a call, with what has come to it. It is a link.Sink.
@@ -30,7 +31,7 @@ func (e *End) Frame(b *pktbuf.Buf) {
 }
 
 // Down implements link.Sink.
-func (e *End) Down(reason string) { e.Reasons <- reason }
+func (e *End) Down(why reason.Reason) { e.Reasons <- why.String() }
 
 // Say sends a frame to the other end.
 func (e *End) Say(frame string) {

@@ -6,10 +6,11 @@ package strangers
 import (
 	"net/netip"
 	"sync"
+	"vpnd/internal/reason"
 )
 
-// Reason is why a host or a call has to go.
-const Reason = "no room: too many clients have not logged in"
+// ErrNoRoom is why a host or a call has to go.
+var ErrNoRoom = reason.New(reason.NoRoomClients)
 
 // Limits are how many hosts, and how many calls, may be without a user. The zero value of a field is the default that its
 // comment gives.

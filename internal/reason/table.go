@@ -1,0 +1,83 @@
+package reason
+
+import "slices"
+
+// Row is what there is to say about a code.
+type Row struct {
+	Code Code
+	// Text is for the log and the pages. {name} is an argument. What stands in brackets is left out if its argument
+	// is empty.
+	Text string
+	// Peer is told to the peer: in a Terminate-Request (RFC 1661 section 5.5), in the result of an L2TP message (RFC 2661
+	// section 4.4.2), or in an answer of PAP and CHAP. Empty: nothing.
+	Peer string
+	// Label counts the refusals in the metrics. Empty: not_negotiated, for a call that ended before its log-in was answered.
+	Label string
+	// MSCHAP is the error code of a refused log-in (RFC 2759 section 6).
+	MSCHAP int
+	// CDN and StopCCN are the results that end an L2TP call or tunnel (RFC 2661 section 4.4.2). Zero: the usual one.
+	CDN, StopCCN Result
+	// Exit is the exit status of vpnd dial; 0: the reason is none of a client.
+	Exit int
+	Advice
+	L2TP *Advice // for L2TP, where it differs
+}
+
+// Result is an L2TP result code and, for code 2 and 4, its error code.
+type Result struct{ Code, Error uint16 }
+
+// Advice is for whoever looks after the server.
+type Advice struct {
+	Means string // holds placeholders of the text
+	Fix   string // holds tasks in braces, such as {unlock}; empty: there is nothing to fix
+}
+
+// Error codes of a refused log-in (RFC 2759 section 6).
+const (
+	MSCHAPHours      = 646 // not at this time
+	MSCHAPDisabled   = 647
+	mschapExpired    = 648
+	MSCHAPNotAllowed = 649
+	MSCHAPDenied     = 691 // wrong name or password
+)
+
+// Exit statuses of vpnd dial.
+const (
+	ExitFailed    = 1 // this machine failed
+	ExitNoAnswer  = 3
+	ExitRefused   = 4
+	ExitPassword  = 5
+	ExitNoAddress = 6
+	ExitProtocol  = 7
+	ExitLost      = 8
+	ExitUnproven  = 9
+)
+
+// sameText as a Row's Peer tells the peer the text itself.
+const sameText = "="
+
+// labelLink counts calls that ended before their user was known.
+const labelLink = "not_negotiated"
+
+var byCode = func() map[Code]Row {
+	all := map[Code]Row{}
+	for _, row := range Table() {
+		all[row.Code] = row
+	}
+	return all
+}()
+
+// Table gives all rows: of accounts, of the negotiation, of the end of connections, and of clients.
+func Table() []Row { return slices.Concat(accountRows, negotiationRows, endRows, clientRows) }
+
+// Labels gives the labels that refusals are counted by in the metrics.
+func Labels() []string {
+	var all []string
+	for _, row := range Table() {
+		if row.Label != "" {
+			all = append(all, row.Label)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}

@@ -1,0 +1,86 @@
+package guide
+
+import (
+	"fmt"
+	"strings"
+	"vpnd/internal/reason"
+)
+
+//go:generate go run ./reasonsdoc ../../docs/reasons.md
+
+// groups are the headings of docs/reasons.md, by the first code below each.
+var groups = map[reason.Code]string{
+	reason.WrongPassword:      "Accounts and log-ins",
+	reason.OnlyPAP:            "Calls that did not come up",
+	reason.PeerHungUp:         "The end of connections and calls",
+	reason.ServerRefusesLogIn: "`vpnd dial`",
+}
+
+const reasonsHead = `# Reasons
+
+Each refusal and each end of a connection has a cause: a code that does not change. The log has it as ` + "`cause=`" + `, the API as ` + "`cause`" + `, and
+hooks as ` + "`CAUSE`" + `. The text may change. In the texts below, {name} stands for an argument. A part in brackets is left out if its argument is empty.
+
+A refusal counts in the metrics by its label; without one, it counts as ` + "`not_negotiated`" + `. This page is made by ` + "`go generate ./mgmt/guide`" + `.
+`
+
+// Reasons is docs/reasons.md.
+func Reasons() string {
+	var b strings.Builder
+	b.WriteString(reasonsHead)
+	for _, row := range reason.Table() {
+		if heading, ok := groups[row.Code]; ok {
+			fmt.Fprintf(&b, "\n## %s\n", heading)
+		}
+		fmt.Fprintf(&b, "\n### %s\n\n", row.Code)
+		item := func(name, text string) {
+			if text != "" {
+				fmt.Fprintf(&b, "- %s: %s\n", name, text)
+			}
+		}
+		item("Text", "`"+row.Text+"`")
+		if row.Label != "" {
+			item("Metrics", "`"+row.Label+"`")
+		}
+		item("Told to the peer", told(row))
+		if row.Exit != 0 {
+			item("Exit status of `vpnd dial`", fmt.Sprint(row.Exit))
+		}
+		advice(item, "", row.Advice)
+		if row.L2TP != nil {
+			advice(item, " (L2TP)", *row.L2TP)
+		}
+	}
+	return b.String()
+}
+
+// advice writes what a reason means and how to fix it, for a terminal.
+func advice(item func(name, text string), kind string, a reason.Advice) {
+	fix, _ := said(a.Fix, "")
+	item("Means"+kind, a.Means)
+	item("Fix"+kind, fix)
+}
+
+// told is what the peer gets: text, error code of MS-CHAP, results of L2TP.
+func told(row reason.Row) string {
+	var all []string
+	switch r := (reason.Reason{Code: row.Code}); {
+	case row.Peer == "" && row.MSCHAP == 0: // nothing
+	case r.Peer() == r.String():
+		all = append(all, "the text")
+	default:
+		all = append(all, `"`+r.Peer()+`"`)
+	}
+	if row.MSCHAP != 0 {
+		all = append(all, fmt.Sprintf("MS-CHAP error %d", row.MSCHAP))
+	}
+	for _, r := range []struct {
+		message string
+		reason.Result
+	}{{"CDN", row.CDN}, {"StopCCN", row.StopCCN}} {
+		if r.Code != 0 {
+			all = append(all, fmt.Sprintf("L2TP %s result %d, error %d", r.message, r.Code, r.Error))
+		}
+	}
+	return strings.Join(all, "; ")
+}
