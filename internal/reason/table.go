@@ -67,8 +67,30 @@ var byCode = func() map[Code]Row {
 	return all
 }()
 
-// Table gives all rows: of accounts, of the negotiation, of the end of connections, and of clients.
-func Table() []Row { return slices.Concat(accountRows, negotiationRows, endRows, clientRows) }
+// Group is a part of the table.
+type Group struct {
+	Title string
+	Rows  []Row
+}
+
+// Groups gives the table in its parts.
+func Groups() []Group {
+	return []Group{
+		{"Accounts and log-ins", accountRows},
+		{"Calls that did not come up", negotiationRows},
+		{"The end of connections and calls", endRows},
+		{"`vpnd dial`", clientRows},
+	}
+}
+
+// Table gives all rows.
+func Table() []Row {
+	var all []Row
+	for _, g := range Groups() {
+		all = append(all, g.Rows...)
+	}
+	return all
+}
 
 // Labels gives the labels that refusals are counted by in the metrics.
 func Labels() []string {

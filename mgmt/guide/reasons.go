@@ -8,14 +8,6 @@ import (
 
 //go:generate go run ./reasonsdoc ../../docs/reasons.md
 
-// groups are the headings of docs/reasons.md, by the first code below each.
-var groups = map[reason.Code]string{
-	reason.WrongPassword:      "Accounts and log-ins",
-	reason.OnlyPAP:            "Calls that did not come up",
-	reason.PeerHungUp:         "The end of connections and calls",
-	reason.ServerRefusesLogIn: "`vpnd dial`",
-}
-
 const reasonsHead = `# Reasons
 
 Each refusal and each end of a connection has a cause: a code that does not change. The log has it as ` + "`cause=`" + `, the API as ` + "`cause`" + `, and
@@ -28,37 +20,41 @@ A refusal counts in the metrics by its label; without one, it counts as ` + "`no
 func Reasons() string {
 	var b strings.Builder
 	b.WriteString(reasonsHead)
-	for _, row := range reason.Table() {
-		if heading, ok := groups[row.Code]; ok {
-			fmt.Fprintf(&b, "\n## %s\n", heading)
-		}
-		fmt.Fprintf(&b, "\n### %s\n\n", row.Code)
-		item := func(name, text string) {
-			if text != "" {
-				fmt.Fprintf(&b, "- %s: %s\n", name, text)
-			}
-		}
-		item("Text", "`"+row.Text+"`")
-		if row.Label != "" {
-			item("Metrics", "`"+row.Label+"`")
-		}
-		item("Told to the peer", told(row))
-		if row.Exit != 0 {
-			item("Exit status of `vpnd dial`", fmt.Sprint(row.Exit))
-		}
-		advice(item, "", row.Advice)
-		if row.L2TP != nil {
-			advice(item, " (L2TP)", *row.L2TP)
+	for _, group := range reason.Groups() {
+		fmt.Fprintf(&b, "\n## %s\n", group.Title)
+		for _, row := range group.Rows {
+			describe(&b, row)
 		}
 	}
 	return b.String()
 }
 
+// describe writes what there is to say about a row.
+func describe(b *strings.Builder, row reason.Row) {
+	fmt.Fprintf(b, "\n### %s\n\n", row.Code)
+	item := func(name, text string) {
+		if text != "" {
+			fmt.Fprintf(b, "- %s: %s\n", name, text)
+		}
+	}
+	item("Text", "`"+row.Text+"`")
+	if row.Label != "" {
+		item("Metrics", "`"+row.Label+"`")
+	}
+	item("Told to the peer", told(row))
+	if row.Exit != 0 {
+		item("Exit status of `vpnd dial`", fmt.Sprint(row.Exit))
+	}
+	advice(item, "", row.Advice)
+	if row.L2TP != nil {
+		advice(item, " (L2TP)", *row.L2TP)
+	}
+}
+
 // advice writes what a reason means and how to fix it, for a terminal.
 func advice(item func(name, text string), kind string, a reason.Advice) {
-	fix, _ := said(a.Fix, "")
 	item("Means"+kind, a.Means)
-	item("Fix"+kind, fix)
+	item("Fix"+kind, braces.ReplaceAllStringFunc(a.Fix, func(task string) string { return "`" + deeds[task[1:len(task)-1]].command + "`" }))
 }
 
 // told is what the peer gets: text, error code of MS-CHAP, results of L2TP.
