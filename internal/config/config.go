@@ -18,6 +18,8 @@ import (
 // DefaultPath is read when no file is named; it need not exist.
 const DefaultPath = "/etc/vpnd/vpnd.yaml"
 
+//go:generate go run ./configdoc default.yaml ../../docs/configuration.md
+
 //go:embed default.yaml
 var defaults []byte
 
