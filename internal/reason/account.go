@@ -93,7 +93,7 @@ var accountRows = []Row{
 		Code: UserLocked, Text: "user locked until {until} after too many failures", Label: "user_locked", MSCHAP: MSCHAPDenied,
 		Advice: Advice{
 			"Name and password were right, but the user is locked until {until}, because there were too many wrong passwords before.",
-			"Wait, or {unlock}. If the user has not typed wrong passwords, somebody is guessing: {history} shows the address.",
+			"Wait, or unlock the user: {unlock}. If the user has not typed wrong passwords, somebody is guessing: {history} shows the address.",
 		},
 	},
 	{
@@ -121,7 +121,7 @@ var accountRows = []Row{
 		Code: OldCode, Text: "one-time password older than the last one used", Label: labelUsed, MSCHAP: MSCHAPDenied,
 		Advice: Advice{
 			"A later code than this one was used before.",
-			"Use the code that the token shows now. If the token's clock was set back, {resync}.",
+			"Use the code that the token shows now. If the token's clock was set back, resynchronise it: {resync}.",
 		},
 	},
 	{
@@ -148,7 +148,7 @@ var accountRows = []Row{
 	},
 	{
 		Code: AccountDisabled, Text: "account disabled", Label: "account_disabled", MSCHAP: MSCHAPDisabled,
-		Advice: Advice{"The account is disabled.", "{enable}."},
+		Advice: Advice{"The account is disabled.", "Enable it: {enable}."},
 	},
 	{
 		Code: AccountExpired, Text: "account expired[ on {time}]", Label: "account_expired", MSCHAP: MSCHAPDisabled, Peer: "Account expired",
@@ -176,14 +176,14 @@ var accountRows = []Row{
 		Code: OtherRemoteNode, Text: "dial-in from {source}, but the user's remote node is {node}", Label: "other_remote_node", MSCHAP: MSCHAPNotAllowed,
 		Advice: Advice{
 			"The user may dial in only from {node}, but came from {source}.",
-			"If the user's address has changed, {remote-node}. An empty one allows every address.",
+			"If the user's address has changed, change the remote node: {remote-node}. An empty one allows every address.",
 		},
 	},
 	{
 		Code: OutsideSchedule, Text: "outside the user's schedule ({schedule})", Label: "outside_schedule", MSCHAP: MSCHAPHours,
 		Advice: Advice{
 			"The user may not dial in at this time. The schedule is {schedule}.",
-			"Wait, or {schedule}. Check the schedule's time zone, too.",
+			"Wait, or change the schedule: {schedule}. Check the schedule's time zone, too.",
 		},
 	},
 	{

@@ -17,12 +17,12 @@ func TestDeeds(t *testing.T) {
 		command string
 		page    []guide.Part
 	}{
-		"anna":  {"vpnd user unlock anna", []guide.Part{{Text: "Wait, or "}, {Text: "Unlock", Link: "/users/anna#status"}}},
-		"a b&c": {"vpnd user unlock 'a b&c'", []guide.Part{{Text: "Wait, or "}, {Text: "Unlock", Link: "/users/a%20b&c#status"}}},
-		"":      {"vpnd user unlock NAME", []guide.Part{{Text: "Wait, or "}, {Text: "Unlock"}}},
+		"anna":  {"vpnd user unlock anna", []guide.Part{{Text: "Wait, or unlock the user: "}, {Text: "Unlock", Link: "/users/anna#status"}}},
+		"a b&c": {"vpnd user unlock 'a b&c'", []guide.Part{{Text: "Wait, or unlock the user: "}, {Text: "Unlock", Link: "/users/a%20b&c#status"}}},
+		"":      {"vpnd user unlock NAME", []guide.Part{{Text: "Wait, or unlock the user: "}, {Text: "Unlock"}}},
 	} {
 		advice, ok := guide.For(guide.Attempt{User: user, Reason: why})
-		if !ok || !strings.HasPrefix(advice.Fix, "Wait, or "+want.command+".") {
+		if !ok || !strings.HasPrefix(advice.Fix, "Wait, or unlock the user: "+want.command+".") {
 			t.Errorf("%q: %q", user, advice.Fix)
 		}
 		if diff := cmp.Diff(want.page, advice.OnPage[:2]); diff != "" {
