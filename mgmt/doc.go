@@ -38,10 +38,11 @@ type Users interface {
 	Apply(ctx context.Context, edits []usermgmt.Edit, how usermgmt.How) ([]usermgmt.Outcome, error)
 	Remove(ctx context.Context, names ...string) error
 	Get(ctx context.Context, name string) (usermgmt.Profile, error)
-	List(ctx context.Context) ([]usermgmt.Profile, error)
+	Sound(ctx context.Context) (sound []usermgmt.Profile, damaged map[string]error, err error)
+	Records(ctx context.Context, month string) (usermgmt.Records, error)
+	RecordOf(ctx context.Context, user, month string) (usermgmt.Record, error)
 	Generation(ctx context.Context) (uint64, error)
 	Unlock(ctx context.Context, names ...string) error
-	Traffic(ctx context.Context, user, month string) (usermgmt.Traffic, error)
 	History(ctx context.Context, q usermgmt.HistoryQuery) ([]usermgmt.Entry, error)
 	HistorySum(ctx context.Context, q usermgmt.HistoryQuery) (usermgmt.HistorySum, error)
 }

@@ -64,6 +64,7 @@ type bench struct {
 	t        *testing.T
 	sessions *sessions
 	settings *settings
+	dir      string // of store
 	store    *usermgmt.Store
 	api      *mgmt.API
 	socket   string
@@ -72,11 +73,12 @@ type bench struct {
 
 func setUp(t *testing.T) *bench {
 	t.Helper()
-	store, err := usermgmt.Open(t.Context(), t.TempDir(), usermgmt.Options{})
+	dir := t.TempDir()
+	store, err := usermgmt.Open(t.Context(), dir, usermgmt.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, sessions: &sessions{}, settings: newSettings(), store: store, socket: filepath.Join(t.TempDir(), "s")}
+	b := &bench{t: t, sessions: &sessions{}, settings: newSettings(), dir: dir, store: store, socket: filepath.Join(t.TempDir(), "s")}
 	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Settings: b.settings, Clock: clock{true}, Window: 3 * time.Minute, Version: "1", Access: access.New(access.Config{Store: store}), Guide: func() guide.Server {
 		return guide.Server{PPTP: true, L2TP: true, Authentication: []string{"mschapv2"}, MPPE: "optional"}
 	}})

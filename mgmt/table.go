@@ -21,11 +21,17 @@ import (
 type table struct {
 	mu         sync.Mutex
 	generation uint64
-	all        []*usermgmt.Profile // in the order of their names; nil: not read yet
+	all        []stored // in the order of their names; nil: not read yet
+}
+
+// stored is a user's profile.
+type stored struct {
+	*usermgmt.Profile
+	damaged error // why there is none but for the name
 }
 
 // profiles gives them in a slice of the caller's own.
-func (t *table) profiles(ctx context.Context, users Users) ([]*usermgmt.Profile, error) {
+func (t *table) profiles(ctx context.Context, users Users) ([]stored, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	generation, err := users.Generation(ctx) // before the list, which is then as new at least
@@ -33,14 +39,18 @@ func (t *table) profiles(ctx context.Context, users Users) ([]*usermgmt.Profile,
 		return nil, err
 	}
 	if t.all == nil || generation != t.generation {
-		list, err := users.List(ctx)
+		sound, damaged, err := users.Sound(ctx)
 		if err != nil {
 			return nil, err
 		}
-		all := make([]*usermgmt.Profile, len(list))
-		for i := range list {
-			all[i] = &list[i]
+		all := make([]stored, 0, len(sound)+len(damaged))
+		for i := range sound {
+			all = append(all, stored{&sound[i], nil})
 		}
+		for name, err := range damaged {
+			all = append(all, stored{&usermgmt.Profile{Name: name}, err})
+		}
+		slices.SortFunc(all, func(x, y stored) int { return cmp.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name)) })
 		t.all, t.generation = all, generation
 	}
 	return slices.Clone(t.all), nil
@@ -49,7 +59,7 @@ func (t *table) profiles(ctx context.Context, users Users) ([]*usermgmt.Profile,
 // UserQuery picks users, and their order.
 type UserQuery struct {
 	Search string `query:"q" maxLength:"100" doc:"A part of the name or the comment"`
-	Show   string `query:"show" enum:"disabled,expired,locked,connected,never" doc:"Those of this status, or that are connected, or never were; left out: all"`
+	Show   string `query:"show" enum:"disabled,expired,locked,damaged,connected,never" doc:"Those of this status, or that are connected, or never were; left out: all"`
 	Sort   string `query:"sort" enum:"name,-name,index,-index,enabled,-enabled,connections,-connections,comment,-comment" default:"name"`
 }
 
@@ -66,61 +76,55 @@ func (a *API) Users(ctx context.Context, q UserQuery, p Paging) ([]User, int, er
 		return nil, 0, err
 	}
 	if text := strings.ToLower(q.Search); text != "" {
-		profiles = slices.DeleteFunc(profiles, func(p *usermgmt.Profile) bool {
+		profiles = slices.DeleteFunc(profiles, func(p stored) bool {
 			return !strings.Contains(strings.ToLower(p.Name), text) && !strings.Contains(strings.ToLower(p.Comment), text)
 		})
 	}
-	open := a.open()
+	now, open := a.cfg.Clock.Corrected(), a.open()
+	records, err := a.cfg.Users.Records(ctx, usermgmt.Month(now))
+	if err != nil {
+		return nil, 0, err
+	}
 	if q.Show != "" {
-		var failed error
-		profiles = slices.DeleteFunc(profiles, func(p *usermgmt.Profile) bool {
-			shown, err := a.shows(ctx, q.Show, p, open)
-			failed = errors.Join(failed, err)
-			return !shown
-		})
-		if failed != nil {
-			return nil, 0, failed
-		}
+		profiles = slices.DeleteFunc(profiles, func(p stored) bool { return !shows(q.Show, p, records.Of(p.Name), open[p.Name], now) })
 	}
 	by, down := strings.CutPrefix(q.Sort, "-")
-	slices.SortStableFunc(profiles, func(x, y *usermgmt.Profile) int {
-		n := compareUsers(by, x, y, open)
+	slices.SortStableFunc(profiles, func(x, y stored) int {
+		n := compareUsers(by, x.Profile, y.Profile, open)
 		if down {
 			n = -n
 		}
 		return n
 	})
 	users := []User{}
-	for _, profile := range Page(p, profiles) {
-		u, err := a.view(ctx, *profile, open)
-		if err != nil {
-			return nil, 0, err
-		}
-		users = append(users, u)
+	for _, p := range Page(p, profiles) {
+		users = append(users, view(p, records.Of(p.Name), open[p.Name], now))
 	}
 	return users, len(profiles), nil
 }
 
 // shows reports whether a user is among those that a query wants.
-func (a *API) shows(ctx context.Context, show string, p *usermgmt.Profile, open map[string]int) (bool, error) {
-	if show == ShowConnected {
-		return open[p.Name] > 0, nil
+func shows(show string, p stored, r usermgmt.Record, open int, now time.Time) bool {
+	switch show {
+	case ShowConnected:
+		return open > 0
+	case ShowNever:
+		return open == 0 && r.Standing.Addresses == auth.Standing{}.Addresses
+	default:
+		return statusOf(p, r, now) == show
 	}
-	standing, err := a.cfg.Users.Standing(ctx, p.Name)
-	if show == ShowNever {
-		return open[p.Name] == 0 && standing.Addresses == auth.Standing{}.Addresses, err
-	}
-	return statusOf(p, standing, a.cfg.Clock.Corrected()) == show, err
 }
 
 // statusOf says whether a user gets in.
-func statusOf(p *usermgmt.Profile, standing auth.Standing, now time.Time) string {
+func statusOf(p stored, r usermgmt.Record, now time.Time) string {
 	switch {
+	case p.damaged != nil || r.Damaged != nil:
+		return StatusDamaged
 	case !p.Enabled:
 		return StatusDisabled
 	case !p.Expires.IsZero() && !now.Before(p.Expires):
 		return StatusExpired
-	case lock(standing.Strangers, now) != nil || lock(standing.Usual, now) != nil:
+	case lock(r.Standing.Strangers, now) != nil || lock(r.Standing.Usual, now) != nil:
 		return StatusLocked
 	default:
 		return StatusEnabled
@@ -175,7 +179,13 @@ func (a *API) User(ctx context.Context, name string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	return a.view(ctx, p, a.open())
+	return a.shown(ctx, p)
+}
+
+func (a *API) shown(ctx context.Context, p usermgmt.Profile) (User, error) {
+	now := a.cfg.Clock.Corrected()
+	r, err := a.cfg.Users.RecordOf(ctx, p.Name, usermgmt.Month(now))
+	return view(stored{&p, nil}, r, a.open()[p.Name], now), err
 }
 
 // Verify holds a code of a user's token, as it shows it now, against what is stored of it: the last step of
@@ -209,7 +219,8 @@ const (
 	StatusEnabled  = "enabled"
 	StatusDisabled = "disabled"
 	StatusExpired  = "expired"
-	StatusLocked   = "locked" // at some addresses at least
+	StatusLocked   = "locked"  // at some addresses at least
+	StatusDamaged  = "damaged" // the user's row of the table: the user is refused
 )
 
 func lock(f auth.Failures, now time.Time) *time.Time {
@@ -228,31 +239,27 @@ func (a *API) open() map[string]int {
 	return n
 }
 
-func (a *API) view(ctx context.Context, p usermgmt.Profile, open map[string]int) (User, error) {
+func view(p stored, r usermgmt.Record, open int, now time.Time) User {
 	text := func(name string) string {
 		f, _ := usermgmt.FieldNamed(name)
-		return f.Get(&p)
+		return f.Get(p.Profile)
 	}
 	u := User{
 		Name: p.Name, Index: p.Index, Enabled: p.Enabled, HasPassword: p.Password != "", HasMOTP: p.MOTPSecret != "", HasTOTP: p.TOTPSecret != "",
 		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool, Group: p.Group,
 		IdleTimeout: int64(p.IdleTimeout / time.Second), SessionTime: int64(p.SessionTime / time.Second), MaxConnections: p.MaxConnections,
 		Further: string(p.Further), Schedule: p.Schedule, Expires: text("expires"), NetBIOS: text("netbios"), Multicast: text("multicast"),
-		UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota, Comment: p.Comment, Connections: open[p.Name],
+		UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota, Comment: p.Comment, Connections: open,
+		Status: statusOf(p, r, now), TrafficRx: r.Traffic.Rx, TrafficTx: r.Traffic.Tx,
+		LockedUntil: lock(r.Standing.Strangers, now), UsualLocked: lock(r.Standing.Usual, now),
 	}
 	for i, s := range p.Services {
 		u.DialIn[i] = string(s)
 	}
-	now := a.cfg.Clock.Corrected()
-	standing, err := a.cfg.Users.Standing(ctx, p.Name)
-	if err != nil {
-		return User{}, err
+	if err := cmp.Or(p.damaged, r.Damaged); err != nil {
+		u.Damaged = err.Error()
 	}
-	u.LockedUntil, u.UsualLocked = lock(standing.Strangers, now), lock(standing.Usual, now)
-	u.Status = statusOf(&p, standing, now)
-	traffic, err := a.cfg.Users.Traffic(ctx, p.Name, usermgmt.Month(now))
-	u.TrafficRx, u.TrafficTx = traffic.Rx, traffic.Tx
-	return u, err
+	return u
 }
 
 // tagKey makes tags that tell nothing of the secrets that they cover.

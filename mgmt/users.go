@@ -16,7 +16,8 @@ type User struct {
 	Name           string     `json:"name"`
 	Index          int        `json:"index" doc:"Number of the profile"`
 	Enabled        bool       `json:"enabled"`
-	Status         string     `json:"status" doc:"enabled, disabled, expired or locked: whether the user gets in"`
+	Status         string     `json:"status" doc:"enabled, disabled, expired, locked or damaged: whether the user gets in"`
+	Damaged        string     `json:"damaged,omitempty" doc:"What of the stored user cannot be read, and what to do; left out: nothing. Of such a user only the name is known"`
 	HasPassword    bool       `json:"has_password"`
 	HasMOTP        bool       `json:"has_motp"`
 	HasTOTP        bool       `json:"has_totp"`
@@ -73,6 +74,7 @@ type UserInput struct {
 	Comment        *string     `json:"comment,omitempty"`
 
 	Status      shown `json:"status,omitzero"`
+	Damaged     shown `json:"damaged,omitzero"`
 	HasPassword shown `json:"has_password,omitzero"`
 	HasMOTP     shown `json:"has_motp,omitzero"`
 	HasTOTP     shown `json:"has_totp,omitzero"`
@@ -165,6 +167,9 @@ type (
 
 // provided has the Users act only if the user is as the asker has seen it.
 func (in *changedUser) provided(ctx context.Context) context.Context {
+	if len(in.IfMatch)+len(in.IfNoneMatch) == 0 {
+		return ctx // a user that is damaged, and has no tag, can be removed
+	}
 	return usermgmt.Provided(ctx, func(p *usermgmt.Profile) error { return in.holds(tagOf(p)) })
 }
 
@@ -247,7 +252,7 @@ func (a *API) oneUser(ctx context.Context, name string) (*oneUser, error) {
 	if err != nil {
 		return nil, problem(err)
 	}
-	u, err := a.view(ctx, p, a.open())
+	u, err := a.shown(ctx, p)
 	if err != nil {
 		return nil, problem(err)
 	}

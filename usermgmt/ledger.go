@@ -162,15 +162,23 @@ func (s *Store) standing(ctx context.Context, q querier, user string) (auth.Stan
 		return auth.Standing{}, err
 	}
 	v.Strangers.LockedUntil, v.Usual.LockedUntil = fromMilli(strangers), fromMilli(home)
-	for i, text := range strings.Fields(addresses) {
-		if i == len(v.Addresses) {
-			break
-		}
-		if v.Addresses[i], err = netip.ParsePrefix(text); err != nil {
-			return auth.Standing{}, fmt.Errorf("user %s: %w", user, err)
-		}
+	if v.Addresses, err = parseAddresses(addresses); err != nil {
+		return auth.Standing{}, fmt.Errorf("user %s: %w", user, err)
 	}
 	return v, nil
+}
+
+// parseAddresses takes the usual addresses out of a row.
+func parseAddresses(texts string) (list [auth.UsualAddresses]netip.Prefix, err error) {
+	for i, text := range strings.Fields(texts) {
+		if i == len(list) {
+			break
+		}
+		if list[i], err = netip.ParsePrefix(text); err != nil {
+			return list, err
+		}
+	}
+	return list, nil
 }
 
 // ChangeStanding implements auth.Ledger.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"net/netip"
 	"os"
@@ -273,4 +274,44 @@ func TestMotp(t *testing.T) {
 	if out := h.ok("", "motp", "code", "--secret", testSecret, "--pin", "1234"); !regexp.MustCompile(`^[0-9a-f]{6}\n$`).MatchString(out) {
 		t.Errorf("got %q", out)
 	}
+}
+
+// A user that is damaged is listed by name, and keeps nobody else from being listed.
+func TestDamagedUserIsListed(t *testing.T) {
+	h := newHouse(t)
+	for _, name := range []string{"alice", "bob"} {
+		h.ok("", "user", "add", name, "--password", testWord)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(h.dir, "users.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), `UPDATE users SET password = x'00' WHERE fold = 'bob'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := h.run("", "user", "list")
+	if r.status != 0 || !regexp.MustCompile(`(?m)^-  +bob +damaged`).MatchString(r.stdout) || !regexp.MustCompile(`(?m)^1  +alice +enabled`).MatchString(r.stdout) ||
+		!strings.HasPrefix(r.stderr, "user bob: password is ") || !strings.Contains(r.stderr, "remove the user and add it again") {
+		t.Errorf("%+v", r)
+	}
+	var views []struct{ Name, Status, Damaged string }
+	if err := json.Unmarshal([]byte(h.ok("", "user", "list", "--status", "damaged", "--json")), &views); err != nil {
+		t.Fatal(err)
+	}
+	if len(views) != 1 || views[0].Name != "bob" || views[0].Status != "damaged" || !strings.HasPrefix(views[0].Damaged, "user bob: ") {
+		t.Errorf("%+v", views)
+	}
+	for _, command := range []string{"show", "export"} { // what cannot do without bob says so
+		args := []string{"user", command}
+		if command == "show" {
+			args = append(args, "bob")
+		}
+		if r := h.run("", args...); r.status != statusFailed || r.stdout != "" || !strings.Contains(r.stderr, "user bob: ") {
+			t.Errorf("%q: %+v", args, r)
+		}
+	}
+	h.ok("", "user", "remove", "bob")
 }

@@ -14,8 +14,9 @@ import (
 
 // userStates are what --status of `vpnd user list` takes.
 var userStates = map[string]func(userView) bool{
-	"enabled":   func(v userView) bool { return v.Enabled },
-	"disabled":  func(v userView) bool { return !v.Enabled },
+	"damaged":   func(v userView) bool { return v.Damaged != "" },
+	"enabled":   func(v userView) bool { return v.Enabled && v.Damaged == "" },
+	"disabled":  func(v userView) bool { return !v.Enabled && v.Damaged == "" },
 	"expired":   userView.expired,
 	"locked":    userView.locked,
 	"connected": func(v userView) bool { return len(v.Connections) > 0 },
@@ -92,11 +93,23 @@ func (f *userFilter) print(cmd *cobra.Command, views []userView, all int) error 
 	}
 	rows := make([][]string, len(views))
 	for i, v := range views {
-		rows[i] = []string{strconv.Itoa(v.Index), v.Name, v.Status, orDash(strings.Join(v.DialIn, ",")), v.Comment}
+		index := "-"
+		if v.Index > 0 {
+			index = strconv.Itoa(v.Index)
+		}
+		rows[i] = []string{index, v.Name, v.Status, orDash(strings.Join(v.DialIn, ",")), v.Comment}
 	}
 	out := cmd.OutOrStdout()
 	if err := printTable(out, terminalWidth(out), []string{"INDEX", "USER", "STATUS", "TYPES", "COMMENT"}, rows); err != nil {
 		return err
+	}
+	for _, v := range views {
+		if v.Damaged == "" {
+			continue
+		}
+		if err := say(cmd, "%s", v.Damaged); err != nil {
+			return err
+		}
 	}
 	if len(views) < all {
 		_, err := fmt.Fprintf(cmd.ErrOrStderr(), "%d of %s\n", len(views), count(all, "user"))
@@ -115,9 +128,9 @@ func keys[T any](choices map[string]T) []string {
 	return names
 }
 
-// listUsers gives the users in the order of their names.
+// listUsers gives the users in the order of their names. Of one that is damaged there is only the name.
 func listUsers(cmd *cobra.Command, users *usermgmt.Store) ([]userView, error) {
-	profiles, err := users.List(cmd.Context())
+	profiles, damaged, err := users.Sound(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -126,11 +139,19 @@ func listUsers(cmd *cobra.Command, users *usermgmt.Store) ([]userView, error) {
 		return nil, err
 	}
 	now := time.Now()
-	views := make([]userView, len(profiles))
-	for i, p := range profiles {
-		if views[i], err = viewOf(cmd.Context(), users, p, up[p.Name], now); err != nil {
-			return nil, err
-		}
+	records, err := users.Records(cmd.Context(), usermgmt.Month(now))
+	if err != nil {
+		return nil, err
 	}
+	views := make([]userView, 0, len(profiles)+len(damaged))
+	for _, p := range profiles {
+		views = append(views, viewOf(p, records.Of(p.Name), up[p.Name], now))
+	}
+	for name, err := range damaged {
+		r := records.Of(name)
+		r.Damaged = err
+		views = append(views, viewOf(usermgmt.Profile{Name: name}, r, up[name], now))
+	}
+	slices.SortFunc(views, userOrders["name"])
 	return views, nil
 }

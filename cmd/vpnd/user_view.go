@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -18,6 +17,7 @@ type userView struct {
 	Name           string     `json:"name"`
 	Enabled        bool       `json:"enabled"`
 	Status         string     `json:"status"`
+	Damaged        string     `json:"damaged,omitempty"` // what of the stored user cannot be read; then only the name is known
 	HasPassword    bool       `json:"has_password"`
 	HasMOTP        bool       `json:"has_motp"`
 	HasTOTP        bool       `json:"has_totp"`
@@ -69,7 +69,7 @@ type trafficView struct {
 }
 
 // viewOf gathers what is shown of a user, who is connected by the entries of up.
-func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile, up []usermgmt.Entry, now time.Time) (userView, error) {
+func viewOf(p usermgmt.Profile, r usermgmt.Record, up []usermgmt.Entry, now time.Time) userView {
 	text := func(field string) string {
 		f, _ := usermgmt.FieldNamed(field)
 		return f.Get(&p)
@@ -90,10 +90,10 @@ func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile, up [
 	for _, e := range up {
 		v.Connections = append(v.Connections, connectionView{e.Connection, e.Type, addressText(e.Peer), addressText(e.Address), e.At.UTC()})
 	}
-	standing, err := users.Standing(ctx, p.Name)
-	if err != nil {
-		return userView{}, err
+	if r.Damaged != nil {
+		v.Damaged = r.Damaged.Error()
 	}
+	standing := r.Standing
 	v.Failures = standing.Strangers.Count + standing.Usual.Count
 	if standing.Strangers.LockedUntil.After(now) {
 		v.LockedUntil = &standing.Strangers.LockedUntil
@@ -106,16 +106,10 @@ func viewOf(ctx context.Context, users *usermgmt.Store, p usermgmt.Profile, up [
 			v.UsualAddresses = append(v.UsualAddresses, strings.TrimSuffix(a.String(), "/32"))
 		}
 	}
-	last, err := users.LastAddress(ctx, p.Name)
-	if err != nil {
-		return userView{}, err
-	}
-	v.LastAddress = addressText(last)
-	v.Traffic.Month = usermgmt.Month(now)
-	traffic, err := users.Traffic(ctx, p.Name, v.Traffic.Month)
-	v.Traffic.RxBytes, v.Traffic.TxBytes = traffic.Rx, traffic.Tx
+	v.LastAddress = addressText(r.LastAddress)
+	v.Traffic = trafficView{usermgmt.Month(now), r.Traffic.Rx, r.Traffic.Tx}
 	v.Status = v.status()
-	return v, err
+	return v
 }
 
 func (v userView) expired() bool { return v.Expires != nil && !v.now.Before(*v.Expires) }
@@ -123,10 +117,12 @@ func (v userView) expired() bool { return v.Expires != nil && !v.now.Before(*v.E
 // locked reports whether failed log-ins have locked the user, from some addresses at least.
 func (v userView) locked() bool { return v.LockedUntil != nil || v.UsualLockedUntil != nil }
 
-// status is the word for a user: disabled, expired, locked, connected or enabled.
+// status is the word for a user: damaged, disabled, expired, locked, connected or enabled.
 func (v userView) status() string {
 	standing := "enabled"
 	switch {
+	case v.Damaged != "":
+		standing = "damaged"
 	case !v.Enabled:
 		standing = "disabled"
 	case v.expired():
@@ -158,7 +154,9 @@ func viewNow(cmd *cobra.Command, users *usermgmt.Store, p usermgmt.Profile) (use
 	if err != nil {
 		return userView{}, err
 	}
-	return viewOf(cmd.Context(), users, p, up[p.Name], time.Now())
+	now := time.Now()
+	r, err := users.RecordOf(cmd.Context(), p.Name, usermgmt.Month(now))
+	return viewOf(p, r, up[p.Name], now), err
 }
 
 func showUser(cmd *cobra.Command, users *usermgmt.Store, name string) error {

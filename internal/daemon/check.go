@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -300,7 +301,7 @@ func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
 // users looks at whether the users of a table can get in.
 func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Finding {
 	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Fix: "fix that"}
-	profiles, err := store.List(ctx)
+	profiles, damaged, err := store.Sound(ctx)
 	if err != nil {
 		f.Wrong = err.Error()
 		return f
@@ -317,6 +318,8 @@ func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Findin
 		}
 	}
 	switch {
+	case len(damaged) > 0:
+		return Finding{What: f.What, Wrong: "damaged users, which are refused: " + some(slices.Sorted(maps.Keys(damaged))), Fix: "remove them and add them again"}
 	case len(profiles) == 0:
 		return Finding{What: f.What, Wrong: "there is no user", Fix: "`vpnd user add` adds one"}
 	case len(outside) > 0:

@@ -188,7 +188,7 @@ func poolSettings(p mgmt.PoolSettings, file config.Network) config.Settings {
 
 // poolsInUse reports pools that users name and that go.
 func (d *daemon) poolsInUse(ctx context.Context, n config.Network) error {
-	profiles, err := d.store.List(ctx)
+	profiles, _, err := d.store.Sound(ctx) // users that are damaged are refused, whatever their pool is
 	if err != nil {
 		return err
 	}

@@ -26,8 +26,8 @@ func (m managed) Status(ctx context.Context) mgmt.Status {
 		Started: m.d.since.UTC(), Uptime: int64(time.Since(m.d.since) / time.Second),
 		Connections: len(m.d.sessions.Connections()), Interfaces: interfaces(s.cfg.Network), Pools: m.Pools(), Warnings: []mgmt.Warning{},
 	}
-	if profiles, err := m.d.store.List(ctx); err == nil { // else a warning says so
-		status.Users = len(profiles)
+	if sound, damaged, err := m.d.store.Sound(ctx); err == nil { // else a warning says so
+		status.Users = len(sound) + len(damaged)
 	}
 	for _, f := range m.d.warnings(ctx, s.cfg) {
 		status.Warnings = append(status.Warnings, mgmt.Warning{What: f.What, Wrong: f.Wrong, Fix: f.Fix})

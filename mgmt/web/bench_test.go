@@ -60,6 +60,7 @@ var (
 type bench struct {
 	t        testing.TB
 	sessions *sessions
+	dir      string // of store
 	store    *usermgmt.Store
 	gate     *access.Gate
 	pages    *Pages
@@ -67,7 +68,8 @@ type bench struct {
 
 func setUp(t testing.TB) *bench {
 	t.Helper()
-	store, err := usermgmt.Open(t.Context(), t.TempDir(), usermgmt.Options{})
+	dir := t.TempDir()
+	store, err := usermgmt.Open(t.Context(), dir, usermgmt.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +78,7 @@ func setUp(t testing.TB) *bench {
 			t.Error(err)
 		}
 	})
-	b := &bench{t: t, sessions: &sessions{}, store: store}
+	b := &bench{t: t, sessions: &sessions{}, dir: dir, store: store}
 	managed := mgmt.Config{Sessions: b.sessions, Users: store, Clock: clock{}, Version: "1.2.3"}
 	b.gate = access.New(access.Config{Store: store, Now: clock{}.Corrected})
 	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Gate: b.gate})

@@ -81,6 +81,7 @@ var showChoices = []option{
 	{mgmt.StatusLocked, "Locked", false},
 	{mgmt.StatusExpired, "Expired", false},
 	{mgmt.StatusDisabled, "Disabled", false},
+	{mgmt.StatusDamaged, "Damaged", false},
 	{mgmt.ShowConnected, "Connected", false},
 	{mgmt.ShowNever, "Never connected", false},
 }
@@ -234,15 +235,14 @@ func (t userTable) askRemove(w http.ResponseWriter, r *http.Request, names []str
 	if d.Match {
 		names = names[:min(len(names), mostNamed)]
 	}
-	for _, name := range names {
-		u, err := t.cfg.API.User(r.Context(), name)
-		if errors.Is(err, usermgmt.ErrNoUser) {
-			continue
+	users, _, err := t.cfg.API.Users(r.Context(), mgmt.UserQuery{}, mgmt.Paging{Limit: math.MaxInt32}) // those that are damaged, too
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		if slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, u.Name) }) {
+			d.Users = append(d.Users, u)
 		}
-		if err != nil {
-			return err
-		}
-		d.Users = append(d.Users, u)
 	}
 	if !d.Match {
 		d.Total = len(d.Users)

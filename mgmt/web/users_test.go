@@ -1,11 +1,13 @@
 package web
 
 import (
+	"database/sql"
 	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -383,5 +385,33 @@ func TestUserList(t *testing.T) {
 	}
 	if body := b.ask(viewer, "/users?q=user07", nil).Body.String(); !strings.Contains(body, `<a class="badge on" href="/?q=user07">connected</a>`) {
 		t.Error("nobody is marked as connected")
+	}
+}
+
+// A user that is damaged is listed with what to do, and can be removed.
+func TestDamagedUserIsListed(t *testing.T) {
+	b, _ := setUpDaemon(t)
+	b.add("alice")
+	b.add("bob")
+	db, err := sql.Open("sqlite", filepath.Join(b.dir, "users.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), `UPDATE users SET password = x'00', motp_secret = x'00' WHERE fold = 'bob'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	body := b.ask(viewer, "/users", nil).Body.String()
+	if !strings.Contains(body, `data-key="alice"`) || !strings.Contains(body, `data-key="bob"`) || strings.Count(body, `<span class="badge bad">damaged</span>`) != 1 ||
+		!strings.Contains(body, "remove the user and add it again") {
+		t.Errorf("%s", body)
+	}
+	form := formOf(b.ask(administrator, "/users", url.Values{"id": {"bob"}, "do": {"remove"}, "back": {"/users"}}).Body.String())
+	form.Set("do", "remove")
+	b.wantRedirect(b.ask(administrator, "/users", form), "/users")
+	if body := b.ask(viewer, "/users", nil).Body.String(); strings.Contains(body, `data-key="bob"`) {
+		t.Errorf("%s", body)
 	}
 }
