@@ -13,7 +13,7 @@ COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev
 LDFLAGS = -X vpnd/internal/buildinfo.release=$(RELEASE) -X vpnd/internal/buildinfo.commit=$(COMMIT)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test lint race bench fuzz clean
+.PHONY: build run man test lint race bench fuzz clean
 
 build:
 	@[ -d cmd/vpnd ] || { echo "vpnd cannot serve yet: the daemon is not there (see README.md)" >&2; exit 1; }
@@ -21,6 +21,10 @@ build:
 
 run: build
 	build/vpnd serve
+
+man: build
+	rm -rf build/man
+	TZ=UTC SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) build/vpnd man-pages build/man
 
 # -count=1: the daemon that the guests dial is built by the test, which go test's cache does not see.
 # -p 2: the guests of testenv boot beside the other packages, not beside three of them.

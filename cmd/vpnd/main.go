@@ -66,6 +66,7 @@ func newRootCommand() *cobra.Command {
 		newShutdownCommand(),
 		newCaptureCommand(),
 		newVersionCommand(),
+		newManCommand(),
 		newStatusTopic(),
 	)
 	root.Version = buildinfo.Read().String()
