@@ -23,9 +23,6 @@ const (
 
 var mppeBits = map[mppe.Strength]uint32{mppe.Bits128: mppe128, mppe.Bits56: mppe56, mppe.Bits40: mppe40}
 
-// ccpDelay is how long a server waits for the client's first request.
-const ccpDelay = time.Second
-
 const (
 	// againAfter is how long packets must have been decrypted before CCP begins again another time.
 	againAfter = time.Minute
@@ -95,7 +92,7 @@ func (c *ccp) start(now time.Time) {
 	case c.e.cfg.Role == Server:
 		// pppd hangs up on a request for another strength than its own: the client comes first.
 		c.state = fsm.Stopped
-		c.beginAt = now.Add(ccpDelay)
+		c.beginAt = now.Add(c.e.cfg.MPPE.Wait)
 	default:
 		c.begun = true
 		c.begin(now)
@@ -150,7 +147,11 @@ func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
 	case wire.TerminateRequest:
 		was := c.opened()
 		c.receive(now, p)
-		if was {
+		switch {
+		case was:
+			c.finished()
+		case !c.required(): // Windows ends CCP when its compression is not taken, and wants packets in clear at once
+			c.state, c.deadline, c.beginAt = fsm.Stopped, time.Time{}, time.Time{}
 			c.finished()
 		}
 	default:

@@ -2,6 +2,7 @@ package ppp_test
 
 import (
 	"testing"
+	"time"
 	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
@@ -44,4 +45,32 @@ func TestStatefulPreferred(t *testing.T) {
 	r.want(r.out, on)
 	r.say(frame(wire.CCP, wire.ConfigureReject, r.ask[wire.CCP].ID, stateless...))
 	r.wantClosed(reason.New(reason.MPPERefused))
+}
+
+// A client that ends CCP before anything is agreed gets on in clear at once, and is not asked. It may think again.
+func TestCCPEndedBeforeItIsAgreed(t *testing.T) {
+	for name, begun := range map[string]bool{"begun": true, "not begun": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRaw(t, ppp.Config{Auth: []ppp.Method{ppp.MSCHAPv2}, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
+			r.logIn()
+			if begun {
+				r.want(r.say(frame(wire.CCP, wire.ConfigureRequest, 6, 18, 6, 1, 0, 0, 1)), "CCP ConfReq", "CCP ConfNak")
+			}
+			r.want(r.say(frame(wire.CCP, wire.TerminateRequest, 7, 0x3C, 0xCD, 0x74)), "CCP TermAck id=0x7")
+			r.openIPCP()
+			r.out = nil
+			r.pass(10 * time.Second)
+			if len(r.out) > 0 || r.up() == nil || r.up().Encryption != "none" {
+				t.Errorf("%q, up: %+v", r.out, r.up())
+			}
+			r.want(r.say(frame(wire.CCP, wire.ConfigureRequest, 8, 18, 6, 1, 0, 0, 0x40)), "CCP ConfReq", "CCP ConfAck")
+			if r.up() != nil {
+				t.Error("packets pass in clear while the client agrees about encryption after all")
+			}
+			r.ack(wire.CCP)
+			if up := r.up(); up == nil || up.Encryption != "MPPE-128 stateless" {
+				t.Errorf("up: %+v", up)
+			}
+		})
+	}
 }

@@ -69,6 +69,7 @@ type MPPE struct {
 	Stateful  bool            // stateful streams are asked for first, in both directions
 	Reordered bool            // the carrier may deliver packets late (L2TP)
 	Passive   bool            // never begin CCP, only answer it (L2TP: phones break on it)
+	Wait      time.Duration   // server: for the client's first request of CCP; 1 s
 }
 
 // Mutual is the name and password by which the server shows itself, by PAP, to a client that asks for it
@@ -113,6 +114,7 @@ func (c Config) withDefaults() Config {
 	set(&c.EchoFailures, 4)
 	set(&c.AuthTimeout, 30*time.Second)
 	set(&c.SetupTimeout, 60*time.Second)
+	set(&c.MPPE.Wait, time.Second)
 	if c.Role == Server {
 		c.Auth = c.serverMethods()
 	}
