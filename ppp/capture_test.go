@@ -10,6 +10,7 @@ import (
 	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
+	"vpnd/testenv/persona"
 	"vpnd/testenv/recording"
 )
 
@@ -22,7 +23,7 @@ type replay struct {
 	t        *testing.T
 	name     string
 	e        *ppp.Engine
-	random   draws
+	random   persona.Draws
 	requests map[wire.Protocol]wire.Packet // the engine's last ones
 	said     []string                      // by the engine, readable
 	value    []byte                        // of the engine's CHAP response
@@ -32,20 +33,6 @@ type replay struct {
 	refused  bool
 	given    netip.Addr
 	dns      []netip.Addr
-}
-
-// draws is a source of "random" octets: the value that the recorded peer drew, for a read of its length.
-type draws map[int][]byte
-
-// Read implements io.Reader.
-func (d draws) Read(p []byte) (int, error) {
-	if v, ok := d[len(p)]; ok {
-		return copy(p, v), nil
-	}
-	for i := range p {
-		p[i] = 0x5A
-	}
-	return len(p), nil
 }
 
 func (r *replay) drain() {
@@ -193,7 +180,7 @@ func (d *recorded) play(t *testing.T, name string, cfg ppp.Config) *replay {
 	if d.mppe {
 		cfg.MPPE.Mode = ppp.MPPEOptional
 	}
-	r := &replay{t: t, name: name, requests: map[wire.Protocol]wire.Packet{}, given: d.given, dns: d.dns, random: draws{}}
+	r := &replay{t: t, name: name, requests: map[wire.Protocol]wire.Packet{}, given: d.given, dns: d.dns, random: persona.Draws{}}
 	if d.method != ppp.PAP && cfg.Role == ppp.Server {
 		r.random[16] = append(bytes.Clone(d.challenge), make([]byte, 16)...)[:16] // MS-CHAP takes the first 8
 	} else if d.method == ppp.MSCHAPv2 {

@@ -13,18 +13,19 @@ import (
 
 // raw is a server whose peer the test plays by hand.
 type raw struct {
-	t   *testing.T
-	e   *ppp.Engine
-	now time.Time
-	out []string
-	raw [][]byte
-	all []ppp.Event
-	ask map[wire.Protocol]wire.Packet // the last request of each protocol; of CHAP, the challenge
+	t     *testing.T
+	e     *ppp.Engine
+	now   time.Time
+	out   []string
+	raw   [][]byte
+	all   []ppp.Event
+	ask   map[wire.Protocol]wire.Packet // the last request of each protocol; of CHAP, the challenge
+	grant ppp.Grant                     // of alice
 }
 
 func newRaw(t *testing.T, cfg ppp.Config) *raw {
 	t.Helper()
-	r := &raw{t: t, e: ppp.New(cfg), now: start, ask: map[wire.Protocol]wire.Packet{}}
+	r := &raw{t: t, e: ppp.New(cfg), now: start, ask: map[wire.Protocol]wire.Packet{}, grant: goodGrant}
 	r.e.Start(r.now)
 	r.drain()
 	return r
@@ -47,7 +48,7 @@ func (r *raw) drain() {
 		}
 		r.all = append(r.all, event)
 		if a, ok := event.(ppp.Authenticate); ok && strings.HasSuffix(a.User, "alice") {
-			r.e.Grant(r.now, goodGrant)
+			r.e.Grant(r.now, r.grant)
 		}
 	}
 }

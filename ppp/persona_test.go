@@ -1,95 +1,124 @@
 package ppp_test
 
 import (
-	"bufio"
-	"encoding/hex"
-	"flag"
-	"os"
-	"path/filepath"
-	"strings"
+	"bytes"
+	"encoding/binary"
 	"testing"
+	"vpnd/internal/reason"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
+	"vpnd/testenv/persona"
 )
 
-var writePersonas = flag.Bool("personas", false, "write the answers that testdata/personas/*.txt want")
-
-// The clients of testdata/personas say what real ones say, byte by byte, and hear what is written there. A line is
-// a frame of the client (>), an answer (<), an Ack of our last request (ack), or what has to be agreed by then (up).
-// Only the Acks are made from what the engine says.
+// The engine answers real clients as it has to.
 func TestPersonas(t *testing.T) {
-	names, err := filepath.Glob("testdata/personas/*.txt")
-	if err != nil || len(names) < 6 {
-		t.Fatalf("personas: %v, %v", names, err)
-	}
-	for _, name := range names {
-		modes := []ppp.MPPEMode{ppp.MPPEOptional}
-		if strings.Contains(name, "windows") {
-			modes = append(modes, ppp.MPPERequired)
-		}
-		for _, mode := range modes {
-			t.Run(filepath.Base(name), func(t *testing.T) { playPersona(t, name, mode) })
-		}
+	for _, p := range persona.All(t) {
+		t.Run(p.Name, func(t *testing.T) {
+			cfg := ppp.Config{Auth: []ppp.Method{ppp.MSCHAPv2}, MRU: 1400, Random: p.Random()}
+			cfg.MPPE = ppp.MPPE{Mode: ppp.MPPEOptional, Passive: p.Carrier == "L2TP"}
+			if p.Required {
+				cfg.MPPE.Mode = ppp.MPPERequired
+			}
+			r := newRaw(t, cfg)
+			r.grant.Password = p.Password
+			p.Play(t, &dialled{raw: r, said: r.raw})
+			for _, event := range r.all {
+				if a, ok := event.(ppp.Authenticate); ok && !a.Proof.Verify(p.Password) {
+					t.Error("the client's proof, which is not of our making, is not right")
+				}
+			}
+		})
 	}
 }
 
-func playPersona(t *testing.T, name string, mode ppp.MPPEMode) {
-	t.Helper()
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newRaw(t, ppp.Config{
-		Auth: []ppp.Method{ppp.MSCHAPv2}, MRU: 1400, Random: draws{},
-		MPPE: ppp.MPPE{Mode: mode, Passive: strings.Contains(name, "l2tp")},
-	})
-	r.out = nil
-	var played, heard []string
-	for scanner := bufio.NewScanner(strings.NewReader(string(text))); scanner.Scan(); {
-		kind, rest, _ := strings.Cut(scanner.Text(), " ")
-		if kind == "<" {
-			continue
-		}
-		played = append(played, scanner.Text())
-		switch kind {
-		case ">":
-			f, err := hex.DecodeString(rest)
-			if err != nil {
-				t.Fatal(err)
-			}
-			heard = r.say(f)
-		case "ack":
-			heard = r.ack(map[string]wire.Protocol{"CCP": wire.CCP, "IPCP": wire.IPCP}[rest])
-		case "up":
-			heard = nil
-			if up := r.up(); up == nil || up.Encryption != rest {
-				t.Errorf("%s: %+v\n%s", scanner.Text(), up, strings.Join(played, "\n"))
-			}
-		}
-		if kind == ">" || kind == "ack" {
-			for _, answer := range heard {
-				played = append(played, "< "+answer)
-			}
+// dialled is the engine that a persona dials, with a plain data path.
+type dialled struct {
+	*raw
+	said [][]byte // by the engine, and not heard yet
+	in   [][]byte
+}
+
+// Say implements persona.Server.
+func (d *dialled) Say(f []byte) {
+	protocol, info, err := wire.ParseFrame(f)
+	if up := d.up(); up != nil && err == nil && protocol == wire.Comp && up.Decrypter != nil {
+		info = bytes.Clone(info)
+		if up.Decrypter.Open(binary.BigEndian.Uint16(info), info[2:]) == nil {
+			protocol, info, _ = wire.ParseFrame(info[2:])
 		}
 	}
-	for _, event := range r.all {
-		if a, ok := event.(ppp.Authenticate); ok && !a.Proof.Verify(goodGrant.Password) {
-			t.Error("the client's proof, which OpenSSL has computed, is not right")
+	switch protocol {
+	case wire.IPv4:
+		d.in = append(d.in, info)
+	case wire.Comp, wire.IPv6:
+	default:
+		d.say(f)
+		d.said = append(d.said, d.raw.raw...)
+	}
+}
+
+// Hear implements persona.Server.
+func (d *dialled) Hear() (f []byte) {
+	if len(d.said) > 0 {
+		f, d.said = d.said[0], d.said[1:]
+	}
+	return f
+}
+
+// Noted implements persona.Server.
+func (d *dialled) Noted(text string) bool {
+	for _, event := range d.all {
+		if n, ok := event.(ppp.Note); ok && n.Text == text {
+			return true
 		}
 	}
-	if !r.closed() {
-		t.Error("the client's good-bye does not end the link")
+	return false
+}
+
+// Up implements persona.Server.
+func (d *dialled) Up(encryption string) bool {
+	up := d.up()
+	return up != nil && up.Encryption == encryption && up.Peer == given && (encryption == "none") == (up.Encrypter == nil)
+}
+
+// In implements persona.Server.
+func (d *dialled) In() (packet []byte) {
+	if len(d.in) > 0 {
+		packet, d.in = d.in[0], d.in[1:]
 	}
-	got := strings.Join(played, "\n") + "\n"
-	if mode == ppp.MPPERequired {
-		return // answers of IPCP come later; what is agreed is the same
-	}
-	if *writePersonas {
-		if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
+	return packet
+}
+
+// Out implements persona.Server.
+func (d *dialled) Out(packet []byte) {
+	up := d.up()
+	head := func(protocol byte) []byte {
+		if up.PFC {
+			return []byte{protocol}
 		}
+		return []byte{0, protocol}
 	}
-	if got != string(text) && !*writePersonas {
-		t.Errorf("%s:\n%s\nwant\n%s", name, got, text)
+	f := append(head(byte(wire.IPv4)), packet...)
+	if up.Encrypter != nil {
+		count := up.Encrypter.Seal(f)
+		f = append(binary.BigEndian.AppendUint16(head(byte(wire.Comp)), count), f...)
 	}
+	if !up.ACFC {
+		f = append([]byte{0xFF, 0x03}, f...)
+	}
+	d.said = append(d.said, f)
+}
+
+// Gone implements persona.Server.
+func (d *dialled) Gone() {
+	d.e.Down(reason.New(reason.ControlClosed))
+	d.drain()
+}
+
+// Closed implements persona.Server.
+func (d *dialled) Closed() reason.Code {
+	if closed, ok := d.all[len(d.all)-1].(ppp.Closed); ok {
+		return closed.Reason.Code
+	}
+	return "nothing"
 }

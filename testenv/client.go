@@ -46,7 +46,7 @@ func (c *Client) Dial(ctx context.Context, carrier dial.Carrier, server netip.Ad
 	c.Conn = dial.New(cfg, &c.data)
 	err := c.Conn.Dial(ctx, carrier, server, func(l link.Link, s link.Sink) (link.Link, link.Sink) {
 		if c.Swap {
-			l = &swapper{Link: l}
+			l = Swapped(l)
 		}
 		if c.Wrap != nil {
 			l = c.Wrap(l)
@@ -192,6 +192,9 @@ func (c *Client) Hangup() {
 	c.Conn.Hangup(reason.New(reason.HangsUp))
 	<-c.Closed()
 }
+
+// Swapped is a link on which each two packets leave in the wrong order, from the first on.
+func Swapped(l link.Link) link.Link { return &swapper{Link: l} }
 
 // swapper sends each two datagrams in the wrong order: the carrier has numbered them by then.
 type swapper struct {

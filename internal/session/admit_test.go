@@ -294,3 +294,25 @@ func TestWaitingEndsWithItsCall(t *testing.T) {
 		s.passes(c)
 	}
 }
+
+// A client negotiates a link again that is up: its user is the same, and keeps the address.
+func TestNegotiatedAgain(t *testing.T) {
+	s := newStack(t, nil)
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := s.m.Connections()[0].Virtual
+	c.Renegotiate()
+	s.wait("the link is up again", func() bool { _, up := c.Network(); return up })
+	s.passes(c)
+	if list := s.m.Connections(); len(list) != 1 || list[0].Virtual != addr {
+		t.Errorf("%+v, want %v", list, addr)
+	}
+	if n := s.pool.InUse(); n != 1 {
+		t.Errorf("%d addresses are in use", n)
+	}
+	if n := strings.Count(s.log.String(), "msg=connected"); n != 1 {
+		t.Errorf("connected %d times", n)
+	}
+}

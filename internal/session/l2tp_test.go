@@ -71,7 +71,7 @@ func TestCrowdOfBothCarriers(t *testing.T) {
 
 // Apple's MRU on Ethernet is 1280: what is longer arrives in fragments, or not at all with DF, and the
 // sender hears of it.
-func TestPersonaAppleMRU(t *testing.T) {
+func TestPacketsOverTheMRU(t *testing.T) {
 	s := newStack(t, nil)
 	cfg := config()
 	cfg.MRU = 1280
@@ -97,7 +97,7 @@ func TestPersonaAppleMRU(t *testing.T) {
 }
 
 // Windows asks by DHCPINFORM for what IPCP does not tell.
-func TestPersonaWindowsInform(t *testing.T) {
+func TestInform(t *testing.T) {
 	s := newStack(t, nil)
 	c, err := s.dial(config())
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/session"
 	l2tpclient "vpnd/l2tp/client"
 	"vpnd/ppp"
 	"vpnd/testenv"
@@ -89,5 +90,31 @@ func TestLatePacketsOfL2TP(t *testing.T) {
 	s.wait("one of each pair arrives", func() bool { return len(s.dev.packets()) >= pairs })
 	if again, _ := c.Network(); again.Encrypter != network.Encrypter {
 		t.Error("encryption has begun again")
+	}
+}
+
+// By PPTP packets that arrive swapped are put in order: none is lost, whatever the streams are like, and far beyond the
+// packets of one key.
+func TestSwappedPackets(t *testing.T) {
+	for encryption, stateful := range map[string]bool{"MPPE-128 stateless": false, "MPPE-128 stateful": true} {
+		t.Run(encryption, func(t *testing.T) {
+			s := newStack(t, func(c *session.Config) { c.PPP.MPPE.Stateful = stateful })
+			c := &testenv.Client{Swap: true}
+			cfg := config()
+			cfg.MPPE = ppp.MPPE{Mode: ppp.MPPERequired, Stateful: stateful}
+			if err := s.dialWith(c, cfg); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.m.Connections()[0].Encryption; got != encryption {
+				t.Errorf("%s", got)
+			}
+			network, _ := c.Network()
+			var out link.Batch
+			const n = 600
+			for range n / 2 {
+				c.SendIP(&out, ping(network.Local, inner), ping(network.Local, inner))
+			}
+			s.wait("all packets arrive", func() bool { return len(s.dev.packets()) == n })
+		})
 	}
 }

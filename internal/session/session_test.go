@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -434,5 +435,26 @@ func TestPendingSessionsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.passes(c)
+	}
+}
+
+// Garbage, and 1,000 connections that say nothing, do not disturb a user.
+func TestBadNeighbours(t *testing.T) {
+	s := newStack(t, nil)
+	c, err := s.dial(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns := s.silent(1000)
+	s.passes(c)
+	for _, raw := range [][]byte{{}, {0xFF}, {0xFF, 0x03}, {0xC0, 0x21}, {0xC0, 0x21, 1, 1, 255, 255}, {0xC0, 0x21, 1, 1, 0, 3}, bytes.Repeat([]byte{0}, 1400), {0x80, 0x21, 1, 1, 0, 5, 3}} {
+		c.Send(raw)
+	}
+	s.passes(c)
+	if n := s.m.Count(); n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+	for _, conn := range conns {
+		_ = conn.Close()
 	}
 }

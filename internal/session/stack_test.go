@@ -24,6 +24,7 @@ import (
 	l2tpclient "vpnd/l2tp/client"
 	l2tpserver "vpnd/l2tp/server"
 	"vpnd/ppp"
+	"vpnd/ppp/wire"
 	"vpnd/pptp"
 	"vpnd/pptp/client"
 	"vpnd/pptp/server"
@@ -228,6 +229,11 @@ func (s *stack) empty() {
 		st := s.srv.Stats()
 		return s.m.Count() == 0 && st.Calls == 0 && st.Connections == 0
 	})
+}
+
+// frame builds a control frame.
+func frame(p wire.Protocol, code wire.Code, id uint8, body ...byte) []byte {
+	return wire.Packet{Code: code, ID: id, Body: body}.Append(wire.AppendFrame(nil, p))
 }
 
 // ping is an ICMP echo request as the client sends it.
