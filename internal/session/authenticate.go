@@ -20,18 +20,23 @@ func (s *session) ask(question ppp.Authenticate) {
 // answer answers what is asked, in a goroutine of its own, for the user table may take its time.
 func (s *session) answer() {
 	defer s.survive()
-	for {
-		s.mu.Lock()
-		question := s.question
-		s.question = nil
-		more := question != nil && !s.over
-		s.answering, s.verifying = more, more
-		s.mu.Unlock()
-		if !more {
-			return
-		}
+	for question := s.next(); question != nil; question = s.next() {
 		s.authenticate(*question)
 	}
+}
+
+// next takes the question that is to be answered now. Without one, answer has to end, even if the peer asks right after that:
+// ask begins another answer then.
+func (s *session) next() *ppp.Authenticate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	question := s.question
+	s.question = nil
+	if s.over {
+		question = nil
+	}
+	s.answering, s.verifying = question != nil, question != nil
+	return question
 }
 
 // authenticate answers one question.
