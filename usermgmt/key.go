@@ -256,17 +256,21 @@ func (s *Store) tidyKeys(ctx context.Context, tx *sql.Tx, proper string) error {
 }
 
 func (s *Store) reseal(ctx context.Context, tx *sql.Tx, next *sealer, profiles []Profile) error {
+	columns := make([]string, len(secrets))
+	for i, f := range secrets {
+		columns[i] = f.column + " = ?"
+	}
+	update := `UPDATE users SET ` + strings.Join(columns, ", ") + ` WHERE fold = ?` //nolint:gosec // columns of Fields
 	for _, p := range profiles {
-		args := make([]any, 0, 5)
-		for _, f := range p.secrets() {
-			sealed, err := next.seal(p.Name, f.column, *f.text)
-			if err != nil {
-				return err
-			}
-			args = append(args, sealed)
-		}
-		_, err := tx.ExecContext(ctx, `UPDATE users SET password = ?, motp_secret = ?, motp_pin = ?, totp_secret = ? WHERE fold = ?`, append(args, fold(p.Name))...)
+		sealed, err := next.sealSecrets(&p)
 		if err != nil {
+			return err
+		}
+		args := make([]any, 0, len(sealed)+1)
+		for _, blob := range sealed {
+			args = append(args, blob)
+		}
+		if _, err := tx.ExecContext(ctx, update, append(args, fold(p.Name))...); err != nil {
 			return err
 		}
 	}

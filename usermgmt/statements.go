@@ -3,7 +3,6 @@ package usermgmt
 import (
 	"context"
 	"database/sql"
-	"strings"
 )
 
 // statements are what a log-in reads and writes. Each connection parses them once.
@@ -21,7 +20,7 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 		text string
 	}{
 		{&st.user, selectUsers + ` WHERE fold = ?`},
-		{&st.sameUser, `SELECT 1 FROM users WHERE fold = ? AND (` + columns + `) IS (?` + strings.Repeat(`, ?`, strings.Count(columns, ",")) + `)`},
+		{&st.sameUser, `SELECT 1 FROM users WHERE fold = ? AND (` + columns + `) IS (` + places + `)`},
 		{&st.token, `SELECT last_step, step_offset, step_centre FROM ledger WHERE fold = ?`},
 		{&st.advance, `INSERT INTO ledger (fold, last_step, step_offset)
 			SELECT fold, ?2, ?3 FROM users WHERE fold = ?1 AND ?2 > 0

@@ -5,19 +5,25 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
-	"time"
 	"vpnd/auth"
 )
 
 // columns are those of a profile, in the order of values and scan.
-const columns = `name, idx, enabled, password, motp_secret, motp_pin, totp_secret, services, ipsec, remote_node, address, pool, user_group,
-	idle_timeout, session_time, max_connections, further, schedule, expires, block_netbios, pass_multicast, up_limit, down_limit, quota, comment`
+var columns = func() string {
+	all := "name"
+	for _, f := range Fields {
+		all += ", " + f.column
+	}
+	return all
+}()
 
-const (
+// places are for the values of columns.
+var places = "?" + strings.Repeat(", ?", len(Fields))
+
+var (
 	selectUsers = `SELECT ` + columns + ` FROM users`
-	insertUser  = `INSERT INTO users (fold, ` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertUser  = `INSERT INTO users (fold, ` + columns + `) VALUES (?, ` + places + `)` //nolint:gosec // columns of Fields
 )
 
 // Remove implements Table.
@@ -202,16 +208,13 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p *Profile) error {
 			taken = append(taken, &RuleError{"address", err.Error()})
 		}
 	}
-	for _, u := range []struct {
-		field, column string
-		value         any
-	}{{"address", "address", nullable(p.Address)}, {"index", "idx", p.Index}} {
+	for _, name := range []string{"address", "index"} {
+		f, _ := FieldNamed(name)
 		var other string
-		err := tx.QueryRowContext(ctx, `SELECT name FROM users WHERE `+u.column+` = ? AND fold <> ?`, u.value, fold(p.Name)).Scan(&other)
+		err := tx.QueryRowContext(ctx, `SELECT name FROM users WHERE `+f.column+` = ? AND fold <> ?`, f.value(p), fold(p.Name)).Scan(&other)
 		switch {
 		case err == nil:
-			f, _ := FieldNamed(u.field)
-			taken = append(taken, &RuleError{u.field, fmt.Sprintf("%s is taken by user %s", f.Get(p), other)})
+			taken = append(taken, &RuleError{f.Name, fmt.Sprintf("%s is taken by user %s", f.Get(p), other)})
 		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
@@ -219,58 +222,51 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p *Profile) error {
 	if len(taken) > 0 {
 		return errors.Join(taken...)
 	}
-	var sealed sealedSecrets
-	for i, f := range p.secrets() {
-		var err error
-		if sealed[i], err = s.seal.Load().seal(p.Name, f.column, *f.text); err != nil {
-			return err
-		}
+	sealed, err := s.seal.Load().sealSecrets(p)
+	if err != nil {
+		return err
 	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM users WHERE fold = ?`, fold(p.Name)); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, insertUser, append([]any{fold(p.Name)}, p.values(sealed)...)...)
+	_, err = tx.ExecContext(ctx, insertUser, append([]any{fold(p.Name)}, p.values(sealed)...)...)
 	return err
 }
 
-// sealedSecrets are those of a row, in the order of Profile.secrets.
-type sealedSecrets [4][]byte
+// sealedSecrets are those of a row, in the order of secrets.
+type sealedSecrets [][]byte
+
+// sealSecrets seals the secrets of a profile.
+func (s *sealer) sealSecrets(p *Profile) (sealed sealedSecrets, err error) {
+	sealed = make(sealedSecrets, len(secrets))
+	for i, f := range secrets {
+		if sealed[i], err = s.seal(p.Name, f.column, f.Get(p)); err != nil {
+			return nil, err
+		}
+	}
+	return sealed, nil
+}
+
+// unsealInto unseals a field into a profile that has its name.
+func (s *sealer) unsealInto(p *Profile, f *Field, sealed []byte) error {
+	text, err := s.unseal(p.Name, f.column, sealed)
+	if err != nil {
+		return fmt.Errorf("is %w", err)
+	}
+	return f.set(p, text)
+}
 
 // values are those of columns.
 func (p *Profile) values(sealed sealedSecrets) []any {
-	services := make([]string, len(p.Services))
-	for i, service := range p.Services {
-		services[i] = string(service)
+	all := []any{p.Name}
+	for _, f := range Fields {
+		if f.Secret {
+			all, sealed = append(all, sealed[0]), sealed[1:]
+		} else {
+			all = append(all, f.value(p))
+		}
 	}
-	var node string
-	if p.RemoteNode.IsValid() {
-		node = p.RemoteNode.String()
-	}
-	var expires int64
-	if !p.Expires.IsZero() {
-		expires = p.Expires.Unix()
-	}
-	return []any{
-		p.Name, p.Index, p.Enabled, sealed[0], sealed[1], sealed[2], sealed[3],
-		strings.Join(services, ","), string(p.IPsec), node, nullable(p.Address), p.Pool, p.Group,
-		int64(p.IdleTimeout / time.Second), int64(p.SessionTime / time.Second), p.MaxConnections, string(p.Further), p.Schedule, expires,
-		p.BlockNetBIOS, p.PassMulticast, int64(p.UpLimit), int64(p.DownLimit), int64(p.Quota), p.Comment,
-	}
-}
-
-// nullable is an address as its column has it.
-func nullable(a netip.Addr) sql.NullString {
-	return sql.NullString{String: text(a), Valid: a.IsValid()}
-}
-
-// secret is a field that is sealed.
-type secret struct {
-	column string
-	text   *string
-}
-
-func (p *Profile) secrets() [4]secret {
-	return [4]secret{{"password", &p.Password}, {"motp_secret", &p.MOTPSecret}, {"motp_pin", &p.MOTPPIN}, {"totp_secret", &p.TOTPSecret}}
+	return all
 }
 
 func (s *Store) get(ctx context.Context, q querier, name string) (p Profile, sealed sealedSecrets, err error) {
@@ -286,45 +282,31 @@ func (s *Store) get(ctx context.Context, q querier, name string) (p Profile, sea
 }
 
 // scan takes a profile out of a row, and with an error at least the name.
-func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (p Profile, sealed sealedSecrets, err error) {
-	var (
-		services, node         string
-		address                sql.NullString
-		idle, session, expires int64
-		up, down, quota        int64
-	)
-	err = row.Scan(&p.Name, &p.Index, &p.Enabled, &sealed[0], &sealed[1], &sealed[2], &sealed[3], &services, &p.IPsec, &node, &address,
-		&p.Pool, &p.Group, &idle, &session, &p.MaxConnections, &p.Further, &p.Schedule, &expires, &p.BlockNetBIOS, &p.PassMulticast,
-		&up, &down, &quota, &p.Comment)
-	if err != nil {
+func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (Profile, sealedSecrets, error) {
+	p, sealed := new(Profile), make(sealedSecrets, len(secrets))
+	to, loads := []any{&p.Name}, make([]func() error, len(Fields))
+	n := 0 // of the secrets
+	for i := range Fields {
+		f := &Fields[i]
+		var column any
+		if f.Secret {
+			blob := &sealed[n]
+			n++
+			column, loads[i] = blob, func() error { return seal.unsealInto(p, f, *blob) }
+		} else {
+			column, loads[i] = f.scan(p)
+		}
+		to = append(to, column)
+	}
+	if err := row.Scan(to...); err != nil {
 		return Profile{Name: p.Name}, sealed, err
 	}
-	for i, f := range p.secrets() {
-		if *f.text, err = seal.unseal(p.Name, f.column, sealed[i]); err != nil {
-			return Profile{Name: p.Name}, sealed, fmt.Errorf("user %s: %s is %w: remove the user and add it again", p.Name, f.column, err)
+	for i, f := range Fields {
+		if err := loads[i](); err != nil {
+			return Profile{Name: p.Name}, sealed, fmt.Errorf("user %s: %s %w: remove the user and add it again", p.Name, f.Name, err)
 		}
 	}
-	if services != "" {
-		for name := range strings.SplitSeq(services, ",") {
-			p.Services = append(p.Services, auth.Service(name))
-		}
-	}
-	p.IdleTimeout, p.SessionTime = time.Duration(idle)*time.Second, time.Duration(session)*time.Second
-	p.UpLimit, p.DownLimit, p.Quota = uint64(up), uint64(down), uint64(quota)
-	if expires != 0 {
-		p.Expires = time.Unix(expires, 0).UTC()
-	}
-	if address.Valid {
-		if p.Address, err = netip.ParseAddr(address.String); err != nil {
-			return Profile{Name: p.Name}, sealed, fmt.Errorf("user %s: %w", p.Name, err)
-		}
-	}
-	if node != "" {
-		if p.RemoteNode, err = netip.ParsePrefix(node); err != nil {
-			return Profile{Name: p.Name}, sealed, fmt.Errorf("user %s: %w", p.Name, err)
-		}
-	}
-	return p, sealed, nil
+	return *p, sealed, nil
 }
 
 // known gives a user's name as it is stored, and ErrNoUser when there is none of that name.

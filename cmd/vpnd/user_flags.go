@@ -9,12 +9,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// fieldValues are what a field may be, where that can be listed.
-var fieldValues = map[string][]string{
-	"dial-in": {"pptp,l2tp", "pptp", "l2tp", "none"}, "ipsec": {"none", "nice", "must"}, "further": {"replace", "refuse"},
-	"netbios": {"pass", "block"}, "multicast": {"pass", "block"},
-}
-
 // userFlags are the flags that say what a user is: one for each of usermgmt.Fields, but enabled, which
 // has two without a value.
 type userFlags struct {
@@ -30,12 +24,12 @@ func (f *userFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	for _, field := range usermgmt.Fields {
-		switch field.Name {
-		case "enabled":
+		switch {
+		case field.Name == "enabled":
 			flags.BoolVar(&f.enabled, "enabled", false, "the user may dial in (a new user)")
 			flags.BoolVar(&f.disabled, "disabled", false, "the user may not dial in, and is hung up")
 			continue
-		case "motp-secret", "motp-pin", "totp-secret":
+		case field.Secret && field.Name != "password":
 			field.Usage += "; -: ask for it, or read it from standard input"
 		}
 		f.texts[field.Name] = flags.String(field.Name, "", field.Usage)
@@ -47,7 +41,7 @@ func (f *userFlags) define(cmd *cobra.Command) {
 			completeFlag(cmd, "pool", poolNames)
 			continue
 		}
-		completeFlag(cmd, field.Name, cobra.FixedCompletions(fieldValues[field.Name], cobra.ShellCompDirectiveNoFileComp))
+		completeFlag(cmd, field.Name, cobra.FixedCompletions(field.Values, cobra.ShellCompDirectiveNoFileComp))
 	}
 }
 
