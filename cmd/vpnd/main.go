@@ -28,7 +28,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	help := helper{show: root.HelpFunc()}
+	root.SetHelpFunc(help.print)
+	refuseUnknownTopics(root)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = help.err
+	}
 	status := exitStatus(err)
 	switch usage := (*usageError)(nil); {
 	case err == nil:
@@ -75,8 +81,8 @@ func newRootCommand() *cobra.Command {
 	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it is there)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		// The flags of a command that there is not are none of the group's.
-		if word := cmd.Flags().Arg(0); cmd.HasSubCommands() && word != "" {
-			return unknownCommand(cmd, word)
+		if err := stray(cmd); err != nil {
+			return err
 		}
 		return usagef(cmd, "%v", err)
 	})
@@ -108,6 +114,14 @@ func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 	}
 	group.AddCommand(commands...)
 	return group
+}
+
+// stray is the error of a word that a group has instead of the name of a command; nil: there is none.
+func stray(group *cobra.Command) error {
+	if word := group.Flags().Arg(0); group.HasSubCommands() && word != "" {
+		return unknownCommand(group, word)
+	}
+	return nil
 }
 
 // unknownCommand tells that a group has no command of a name, and which ones are near it.

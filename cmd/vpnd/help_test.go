@@ -1,0 +1,45 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, unix.ENOSPC }
+
+// Help that cannot be written fails, as any other result.
+func TestHelpCannotBeWritten(t *testing.T) {
+	for _, line := range []string{"help", "--help", "help exit-status", "exit-status", "help user", "user add --help", "services --help", "help help", "--version"} {
+		var stderr bytes.Buffer
+		if status := run(t.Context(), strings.Fields(line), strings.NewReader(""), fullDisk{}, &stderr); status != statusFailed || !strings.Contains(stderr.String(), "no space left") {
+			t.Errorf("vpnd %s: status %d, %q", line, status, &stderr)
+		}
+	}
+}
+
+// Help for a command that there is not says so, and shows nothing else.
+func TestHelpForNothing(t *testing.T) {
+	h := newHouse(t)
+	for line, says := range map[string]string{
+		"help foo": `unknown command "foo": vpnd has none`, "help user lst": "near are: set, list", "help user add foo": `"foo": vpnd user add has none`,
+		"foo --help": `unknown command "foo"`, "user lst --help": "near are: set, list",
+	} {
+		if r := h.run("", strings.Fields(line)...); r.status != statusUsage || r.stdout != "" || !strings.Contains(r.stderr, says) {
+			t.Errorf("vpnd %s: %+v, want %q", line, r, says)
+		}
+	}
+	for line, says := range map[string]string{
+		"help": "\n  vpnd [command]", "help user": "vpnd user [command]", "help user add": "--motp-secret", "help exit-status": "Exit statuses of all commands",
+		"user add --help": "--motp-secret", "--help": "--version",
+	} {
+		if out := h.ok("", strings.Fields(line)...); !strings.Contains(out, says) {
+			t.Errorf("vpnd %s does not show %q: %s", line, says, out)
+		}
+	}
+}
