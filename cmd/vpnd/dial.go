@@ -247,12 +247,22 @@ func resolve(ctx context.Context, host string, port uint16) (netip.AddrPort, err
 	return netip.AddrPortFrom(addrs[0].Unmap(), port), nil
 }
 
-// run dials, and dials again if it is told to.
-func (f *dialFlags) run(ctx context.Context, once func(context.Context, func(dial.Event)) error, tell func(dial.Event)) error {
+// run dials, and dials again if it is told to. It hangs up when it cannot print a step: a program that reads the steps
+// would take the connection for what it was.
+func (f *dialFlags) run(ctx context.Context, once func(context.Context, func(dial.Event)) error, printed func(dial.Event) error) error {
+	ctx, hangUp := context.WithCancel(ctx)
+	defer hangUp()
+	var unprinted error
+	tell := func(e dial.Event) {
+		if err := printed(e); err != nil && unprinted == nil {
+			unprinted = err
+			hangUp()
+		}
+	}
 	for {
 		err := once(ctx, tell)
 		if err == nil || ctx.Err() != nil {
-			return nil
+			return unprinted
 		}
 		failure := &dial.Error{Status: statusFailed, Reason: reason.New(reason.DialFailed, err)}
 		errors.As(err, &failure)
@@ -264,18 +274,21 @@ func (f *dialFlags) run(ctx context.Context, once func(context.Context, func(dia
 		select {
 		case <-time.After(f.redial):
 		case <-ctx.Done():
-			return nil
+			return unprinted
 		}
 	}
 }
 
 // teller prints events: for people, or for programs.
-func (f *dialFlags) teller(cmd *cobra.Command) func(dial.Event) {
+func (f *dialFlags) teller(cmd *cobra.Command) func(dial.Event) error {
 	if f.json {
 		encoder := json.NewEncoder(cmd.OutOrStdout())
-		return func(e dial.Event) { _ = encoder.Encode(e) }
+		return func(e dial.Event) error { return encoder.Encode(e) }
 	}
-	return func(e dial.Event) { sayEvent(cmd.ErrOrStderr(), e) }
+	return func(e dial.Event) error {
+		sayEvent(cmd.ErrOrStderr(), e)
+		return nil
+	}
 }
 
 func sayEvent(w io.Writer, e dial.Event) {

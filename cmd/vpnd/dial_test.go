@@ -14,6 +14,8 @@ import (
 	"time"
 	"vpnd/internal/dial"
 	"vpnd/internal/reason"
+
+	"golang.org/x/sys/unix"
 )
 
 // Wrong command lines of dial are found before anything is dialled.
@@ -98,6 +100,29 @@ func TestDialRedial(t *testing.T) {
 		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || status != 0 && (last.Kind != dial.Failed || last.Status != status) || last.Cause != c.cause {
 			t.Errorf("%v: %q, %v", c.errors, lines, err)
 		}
+	}
+}
+
+// Steps that cannot be printed end the connection, and nothing is dialled again.
+func TestDialCannotPrint(t *testing.T) {
+	cmd := newDialCommand()
+	cmd.SetOut(fullDisk{})
+	f := dialFlags{redial: time.Nanosecond, json: true}
+	for name, ends := range map[string]error{"hung up": nil, "lost": failure(reason.ServerHungUp)} {
+		tries := 0
+		err := f.run(t.Context(), func(ctx context.Context, tell func(dial.Event)) error {
+			tries++
+			tell(dial.Event{Kind: dial.Connected})
+			<-ctx.Done()
+			return ends
+		}, f.teller(cmd))
+		if !errors.Is(err, unix.ENOSPC) || exitStatus(err) != statusFailed || tries != 1 {
+			t.Errorf("%s: %v, %d tries", name, err, tries)
+		}
+	}
+	err := f.run(t.Context(), func(context.Context, func(dial.Event)) error { return failure(reason.ServerHungUp) }, f.teller(cmd))
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("the redial that cannot be printed: %v", err)
 	}
 }
 
