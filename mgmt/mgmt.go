@@ -95,6 +95,7 @@ func (a *API) Run(ctx context.Context) {
 // ServeHTTP answers a request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	joinLists(r.Header)
 	if status, text := unreadable(r); status != 0 {
 		refuse(w, status, text)
 		return

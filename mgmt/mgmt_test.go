@@ -121,11 +121,11 @@ func (b *bench) do(method, path, body string, out any, header ...string) answer 
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
 	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
+		req.Header.Add(header[i], header[i+1])
+	}
+	if body != "" && req.Header["Content-Type"] == nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := b.http.Do(req)
 	if err != nil {

@@ -133,7 +133,7 @@ func (t *tagging) end() {
 		tag = quoted(state + "-" + view)
 	}
 	h.Set("ETag", tag)
-	if looks(t.r.Method) && slices.ContainsFunc(t.r.Header.Values("If-None-Match"), func(list string) bool { return hasTag(list, tag) }) {
+	if looks(t.r.Method) && hasTag(t.r.Header.Get("If-None-Match"), tag) {
 		h.Del("Content-Type")
 		h.Del("Content-Length")
 		t.ResponseWriter.WriteHeader(http.StatusNotModified)

@@ -14,6 +14,18 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
+// lists are the headers that hold lists: they may come in several lines (RFC 9110 section 5.3).
+var lists = []string{"Accept", "Content-Encoding", "If-Match", "If-None-Match"}
+
+// joinLists makes one line of each of them: huma reads the first line alone.
+func joinLists(h http.Header) {
+	for _, name := range lists {
+		if lines := h.Values(name); len(lines) > 1 {
+			h.Set(name, strings.Join(lines, ", "))
+		}
+	}
+}
+
 // unreadable says why a request cannot be read as it is meant: what net/http and huma would pass over. Status 0: it can.
 func unreadable(r *http.Request) (status int, text string) {
 	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {

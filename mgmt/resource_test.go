@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"vpnd/usermgmt"
@@ -196,6 +197,38 @@ func TestIfMatch(t *testing.T) {
 	}
 	if resp := d.do("DELETE", "/api/v1/shutdown", "", nil, "If-Match", tag); resp.StatusCode != http.StatusPreconditionFailed {
 		t.Errorf("the end of a shutdown that the asker has not seen: %s", resp.Status)
+	}
+}
+
+// A list of tags may come in several lines.
+func TestTagsInLines(t *testing.T) {
+	d := newDocumented(t)
+	d.furnish()
+	const path = "/api/v1/users/alice"
+	for _, c := range []struct {
+		method, path string
+		header       []string // TAG stands for the right one
+		status       int
+	}{
+		{"PATCH", path, []string{"If-Match", `"0123"`, "If-Match", "TAG"}, http.StatusOK},
+		{"PATCH", path, []string{"If-Match", "TAG", "If-Match", `"0123"`}, http.StatusOK},
+		{"PATCH", path, []string{"If-Match", `"0123"`, "If-Match", `"4567"`}, http.StatusPreconditionFailed},
+		{"PATCH", path, []string{"If-None-Match", `"0123"`, "If-None-Match", "TAG"}, http.StatusPreconditionFailed},
+		{"GET", path, []string{"If-None-Match", `"0123"`, "If-None-Match", "TAG"}, http.StatusNotModified},
+		{"POST", path + "/unlock", []string{"If-Match", "", "If-Match", `"0123"`}, http.StatusPreconditionFailed},
+		{"PATCH", path, []string{"Content-Encoding", "identity", "Content-Encoding", "gzip"}, http.StatusUnsupportedMediaType},
+	} {
+		tag, body := d.do("GET", path, "", nil).Header.Get("ETag"), ""
+		if c.method == http.MethodPatch {
+			body = `{"comment":"new"}`
+		}
+		header := slices.Clone(c.header)
+		for i, value := range header {
+			header[i] = strings.Replace(value, "TAG", tag, 1)
+		}
+		if resp := d.do(c.method, c.path, body, nil, header...); resp.StatusCode != c.status {
+			t.Errorf("%s %s with %q: %s, want %d", c.method, c.path, header, resp.Status, c.status)
+		}
 	}
 }
 
