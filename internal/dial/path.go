@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"vpnd/internal/dataplane"
 	"vpnd/internal/pktbuf"
+	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/ppp"
 )
@@ -16,12 +17,17 @@ type path struct {
 
 	mu      sync.Mutex
 	network *ppp.NetworkUp // nil: nothing passes
+	conn    *Conn
+	device  ppp.NetworkUp // by which the device was configured
 }
 
-// attach opens the way: everything that the system sends into the plane's device goes to the link.
-func (p *path) attach(plane *dataplane.Plane, c *Conn, peer netip.Addr) error {
+// attach opens the way: everything that the system sends into the plane's device goes to the link. The device was
+// configured by configured.
+func (p *path) attach(plane *dataplane.Plane, c *Conn, configured ppp.NetworkUp) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.conn, p.device = c, configured
+	peer := configured.Peer
 	if !peer.IsValid() {
 		peer = netip.IPv4Unspecified()
 	}
@@ -29,11 +35,22 @@ func (p *path) attach(plane *dataplane.Plane, c *Conn, peer netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	if p.network != nil {
-		port.Up(session.Params(*p.network))
-	}
 	p.port.Store(port)
+	if p.network != nil {
+		p.open(port, *p.network)
+	}
 	return nil
+}
+
+// open lets packets pass. A server may negotiate again and give other addresses. The device keeps the old ones, so the
+// connection ends. The caller holds mu.
+func (p *path) open(port *dataplane.Port, v ppp.NetworkUp) {
+	if v.Local == p.device.Local && v.Peer == p.device.Peer {
+		port.Up(session.Params(v))
+		return
+	}
+	why := reason.New(reason.ServerMoves, p.device.Local, p.device.Peer, v.Local, v.Peer)
+	go p.conn.Hangup(why) // not now: this may be within an event of conn
 }
 
 // detach closes the way.
@@ -55,7 +72,7 @@ func (p *path) Up(v ppp.NetworkUp) {
 	defer p.mu.Unlock()
 	p.network = &v
 	if port := p.port.Load(); port != nil {
-		port.Up(session.Params(v))
+		p.open(port, v)
 	}
 }
 

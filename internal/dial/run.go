@@ -216,7 +216,7 @@ func (d *dialIn) carry(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer func() { _ = d.device.Close() }()
-	if err := d.path.attach(plane, d.conn, network.Peer); err != nil {
+	if err := d.path.attach(plane, d.conn, network); err != nil {
 		return err
 	}
 	defer d.path.detach()

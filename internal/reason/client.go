@@ -20,6 +20,7 @@ const (
 	ServerClosedTunnel  Code = "server_closed_tunnel"
 	ServerClosedControl Code = "server_closed_control_connection"
 	ServerHungUp        Code = "server_hung_up"
+	ServerMoves         Code = "server_changed_addresses"
 	ServerNoAnswer      Code = "server_no_answer"
 	ServerTunnelSecret  Code = "server_wrong_tunnel_secret" //nolint:gosec // no secret
 	ServerWantsSecret   Code = "server_wants_tunnel_secret" //nolint:gosec // no secret
@@ -95,6 +96,10 @@ var clientRows = []Row{
 	{
 		Code: ServerHungUp, Text: "server hung up", Exit: ExitLost,
 		Advice: Advice{"The server ended the call.", dialAgain},
+	},
+	{
+		Code: ServerMoves, Text: "server changed the addresses: client {client} and server {server} are now {newclient} and {newserver}", Peer: sameText, Exit: ExitLost,
+		Advice: Advice{"The server gave the client another address, or took another one itself, while the connection was up.", dialAgain},
 	},
 	{
 		Code: ServerNoAnswer, Text: "no answer[ from {server}][: {error}]", Exit: ExitNoAnswer,
