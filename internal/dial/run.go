@@ -22,6 +22,14 @@ type Error struct {
 	reason.Reason
 }
 
+// Error says that a connection was lost, which the reason alone may not.
+func (e *Error) Error() string {
+	if e.Status == reason.ExitLost {
+		return "connection lost: " + e.Reason.String()
+	}
+	return e.Reason.String()
+}
+
 // Unwrap is the reason.
 func (e *Error) Unwrap() error { return e.Reason }
 

@@ -111,12 +111,12 @@ func TestDialFails(t *testing.T) {
 		{"192.0.2.1 --type pptp --user alice --password falsch", 5, "wrong name or password"},
 		{"192.0.2.1 --type pptp --user petra --password geheim", 5, "may not dial in"},
 		{"192.0.2.1 --type l2tp --user alice --password falsch --auth pap", 5, "Access denied"},
-		{s.guest.Address + " --type pptp --user alice --password falsch", 5, "authentication refused"},
-		{s.guest.Address + " --type l2tp --secret tunnel --user alice --password falsch", 5, "authentication refused"},
+		{s.guest.Address + " --type pptp --user alice --password falsch", 5, "wrong name or password"},
+		{s.guest.Address + " --type l2tp --secret tunnel --user alice --password falsch", 5, "wrong name or password"},
 		{s.guest.Address + " --type l2tp --secret other --user alice --password geheim", 4, "secret"},
 		{s.guest.Address + " --type l2tp --user alice --password geheim", 4, "secret"},
 		{s.guest.Address + " --type pptp --user alice --password geheim --mppe", 7, "MPPE"},
-		{s.guest.Address + " --type pptp --user alice --password geheim --auth pap", 7, "protocol"},
+		{s.guest.Address + " --type pptp --user alice --password geheim --auth pap", 7, "server insists on an authentication"},
 	} {
 		d := host.Dial(t, strings.Fields(c.args)...)
 		if code := d.Wait(); code != c.code || !strings.Contains(d.Said(), c.want) {
