@@ -14,7 +14,8 @@ var errCheck = errors.New("serving would fail")
 type findingView struct {
 	Level string `json:"level"` // ok, warn or fail
 	What  string `json:"what"`
-	Text  string `json:"text,omitempty"` // what is wrong
+	Where string `json:"where,omitempty"` // place in the configuration file: "file:line:column"
+	Text  string `json:"text,omitempty"`  // what is wrong
 	Fix   string `json:"fix,omitempty"`
 }
 
@@ -26,6 +27,9 @@ func newCheckCommand() *cobra.Command {
 		Args:  named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
+			if err != nil && asJSON(cmd) {
+				return errors.Join(printFindings(cmd, daemon.FaultFindings(err)), err)
+			}
 			if err != nil {
 				return err
 			}
@@ -49,7 +53,7 @@ func printFindings(cmd *cobra.Command, findings []daemon.Finding) error {
 	if asJSON(cmd) {
 		views := make([]findingView, len(findings))
 		for i, f := range findings {
-			views[i] = findingView{Level: f.Level(), What: f.What}
+			views[i] = findingView{Level: f.Level(), What: f.What, Where: f.Where}
 			if f.Wrong != "" {
 				views[i].Text, views[i].Fix = f.Wrong, f.Fix
 			}

@@ -152,6 +152,25 @@ func TestCheckInJSON(t *testing.T) {
 	}
 }
 
+// Check tells the faults of a configuration as findings, too.
+func TestCheckOfFaultsInJSON(t *testing.T) {
+	h := newHouse(t)
+	h.configure("ppp: {mru: 100}\nnetwork: {pool: 10.1.0.9/24}\n")
+	r := h.run("", "check", "--json")
+	var findings []findingView
+	if err := json.Unmarshal([]byte(r.stdout), &findings); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(filepath.Dir(h.dir), "vpnd.yaml")
+	want := []findingView{
+		{Level: "fail", What: "ppp.mru", Where: file + ":2:12", Text: "100 is not between 576 and 1500", Fix: "correct the file"},
+		{Level: "fail", What: "network.pool", Where: file + ":3:17", Text: `"10.1.0.9/24" has bits set behind its prefix`, Fix: "write 10.1.0.0/24"},
+	}
+	if diff := cmp.Diff(want, findings); diff != "" || r.status != statusFailed {
+		t.Errorf("status %d, (-want +got):\n%s", r.status, diff)
+	}
+}
+
 func TestMotpInJSON(t *testing.T) {
 	h := newHouse(t)
 	var got struct{ Secret, Code string }

@@ -26,8 +26,8 @@ const (
 // contradict each other. The error is Faults.
 func (c Config) Validate() error {
 	var faults Faults
-	c.check(func(text string, keys ...string) {
-		faults = append(faults, Fault{Key: keys[0], Text: text})
+	c.check(func(wrong, fix string, keys ...string) {
+		faults = append(faults, Fault{Key: keys[0], Wrong: wrong, Fix: fix})
 	})
 	if len(faults) > 0 {
 		return faults
@@ -35,12 +35,12 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// A reporter takes a fault and the keys that may be at fault, the likeliest first.
-type reporter func(text string, keys ...string)
+// A reporter takes a fault, its fix, and the keys that may be at fault, the likeliest first.
+type reporter func(wrong, fix string, keys ...string)
 
 func (c Config) check(report reporter) {
 	if !filepath.IsAbs(c.StateDir) {
-		report(fmt.Sprintf("%q is not an absolute path", c.StateDir), "state_dir")
+		report(fmt.Sprintf("%q is not an absolute path", c.StateDir), "", "state_dir")
 	}
 	c.checkListen(report)
 	c.PPP.check(report)
@@ -48,35 +48,35 @@ func (c Config) check(report reporter) {
 	c.checkPool(report)
 	within(report, "motp.window", c.MOTP.Window, 10*time.Second, maxDay)
 	if c.MOTP.MaxFailures < 1 || c.MOTP.MaxFailures > 1000 {
-		report(fmt.Sprintf("%d is not between 1 and 1000", c.MOTP.MaxFailures), "motp.max_failures")
+		report(fmt.Sprintf("%d is not between 1 and 1000", c.MOTP.MaxFailures), "", "motp.max_failures")
 	}
 	within(report, "history.age", c.History.Age, time.Hour, 10*365*maxDay)
 	if c.History.Entries < 100 || c.History.Entries > 10_000_000 {
-		report(fmt.Sprintf("%d is not between 100 and 10000000", c.History.Entries), "history.entries")
+		report(fmt.Sprintf("%d is not between 100 and 10000000", c.History.Entries), "", "history.entries")
 	}
 	c.Limits.check(report)
 	for key, n := range map[string]int{"history.refusals": c.History.Refusals, "history.refusals_of_source": c.History.RefusalsOfSource} {
 		if n < 1 || n > 100_000 {
-			report(fmt.Sprintf("%d is not between 1 and 100000", n), key)
+			report(fmt.Sprintf("%d is not between 1 and 100000", n), "", key)
 		}
 	}
 	c.Time.check(report)
 	if l := c.Management.Listen; l != "" {
 		if _, err := netip.ParseAddrPort(l); err != nil {
-			report(fmt.Sprintf("%q is not an address with a port; write it as 127.0.0.1:8443", l), "management.listen")
+			report(fmt.Sprintf("%q is not an address with a port", l), "write it as 127.0.0.1:8443", "management.listen")
 		}
 	}
 	c.Management.checkCertificate(report)
 	if s := c.Management.Socket; s != "" && !filepath.IsAbs(s) {
-		report(fmt.Sprintf("%q is not an absolute path", s), "management.socket")
+		report(fmt.Sprintf("%q is not an absolute path", s), "", "management.socket")
 	}
 	c.Hooks.check(report)
 	if h := c.L2TP.Hostname; h == "" || len(h) > 64 {
-		report("must have 1 to 64 characters", "l2tp.hostname")
+		report("must have 1 to 64 characters", "", "l2tp.hostname")
 	}
 	within(report, "l2tp.hello_interval", c.L2TP.HelloInterval, time.Second, time.Hour)
 	if c.L2TP.HideAVPs && c.L2TP.Secret == "" {
-		report("hiding takes a secret: set l2tp.secret, or hide_avps to false", "l2tp.hide_avps", "l2tp.secret")
+		report("hiding takes a secret", "set l2tp.secret, or hide_avps to false", "l2tp.hide_avps", "l2tp.secret")
 	}
 }
 
@@ -86,9 +86,9 @@ func (m Management) checkCertificate(report reporter) {
 	} {
 		switch {
 		case file.path != "" && file.otherPath == "":
-			report(fmt.Sprintf("is of no use alone: set %s, too, or leave both empty", file.other), file.key)
+			report("is of no use alone", "set "+file.other+", too, or leave both empty", file.key)
 		case file.path != "" && !filepath.IsAbs(file.path):
-			report(fmt.Sprintf("%q is not an absolute path", file.path), file.key)
+			report(fmt.Sprintf("%q is not an absolute path", file.path), "", file.key)
 		}
 	}
 }
@@ -101,17 +101,17 @@ func (h Hooks) check(report reporter) {
 		switch {
 		case len(hook.command) == 0:
 		case !filepath.IsAbs(hook.command[0]):
-			report(fmt.Sprintf("%q is not an absolute path; write the command as [/path/to/program, argument]", hook.command[0]), hook.key)
+			report(fmt.Sprintf("%q is not an absolute path", hook.command[0]), "write the command as [/path/to/program, argument]", hook.key)
 		case slices.ContainsFunc(hook.command, func(s string) bool { return strings.ContainsRune(s, 0) }):
-			report("has a zero byte; leave it out", hook.key)
+			report("has a zero byte", "leave it out", hook.key)
 		}
 	}
 	within(report, "hooks.timeout", h.Timeout, 100*time.Millisecond, time.Minute)
 	if h.AtOnce < 1 || h.AtOnce > 1000 {
-		report(fmt.Sprintf("%d is not between 1 and 1000", h.AtOnce), "hooks.at_once")
+		report(fmt.Sprintf("%d is not between 1 and 1000", h.AtOnce), "", "hooks.at_once")
 	}
 	if h.Refusals < 1 || h.Refusals > 1000 {
-		report(fmt.Sprintf("%d is not between 1 and 1000", h.Refusals), "hooks.refusals")
+		report(fmt.Sprintf("%d is not between 1 and 1000", h.Refusals), "", "hooks.refusals")
 	}
 }
 
@@ -120,27 +120,27 @@ const maxUnauthenticated = 4096
 
 func (l Limits) check(report reporter) {
 	if l.Unauthenticated < 16 || l.Unauthenticated > maxUnauthenticated {
-		report(fmt.Sprintf("%d is not between 16 and %d", l.Unauthenticated, maxUnauthenticated), "limits.unauthenticated")
+		report(fmt.Sprintf("%d is not between 16 and %d", l.Unauthenticated, maxUnauthenticated), "", "limits.unauthenticated")
 	}
 	if l.UnauthenticatedPerAddress < 1 || l.UnauthenticatedPerAddress > l.Unauthenticated {
-		report(fmt.Sprintf("%d is not between 1 and limits.unauthenticated, %d", l.UnauthenticatedPerAddress, l.Unauthenticated),
+		report(fmt.Sprintf("%d is not between 1 and limits.unauthenticated, %d", l.UnauthenticatedPerAddress, l.Unauthenticated), "",
 			"limits.unauthenticated_per_address", "limits.unauthenticated")
 	}
 	if l.LogInsPerUser < 10 || l.LogInsPerUser > 100_000 {
-		report(fmt.Sprintf("%d is not between 10 and 100000", l.LogInsPerUser), "limits.log_ins_per_user")
+		report(fmt.Sprintf("%d is not between 10 and 100000", l.LogInsPerUser), "", "limits.log_ins_per_user")
 	}
 }
 
 func (t Time) check(report reporter) {
 	if len(t.Servers) > maxTimeServers {
-		report(fmt.Sprintf("has %d servers; %d is the most", len(t.Servers), maxTimeServers), "time.servers")
+		report(fmt.Sprintf("has %d servers", len(t.Servers)), fmt.Sprintf("%d is the most", maxTimeServers), "time.servers")
 	}
 	for i, s := range t.Servers {
 		switch {
 		case slices.Contains(t.Servers[:i], s):
-			report(fmt.Sprintf("%s stands twice; keep one", s), "time.servers")
+			report(fmt.Sprintf("%s stands twice", s), "keep one", "time.servers")
 		case s == "" || len(s) > 253 || strings.ContainsFunc(s, notInServer):
-			report(fmt.Sprintf("%q is not a time server; write it as ntp.example.net, 192.0.2.1 or 192.0.2.1:123", s), "time.servers")
+			report(fmt.Sprintf("%q is not a time server", s), "write it as ntp.example.net, 192.0.2.1 or 192.0.2.1:123", "time.servers")
 		}
 	}
 	within(report, "time.interval", t.Interval, time.Minute, maxDay)
@@ -149,39 +149,39 @@ func (t Time) check(report reporter) {
 
 func (c Config) checkListen(report reporter) {
 	if len(c.Listen) == 0 {
-		report("is empty; write [0.0.0.0] for every address", "listen")
+		report("is empty", "write [0.0.0.0] for every address", "listen")
 	}
 	for i, a := range c.Listen {
 		switch {
 		case slices.Contains(c.Listen[:i], a):
-			report(fmt.Sprintf("%s stands twice; keep one", a), "listen")
+			report(fmt.Sprintf("%s stands twice", a), "keep one", "listen")
 		case a.IsUnspecified() && len(c.Listen) > 1:
-			report("0.0.0.0 is every address already; keep it alone, or leave it out", "listen")
+			report("0.0.0.0 is every address already", "keep it alone, or leave it out", "listen")
 		case a.IsMulticast():
-			report(fmt.Sprintf("%s is a multicast address", a), "listen")
+			report(fmt.Sprintf("%s is a multicast address", a), "", "listen")
 		case c.Network.InPool(a):
-			report(fmt.Sprintf("%s is listened on and lies in the pool; leave it out of the pool", a), "network.pool", "listen")
+			report(fmt.Sprintf("%s is listened on and lies in the pool", a), "leave it out of the pool", "network.pool", "listen")
 		}
 	}
 }
 
 func (p PPP) check(report reporter) {
 	if len(p.Authentication) == 0 {
-		report("is empty; write at least [mschapv2]", "ppp.authentication")
+		report("is empty", "write at least [mschapv2]", "ppp.authentication")
 	}
 	for i, m := range p.Authentication {
 		if slices.Contains(p.Authentication[:i], m) {
-			report(fmt.Sprintf("%s stands twice; keep one", m), "ppp.authentication")
+			report(fmt.Sprintf("%s stands twice", m), "keep one", "ppp.authentication")
 		}
 	}
 	if (p.MPPE == "required" || p.MPPE == "maximum") && !slices.Contains(p.Authentication, "mschapv2") && !slices.Contains(p.Authentication, "mschap") {
-		report("MPPE has keys only from MS-CHAP: offer mschapv2 in ppp.authentication, or set ppp.mppe to off", "ppp.mppe", "ppp.authentication")
+		report("MPPE has keys only from MS-CHAP", "offer mschapv2 in ppp.authentication, or set ppp.mppe to off", "ppp.mppe", "ppp.authentication")
 	}
 	if p.MPPEKeyChanges < minKeyChanges || p.MPPEKeyChanges > maxKeyChanges {
-		report(fmt.Sprintf("%d is not between %d and %d", p.MPPEKeyChanges, minKeyChanges, maxKeyChanges), "ppp.mppe_key_changes")
+		report(fmt.Sprintf("%d is not between %d and %d", p.MPPEKeyChanges, minKeyChanges, maxKeyChanges), "", "ppp.mppe_key_changes")
 	}
 	if p.MRU < minMRU || p.MRU > maxMRU {
-		report(fmt.Sprintf("%d is not between %d and %d", p.MRU, minMRU, maxMRU), "ppp.mru")
+		report(fmt.Sprintf("%d is not between %d and %d", p.MRU, minMRU, maxMRU), "", "ppp.mru")
 	}
 	if p.EchoInterval != 0 {
 		within(report, "ppp.echo_interval", p.EchoInterval, time.Second, time.Hour)
@@ -190,7 +190,7 @@ func (p PPP) check(report reporter) {
 		within(report, "ppp.chap_interval", p.CHAPInterval, time.Minute, 24*time.Hour)
 	}
 	if p.EchoFailures < 0 || p.EchoFailures > 100 {
-		report(fmt.Sprintf("%d is not between 0 (off) and 100", p.EchoFailures), "ppp.echo_failures")
+		report(fmt.Sprintf("%d is not between 0 (off) and 100", p.EchoFailures), "", "ppp.echo_failures")
 	}
 	p.MutualPAP.check(report)
 }
@@ -201,10 +201,10 @@ func (m MutualPAP) check(report reporter) {
 		{"ppp.mutual_pap.password", m.Password, "ppp.mutual_pap.user", m.User},
 	} {
 		if part.value != "" && part.missing == "" {
-			report("is of no use alone: set "+part.other+", too, or leave both empty", part.key, part.other)
+			report("is of no use alone", "set "+part.other+", too, or leave both empty", part.key, part.other)
 		}
 		if len(part.value) > maxPAP {
-			report(fmt.Sprintf("has %d bytes; %d is the most", len(part.value), maxPAP), part.key)
+			report(fmt.Sprintf("has %d bytes", len(part.value)), fmt.Sprintf("%d is the most", maxPAP), part.key)
 		}
 	}
 }
@@ -215,13 +215,13 @@ func (n Network) check(report reporter) {
 	checkOther(report, "network.masquerade", n.Masquerade, n.Interface)
 	checkTable(report, "network.nftables_table", n.NFTablesTable)
 	if !unicast(n.Address) {
-		report(fmt.Sprintf("%s cannot be the address of a host", n.Address), "network.address")
+		report(fmt.Sprintf("%s cannot be the address of a host", n.Address), "", "network.address")
 	}
 	if len(n.Routes) > maxRoutes {
-		report(fmt.Sprintf("has %d routes; a DHCP message bears %d at the most", len(n.Routes), maxRoutes), "network.routes")
+		report(fmt.Sprintf("has %d routes", len(n.Routes)), fmt.Sprintf("a DHCP message holds %d at the most", maxRoutes), "network.routes")
 	}
 	if len(n.Domain) > 253 || strings.ContainsFunc(n.Domain, notInDomain) {
-		report(fmt.Sprintf("%q is no domain name; write it as example.net", n.Domain), "network.domain")
+		report(fmt.Sprintf("%q is no domain name", n.Domain), "write it as example.net", "network.domain")
 	}
 	atMostTwo(report, "network.dns", n.DNS)
 	atMostTwo(report, "network.wins", n.WINS)
@@ -236,13 +236,13 @@ func (c Config) checkPool(report reporter) {
 		if name != "" {
 			key = "network.pools." + name + ".pool"
 			if len(name) > 64 || strings.ContainsFunc(name, notInDomain) {
-				report(fmt.Sprintf("%q is no name for a pool: letters, digits, - and .", name), "network.pools."+name)
+				report(fmt.Sprintf("%q is no name for a pool", name), "use letters, digits, - and .", "network.pools."+name)
 			}
 			atMostTwo(report, "network.pools."+name+".dns", pool.DNS)
 			atMostTwo(report, "network.pools."+name+".wins", pool.WINS)
 		}
 		if len(pool.Addresses) == 0 {
-			report("is empty; write a range such as 10.99.0.10-10.99.0.250", key, "network.pools."+name)
+			report("is empty", "write a range such as 10.99.0.10-10.99.0.250", key, "network.pools."+name)
 		}
 		for _, r := range pool.Addresses {
 			size += uint64(number(r.Last)) - uint64(number(r.First)) + 1
@@ -251,21 +251,21 @@ func (c Config) checkPool(report reporter) {
 		}
 	}
 	if size > maxPool {
-		report(fmt.Sprintf("has %d addresses; %d is the most", size, maxPool), "network.pool")
+		report(fmt.Sprintf("has %d addresses", size), fmt.Sprintf("%d is the most", maxPool), "network.pool")
 	}
 }
 
 func (c Config) checkRange(report reporter, key string, r Range, seen []Range) {
 	if !unicast(r.First) || !unicast(r.Last) || number(r.First)>>24 < 127 && number(r.Last)>>24 >= 127 {
-		report(fmt.Sprintf("%s holds addresses that no host can have", r), key)
+		report(fmt.Sprintf("%s holds addresses that no host can have", r), "", key)
 	}
 	if r.Contains(c.Network.Address) {
-		report(fmt.Sprintf("%s overlaps the interface: it contains network.address %s; %s",
-			r, c.Network.Address, advise(r, c.Network.Address)), key, "network.address")
+		report(fmt.Sprintf("%s overlaps the interface: it contains network.address %s", r, c.Network.Address), advise(r, c.Network.Address),
+			key, "network.address")
 	}
 	for _, other := range seen {
 		if r.First.Compare(other.Last) <= 0 && other.First.Compare(r.Last) <= 0 {
-			report(fmt.Sprintf("%s overlaps %s; keep each address once", r, other), key)
+			report(fmt.Sprintf("%s overlaps %s", r, other), "keep each address once", key)
 		}
 	}
 }
@@ -286,7 +286,7 @@ func advise(r Range, a netip.Addr) string {
 func checkInterface(report reporter, key, name string) {
 	if name == "" || len(name) > maxIfName || name == "." || name == ".." ||
 		strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == ':' || r == '%' }) {
-		report(fmt.Sprintf("%q is not the name of an interface (1 to %d letters, digits and signs)", name, maxIfName), key)
+		report(fmt.Sprintf("%q is not the name of an interface (1 to %d letters, digits and signs)", name, maxIfName), "", key)
 	}
 }
 
@@ -297,7 +297,7 @@ func checkOther(report reporter, key, name, own string) {
 	}
 	checkInterface(report, key, name)
 	if name == own {
-		report(fmt.Sprintf("%q is vpnd's own interface (network.interface); name another", name), key, "network.interface")
+		report(fmt.Sprintf("%q is vpnd's own interface (network.interface)", name), "name another", key, "network.interface")
 	}
 }
 
@@ -309,22 +309,22 @@ func checkTable(report reporter, key, table string) {
 	family, name, _ := strings.Cut(table, " ")
 	bad := func(r rune) bool { return r != '_' && notInDomain(r) }
 	if family != "ip" && family != "inet" || name == "" || len(name) > 64 || strings.ContainsFunc(name, bad) {
-		report(fmt.Sprintf("%q is not a table; write its family, ip or inet, and its name, as \"inet filter\"", table), key)
+		report(fmt.Sprintf("%q is not a table", table), `write its family, ip or inet, and its name, as "inet filter"`, key)
 	}
 	if table == "ip vpnd" {
-		report("ip vpnd is the daemon's own table; name one of yours", key)
+		report("ip vpnd is the daemon's own table", "name one of yours", key)
 	}
 }
 
 func atMostTwo(report reporter, key string, servers []netip.Addr) {
 	if len(servers) > 2 {
-		report("PPP tells a client two servers and no more; keep two", key)
+		report("PPP tells a client two servers and no more", "keep two", key)
 	}
 }
 
 func within(report reporter, key string, v, lowest, highest time.Duration) {
 	if v < lowest || v > highest {
-		report(fmt.Sprintf("%s is not between %s and %s", v, lowest, highest), key)
+		report(fmt.Sprintf("%s is not between %s and %s", v, lowest, highest), "", key)
 	}
 }
 

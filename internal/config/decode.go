@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"vpnd/internal/fault"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -69,7 +69,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 		return nil
 	}
 	if err := dec.Decode(&second); err == nil {
-		d.fault(&second, "", "a second YAML document begins here; keep one")
+		d.fault(&second, "", "a second YAML document begins here", "keep one")
 	} else if !errors.Is(err, io.EOF) {
 		d.faults = append(d.faults, syntaxFault(d.name, err))
 	}
@@ -82,36 +82,36 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 // syntaxFault takes the line out of an error such as "yaml: line 3: did not find expected key".
 func syntaxFault(name string, err error) Fault {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	f := Fault{File: name, Text: "not YAML: " + text}
+	f := Fault{File: name, Wrong: "not YAML: " + text}
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
-		number, what, _ := strings.Cut(rest, ": ")
+		number, what, _ := strings.Cut(rest, ": ") // the library has no value for the line
 		if line, err := strconv.Atoi(number); err == nil {
-			f.Line, f.Text = line, "not YAML: "+what
+			f.Line, f.Wrong = line, "not YAML: "+what
 		}
 	}
-	if strings.Contains(f.Text, "unknown anchor") { // and then its name, which may be a secret
-		f.Text = "not YAML: a value that begins with * needs quotes"
+	if strings.Contains(f.Wrong, "unknown anchor") { // and then its name, which may be a secret
+		f.Wrong = "not YAML: a value that begins with * needs quotes"
 	}
 	return f
 }
 
-func (d *decoder) fault(n *yaml.Node, key, format string, args ...any) {
-	d.faults = append(d.faults, Fault{File: d.name, Line: n.Line, Column: n.Column, Key: key, Text: fmt.Sprintf(format, args...)})
+func (d *decoder) fault(n *yaml.Node, key, wrong, fix string) {
+	d.faults = append(d.faults, Fault{File: d.name, Line: n.Line, Column: n.Column, Key: key, Wrong: wrong, Fix: fix})
 }
 
 // report places a fault of the outcome at the first of keys that the file sets. Of a key that could not
 // be read nothing more is told.
-func (d *decoder) report(text string, keys ...string) {
+func (d *decoder) report(wrong, fix string, keys ...string) {
 	if slices.ContainsFunc(keys, d.unreadable) {
 		return
 	}
 	for _, key := range keys {
 		if n, ok := d.nodes[key]; ok {
-			d.fault(n, key, "%s", text)
+			d.fault(n, key, wrong, fix)
 			return
 		}
 	}
-	d.faults = append(d.faults, Fault{File: d.name, Key: keys[0], Text: text})
+	d.faults = append(d.faults, Fault{File: d.name, Key: keys[0], Wrong: wrong, Fix: fix})
 }
 
 // unreadable reports whether key, something in it, or the section that it is in could not be read.
@@ -129,7 +129,7 @@ func (s section) set(d *decoder, key string, n *yaml.Node) {
 	}
 	known := strings.Join(slices.Sorted(maps.Keys(s)), ", ")
 	if n.Kind != yaml.MappingNode {
-		d.fault(n, key, "must be a mapping of the keys %s", known)
+		d.fault(n, key, "must be a mapping of the keys "+known, "")
 		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -141,9 +141,9 @@ func (s section) set(d *decoder, key string, n *yaml.Node) {
 		f, ok := s[name.Value]
 		switch _, again := d.nodes[child]; {
 		case !ok:
-			d.fault(name, child, "unknown key; known here: %s", known)
+			d.fault(name, child, "unknown key", "known here: "+known)
 		case again:
-			d.fault(name, child, "is set twice; keep one")
+			d.fault(name, child, "is set twice", "keep one")
 		default:
 			d.nodes[child] = value
 			f.set(d, child, value)
@@ -168,16 +168,17 @@ func scalar[T any](to *T, parse func(string) (T, error)) setter {
 	return func(d *decoder, key string, n *yaml.Node) {
 		n = resolve(n)
 		if n.Kind != yaml.ScalarNode || isNull(n) {
-			d.fault(n, key, "must be one value")
+			d.fault(n, key, "must be one value", "")
 			return
 		}
 		if !slices.Contains(plainTags, n.ShortTag()) {
-			d.fault(n, key, "a value that begins with ! needs quotes")
+			d.fault(n, key, "a value that begins with ! needs quotes", "")
 			return
 		}
 		v, err := parse(n.Value)
 		if err != nil {
-			d.fault(n, key, "%v", err)
+			wrong, fix := fault.Of(err, "")
+			d.fault(n, key, wrong, fix)
 			return
 		}
 		*to = v
@@ -224,7 +225,7 @@ func entries[T any](to *map[string]T, fields func(*T) section) setter {
 			return
 		}
 		if n.Kind != yaml.MappingNode {
-			d.fault(n, key, "must be a mapping of names")
+			d.fault(n, key, "must be a mapping of names", "")
 			return
 		}
 		values := map[string]T{}
@@ -232,7 +233,7 @@ func entries[T any](to *map[string]T, fields func(*T) section) setter {
 			name := n.Content[i]
 			child := key + "." + name.Value
 			if _, again := values[name.Value]; again {
-				d.fault(name, child, "is set twice; keep one")
+				d.fault(name, child, "is set twice", "keep one")
 				continue
 			}
 			var value T

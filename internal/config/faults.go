@@ -10,27 +10,39 @@ type Fault struct {
 	File         string // "": not from a file
 	Line, Column int    // from 1; 0: not known
 	Key          string // such as "network.pool"; "": the file as a whole
-	Text         string
+	Wrong        string
+	Fix          string // "": Wrong says what is right
+}
+
+// Where writes "file:line:column" without the parts that are not known.
+func (f Fault) Where() string {
+	where := f.File
+	if where != "" && f.Line > 0 {
+		where += fmt.Sprintf(":%d", f.Line)
+		if f.Column > 0 {
+			where += fmt.Sprintf(":%d", f.Column)
+		}
+	}
+	return where
+}
+
+// Text writes what is wrong with its fix.
+func (f Fault) Text() string {
+	if f.Fix == "" {
+		return f.Wrong
+	}
+	return f.Wrong + "; " + f.Fix
 }
 
 // String writes "file:line:column: key: text" without the parts that are not known.
 func (f Fault) String() string {
-	var b strings.Builder
-	if f.File != "" {
-		b.WriteString(f.File)
-		if f.Line > 0 {
-			fmt.Fprintf(&b, ":%d", f.Line)
+	var parts []string
+	for _, part := range []string{f.Where(), f.Key, f.Text()} {
+		if part != "" {
+			parts = append(parts, part)
 		}
-		if f.Column > 0 {
-			fmt.Fprintf(&b, ":%d", f.Column)
-		}
-		b.WriteString(": ")
 	}
-	if f.Key != "" {
-		b.WriteString(f.Key + ": ")
-	}
-	b.WriteString(f.Text)
-	return b.String()
+	return strings.Join(parts, ": ")
 }
 
 // Faults is everything that is wrong, in the order of the file.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"vpnd/internal/fault"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -110,14 +111,14 @@ func parseBool(s string) (bool, error) {
 	case "false":
 		return false, nil
 	default:
-		return false, fmt.Errorf("%q is neither true nor false", s)
+		return false, fault.New(fmt.Sprintf("%q is neither true nor false", s), "")
 	}
 }
 
 func parseInt(s string) (int, error) {
 	v, err := strconv.Atoi(s)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a whole number", s)
+		return 0, fault.New(fmt.Sprintf("%q is not a whole number", s), "")
 	}
 	return v, nil
 }
@@ -125,21 +126,21 @@ func parseInt(s string) (int, error) {
 func parsePrefix(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil || !p.Addr().Is4() {
-		return netip.Prefix{}, fmt.Errorf("%q is not an IPv4 prefix; write it as 192.168.1.0/24", s)
+		return netip.Prefix{}, fault.New(fmt.Sprintf("%q is not an IPv4 prefix", s), "write it as 192.168.1.0/24")
 	}
 	if p != p.Masked() {
-		return netip.Prefix{}, fmt.Errorf("%q has bits behind its length; write %v", s, p.Masked())
+		return netip.Prefix{}, fault.New(fmt.Sprintf("%q has bits behind its length", s), "write "+p.Masked().String())
 	}
 	return p, nil
 }
 
 func parseDuration(s string) (time.Duration, error) {
 	if _, err := strconv.Atoi(s); err == nil && s != "0" {
-		return 0, fmt.Errorf("%q has no unit; write %ss for seconds", s, s)
+		return 0, fault.New(fmt.Sprintf("%q has no unit", s), "write "+s+"s for seconds")
 	}
 	v, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a duration; write it as 30s, 3m or 1h", s)
+		return 0, fault.New(fmt.Sprintf("%q is not a duration", s), "write it as 30s, 3m or 1h")
 	}
 	return v, nil
 }
@@ -147,7 +148,7 @@ func parseDuration(s string) (time.Duration, error) {
 func oneOf(words ...string) func(string) (string, error) {
 	return func(s string) (string, error) {
 		if !slices.Contains(words, s) {
-			return "", fmt.Errorf("%q is not one of %s", s, strings.Join(words, ", "))
+			return "", fault.New(fmt.Sprintf("%q is not one of %s", s, strings.Join(words, ", ")), "")
 		}
 		return s, nil
 	}
@@ -156,7 +157,7 @@ func oneOf(words ...string) func(string) (string, error) {
 func parseIPv4(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || !a.Is4() {
-		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 address", s)
+		return netip.Addr{}, fault.New(fmt.Sprintf("%q is not an IPv4 address", s), "")
 	}
 	return a, nil
 }
@@ -164,7 +165,7 @@ func parseIPv4(s string) (netip.Addr, error) {
 // parseRange takes "first-last", a prefix, or one address. Of a prefix the network's own address
 // and the broadcast address are left out where it has them; leaveOut takes out the server's.
 func parseRange(s string) (Range, error) {
-	fail := fmt.Errorf("%q is not a range of IPv4 addresses; write it as 10.99.0.10-10.99.0.250 or 10.99.0.0/24", s)
+	fail := fault.New(fmt.Sprintf("%q is not a range of IPv4 addresses", s), "write it as 10.99.0.10-10.99.0.250 or 10.99.0.0/24")
 	if first, last, ok := strings.Cut(s, "-"); ok {
 		a, errFirst := parseIPv4(strings.TrimSpace(first))
 		b, errLast := parseIPv4(strings.TrimSpace(last))
@@ -172,7 +173,7 @@ func parseRange(s string) (Range, error) {
 			return Range{}, fail
 		}
 		if b.Less(a) {
-			return Range{}, fmt.Errorf("%q ends before it begins; write %s-%s", s, b, a)
+			return Range{}, fault.New(fmt.Sprintf("%q ends before it begins", s), fmt.Sprintf("write %s-%s", b, a))
 		}
 		return Range{a, b}, nil
 	}
@@ -188,7 +189,7 @@ func parseRange(s string) (Range, error) {
 		return Range{}, fail
 	}
 	if p != p.Masked() {
-		return Range{}, fmt.Errorf("%q has bits set behind its prefix; write %s", s, p.Masked())
+		return Range{}, fault.New(fmt.Sprintf("%q has bits set behind its prefix", s), "write "+p.Masked().String())
 	}
 	first, last := p.Addr(), lastOf(p)
 	if p.Bits() <= 30 {
@@ -261,7 +262,7 @@ func (d *decoder) startAndCount(key string, n *yaml.Node) Range {
 		return Range{}
 	}
 	if !start.IsValid() || count < 1 || count > maxPool || uint64(number(start))+uint64(count) > 1<<32 {
-		d.fault(n, key, "is not a start and a count from 1 to %d; write it as {start: 10.99.0.10, count: 100}", maxPool)
+		d.fault(n, key, fmt.Sprintf("is not a start and a count from 1 to %d", maxPool), "write it as {start: 10.99.0.10, count: 100}")
 		return Range{}
 	}
 	last := number(start) + uint32(count) - 1

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"time"
 	"vpnd/internal/config"
+	"vpnd/internal/fault"
 	"vpnd/internal/link"
 	"vpnd/internal/sysnet"
 	"vpnd/internal/timesync"
@@ -31,6 +33,7 @@ import (
 // Finding is one thing that Check has looked at.
 type Finding struct {
 	What  string
+	Where string // "file:line:column"; empty: not in a file
 	Wrong string // empty: nothing
 	Fix   string
 	Fatal bool // serving would fail
@@ -50,13 +53,17 @@ func (f Finding) Level() string {
 
 // String is the finding as a line.
 func (f Finding) String() string {
+	what := f.What
+	if f.Where != "" {
+		what = f.Where + ": " + what
+	}
 	switch f.Level() {
 	case "ok":
-		return "ok    " + f.What
+		return "ok    " + what
 	case "fail":
-		return "FAIL  " + f.What + ": " + f.Wrong + "; " + f.Fix
+		return "FAIL  " + what + ": " + f.Wrong + "; " + f.Fix
 	default:
-		return "warn  " + f.What + ": " + f.Wrong + "; " + f.Fix
+		return "warn  " + what + ": " + f.Wrong + "; " + f.Fix
 	}
 }
 
@@ -115,7 +122,7 @@ func withSettings(cfg config.Config, table *usermgmt.Store) (config.Config, Find
 	}
 	over, err := layOver(cfg, set)
 	if err != nil {
-		return cfg, Finding{What: "settings", Wrong: err.Error(), Fix: "correct the file", Fatal: true}
+		return cfg, Finding{What: "settings", Fatal: true}.because(err, "correct the file")
 	}
 	return over, Finding{What: "settings laid over the configuration file: " + config.Settings(set).String()}
 }
@@ -140,13 +147,10 @@ func capability(name string, bit int, why string) Finding {
 }
 
 func tunDevice() Finding {
-	f := Finding{What: "/dev/net/tun", Fatal: true, Fix: "load the module tun (modprobe tun), or give the container the device"}
-	file, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
-	if err != nil {
-		f.Wrong = err.Error()
-		return f
+	f := Finding{What: "/dev/net/tun", Fatal: true}
+	if err := tun.CheckDevice(); err != nil {
+		return f.because(err, "")
 	}
-	_ = file.Close()
 	return f
 }
 
@@ -159,7 +163,7 @@ func interfaceFree(name string, r running) Finding {
 }
 
 func pptpPort(cfg config.Config, r running) Finding {
-	f := Finding{What: "PPTP (TCP 1723, GRE)", Fatal: true, Fix: "fix that"}
+	f := Finding{What: "PPTP (TCP 1723, GRE)", Fatal: true}
 	if !cfg.Services.PPTP {
 		return Finding{}
 	}
@@ -168,8 +172,7 @@ func pptpPort(cfg config.Config, r running) Finding {
 	}
 	s, err := pptpserver.Listen(pptpserver.Config{Listen: cfg.Listen}, nobody)
 	if err != nil {
-		f.Wrong, f.Fix, _ = strings.Cut(err.Error(), ": ")
-		return f
+		return f.because(err, "correct listen, or set services.pptp to false").ownedAt("tcp", cfg.Listen, pptpwire.Port, err)
 	}
 	s.Shutdown(context.Background())
 	return f
@@ -178,7 +181,7 @@ func pptpPort(cfg config.Config, r running) Finding {
 func nobody(link.Link) (link.Sink, error) { return nil, errors.ErrUnsupported }
 
 func l2tpPort(cfg config.Config, r running) Finding {
-	f := Finding{What: "L2TP (UDP 1701)", Fatal: true, Fix: "fix that"}
+	f := Finding{What: "L2TP (UDP 1701)", Fatal: true}
 	if !cfg.Services.L2TP {
 		return Finding{}
 	}
@@ -187,8 +190,7 @@ func l2tpPort(cfg config.Config, r running) Finding {
 	}
 	s, err := l2tpserver.Listen(l2tpserver.Config{Listen: cfg.Listen}, nobody)
 	if err != nil {
-		f.Wrong, f.Fix, _ = strings.Cut(err.Error(), ": ")
-		return f
+		return f.because(err, "correct listen, or set services.l2tp to false").ownedAt("udp", cfg.Listen, l2tpwire.Port, err)
 	}
 	s.Shutdown(context.Background())
 	return f
@@ -218,7 +220,7 @@ func masquerade(cfg config.Config) Finding {
 		return f
 	}
 	if err := sysnet.CanMasquerade(); err != nil {
-		f.Wrong, f.Fix = err.Error(), "load the module nf_tables (modprobe nf_tables), or leave network.masquerade empty"
+		return f.because(err, "leave network.masquerade empty")
 	}
 	return f
 }
@@ -230,7 +232,7 @@ func nftablesTable(cfg config.Config) Finding {
 	}
 	f := Finding{What: "network.nftables_table " + table, Fatal: true}
 	if err := sysnet.CanKeepSets(table); err != nil {
-		f.Wrong, f.Fix, _ = strings.Cut(err.Error(), ": ")
+		return f.because(err, "correct network.nftables_table")
 	}
 	return f
 }
@@ -242,7 +244,7 @@ func routes(cfg config.Config) Finding {
 		found, err := tun.RouteTo(p)
 		switch {
 		case err != nil:
-			f.Wrong = err.Error()
+			f.Wrong, f.Fix = fmt.Sprintf("the route to %v cannot be looked up: %v", p, err), "see that the daemon may use netlink sockets (AF_NETLINK)"
 		case found != "" && found != cfg.Network.Interface: // the interface has a finding of its own
 			f.Wrong = fmt.Sprintf("%v is reached by interface %s already", p, found)
 		}
@@ -276,20 +278,18 @@ func services(cfg config.Config) Finding {
 
 // stateFolder looks at the user table.
 func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
-	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Fix: "fix that"}
+	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true}
 	missing := errors.Is(err, usermgmt.ErrNoTable) || errors.Is(err, unix.ENOTDIR)
 	if err == nil || missing {
 		if err := canMake(cfg.StateDir); err != nil {
-			f.Wrong, f.Fix = err.Error(), "fix that, or set state_dir to a folder that can be written to"
-			return f
+			return f.because(err, "correct state_dir")
 		}
 	}
 	if missing {
 		return Finding{What: f.What, Wrong: "not there yet", Fix: "the daemon makes it; `vpnd user add` adds a user"}
 	}
 	if err != nil {
-		f.Wrong = err.Error()
-		return f
+		return f.because(pathFault(cfg.StateDir, err), tableFix)
 	}
 	f = users(context.Background(), table, cfg)
 	if found, current := table.Versions(); found != current {
@@ -300,11 +300,10 @@ func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
 
 // users looks at whether the users of a table can get in.
 func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Finding {
-	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true, Fix: "fix that"}
+	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true}
 	profiles, damaged, err := store.Sound(ctx)
 	if err != nil {
-		f.Wrong = err.Error()
-		return f
+		return f.because(err, tableFix)
 	}
 	var outside []netip.Addr
 	var poolless []string
@@ -335,18 +334,18 @@ func there(path string) bool {
 	return err == nil
 }
 
+// tableFix is how to fix a user table that cannot be read for a cause that nothing is known of.
+const tableFix = "put a backup in its place"
+
 // canMake reports why a folder, or the first one above it that is there, cannot be written to.
 func canMake(dir string) error {
 	for !there(dir) {
 		dir = filepath.Dir(dir)
 	}
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return fmt.Errorf("%s is not a folder", dir)
+		return fault.New(dir+" is not a folder", "move it away, or set state_dir to a folder")
 	}
-	if err := unix.Access(dir, unix.W_OK); err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	return nil
+	return pathFault(dir, unix.Access(dir, unix.W_OK))
 }
 
 func echo(cfg config.Config) Finding {
@@ -390,22 +389,30 @@ func managementSocket(cfg config.Config, r running) Finding {
 		return f
 	}
 	if err := socketFree(cfg.Management.Socket); err != nil {
-		f.Wrong, f.Fix, _ = strings.Cut(err.Error(), ": ")
+		return f.because(err, "correct management.socket")
 	}
 	return f
 }
 
 // hooks looks for the programs. Without the one before a log-in nobody gets in.
 func hooks(h config.Hooks) Finding {
-	f := Finding{Fix: "correct the path, or make the file executable (chmod +x)"}
+	f := Finding{}
 	for _, command := range [][]string{h.Down, h.Up, h.Before} {
 		if len(command) == 0 {
 			continue
 		}
 		f.What = "hooks"
 		if _, err := exec.LookPath(command[0]); err != nil {
-			f.Wrong, f.Fatal = err.Error(), slices.Equal(command, h.Before)
+			f.Wrong, f.Fix, f.Fatal = err.Error(), hookFix(command[0], err), slices.Equal(command, h.Before)
 		}
 	}
 	return f
+}
+
+// hookFix is how to fix a program that cannot be run.
+func hookFix(path string, err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "make the file executable (chmod +x " + path + ")"
+	}
+	return "put the program there, or correct its path in the configuration"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"time"
@@ -17,10 +18,11 @@ func managementCertificate(cfg config.Config) Finding {
 	if m.Listen == "" || m.Certificate == "" {
 		return Finding{}
 	}
-	f := Finding{What: "management.certificate " + m.Certificate, Fix: "correct management.certificate and management.key, or leave both empty"}
+	f := Finding{What: "management.certificate " + m.Certificate}
 	c, err := openCertificate(m.Certificate, m.Key, nil, time.Now)
 	if err != nil {
-		f.Wrong = err.Error() + "; the daemon serves a self-signed certificate until that is right"
+		f = f.because(err, certificateFix(err, m))
+		f.Wrong += "; the daemon serves a self-signed certificate until that is right"
 		return f
 	}
 	switch end := c.leaf().NotAfter; {
@@ -33,6 +35,18 @@ func managementCertificate(cfg config.Config) Finding {
 		f.Wrong, f.Fix = fmt.Sprintf("its key, %s, is for everybody to read", m.Key), "chmod o-r "+m.Key
 	}
 	return f
+}
+
+// certificateFix is how to fix a certificate that cannot be read.
+func certificateFix(err error, m config.Management) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "put the file there, correct management.certificate and management.key, or leave both empty"
+	case errors.Is(err, fs.ErrPermission):
+		return "run as root, or let the user of the daemon read the file"
+	default:
+		return fmt.Sprintf("put a certificate in %s and its key in %s, both in PEM", m.Certificate, m.Key)
+	}
 }
 
 // managementListen looks whether HTTPS can listen, and whether it will where it should.
@@ -55,8 +69,7 @@ func managementListen(cfg config.Config, table *usermgmt.Store, tableErr error, 
 	if !r.has("tcp", at) {
 		l, err := listenTCP(at)
 		if err != nil {
-			f.Wrong, f.Fix = err.Error(), "stop the other program there, or set management.listen to an address of this machine and a free port"
-			return f
+			return f.because(err, "correct management.listen").owned("tcp", at, err)
 		}
 		_ = l.Close()
 	}

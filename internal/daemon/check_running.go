@@ -100,7 +100,7 @@ func (r running) hasSocket(path string) bool {
 func (r running) has(transport string, at netip.AddrPort) bool {
 	own := false
 	for _, s := range localSockets(transport) {
-		if s.at.Port() != at.Port() || s.at.Addr() != at.Addr() && !s.at.Addr().IsUnspecified() && !at.Addr().IsUnspecified() {
+		if !s.clashes(at) {
 			continue
 		}
 		if !r.sockets[s.inode] {
@@ -124,6 +124,11 @@ func (r running) hasAll(transport string, addrs []netip.Addr, port uint16) bool 
 type localSocket struct {
 	at    netip.AddrPort
 	inode uint64
+}
+
+// clashes reports whether the socket keeps others from at.
+func (s localSocket) clashes(at netip.AddrPort) bool {
+	return s.at.Port() == at.Port() && (s.at.Addr() == at.Addr() || s.at.Addr().IsUnspecified() || at.Addr().IsUnspecified())
 }
 
 func localSockets(transport string) []localSocket {

@@ -12,9 +12,9 @@ import (
 	"os"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 	"vpnd/internal/config"
+	"vpnd/internal/fault"
 )
 
 const (
@@ -161,9 +161,6 @@ func (d *daemon) listenWeb(at netip.AddrPort) error {
 		w.l, w.at = nil, netip.AddrPort{}
 	}
 	l, err := listenTCP(at)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		err = fmt.Errorf("TCP port %d of %v is in use: stop the other program there, or choose another port", at.Port(), at.Addr())
-	}
 	if err != nil {
 		return fmt.Errorf("management.listen: %w", err)
 	}
@@ -189,7 +186,11 @@ func listenTCP(at netip.AddrPort) (net.Listener, error) {
 	if at.Addr().Is4() {
 		network = "tcp4"
 	}
-	return net.Listen(network, at.String())
+	l, err := net.Listen(network, at.String())
+	if err != nil {
+		return nil, fault.Listening("TCP", at, "management.listen", "stop the other program there, or set `management.listen` to another port", err)
+	}
+	return l, nil
 }
 
 // watchWeb listens as it should be, now that there may be an administrator, or none any more.

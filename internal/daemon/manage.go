@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 	"vpnd/internal/buildinfo"
+	"vpnd/internal/fault"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/internal/timesync"
@@ -147,10 +148,10 @@ func listenSocket(path string) (net.Listener, error) {
 func socketFree(path string) error {
 	if conn, err := net.Dial("unix", path); err == nil {
 		_ = conn.Close()
-		return fmt.Errorf("another program listens on %s: stop it, or choose another path", path)
+		return fault.New("another program listens on "+path, "stop it, or choose another path")
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s is there and is no socket: move it away, or choose another path", path)
+		return fault.New(path+" is there and is no socket", "move it away, or choose another path")
 	}
 	return nil
 }

@@ -185,14 +185,14 @@ func logIn(ctx context.Context, dialer *client.Dialer) error {
 }
 
 // finding gives what Check has found of what begins so.
-func finding(t *testing.T, cfg config.Config, what string) string {
+func finding(t *testing.T, cfg config.Config, what string) Finding {
 	t.Helper()
 	for _, f := range Check(cfg) {
 		if strings.HasPrefix(f.What, what) {
-			return f.String()
+			return f
 		}
 	}
-	return ""
+	return Finding{}
 }
 
 func TestCheck(t *testing.T) {
@@ -221,26 +221,57 @@ func TestCheck(t *testing.T) {
 		for _, c := range []struct {
 			what   string
 			change func(*config.Config)
-			want   string
+			want   Finding
 		}{
-			{"IP forwarding", func(*config.Config) {}, "ok    IP forwarding (off; the daemon turns it on while it runs)"},
-			{"clock", func(*config.Config) {}, "clock (the host's"},
-			{"routes", func(*config.Config) {}, "FAIL  routes to network.pool: 10.99.0.32/27 is reached by interface br0 already; set network.pool"},
-			{"network.masquerade", func(c *config.Config) { c.Network.Masquerade = "eth9" }, "FAIL  network.masquerade eth9: there is no such interface; correct"},
-			{"network.nftables_table", func(c *config.Config) { c.Network.NFTablesTable = "inet filter" }, "FAIL  network.nftables_table inet filter: there is no nftables table inet filter; load"},
-			{"services", func(c *config.Config) { c.Services = config.Services{} }, "warn  services: PPTP and L2TP are off: nobody can dial in; set"},
-			{"l2tp.secret", func(c *config.Config) { c.L2TP.Secret = "x" }, "warn  l2tp.secret: Apple's clients know no tunnel secret"},
-			{"hooks", func(c *config.Config) { c.Hooks.Before = []string{"/nowhere/hook"} }, "FAIL  hooks: exec: \"/nowhere/hook\""},
-			{"ppp.echo", func(c *config.Config) { c.PPP.EchoFailures = 0 }, "warn  ppp.echo_interval, ppp.echo_failures: 0 means"},
-			{"user table", func(*config.Config) {}, "warn  user table in " + cfg.StateDir + ": not there yet"},
-			{"user table", func(c *config.Config) { c.StateDir = filepath.Join(file, "state") }, "FAIL  user table in " + file + "/state: " + file + " is not a folder; "},
-			{"user table", func(c *config.Config) { c.StateDir = lost }, "FAIL  user table in " + lost + ": user table: "},
+			{"IP forwarding", func(*config.Config) {}, Finding{What: "IP forwarding (off; the daemon turns it on while it runs)"}},
+			{"routes", func(*config.Config) {}, Finding{
+				What: "routes to network.pool", Wrong: "10.99.0.32/27 is reached by interface br0 already", Fix: "set network.pool to addresses that nothing else has", Fatal: true,
+			}},
+			{"network.masquerade", func(c *config.Config) { c.Network.Masquerade = "eth9" }, Finding{
+				What: "network.masquerade eth9", Wrong: "there is no such interface", Fix: "correct network.masquerade", Fatal: true,
+			}},
+			{"network.nftables_table", func(c *config.Config) { c.Network.NFTablesTable = "inet filter" }, Finding{
+				What: "network.nftables_table inet filter", Wrong: "there is no nftables table inet filter",
+				Fix: "load the rules that have it first, or run nft add table inet filter", Fatal: true,
+			}},
+			{"services", func(c *config.Config) { c.Services = config.Services{} }, Finding{
+				What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Fix: "set services.pptp or services.l2tp to true",
+			}},
+			{"l2tp.secret", func(c *config.Config) { c.L2TP.Secret = "x" }, Finding{
+				What: "l2tp.secret", Wrong: "Apple's clients know no tunnel secret and stay out", Fix: "leave it empty if they are to dial in",
+			}},
+			{"hooks", func(c *config.Config) { c.Hooks.Before = []string{"/nowhere/hook"} }, Finding{
+				What: "hooks", Wrong: `exec: "/nowhere/hook": stat /nowhere/hook: no such file or directory`,
+				Fix: "put the program there, or correct its path in the configuration", Fatal: true,
+			}},
+			{"hooks", func(c *config.Config) { c.Hooks.Up = []string{file} }, Finding{
+				What: "hooks", Wrong: fmt.Sprintf("exec: %q: permission denied", file), Fix: "make the file executable (chmod +x " + file + ")",
+			}},
+			{"ppp.echo", func(c *config.Config) { c.PPP.EchoFailures = 0 }, Finding{
+				What: "ppp.echo_interval, ppp.echo_failures", Wrong: "0 means that dead clients are never noticed by echo", Fix: "set both, if that is not wanted",
+			}},
+			{"PPTP", func(c *config.Config) { c.Listen = []netip.Addr{netip.MustParseAddr("203.0.113.1")} }, Finding{
+				What: "PPTP (TCP 1723, GRE)", Wrong: "203.0.113.1 is no address of this machine", Fix: "correct `listen`", Fatal: true,
+			}},
+			{"user table", func(*config.Config) {}, Finding{
+				What: "user table in " + cfg.StateDir, Wrong: "not there yet", Fix: "the daemon makes it; `vpnd user add` adds a user",
+			}},
+			{"user table", func(c *config.Config) { c.StateDir = filepath.Join(file, "state") }, Finding{
+				What: "user table in " + file + "/state", Wrong: file + " is not a folder", Fix: "move it away, or set state_dir to a folder", Fatal: true,
+			}},
+			{"user table", func(c *config.Config) { c.StateDir = lost }, Finding{
+				What: "user table in " + lost, Wrong: "the user table " + lost + "/users.db is damaged (it is not an SQLite database)",
+				Fix: "put a backup in its place, or move it away with its -wal and -shm files and add the users again", Fatal: true,
+			}},
 		} {
 			changed := cfg
 			c.change(&changed)
-			if got := finding(t, changed, c.what); !strings.Contains(got, c.want) {
-				t.Errorf("%s: %q, want %q", c.what, got, c.want)
+			if diff := cmp.Diff(c.want, finding(t, changed, c.what)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.what, diff)
 			}
+		}
+		if got := finding(t, cfg, "clock"); !strings.HasPrefix(got.What, "clock (the host's") {
+			t.Errorf("got %+v, want the host's clock", got)
 		}
 		return nil
 	})
@@ -283,12 +314,12 @@ func TestCheckBesideDaemon(t *testing.T) {
 			defer func() { _, _ = holder.Process.Kill(), holder.Wait() }()
 			with := cfg
 			with.Services.L2TP = true
-			if got := finding(t, with, "L2TP"); !strings.HasPrefix(got, "FAIL  L2TP (UDP 1701): ") {
-				t.Errorf("%q", got)
+			if got := finding(t, with, "L2TP"); !got.Fatal || got.Wrong != fmt.Sprintf("UDP port 1701 of 0.0.0.0 is in use by sleep (pid %d)", holder.Process.Pid) {
+				t.Errorf("got %+v, want the port in use by the process %d", got, holder.Process.Pid)
 			}
 			with.Network.Interface = "br0"
-			if got := finding(t, with, "interface"); !strings.HasPrefix(got, "FAIL  interface br0: it is there already") {
-				t.Errorf("%q", got)
+			if got := finding(t, with, "interface"); !got.Fatal || got.Wrong != "it is there already" {
+				t.Errorf("got %+v, want the interface to be there already", got)
 			}
 		}
 		done := make(chan struct{})
@@ -341,8 +372,8 @@ func TestManage(t *testing.T) {
 			}
 			elsewhere := cfg
 			elsewhere.StateDir = t.TempDir()
-			if got := finding(t, elsewhere, "management.socket"); !strings.Contains(got, "another program listens on") {
-				t.Error(got)
+			if got := finding(t, elsewhere, "management.socket"); got.Wrong != "another program listens on "+cfg.Management.Socket || got.Fix != "stop it, or choose another path" {
+				t.Errorf("got %+v, want another program on the socket", got)
 			}
 			status, err := api.Status(ctx)
 			if err != nil || status.Connections != 1 || status.Users != 1 || len(status.Pools) != 1 || status.Pools[0].InUse != 1 || status.Pools[0].Size != 241 ||

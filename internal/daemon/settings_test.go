@@ -218,7 +218,7 @@ func TestServices(t *testing.T) {
 				t.Errorf("%s is missing in:\n%s", want, &f.log)
 			}
 		}
-		if got := finding(t, cfg, "settings"); got != "ok    settings laid over the configuration file: services.l2tp: false; services.pptp: false" {
+		if got := finding(t, cfg, "settings"); got.What != "settings laid over the configuration file: services.l2tp: false; services.pptp: false" {
 			t.Errorf("check: %q", got)
 		}
 		err = f.run(func(ctx context.Context) error {
@@ -332,8 +332,8 @@ func TestSettingsAgainstFile(t *testing.T) {
 		if err := f.run(func(context.Context) error { return nil }); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v", err)
 		}
-		if got := finding(t, f.cfg, "settings"); !strings.HasPrefix(got, "FAIL  settings: "+want) {
-			t.Errorf("%q", got)
+		if got := finding(t, f.cfg, "settings"); !got.Fatal || !strings.HasPrefix(got.Wrong, want) || got.Fix != "correct the file" {
+			t.Errorf("got %+v, want it wrong by %q", got, want)
 		}
 		return err
 	})

@@ -18,7 +18,7 @@ func (d *daemon) with(set config.Settings, fields *strings.Replacer) (next confi
 	if faults := config.Faults(nil); errors.As(err, &faults) {
 		errs := make([]error, len(faults))
 		for i, f := range faults {
-			errs[i] = &mgmt.FieldError{Field: strings.Trim(fields.Replace("^"+f.Key+"$"), "^$"), Text: f.Text}
+			errs[i] = &mgmt.FieldError{Field: strings.Trim(fields.Replace("^"+f.Key+"$"), "^$"), Text: f.Text()}
 		}
 		return next, "", errors.Join(errs...)
 	}

@@ -45,8 +45,9 @@ func TestCheckOfReadOnlyFolder(t *testing.T) {
 		try(t, syscall.Mount("vpnd", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 		table, err := usermgmt.OpenCopy(t.Context(), dir)
 		try(t, err)
-		if f := stateFolder(config.Config{StateDir: dir}, table, nil); !f.Fatal || !strings.Contains(f.Wrong, "read-only file system") {
-			t.Errorf("%+v", f)
+		if f := stateFolder(config.Config{StateDir: dir}, table, nil); !f.Fatal || f.Wrong != dir+": read-only file system" ||
+			f.Fix != "mount it for writing (mount -o remount,rw), or set state_dir to a folder that can be written to" {
+			t.Errorf("got %+v, want a read-only file system", f)
 		}
 		try(t, table.Close())
 		return

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"vpnd/internal/fault"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -45,14 +46,17 @@ func findNamed(conn *nftables.Conn, name string) (*nftables.Table, error) {
 	family, name, _ := strings.Cut(name, " ")
 	tables, err := conn.ListTablesOfFamily(families[family])
 	if err != nil {
-		return nil, fmt.Errorf("nftables: %w: has this kernel nf_tables?", err)
+		return nil, unlisted(err)
 	}
 	for _, t := range tables {
 		if t.Name == name {
 			return t, nil
 		}
 	}
-	return nil, fmt.Errorf("%w %s %s: load the rules that have it first, or run nft add table %s %s", errNoTable, family, name, family, name)
+	table := family + " " + name
+	return nil, &fault.Error{
+		Wrong: fmt.Sprintf("%v %s", errNoTable, table), Fix: "load the rules that have it first, or run nft add table " + table, Err: errNoTable,
+	}
 }
 
 // CanKeepSets reports what keeps this system from having sets in the table.
@@ -85,7 +89,7 @@ func (c *Changes) makeSet(name string) error {
 	}
 	set, err := c.sets.conn.GetSetByName(c.sets.table, name)
 	if err == nil && (set.KeyType.GetNFTMagic() != nftables.TypeIPAddr.GetNFTMagic() || set.Interval || set.IsMap) {
-		return fmt.Errorf("network.nftables_table: set %s is not one of type ipv4_addr without flags: correct its definition", name)
+		return fault.New(fmt.Sprintf("network.nftables_table: set %s is not one of type ipv4_addr without flags", name), "correct its definition")
 	}
 	l := c.list.Sets
 	if !slices.Contains(l.Names, name) {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"vpnd/internal/atomicfile"
+	"vpnd/internal/fault"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -215,8 +216,8 @@ func (c *Changes) masquerade(cfg Config) error {
 		return fmt.Errorf("network.masquerade: %w", err)
 	}
 	if old != nil {
-		return fmt.Errorf("network.masquerade: there is an nftables table %s that this daemon has not made: stop the daemon that has it, or run nft delete table ip %s",
-			tableName, tableName)
+		return fault.New(fmt.Sprintf("network.masquerade: there is an nftables table %s that this daemon has not made", tableName),
+			"stop the daemon that has it, or run nft delete table ip "+tableName)
 	}
 	c.list.Masquerade = true
 	c.keep()
@@ -232,7 +233,7 @@ func (c *Changes) masquerade(cfg Config) error {
 			n.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: masqueradeRule(p, cfg.Masquerade)})
 		}
 		if err := n.Flush(); err != nil {
-			return fmt.Errorf("network.masquerade: nftables: %w: has this kernel nf_tables and nft_masq?", err)
+			return &fault.Error{Wrong: fmt.Sprintf("network.masquerade: nftables: %v", err), Fix: "load the module nft_masq (modprobe nft_masq)", Err: err}
 		}
 		return nil
 	}
@@ -391,7 +392,7 @@ func removeTable() error {
 func findTable() (*nftables.Table, error) {
 	tables, err := (&nftables.Conn{}).ListTablesOfFamily(nftables.TableFamilyIPv4)
 	if err != nil {
-		return nil, fmt.Errorf("nftables: %w: has this kernel nf_tables?", err)
+		return nil, unlisted(err)
 	}
 	for _, t := range tables {
 		if t.Name == tableName {
@@ -399,4 +400,12 @@ func findTable() (*nftables.Table, error) {
 		}
 	}
 	return nil, nil //nolint:nilnil // none is no error
+}
+
+// unlisted says why the kernel does not list its nftables tables.
+func unlisted(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return &fault.Error{Wrong: "no right to use nftables", Fix: "run as root or with CAP_NET_ADMIN", Err: err}
+	}
+	return &fault.Error{Wrong: fmt.Sprintf("nftables: %v", err), Fix: "load the module nf_tables (modprobe nf_tables)", Err: err}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"vpnd/internal/fault"
 	"vpnd/internal/pktbuf"
 
 	"github.com/songgao/water"
@@ -77,18 +78,13 @@ func Open(cfg Config) (*Device, error) {
 // in the way and how to fix it.
 func Make(name string) (*Device, error) {
 	if _, err := net.InterfaceByName(name); err == nil {
-		return nil, fmt.Errorf("there is an interface %s already: stop the program that has it, or choose another name", name)
+		return nil, fault.New(fmt.Sprintf("there is an interface %s already", name), "stop the program that has it, or choose another name")
 	}
 	ifce, err := water.New(water.Config{
 		DeviceType: water.TUN, PlatformSpecificParams: water.PlatformSpecificParams{Name: name},
 	})
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, errors.New("there is no /dev/net/tun: load the module tun (modprobe tun), or give the container the device")
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("no right to make the interface %s: run as root or with CAP_NET_ADMIN", name)
-	case err != nil:
-		return nil, fmt.Errorf("making the interface %s: %w", name, err)
+	if err != nil {
+		return nil, notMade(name, err)
 	}
 	d, err := open(ifce)
 	if err != nil {
@@ -96,6 +92,45 @@ func Make(name string) (*Device, error) {
 		return nil, fmt.Errorf("interface %s: %w", name, err)
 	}
 	return d, nil
+}
+
+// notMade says why an interface cannot be made.
+func notMade(name string, err error) error {
+	if deviceErr := CheckDevice(); deviceErr != nil {
+		return deviceErr
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return &fault.Error{Wrong: "no right to make the interface " + name, Fix: "run as root or with CAP_NET_ADMIN", Err: err}
+	}
+	return fmt.Errorf("making the interface %s: %w", name, err)
+}
+
+const devicePath = "/dev/net/tun"
+
+// CheckDevice reports why the device that interfaces are made with cannot be opened. The error is a fault.Error.
+func CheckDevice() error {
+	file, err := os.OpenFile(devicePath, os.O_RDWR, 0)
+	if err != nil {
+		return noDevice(err)
+	}
+	return file.Close()
+}
+
+// noDevice has advice for each cause why the device cannot be opened.
+func noDevice(err error) error {
+	const load = "load the module tun (modprobe tun)"
+	f := &fault.Error{Wrong: err.Error(), Fix: "see that " + devicePath + " is the device of the module tun", Err: err}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.Wrong, f.Fix = "there is no "+devicePath, load+", or give the container the device"
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+		f.Wrong, f.Fix = "the kernel has no driver for "+devicePath, load
+	case errors.Is(err, unix.EPERM):
+		f.Wrong, f.Fix = "the container may not use "+devicePath, "allow the container the device"
+	case errors.Is(err, unix.EACCES):
+		f.Wrong, f.Fix = "no right to open "+devicePath, "run as root, or let everybody open it (chmod 0666 "+devicePath+"), as is usual"
+	}
+	return f
 }
 
 func open(ifce *water.Interface) (*Device, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"vpnd/internal/fault"
 	"vpnd/internal/mmsg"
 	"vpnd/pptp/wire"
 
@@ -19,7 +20,7 @@ const socketBuffer = 4 << 20
 func Listen(at netip.Addr) (*mmsg.Conn, error) {
 	pc, err := net.ListenPacket("ip4:47", at.String()) //nolint:noctx // it does not wait
 	if errors.Is(err, unix.EPERM) {
-		return nil, errors.New("no right to open a raw socket for GRE: run as root or with CAP_NET_RAW")
+		return nil, &fault.Error{Wrong: "no right to open a raw socket for GRE", Fix: "run as root or with CAP_NET_RAW", Err: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening a raw socket for GRE on %v: %w", at, err)
