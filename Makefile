@@ -7,13 +7,15 @@ FUZZTIME ?= 20s
 GOLANGCI := build/tools/golangci-lint
 GOLANGCI_VERSION := v2.15.0
 
+VERSION := 0.1.0
+
 # What the program says of itself. A source without a repository sets both on the command line.
 RELEASE ?= $(shell git describe --tags --dirty 2>/dev/null)
 COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
 LDFLAGS = -X vpnd/internal/buildinfo.release=$(RELEASE) -X vpnd/internal/buildinfo.commit=$(COMMIT)
 
 .DEFAULT_GOAL := build
-.PHONY: build run man test lint race bench fuzz clean
+.PHONY: build run man release release-check test lint race bench fuzz clean
 
 build:
 	@[ -d cmd/vpnd ] || { echo "vpnd cannot serve yet: the daemon is not there (see README.md)" >&2; exit 1; }
@@ -25,6 +27,14 @@ run: build
 man: build
 	rm -rf build/man
 	TZ=UTC SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) build/vpnd man-pages build/man
+
+release: RELEASE = v$(VERSION)
+release:
+	GO='$(GO)' LDFLAGS='$(LDFLAGS)' scripts/release $(VERSION)
+
+# Not a part of test: it compiles everything four times.
+release-check:
+	scripts/release-check
 
 # -count=1: the daemon that the guests dial is built by the test, which go test's cache does not see.
 # -p 2: the guests of testenv boot beside the other packages, not beside three of them.
