@@ -58,6 +58,20 @@ func (t *ListText) UnmarshalJSON(data []byte) error {
 	return err
 }
 
+// NullText is a text field that null takes away.
+type NullText struct{ text *string }
+
+// Schema implements huma.SchemaProvider.
+func (NullText) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Nullable: true}
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *NullText) UnmarshalJSON(data []byte) error {
+	t.text = new(string) // which null leaves empty
+	return json.Unmarshal(data, t.text)
+}
+
 // shown is a field that an answer has and a request need not: what is read can be written back whole.
 type shown struct{}
 
@@ -69,7 +83,7 @@ func (shown) Schema(huma.Registry) *huma.Schema {
 // UnmarshalJSON implements json.Unmarshaler.
 func (*shown) UnmarshalJSON([]byte) error { return nil }
 
-// nullsIn finds the fields of an object, and of those in it, that are null and can be set: in a change some clients mean
+// nullsIn finds the fields of an object, and of those in it, that are null and can be set, but to something else: in a change some clients mean
 // "leave it" by that, and others "take it away".
 func nullsIn(api huma.API, schema *huma.Schema, data []byte, where string) (nulls []error) {
 	if schema.Ref != "" {
@@ -82,7 +96,7 @@ func nullsIn(api huma.API, schema *huma.Schema, data []byte, where string) (null
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		field := schema.Properties[name]
 		switch at := where + "." + name; {
-		case field == nil || field.ReadOnly:
+		case field == nil || field.ReadOnly || field.Nullable && field.Type == huma.TypeString: // of NullText; huma has all lists nullable
 		case string(fields[name]) == "null":
 			nulls = append(nulls, &huma.ErrorDetail{Location: at, Message: "null is no value: leave the field out, or give the value that it is to have, such as an empty one"})
 		default:

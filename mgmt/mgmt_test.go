@@ -215,7 +215,7 @@ func TestUsers(t *testing.T) {
 
 	b.sessions.set(mgmt.Connection{ID: "a", User: "alice"})
 	resp = b.do("PATCH", "/api/v1/users/Alice", `{"enabled":false,"comment":"<b>"}`, &u, "If-Match", tag)
-	if resp.StatusCode != http.StatusOK || u.Enabled || u.Comment != "<b>" || !u.HasMOTP || u.Connections != 1 {
+	if resp.StatusCode != http.StatusOK || u.Enabled || u.Comment != "<b>" || !u.HasMOTP || len(u.Connections) != 1 || u.Connections[0].ID != "a" {
 		t.Errorf("%s: %+v", resp.Status, u)
 	}
 	if resp := b.do("PATCH", "/api/v1/users/alice", `{"comment":"another"}`, nil, "If-Match", tag); resp.StatusCode != http.StatusPreconditionFailed {

@@ -45,7 +45,7 @@ func TestNull(t *testing.T) {
 	d := newDocumented(t)
 	d.furnish()
 	for path, body := range map[string]string{
-		"/users/alice expires":         `{"comment":"of the lab","expires":null}`,
+		"/users/alice schedule":        `{"comment":"of the lab","schedule":null}`,
 		"/users/alice password":        `{"password":null}`,
 		"/administrators/anna role":    `{"role":null}`,
 		"/services pptp":               `{"pptp":null,"l2tp":true}`,
@@ -68,6 +68,33 @@ func TestNull(t *testing.T) {
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("PATCH %s %s changed something: %s", path, body, diff)
 		}
+	}
+}
+
+// Null in a user's expires means never, as GET shows it, and what is left out stays.
+func TestNeverExpires(t *testing.T) {
+	d := newDocumented(t)
+	d.furnish()
+	for _, c := range []struct {
+		body string
+		want any
+	}{
+		{`{"comment":"of the lab"}`, "2028-01-01T00:00:00Z"},
+		{`{"expires":null}`, nil},
+		{`{"expires":"2027-06-30T18:00:00Z"}`, "2027-06-30T18:00:00Z"},
+		{`{"expires":"2027-06-30"}`, "2027-07-01T00:00:00Z"},
+		{`{"expires":""}`, nil},
+	} {
+		var u map[string]any
+		if resp := d.do("PATCH", "/api/v1/users/alice", c.body, &u); resp.StatusCode != http.StatusOK || u["expires"] != c.want {
+			t.Errorf("PATCH %s: %s, expires %v, want %v", c.body, resp.Status, u["expires"], c.want)
+		}
+	}
+	var u map[string]any
+	d.do("GET", "/api/v1/users/alice", "", &u)
+	text, _ := json.Marshal(u)
+	if resp := d.do("PATCH", "/api/v1/users/alice", string(text), nil); resp.StatusCode != http.StatusOK {
+		t.Errorf("PATCH of what GET returned: %s, want 200 OK", resp.Status)
 	}
 }
 

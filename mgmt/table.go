@@ -30,6 +30,12 @@ type stored struct {
 	damaged error // why there is none but for the name
 }
 
+// record is what is known of the user beside the profile, and whether either is damaged.
+func (s stored) record(r usermgmt.Record) usermgmt.Record {
+	r.Damaged = cmp.Or(s.damaged, r.Damaged)
+	return r
+}
+
 // profiles gives them in a slice of the caller's own.
 func (t *table) profiles(ctx context.Context, users Users) ([]stored, error) {
 	t.mu.Lock()
@@ -86,7 +92,7 @@ func (a *API) Users(ctx context.Context, q UserQuery, p Paging) ([]User, int, er
 		return nil, 0, err
 	}
 	if q.Show != "" {
-		profiles = slices.DeleteFunc(profiles, func(p stored) bool { return !shows(q.Show, p, records.Of(p.Name), open[p.Name], now) })
+		profiles = slices.DeleteFunc(profiles, func(p stored) bool { return !shows(q.Show, p, records.Of(p.Name), len(open[p.Name]), now) })
 	}
 	by, down := strings.CutPrefix(q.Sort, "-")
 	slices.SortStableFunc(profiles, func(x, y stored) int {
@@ -98,7 +104,7 @@ func (a *API) Users(ctx context.Context, q UserQuery, p Paging) ([]User, int, er
 	})
 	users := []User{}
 	for _, p := range Page(p, profiles) {
-		users = append(users, view(p, records.Of(p.Name), open[p.Name], now))
+		users = append(users, ViewUser(p.Profile, p.record(records.Of(p.Name)), open[p.Name], now))
 	}
 	return users, len(profiles), nil
 }
@@ -111,34 +117,18 @@ func shows(show string, p stored, r usermgmt.Record, open int, now time.Time) bo
 	case ShowNever:
 		return open == 0 && r.Standing.Addresses == auth.Standing{}.Addresses
 	default:
-		return statusOf(p, r, now) == show
+		return statusOf(p.Profile, p.record(r), now) == show
 	}
 }
 
-// statusOf says whether a user gets in.
-func statusOf(p stored, r usermgmt.Record, now time.Time) string {
-	switch {
-	case p.damaged != nil || r.Damaged != nil:
-		return StatusDamaged
-	case !p.Enabled:
-		return StatusDisabled
-	case !p.Expires.IsZero() && !now.Before(p.Expires):
-		return StatusExpired
-	case lock(r.Standing.Strangers, now) != nil || lock(r.Standing.Usual, now) != nil:
-		return StatusLocked
-	default:
-		return StatusEnabled
-	}
-}
-
-func compareUsers(by string, x, y *usermgmt.Profile, open map[string]int) int {
+func compareUsers(by string, x, y *usermgmt.Profile, open map[string][]UserConnection) int {
 	switch by {
 	case "index":
 		return cmp.Compare(x.Index, y.Index)
 	case "enabled":
 		return cmp.Compare(truth(x.Enabled), truth(y.Enabled))
 	case "connections":
-		return cmp.Compare(open[x.Name], open[y.Name])
+		return cmp.Compare(len(open[x.Name]), len(open[y.Name]))
 	case "comment":
 		return cmp.Compare(strings.ToLower(x.Comment), strings.ToLower(y.Comment))
 	default:
@@ -185,7 +175,7 @@ func (a *API) User(ctx context.Context, name string) (User, error) {
 func (a *API) shown(ctx context.Context, p usermgmt.Profile) (User, error) {
 	now := a.cfg.Clock.Corrected()
 	r, err := a.cfg.Users.RecordOf(ctx, p.Name, usermgmt.Month(now))
-	return view(stored{&p, nil}, r, a.open()[p.Name], now), err
+	return ViewUser(&p, r, a.open()[p.Name], now), err
 }
 
 // Verify holds a code of a user's token, as it shows it now, against what is stored of it: the last step of
@@ -214,52 +204,13 @@ func (a *API) Resync(ctx context.Context, name, first, second string) (time.Dura
 	return auth.Resync(ctx, a.cfg.Users, a.cfg.Users, name, first, second, a.cfg.Clock.Corrected())
 }
 
-// What Status of a User may be.
-const (
-	StatusEnabled  = "enabled"
-	StatusDisabled = "disabled"
-	StatusExpired  = "expired"
-	StatusLocked   = "locked"  // at some addresses at least
-	StatusDamaged  = "damaged" // the user's row of the table: the user is refused
-)
-
-func lock(f auth.Failures, now time.Time) *time.Time {
-	if !f.LockedUntil.After(now) {
-		return nil
-	}
-	return &f.LockedUntil
-}
-
-// open counts the connections of each user.
-func (a *API) open() map[string]int {
-	n := map[string]int{}
+// open gives the open connections of each user.
+func (a *API) open() map[string][]UserConnection {
+	by := map[string][]UserConnection{}
 	for _, c := range a.cfg.Sessions.Connections() {
-		n[c.User]++
+		by[c.User] = append(by[c.User], UserConnection{c.ID, c.Type, c.RemoteIP, c.VirtualIP, c.Since.UTC()})
 	}
-	return n
-}
-
-func view(p stored, r usermgmt.Record, open int, now time.Time) User {
-	text := func(name string) string {
-		f, _ := usermgmt.FieldNamed(name)
-		return f.Get(p.Profile)
-	}
-	u := User{
-		Name: p.Name, Index: p.Index, Enabled: p.Enabled, HasPassword: p.Password != "", HasMOTP: p.MOTPSecret != "", HasTOTP: p.TOTPSecret != "",
-		DialIn: make([]string, len(p.Services)), IPsec: string(p.IPsec), RemoteNode: text("remote-node"), Address: text("address"), Pool: p.Pool, Group: p.Group,
-		IdleTimeout: int64(p.IdleTimeout / time.Second), SessionTime: int64(p.SessionTime / time.Second), MaxConnections: p.MaxConnections,
-		Further: string(p.Further), Schedule: p.Schedule, Expires: text("expires"), NetBIOS: text("netbios"), Multicast: text("multicast"),
-		UpLimit: p.UpLimit, DownLimit: p.DownLimit, Quota: p.Quota, Comment: p.Comment, Connections: open,
-		Status: statusOf(p, r, now), TrafficRx: r.Traffic.Rx, TrafficTx: r.Traffic.Tx,
-		LockedUntil: lock(r.Standing.Strangers, now), UsualLocked: lock(r.Standing.Usual, now),
-	}
-	for i, s := range p.Services {
-		u.DialIn[i] = string(s)
-	}
-	if err := cmp.Or(p.damaged, r.Damaged); err != nil {
-		u.Damaged = err.Error()
-	}
-	return u
+	return by
 }
 
 // tagKey makes tags that tell nothing of the secrets that they cover.

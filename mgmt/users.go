@@ -5,46 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
 )
-
-// User is a dial-in user as it is shown: passwords, secrets and PINs are written, and never read back.
-type User struct {
-	Name           string     `json:"name"`
-	Index          int        `json:"index" doc:"Number of the profile"`
-	Enabled        bool       `json:"enabled"`
-	Status         string     `json:"status" doc:"enabled, disabled, expired, locked or damaged: whether the user gets in"`
-	Damaged        string     `json:"damaged,omitempty" doc:"What of the stored user cannot be read, and what to do; left out: nothing. Of such a user only the name is known"`
-	HasPassword    bool       `json:"has_password"`
-	HasMOTP        bool       `json:"has_motp"`
-	HasTOTP        bool       `json:"has_totp"`
-	DialIn         []string   `json:"dial_in" doc:"Allowed dial-in types: pptp, l2tp"`
-	IPsec          string     `json:"ipsec" doc:"IPsec policy of L2TP: none, nice or must"`
-	RemoteNode     string     `json:"remote_node" doc:"Address or prefix from which alone the user may dial; empty: all"`
-	Address        string     `json:"address" doc:"Fixed address; empty: from the pool"`
-	Pool           string     `json:"pool"`
-	Group          string     `json:"group" doc:"For firewalls and hooks; empty: none"`
-	IdleTimeout    int64      `json:"idle_timeout" doc:"Seconds; 0: never"`
-	SessionTime    int64      `json:"session_time" doc:"Seconds; 0: unlimited"`
-	MaxConnections int        `json:"max_connections" doc:"At once; 0: unlimited"`
-	Further        string     `json:"further" doc:"What a connection over that number does: replace the oldest, or refuse"`
-	Schedule       string     `json:"schedule"`
-	Expires        string     `json:"expires" doc:"Date or time from when on the user may not dial in; empty: never"`
-	NetBIOS        string     `json:"netbios" doc:"pass or block"`
-	Multicast      string     `json:"multicast" doc:"pass or block"`
-	UpLimit        uint64     `json:"up_limit" doc:"From the user, in bits per second; 0: unlimited"`
-	DownLimit      uint64     `json:"down_limit" doc:"To the user, in bits per second; 0: unlimited"`
-	Quota          uint64     `json:"quota" doc:"Bytes in a calendar month, both ways together; 0: unlimited"`
-	Comment        string     `json:"comment"`
-	Connections    int        `json:"connections" doc:"Open now"`
-	TrafficRx      uint64     `json:"traffic_rx" doc:"Bytes from the user in this month"`
-	TrafficTx      uint64     `json:"traffic_tx" doc:"Bytes to the user in this month"`
-	LockedUntil    *time.Time `json:"locked_until" doc:"At addresses from which the user did not get in of late; null: not locked"`
-	UsualLocked    *time.Time `json:"usual_locked_until" doc:"At the addresses from which the user got in of late; null: not locked"`
-}
 
 // UserInput is what is set of a user; what is left out stays as it is, or is as a new user has it.
 type UserInput struct {
@@ -65,7 +29,7 @@ type UserInput struct {
 	MaxConnections *NumberText `json:"max_connections,omitempty"`
 	Further        *string     `json:"further,omitempty" doc:"replace or refuse"`
 	Schedule       *string     `json:"schedule,omitempty" doc:"Such as Mon-Fri 08:00-18:00 Europe/Berlin"`
-	Expires        *string     `json:"expires,omitempty" doc:"Such as 2027-12-31"`
+	Expires        NullText    `json:"expires,omitzero" doc:"Such as 2027-12-31 or 2027-12-31T18:00:00Z; null: never"`
 	NetBIOS        *string     `json:"netbios,omitempty" doc:"pass or block"`
 	Multicast      *string     `json:"multicast,omitempty" doc:"pass or block"`
 	UpLimit        *NumberText `json:"up_limit,omitempty" doc:"Bits per second, such as 10M"`
@@ -73,16 +37,18 @@ type UserInput struct {
 	Quota          *NumberText `json:"quota,omitempty" doc:"Bytes a month, such as 50G"`
 	Comment        *string     `json:"comment,omitempty"`
 
-	Status      shown `json:"status,omitzero"`
-	Damaged     shown `json:"damaged,omitzero"`
-	HasPassword shown `json:"has_password,omitzero"`
-	HasMOTP     shown `json:"has_motp,omitzero"`
-	HasTOTP     shown `json:"has_totp,omitzero"`
-	Connections shown `json:"connections,omitzero"`
-	TrafficRx   shown `json:"traffic_rx,omitzero"`
-	TrafficTx   shown `json:"traffic_tx,omitzero"`
-	LockedUntil shown `json:"locked_until,omitzero"`
-	UsualLocked shown `json:"usual_locked_until,omitzero"`
+	Status         shown `json:"status,omitzero"`
+	Damaged        shown `json:"damaged,omitzero"`
+	HasPassword    shown `json:"has_password,omitzero"`
+	HasMOTP        shown `json:"has_motp,omitzero"`
+	HasTOTP        shown `json:"has_totp,omitzero"`
+	LastAddress    shown `json:"last_address,omitzero"`
+	Failures       shown `json:"failures,omitzero"`
+	LockedUntil    shown `json:"locked_until,omitzero"`
+	UsualAddresses shown `json:"usual_addresses,omitzero"`
+	UsualLocked    shown `json:"usual_locked_until,omitzero"`
+	Connections    shown `json:"connections,omitzero"`
+	Traffic        shown `json:"traffic,omitzero"`
 }
 
 // texts are what the input sets, by the name of the field, in the order of usermgmt.Fields.
@@ -100,7 +66,7 @@ func (in *UserInput) texts() map[string]*string {
 		"totp-secret": in.TOTPSecret, "dial-in": (*string)(in.DialIn), "ipsec": in.IPsec, "remote-node": in.RemoteNode, "address": in.Address,
 		"pool": in.Pool, "group": in.Group, "idle-timeout": (*string)(in.IdleTimeout),
 		"session-time": (*string)(in.SessionTime), "max-connections": (*string)(in.MaxConnections),
-		"further": in.Further, "schedule": in.Schedule, "expires": in.Expires, "netbios": in.NetBIOS, "multicast": in.Multicast,
+		"further": in.Further, "schedule": in.Schedule, "expires": in.Expires.text, "netbios": in.NetBIOS, "multicast": in.Multicast,
 		"up-limit": (*string)(in.UpLimit), "down-limit": (*string)(in.DownLimit), "quota": (*string)(in.Quota), "comment": in.Comment,
 	}
 }

@@ -123,7 +123,7 @@ func TestUserShowAndList(t *testing.T) {
 	}
 	want := map[string]any{
 		"index": 1.0, "name": "alice", "enabled": true, "status": "enabled", "has_password": true, "has_motp": true, "has_totp": false,
-		"dial_in": []any{"l2tp", "pptp"}, "ipsec": "none", "remote_node": "", "address": "", "pool": "", "group": "", "idle_timeout": "5m0s", "session_time": "0s",
+		"dial_in": []any{"l2tp", "pptp"}, "ipsec": "none", "remote_node": "", "address": "", "pool": "", "group": "", "idle_timeout": 300.0, "session_time": 0.0,
 		"max_connections": 1.0, "further": "replace", "schedule": "", "expires": nil, "netbios": "pass", "multicast": "block",
 		"up_limit": 0.0, "down_limit": 0.0, "quota": 0.0, "comment": "", "last_address": "", "failures": 0.0, "locked_until": nil,
 		"usual_addresses": []any{}, "usual_locked_until": nil, "connections": []any{},

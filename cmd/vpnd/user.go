@@ -247,15 +247,15 @@ func told(cmd *cobra.Command, users *usermgmt.Store, done usermgmt.Outcome, how 
 		}
 	}
 	if asJSON(cmd) {
-		v, err := viewNow(cmd, users, p)
+		v, err := viewNow(cmd, users, &p)
 		if err != nil {
 			return err
 		}
 		return printJSON(cmd, struct {
-			userView
+			mgmt.User
 			*tokenView
 			Changed bool `json:"changed"`
-		}{v, token, done.Event != ""})
+		}{v.User, token, done.Event != ""})
 	}
 	if done.Event == "" {
 		return say(cmd, "user %s is so already: nothing was changed", p.Name)

@@ -26,7 +26,7 @@ var userStates = map[string]func(userView) bool{
 var userOrders = map[string]func(a, b userView) int{
 	"index":  func(a, b userView) int { return cmp.Compare(a.Index, b.Index) },
 	"name":   func(a, b userView) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) },
-	"status": func(a, b userView) int { return strings.Compare(a.Status, b.Status) },
+	"status": func(a, b userView) int { return strings.Compare(a.standing(), b.standing()) },
 }
 
 // userFilter are the flags of `vpnd user list`.
@@ -97,7 +97,7 @@ func (f *userFilter) print(cmd *cobra.Command, views []userView, all int) error 
 		if v.Index > 0 {
 			index = strconv.Itoa(v.Index)
 		}
-		rows[i] = []string{index, v.Name, v.Status, orDash(strings.Join(v.DialIn, ",")), v.Comment}
+		rows[i] = []string{index, v.Name, v.standing(), orDash(strings.Join(v.DialIn, ",")), v.Comment}
 	}
 	out := cmd.OutOrStdout()
 	if err := printTable(out, terminalWidth(out), []string{"INDEX", "USER", "STATUS", "TYPES", "COMMENT"}, rows); err != nil {
@@ -144,13 +144,14 @@ func listUsers(cmd *cobra.Command, users *usermgmt.Store) ([]userView, error) {
 		return nil, err
 	}
 	views := make([]userView, 0, len(profiles)+len(damaged))
-	for _, p := range profiles {
+	for i := range profiles {
+		p := &profiles[i]
 		views = append(views, viewOf(p, records.Of(p.Name), up[p.Name], now))
 	}
 	for name, err := range damaged {
 		r := records.Of(name)
 		r.Damaged = err
-		views = append(views, viewOf(usermgmt.Profile{Name: name}, r, up[name], now))
+		views = append(views, viewOf(&usermgmt.Profile{Name: name}, r, up[name], now))
 	}
 	slices.SortFunc(views, userOrders["name"])
 	return views, nil

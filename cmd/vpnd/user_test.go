@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -11,7 +14,10 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/reason"
+	"vpnd/mgmt"
 	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // withStore does something to the table as the daemon would.
@@ -133,6 +139,59 @@ func TestUserListAndHistory(t *testing.T) {
 	h.fails("", "a date such as", "user", "history", "--since", "yesterday")
 	h.ok("", "user", "remove", "ben", "carl")
 	h.fails("", "no such user", "user", "show", "carl")
+}
+
+// calls are those of a daemon, whose clock is right.
+type calls struct {
+	mgmt.Sessions
+	mgmt.Clock
+
+	list []mgmt.Connection
+}
+
+func (c calls) Connections() []mgmt.Connection { return c.list }
+func (c calls) Corrected() time.Time           { return time.Now() }
+
+// The command line and the API print the same JSON of a user.
+func TestUserJSONIsThatOfTheAPI(t *testing.T) {
+	h := newHouse(t)
+	h.ok("", "user", "add", "anna", "--password", testWord, "--expires", "2027-12-31", "--session-time", "8h", "--quota", "50G", "--remote-node", "203.0.113.0/24")
+	h.ok("", "user", "add", "ben", "--password", testWord, "--disabled", "--address", "10.99.0.20")
+	up := mgmt.Connection{
+		ID: "a1", User: "anna", Type: "PPTP", RemoteIP: netip.MustParseAddr("203.0.113.9"), VirtualIP: netip.MustParseAddr("10.99.0.10"),
+		Since: time.Date(2026, 5, 6, 7, 8, 9, 0, time.FixedZone("", 3600)),
+	}
+	h.withStore(func(s *usermgmt.Store) error {
+		return errors.Join(s.SetLastAddress(t.Context(), "anna", up.VirtualIP),
+			s.Record(t.Context(), usermgmt.Entry{At: time.Now(), Event: usermgmt.EventStarted}, usermgmt.Entry{
+				At: up.Since, Event: usermgmt.EventConnected, User: "anna", Connection: "a1", Type: up.Type, Peer: up.RemoteIP, Address: up.VirtualIP,
+			}))
+	})
+	var byAPI []string
+	h.withStore(func(s *usermgmt.Store) error {
+		daemon := calls{list: []mgmt.Connection{up}}
+		api := mgmt.New(mgmt.Config{Users: s, Sessions: daemon, Clock: daemon, Version: "1"})
+		for _, path := range []string{"", "/anna", "/ben"} {
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/users"+path, http.NoBody))
+			byAPI = append(byAPI, w.Body.String())
+		}
+		return nil
+	})
+	for i, command := range [][]string{{"list"}, {"show", "anna"}, {"show", "ben"}, {"set", "ben", "--disabled"}} {
+		var got, want any
+		i = min(i, len(byAPI)-1)
+		if err := errors.Join(json.Unmarshal([]byte(byAPI[i]), &want), json.Unmarshal([]byte(h.ok("", append([]string{"user", "--json"}, command...)...)), &got)); err != nil {
+			t.Fatalf("user %q: %v; the API answers %s", command, err, byAPI[i])
+		}
+		if one, ok := want.(map[string]any); ok {
+			delete(one, "$schema") // where it is described
+			delete(got.(map[string]any), "changed")
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("user %q differs from the API: %s", command, diff)
+		}
+	}
 }
 
 func TestParseSince(t *testing.T) {
