@@ -37,39 +37,31 @@ func TestConfirmReadsWhatHasChanged(t *testing.T) {
 	}{
 		"nothing": {func(*testing.T, *usermgmt.Store, string) {}, none, 1},
 		"another user": {func(t *testing.T, s *usermgmt.Store, _ string) {
-			t.Helper()
 			must(t, s.Update(t.Context(), "carol", comment))
 			must(t, s.Remove(t.Context(), "carol"))
 		}, none, 1},
 		"the ledger": {func(t *testing.T, s *usermgmt.Store, _ string) {
-			t.Helper()
 			must(t, s.SetLastAddress(t.Context(), "bob", home))
 			must(t, s.Record(t.Context(), usermgmt.Entry{User: "bob"}))
 		}, none, 1},
 		"a comment": {func(t *testing.T, s *usermgmt.Store, _ string) {
-			t.Helper()
 			must(t, s.Update(t.Context(), "bob", comment))
 		}, none, 2},
 		"the key": {func(t *testing.T, s *usermgmt.Store, _ string) { t.Helper(); must(t, s.Rekey(t.Context())) }, none, 2},
 		"disabled": {func(t *testing.T, s *usermgmt.Store, _ string) {
-			t.Helper()
 			must(t, s.Update(t.Context(), "bob", func(p *usermgmt.Profile) error { p.Enabled = false; return nil }))
 		}, "account disabled", 2},
 		"the password": {func(t *testing.T, s *usermgmt.Store, _ string) {
-			t.Helper()
 			must(t, s.Update(t.Context(), "bob", func(p *usermgmt.Profile) error { p.Password = "another one"; return nil }))
 		}, "the password was changed during the log-in", 2},
 		"removed": {func(t *testing.T, s *usermgmt.Store, _ string) { t.Helper(); must(t, s.Remove(t.Context(), "bob")) }, "user was removed", 2},
 		"another program": {func(t *testing.T, _ *usermgmt.Store, dir string) {
-			t.Helper()
 			raw(t, dir, `UPDATE users SET enabled = 0 WHERE fold = 'bob'`)
 		}, "account disabled", 2},
 		"damaged": {func(t *testing.T, _ *usermgmt.Store, dir string) {
-			t.Helper()
 			raw(t, dir, `UPDATE users SET password = x'00' WHERE fold = 'bob'`)
 		}, "user table: user bob: password is sealed under another key, or damaged", 2},
 		"no table": {func(t *testing.T, _ *usermgmt.Store, dir string) {
-			t.Helper()
 			raw(t, dir, `ALTER TABLE users RENAME TO lost`)
 		}, "user table: ", 1},
 	} {

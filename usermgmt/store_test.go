@@ -218,22 +218,18 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"lost key", func(t *testing.T, dir string) { t.Helper(); must(t, os.Remove(filepath.Join(dir, "key"))) }, is[*usermgmt.KeyError], []string{"key is lost", "backup"}},
 		{"another key", func(t *testing.T, dir string) {
-			t.Helper()
 			must(t, os.WriteFile(filepath.Join(dir, "key"), []byte(strings.Repeat("ab", 32)), 0o600))
 		}, is[*usermgmt.KeyError], []string{"is not the one", "backup"}},
 		{"key of garbage", func(t *testing.T, dir string) {
-			t.Helper()
 			must(t, os.WriteFile(filepath.Join(dir, "key"), []byte("what"), 0o600))
 		}, is[*usermgmt.KeyError], []string{"does not hold a key"}},
 		{"newer", func(t *testing.T, dir string) { t.Helper(); raw(t, dir, `PRAGMA user_version = 99`) }, is[*usermgmt.NewerError], []string{"version 99", "newer vpnd"}},
 		{"head damaged", func(t *testing.T, dir string) { t.Helper(); scribble(t, dir, 0, 64) }, is[*usermgmt.DamagedError], []string{"damaged", "backup"}},
 		{"pages damaged", func(t *testing.T, dir string) { t.Helper(); scribble(t, dir, 4096, 12*4096) }, is[*usermgmt.DamagedError], []string{"damaged", "backup"}},
 		{"cut short", func(t *testing.T, dir string) {
-			t.Helper()
 			must(t, os.Truncate(filepath.Join(dir, "users.db"), 5000))
 		}, is[*usermgmt.DamagedError], []string{"damaged", "backup"}},
 		{"not a database", func(t *testing.T, dir string) {
-			t.Helper()
 			must(t, os.WriteFile(filepath.Join(dir, "users.db"), []byte("hello"), 0o600))
 		}, is[*usermgmt.DamagedError], []string{"not an SQLite database"}},
 	} {

@@ -26,7 +26,6 @@ func modes(t *testing.T, f func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypt
 // TestInOrder runs past the wrap-around of the coherency count twice.
 func TestInOrder(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, _ bool) {
-		t.Helper()
 		for n := range 9000 {
 			p := packet(n)
 			header := e.Seal(p)
@@ -44,7 +43,6 @@ func TestInOrder(t *testing.T) {
 // a stateful one after the Reset-Request that Open asks for.
 func TestLoss(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, stateless bool) {
-		t.Helper()
 		for lost := range 600 {
 			for range lost {
 				e.Seal(packet(0))
@@ -72,7 +70,6 @@ func TestLoss(t *testing.T) {
 
 func TestLate(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, _ bool) {
-		t.Helper()
 		d.AllowLate()
 		first := packet(1)
 		header := e.Seal(first)
@@ -93,7 +90,6 @@ func TestLate(t *testing.T) {
 
 func TestMalformed(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, stateless bool) {
-		t.Helper()
 		for _, p := range [][]byte{nil, {}, {0x21}} {
 			if err := d.Open(0x9000, p); !errors.Is(err, mppe.ErrShort) {
 				t.Errorf("%d octets: %v", len(p), err)
@@ -117,7 +113,6 @@ func TestMalformed(t *testing.T) {
 
 func TestAllocations(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, _ bool) {
-		t.Helper()
 		p := make([]byte, 1400)
 		if n := testing.AllocsPerRun(1000, func() {
 			if err := d.Open(e.Seal(p), p); err != nil {

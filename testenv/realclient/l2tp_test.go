@@ -30,7 +30,6 @@ func TestL2TPSecret(t *testing.T) {
 	s.run("right", right)
 	s.lac = "" // xl2tpd that challenges us finds out first, and hangs
 	s.run("wrong", func(t *testing.T) {
-		t.Helper()
 		s.must("secret=wrong")
 		if said := s.refused("alice", "geheim", "nomppe"); strings.Contains(said, "Call established") {
 			t.Errorf("it gets a call: %s", said)
@@ -38,7 +37,6 @@ func TestL2TPSecret(t *testing.T) {
 		s.server.WaitLog("refused", "type=L2TP", "peer="+s.guest.Address, "cause=wrong_tunnel_secret")
 	})
 	s.run("missing", func(t *testing.T) {
-		t.Helper()
 		s.must("secret=none")
 		if said := s.refused("alice", "geheim", "nomppe"); strings.Contains(said, "Call established") {
 			t.Errorf("it gets a call: %s", said)

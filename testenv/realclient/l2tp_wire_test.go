@@ -31,7 +31,6 @@ func TestL2TPLostMessage(t *testing.T) {
 	s.l2tp = true
 	for _, lost := range []wire.MessageType{wire.SCCRQ, wire.SCCRP, wire.SCCCN, wire.ICRQ, wire.ICRP, wire.ICCN} {
 		s.run(lost.String(), func(t *testing.T) {
-			t.Helper()
 			hook, port := "input", "dport"
 			if lost == wire.SCCRP || lost == wire.ICRP {
 				hook, port = "output", "sport"
@@ -188,7 +187,6 @@ func TestL2TPLengthBit(t *testing.T) {
 	for _, on := range []bool{false, true} {
 		s.lac = "length bit = " + map[bool]string{false: "no", true: "yes"}[on]
 		s.run(s.lac, func(t *testing.T) {
-			t.Helper()
 			capture := s.lab.Capture(t, s.guest.Interface())
 			s.dial("alice", "geheim", "nomppe")
 			s.must("ping -c 5 -i 0.2 -W 2 10.99.0.1")

@@ -119,7 +119,6 @@ func TestMPPELoss(t *testing.T) {
 		{"ppp: {mppe_stateful: true}\n", "require-mppe-128 mppe-stateful", "MPPE-128 stateful"},
 	} {
 		s.run("server "+c.encryption, func(t *testing.T) {
-			t.Helper()
 			s.server.Stop()
 			s.server.Configure(network + c.yaml)
 			s.server.Start()
@@ -139,7 +138,6 @@ func TestMPPELoss(t *testing.T) {
 		})
 	}
 	s.run("dial", func(t *testing.T) {
-		t.Helper()
 		s.must(`users='"alice" * "geheim" *'; serve_pptp require-mschap-v2 require-mppe-128`)
 		host := s.lab.Host(t)
 		w := &lossyWire{t: t, namespace: host.Namespace, run: runs(s.guest, host.Command)}

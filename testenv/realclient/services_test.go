@@ -9,7 +9,6 @@ import (
 // A client is told at once that a service is off, whoever else still uses it; after that it gets in again.
 func TestServiceOff(t *testing.T) {
 	byEither(t, "", func(t *testing.T, s *site) {
-		t.Helper()
 		kind := strings.ToLower(s.kind())
 		bea := s.server.AddUser(testenv.User{Name: "bea", Password: "geheim"})
 		running := bea.Dial(s.lab.Host(t), kind, nil)

@@ -62,7 +62,6 @@ func TestStateful(t *testing.T) {
 			{"MS-CHAPv2", "require-mppe-40 mppe-stateful", "MPPE-40 stateful", 1},
 		})
 		s.run("loss", func(t *testing.T) {
-			t.Helper()
 			s.dial("alice", "geheim", "require-mppe-128 mppe-stateful")
 			nft(t, s.lab.Namespace, `table ip lose {
 				chain in { type filter hook input priority 0; meta l4proto {gre, udp} numgen inc mod 200 == 50 drop
@@ -79,7 +78,6 @@ func TestStateful(t *testing.T) {
 			}
 		})
 		s.run("refused", func(t *testing.T) {
-			t.Helper()
 			if said := s.refused("alice", "geheim", "require-mppe-128"); !strings.Contains(said, "Refusing MPPE stateful mode offered by peer") {
 				t.Errorf("%s", said)
 			}
@@ -100,7 +98,6 @@ func (s *site) agrees(list []agreement) {
 	s.t.Helper()
 	for _, c := range list {
 		s.run(c.auth+" "+c.options, func(t *testing.T) {
-			t.Helper()
 			capture := s.lab.Capture(t, s.guest.Interface())
 			addr := s.dial("alice", "geheim", only[c.auth]+" "+c.options)
 			if !strings.HasPrefix(addr, "10.99.0.1") {
@@ -196,7 +193,6 @@ func TestRefusals(t *testing.T) {
 		s.server.VPND("user", "add", "lutz", "--password", "geheim", "--dial-in", other)
 		refused := func(name, user, password, options, pppd, log string) {
 			s.run(name, func(t *testing.T) {
-				t.Helper()
 				if said := s.refused(user, password, options); !strings.Contains(said, pppd) {
 					t.Errorf("pppd does not say %q:\n%s", pppd, said)
 				}
@@ -268,7 +264,6 @@ func TestFixedAddress(t *testing.T) {
 // However a connection ends, nothing is left of it and the next dial works.
 func TestEnds(t *testing.T) {
 	byEither(t, "ppp: {echo_interval: 2s, echo_failures: 4}\n", func(t *testing.T, s *site) {
-		t.Helper()
 		s.server.AddUser(testenv.User{Name: "bob", Password: "geheim"})
 		fresh := s.server.Goroutines()
 		s.server.Start()
@@ -303,7 +298,6 @@ func TestEnds(t *testing.T) {
 			s.server.VPND("user", "set", "alice", "--enabled")
 		})
 		s.run("many dials in a row", func(t *testing.T) {
-			t.Helper()
 			first := ""
 			for i := range 20 {
 				s.server.Forget()
@@ -394,7 +388,6 @@ func TestSizes(t *testing.T) {
 				size   int
 			}{{"", 1400}, {"mru 1000", 1000}} {
 				s.run(mppe+" "+mru.option, func(t *testing.T) {
-					t.Helper()
 					s.lab.IP("route", "flush", "cache") // what an earlier dial-in's ICMP said
 					if mppe != "nomppe" {
 						mru.size -= 4 // the inner protocol number, and MPPE's header
