@@ -42,7 +42,7 @@ const (
 // Options are what a Daemon is told besides the configuration.
 type Options struct {
 	Log    io.Writer // the log goes here
-	Ready  func()    // called once when all stands
+	Ready  func()    // called once when all is set up
 	Reload <-chan struct{}
 	// Load reads the configuration again; nil: it cannot be reloaded.
 	Load func() (config.Config, error)
@@ -64,7 +64,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	d.watchUsers(ctx)
 	d.recorder.add(usermgmt.Entry{Event: usermgmt.EventStarted})
 	failed := d.start(ctx)
-	d.stands.Store(true)
+	d.started.Store(true)
 	d.ready.Store(true)
 	d.log.Info("serving", "pptp", d.cfg.Services.PPTP, "l2tp", d.cfg.Services.L2TP, "address", cfg.Network.Address, "interface", cfg.Network.Interface)
 	if opts.Ready != nil {
@@ -93,7 +93,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 			if d.crowded() {
 				d.prune(ctx)
 			}
-			if d.mayEnd(time.Now()) {
+			if d.shutdownDue(time.Now()) {
 				d.shutDown()
 				return nil
 			}
@@ -118,30 +118,30 @@ type daemon struct {
 	level *slog.LevelVar
 	undo  []func() // in the order in which it was done
 
-	store      *usermgmt.Store
-	metrics    *metrics.Metrics
-	recorder   *recorder
-	generation uint64                  // of the user table, as accounts has it
-	accounts   map[string]auth.Account // by name
-	unread     bool                    // the user table could not be read when it was last tried
-	traffic    *traffic
-	pools      map[string]session.Pool
-	tun        *tun.Device
-	changes    *sysnet.Changes
-	plane      *dataplane.Plane
-	hooks      *hook.Runner // nil: there are none
-	sessions   *session.Manager
-	clock      *timesync.Clock
-	api        *mgmt.API
-	gate       *access.Gate
-	https      *httpsServer // nil: off
-	stands     atomic.Bool  // it serves
-	ready      atomic.Bool  // and takes calls: no shutdown is asked for
-	services   []*service
-	leaving    *leaving      // nil: no shutdown is asked for
-	work       chan func()   // of other goroutines, to be done in the daemon's own
-	ending     chan struct{} // closed when no more work is taken
-	wg         sync.WaitGroup
+	store           *usermgmt.Store
+	metrics         *metrics.Metrics
+	recorder        *recorder
+	generation      uint64                  // of the user table, as accounts has it
+	accounts        map[string]auth.Account // by name
+	unread          bool                    // the user table could not be read when it was last tried
+	traffic         *traffic
+	pools           map[string]session.Pool
+	tun             *tun.Device
+	changes         *sysnet.Changes
+	plane           *dataplane.Plane
+	hooks           *hook.Runner // nil: there are none
+	sessions        *session.Manager
+	clock           *timesync.Clock
+	api             *mgmt.API
+	gate            *access.Gate
+	https           *httpsServer // nil: off
+	started         atomic.Bool  // it serves
+	ready           atomic.Bool  // and takes calls: no shutdown is asked for
+	services        []*service
+	pendingShutdown *pendingShutdown // nil: no shutdown is asked for
+	work            chan func()      // of other goroutines, to be done in the daemon's own
+	ending          chan struct{}    // closed when no more work is taken
+	wg              sync.WaitGroup
 }
 
 func (d *daemon) later(f func()) { d.undo = append(d.undo, f) }
@@ -160,7 +160,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	d.later(func() { d.complain("closing the user table", d.store.Close()) })
+	d.later(func() { d.warnIf("closing the user table", d.store.Close()) })
 	if err := d.loadSettings(ctx); err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 		return err
 	}
 	d.later(func() {
-		d.complain("closing the TUN device", d.tun.Close())
+		d.warnIf("closing the TUN device", d.tun.Close())
 		d.wg.Wait()
 	})
 	d.changes, err = sysnet.Setup(sysnet.Config{
@@ -181,7 +181,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.later(func() { d.complain("taking back what was set up", d.changes.Undo()) })
+	d.later(func() { d.warnIf("taking back what was set up", d.changes.Undo()) })
 	for _, w := range d.changes.Warnings() {
 		d.log.Warn(w)
 	}
@@ -258,7 +258,7 @@ func orNever(interval time.Duration) time.Duration {
 	return interval
 }
 
-func (d *daemon) complain(what string, err error) {
+func (d *daemon) warnIf(what string, err error) {
 	if err != nil {
 		d.log.Warn(what, "error", err)
 	}

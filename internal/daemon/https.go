@@ -222,7 +222,7 @@ func (d *daemon) renewCertificate() {
 		return
 	}
 	_, _, err := selfSigned(d.cfg.StateDir, namesOf(d.https.listen), time.Now())
-	d.complain("renewing the certificate of management.listen", err)
+	d.warnIf("renewing the certificate of management.listen", err)
 }
 
 // bounded takes no more than maxWeb connections, and of one source no more than maxWebOfSource, so that it cannot

@@ -32,9 +32,9 @@ func (t timed) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome {
 	return t.Authenticator.Authenticate(ctx, at)
 }
 
-// reading is the daemon as metrics sees it; before all stands, nothing of it.
+// reading is the daemon as metrics sees it; before all is set up, nothing of it.
 func (d *daemon) reading() metrics.Reading {
-	if !d.stands.Load() {
+	if !d.started.Load() {
 		return metrics.Reading{}
 	}
 	c := d.sessions.Counters()

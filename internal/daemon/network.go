@@ -106,7 +106,7 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 // reloadOpen takes what may fail: services and pools. A shutdown that waits keeps the services as they are.
 func (d *daemon) reloadOpen(cfg config.Config) error {
 	services := cfg.Services
-	if d.leaving != nil {
+	if d.pendingShutdown != nil {
 		services = config.Services{}
 	}
 	undo, err := d.openServices(services)
@@ -140,7 +140,7 @@ func (d *daemon) reloadNetwork(n config.Network) error {
 	if err := d.changes.SetPool(all); err != nil {
 		return err
 	}
-	d.complain("network.nftables_table", d.changes.RestoreSets())
+	d.warnIf("network.nftables_table", d.changes.RestoreSets())
 	d.sessions.SetPools(pools, n.PoolChange == "keep")
 	d.pools = pools
 	return nil

@@ -28,13 +28,13 @@ func (d *daemon) do(ctx context.Context, f func() error) error {
 
 // shown is what other goroutines see of the daemon's settings.
 type shown struct {
-	cfg        config.Config
-	pools      map[string]session.Pool
-	overridden []string
-	leaving    *leaving
+	cfg             config.Config
+	pools           map[string]session.Pool
+	overridden      []string
+	pendingShutdown *pendingShutdown
 }
 
-func (d *daemon) show() { d.shown.Store(&shown{d.cfg, d.pools, d.set.Keys(), d.leaving}) }
+func (d *daemon) show() { d.shown.Store(&shown{d.cfg, d.pools, d.set.Keys(), d.pendingShutdown}) }
 
 // layOver lays what was set while the daemon served over a configuration.
 func layOver(cfg config.Config, set config.Settings) (config.Config, error) {
@@ -90,7 +90,7 @@ func (s settings) Overridden() []string { return s.d.shown.Load().overridden }
 func (s settings) SetServices(ctx context.Context, to mgmt.ServiceSet, drop bool) error {
 	d := s.d
 	return d.do(ctx, func() error {
-		if d.leaving != nil {
+		if d.pendingShutdown != nil {
 			return &mgmt.ConflictError{Text: "the daemon shuts down when the last connection has gone: cancel that first"}
 		}
 		next := d.cfg
@@ -117,16 +117,16 @@ func (s settings) SetServices(ctx context.Context, to mgmt.ServiceSet, drop bool
 	})
 }
 
-// leaving is a shutdown that waits for the last connection to go.
-type leaving struct {
+// pendingShutdown is a shutdown that waits for the last connection to go.
+type pendingShutdown struct {
 	by    string
 	since time.Time
 	at    time.Time // when what is left is hung up; zero: never
 }
 
-// mayEnd reports whether a shutdown has waited long enough.
-func (d *daemon) mayEnd(now time.Time) bool {
-	l := d.leaving
+// shutdownDue reports whether a shutdown has waited long enough.
+func (d *daemon) shutdownDue(now time.Time) bool {
+	l := d.pendingShutdown
 	return l != nil && (d.sessions.Count() == 0 || !l.at.IsZero() && !now.Before(l.at))
 }
 
@@ -134,7 +134,7 @@ func (d *daemon) mayEnd(now time.Time) bool {
 func (s settings) ShutDown(ctx context.Context, within time.Duration) error {
 	d := s.d
 	return d.do(ctx, func() error {
-		l := &leaving{by: usermgmt.Actor(ctx), since: time.Now()}
+		l := &pendingShutdown{by: usermgmt.Actor(ctx), since: time.Now()}
 		what := "when the last connection has gone"
 		if within != mgmt.NoLimit {
 			l.at = l.since.Add(within)
@@ -143,7 +143,7 @@ func (s settings) ShutDown(ctx context.Context, within time.Duration) error {
 		if within <= 0 {
 			what = "at once"
 		}
-		d.leaving = l
+		d.pendingShutdown = l
 		d.ready.Store(false)
 		d.drainServices(config.Services{})
 		d.show()
@@ -157,13 +157,13 @@ func (s settings) ShutDown(ctx context.Context, within time.Duration) error {
 func (s settings) CancelShutdown(ctx context.Context) error {
 	d := s.d
 	return d.do(ctx, func() error {
-		if d.leaving == nil {
+		if d.pendingShutdown == nil {
 			return &mgmt.ConflictError{Text: "no shutdown waits"}
 		}
 		if _, err := d.openServices(d.cfg.Services); err != nil {
 			return &mgmt.ConflictError{Text: err.Error()}
 		}
-		d.leaving = nil
+		d.pendingShutdown = nil
 		d.ready.Store(true)
 		d.show()
 		by := usermgmt.Actor(ctx)
@@ -176,7 +176,7 @@ func (s settings) CancelShutdown(ctx context.Context) error {
 // ShutdownState implements mgmt.Settings.
 func (s settings) ShutdownState() mgmt.ShutdownState {
 	state := mgmt.ShutdownState{Connections: s.d.sessions.Count()}
-	l := s.d.shown.Load().leaving
+	l := s.d.shown.Load().pendingShutdown
 	if l == nil {
 		return state
 	}

@@ -148,7 +148,7 @@ func (s settings) SetPools(ctx context.Context, to mgmt.PoolSettings) error {
 			return err
 		}
 		if err := d.keep(ctx, next, what); err != nil {
-			d.complain("taking the pools back", d.reloadNetwork(before))
+			d.warnIf("taking the pools back", d.reloadNetwork(before))
 			return err
 		}
 		d.generation = 0 // the users' fixed addresses are reserved in the new pools

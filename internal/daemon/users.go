@@ -72,13 +72,13 @@ func (d *daemon) prune(ctx context.Context) {
 	var before time.Time
 	if now := time.Now(); now.Sub(d.since) >= pruneEvery {
 		oldest, err := d.store.OldestEntry(ctx)
-		d.complain("reading the history", err)
+		d.warnIf("reading the history", err)
 		if err == nil {
 			before = forgetBefore(now, d.clock.Corrected(), oldest, d.cfg.History.Age)
 		}
 	}
 	d.recorder.written.Store(0)
-	d.complain("pruning the history", d.store.Prune(ctx, before, d.cfg.History.Entries))
+	d.warnIf("pruning the history", d.store.Prune(ctx, before, d.cfg.History.Entries))
 }
 
 // forgetBefore is the time before which what happened is forgotten. Entries have the host's time, and the traffic of months

@@ -57,7 +57,7 @@ func (w *watcher) Before(ctx context.Context, c session.Connection) error {
 		return noSets(err)
 	}
 	if len(w.holders[c.Virtual]) == 0 {
-		w.d.complain("proxy ARP", w.d.changes.AddProxyARP(c.Virtual))
+		w.d.warnIf("proxy ARP", w.d.changes.AddProxyARP(c.Virtual))
 	}
 	w.holders[c.Virtual] = append(w.holders[c.Virtual], holder{c.ID, c.Group})
 	return nil
@@ -139,8 +139,8 @@ func (w *watcher) takeDown(c session.Connection) {
 		return
 	}
 	delete(w.holders, c.Virtual)
-	w.d.complain("proxy ARP", w.d.changes.RemoveProxyARP(c.Virtual))
-	w.d.complain("network.nftables_table", w.d.changes.Leave(c.Virtual, group))
+	w.d.warnIf("proxy ARP", w.d.changes.RemoveProxyARP(c.Virtual))
+	w.d.warnIf("network.nftables_table", w.d.changes.Leave(c.Virtual, group))
 }
 
 // later does a task after those before it, in no caller's time.

@@ -269,7 +269,7 @@ func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
 		b.Release()
 		return
 	}
-	if c != nil && t.kept(c.in, ip, b) {
+	if c != nil && t.filtered(c.in, ip, b) {
 		return
 	}
 	t.rxPackets.Add(1)
@@ -336,7 +336,7 @@ func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
 		return
 	}
 	c := t.chain.Load()
-	if c != nil && t.kept(c.out, header(b.Bytes()), b) {
+	if c != nil && t.filtered(c.out, header(b.Bytes()), b) {
 		return
 	}
 	c.tapped(false, b)
@@ -349,8 +349,8 @@ func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
 	t.send(b, out)
 }
 
-// kept releases a packet that one of the checks does not let pass.
-func (t *Port) kept(checks []check, ip ipv4, b *pktbuf.Buf) bool {
+// filtered releases a packet that one of the checks does not let pass.
+func (t *Port) filtered(checks []check, ip ipv4, b *pktbuf.Buf) bool {
 	for _, check := range checks {
 		if why := check(ip); why != 0 {
 			t.plane.drop(why)

@@ -20,12 +20,12 @@ var (
 // admit gives a user whose proof was right an address, and lets it in. Whatever can say no is asked before the user's
 // older connections are hung up.
 func (s *session) admit(out auth.Outcome, question ppp.Authenticate) auth.Outcome {
-	kept, err := s.keeps(out.Account.Name)
-	if err == nil && !kept {
+	readmitted, err := s.readmits(out.Account.Name)
+	if err == nil && !readmitted {
 		err = s.grant(out.Account, question.Method)
 	}
 	if err == nil {
-		out, err = s.confirmed(out, kept)
+		out, err = s.confirmed(out, readmitted)
 	}
 	if !out.OK {
 		s.forgo(out.Account.Name)
@@ -45,7 +45,7 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) auth.Outcom
 		s.forgo(out.Account.Name)
 		return out
 	}
-	if s.m.cfg.Leases != nil && !kept && !out.Account.Terms.Address.IsValid() {
+	if s.m.cfg.Leases != nil && !readmitted && !out.Account.Terms.Address.IsValid() {
 		if err := s.m.cfg.Leases.SetLastAddress(s.m.ctx, out.Account.Name, addr); err != nil {
 			s.log.Warn("the user's address could not be remembered", "user", out.Account.Name, "error", err)
 		}
@@ -54,7 +54,7 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) auth.Outcom
 }
 
 // confirmed asks again whether a user is let in, after all that took its time; and has the older connections make way.
-func (s *session) confirmed(out auth.Outcome, kept bool) (auth.Outcome, error) {
+func (s *session) confirmed(out auth.Outcome, readmitted bool) (auth.Outcome, error) {
 	confirm := func() {
 		if ask := out.Confirm; ask != nil && out.OK {
 			name := out.Account.Name
@@ -63,7 +63,7 @@ func (s *session) confirmed(out auth.Outcome, kept bool) (auth.Outcome, error) {
 		}
 	}
 	confirm()
-	if kept || !out.OK {
+	if readmitted || !out.OK {
 		return out, nil
 	}
 	err := s.replace(out.Account)
@@ -82,7 +82,7 @@ func (s *session) letIn(out auth.Outcome, question ppp.Authenticate) {
 		s.verifying, s.in = false, true
 		s.method, s.oneTime = question.Method, out.OneTime
 		if !s.revised { // Revise knows newer terms
-			s.assume(out.Account.Terms)
+			s.setTermsLocked(out.Account.Terms)
 		}
 		link.Authenticated(s.link)
 		s.traceUser(out.Account.Name)
@@ -94,9 +94,9 @@ func (s *session) letIn(out auth.Outcome, question ppp.Authenticate) {
 	})
 }
 
-// keeps reports whether the user was let in on this link before: when that is negotiated again, its user
+// readmits reports whether the user was let in on this link before: when that is negotiated again, its user
 // authenticates again, too, and keeps the address. Another user does not get in.
-func (s *session) keeps(user string) (bool, error) {
+func (s *session) readmits(user string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revised = false

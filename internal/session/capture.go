@@ -14,11 +14,11 @@ import (
 const (
 	// maxCaptures is how many captures run at once.
 	maxCaptures = 4
-	// keptFrames and keptOctets are how much is kept of a session while its user is not known, and a capture
-	// waits for a user; keptInAll is how much of all sessions.
-	keptFrames = 64
-	keptOctets = 8 << 10
-	keptInAll  = 16 << 20
+	// maxPendingFrames and maxPendingFrameBytes are how much is kept of a session while its user is not known, and a capture
+	// waits for a user; maxPendingInAll is how much of all sessions.
+	maxPendingFrames     = 64
+	maxPendingFrameBytes = 8 << 10
+	maxPendingInAll      = 16 << 20
 
 	// firstControl is the first number of the network control protocols (RFC 1661 section 2).
 	firstControl wire.Protocol = 0x8000
@@ -143,27 +143,27 @@ func (s *session) record(now time.Time, received bool, frame []byte) {
 		}
 	}
 	if waited {
-		s.keep(copied)
+		s.holdFrame(copied)
 	}
 }
 
-// keep keeps a frame until the user is known.
-func (s *session) keep(f capture.Frame) {
-	if len(s.kept) >= keptFrames || s.keptOctets+f.Len() > keptOctets {
+// holdFrame keeps a frame until the user is known.
+func (s *session) holdFrame(f capture.Frame) {
+	if len(s.pendingFrames) >= maxPendingFrames || s.pendingFrameBytes+f.Len() > maxPendingFrameBytes {
 		return
 	}
-	if s.m.kept.Add(int64(f.Len())) > keptInAll {
-		s.m.kept.Add(-int64(f.Len()))
+	if s.m.pendingFrameBytes.Add(int64(f.Len())) > maxPendingInAll {
+		s.m.pendingFrameBytes.Add(-int64(f.Len()))
 		return
 	}
-	s.kept = append(s.kept, f)
-	s.keptOctets += f.Len()
+	s.pendingFrames = append(s.pendingFrames, f)
+	s.pendingFrameBytes += f.Len()
 }
 
 // release forgets what is kept.
 func (s *session) release() {
-	s.m.kept.Add(-int64(s.keptOctets))
-	s.kept, s.keptOctets = nil, 0
+	s.m.pendingFrameBytes.Add(-int64(s.pendingFrameBytes))
+	s.pendingFrames, s.pendingFrameBytes = nil, 0
 }
 
 // name takes note of the user, as the account or else the peer has it, and gives what was kept to the captures
@@ -179,7 +179,7 @@ func (s *session) name(user string) {
 			if c.User == "" || s.wantedBy(c) != wanted {
 				continue
 			}
-			for _, f := range s.kept {
+			for _, f := range s.pendingFrames {
 				c.To.Add(f)
 			}
 		}

@@ -72,9 +72,9 @@ func (m *Manager) count(s *session, kind Kind) {
 	}
 }
 
-// keep adds what a session has moved to what those have that are gone, once. The caller holds the
+// addMoved adds what a session has moved to what those have that are gone, once. The caller holds the
 // Manager's lock, and the session's port passes nothing any more.
-func (m *Manager) keep(s *session) {
+func (m *Manager) addMoved(s *session) {
 	if port := s.port.Load(); port != nil && m.sessions[s.id] == s {
 		m.moved[s.info.Type] = sum(m.moved[s.info.Type], port.Stats())
 	}

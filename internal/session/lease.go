@@ -39,7 +39,7 @@ func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, metho
 	defer s.mu.Unlock()
 	s.inBefore, s.asked = false, err == nil
 	if s.over {
-		s.discard(c, s.held)
+		s.discard(c, s.releaseAddress)
 	}
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (s *session) leave(why reason.Reason) {
 	case s.watched:
 		s.m.cfg.Watcher.Down(c, why, release)
 	case s.inBefore:
-		s.held = release
+		s.releaseAddress = release
 	default:
 		if !c.Virtual.IsValid() {
 			c.Virtual = s.heir

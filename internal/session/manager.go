@@ -55,8 +55,8 @@ type Watcher interface {
 	Before(ctx context.Context, c Connection) error
 	// Up is told before the first packet passes. It must not wait.
 	Up(c Connection)
-	// Regroup is told when the group of a connection's user has changed from before. It must not wait.
-	Regroup(c Connection, before string)
+	// Regroup is told when the group of a connection's user has changed from oldGroup. It must not wait.
+	Regroup(c Connection, oldGroup string)
 	// Down is told when no packet passes any more, of each connection that Up was told of. It must not wait. Nobody
 	// else gets the address until release is called, which is for once.
 	Down(c Connection, why reason.Reason, release func())
@@ -127,22 +127,22 @@ type Manager struct {
 	pools     map[string]Pool
 	poolsLock sync.RWMutex // held while an address is taken from them
 
-	ppp         atomic.Pointer[ppp.Config]
-	noPlainL2TP atomic.Bool
-	captures    atomic.Pointer[[]*Capture] // that run; nil: none
-	kept        atomic.Int64               // octets that sessions keep for captures
+	ppp               atomic.Pointer[ppp.Config]
+	noPlainL2TP       atomic.Bool
+	captures          atomic.Pointer[[]*Capture] // that run; nil: none
+	pendingFrameBytes atomic.Int64               // bytes of frames that sessions keep for captures
 
-	mu       sync.Mutex
-	sessions map[string]*session      // by id
-	users    map[string][]*session    // let in, by user, oldest first
-	logIns   map[string]*rate.Limiter // of each user
-	pending  map[netip.Addr]int       // by outer address
-	owed     map[string]Usage         // of connections that are gone, not told by Usage yet
-	leaving  map[netip.Addr]*lease    // addresses that a Watcher has not released yet
-	open     map[Kind]int
-	moved    map[string]dataplane.Stats // by sessions that are gone, by type
-	closed   bool
-	empty    chan struct{} // closed when the last session has gone after closed
+	mu         sync.Mutex
+	sessions   map[string]*session      // by id
+	users      map[string][]*session    // let in, by user, oldest first
+	logIns     map[string]*rate.Limiter // of each user
+	pending    map[netip.Addr]int       // by outer address
+	unreported map[string]Usage         // of connections that are gone, not yet in an answer of Usage
+	leaving    map[netip.Addr]*lease    // addresses that a Watcher has not released yet
+	open       map[Kind]int
+	moved      map[string]dataplane.Stats // by sessions that are gone, by type
+	closed     bool
+	empty      chan struct{} // closed when the last session has gone after closed
 }
 
 // NewManager makes a Manager without sessions.
@@ -167,7 +167,7 @@ func NewManager(cfg Config) *Manager {
 	}
 	m := &Manager{
 		cfg: cfg, gate: make(chan struct{}, cfg.AuthAtOnce), pools: cfg.Pools,
-		sessions: map[string]*session{}, users: map[string][]*session{}, logIns: map[string]*rate.Limiter{}, pending: map[netip.Addr]int{}, owed: map[string]Usage{},
+		sessions: map[string]*session{}, users: map[string][]*session{}, logIns: map[string]*rate.Limiter{}, pending: map[netip.Addr]int{}, unreported: map[string]Usage{},
 		leaving: map[netip.Addr]*lease{}, open: map[Kind]int{}, moved: map[string]dataplane.Stats{}, empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
@@ -244,16 +244,16 @@ func (m *Manager) settle(s *session) {
 }
 
 // gone takes a session out of the table, with what it has moved since Usage was asked last.
-func (m *Manager) gone(s *session, rest Usage) {
+func (m *Manager) gone(s *session, unreported Usage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settle(s)
 	m.count(s, Kind{})
-	m.keep(s)
+	m.addMoved(s)
 	delete(m.sessions, s.id)
 	if s.user != "" {
 		m.release(s, s.user)
-		m.owe(s.user, rest)
+		m.addUnreported(s.user, unreported)
 	}
 	if m.closed && len(m.sessions) == 0 {
 		m.stop()

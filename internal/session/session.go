@@ -41,49 +41,49 @@ type session struct {
 	counted Kind // as what it counts as open, under that lock; zero: it does not
 	settled bool // it counts as one that the user has, and no longer as a claim; under that lock
 
-	mu        sync.Mutex
-	engine    *ppp.Engine
-	begun     bool
-	over      bool
-	user      string // of the account, once it is known
-	method    ppp.Method
-	terms     auth.Terms
-	oneTime   bool
-	addr      netip.Addr
-	pool      Pool              // that addr is from
-	heir      netip.Addr        // an address to be taken over from an older connection of the user; changed by the goroutine that answers
-	question  *ppp.Authenticate // that is to be answered next
-	answering bool              // questions are being answered
-	verifying bool              // and one has no answer yet
-	lost      reason.Reason     // why the call ended while it had none
-	in        bool              // the user was let in
-	revised   bool              // terms are newer than those that the log-in began with
-	inBefore  bool              // the Watcher is being asked
-	held      func()            // releases the address of a call that ended meanwhile
-	asked     bool              // the Watcher has said yes
-	watched   bool              // the Watcher was told that it is up
-	up        bool
-	crypto    string
-	changes   int // of crypto while it was up
-	since     time.Time
-	why       reason.Reason
-	timer     *time.Timer
-	armed     time.Time
-	startAt   time.Time
-	idleAt    time.Time // when idleness is looked at next
-	quietAt   time.Time // since when no user data has passed
-	data      uint64    // user packets that had passed at quietAt
-	received  uint64    // frames that had come when the timer fired last
-	final     dataplane.Stats
-	told      Usage // by Usage
-	traced    []string
-	tracing   traceState
+	mu             sync.Mutex
+	engine         *ppp.Engine
+	begun          bool
+	over           bool
+	user           string // of the account, once it is known
+	method         ppp.Method
+	terms          auth.Terms
+	oneTime        bool
+	addr           netip.Addr
+	pool           Pool              // that addr is from
+	heir           netip.Addr        // an address to be taken over from an older connection of the user; changed by the goroutine that answers
+	question       *ppp.Authenticate // that is to be answered next
+	answering      bool              // questions are being answered
+	verifying      bool              // and one has no answer yet
+	lost           reason.Reason     // why the call ended while it had none
+	in             bool              // the user was let in
+	revised        bool              // terms are newer than those that the log-in began with
+	inBefore       bool              // the Watcher is being asked
+	releaseAddress func()            // releases the address of a call that ended meanwhile
+	asked          bool              // the Watcher has said yes
+	watched        bool              // the Watcher was told that it is up
+	up             bool
+	crypto         string
+	changes        int // of crypto while it was up
+	since          time.Time
+	why            reason.Reason
+	timer          *time.Timer
+	armed          time.Time
+	startAt        time.Time
+	idleAt         time.Time // when idleness is looked at next
+	quietAt        time.Time // since when no user data has passed
+	data           uint64    // user packets that had passed at quietAt
+	received       uint64    // frames that had come when the timer fired last
+	final          dataplane.Stats
+	reported       Usage // by Usage
+	traced         []string
+	tracing        traceState
 
 	// For captures.
-	named      string // the user, let in or not; "": not known yet
-	src        *capture.Source
-	kept       []capture.Frame
-	keptOctets int
+	named             string // the user, let in or not; "": not known yet
+	src               *capture.Source
+	pendingFrames     []capture.Frame // until the user is known
+	pendingFrameBytes int
 }
 
 func newSession(m *Manager, l link.Link, id string) *session {
@@ -298,7 +298,7 @@ func (s *session) setTerms(t auth.Terms) {
 				s.idleAt = now.Add(idleStep(t))
 			}
 		}
-		s.assume(t)
+		s.setTermsLocked(t)
 		s.revised = true
 		if port := s.port.Load(); port != nil {
 			port.SetPolicy(policy(t))
@@ -306,12 +306,12 @@ func (s *session) setTerms(t auth.Terms) {
 	})
 }
 
-// assume takes terms over, and tells the Watcher of another group. The caller holds the lock.
-func (s *session) assume(t auth.Terms) {
-	before := s.terms.Group
-	s.terms = s.m.here(t)
-	if s.watched && t.Group != before {
-		s.m.cfg.Watcher.Regroup(s.described(), before)
+// setTermsLocked takes terms over, and tells the Watcher of another group. The caller holds the lock.
+func (s *session) setTermsLocked(t auth.Terms) {
+	oldGroup := s.terms.Group
+	s.terms = s.m.toHostClock(t)
+	if s.watched && t.Group != oldGroup {
+		s.m.cfg.Watcher.Regroup(s.described(), oldGroup)
 	}
 }
 
@@ -370,7 +370,7 @@ func (s *session) end(why reason.Reason) {
 	}
 	s.leave(why) // now that nobody is told of the address any more
 	s.link.Close(why)
-	s.m.gone(s, s.rest(s.final))
+	s.m.gone(s, s.takeUnreported(s.final))
 }
 
 // arm sets the one timer to what is due next.

@@ -86,21 +86,21 @@ func (m *Manager) giveUp(s *session, user string) {
 // release does so, with the lock held.
 func (m *Manager) release(s *session, user string) {
 	s.settled = false
-	rest := slices.DeleteFunc(slices.Clone(m.users[user]), func(other *session) bool { return other == s })
-	if len(rest) == 0 {
+	others := slices.DeleteFunc(slices.Clone(m.users[user]), func(other *session) bool { return other == s })
+	if len(others) == 0 {
 		delete(m.users, user)
 		return
 	}
-	m.users[user] = rest
+	m.users[user] = others
 }
 
-// owe adds to what Usage tells next, with the lock held.
-func (m *Manager) owe(user string, u Usage) {
+// addUnreported adds to what Usage tells next, with the lock held.
+func (m *Manager) addUnreported(user string, u Usage) {
 	if u == (Usage{}) {
 		return
 	}
-	sum := m.owed[user]
-	m.owed[user] = Usage{sum.Rx + u.Rx, sum.Tx + u.Tx}
+	sum := m.unreported[user]
+	m.unreported[user] = Usage{sum.Rx + u.Rx, sum.Tx + u.Tx}
 }
 
 // Usage tells what users have moved since it was asked last.
@@ -108,14 +108,14 @@ func (m *Manager) Usage() map[string]Usage {
 	for _, s := range m.all() {
 		user, u := s.usage()
 		m.mu.Lock()
-		m.owe(user, u)
+		m.addUnreported(user, u)
 		m.mu.Unlock()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	owed := m.owed
-	m.owed = map[string]Usage{}
-	return owed
+	unreported := m.unreported
+	m.unreported = map[string]Usage{}
+	return unreported
 }
 
 // usage is what the session has moved since it was asked last.
@@ -125,13 +125,13 @@ func (s *session) usage() (string, Usage) {
 	if s.over || s.port.Load() == nil {
 		return "", Usage{}
 	}
-	return s.user, s.rest(s.port.Load().Stats())
+	return s.user, s.takeUnreported(s.port.Load().Stats())
 }
 
-// rest is what of the counters has not been told yet. The caller holds the lock.
-func (s *session) rest(now dataplane.Stats) Usage {
-	u := Usage{now.RxBytes - s.told.Rx, now.TxBytes - s.told.Tx}
-	s.told = Usage{now.RxBytes, now.TxBytes}
+// takeUnreported gives what of the counters has not been told yet, and counts it as told. The caller holds the lock.
+func (s *session) takeUnreported(now dataplane.Stats) Usage {
+	u := Usage{now.RxBytes - s.reported.Rx, now.TxBytes - s.reported.Tx}
+	s.reported = Usage{now.RxBytes, now.TxBytes}
 	return u
 }
 
@@ -152,8 +152,8 @@ func (m *Manager) Revise(judge func(Connection) (auth.Terms, reason.Reason)) {
 	}
 }
 
-// here is terms whose end goes by the host's clock.
-func (m *Manager) here(t auth.Terms) auth.Terms {
+// toHostClock gives terms whose end goes by the host's clock.
+func (m *Manager) toHostClock(t auth.Terms) auth.Terms {
 	if !t.Until.IsZero() {
 		t.Until = t.Until.Add(time.Since(m.cfg.Now())).Round(0)
 	}
