@@ -1,6 +1,7 @@
 package pptp
 
 import (
+	"cmp"
 	"time"
 	"vpnd/internal/pktbuf"
 )
@@ -8,7 +9,7 @@ import (
 const (
 	// ReorderWindow is how many packets may wait for one that is missing.
 	ReorderWindow = 32
-	// ReorderTimeout is how long they wait: a lost packet must not stall the link.
+	// ReorderTimeout is how long they wait, unless a Receiver says otherwise: a lost packet must not stall the link.
 	ReorderTimeout = 100 * time.Millisecond
 	// AckAfter is how many packets are acknowledged at once, whether one of ours can carry that or not. A peer that obeys
 	// our window begins with half of it (RFC 2637 section 4.2) and would wait for AckDelay otherwise.
@@ -24,6 +25,8 @@ const (
 // Receiver puts the numbered packets of one call back into order (RFC 2637 section 4.3). Packets of
 // the past are dropped. It is not safe for concurrent use; the zero value is ready.
 type Receiver struct {
+	Timeout time.Duration // how long packets wait for one that is missing; ReorderTimeout
+
 	next  uint32 // the number to be delivered next
 	held  int
 	slots *[ReorderWindow]slot // by number, modulo the window; nil while nothing has waited
@@ -100,9 +103,9 @@ func (r *Receiver) skip(deliver func(*pktbuf.Buf)) {
 // Waiting reports whether packets wait for one that is missing: Expire is to be called.
 func (r *Receiver) Waiting() bool { return r.held > 0 }
 
-// Expire gives up holes until nothing is left that has waited for ReorderTimeout.
+// Expire gives up holes until nothing is left that has waited for the timeout.
 func (r *Receiver) Expire(now time.Time, deliver func(*pktbuf.Buf)) {
-	for r.held > 0 && now.Sub(r.oldest()) >= ReorderTimeout {
+	for r.held > 0 && now.Sub(r.oldest()) >= cmp.Or(r.Timeout, ReorderTimeout) {
 		r.skip(deliver)
 	}
 }

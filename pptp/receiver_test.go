@@ -110,6 +110,21 @@ func TestLostPacketDoesNotStall(t *testing.T) {
 	}
 }
 
+// A Receiver may be told to wait longer.
+func TestReceiverTimeout(t *testing.T) {
+	r := pptp.Receiver{Timeout: time.Minute}
+	var i inbox
+	r.Put(start, 1, numbered(1), i.deliver)
+	r.Expire(start.Add(time.Minute-1), i.deliver)
+	if len(i.got) != 0 {
+		t.Fatalf("too early: %v", i.got)
+	}
+	r.Expire(start.Add(time.Minute), i.deliver)
+	if !slices.Equal(i.got, []uint32{1}) {
+		t.Errorf("%v", i.got)
+	}
+}
+
 // Holes do not add up: however many there are, no packet waits longer than for one of them, and none is delivered out of
 // order. Calls are looked at every 50 ms.
 func TestHolesDoNotAddUp(t *testing.T) {

@@ -98,7 +98,7 @@ func TestLatePacketsOfL2TP(t *testing.T) {
 func TestSwappedPackets(t *testing.T) {
 	for encryption, stateful := range map[string]bool{"MPPE-128 stateless": false, "MPPE-128 stateful": true} {
 		t.Run(encryption, func(t *testing.T) {
-			s := newStack(t, func(c *session.Config) { c.PPP.MPPE.Stateful = stateful })
+			s := newPatientStack(t, func(c *session.Config) { c.PPP.MPPE.Stateful = stateful })
 			c := &testenv.Client{Swap: true}
 			cfg := config()
 			cfg.MPPE = ppp.MPPE{Mode: ppp.MPPERequired, Stateful: stateful}

@@ -58,7 +58,7 @@ func dialPersona(t *testing.T, p persona.Persona) *atServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStack(t, func(c *session.Config) {
+	s := newPatientStack(t, func(c *session.Config) {
 		c.Pools = map[string]session.Pool{"": {Addresses: pool, DNS: []netip.Addr{netip.MustParseAddr("10.99.0.53")}}}
 		c.PPP.Auth, c.PPP.Random = []ppp.Method{ppp.MSCHAPv2}, p.Random()
 		c.PPP.RestartTimer, c.PPP.AuthTimeout, c.PPP.SetupTimeout, c.PPP.EchoInterval = time.Hour, time.Hour, time.Hour, time.Hour

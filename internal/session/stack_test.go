@@ -120,6 +120,17 @@ type stack struct {
 
 func newStack(tb testing.TB, change func(*session.Config)) *stack {
 	tb.Helper()
+	return newStackWith(tb, server.Config{}, change)
+}
+
+// newPatientStack is one that waits for packets of PPTP that are late, however busy the machine is.
+func newPatientStack(tb testing.TB, change func(*session.Config)) *stack {
+	tb.Helper()
+	return newStackWith(tb, server.Config{ReorderTimeout: time.Hour}, change)
+}
+
+func newStackWith(tb testing.TB, carrier server.Config, change func(*session.Config)) *stack {
+	tb.Helper()
 	testenv.NeedRoot(tb)
 	s := &stack{tb: tb, dev: newDevice(), log: new(logBook), at: pptpAt, l2tpAt: l2tpAt}
 	var err error
@@ -149,7 +160,8 @@ func newStack(tb testing.TB, change func(*session.Config)) *stack {
 		change(&cfg)
 	}
 	s.m = session.NewManager(cfg)
-	s.srv, err = server.Listen(server.Config{Listen: []netip.Addr{serverIP}, Port: s.at.Port(), Control: pptp.Config{Host: "vpnd"}}, s.m.Accept)
+	carrier.Listen, carrier.Port, carrier.Control = []netip.Addr{serverIP}, s.at.Port(), pptp.Config{Host: "vpnd"}
+	s.srv, err = server.Listen(carrier, s.m.Accept)
 	must(err)
 	s.l2tp, err = l2tpserver.Listen(l2tpserver.Config{Listen: []netip.Addr{serverIP}, Port: s.l2tpAt.Port()}, s.m.Accept)
 	must(err)

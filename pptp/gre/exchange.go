@@ -12,6 +12,7 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/reason"
+	"vpnd/pptp"
 	"vpnd/pptp/wire"
 )
 
@@ -20,6 +21,8 @@ const idsKept = 4096
 
 // Exchange finds the call that a packet belongs to, whatever socket it came by: one table for all.
 type Exchange struct {
+	ReorderTimeout time.Duration // of the Receiver of each call
+
 	calls     [1 << 16]atomic.Pointer[Call] // by our identifier
 	attention attention
 	overdue   overdue
@@ -53,7 +56,7 @@ func (x *Exchange) NewCall(r Route) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Call{x: x, route: r, ours: id}, nil
+	return &Call{x: x, route: r, ours: id, receiver: pptp.Receiver{Timeout: x.ReorderTimeout}}, nil
 }
 
 func (x *Exchange) takeID() (uint16, error) {

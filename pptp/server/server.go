@@ -34,6 +34,7 @@ type Config struct {
 	MaxCalls       int              // in all, at most 32768; 8192
 	Strangers      strangers.Limits // of control connections, and of calls, without a user
 	WriteTimeout   time.Duration    // how long a peer may not read what is written to it; 10 s
+	ReorderTimeout time.Duration    // how long packets of a call wait for one that is missing; pptp.ReorderTimeout
 	Logger         *slog.Logger     // nil: nothing is logged
 	Random         io.Reader        // of call identifiers; crypto/rand
 	// Refused, if not nil, is told of a call that is not taken, and says whether that is logged at level info: a
@@ -105,6 +106,7 @@ func Listen(cfg Config, accept link.Accept) (*Server, error) {
 		strangers: strangers.New[*conn, *call](cfg.Strangers), conns: map[*conn]struct{}{},
 	}
 	s.calls = gre.NewExchange(s.cfg.MaxCalls, s.cfg.Random)
+	s.calls.ReorderTimeout = s.cfg.ReorderTimeout
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
