@@ -102,6 +102,25 @@ func TestLongLoss(t *testing.T) {
 	}
 }
 
+// A stream is told as lost once, however many of its packets still come: the new one must not be taken for lost as well.
+func TestLostToldOnce(t *testing.T) {
+	packet := udp(alice, local, 100)
+	l := newLossy(t, true)
+	for want := range 3 {
+		if l.losses != want {
+			t.Fatalf("told %d times, want %d", l.losses, want)
+		}
+		l.lose(10_000)
+		for range 20 * dataplane.MaxLost {
+			l.send("\x00\x21", packet)
+		}
+		l.up(true)
+		if !l.send("\x00\x21", packet) {
+			t.Fatal("the new stream does not pass")
+		}
+	}
+}
+
 // A stateful stream whose peer answers no Reset-Request is lost for good as well; one that goes on is not.
 func TestResetWithoutEffect(t *testing.T) {
 	packet := udp(alice, local, 100)

@@ -73,7 +73,8 @@ type Port struct {
 	gone   atomic.Bool
 	rx, tx sync.Mutex // held while a packet is on its way in, or out
 
-	lost       int // packets in a row that were not decrypted; under rx
+	lost       int     // packets in a row that were not decrypted; under rx
+	told       *Params // those of which Undecryptable was told last; under rx
 	keyChanges *bucket
 
 	policyLock sync.Mutex // held while the chain changes
@@ -194,7 +195,7 @@ func (t *Port) decrypt(p *Params, b *pktbuf.Buf) bool {
 		t.plane.drop(DropCipher)
 		if p.Decipher.Waiting() && t.cfg.NeedReset != nil && due(&t.resetAt, resetEvery) {
 			t.cfg.NeedReset()
-			t.notDecrypted()
+			t.notDecrypted(p)
 		}
 		return false
 	}
@@ -206,13 +207,13 @@ func (t *Port) decrypt(p *Params, b *pktbuf.Buf) bool {
 	default:
 		t.plane.drop(DropCipher)
 		if !isOther(inner) {
-			t.notDecrypted()
+			t.notDecrypted(p)
 		}
 		return false
 	}
 	if header(inner) == nil {
 		t.plane.drop(DropMalformed)
-		t.notDecrypted()
+		t.notDecrypted(p)
 		return false
 	}
 	t.lost = 0
@@ -225,12 +226,16 @@ func isOther(inner []byte) bool {
 	return len(inner) > 1 && (inner[0] == 0 && inner[1]&1 == 1 || inner[0] == protoIPv6 && inner[1]>>4 == 6)
 }
 
-// notDecrypted counts what shows that the stream may have lost its place.
-func (t *Port) notDecrypted() {
+// notDecrypted counts what shows that the stream may have lost its place. Undecryptable is told once of a stream: what it
+// does takes time, and a second call could come when there is a new stream already.
+func (t *Port) notDecrypted(p *Params) {
+	if t.told == p {
+		return
+	}
 	if t.lost++; t.lost < maxLost {
 		return
 	}
-	t.lost = 0
+	t.lost, t.told = 0, p
 	if t.cfg.Undecryptable != nil {
 		t.cfg.Undecryptable()
 	}
