@@ -23,3 +23,9 @@ func (s *Store) SyncOff(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
+
+// BatchSize is how many small writes share a transaction.
+const BatchSize = batchSize
+
+// Queued is how many small writes wait for a transaction.
+func (s *Store) Queued() int { return len(s.small) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"time"
 	"vpnd/auth"
@@ -44,36 +45,33 @@ func (s *Store) write(ctx context.Context, do func(context.Context, *sql.Tx) err
 	}
 }
 
-// writeSmall gathers what waits into one transaction after another, until the store is closed.
+// writeSmall writes what is queued in one transaction after another, until the store is closed.
 func (s *Store) writeSmall() {
 	defer close(s.stopped)
 	batch := make([]*smallWrite, 0, batchSize)
 	for {
 		select {
 		case w := <-s.small:
-			batch = append(batch[:0], w)
+			// All that can run do so first: some of them are about to queue a write.
+			runtime.Gosched()
+			s.writeBatch(append(batch, w))
 		case <-s.closing:
 			return
 		}
-		for more := true; more && len(batch) < batchSize; {
-			select {
-			case w := <-s.small:
-				batch = append(batch, w)
-			default:
-				more = false
-			}
-		}
-		s.writeBatch(batch)
 	}
 }
 
-// writeBatch writes all in one transaction, or, if one of them fails, each in its own.
+// writeBatch writes the batch, and what is queued by the time it is written, in one transaction, or, if
+// one of them fails, each in its own.
 func (s *Store) writeBatch(batch []*smallWrite) {
 	ctx := context.Background()
 	err := s.transact(ctx, func(tx *sql.Tx) error {
-		for _, w := range batch {
-			if err := w.do(ctx, tx); err != nil {
+		for i := 0; i < len(batch); i++ {
+			if err := batch[i].do(ctx, tx); err != nil {
 				return err
+			}
+			if i == len(batch)-1 {
+				batch = s.queued(batch)
 			}
 		}
 		return nil
@@ -85,6 +83,19 @@ func (s *Store) writeBatch(batch []*smallWrite) {
 			w.done <- err
 		}
 	}
+}
+
+// queued adds what is queued to the batch, as far as there is room.
+func (s *Store) queued(batch []*smallWrite) []*smallWrite {
+	for len(batch) < batchSize {
+		select {
+		case w := <-s.small:
+			batch = append(batch, w)
+		default:
+			return batch
+		}
+	}
+	return batch
 }
 
 // Token implements auth.Ledger.
