@@ -71,6 +71,38 @@ func TestNull(t *testing.T) {
 	}
 }
 
+// Each field of a profile is set by the API and shown, but for secrets.
+func TestEachFieldOfAUser(t *testing.T) {
+	b := setUp(t)
+	resp := b.do("POST", "/api/v1/users", `{"name":"alice","index":7,"enabled":false,"password":"geheim","motp_secret":"0123456789abcdef","motp_pin":"1234",
+		"dial_in":["l2tp"],"ipsec":"must","remote_node":"203.0.113.0/24","address":"10.99.0.20","pool":"staff","group":"field-work",
+		"idle_timeout":60,"session_time":"8h","max_connections":0,"further":"refuse","schedule":"Mon-Fri 08:00-18:00 UTC","expires":"2027-12-31",
+		"netbios":"block","multicast":"pass","up_limit":"1M","down_limit":2000000,"quota":"50G","comment":"of sales"}`, nil)
+	b.do("POST", "/api/v1/users", `{"name":"bob","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`, nil)
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatalf("%s, want 201 Created", resp.Status)
+	}
+	fresh := usermgmt.New("")
+	for _, f := range usermgmt.Fields {
+		user := "alice"
+		if f.Name == "totp-secret" { // nobody has two tokens
+			user = "bob"
+		}
+		p, err := b.store.Get(t.Context(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Get(&p) == f.Get(&fresh) {
+			t.Errorf("%s is %q as in a new user: set it in this test to another value", f.Name, f.Get(&p))
+		}
+		var shown map[string]any
+		b.do("GET", "/api/v1/users/"+user, "", &shown)
+		if _, ok := shown[strings.ReplaceAll(f.Name, "-", "_")]; ok == f.Secret {
+			t.Errorf("%s is shown: %v, want %v", f.Name, ok, !f.Secret)
+		}
+	}
+}
+
 // Null in a user's expires means never, as GET shows it, and what is left out stays.
 func TestNeverExpires(t *testing.T) {
 	d := newDocumented(t)

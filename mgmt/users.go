@@ -2,86 +2,12 @@ package mgmt
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
 )
-
-// UserInput is what is set of a user; what is left out stays as it is, or is as a new user has it.
-type UserInput struct {
-	Index          *NumberText `json:"index,omitempty"`
-	Enabled        *bool       `json:"enabled,omitempty"`
-	Password       *string     `json:"password,omitempty" doc:"Empty: none"`
-	MOTPSecret     *string     `json:"motp_secret,omitempty" doc:"16 to 32 hexadecimal digits; empty: none"`
-	MOTPPIN        *string     `json:"motp_pin,omitempty" doc:"4 to 7 digits"`
-	TOTPSecret     *string     `json:"totp_secret,omitempty" doc:"Base32; empty: none"`
-	DialIn         *ListText   `json:"dial_in,omitempty" doc:"Types in a list, or separated by commas; none: none of them"`
-	IPsec          *string     `json:"ipsec,omitempty" doc:"none, nice or must"`
-	RemoteNode     *string     `json:"remote_node,omitempty"`
-	Address        *string     `json:"address,omitempty"`
-	Pool           *string     `json:"pool,omitempty"`
-	Group          *string     `json:"group,omitempty" doc:"Letters, digits, _, - and .; empty: none"`
-	IdleTimeout    *NumberText `json:"idle_timeout,omitempty" doc:"Seconds, or a time such as 5m"`
-	SessionTime    *NumberText `json:"session_time,omitempty" doc:"Seconds, or a time such as 8h"`
-	MaxConnections *NumberText `json:"max_connections,omitempty"`
-	Further        *string     `json:"further,omitempty" doc:"replace or refuse"`
-	Schedule       *string     `json:"schedule,omitempty" doc:"Such as Mon-Fri 08:00-18:00 Europe/Berlin"`
-	Expires        NullText    `json:"expires,omitzero" doc:"Such as 2027-12-31 or 2027-12-31T18:00:00Z; null: never"`
-	NetBIOS        *string     `json:"netbios,omitempty" doc:"pass or block"`
-	Multicast      *string     `json:"multicast,omitempty" doc:"pass or block"`
-	UpLimit        *NumberText `json:"up_limit,omitempty" doc:"Bits per second, such as 10M"`
-	DownLimit      *NumberText `json:"down_limit,omitempty" doc:"Bits per second, such as 10M"`
-	Quota          *NumberText `json:"quota,omitempty" doc:"Bytes a month, such as 50G"`
-	Comment        *string     `json:"comment,omitempty"`
-
-	Status         shown `json:"status,omitzero"`
-	Damaged        shown `json:"damaged,omitzero"`
-	HasPassword    shown `json:"has_password,omitzero"`
-	HasMOTP        shown `json:"has_motp,omitzero"`
-	HasTOTP        shown `json:"has_totp,omitzero"`
-	LastAddress    shown `json:"last_address,omitzero"`
-	Failures       shown `json:"failures,omitzero"`
-	LockedUntil    shown `json:"locked_until,omitzero"`
-	UsualAddresses shown `json:"usual_addresses,omitzero"`
-	UsualLocked    shown `json:"usual_locked_until,omitzero"`
-	Connections    shown `json:"connections,omitzero"`
-	Traffic        shown `json:"traffic,omitzero"`
-}
-
-// texts are what the input sets, by the name of the field, in the order of usermgmt.Fields.
-func (in *UserInput) texts() map[string]*string {
-	var enabled *string
-	if in.Enabled != nil {
-		text := "no"
-		if *in.Enabled {
-			text = "yes"
-		}
-		enabled = &text
-	}
-	return map[string]*string{
-		"index": (*string)(in.Index), "enabled": enabled, "password": in.Password, "motp-secret": in.MOTPSecret, "motp-pin": in.MOTPPIN,
-		"totp-secret": in.TOTPSecret, "dial-in": (*string)(in.DialIn), "ipsec": in.IPsec, "remote-node": in.RemoteNode, "address": in.Address,
-		"pool": in.Pool, "group": in.Group, "idle-timeout": (*string)(in.IdleTimeout),
-		"session-time": (*string)(in.SessionTime), "max-connections": (*string)(in.MaxConnections),
-		"further": in.Further, "schedule": in.Schedule, "expires": in.Expires.text, "netbios": in.NetBIOS, "multicast": in.Multicast,
-		"up-limit": (*string)(in.UpLimit), "down-limit": (*string)(in.DownLimit), "quota": (*string)(in.Quota), "comment": in.Comment,
-	}
-}
-
-// apply puts the input into a profile. The error joins a RuleError for each field that cannot be read.
-func (in *UserInput) apply(p *usermgmt.Profile) error {
-	var errs []error
-	texts := in.texts()
-	for _, f := range usermgmt.Fields {
-		if text := texts[f.Name]; text != nil {
-			errs = append(errs, f.Set(p, *text))
-		}
-	}
-	return errors.Join(errs...)
-}
 
 type (
 	namedUser struct {

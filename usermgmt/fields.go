@@ -67,8 +67,10 @@ func secretField(name, column, usage string, at func(*Profile) *string) Field {
 	}
 }
 
-// Fields are all fields but the name. A field is declared here and in Profile, with its rule in check;
-// a new one needs a migration for its column, too.
+// Fields are all fields but the name. Flags, files, texts and columns follow from a field's declaration
+// here. A new field also takes its place in Profile, with its rule in check; a migration for its column; its
+// types in the API (mgmt.User and UserInput) and its control on the page (mgmt/web). Tests name what is
+// missing.
 var Fields = []Field{
 	field("index", "idx", index,
 		"`NUMBER` of the profile, from 1 (a new user: the lowest that is free)",

@@ -461,9 +461,10 @@ func TestDamagedRows(t *testing.T) {
 	if len(sound) != 3 || sound[0].Name != "alice" || len(damaged) != 2 || damaged["bob"] == nil || damaged["carol"] == nil {
 		t.Errorf("%v, %v", sound, damaged)
 	}
-	for _, name := range []string{"bob", "carol"} {
-		if _, _, err := s.Account(t.Context(), name); err == nil {
-			t.Errorf("%s is let in", name)
+	for name, want := range map[string]string{"bob": "user bob: password is sealed under another key", "carol": "user carol: address cannot be read: "} {
+		_, _, err := s.Account(t.Context(), name)
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), ": remove the user and add it again") {
+			t.Errorf("%s: %v, want %q and what to do", name, err, want)
 		}
 	}
 	for name, want := range map[string]string{"dave": "schedule: ", "eve": `ipsec: "mus"`} {
