@@ -76,8 +76,12 @@ func taglessChange(api huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// retryAfter is after how many seconds to try again what there was no room for.
-const retryAfter = "10"
+// RetryAfter has an answer for which there was no room say after how many seconds to try again.
+func RetryAfter(h http.Header, status int) {
+	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", "10")
+	}
+}
 
 func looks(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
@@ -97,9 +101,7 @@ func (t *tagging) WriteHeader(status int) {
 	}
 	t.status = status
 	h := t.Header()
-	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && h.Get("Retry-After") == "" {
-		h.Set("Retry-After", retryAfter)
-	}
+	RetryAfter(h, status)
 	if status/100 == 2 && h.Get("Content-Type") == "application/json" && (looks(t.r.Method) || h.Get("ETag") != "") {
 		t.body = new(bytes.Buffer)
 		return

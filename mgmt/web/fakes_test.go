@@ -113,6 +113,13 @@ func (captures) Begin(_ context.Context, of mgmt.CaptureOf) (mgmt.CaptureWriter,
 	}, nil
 }
 
+// noCaptures has no room for a capture.
+type noCaptures struct{}
+
+func (noCaptures) Begin(context.Context, mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
+	return nil, mgmt.ErrFull
+}
+
 // measured is a clock that has measured for some hours.
 type measured struct{ clock }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 )
 
@@ -91,6 +92,7 @@ func send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 		body = pack(body)
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	mgmt.RetryAfter(w.Header(), status)
 	if status != 0 {
 		w.WriteHeader(status)
 	}

@@ -190,6 +190,27 @@ func TestPagesAreSound(t *testing.T) {
 	b.sound(nobody, "/setup?link=x")
 }
 
+// A page that has no room for a request says when to try again.
+func TestRetryAfter(t *testing.T) {
+	b, _ := setUpDaemon(t)
+	b.pages.cfg.Managed.Captures = noCaptures{}
+	w := b.ask(administrator, "/captures", url.Values{"user": {"alice"}, "minutes": {"1"}})
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "10" {
+		t.Errorf("a capture: %d, %v", w.Code, w.Header())
+	}
+	for range 50 {
+		if w = b.ask(nobody, "/login", url.Values{"name": {"anna"}, "password": {"wrong"}}); w.Code == http.StatusTooManyRequests {
+			break
+		}
+		if w.Header().Get("Retry-After") != "" {
+			t.Errorf("%d, %v", w.Code, w.Header())
+		}
+	}
+	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "10" {
+		t.Errorf("a log-in: %d, %v", w.Code, w.Header())
+	}
+}
+
 func (b *bench) sound(who access.Identity, path string) {
 	b.t.Helper()
 	root, err := html.Parse(b.ask(who, path, nil).Body)
