@@ -172,7 +172,7 @@ func (a *API) ifAdministrator(ctx context.Context, name string, p *Precondition,
 // accountTag is the state of an account, whoever logs in.
 func accountTag(account access.Account) string {
 	account.LastLogIn = time.Time{}
-	return stateTag(account)
+	return StateTag(account)
 }
 
 func (a *API) administrator(ctx context.Context, name string) (*oneAdministrator, error) {

@@ -44,12 +44,12 @@ func (a *API) registerPools(api huma.API) {
 
 func (a *API) pools() *onePoolsView {
 	p := a.cfg.Settings.Pools()
-	return &onePoolsView{ETag: quoted(stateTag(p)), Body: PoolsView{p, a.overridden()}}
+	return &onePoolsView{ETag: quoted(StateTag(p)), Body: PoolsView{p, a.overridden()}}
 }
 
 func (a *API) changePools(ctx context.Context, in *changePools) (*onePoolsView, error) {
 	err := a.ChangePools(ctx, func(p *PoolSettings) error {
-		if err := in.holds(stateTag(*p)); err != nil {
+		if err := in.holds(StateTag(*p)); err != nil {
 			return err
 		}
 		in.Body.apply(p)

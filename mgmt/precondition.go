@@ -48,9 +48,12 @@ func stateOf(tag string) string {
 // quoted is the entity tag of a state.
 func quoted(state string) string { return `"` + state + `"` }
 
-// stateTag is the state of what is set, without secrets.
-func stateTag(set any) string {
+// StateTag is the state of what is set: another one for each other settings. It tells nothing of secrets.
+func StateTag(set any) string {
 	text, _ := json.Marshal(set) // plain fields
+	if p, ok := set.(PPPSettings); ok {
+		return digest(text, []byte(p.MutualPAP.Proof))
+	}
 	return digest(text)
 }
 

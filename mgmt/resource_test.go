@@ -298,6 +298,7 @@ func TestTagOfSecrets(t *testing.T) {
 	for path, bodies := range map[string][2]string{
 		"/users/alice":         {`{"password":"geheim-2"}`, `{"password":"geheim-3"}`},
 		"/administrators/anna": {`{"password":"correct horse staple"}`, `{"password":"correct horse saddle"}`},
+		"/ppp":                 {`{"mutual_pap":{"password":"geheim-2"}}`, `{"mutual_pap":{"password":"geheim-3"}}`},
 	} {
 		tag := b.do("GET", "/api/v1"+path, "", nil).Header.Get("ETag")
 		for i, want := range []int{http.StatusOK, http.StatusPreconditionFailed} {

@@ -63,6 +63,7 @@ type MutualPAP struct {
 	User        string `json:"user" doc:"Empty: it does not"`
 	Password    string `json:"password,omitempty" writeOnly:"true" doc:"Written, never read back; empty: stays as it is"`
 	HasPassword bool   `json:"has_password" readOnly:"true"`
+	Proof       string `json:"-"` // access.Proof of the password that is set
 }
 
 // TimeSettings say how the host's clock is watched. Durations are texts, as in the configuration file.

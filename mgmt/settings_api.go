@@ -103,12 +103,12 @@ func (a *API) overridden() []string { return append([]string{}, a.cfg.Settings.O
 
 func (a *API) services() *oneServiceView {
 	set := a.cfg.Settings.Services()
-	return &oneServiceView{ETag: quoted(stateTag(set)), Body: ServiceView{set, a.overridden()}}
+	return &oneServiceView{ETag: quoted(StateTag(set)), Body: ServiceView{set, a.overridden()}}
 }
 
 func (a *API) changeServices(ctx context.Context, in *changeServices) (*oneServiceView, error) {
 	err := a.ChangeServices(ctx, in.Body.Drop, func(set *ServiceSet) error {
-		if err := in.holds(stateTag(*set)); err != nil {
+		if err := in.holds(StateTag(*set)); err != nil {
 			return err
 		}
 		apply(&set.PPTP, in.Body.PPTP)
@@ -136,12 +136,12 @@ func (a *API) ChangeServices(ctx context.Context, drop bool, change func(*Servic
 func (a *API) ppp() *onePPPView {
 	p := a.cfg.Settings.PPP()
 	p.MutualPAP.Password = ""
-	return &onePPPView{ETag: quoted(stateTag(p)), Body: PPPView{p, a.overridden()}}
+	return &onePPPView{ETag: quoted(StateTag(p)), Body: PPPView{p, a.overridden()}}
 }
 
 func (a *API) changePPP(ctx context.Context, in *changePPP) (*onePPPView, error) {
 	err := a.ChangePPP(ctx, func(p *PPPSettings) error {
-		if err := in.holds(stateTag(*p)); err != nil {
+		if err := in.holds(StateTag(*p)); err != nil {
 			return err
 		}
 		in.Body.apply(p)
@@ -188,7 +188,7 @@ func (a *API) shutdown() *oneShutdown {
 // shutdownTag is the state of what was asked for; the connections go by themselves.
 func shutdownTag(s ShutdownState) string {
 	s.Connections = 0
-	return stateTag(s)
+	return StateTag(s)
 }
 
 func (a *API) cancelShutdown(ctx context.Context, in *Precondition) (*struct{}, error) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 	"vpnd/mgmt"
+	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,8 +55,15 @@ func (s *settings) asked(ctx context.Context) error {
 }
 
 func (s *settings) Services() mgmt.ServiceSet { s.mu.Lock(); defer s.mu.Unlock(); return s.on }
-func (s *settings) PPP() mgmt.PPPSettings     { s.mu.Lock(); defer s.mu.Unlock(); return s.ppp }
 func (s *settings) Overridden() []string      { return []string{"services.l2tp"} }
+
+func (s *settings) PPP() mgmt.PPPSettings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.ppp
+	p.MutualPAP.Proof = access.Proof(s.password)
+	return p
+}
 
 func (s *settings) Time() mgmt.TimeSettings  { s.mu.Lock(); defer s.mu.Unlock(); return s.time }
 func (s *settings) Pools() mgmt.PoolSettings { s.mu.Lock(); defer s.mu.Unlock(); return s.pools }
@@ -97,7 +105,7 @@ func (s *settings) SetPPP(ctx context.Context, to mgmt.PPPSettings) error {
 		return err
 	}
 	s.password = to.MutualPAP.Password
-	to.MutualPAP.HasPassword = to.MutualPAP.User != ""
+	to.MutualPAP = mgmt.MutualPAP{User: to.MutualPAP.User, HasPassword: to.MutualPAP.User != ""}
 	s.ppp = to
 	return nil
 }

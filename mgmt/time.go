@@ -56,12 +56,12 @@ func (a *API) registerTime(api huma.API) {
 
 func (a *API) timeSettings() *timeSettingsView {
 	t := a.cfg.Settings.Time()
-	return &timeSettingsView{ETag: quoted(stateTag(t)), Body: TimeSettingsView{t, a.overridden()}}
+	return &timeSettingsView{ETag: quoted(StateTag(t)), Body: TimeSettingsView{t, a.overridden()}}
 }
 
 func (a *API) changeTime(ctx context.Context, in *changeTime) (*timeSettingsView, error) {
 	err := a.ChangeTime(ctx, func(t *TimeSettings) error {
-		if err := in.holds(stateTag(*t)); err != nil {
+		if err := in.holds(StateTag(*t)); err != nil {
 			return err
 		}
 		if in.Body.Servers != nil {

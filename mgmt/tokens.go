@@ -114,7 +114,7 @@ func (a *API) getToken(ctx context.Context, in *namedToken) (*oneToken, error) {
 		return nil, problem(usermgmt.ErrNoToken)
 	}
 	t := TokenOf(tokens[i])
-	return &oneToken{quoted(stateTag(t)), t}, nil
+	return &oneToken{quoted(StateTag(t)), t}, nil
 }
 
 func (a *API) removeToken(ctx context.Context, in *removeToken) (*struct{}, error) {

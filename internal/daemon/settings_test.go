@@ -264,6 +264,24 @@ func TestServices(t *testing.T) {
 	})
 }
 
+// Another password changes the tag of PPP General Setup, and the settings that are shown do not have it.
+func TestTagOfPPPPassword(t *testing.T) {
+	d := &daemon{}
+	tags := map[string]bool{}
+	for _, password := range []string{"", "hush-hush", "hush"} {
+		d.cfg.PPP.MutualPAP.Password = password
+		d.show()
+		p := settings{d}.PPP()
+		tags[mgmt.StateTag(p)] = true
+		if mgmt.StateTag(settings{d}.PPP()) != mgmt.StateTag(p) || p.MutualPAP.Password != "" || p.MutualPAP.HasPassword != (password != "") {
+			t.Errorf("%q is shown as %+v", password, p)
+		}
+	}
+	if len(tags) != 3 {
+		t.Errorf("the tags are %v", tags)
+	}
+}
+
 // PPP General Setup counts for connections that begin from then on, lasts, and is written into the history without
 // the password.
 func TestPPPSettings(t *testing.T) {

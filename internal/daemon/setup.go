@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 	"vpnd/internal/config"
 	"vpnd/mgmt"
+	"vpnd/mgmt/access"
 )
 
 // with lays settings over the configuration, and says what that changes; "": nothing. Fields names the field of mgmt that
@@ -46,10 +47,11 @@ func allValid(texts []string) []string {
 // PPP implements mgmt.Settings.
 func (s settings) PPP() mgmt.PPPSettings {
 	p := s.d.shown.Load().cfg.PPP
+	pap := mgmt.MutualPAP{User: p.MutualPAP.User, HasPassword: p.MutualPAP.Password != "", Proof: access.Proof(p.MutualPAP.Password)}
 	return mgmt.PPPSettings{
 		Authentication: p.Authentication, MPPE: p.MPPE, MPPEStateful: p.MPPEStateful, EchoInterval: p.EchoInterval.String(),
 		EchoFailures: p.EchoFailures, CHAPInterval: p.CHAPInterval.String(),
-		MutualPAP: mgmt.MutualPAP{User: p.MutualPAP.User, HasPassword: p.MutualPAP.Password != ""},
+		MutualPAP: pap,
 	}
 }
 

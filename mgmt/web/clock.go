@@ -50,7 +50,7 @@ func (p *Pages) showTime(w http.ResponseWriter, r *http.Request, f form, v view)
 	}
 	if settings, err := p.settings(); err == nil {
 		now := settings.Time()
-		d.Tag = tagOf(now)
+		d.Tag = mgmt.StateTag(now)
 		d.Settings = f.fill(
 			control{
 				Name: "servers", Label: "Time servers", Type: "textarea", Value: strings.Join(now.Servers, "\n"),
@@ -72,7 +72,7 @@ func (p *Pages) setTime(w http.ResponseWriter, r *http.Request) error {
 	}
 	f := form{values: r.PostForm}
 	err := p.cfg.API.ChangeTime(r.Context(), func(now *mgmt.TimeSettings) error {
-		if r.PostForm.Get("tag") != tagOf(*now) {
+		if r.PostForm.Get("tag") != mgmt.StateTag(*now) {
 			return mgmt.ErrChanged
 		}
 		*now = mgmt.TimeSettings{

@@ -124,13 +124,13 @@ func (p *Pages) setPools(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	now := settings.Pools()
-	if r.PostForm.Get("tag") != tagOf(now) {
+	if r.PostForm.Get("tag") != mgmt.StateTag(now) {
 		return p.showPPP(w, r, settings, form{}, form{values: r.PostForm}, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
 	to, f := readPools(r.PostForm, now)
 	if len(f.faults) == 0 {
 		err = p.cfg.API.ChangePools(r.Context(), func(p *mgmt.PoolSettings) error {
-			if tagOf(*p) != r.PostForm.Get("tag") {
+			if mgmt.StateTag(*p) != r.PostForm.Get("tag") {
 				return mgmt.ErrChanged
 			}
 			*p = to

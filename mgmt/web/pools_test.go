@@ -79,7 +79,7 @@ func TestSetTime(t *testing.T) {
 		t.Errorf("%d", w.Code)
 	}
 	s.fails = &mgmt.FieldError{Field: "interval", Text: "is not between 1m0s and 24h0m0s"}
-	form.Set("tag", tagOf(s.time))
+	form.Set("tag", mgmt.StateTag(s.time))
 	if w := b.ask(administrator, "/time/settings", form); w.Code != http.StatusUnprocessableEntity || !strings.Contains(faultOf(w.Body.String(), "interval"), "not between") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

@@ -1,9 +1,6 @@
 package web
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,13 +33,6 @@ func (p *Pages) settings() (mgmt.Settings, error) {
 		return nil, fault{http.StatusNotFound, "This daemon has no settings that can be changed while it runs."}
 	}
 	return p.cfg.Managed.Settings, nil
-}
-
-// tagOf tells settings of one content from those of another.
-func tagOf(settings any) string {
-	text, _ := json.Marshal(settings) // they are the API's, too
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:12])
 }
 
 // overtaken is the notice of a form that began with other settings than there are now.
@@ -115,7 +105,7 @@ func (p *Pages) services(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Pages) showServices(w http.ResponseWriter, r *http.Request, settings mgmt.Settings, f form, v view) error {
 	now := settings.Services()
-	d := settingsData{Tag: tagOf(now), Change: mayChange(r), Running: p.running(settings)}
+	d := settingsData{Tag: mgmt.StateTag(now), Change: mayChange(r), Running: p.running(settings)}
 	d.Overridden = overridden(settings, "services.")
 	d.Groups = []group{{"VPN services", f.fill(
 		control{Name: "pptp", Label: "Enable PPTP VPN Service", Type: "checkbox", Checked: now.PPTP, Hint: "TCP port 1723, and GRE."},
@@ -143,7 +133,7 @@ func (p *Pages) setServices(w http.ResponseWriter, r *http.Request) error {
 	f := form{values: r.PostForm}
 	to := mgmt.ServiceSet{PPTP: r.PostForm.Has("pptp"), L2TP: r.PostForm.Has("l2tp")}
 	err = p.cfg.API.ChangeServices(r.Context(), r.PostForm.Has("drop"), func(now *mgmt.ServiceSet) error {
-		if r.PostForm.Get("tag") != tagOf(*now) {
+		if r.PostForm.Get("tag") != mgmt.StateTag(*now) {
 			return mgmt.ErrChanged
 		}
 		*now = to
@@ -182,10 +172,10 @@ func methods(ticked, now []string) []string {
 
 func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.Settings, f, pools form, v view) error {
 	now := settings.PPP()
-	d := settingsData{Tag: tagOf(now), Change: mayChange(r), Overridden: overridden(settings, "ppp."), Pools: p.pools()}
+	d := settingsData{Tag: mgmt.StateTag(now), Change: mayChange(r), Overridden: overridden(settings, "ppp."), Pools: p.pools()}
 	if d.Pools != nil {
 		of := settings.Pools()
-		d.PoolGroups, d.PoolTag = poolGroups(of, &pools), tagOf(of)
+		d.PoolGroups, d.PoolTag = poolGroups(of, &pools), mgmt.StateTag(of)
 	}
 	authentication := control{
 		Name: "authentication", Label: "Dial-In PPP Authentication", Type: "ticks",
@@ -231,7 +221,7 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f, to := form{values: r.PostForm}, settings.PPP()
-	if r.PostForm.Get("tag") != tagOf(to) {
+	if r.PostForm.Get("tag") != mgmt.StateTag(to) {
 		return p.showPPP(w, r, settings, f, form{}, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
 	to.Authentication, to.MPPE = methods(r.PostForm["authentication"], to.Authentication), r.PostForm.Get("mppe")
@@ -255,7 +245,7 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 		to.EchoFailures = -1 // which is refused, so that nothing is stored and all else that is wrong is told, too
 	}
 	err = p.cfg.API.ChangePPP(r.Context(), func(now *mgmt.PPPSettings) error {
-		if r.PostForm.Get("tag") != tagOf(*now) {
+		if r.PostForm.Get("tag") != mgmt.StateTag(*now) {
 			return mgmt.ErrChanged
 		}
 		*now = to

@@ -238,7 +238,7 @@ func TestViewerOfSettings(t *testing.T) {
 			t.Errorf("%s: %d", path, w.Code)
 		}
 	}
-	form := url.Values{"id": {"alice"}, "do": {"remove"}, "confirm": {"yes"}, "name": {"bob"}, "password": {"x"}, "kind": {"motp"}, "code": {"1"}, "tag": {tagOf(s.ppp)}}
+	form := url.Values{"id": {"alice"}, "do": {"remove"}, "confirm": {"yes"}, "name": {"bob"}, "password": {"x"}, "kind": {"motp"}, "code": {"1"}, "tag": {mgmt.StateTag(s.ppp)}}
 	for _, path := range []string{
 		"/users", "/profiles", "/users/-new", "/users/alice", "/users/alice/token", "/users/-secret", "/services", "/ppp", "/time", "/status", "/profiles/-new", "/profiles/alice",
 	} {
