@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"vpnd/internal/amount"
 	"vpnd/mgmt"
 	"vpnd/mgmt/client"
 
@@ -94,8 +95,8 @@ func printConnections(out io.Writer, list []mgmt.Connection) error {
 	rows := make([][]string, len(list))
 	for i, c := range list {
 		rows[i] = []string{
-			c.User, c.Type + ", " + encryption(c), c.RemoteIP.String(), c.VirtualIP.String(), strconv.FormatUint(c.TxPackets, 10), rate(c.TxRate),
-			strconv.FormatUint(c.RxPackets, 10), rate(c.RxRate), uptime(c.Uptime), c.ID,
+			c.User, c.Type + ", " + encryption(c), c.RemoteIP.String(), c.VirtualIP.String(), strconv.FormatUint(c.TxPackets, 10), amount.Rate(c.TxRate),
+			strconv.FormatUint(c.RxPackets, 10), amount.Rate(c.RxRate), amount.Uptime(c.Uptime), c.ID,
 		}
 	}
 	header := []string{"VPN", "TYPE", "REMOTE IP", "VIRTUAL IP", "TX PKTS", "TX RATE", "RX PKTS", "RX RATE", "UPTIME", "ID"}
@@ -108,19 +109,6 @@ func encryption(c mgmt.Connection) string {
 	}
 	return c.Encryption
 }
-
-// rate writes bits per second.
-func rate(bps float64) string {
-	unit := 0
-	for bps >= 1000 && unit < 3 {
-		bps /= 1000
-		unit++
-	}
-	return fmt.Sprintf("%.3g %s", bps, []string{"bps", "kbps", "Mbps", "Gbps"}[unit])
-}
-
-// uptime writes seconds as h:mm:ss.
-func uptime(s int64) string { return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60) }
 
 func newDropCommand() *cobra.Command {
 	var reason string

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 	"vpnd/auth/motp"
+	"vpnd/internal/amount"
 	"vpnd/internal/dial"
 	"vpnd/internal/reason"
 	l2tpwire "vpnd/l2tp/wire"
@@ -312,7 +313,7 @@ func sayEvent(w io.Writer, e dial.Event) {
 		}
 	case dial.Transfer, dial.Disconnected:
 		text = fmt.Sprintf("%s received in %d packets, %s sent in %d packets, %v",
-			octets(e.RxBytes), e.RxPackets, octets(e.TxBytes), e.TxPackets, time.Duration(e.Seconds*float64(time.Second)).Round(time.Second))
+			amount.Bytes(e.RxBytes), e.RxPackets, amount.Bytes(e.TxBytes), e.TxPackets, time.Duration(e.Seconds*float64(time.Second)).Round(time.Second))
 		if e.Kind == dial.Disconnected {
 			text = "disconnected: " + e.Reason + "; " + text
 		}
@@ -330,18 +331,4 @@ func words[T fmt.Stringer](list []T) string {
 		all = append(all, v.String())
 	}
 	return strings.Join(all, ", ")
-}
-
-// octets writes a size for people.
-func octets(n uint64) string {
-	value, unit := float64(n), 0
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	for value >= 1024 && unit < len(units)-1 {
-		value /= 1024
-		unit++
-	}
-	if unit == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", value, units[unit])
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"vpnd/internal/amount"
 	"vpnd/mgmt"
 	"vpnd/usermgmt"
 
@@ -108,7 +109,7 @@ func details(e usermgmt.Entry) string {
 		add("%s, encryption %s", e.Auth, e.Encryption)
 	case usermgmt.EventDisconnected:
 		add("%s", e.Text())
-		add("%s, %v, %s from the user, %s to the user", e.Type, e.Duration, octets(e.Rx), octets(e.Tx))
+		add("%s, %v, %s from the user, %s to the user", e.Type, e.Duration, amount.Bytes(e.Rx), amount.Bytes(e.Tx))
 	default:
 		for _, text := range []string{e.Type, e.Text()} {
 			if text != "" {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"vpnd/internal/amount"
 	"vpnd/mgmt"
 	"vpnd/usermgmt"
 
@@ -114,7 +115,7 @@ func printUser(cmd *cobra.Command, v userView) error {
 	for _, c := range v.Connections {
 		line("connected", fmt.Sprintf("%s from %s, address %s, since %s", c.Type, addressText(c.RemoteIP), addressText(c.VirtualIP), c.Since.Local().Format(time.DateTime)))
 	}
-	line("traffic of "+v.Traffic.Month, fmt.Sprintf("%s from the user, %s to the user", octets(v.Traffic.RxBytes), octets(v.Traffic.TxBytes)))
+	line("traffic of "+v.Traffic.Month, fmt.Sprintf("%s from the user, %s to the user", amount.Bytes(v.Traffic.RxBytes), amount.Bytes(v.Traffic.TxBytes)))
 	line("last address", v.LastAddress)
 	line("failures", fmt.Sprint(v.Failures))
 	line("usual addresses", strings.Join(v.UsualAddresses, ", "))

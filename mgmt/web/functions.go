@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"vpnd/internal/amount"
 	"vpnd/mgmt/guide"
 )
 
@@ -14,14 +15,14 @@ var functions = template.FuncMap{
 	"asset":  func(name string) string { return assets[name].path },
 	"when":   when,
 	"said":   saidOf,
-	"bytes":  octets,
-	"rate":   rate,
+	"bytes":  amount.Bytes,
+	"rate":   amount.Rate,
 	"count":  count,
 	"plural": plural,
 	"linked": guide.Linked,
 	"list":   func(items ...any) []any { return items },
-	"uptime": uptime,
-	"hours":  func(d time.Duration) string { return uptime(int64(d / time.Second)) },
+	"uptime": amount.Uptime,
+	"hours":  func(d time.Duration) string { return amount.Uptime(int64(d / time.Second)) },
 
 	"offset":      offsetText,
 	"offsetWords": offsetWords,
@@ -64,34 +65,6 @@ func plural(n any, word string) string {
 		return text + " " + word + "s"
 	}
 	return "1 " + word
-}
-
-// uptime is h:m:s, as on a Vigor.
-func uptime(seconds int64) string {
-	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
-}
-
-// octets is a number of octets for people, such as 1.5 MB.
-func octets(n uint64) string { return scaled(float64(n), "B") }
-
-// rate is a number of bits per second for people.
-func rate(bps float64) string { return scaled(bps, "bps") }
-
-// scaled writes three digits and a unit with its decimal prefix.
-func scaled(f float64, unit string) string {
-	prefixes := []string{"", "k", "M", "G", "T", "P", "E"}
-	i := 0
-	for f >= 999.5 && i < len(prefixes)-1 {
-		f /= 1000
-		i++
-	}
-	digits := 0
-	if i > 0 && f < 9.995 {
-		digits = 2
-	} else if i > 0 && f < 99.95 {
-		digits = 1
-	}
-	return fmt.Sprintf("%.*f %s%s", digits, f, prefixes[i], unit)
 }
 
 // count is a number with its thousands apart.

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"math"
 	"strconv"
+	"vpnd/internal/amount"
 	"vpnd/mgmt"
 )
 
@@ -26,7 +27,7 @@ func spark(trace []mgmt.Rate) template.HTML {
 	tx := sparkPath(trace, func(r mgmt.Rate) int { return -height(r.Tx, highest) })
 	rx := sparkPath(trace, func(r mgmt.Rate) int { return height(r.Rx, highest) })
 	return template.HTML(fmt.Sprintf(`<svg class="spark" viewBox="0 0 %d %d" role="img" aria-label="at most %s"><path class="tx" d="%s"/><path class="rx" d="%s"/></svg>`, //nolint:gosec // numbers
-		sparkWidth, 2*sparkHeight, rate(highest), tx, rx))
+		sparkWidth, 2*sparkHeight, amount.Rate(highest), tx, rx))
 }
 
 func height(rate, highest float64) int { return int(math.Round(rate / highest * sparkHeight)) }
