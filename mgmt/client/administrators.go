@@ -9,9 +9,7 @@ import (
 
 // Administrators lists who may manage the daemon.
 func (c *Client) Administrators(ctx context.Context) ([]mgmt.Administrator, error) {
-	var list []mgmt.Administrator
-	err := c.ask(ctx, http.MethodGet, "/administrators", nil, &list)
-	return list, err
+	return answer[[]mgmt.Administrator](ctx, c, http.MethodGet, "/administrators", nil)
 }
 
 // AddAdministrator adds an administrator, or a viewer.
@@ -36,9 +34,7 @@ func (c *Client) RemoveAdministrator(ctx context.Context, name string, force boo
 
 // Tokens lists the API tokens.
 func (c *Client) Tokens(ctx context.Context) ([]mgmt.Token, error) {
-	var list []mgmt.Token
-	err := c.ask(ctx, http.MethodGet, "/tokens", nil, &list)
-	return list, err
+	return answer[[]mgmt.Token](ctx, c, http.MethodGet, "/tokens", nil)
 }
 
 // AddToken makes an API token, and gives its secret.

@@ -120,11 +120,16 @@ func (c *Client) ask(ctx context.Context, method, path string, in, out any) erro
 	return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(out)
 }
 
+// answer sends a request and gives what the daemon answers.
+func answer[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
+	var out T
+	err := c.ask(ctx, method, path, in, &out)
+	return out, err
+}
+
 // Connections lists what is open, oldest first.
 func (c *Client) Connections(ctx context.Context) ([]mgmt.Connection, error) {
-	var list []mgmt.Connection
-	err := c.ask(ctx, http.MethodGet, "/connections?limit=10000", nil, &list)
-	return list, err
+	return answer[[]mgmt.Connection](ctx, c, http.MethodGet, "/connections?limit=10000", nil)
 }
 
 // Drop hangs up the connection with the id.
@@ -138,9 +143,7 @@ func (c *Client) Drop(ctx context.Context, id, reason string) error {
 
 // Status says what is known of the daemon and its machine.
 func (c *Client) Status(ctx context.Context) (mgmt.Status, error) {
-	var s mgmt.Status
-	err := c.ask(ctx, http.MethodGet, "/status", nil, &s)
-	return s, err
+	return answer[mgmt.Status](ctx, c, http.MethodGet, "/status", nil)
 }
 
 // HasUser reports whether there is a user of the name.

@@ -8,72 +8,52 @@ import (
 
 // Services says what is on.
 func (c *Client) Services(ctx context.Context) (mgmt.ServiceView, error) {
-	var s mgmt.ServiceView
-	err := c.ask(ctx, http.MethodGet, "/services", nil, &s)
-	return s, err
+	return answer[mgmt.ServiceView](ctx, c, http.MethodGet, "/services", nil)
 }
 
 // ChangeServices turns services on and off, and says what is on then.
 func (c *Client) ChangeServices(ctx context.Context, change mgmt.ServiceChange) (mgmt.ServiceView, error) {
-	var s mgmt.ServiceView
-	err := c.ask(ctx, http.MethodPatch, "/services", change, &s)
-	return s, err
+	return answer[mgmt.ServiceView](ctx, c, http.MethodPatch, "/services", change)
 }
 
 // PPP is PPP General Setup.
 func (c *Client) PPP(ctx context.Context) (mgmt.PPPView, error) {
-	var p mgmt.PPPView
-	err := c.ask(ctx, http.MethodGet, "/ppp", nil, &p)
-	return p, err
+	return answer[mgmt.PPPView](ctx, c, http.MethodGet, "/ppp", nil)
 }
 
 // ChangePPP changes it, and says what it is then.
 func (c *Client) ChangePPP(ctx context.Context, change mgmt.PPPChange) (mgmt.PPPView, error) {
-	var p mgmt.PPPView
-	err := c.ask(ctx, http.MethodPatch, "/ppp", change, &p)
-	return p, err
+	return answer[mgmt.PPPView](ctx, c, http.MethodPatch, "/ppp", change)
 }
 
 // TimeSettings says how the daemon's clock is watched.
 func (c *Client) TimeSettings(ctx context.Context) (mgmt.TimeSettingsView, error) {
-	var t mgmt.TimeSettingsView
-	err := c.ask(ctx, http.MethodGet, "/time/settings", nil, &t)
-	return t, err
+	return answer[mgmt.TimeSettingsView](ctx, c, http.MethodGet, "/time/settings", nil)
 }
 
 // ChangeTime changes that, and says what it is then.
 func (c *Client) ChangeTime(ctx context.Context, change mgmt.TimeChange) (mgmt.TimeSettingsView, error) {
-	var t mgmt.TimeSettingsView
-	err := c.ask(ctx, http.MethodPatch, "/time/settings", change, &t)
-	return t, err
+	return answer[mgmt.TimeSettingsView](ctx, c, http.MethodPatch, "/time/settings", change)
 }
 
 // Pools are the addresses that clients get.
 func (c *Client) Pools(ctx context.Context) (mgmt.PoolsView, error) {
-	var p mgmt.PoolsView
-	err := c.ask(ctx, http.MethodGet, "/pools", nil, &p)
-	return p, err
+	return answer[mgmt.PoolsView](ctx, c, http.MethodGet, "/pools", nil)
 }
 
 // ChangePools changes them, and says what they are then.
 func (c *Client) ChangePools(ctx context.Context, change mgmt.PoolsChange) (mgmt.PoolsView, error) {
-	var p mgmt.PoolsView
-	err := c.ask(ctx, http.MethodPatch, "/pools", change, &p)
-	return p, err
+	return answer[mgmt.PoolsView](ctx, c, http.MethodPatch, "/pools", change)
 }
 
 // Shutdown says whether the daemon is to end.
 func (c *Client) Shutdown(ctx context.Context) (mgmt.ShutdownState, error) {
-	var s mgmt.ShutdownState
-	err := c.ask(ctx, http.MethodGet, "/shutdown", nil, &s)
-	return s, err
+	return answer[mgmt.ShutdownState](ctx, c, http.MethodGet, "/shutdown", nil)
 }
 
 // ShutDown asks the daemon to end.
 func (c *Client) ShutDown(ctx context.Context, how mgmt.ShutdownRequest) (mgmt.ShutdownState, error) {
-	var s mgmt.ShutdownState
-	err := c.ask(ctx, http.MethodPost, "/shutdown", how, &s)
-	return s, err
+	return answer[mgmt.ShutdownState](ctx, c, http.MethodPost, "/shutdown", how)
 }
 
 // CancelShutdown has the daemon take calls again.
