@@ -48,14 +48,7 @@ func (a *API) pools() *onePoolsView {
 }
 
 func (a *API) changePools(ctx context.Context, in *changePools) (*onePoolsView, error) {
-	err := a.ChangePools(ctx, func(p *PoolSettings) error {
-		if err := in.holds(StateTag(*p)); err != nil {
-			return err
-		}
-		in.Body.apply(p)
-		return nil
-	})
-	if err != nil {
+	if err := a.ChangePools(ctx, asSeen(&in.Precondition, in.Body.apply)); err != nil {
 		return nil, problem(err)
 	}
 	return a.pools(), nil
@@ -63,13 +56,7 @@ func (a *API) changePools(ctx context.Context, in *changePools) (*onePoolsView, 
 
 // ChangePools changes the address pools as ChangeServices does services.
 func (a *API) ChangePools(ctx context.Context, change func(*PoolSettings) error) error {
-	a.settings.Lock()
-	defer a.settings.Unlock()
-	p := a.cfg.Settings.Pools()
-	if err := change(&p); err != nil {
-		return err
-	}
-	return a.cfg.Settings.SetPools(ctx, p)
+	return changed(a, a.cfg.Settings.Pools, change, func(to PoolSettings) error { return a.cfg.Settings.SetPools(ctx, to) })
 }
 
 // apply puts what is given into the settings.

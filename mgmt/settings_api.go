@@ -107,15 +107,7 @@ func (a *API) services() *oneServiceView {
 }
 
 func (a *API) changeServices(ctx context.Context, in *changeServices) (*oneServiceView, error) {
-	err := a.ChangeServices(ctx, in.Body.Drop, func(set *ServiceSet) error {
-		if err := in.holds(StateTag(*set)); err != nil {
-			return err
-		}
-		apply(&set.PPTP, in.Body.PPTP)
-		apply(&set.L2TP, in.Body.L2TP)
-		return nil
-	})
-	if err != nil {
+	if err := a.ChangeServices(ctx, in.Body.Drop, asSeen(&in.Precondition, in.Body.apply)); err != nil {
 		return nil, problem(err)
 	}
 	return a.services(), nil
@@ -124,13 +116,35 @@ func (a *API) changeServices(ctx context.Context, in *changeServices) (*oneServi
 // ChangeServices turns services on and off as change says. Change sees them as they are, and nobody else
 // changes them meanwhile; its error stops it.
 func (a *API) ChangeServices(ctx context.Context, drop bool, change func(*ServiceSet) error) error {
+	return changed(a, a.cfg.Settings.Services, change, func(to ServiceSet) error { return a.cfg.Settings.SetServices(ctx, to, drop) })
+}
+
+// changed is how ChangeServices and its like work.
+func changed[S any](a *API, now func() S, change func(*S) error, set func(S) error) error {
 	a.settings.Lock()
 	defer a.settings.Unlock()
-	set := a.cfg.Settings.Services()
-	if err := change(&set); err != nil {
+	s := now()
+	if err := change(&s); err != nil {
 		return err
 	}
-	return a.cfg.Settings.SetServices(ctx, set, drop)
+	return set(s)
+}
+
+// asSeen is a change of what is as the asker has seen it.
+func asSeen[S any](p *Precondition, change func(*S)) func(*S) error {
+	return func(s *S) error {
+		if err := p.holds(StateTag(*s)); err != nil {
+			return err
+		}
+		change(s)
+		return nil
+	}
+}
+
+// apply puts what is given into the services.
+func (c *ServiceChange) apply(set *ServiceSet) {
+	apply(&set.PPTP, c.PPTP)
+	apply(&set.L2TP, c.L2TP)
 }
 
 func (a *API) ppp() *onePPPView {
@@ -140,14 +154,7 @@ func (a *API) ppp() *onePPPView {
 }
 
 func (a *API) changePPP(ctx context.Context, in *changePPP) (*onePPPView, error) {
-	err := a.ChangePPP(ctx, func(p *PPPSettings) error {
-		if err := in.holds(StateTag(*p)); err != nil {
-			return err
-		}
-		in.Body.apply(p)
-		return nil
-	})
-	if err != nil {
+	if err := a.ChangePPP(ctx, asSeen(&in.Precondition, in.Body.apply)); err != nil {
 		return nil, problem(err)
 	}
 	return a.ppp(), nil
@@ -155,13 +162,7 @@ func (a *API) changePPP(ctx context.Context, in *changePPP) (*onePPPView, error)
 
 // ChangePPP changes PPP General Setup as ChangeServices does services.
 func (a *API) ChangePPP(ctx context.Context, change func(*PPPSettings) error) error {
-	a.settings.Lock()
-	defer a.settings.Unlock()
-	p := a.cfg.Settings.PPP()
-	if err := change(&p); err != nil {
-		return err
-	}
-	return a.cfg.Settings.SetPPP(ctx, p)
+	return changed(a, a.cfg.Settings.PPP, change, func(to PPPSettings) error { return a.cfg.Settings.SetPPP(ctx, to) })
 }
 
 // apply puts what is given into the settings.

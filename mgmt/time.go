@@ -60,18 +60,7 @@ func (a *API) timeSettings() *timeSettingsView {
 }
 
 func (a *API) changeTime(ctx context.Context, in *changeTime) (*timeSettingsView, error) {
-	err := a.ChangeTime(ctx, func(t *TimeSettings) error {
-		if err := in.holds(StateTag(*t)); err != nil {
-			return err
-		}
-		if in.Body.Servers != nil {
-			t.Servers = in.Body.Servers
-		}
-		apply(&t.Interval, in.Body.Interval)
-		apply(&t.MaxOffset, in.Body.MaxOffset)
-		return nil
-	})
-	if err != nil {
+	if err := a.ChangeTime(ctx, asSeen(&in.Precondition, in.Body.apply)); err != nil {
 		return nil, problem(err)
 	}
 	return a.timeSettings(), nil
@@ -79,11 +68,14 @@ func (a *API) changeTime(ctx context.Context, in *changeTime) (*timeSettingsView
 
 // ChangeTime changes the watch over the clock as ChangeServices does services.
 func (a *API) ChangeTime(ctx context.Context, change func(*TimeSettings) error) error {
-	a.settings.Lock()
-	defer a.settings.Unlock()
-	t := a.cfg.Settings.Time()
-	if err := change(&t); err != nil {
-		return err
+	return changed(a, a.cfg.Settings.Time, change, func(to TimeSettings) error { return a.cfg.Settings.SetTime(ctx, to) })
+}
+
+// apply puts what is given into the settings.
+func (c *TimeChange) apply(t *TimeSettings) {
+	if c.Servers != nil {
+		t.Servers = c.Servers
 	}
-	return a.cfg.Settings.SetTime(ctx, t)
+	apply(&t.Interval, c.Interval)
+	apply(&t.MaxOffset, c.MaxOffset)
 }
