@@ -5,9 +5,9 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
-	"time"
 	"vpnd/internal/dial"
 	"vpnd/internal/link"
+	"vpnd/internal/link/linktest"
 	"vpnd/internal/netlab"
 	"vpnd/internal/pktbuf"
 	"vpnd/internal/reason"
@@ -46,7 +46,7 @@ func (c *Client) Dial(ctx context.Context, carrier dial.Carrier, server netip.Ad
 	c.Conn = dial.New(cfg, &c.data)
 	err := c.Conn.Dial(ctx, carrier, server, func(l link.Link, s link.Sink) (link.Link, link.Sink) {
 		if c.Swap {
-			l = Swapped(l)
+			l = linktest.Swapped(l)
 		}
 		if c.Wrap != nil {
 			l = c.Wrap(l)
@@ -191,36 +191,4 @@ func (c *Client) Forsake() {
 func (c *Client) Hangup() {
 	c.Conn.Hangup(reason.New(reason.HangsUp))
 	<-c.Closed()
-}
-
-// Swapped is a link on which each two packets leave in the wrong order, from the first on.
-func Swapped(l link.Link) link.Link { return &swapper{Link: l} }
-
-// swapper sends each two datagrams in the wrong order: the carrier has numbered them by then.
-type swapper struct {
-	link.Link
-	mu   sync.Mutex
-	held link.Batch
-	n    int
-}
-
-// Send holds every other datagram back until the next one has been sent, or for a moment.
-func (s *swapper) Send(b *pktbuf.Buf, out *link.Batch) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.n++
-	if s.n%2 == 1 {
-		s.Link.Send(b, &s.held)
-		time.AfterFunc(20*time.Millisecond, s.flush)
-		return
-	}
-	s.Link.Send(b, out)
-	out.Flush()
-	s.held.Flush()
-}
-
-func (s *swapper) flush() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.held.Flush()
 }

@@ -11,12 +11,12 @@ import (
 	"time"
 	"vpnd/internal/ippool"
 	"vpnd/internal/link"
+	"vpnd/internal/link/linktest"
 	"vpnd/internal/pktbuf"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	l2tpclient "vpnd/l2tp/client"
 	"vpnd/ppp"
-	"vpnd/testenv"
 	"vpnd/testenv/persona"
 	"vpnd/usermgmt"
 )
@@ -83,7 +83,7 @@ func dialPersona(t *testing.T, p persona.Persona) *atServer {
 	}
 	t.Cleanup(func() { d.call.Close(reason.New(reason.HangsUp)) })
 	if d.link = d.call; p.Carrier == "PPTP" {
-		d.link = testenv.Swapped(d.call)
+		d.link = linktest.Swapped(d.call)
 	}
 	return d
 }
