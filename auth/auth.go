@@ -70,7 +70,7 @@ type Terms struct {
 	PassMulticast  bool
 	UpLimit        uint64    // from the user, in bits per second; 0: none
 	DownLimit      uint64    // to the user, in bits per second; 0: none
-	Quota          uint64    // octets in a calendar month (UTC), both ways together; 0: unlimited
+	Quota          uint64    // bytes in a calendar month (UTC), both ways together; 0: unlimited
 	Until          time.Time // when the connection is to end; zero: never
 	UntilReason    reason.Reason
 }

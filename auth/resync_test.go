@@ -9,7 +9,7 @@ import (
 )
 
 // A token that drifts by a second a day gets in until it leaves the window, is then refused with the
-// reason, and gets in again once it is resynchronised: until it has left the window anew.
+// reason, and gets in again once it is resynchronised: until it has left the window again.
 func TestDrift(t *testing.T) {
 	for _, drift := range []time.Duration{time.Second, -time.Second} {
 		a, m, c := setUp(t)

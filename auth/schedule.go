@@ -21,7 +21,7 @@ type span struct{ from, to int }
 const (
 	dayMinutes  = 24 * 60
 	weekMinutes = 7 * dayMinutes
-	maxSchedule = 500 // octets
+	maxSchedule = 500 // bytes
 )
 
 // ErrSchedule is the error of ParseSchedule, with what is wrong.

@@ -65,7 +65,7 @@ func (s Standing) failed(source netip.Prefix, now time.Time, limit int) Standing
 }
 
 // succeeded is s after a right log-in. It ends the row of failures of such addresses alone: an attack
-// from elsewhere does not begin anew with each log-in of the user.
+// from elsewhere does not begin again with each log-in of the user.
 func (s Standing) succeeded(source netip.Prefix) Standing {
 	*s.failures(source) = Failures{}
 	if !source.IsValid() {

@@ -21,7 +21,7 @@ func value(body []byte, kind wire.Attribute) []byte {
 }
 
 // xl2tpd's side of the recorded dial-ins, said to our server: it gets the answers that xl2tpd gave it. Only
-// the answer to our challenge, which was not xl2tpd's, is computed anew.
+// the answer to our challenge, which was not xl2tpd's, is computed again.
 func TestRecordedClients(t *testing.T) {
 	names, err := filepath.Glob("../ppp/*/testdata/l2tp-*.pcap")
 	if err != nil || len(names) < 9 {

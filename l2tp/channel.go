@@ -16,7 +16,7 @@ const (
 // retryAfter is how long the nth transmission waits for its acknowledgement.
 var retryAfter = [maxTries]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second}
 
-// maxAnswer is how long a datagram may be, in octets, that answers a peer who may have dialled under
+// maxAnswer is how long a datagram may be, in bytes, that answers a peer who may have dialled under
 // another's address, by a message whose body has n: not more than three times as long.
 func maxAnswer(n int) int { return 3 * (wire.MaxHeader + n) }
 

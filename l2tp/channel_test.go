@@ -100,7 +100,7 @@ func TestChannelBadLine(t *testing.T) {
 	}
 }
 
-// The window opens by one for each acknowledgement up to the peer's, and after a loss begins anew: by
+// The window opens by one for each acknowledgement up to the peer's, and after a loss begins again: by
 // ones up to half of what it was, then by one a window.
 func TestChannelSlowStart(t *testing.T) {
 	now := channelStart
@@ -139,7 +139,7 @@ func TestChannelSlowStart(t *testing.T) {
 }
 
 // A message is sent at 0, 1, 3, 7 and 15 seconds, and given up at 23; not if anything of the peer's came
-// meanwhile. An acknowledgement begins anew.
+// meanwhile. An acknowledgement begins again.
 func TestChannelRetransmission(t *testing.T) {
 	for _, alive := range []bool{false, true} {
 		now := channelStart

@@ -5,7 +5,7 @@
 //
 // RFC 2661, section by section:
 //
-//	2        The client is LAC and remote system in one; a LAC that bears others' calls dials in alike.
+//	2        The client is LAC and remote system in one; a LAC that takes others' calls dials in alike.
 //	3.1      In l2tp/wire. All bits are read: T, L, S, O, P. A control message must have L and S, and no
 //	         offset; padding behind its length is passed over. Other versions (L2F, L2TPv3) are dropped. What
 //	         we send has no offset and no priority, and a data message no length.
@@ -28,7 +28,7 @@
 //	4.4.4    Assigned Session ID, Sequencing Required: done. Call Serial Number, Tx Connect Speed and Framing
 //	         Type are sent by the client. All others (numbers, bearer, speeds, channel, group, cause) are of
 //	         telephone lines, and passed over.
-//	4.4.5    Proxy LCP and authentication are passed over: LCP is negotiated anew, and nobody is believed to
+//	4.4.5    Proxy LCP and authentication are passed over: LCP is negotiated again, and nobody is believed to
 //	         have authenticated a user for us.
 //	4.4.6    Call Errors, ACCM: acknowledged with their WEN and SLI. There is no serial line here.
 //	5.1      Done, tunnel authentication (5.1.1) included, both ways. A tunnel whose identifier the peer

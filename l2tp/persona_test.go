@@ -27,7 +27,7 @@ func (p *peer) want(session uint16, body []byte, want string) {
 	}
 }
 
-// Windows 7 (its SCCRQ of 100 octets has crashed another server) and Vista (the GUID in its ICRQ).
+// Windows 7 (its SCCRQ of 100 bytes has crashed another server) and Vista (the GUID in its ICRQ).
 func TestPersonaWindows(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
 	sccrq := message(wire.SCCRQ,
@@ -50,7 +50,7 @@ func TestPersonaWindows(t *testing.T) {
 }
 
 // Android's mtpd takes a control message only if it acknowledges all of its own, and a ZLB only if it has
-// twelve octets; its header and first AVP have to be as it knows them. It never acknowledges a Hello once
+// twelve bytes; its header and first AVP have to be as it knows them. It never acknowledges a Hello once
 // data flows, and goes on for hours.
 func TestPersonaAndroid(t *testing.T) {
 	p := newPeer(t, l2tp.Config{Secret: "s"})
@@ -119,7 +119,7 @@ func TestPersonaApple(t *testing.T) {
 	p.want(0, message(wire.SCCCN), "StopCCN")
 }
 
-// MikroTik's result codes are of two octets and no error code; it opens several calls in one tunnel,
+// MikroTik's result codes are of two bytes and no error code; it opens several calls in one tunnel,
 // and hangs them up one by one.
 func TestPersonaMikroTik(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})

@@ -55,7 +55,7 @@ func kindOf(body []byte) wire.MessageType {
 	return wire.MessageType(binary.BigEndian.Uint16(value(body, wire.AttrMessageType)))
 }
 
-// The recorded answers of xl2tpd, octet for octet, to our client, which does what xl2tpd's did: it takes the
+// The recorded answers of xl2tpd, byte for byte, to our client, which does what xl2tpd's did: it takes the
 // identifiers and the challenge that were recorded, so that all of them fit.
 func TestRecordedServers(t *testing.T) {
 	const (

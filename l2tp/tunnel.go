@@ -130,7 +130,7 @@ func (t *Tunnel) peerStopped(now time.Time, avps []wire.AVP) {
 // sccrpRest is the length of an SCCRP without our name in it, with challenge and response.
 const sccrpRest = 104
 
-// request is the SCCRQ. The answer has limit octets at most: a long name of ours is cut for that.
+// request is the SCCRQ. The answer has limit bytes at most: a long name of ours is cut for that.
 func (t *Tunnel) request(now time.Time, avps []wire.AVP, limit int) {
 	t.host = strings.TrimRight(string(find(avps, wire.AttrHostName)), "\x00")
 	if w := find(avps, wire.AttrReceiveWindow); len(w) == 2 {

@@ -31,7 +31,7 @@ type CaptureOf struct {
 	Peer             netip.Addr
 	All              bool // user data, too
 	Time             time.Duration
-	Size             int64 // of the file, in octets
+	Size             int64 // of the file, in bytes
 }
 
 // CaptureWriter writes the file of a capture, to its end.

@@ -14,7 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
-// maxBody is the longest body of a request, in octets.
+// maxBody is the longest body of a request, in bytes.
 const maxBody = 64 << 10
 
 // Config is what an API is made with.

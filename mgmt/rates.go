@@ -21,7 +21,7 @@ type Rate struct{ Rx, Tx float64 }
 // point is a connection's counters at a time.
 type point struct {
 	at     time.Duration // since the first sample
-	rx, tx uint64        // octets
+	rx, tx uint64        // bytes
 }
 
 // rateBetween is zero if no time has passed.

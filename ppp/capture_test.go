@@ -265,7 +265,7 @@ func TestRecordedClients(t *testing.T) {
 	}
 }
 
-// Our client gets in at the recorded servers with the very octets that pppd's proof had.
+// Our client gets in at the recorded servers with the very bytes that pppd's proof had.
 func TestRecordedServers(t *testing.T) {
 	up, refused := map[ppp.Method]int{}, 0
 	for _, name := range recordings(t) {

@@ -66,7 +66,7 @@ type ccp struct {
 	complaints   int       // of the peer that it cannot decrypt ours, each soon after the one before
 	complainedAt time.Time
 
-	// The two streams since CCP opened last: IPCP negotiated anew does not begin them anew.
+	// The two streams since CCP opened last: IPCP negotiated again does not begin them again.
 	encrypter *mppe.Encrypter
 	decrypter *mppe.Decrypter
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // A server that prefers stateful streams asks a client for them once. One that rejects them, as pppd does that
-// goes on all the same, gets stateless ones, and is told again when it negotiates CCP anew.
+// goes on all the same, gets stateless ones, and is told again when it negotiates CCP again.
 func TestStatefulPreferred(t *testing.T) {
 	const on, off = "<mppe +H -M +S -L -D -C>", "<mppe -H -M +S -L -D -C>"
 	stateless, stateful := []byte{18, 6, 1, 0, 0, 0x40}, []byte{18, 6, 0, 0, 0, 0x40}

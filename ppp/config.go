@@ -81,7 +81,7 @@ type Mutual struct{ User, Password string }
 type Config struct {
 	Role Role
 	Name string // our name in CHAP challenges; "vpnd"
-	MRU  uint16 // what we ask for, in octets; 1500
+	MRU  uint16 // what we ask for, in bytes; 1500
 
 	Auth           []Method // server: in the order of offering; client: what it agrees to
 	User, Password string   // of a client
@@ -202,11 +202,11 @@ type Authenticate struct {
 	Proof  Proof
 }
 
-// NetworkUp says that IP packets may pass. It comes again when encryption was agreed anew.
+// NetworkUp says that IP packets may pass. It comes again when encryption was agreed again.
 type NetworkUp struct {
 	Local, Peer netip.Addr
 	DNS         []netip.Addr    // client: what the server gave
-	PeerMRU     uint16          // the longest information field to send, in octets: the smaller of both MRUs
+	PeerMRU     uint16          // the longest information field to send, in bytes: the smaller of both MRUs
 	Encrypter   *mppe.Encrypter // nil: packets to the peer go in clear
 	Decrypter   *mppe.Decrypter // nil: packets from the peer come in clear
 	Encryption  string          // "MPPE-128 stateless", or "none"

@@ -15,7 +15,7 @@
 //	          6.2      authentication; Quality Protocol (6.3) is rejected: nobody asks for it
 //	          6.4      magic number, with loopback detection
 //	          6.5-6.6  PFC and ACFC: both forms are taken always, the short ones sent when the peer asks
-//	RFC 1662  7.1      the asyncmap is taken and has no meaning here: there are no escaped octets
+//	RFC 1662  7.1      the asyncmap is taken and has no meaning here: there are no escaped bytes
 //	RFC 1570  2.1-2.2  Identification and Time-Remaining are noted; callback (2.3) and the rest are rejected
 //	RFC 1334  2        PAP; either end shows itself (Config.Mutual)
 //	RFC 1994           CHAP with MD5, again on an open link when asked to

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	defaultMRU = 1500 // octets (RFC 1661 section 6.1)
+	defaultMRU = 1500 // bytes (RFC 1661 section 6.1)
 	minMRU     = 128  // a smaller one leaves no room for what must be said
 	noteLen    = 64
 )
@@ -305,7 +305,7 @@ func (e *Engine) Next() (Event, bool) {
 
 func (e *Engine) emit(event Event) { e.events = append(e.events, event) }
 
-// ResetRequest asks the peer to begin its stateful encrypted stream anew, once a second at most
+// ResetRequest asks the peer to begin its stateful encrypted stream again, once a second at most
 // (RFC 3078 section 7.4). The data path calls for it as long as it cannot decrypt.
 func (e *Engine) ResetRequest(now time.Time) {
 	if e.phase != phaseNetwork || !e.ccp.opened() || now.Sub(e.resetAt) < time.Second {
@@ -428,7 +428,7 @@ func (e *Engine) cut(body []byte) []byte {
 	return body[:min(len(body), int(e.peerMRU())-wire.HeaderLen)]
 }
 
-// draw fills b with random octets; without any, the link ends.
+// draw fills b with random bytes; without any, the link ends.
 func (e *Engine) draw(b []byte) bool {
 	if _, err := io.ReadFull(e.cfg.Random, b); err != nil {
 		e.finish(reason.New(reason.NoRandomNumbers, err), false)

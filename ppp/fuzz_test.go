@@ -9,7 +9,7 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// sequence puts frames behind each other, each behind its length of one octet, as FuzzEngine takes
+// sequence puts frames behind each other, each behind its length of one byte, as FuzzEngine takes
 // them.
 func sequence(frames ...[]byte) (data []byte) {
 	for _, f := range frames {
@@ -81,12 +81,12 @@ func FuzzEngine(f *testing.F) {
 	})
 }
 
-// FuzzSequence drives a server by messages that are all well-formed, in any order: each octet is one.
+// FuzzSequence drives a server by messages that are all well-formed, in any order: each byte is one.
 // The owner's answers, the time and the hanging up are among them.
 func FuzzSequence(f *testing.F) {
 	f.Add(uint8(0), []byte{0, 1, 20, 2, 3, 4})                      // a dial-in
 	f.Add(uint8(1), []byte{0, 1, 21, 5, 6, 7, 8, 2, 3, 4, 5, 6, 9}) // CCP is asked for again
-	f.Add(uint8(2), []byte{0, 1, 22, 5, 6, 7, 2, 4, 0, 1, 22})      // LCP begins anew
+	f.Add(uint8(2), []byte{0, 1, 22, 5, 6, 7, 2, 4, 0, 1, 22})      // LCP begins again
 	f.Add(uint8(0), []byte{0, 1, 20, 10, 11, 12})                   // leaves right after the authentication
 	f.Add(uint8(1), []byte{2, 5, 20, 23, 0, 2, 5, 1, 2, 5})         // before its time
 	f.Add(uint8(1), []byte{0, 1, 22, 24, 22, 23, 5, 6, 2, 4})       // a second try

@@ -235,8 +235,8 @@ func TestLinkHarnessKeepsOrder(t *testing.T) {
 	}
 }
 
-// IPCP that is negotiated anew while CCP stays open does not begin the encrypted streams anew: the peer
-// goes on with its own. CCP anew does.
+// IPCP that is negotiated again while CCP stays open does not begin the encrypted streams again: the peer
+// goes on with its own. CCP again does.
 func TestStreamsLastAsLongAsCCP(t *testing.T) {
 	client := clientConfig()
 	client.MPPE.Mode = ppp.MPPERequired

@@ -296,7 +296,7 @@ func TestMutualStranger(t *testing.T) {
 	}
 }
 
-// LCP that begins anew begins both authentications anew, or the client's alone, as it is agreed then.
+// LCP that begins again begins both authentications again, or the client's alone, as it is agreed then.
 func TestMutualAnew(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		r := newRaw(t, mutualServer())

@@ -340,7 +340,7 @@ func TestClientGivesIn(t *testing.T) {
 	}
 }
 
-// An open link whose peer begins to negotiate anew and never ends is over after the set-up time.
+// An open link whose peer begins to negotiate again and never ends is over after the set-up time.
 func TestNegotiationAnewEnds(t *testing.T) {
 	r := newRaw(t, papOnly)
 	r.openPAP()
@@ -423,7 +423,7 @@ func TestIdentificationIsCleaned(t *testing.T) {
 }
 
 // Windows sends a CCP Configure-Request again after CCP is open: data is held, the link stays, and
-// both streams begin anew.
+// both streams begin again.
 func TestCCPRequestWhenOpen(t *testing.T) {
 	for _, mode := range []ppp.MPPEMode{ppp.MPPEOptional, ppp.MPPERequired} {
 		client := clientConfig()

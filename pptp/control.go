@@ -36,7 +36,7 @@ const (
 type Config struct {
 	Host             string        // our name; "vpnd"
 	HandshakeTimeout time.Duration // for the Start-Control-Connection-Request; 10 s
-	IdleTimeout      time.Duration // of a control connection that bears no call; 60 s
+	IdleTimeout      time.Duration // of a control connection that takes no call; 60 s
 	EchoInterval     time.Duration // silence before an Echo-Request, and then until we give up; 60 s; negative: never
 	MaxCalls         int           // of one control connection; 256
 }
@@ -62,7 +62,7 @@ func (c Config) withDefaults() Config {
 // Event is what a Control wants of its owner.
 type Event interface{ event() }
 
-// Write is octets for the peer.
+// Write is bytes for the peer.
 type Write struct{ Data []byte }
 
 // Dialled asks for Control.Accept or Control.Refuse.
@@ -122,7 +122,7 @@ func New(cfg Config, now time.Time) *Control {
 	return c
 }
 
-// Peer is the name that the peer gave itself, as it sent it: at most 64 octets of anything.
+// Peer is the name that the peer gave itself, as it sent it: at most 64 bytes of anything.
 func (c *Control) Peer() string { return c.peer }
 
 // Next takes the next event off the queue. Events are to be drained after each call.
@@ -136,7 +136,7 @@ func (c *Control) Next() (Event, bool) {
 	return event, true
 }
 
-// Receive takes octets as they come, of whatever length. After what cannot be read the connection
+// Receive takes bytes as they come, of whatever length. After what cannot be read the connection
 // is closed.
 func (c *Control) Receive(now time.Time, p []byte) {
 	for len(p) > 0 && c.state != stateClosed {
@@ -362,7 +362,7 @@ func (c *Control) write(m wire.Message) {
 // Deadline is when Tick is due; zero: never.
 func (c *Control) Deadline() time.Time { return c.deadline }
 
-// arm sets the deadline anew.
+// arm sets the deadline again.
 func (c *Control) arm() {
 	switch c.state {
 	case stateIdle, stateClosed:

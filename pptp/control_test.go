@@ -319,7 +319,7 @@ func every(mine, yours uint16) []wire.Message {
 	}
 }
 
-// play says the messages that octets choose, two octets each, and checks what holds in any order:
+// play says the messages that bytes choose, two bytes each, and checks what holds in any order:
 // at most two answers to one, each call that was accepted ends once, and nothing follows the end.
 func play(t *testing.T, script []byte) {
 	t.Helper()

@@ -8,7 +8,7 @@ import (
 	"vpnd/testenv/recording"
 )
 
-// pptp-linux's side of the recorded dial-ins, said to our server octet for octet: it is answered what pptpd answered,
+// pptp-linux's side of the recorded dial-ins, said to our server byte for byte: it is answered what pptpd answered,
 // and a call that it clears is over.
 func TestRecordedClients(t *testing.T) {
 	names, err := filepath.Glob("../ppp/*/testdata/pptp-*.pcap")

@@ -71,7 +71,7 @@ func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
 	return s
 }
 
-// Configure writes the configuration anew, in YAML without state_dir.
+// Configure writes the configuration again, in YAML without state_dir.
 func (s *Server) Configure(yaml string) {
 	s.t.Helper()
 	yaml = "state_dir: " + s.StateDir() + "\nservices: {pptp: true, l2tp: true}\nmanagement: {listen: \"" + s.pages + "\", socket: \"" + s.socket + "\"}\n" + yaml
@@ -266,7 +266,7 @@ func (s *Server) end(signal syscall.Signal) {
 	}
 }
 
-// RSS is the daemon's resident memory, in octets.
+// RSS is the daemon's resident memory, in bytes.
 func (s *Server) RSS() int {
 	s.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.PID()))

@@ -121,7 +121,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, edits []Edit, how How) ([
 		e := &edits[i]
 		d, err := s.draft(ctx, tx, e, how)
 		if first := seen[fold(e.Name)]; err == nil && first != nil {
-			err = &RuleError{"name", fmt.Sprintf("it stands in line %d, too", first.Line)}
+			err = &RuleError{"name", fmt.Sprintf("line %d has it, too", first.Line)}
 		}
 		seen[fold(e.Name)] = e
 		if err != nil {

@@ -19,8 +19,8 @@ import (
 
 const (
 	restorePrefix = "restore."
-	maxKeyFile    = 4096    // octets
-	maxDatabase   = 1 << 34 // octets
+	maxKeyFile    = 4096    // bytes
+	maxDatabase   = 1 << 34 // bytes
 )
 
 // OccupiedError tells of a folder that holds a user table already. Nothing was changed.

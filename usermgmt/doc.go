@@ -42,7 +42,7 @@ type Table interface {
 	// joins one EditError for each that fails.
 	Apply(ctx context.Context, edits []Edit, how How) ([]Outcome, error)
 	// Remove deletes users, all of them or none. The step of the one-time password accepted last is kept,
-	// so that it is not accepted again if the user is added anew.
+	// so that it is not accepted again if the user is added again.
 	Remove(ctx context.Context, names ...string) error
 	// Get gives a user with its secrets.
 	Get(ctx context.Context, name string) (Profile, error)

@@ -73,7 +73,7 @@ func prepareDatabase(dir, path string) error {
 	return nil
 }
 
-// checkHead reads the database header (100 octets: magic at 0, user_version at 60, big-endian).
+// checkHead reads the database header (100 bytes: magic at 0, user_version at 60, big-endian).
 func checkHead(path string) error {
 	file, err := os.Open(path) //nolint:gosec // the administrator names the folder
 	if err != nil {

@@ -57,7 +57,7 @@ type Entry struct {
 	Why        reason.Reason // of a refusal or the end of a connection
 	Reason     string        // of a change, what was changed; of an entry from before reasons had codes, its text
 	Duration   time.Duration // whole seconds
-	Rx, Tx     uint64        // octets from the user, and to the user
+	Rx, Tx     uint64        // bytes from the user, and to the user
 	By         string        // who made a change
 }
 
@@ -85,10 +85,10 @@ type HistoryQuery struct {
 type HistorySum struct {
 	Entries int
 	Time    time.Duration // that connections were up
-	Rx, Tx  uint64        // octets from users, and to users
+	Rx, Tx  uint64        // bytes from users, and to users
 }
 
-// Traffic is what a user has moved in a calendar month of UTC, in octets.
+// Traffic is what a user has moved in a calendar month of UTC, in bytes.
 type Traffic struct {
 	Rx, Tx uint64 // from the user, and to the user
 }

@@ -35,7 +35,7 @@ const (
 	maxConnections = 1000
 	minRate        = 8_000           // bits per second
 	maxRate        = 100_000_000_000 // bits per second
-	maxQuota       = 1 << 50         // octets
+	maxQuota       = 1 << 50         // bytes
 )
 
 // Further says what a connection over the user's number of connections does.
@@ -72,7 +72,7 @@ type Profile struct {
 	PassMulticast  bool
 	UpLimit        uint64 // from the user, in bits per second; 0: none
 	DownLimit      uint64 // to the user, in bits per second; 0: none
-	Quota          uint64 // octets in a calendar month, both ways together; 0: unlimited
+	Quota          uint64 // bytes in a calendar month, both ways together; 0: unlimited
 	Comment        string
 }
 

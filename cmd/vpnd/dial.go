@@ -239,7 +239,7 @@ func hostPort(cmd *cobra.Command, server, kind string) (host string, port uint16
 	}
 }
 
-// resolve finds the IPv4 address of a host, anew for each dialling: it may have changed.
+// resolve finds the IPv4 address of a host, again for each dialling: it may have changed.
 func resolve(ctx context.Context, host string, port uint16) (netip.AddrPort, error) {
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
 	if err != nil || len(addrs) == 0 {

@@ -16,7 +16,7 @@ func newServeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the daemon in the foreground",
-		Long: "Runs the daemon in the foreground. Prints the line \"ready\" when everything stands. SIGTERM hangs every\n" +
+		Long: "Runs the daemon in the foreground. Prints the line \"ready\" when everything runs. SIGTERM hangs every\n" +
 			"call up and ends it; SIGHUP reloads what can be reloaded.",
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -22,9 +22,9 @@ const (
 	queueLen = 1024
 	// maxSources is how many connections one recording tells from one another.
 	maxSources = 1024
-	// sourceLen is how many octets the description of one takes, at most.
+	// sourceLen is how many bytes the description of one takes, at most.
 	sourceLen = 128
-	// linkType is LINKTYPE_PPP_WITH_DIR: an octet that is 0 for a frame that came in, then the frame.
+	// linkType is LINKTYPE_PPP_WITH_DIR: an byte that is 0 for a frame that came in, then the frame.
 	linkType layers.LinkType = 204
 	// headLen is how long what comes before the first frame is, and what follows the last one, at most.
 	headLen = 1024
@@ -64,7 +64,7 @@ func Packet(s *Source, at time.Time, received bool, ip []byte) Frame {
 	return Frame{s, at, received, append(wire.AppendFrame(frame, wire.IPv4), ip...)}
 }
 
-// Len is the length of the frame in octets.
+// Len is the length of the frame in bytes.
 func (f Frame) Len() int { return len(f.data) }
 
 // Recording is a capture that runs.
@@ -88,7 +88,7 @@ func (r *Recording) Add(f Frame) {
 // Dropped is how many frames were not recorded, because the reader was slow.
 func (r *Recording) Dropped() uint64 { return r.dropped.Load() }
 
-// Write writes what is added, about whom is said by about, until ctx is done or limit octets are written: a whole
+// Write writes what is added, about whom is said by about, until ctx is done or limit bytes are written: a whole
 // file. A FlushError method that w has is called when nothing more waits.
 func (r *Recording) Write(ctx context.Context, w io.Writer, about string, limit int64) error {
 	ng, err := pcapgo.NewNgWriterInterface(w, pcapgo.NgInterface{Name: "vpnd", Description: about, LinkType: linkType},
@@ -131,7 +131,7 @@ func (r *Recording) Write(ctx context.Context, w io.Writer, about string, limit 
 type file struct {
 	ng      *pcapgo.NgWriter
 	out     io.Writer
-	size    int64 // in octets, at most
+	size    int64 // in bytes, at most
 	began   time.Time
 	sources map[*Source]int // numbers of interfaces
 	frames  uint64

@@ -138,7 +138,7 @@ func (t Time) check(report reporter) {
 	for i, s := range t.Servers {
 		switch {
 		case slices.Contains(t.Servers[:i], s):
-			report(fmt.Sprintf("%s stands twice", s), "keep one", "time.servers")
+			report(fmt.Sprintf("%s is listed twice", s), "remove one", "time.servers")
 		case s == "" || len(s) > 253 || strings.ContainsFunc(s, notInServer):
 			report(fmt.Sprintf("%q is not a time server", s), "write it as ntp.example.net, 192.0.2.1 or 192.0.2.1:123", "time.servers")
 		}
@@ -154,7 +154,7 @@ func (c Config) checkListen(report reporter) {
 	for i, a := range c.Listen {
 		switch {
 		case slices.Contains(c.Listen[:i], a):
-			report(fmt.Sprintf("%s stands twice", a), "keep one", "listen")
+			report(fmt.Sprintf("%s is listed twice", a), "remove one", "listen")
 		case a.IsUnspecified() && len(c.Listen) > 1:
 			report("0.0.0.0 is every address already", "keep it alone, or leave it out", "listen")
 		case a.IsMulticast():
@@ -171,7 +171,7 @@ func (p PPP) check(report reporter) {
 	}
 	for i, m := range p.Authentication {
 		if slices.Contains(p.Authentication[:i], m) {
-			report(fmt.Sprintf("%s stands twice", m), "keep one", "ppp.authentication")
+			report(fmt.Sprintf("%s is listed twice", m), "remove one", "ppp.authentication")
 		}
 	}
 	if (p.MPPE == "required" || p.MPPE == "maximum") && !slices.Contains(p.Authentication, "mschapv2") && !slices.Contains(p.Authentication, "mschap") {

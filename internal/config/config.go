@@ -51,7 +51,7 @@ type PPP struct {
 	MPPE           string        // "off", "optional", "required" or "maximum": required with 128 bits
 	MPPEStateful   bool          // stateful MPPE is asked for first
 	MPPEKeyChanges int           // for lost packets, that a connection may have the server make in a second
-	MRU            int           // octets, 576 to 1500
+	MRU            int           // bytes, 576 to 1500
 	EchoInterval   time.Duration // 0: off
 	EchoFailures   int           // unanswered echoes that end a connection; 0: off
 	CHAPInterval   time.Duration // after which CHAP asks again, except for one-time passwords; 0: never
@@ -60,7 +60,7 @@ type PPP struct {
 
 // MutualPAP is how the server shows itself, by PAP, to clients that ask for it; empty: it does not.
 type MutualPAP struct {
-	User, Password string // 1 to 255 octets each
+	User, Password string // 1 to 255 bytes each
 }
 
 // Network is the inner side.

@@ -64,7 +64,7 @@ func TestSettingsRules(t *testing.T) {
 	}
 	text := faults.Error()
 	for _, want := range []string{
-		"ppp.mppe: \"always\" is not one of", "ppp.echo_interval: \"5\" has no unit", "ppp.authentication: pap stands twice", "services.pptp: \"maybe\" is neither",
+		"ppp.mppe: \"always\" is not one of", "ppp.echo_interval: \"5\" has no unit", "ppp.authentication: pap is listed twice", "services.pptp: \"maybe\" is neither",
 		"ppp.mru: 9", "services.sstp: unknown key",
 	} {
 		if !strings.Contains(text, want) {

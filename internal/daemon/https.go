@@ -20,7 +20,7 @@ import (
 const (
 	maxWeb         = 512     // connections at once
 	maxWebOfSource = 64      // of them from one address, or IPv6 /64
-	maxWebBody     = 1 << 20 // octets of a request; the API takes less
+	maxWebBody     = 1 << 20 // bytes of a request; the API takes less
 )
 
 // patience is how long a client of HTTPS may take.
@@ -216,7 +216,7 @@ func (d *daemon) watchWeb(ctx context.Context) {
 	}
 }
 
-// renewCertificate makes a self-signed certificate anew before it ends.
+// renewCertificate makes a self-signed certificate again before it ends.
 func (d *daemon) renewCertificate() {
 	if d.https == nil || d.https.own {
 		return

@@ -30,7 +30,7 @@ import (
 const (
 	headerTime = 10 * time.Second // that a client may take to send the head of a request
 	idleTime   = 2 * time.Minute
-	maxHeader  = 16 << 10 // octets
+	maxHeader  = 16 << 10 // bytes
 	maxManaged = 256      // connections to the socket at once
 )
 

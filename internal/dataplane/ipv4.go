@@ -12,7 +12,7 @@ const (
 	icmpFragmentationNeeded = 4
 	icmpTimeExceeded        = 11
 	icmpLen                 = 8
-	icmpQuote               = 8 // octets quoted behind the header (RFC 792)
+	icmpQuote               = 8 // bytes quoted behind the header (RFC 792)
 
 	protoICMP = 1
 	protoTCP  = 6
@@ -61,7 +61,7 @@ func (p ipv4) decrementTTL() {
 	binary.BigEndian.PutUint16(p[10:], update(sum, old, binary.BigEndian.Uint16(p[8:])))
 }
 
-// fragment writes the fragment whose data begins at octet at of the packet's data into f, which is
+// fragment writes the fragment whose data begins at byte at of the packet's data into f, which is
 // empty, and gives where the next one begins; below 0: this was the last one.
 func (p ipv4) fragment(f *pktbuf.Buf, at, limit int) (next int) {
 	n := p.headerLen()
@@ -152,7 +152,7 @@ const (
 	optMSSLen = 4
 )
 
-// clampMSS lowers the MSS option of a TCP SYN to what fits into a packet of mtu octets.
+// clampMSS lowers the MSS option of a TCP SYN to what fits into a packet of mtu bytes.
 func clampMSS(p []byte, mtu int) {
 	ip := ipv4(p)
 	n := ip.headerLen()
@@ -181,7 +181,7 @@ func clampMSS(p []byte, mtu int) {
 	}
 }
 
-// setMSS lowers the value at octet at, which may be odd: then the checksum sees its octets the other
+// setMSS lowers the value at byte at, which may be odd: then the checksum sees its bytes the other
 // way round.
 func setMSS(tcp []byte, at, limit int) {
 	old := binary.BigEndian.Uint16(tcp[at:])

@@ -209,7 +209,7 @@ func TestKeyChanges(t *testing.T) {
 	}
 }
 
-// The limit is for each second, and lets the longest loss that MPPE bears pass at once.
+// The limit is for each second, and lets the longest loss that MPPE takes pass at once.
 func TestKeyBucket(t *testing.T) {
 	for _, perSecond := range []int64{100, dataplane.DefaultKeyChanges, 100_000} {
 		now := time.Unix(1000, 0)

@@ -22,7 +22,7 @@ type TUN interface {
 	ReadBatch(bufs []*pktbuf.Buf) (int, error)
 	// WritePacket gives the system a packet and does not keep it. It is safe for concurrent use.
 	WritePacket(p []byte) error
-	// MTU is the interface's, in octets.
+	// MTU is the interface's, in bytes.
 	MTU() int
 }
 
@@ -30,7 +30,7 @@ type TUN interface {
 type Cipher interface {
 	// Seal encrypts a protocol number with its payload and gives the header that goes in front.
 	Seal(p []byte) uint16
-	// Reset begins the stream anew, as the peer has asked.
+	// Reset begins the stream again, as the peer has asked.
 	Reset()
 }
 
@@ -40,7 +40,7 @@ type Decipher interface {
 	Open(header uint16, p []byte) error
 	// KeyChanges is how often Open will change the key for a packet with this header: the peer chooses that.
 	KeyChanges(header uint16) int
-	// Waiting reports whether the stream has lost its place, and the peer is to begin it anew.
+	// Waiting reports whether the stream has lost its place, and the peer is to begin it again.
 	Waiting() bool
 }
 

@@ -129,7 +129,7 @@ func (b *bench) wantDrops(want map[string]uint64) {
 	}
 }
 
-// udp is a packet of size octets.
+// udp is a packet of size bytes.
 func udp(src, dst netip.Addr, size int, change ...func(*layers.IPv4)) []byte {
 	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: net.IP(src.AsSlice()), DstIP: net.IP(dst.AsSlice()), Id: 77}
 	for _, c := range change {

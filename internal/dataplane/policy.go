@@ -103,14 +103,14 @@ const (
 	// for which TCP pauses when what it has sent is lost: a shorter one would go to waste meanwhile, and TCP
 	// over a short way would reach half of the limit.
 	burstTime = 400 * time.Millisecond
-	// minBurst is at the least, in octets: some packets of the largest size.
+	// minBurst is at the least, in bytes: some packets of the largest size.
 	minBurst = 16 << 10
 )
 
 const (
 	// DefaultKeyChanges is more than a busy line loses: 1,000 packets a second at a loss of one in four.
 	DefaultKeyChanges = 4096
-	// minKeyBurst lets a line that has lost the most that MPPE bears go on at once.
+	// minKeyBurst lets a line that has lost the most that MPPE takes go on at once.
 	minKeyBurst = 4096
 )
 

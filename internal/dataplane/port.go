@@ -48,7 +48,7 @@ type PortConfig struct {
 
 // Params are what the two ends of a link have agreed.
 type Params struct {
-	PeerMRU   int  // the longest information field that the peer takes, in octets
+	PeerMRU   int  // the longest information field that the peer takes, in bytes
 	PFC, ACFC bool // the peer takes short protocol numbers, and frames without FF 03
 	Cipher    Cipher
 	Decipher  Decipher
@@ -85,7 +85,7 @@ type Port struct {
 	resetAt, icmpAt, dhcpAt atomic.Int64 // when there was the last one, in Unix nanoseconds
 }
 
-// Stats are a port's counters: IP packets and their octets, from the user (Rx) and to the user (Tx).
+// Stats are a port's counters: IP packets and their bytes, from the user (Rx) and to the user (Tx).
 type Stats struct {
 	RxPackets, RxBytes, TxPackets, TxBytes uint64
 	Received                               uint64 // frames with user data, passed on or not: signs of life
@@ -99,7 +99,7 @@ func (t *Port) Stats() Stats {
 	}
 }
 
-// Up lets packets pass. It is called again when something was agreed anew.
+// Up lets packets pass. It is called again when something was agreed again.
 func (t *Port) Up(p Params) {
 	t.params.Store(&p)
 	if t.gone.Load() {
@@ -110,7 +110,7 @@ func (t *Port) Up(p Params) {
 // Hold lets nothing pass until the next Up.
 func (t *Port) Hold() { t.params.Store(nil) }
 
-// ResetCipher has the stream towards the peer begin anew.
+// ResetCipher has the stream towards the peer begin again.
 func (t *Port) ResetCipher() {
 	t.tx.Lock()
 	defer t.tx.Unlock()
@@ -163,7 +163,7 @@ func (t *Port) Inbound(b *pktbuf.Buf) (control bool) {
 	return false
 }
 
-// frameProtocol finds the protocol number of a frame, with or without FF 03 and of one or two octets,
+// frameProtocol finds the protocol number of a frame, with or without FF 03 and of one or two bytes,
 // and how much of the frame comes before the information field; 0: there is none.
 func frameProtocol(f []byte) (protocol uint16, n int) {
 	if len(f) >= 2 && f[0] == 0xFF && f[1] == 0x03 {

@@ -72,7 +72,7 @@ func TestAnswer(t *testing.T) {
 		dhcpv4.OptionDomainNameServer:           "c0a80102",
 		dhcpv4.OptionNetBIOSOverTCPIPNameServer: "c0a80103",
 		dhcpv4.OptionDomainName:                 hex.EncodeToString([]byte("example.net")),
-		// RFC 3442: width, the significant octets of the prefix, router
+		// RFC 3442: width, the significant bytes of the prefix, router
 		dhcpv4.OptionClasslessStaticRoute: "18c0a801" + "0a630001" + "090a00" + "0a630001",
 		dhcpv4.GenericOptionCode(249):     "18c0a801" + "0a630001" + "090a00" + "0a630001",
 	} {

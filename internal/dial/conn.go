@@ -26,7 +26,7 @@ type Data interface {
 	// Up lets packets pass, as it was agreed; Hold does not, until the next Up.
 	Up(v ppp.NetworkUp)
 	Hold()
-	// ResetCipher has the stream towards the server begin anew.
+	// ResetCipher has the stream towards the server begin again.
 	ResetCipher()
 	// Received counts the frames that have come.
 	Received() uint64
@@ -162,7 +162,7 @@ func (c *Conn) fire() {
 	})
 }
 
-// NeedReset asks the server to begin its encrypted stream anew. It does not wait.
+// NeedReset asks the server to begin its encrypted stream again. It does not wait.
 func (c *Conn) NeedReset() {
 	go c.do(func(now time.Time) { c.engine.ResetRequest(now) })
 }
@@ -205,7 +205,7 @@ func (c *Conn) Network() (network ppp.NetworkUp, ok bool) {
 	return c.network, c.isUp
 }
 
-// Renegotiate begins with LCP anew on the same call, as a client does that has lost its state.
+// Renegotiate begins with LCP again on the same call, as a client does that has lost its state.
 func (c *Conn) Renegotiate() {
 	c.mu.Lock()
 	c.engine = ppp.New(c.cfg)

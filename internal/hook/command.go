@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	maxOutput = 1024 // octets of what a command says that are logged
-	maxValue  = 256  // octets of a variable
+	maxOutput = 1024 // bytes of what a command says that are logged
+	maxValue  = 256  // bytes of a variable
 	// pipeTime is how long a command's children may keep its output open when it has ended.
 	pipeTime = time.Second
 	path     = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

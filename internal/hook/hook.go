@@ -36,7 +36,7 @@ type Facts struct {
 	Interface                                    string
 	DNS                                          []netip.Addr
 	Connected                                    time.Duration // down: for how long
-	Rx, Tx                                       uint64        // down: octets from and to the user
+	Rx, Tx                                       uint64        // down: bytes from and to the user
 	Reason                                       reason.Reason // down: why it ended
 }
 

@@ -14,7 +14,7 @@ import (
 
 // Link is the carrier's end of one call.
 type Link interface {
-	// Send takes ownership of b, whose payload is one PPP frame (address and control octets, if
+	// Send takes ownership of b, whose payload is one PPP frame (address and control bytes, if
 	// any, protocol, information; no flags, no FCS), puts the carrier's header in front and adds
 	// the datagram to out. Frames of one link leave in the order of the calls. It is safe for
 	// concurrent use, allocates nothing, and after Close or Down releases b.

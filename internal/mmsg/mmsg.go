@@ -86,7 +86,7 @@ func (c *Conn) Control(f func(fd int) error) error {
 func (c *Conn) Refused() uint64 { return c.refused.Load() }
 
 // Packet is one datagram that has come. From has no port on a raw socket. To is the address that it
-// was sent to, if the socket has IP_PKTINFO set. One that is longer than a Buf has no octet left: a part
+// was sent to, if the socket has IP_PKTINFO set. One that is longer than a Buf has no byte left: a part
 // is not to be taken for the whole.
 type Packet struct {
 	Buf  *pktbuf.Buf

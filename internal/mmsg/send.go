@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxRun is the length, in octets, of the UDP payloads that go to the system as one: no datagram may
+	// maxRun is the length, in bytes, of the UDP payloads that go to the system as one: no datagram may
 	// be longer, and it is one until it is cut.
 	maxRun = 65000
 	// singlyFor is how many batches go without UDP_SEGMENT once it was refused. That may be for one peer
@@ -124,7 +124,7 @@ func (s *sender) set(m, i int, pkts []link.Datagram) {
 	hdr.SetControllen(len(oob))
 }
 
-// control appends a control message whose value has n octets, and gives the place of the value.
+// control appends a control message whose value has n bytes, and gives the place of the value.
 func control(oob *[]byte, level, kind int32, n int) unsafe.Pointer {
 	at := len(*oob)
 	*oob = (*oob)[:at+unix.CmsgSpace(n)]

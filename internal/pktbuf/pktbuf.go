@@ -6,10 +6,10 @@ package pktbuf
 import "sync"
 
 const (
-	// Size is the store of one buffer in octets, headroom included. A datagram that does not
+	// Size is the store of one buffer in bytes, headroom included. A datagram that does not
 	// fit is cut by the socket, noticed there and dropped.
 	Size = 2048
-	// Headroom is the free room in octets in front of the payload of a buffer from Get: enough
+	// Headroom is the free room in bytes in front of the payload of a buffer from Get: enough
 	// for PPP, MPPE and the longest carrier header.
 	Headroom = 128
 )
@@ -23,7 +23,7 @@ type Buf struct {
 
 var pool = sync.Pool{New: func() any { return new(Buf) }}
 
-// Get returns an empty buffer with Headroom octets of room in front.
+// Get returns an empty buffer with Headroom bytes of room in front.
 func Get() *Buf {
 	b := pool.Get().(*Buf)
 	b.Reset()
@@ -39,14 +39,14 @@ func (b *Buf) Release() { pool.Put(b) }
 // Bytes is the payload, valid until Release.
 func (b *Buf) Bytes() []byte { return b.store[b.off:b.end] }
 
-// Len is the length of the payload in octets.
+// Len is the length of the payload in bytes.
 func (b *Buf) Len() int { return b.end - b.off }
 
 // Room is all the space from the start of the payload to the end of the store, to be read into;
 // SetLen then says how much was read.
 func (b *Buf) Room() []byte { return b.store[b.off:] }
 
-// SetLen sets the payload's length to n octets from its present start. n over len(Room()) is cut.
+// SetLen sets the payload's length to n bytes from its present start. n over len(Room()) is cut.
 func (b *Buf) SetLen(n int) { b.end = min(b.off+max(n, 0), Size) }
 
 // Append copies p behind the payload and reports whether it fitted; if not, nothing changes.
@@ -58,7 +58,7 @@ func (b *Buf) Append(p []byte) bool {
 	return true
 }
 
-// Prepend grows the payload by n octets to the front and returns it whole; the new octets hold
+// Prepend grows the payload by n bytes to the front and returns it whole; the new bytes hold
 // whatever was there. It returns nil, and changes nothing, when the room is used up.
 func (b *Buf) Prepend(n int) []byte {
 	if n < 0 || n > b.off {
@@ -68,7 +68,7 @@ func (b *Buf) Prepend(n int) []byte {
 	return b.store[b.off:b.end]
 }
 
-// TrimFront takes n octets (at most all) off the front and returns what is left.
+// TrimFront takes n bytes (at most all) off the front and returns what is left.
 func (b *Buf) TrimFront(n int) []byte {
 	b.off = min(b.off+max(n, 0), b.end)
 	return b.store[b.off:b.end]

@@ -87,7 +87,7 @@ type Pool struct {
 	DHCP func(reply, request []byte) ([]byte, bool)
 }
 
-// Usage is what a user has moved, in octets, from the user (Rx) and to the user (Tx).
+// Usage is what a user has moved, in bytes, from the user (Rx) and to the user (Tx).
 type Usage struct{ Rx, Tx uint64 }
 
 // Config is what a Manager is made with.
@@ -99,7 +99,7 @@ type Config struct {
 	Pools      map[string]Pool // by name; SetPools changes them
 	Leases     Leases
 	Recorder   Recorder // nil: nobody is told
-	// Used gives the octets that a user has moved in this month, for users with a quota; nil: none.
+	// Used gives the bytes that a user has moved in this month, for users with a quota; nil: none.
 	Used        func(ctx context.Context, user string) (uint64, error)
 	Plane       *dataplane.Plane
 	Now         func() time.Time // the clock that auth.Terms.Until goes by; nil: time.Now

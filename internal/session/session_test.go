@@ -178,7 +178,7 @@ func TestPoolEmptyAndFixedAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := s.dial(config()) // the phone has lost its network, and dials anew
+	again, err := s.dial(config()) // the phone has lost its network, and dials again
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s.log)
 	}

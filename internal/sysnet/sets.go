@@ -201,7 +201,7 @@ func (c *Changes) Regroup(addr netip.Addr, from, to string) error {
 	return err
 }
 
-// RestoreSets fills the sets anew, for somebody may have loaded all rules anew.
+// RestoreSets fills the sets again, for somebody may have loaded all rules again.
 func (c *Changes) RestoreSets() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -227,7 +227,7 @@ func (c *Changes) enter(name string, addr netip.Addr) error {
 	}
 	c.sets.members[name][addr] = true
 	err := c.sets.conn.SetAddElements(c.sets.set(name), elements(addr))
-	if err = errors.Join(err, c.sets.conn.Flush()); errors.Is(err, unix.ENOENT) { // all rules were loaded anew
+	if err = errors.Join(err, c.sets.conn.Flush()); errors.Is(err, unix.ENOENT) { // all rules were loaded again
 		if _, gone := findNamed(c.sets.conn, c.list.Sets.Table); gone != nil {
 			return gone
 		}

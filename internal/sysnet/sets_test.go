@@ -76,7 +76,7 @@ func TestSets(t *testing.T) {
 			must(c.Regroup(b, "guests.2", "staff"), c.Leave(a, "staff"), c.Leave(a, "staff"))
 			want(t, map[string]string{"vpnd_users": "10.99.0.11", "vpnd_group_staff": "10.99.0.11", "vpnd_group_guests.2": ""})
 
-			nft(t, "flush ruleset; "+rules) // the firewall is loaded anew
+			nft(t, "flush ruleset; "+rules) // the firewall is loaded again
 			must(c.RestoreSets())
 			want(t, map[string]string{"vpnd_users": "10.99.0.11", "vpnd_group_staff": "10.99.0.11"})
 			nft(t, "flush ruleset; table inet filter {}")

@@ -21,9 +21,9 @@ import (
 
 // Config describes the device.
 type Config struct {
-	Name    string         // of the interface, at most 15 octets
+	Name    string         // of the interface, at most 15 bytes
 	Address netip.Addr     // the server's inner address
-	MTU     int            // octets
+	MTU     int            // bytes
 	Routes  []netip.Prefix // what is reached through the device
 	Beside  bool           // others may have routes to the same
 }
@@ -280,7 +280,7 @@ func (d *Device) WritePacket(p []byte) error {
 	return err
 }
 
-// MTU is the interface's, in octets.
+// MTU is the interface's, in bytes.
 func (d *Device) MTU() int { return d.cfg.MTU }
 
 // Name is the interface's.

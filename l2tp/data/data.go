@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a socket may hold, in octets. Of what comes it is seconds of a flood of SCCRQs: users share the socket,
+// What a socket may hold, in bytes. Of what comes it is seconds of a flood of SCCRQs: users share the socket,
 // and are not to lose anything while the machine is too busy to read.
 const (
 	receiveBuffer = 32 << 20

@@ -120,7 +120,7 @@ func TestWrongSecret(t *testing.T) {
 	}
 }
 
-// A repeated SCCRQ makes no second tunnel. A client that has lost its tunnel, and opens it anew from the
+// A repeated SCCRQ makes no second tunnel. A client that has lost its tunnel, and opens it again from the
 // same port under the same identifier, gets one; then its first one is over.
 func TestReopen(t *testing.T) {
 	log := new(lockedLog)

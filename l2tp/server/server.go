@@ -21,7 +21,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// Config says where a Server listens and what it bears. The zero value of a field is the default that
+// Config says where a Server listens and what it takes. The zero value of a field is the default that
 // its comment gives.
 type Config struct {
 	Listen     []netip.Addr // IPv4 addresses; all
@@ -106,7 +106,7 @@ type Stats struct {
 }
 
 // Listen opens the UDP sockets. Nothing is accepted before Serve. An error says what is in the way and
-// how to mend it.
+// how to fix it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
 	s := &Server{
 		cfg: cfg.withDefaults(), accept: accept,
@@ -215,7 +215,7 @@ func (s *Server) control(c *mmsg.Conn, now time.Time, p *mmsg.Packet, h wire.Hea
 }
 
 // request finds the tunnel of an SCCRQ, or makes one. Another one, victim, may have to go for it. A peer
-// that has lost its tunnel, and opens it anew under the same identifier, gets a second one: the first one
+// that has lost its tunnel, and opens it again under the same identifier, gets a second one: the first one
 // goes when the peer has shown that it hears us.
 func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byte) (t, victim *tunnel) {
 	avps, err := wire.ParseAVPs(body, s.cfg.Tunnel.Secret)

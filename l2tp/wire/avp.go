@@ -84,7 +84,7 @@ const (
 	maxBlocks = 128 // of MD5
 )
 
-// Bits of an AVP's first two octets.
+// Bits of an AVP's first two bytes.
 const (
 	avpMandatory = 0x8000
 	avpHidden    = 0x4000
@@ -173,8 +173,8 @@ func hidingBlocks(n, secret, vector int) int {
 	return of(2+secret+vector) + (n-1)/md5.Size*of(secret+md5.Size)
 }
 
-// reveal undoes the hiding of RFC 2661 section 4.3: blocks of 16 octets, each under the MD5 of the
-// secret and the block before. The first two octets then are the value's length.
+// reveal undoes the hiding of RFC 2661 section 4.3: blocks of 16 bytes, each under the MD5 of the
+// secret and the block before. The first two bytes then are the value's length.
 func reveal(t Attribute, hidden []byte, secret string, vector []byte) ([]byte, bool) {
 	if secret == "" || len(vector) == 0 || len(hidden) < 2 {
 		return nil, false
@@ -197,7 +197,7 @@ func reveal(t Attribute, hidden []byte, secret string, vector []byte) ([]byte, b
 	return text[2 : 2+n], true
 }
 
-// Hide is the value that reveal undoes, padded by pad octets of zeros.
+// Hide is the value that reveal undoes, padded by pad bytes of zeros.
 func Hide(t Attribute, value []byte, secret string, vector []byte, pad int) []byte {
 	text := binary.BigEndian.AppendUint16(nil, uint16(len(value)))
 	text = append(append(text, value...), make([]byte, pad)...)
@@ -247,7 +247,7 @@ func turned(v uint16) uint16 {
 	return v
 }
 
-// maxText is how much of a peer's text is shown, in octets.
+// maxText is how much of a peer's text is shown, in bytes.
 const maxText = 64
 
 // Text is a peer's text for a log: escaped and cut.

@@ -10,7 +10,7 @@ import (
 )
 
 // attributes is each attribute of RFC 2661 section 4.4 as a peer may send it: type, M bit, and the whole
-// AVP in octets.
+// AVP in bytes.
 var attributes = []struct {
 	name      string
 	kind      wire.Attribute
@@ -59,7 +59,7 @@ var attributes = []struct {
 	{"Sequencing Required", wire.AttrSequencingRequired, true, "8006 0000 0027"},
 }
 
-// Each attribute is read to its value and written to the same octets; cut short anywhere it is refused.
+// Each attribute is read to its value and written to the same bytes; cut short anywhere it is refused.
 // Between two others, hidden, it is revealed.
 func TestAttributes(t *testing.T) {
 	seen := map[wire.Attribute]bool{20: true}

@@ -28,7 +28,7 @@ var recorded = map[string]string{
 	"l2tp-mschapv2-mppe128":    ">SCCRQ <SCCRP >SCCCN <ZLB >ICRQ <ICRP <ZLB >ICCN <ZLB",
 }
 
-// Every message of the captures parses to what was recorded, and is encoded again to the same octets; the
+// Every message of the captures parses to what was recorded, and is encoded again to the same bytes; the
 // answers to challenges are those that xl2tpd gave.
 func TestCaptures(t *testing.T) {
 	files, err := filepath.Glob("../../ppp/*/testdata/l2tp-*.pcap")

@@ -11,7 +11,7 @@ import (
 // Port is the UDP port of L2TP.
 const Port = 1701
 
-// Bits of the first two octets.
+// Bits of the first two bytes.
 const (
 	bitType     = 0x8000
 	bitLength   = 0x4000
@@ -40,7 +40,7 @@ type Header struct {
 	Ns, Nr  uint16
 }
 
-// MaxHeader is the length of the longest header that Append and Put write, in octets.
+// MaxHeader is the length of the longest header that Append and Put write, in bytes.
 const MaxHeader = 12
 
 // ParseHeader takes a datagram apart. What lies behind the length, if there is one, is padding.
@@ -103,7 +103,7 @@ func AppendControl(b []byte, h Header, body []byte) []byte {
 	return append(b, body...)
 }
 
-// DataLen is the length of a data message's header in octets.
+// DataLen is the length of a data message's header in bytes.
 func (h Header) DataLen() int {
 	if h.HasSeq {
 		return 10

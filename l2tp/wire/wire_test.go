@@ -111,7 +111,7 @@ func TestHiding(t *testing.T) {
 			t.Errorf("without a secret: %v", err)
 		}
 	}
-	// every inner length in a value of every length up to 17 octets
+	// every inner length in a value of every length up to 17 bytes
 	for n := range 18 {
 		for inner := range 65536 {
 			if inner > 40 && inner < 65500 {

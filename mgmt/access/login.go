@@ -28,8 +28,8 @@ var (
 )
 
 const (
-	minPassword, maxPassword = 10, 256 // characters, and octets
-	maxName                  = 64      // octets
+	minPassword, maxPassword = 10, 256 // characters, and bytes
+	maxName                  = 64      // bytes
 )
 
 // hashing is the work of one password: RFC 9106 section 4 has 64 MiB for its second choice; half of it is kind to small machines, and

@@ -21,7 +21,7 @@ import (
 
 const (
 	timeout = 30 * time.Second
-	// maxAnswer is the longest answer that is read, in octets: 10,000 connections take 5 MiB.
+	// maxAnswer is the longest answer that is read, in bytes: 10,000 connections take 5 MiB.
 	maxAnswer = 64 << 20
 )
 

@@ -10,7 +10,7 @@ import (
 // Kind is what open connections are counted by.
 type Kind struct{ Type, Encryption string }
 
-// Traffic counts IP packets and their octets, from the users (Rx) and to the users (Tx).
+// Traffic counts IP packets and their bytes, from the users (Rx) and to the users (Tx).
 type Traffic struct{ RxPackets, RxBytes, TxPackets, TxBytes uint64 }
 
 // Pool is how many addresses there are, and how many are in use.

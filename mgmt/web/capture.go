@@ -9,7 +9,7 @@ import (
 	"vpnd/mgmt"
 )
 
-// captureSize bounds a file, in octets.
+// captureSize bounds a file, in bytes.
 const captureSize = 64 << 20
 
 // captureMinutes are how long a capture may go on.

@@ -96,7 +96,7 @@ func (p *Pages) setTime(w http.ResponseWriter, r *http.Request) error {
 // inquire asks the time servers now.
 func (p *Pages) inquire(w http.ResponseWriter, r *http.Request) error {
 	if err := p.cfg.Managed.Clock.Inquire(r.Context()); err != nil {
-		return failed(w, r, "/time", "The time servers give no time: "+err.Error()+". What each of them said stands below.")
+		return failed(w, r, "/time", "The time servers give no time: "+err.Error()+". Their answers are below.")
 	}
 	v := p.cfg.Managed.Clock.View()
 	if v.State == timesync.NoServers {

@@ -17,7 +17,7 @@ import (
 
 const (
 	maxDrops  = 1000 // connections dropped by one form
-	maxReason = 100  // octets
+	maxReason = 100  // bytes
 )
 
 // connectionColumns are those of a Vigor.

@@ -11,7 +11,7 @@ import (
 
 const (
 	defaultRows = 50
-	maxSearch   = 100 // octets
+	maxSearch   = 100 // bytes
 	maxPage     = 1_000_000
 )
 

@@ -9,7 +9,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// maxPassword is the longest password that is looked at, in octets.
+// maxPassword is the longest password that is looked at, in bytes.
 const maxPassword = 1024
 
 type entryData struct {

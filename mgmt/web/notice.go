@@ -10,7 +10,7 @@ import (
 // the address, so that nobody makes a link with words of his own in it.
 const noticeCookie = "__Host-notice"
 
-const maxNotice = 2000 // octets
+const maxNotice = 2000 // bytes
 
 // done leads from a form to a page, which says what happened.
 func done(w http.ResponseWriter, r *http.Request, to, notice string) error {

@@ -99,7 +99,7 @@ func send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	_, _ = w.Write(body) // whoever has gone needs no page
 }
 
-// minPacked is the shortest body that is packed, in octets: a packet's worth.
+// minPacked is the shortest body that is packed, in bytes: a packet's worth.
 const minPacked = 1400
 
 func pack(body []byte) []byte {

@@ -36,7 +36,7 @@ func (p *Pages) settings() (mgmt.Settings, error) {
 }
 
 // overtaken is the notice of a form that began with other settings than there are now.
-const overtaken = "Somebody else has changed these settings while you did. Yours are not stored: press OK again to store what stands here."
+const overtaken = "Somebody else has changed these settings while you did. Yours are not stored: press OK again to store them."
 
 // pageWords has what is wrong said in the words of the pages, not in those of the configuration file.
 var pageWords = strings.NewReplacer(

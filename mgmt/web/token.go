@@ -198,7 +198,7 @@ func (t userTable) generate(w http.ResponseWriter, r *http.Request, f *profileFo
 	}
 	f.values.Set("token", kind)
 	f.values.Set(kind+"-secret", secret)
-	return t.showProfile(w, r, f, tag, view{Notice: "A new secret stands in the form. It is stored with OK."})
+	return t.showProfile(w, r, f, tag, view{Notice: "The form has a new secret. OK stores it."})
 }
 
 // drawSecret gives a new secret to a script, which puts it into the form.

@@ -169,7 +169,7 @@ func (t userTable) whoChanged(ctx context.Context, name string) string {
 			}
 		}
 	}
-	return who + " has changed this profile while you did. Your changes are not stored: compare what is marked “Stored now”, and press OK again to store what stands here."
+	return who + " has changed this profile while you did. Your changes are not stored: compare what is marked “Stored now”, and press OK again to store yours."
 }
 
 // notThere is the fault of a user that is not there.

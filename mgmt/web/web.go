@@ -13,7 +13,7 @@ import (
 	"vpnd/mgmt/access"
 )
 
-// maxForm is the longest body of a form, in octets.
+// maxForm is the longest body of a form, in bytes.
 const maxForm = 64 << 10
 
 // Config is what pages are made with.

@@ -27,7 +27,7 @@ func md4sum(text []byte) (sum [16]byte) {
 }
 
 // challengeResponse is ChallengeResponse of RFC 2759 section 8.5: three DES encryptions of the
-// challenge under the 16 octets of hash, padded with zeros to 21.
+// challenge under the 16 bytes of hash, padded with zeros to 21.
 func challengeResponse(challenge [8]byte, hash [16]byte) (response [24]byte) {
 	var keys [21]byte
 	copy(keys[:], hash[:])
@@ -49,7 +49,7 @@ func desEncrypt(dst, key, block []byte) {
 	}
 	c, err := des.NewCipher(k[:]) //nolint:gosec // MS-CHAP is made of DES
 	if err != nil {
-		return // cannot be: the key has eight octets
+		return // cannot be: the key has eight bytes
 	}
 	c.Encrypt(dst, block)
 }

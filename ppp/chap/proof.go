@@ -12,9 +12,9 @@ var ErrLength = errors.New("chap: response value of the wrong length")
 
 const (
 	// msResponseLen is the length of a response value of MS-CHAP (RFC 2433 section 4) and
-	// MS-CHAPv2 (RFC 2759 section 4) in octets.
+	// MS-CHAPv2 (RFC 2759 section 4) in bytes.
 	msResponseLen = 49
-	// useNT is the flags octet of MS-CHAP that says that the NT response is there.
+	// useNT is the flags byte of MS-CHAP that says that the NT response is there.
 	useNT = 0x01
 )
 
@@ -125,7 +125,7 @@ type V2 struct {
 	NTResponse    [24]byte
 }
 
-// NewV2 takes the value field of a Response: peer challenge, eight reserved octets, NT response,
+// NewV2 takes the value field of a Response: peer challenge, eight reserved bytes, NT response,
 // flags. The error is ErrLength.
 func NewV2(user string, challenge [16]byte, value []byte) (V2, error) {
 	if len(value) != msResponseLen {

@@ -17,7 +17,7 @@ const password = "Correct-Horse9"
 
 // TestCaptures decrypts dial-ins of pppd with pptpd and xl2tpd: each proof is right, and everything
 // inside is IPv4, IPv6 of the right length or compressed TCP, in both directions. All checksums of
-// IPv4, ICMP and TCP are right: what pings and transfers carried is there to the last octet.
+// IPv4, ICMP and TCP are right: what pings and transfers carried is there to the last byte.
 func TestCaptures(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -107,7 +107,7 @@ func checkPacket(d *mppe.Decrypter, body []byte) error {
 	return nil
 }
 
-// checksum adds octets to the Internet checksum of what came before.
+// checksum adds bytes to the Internet checksum of what came before.
 func checksum(sum uint32, p []byte) uint32 {
 	for i, octet := range p {
 		sum += uint32(octet) << (8 * (1 - i%2))

@@ -18,7 +18,7 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// TestRFC3079Section35 is the sample derivations of RFC 3079 section 3.5. The last octet of the
+// TestRFC3079Section35 is the sample derivations of RFC 3079 section 3.5. The last byte of the
 // 56-bit message is printed there as 58; RC4 under the printed key gives B8 (crypto/rc4 as well).
 func TestRFC3079Section35(t *testing.T) {
 	hashHash := chap.HashHash(chap.NTHash("clientPass"))
@@ -57,7 +57,7 @@ func TestRFC3079Section35(t *testing.T) {
 }
 
 // TestRFC3079Section25 is the sample derivations of RFC 3079 section 2.5. The initial key of 2.5.3
-// is printed with octet CA in step 3 and with C1 in its copy of step 4: C1 is right, since it gives
+// is printed with byte CA in step 3 and with C1 in its copy of step 4: C1 is right, since it gives
 // the key of step 5.
 func TestRFC3079Section25(t *testing.T) {
 	const password = "clientPass"

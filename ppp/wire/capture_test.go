@@ -89,7 +89,7 @@ func match(lines, frames []string) (found int, missing []string) {
 	return found, missing
 }
 
-// TestRoundTrip takes every control frame apart and puts it together again, octet by octet the same.
+// TestRoundTrip takes every control frame apart and puts it together again, byte by byte the same.
 func TestRoundTrip(t *testing.T) {
 	seen := 0
 	for _, name := range captures(t) {

@@ -64,14 +64,14 @@ var (
 //
 //	LCP ConfReq id=0x1 <mru 1400> <auth chap MS-v2>
 //
-// Passwords and responses are hidden, the octets of a peer's strings escaped and long ones cut.
+// Passwords and responses are hidden, the bytes of a peer's strings escaped and long ones cut.
 func Format(frame []byte) string {
 	protocol, info, err := ParseFrame(frame)
 	if err != nil {
 		return "unreadable frame"
 	}
 	if _, control := protocolNames[protocol]; !control {
-		return fmt.Sprintf("%v, %d octets", protocol, len(info))
+		return fmt.Sprintf("%v, %d bytes", protocol, len(info))
 	}
 	p, err := ParsePacket(info)
 	if err != nil {
@@ -263,7 +263,7 @@ func formatIPCPOption(o Option) string {
 	return ""
 }
 
-// maxQuoted is how many octets of a peer's string are shown.
+// maxQuoted is how many bytes of a peer's string are shown.
 const maxQuoted = 64
 
 func quote(s []byte) string {

@@ -5,7 +5,7 @@ package wire
 const authLayer Protocol = 0xC000
 
 // minHex is the length of the shortest run of hexadecimal digits in a message of MS-CHAP that is a secret: a
-// challenge of eight octets.
+// challenge of eight bytes.
 const minHex = 16
 
 // Redact overwrites in place what of a frame must not be recorded: passwords, and whatever allows guessing one

@@ -27,7 +27,7 @@ const (
 	EAP      Protocol = 0xC227
 )
 
-// Code is the first octet of a packet of a control protocol.
+// Code is the first byte of a packet of a control protocol.
 type Code uint8
 
 // The codes of RFC 1661 section 5, RFC 1570 sections 2.1 and 2.2, RFC 1962 section 3, and those
@@ -67,11 +67,11 @@ var (
 	ErrMany   = errors.New("ppp: too many options")
 )
 
-// HeaderLen is the length of a control packet's header in octets: code, identifier, length.
+// HeaderLen is the length of a control packet's header in bytes: code, identifier, length.
 const HeaderLen = 4
 
-// ParseFrame takes a frame with or without address and control octets (FF 03) and with a protocol
-// number of one or two octets, whatever was negotiated. The error is ErrShort or ErrNumber.
+// ParseFrame takes a frame with or without address and control bytes (FF 03) and with a protocol
+// number of one or two bytes, whatever was negotiated. The error is ErrShort or ErrNumber.
 func ParseFrame(frame []byte) (Protocol, []byte, error) {
 	if len(frame) >= 2 && frame[0] == 0xFF && frame[1] == 0x03 {
 		frame = frame[2:]
@@ -91,7 +91,7 @@ func ParseFrame(frame []byte) (Protocol, []byte, error) {
 	return Protocol(binary.BigEndian.Uint16(frame)), frame[2:], nil
 }
 
-// AppendFrame appends an uncompressed frame header: FF 03 and two octets of protocol number, as
+// AppendFrame appends an uncompressed frame header: FF 03 and two bytes of protocol number, as
 // LCP's packets always have it (RFC 1661 section 6.5) and any peer takes it.
 func AppendFrame(b []byte, p Protocol) []byte {
 	return binary.BigEndian.AppendUint16(append(b, 0xFF, 0x03), uint16(p))
@@ -154,7 +154,7 @@ func ParseOptions(body []byte) ([]Option, error) {
 	return options, nil
 }
 
-// AppendOption appends an option of at most 253 octets of data; more is cut.
+// AppendOption appends an option of at most 253 bytes of data; more is cut.
 func AppendOption(b []byte, o Option) []byte {
 	data := o.Data[:min(len(o.Data), 253)]
 	return append(append(b, o.Type, byte(2+len(data))), data...)

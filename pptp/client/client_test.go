@@ -206,7 +206,7 @@ func TestNoServer(t *testing.T) {
 	}
 }
 
-// pptpd's side of the recorded dial-ins, octet for octet: our client takes the call and its identifier, which is 0 on
+// pptpd's side of the recorded dial-ins, byte for byte: our client takes the call and its identifier, which is 0 on
 // most of them.
 func TestRecordedServers(t *testing.T) {
 	names, err := filepath.Glob("../../ppp/*/testdata/pptp-*.pcap")

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketBuffer is what a socket may hold of each direction, in octets.
+// socketBuffer is what a socket may hold of each direction, in bytes.
 const socketBuffer = 4 << 20
 
 // Listen opens a raw socket on an address of this machine. One that is bound to no address gets the GRE packets of the whole

@@ -24,7 +24,7 @@ import (
 	"vpnd/pptp/wire"
 )
 
-// Config says where a Server listens and what it bears. The zero value of a field is the default that
+// Config says where a Server listens and what it takes. The zero value of a field is the default that
 // its comment gives.
 type Config struct {
 	Listen         []netip.Addr // IPv4 addresses; all
@@ -99,7 +99,7 @@ type Stats struct {
 }
 
 // Listen opens the TCP and GRE sockets. Nothing is accepted before Serve. An error says what is in the
-// way and how to mend it.
+// way and how to fix it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
 	s := &Server{
 		cfg: cfg.withDefaults(), accept: accept,
@@ -272,7 +272,7 @@ func (s *Server) endDrained() {
 	}
 }
 
-// Resume takes calls again after Drain. The error says why a port cannot be opened, and how to mend that;
+// Resume takes calls again after Drain. The error says why a port cannot be opened, and how to fix that;
 // or it is link.ErrEnded.
 func (s *Server) Resume() error {
 	s.mu.Lock()

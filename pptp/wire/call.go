@@ -11,8 +11,8 @@ type OutgoingCallRequest struct {
 	Window     uint16 // packets that the PNS buffers
 	Delay      uint16 // packet processing delay in tenths of a second
 	NumberLen  uint16 // digits in Number
-	Number     string // at most 64 octets
-	Subaddress string // at most 64 octets
+	Number     string // at most 64 bytes
+	Subaddress string // at most 64 bytes
 }
 
 // Type is TypeOutgoingCallRequest.
@@ -102,9 +102,9 @@ type IncomingCallRequest struct {
 	Channel    uint32 // physical channel, for logs
 	DialedLen  uint16 // digits in Dialed
 	DialingLen uint16 // digits in Dialing
-	Dialed     string // at most 64 octets
-	Dialing    string // at most 64 octets
-	Subaddress string // at most 64 octets
+	Dialed     string // at most 64 bytes
+	Dialing    string // at most 64 bytes
+	Subaddress string // at most 64 bytes
 }
 
 // Type is TypeIncomingCallRequest.
@@ -231,7 +231,7 @@ type CallDisconnectNotify struct {
 	Result     uint8  // 1 lost carrier, 2 general error, 3 administrative, 4 request
 	Error      uint8
 	Cause      uint16
-	Statistics string // at most 128 octets
+	Statistics string // at most 128 bytes
 }
 
 // Type is TypeCallDisconnectNotify.

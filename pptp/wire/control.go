@@ -7,8 +7,8 @@ type StartRequest struct {
 	Bearer      uint32 // 1 analog, 2 digital, 3 both
 	MaxChannels uint16 // 0 from a PNS
 	Firmware    uint16
-	Host        string // at most 64 octets
-	Vendor      string // at most 64 octets
+	Host        string // at most 64 bytes
+	Vendor      string // at most 64 bytes
 }
 
 // Type is TypeStartRequest.
@@ -48,8 +48,8 @@ type StartReply struct {
 	Bearer      uint32 // 1 analog, 2 digital, 3 both
 	MaxChannels uint16
 	Firmware    uint16
-	Host        string // at most 64 octets
-	Vendor      string // at most 64 octets
+	Host        string // at most 64 bytes
+	Vendor      string // at most 64 bytes
 }
 
 // Type is TypeStartReply.

@@ -2,6 +2,6 @@
 // the enhanced GRE header of section 4.1. Each has Parse and Append, and nothing is remembered
 // between two calls.
 //
-// Reserved fields are sent as zero and ignored on receipt. Text fields end at the first zero octet;
+// Reserved fields are sent as zero and ignored on receipt. Text fields end at the first zero byte;
 // text that is too long is cut.
 package wire

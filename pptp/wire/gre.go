@@ -5,7 +5,7 @@ import "encoding/binary"
 const (
 	// GREProtocol is the Protocol Type of a GRE packet that carries PPP (RFC 2637, section 4.1).
 	GREProtocol = 0x880B
-	// GREMaxLen is the length in octets of a GRE header with both numbers.
+	// GREMaxLen is the length in bytes of a GRE header with both numbers.
 	GREMaxLen = 16
 
 	greMin  = 8
@@ -32,7 +32,7 @@ type GRE struct {
 	Ack    uint32 // the highest sequence number received
 }
 
-// Len is the length of the header in octets: 8, 12 or 16.
+// Len is the length of the header in bytes: 8, 12 or 16.
 func (h GRE) Len() int {
 	n := greMin
 	if h.HasSeq {
@@ -44,7 +44,7 @@ func (h GRE) Len() int {
 	return n
 }
 
-// Put writes the header of a packet with payload octets of payload into b[:h.Len()].
+// Put writes the header of a packet with payload bytes of payload into b[:h.Len()].
 func (h GRE) Put(b []byte, payload int) {
 	flags := uint16(greWant)
 	n := greMin

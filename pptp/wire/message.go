@@ -13,10 +13,10 @@ const (
 	Magic = 0x1A2B3C4D
 	// Version is the protocol version 1.0 (RFC 2637, section 2.1).
 	Version = 0x0100
-	// HeaderLen is the length in octets of what every control message begins with: length, PPTP
+	// HeaderLen is the length in bytes of what every control message begins with: length, PPTP
 	// message type, magic cookie, control message type and Reserved0.
 	HeaderLen = 12
-	// MaxLen is the length in octets of the longest control message, Incoming-Call-Request.
+	// MaxLen is the length in bytes of the longest control message, Incoming-Call-Request.
 	MaxLen = 220
 )
 
@@ -49,7 +49,7 @@ const (
 	TypeSetLinkInfo
 )
 
-// messages gives each type its name and its exact length in octets, header included.
+// messages gives each type its name and its exact length in bytes, header included.
 var messages = [...]struct {
 	name string
 	len  int
@@ -94,13 +94,13 @@ type Message interface {
 type Raw struct {
 	MessageType uint16 // 1: control message
 	ControlType Type
-	Body        []byte // what follows the header; borrowed from the octets parsed
+	Body        []byte // what follows the header; borrowed from the bytes parsed
 }
 
 // Type is the Control Message Type as it came.
 func (m *Raw) Type() Type { return m.ControlType }
 
-// Append writes the message as it came. A body over MaxLen-HeaderLen octets is cut.
+// Append writes the message as it came. A body over MaxLen-HeaderLen bytes is cut.
 func (m *Raw) Append(b []byte) []byte {
 	body := m.Body[:min(len(m.Body), MaxLen-HeaderLen)]
 	b = header(b, m.MessageType, m.ControlType, HeaderLen+len(body))
@@ -109,9 +109,9 @@ func (m *Raw) Append(b []byte) []byte {
 
 func (m *Raw) parse(b []byte) { m.Body = b }
 
-// Parse reads the message at the start of b and returns how many octets it took. ErrShort asks for
-// more octets; a wrong cookie or length is told as soon as it can be seen. Nothing is allocated by the
-// length field: no message is over MaxLen octets.
+// Parse reads the message at the start of b and returns how many bytes it took. ErrShort asks for
+// more bytes; a wrong cookie or length is told as soon as it can be seen. Nothing is allocated by the
+// length field: no message is over MaxLen bytes.
 func Parse(b []byte) (Message, int, error) {
 	if len(b) >= 2 {
 		if n := int(binary.BigEndian.Uint16(b)); n < HeaderLen || n > MaxLen {
@@ -189,7 +189,7 @@ func begin(b []byte, t Type) []byte { return header(b, 1, t, messages[t].len) }
 func u16(b []byte, v uint16) []byte { return binary.BigEndian.AppendUint16(b, v) }
 func u32(b []byte, v uint32) []byte { return binary.BigEndian.AppendUint32(b, v) }
 
-// text writes s, cut to n octets and filled up to n with zeros.
+// text writes s, cut to n bytes and filled up to n with zeros.
 func text(b []byte, s string, n int) []byte {
 	s = s[:min(len(s), n)]
 	b = append(b, s...)

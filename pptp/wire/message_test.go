@@ -24,8 +24,8 @@ func unhex(tb testing.TB, s string) []byte {
 
 const cookie = "0001 1a2b3c4d "
 
-// messages are octets laid out by hand after the diagrams of RFC 2637, sections 2.1 to 2.15; those that
-// pptp-linux and pptpd send are the octets of a recorded dial-in.
+// messages are bytes laid out by hand after the diagrams of RFC 2637, sections 2.1 to 2.15; those that
+// pptp-linux and pptpd send are the bytes of a recorded dial-in.
 var messages = []struct {
 	msg wire.Message
 	hex string

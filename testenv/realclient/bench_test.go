@@ -20,7 +20,7 @@ import (
 	"vpnd/testenv"
 )
 
-// BenchmarkServerPacket carries UDP packets of about 1400 octets through one session, each way, as fast
+// BenchmarkServerPacket carries UDP packets of about 1400 bytes through one session, each way, as fast
 // as two programs of this machine and the daemon between them can, and gives the processor time that
 // the daemon, and the kernel on its behalf, spend on one. The client is our own, on a veth of its own;
 // "veth" is the same sender without a tunnel. In "10000-sessions" as many others are up, and idle.

@@ -35,7 +35,7 @@ func TestL2TPLostMessage(t *testing.T) {
 			if lost == wire.SCCRP || lost == wire.ICRP {
 				hook, port = "output", "sport"
 			}
-			// The message type stands 26 octets behind the start of the UDP header.
+			// The message type stands 26 bytes behind the start of the UDP header.
 			nft(t, s.lab.Namespace, fmt.Sprintf("table ip lose { chain c { type filter hook %s priority 0; "+
 				"udp %s 1701 @th,64,16 & 0xf00f == 0xc002 @th,208,16 %d limit rate 1/hour burst 1 packets counter drop\n}\n}", hook, port, lost))
 			s.dial("alice", "geheim", "nomppe")
@@ -199,7 +199,7 @@ func TestL2TPLengthBit(t *testing.T) {
 	}
 }
 
-// dataBits counts the data messages from an address with one of bits in the first octet, and those without.
+// dataBits counts the data messages from an address with one of bits in the first byte, and those without.
 func dataBits(capture *testenv.Capture, from string, bits byte) (with, without int) {
 	for _, p := range capture.UDP(wire.Port) {
 		switch h, _, err := wire.ParseHeader(p.Payload); {

@@ -132,7 +132,7 @@ func (s *site) must(script string) string {
 	return out
 }
 
-// md5Of is the checksum of size octets c.
+// md5Of is the checksum of size bytes c.
 func md5Of(c byte, size int) string { return md5Sum(bytes.Repeat([]byte{c}, size)) }
 
 func md5Sum(p []byte) string {
