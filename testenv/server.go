@@ -93,17 +93,17 @@ func (s *Server) StateDir() string { return filepath.Join(s.dir, "state") }
 // Fails runs a daemon that is not to come up, and gives what it says.
 func (l *Lab) Fails(t testing.TB, yaml string) string {
 	t.Helper()
-	return l.NewServer(t, yaml).RunAs(t)
+	return l.NewServer(t, yaml).RunAs(t, 1)
 }
 
-// RunAs runs a daemon that is not to come up, by the command wrapper, and gives what it says.
-func (s *Server) RunAs(t testing.TB, wrapper ...string) string {
+// RunAs runs a daemon that does not come up and ends with the exit status, by the command wrapper, and gives what it says.
+func (s *Server) RunAs(t testing.TB, status int, wrapper ...string) string {
 	t.Helper()
 	args := append(append([]string{"-k", "5", "20"}, wrapper...), s.binary, "serve", "--config", s.config)
 	out, err := s.lab.Command("timeout", args...).CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
-		t.Errorf("status: %v, want 1", err)
+	if !errors.As(err, &exit) || exit.ExitCode() != status {
+		t.Errorf("status: %v, want %d", err, status)
 	}
 	return string(out)
 }

@@ -55,14 +55,14 @@ func TestStartUpErrors(t *testing.T) {
 	})
 	t.Run("no rights", func(t *testing.T) {
 		s := lab.NewServer(t, "")
-		out := s.RunAs(t, "setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs")
+		out := s.RunAs(t, 14, "setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs")
 		if !strings.Contains(out, "run as root or with CAP_NET_") {
 			t.Errorf("%q", out)
 		}
 	})
 	t.Run("no /dev/net/tun", func(t *testing.T) {
 		s := lab.NewServer(t, "")
-		out := s.RunAs(t, "unshare", "--mount", "sh", "-c", `mount -t tmpfs none /dev/net && exec "$@"`, "sh")
+		out := s.RunAs(t, 1, "unshare", "--mount", "sh", "-c", `mount -t tmpfs none /dev/net && exec "$@"`, "sh")
 		if !strings.Contains(out, "there is no /dev/net/tun: load the module tun") {
 			t.Errorf("%q", out)
 		}
