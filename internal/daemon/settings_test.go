@@ -305,7 +305,7 @@ func TestPPPSettings(t *testing.T) {
 			}
 			f.pass(p)
 			none := mgmt.PPPChange{EchoInterval: &bad, Authentication: []string{"pap", "pap"}}
-			if _, err := f.api.ChangePPP(ctx, none); err == nil || !strings.Contains(err.Error(), "authentication: pap stands twice") || !strings.Contains(err.Error(), `echo_interval: "often" is not a duration`) {
+			if _, err := f.api.ChangePPP(ctx, none); err == nil || !strings.Contains(err.Error(), "authentication: pap is listed twice") || !strings.Contains(err.Error(), `echo_interval: "often" is not a duration`) {
 				t.Errorf("%v", err)
 			}
 			return nil

@@ -145,7 +145,7 @@ func captureOf(t *testing.T, method ppp.Method) {
 	for id, lines := range from {
 		if strings.Contains(strings.Join(lines, "\n"), "received LCP TermReq") && strings.Contains(strings.Join(lines, "\n"), verdicts[1]) {
 			ups++
-			has(t, id, lines, verdicts[1], "received protocol 0x0021, 28 octets", "sent protocol 0x0021, 28 octets", "received LCP TermReq")
+			has(t, id, lines, verdicts[1], "received protocol 0x0021, 28 bytes", "sent protocol 0x0021, 28 bytes", "received LCP TermReq")
 		}
 	}
 	if ups != 1 {
