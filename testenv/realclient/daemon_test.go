@@ -77,7 +77,7 @@ func TestContainersRights(t *testing.T) {
 	caps := "+net_admin,+net_raw,+net_bind_service"
 	s.server.StartAs("setpriv", "--bounding-set=-all,"+caps, "--inh-caps=-all,"+caps, "--no-new-privs")
 	s.dial("alice", "geheim", "require-mppe-128")
-	s.must("ping -c 1 -W 2 10.99.0.1")
+	s.must("ping -c 1 -W 20 10.99.0.1")
 	s.hangup()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.server.PID()))
 	if err != nil || !strings.Contains(string(status), "CapEff:\t0000000000003400") {

@@ -24,7 +24,7 @@ func TestL2TPSecret(t *testing.T) {
 	right := func(*testing.T) {
 		s.must("secret=tunnel-Secret7")
 		s.dial("alice", "geheim", "nomppe")
-		s.must("ping -c 1 -W 2 10.99.0.1")
+		s.must("ping -c 1 -W 20 10.99.0.1")
 		s.hangup()
 	}
 	s.run("right", right)

@@ -39,7 +39,7 @@ func TestL2TPLostMessage(t *testing.T) {
 			nft(t, s.lab.Namespace, fmt.Sprintf("table ip lose { chain c { type filter hook %s priority 0; "+
 				"udp %s 1701 @th,64,16 & 0xf00f == 0xc002 @th,208,16 %d limit rate 1/hour burst 1 packets counter drop\n}\n}", hook, port, lost))
 			s.dial("alice", "geheim", "nomppe")
-			s.must("ping -c 2 -i 0.2 -W 2 10.99.0.1")
+			s.must("ping -c 2 -i 0.2 -W 20 10.99.0.1")
 			s.hangup()
 			if out := nft(t, s.lab.Namespace, "list table ip lose\n"); !strings.Contains(out, "counter packets 1 ") {
 				t.Errorf("nothing was lost: %s", out)
@@ -56,7 +56,7 @@ func TestL2TPHidden(t *testing.T) {
 	s.l2tp, s.lac = true, "challenge = yes\nhidden bit = yes"
 	s.must("secret=tunnel-Secret7")
 	s.dial("alice", "geheim", "nomppe")
-	s.must("ping -c 2 -i 0.2 -W 2 10.99.0.1")
+	s.must("ping -c 2 -i 0.2 -W 20 10.99.0.1")
 	s.hangup()
 	if n := hidden(t, capture, testenv.ServerAddress); n == 0 {
 		t.Error("we hide nothing")
@@ -91,7 +91,7 @@ func TestL2TPHello(t *testing.T) {
 	s.l2tp = true
 	capture := s.lab.Capture(t, s.guest.Interface())
 	s.dial("alice", "geheim", "nomppe lcp-echo-interval 0")
-	s.must("sleep 5; ping -c 1 -W 2 10.99.0.1")
+	s.must("sleep 5; ping -c 1 -W 20 10.99.0.1")
 	hellos := 0
 	for _, p := range capture.UDP(wire.Port) {
 		if h, body, err := wire.ParseHeader(p.Payload); err == nil && h.Control && len(body) >= 8 && body[7] == byte(wire.Hello) && p.From == testenv.ServerAddress {
@@ -145,7 +145,7 @@ func TestL2TPBehindNAT(t *testing.T) {
 		server.WaitLog("connected", "user="+user, "peer=198.51.100.2")
 	}
 	for _, s := range sites {
-		s.must("ping -c 3 -i 0.2 -W 2 10.99.0.1")
+		s.must("ping -c 3 -i 0.2 -W 20 10.99.0.1")
 		s.transfer(t, 1)
 	}
 	for _, s := range sites {
@@ -168,12 +168,12 @@ func TestBothServices(t *testing.T) {
 			t.Errorf("%s", out)
 		}
 	}
-	s.must("ping -c 2 -i 0.2 -W 2 10.99.0.1")
+	s.must("ping -c 2 -i 0.2 -W 20 10.99.0.1")
 	byPPTP.Interrupt()
 	byL2TP.Interrupt()
 	s.server.WaitLog("disconnected", "type=PPTP")
 	s.server.WaitLog("disconnected", "type=L2TP")
-	s.must("ping -c 2 -i 0.2 -W 2 10.99.0.1")
+	s.must("ping -c 2 -i 0.2 -W 20 10.99.0.1")
 	s.server.Forget()
 	s.hangup()
 }
@@ -189,7 +189,7 @@ func TestL2TPLengthBit(t *testing.T) {
 		s.run(s.lac, func(t *testing.T) {
 			capture := s.lab.Capture(t, s.guest.Interface())
 			s.dial("alice", "geheim", "nomppe")
-			s.must("ping -c 5 -i 0.2 -W 2 10.99.0.1")
+			s.must("ping -c 5 -i 0.2 -W 20 10.99.0.1")
 			s.hangup()
 			with, without := dataBits(capture, s.guest.Address, 0x40)
 			if on && (with < 5 || without > 0) || !on && (with > 0 || without < 5) {

@@ -21,7 +21,7 @@ func TestMutualPAP(t *testing.T) {
 			s.must(right)
 			s.dial("alice", "geheim", c.options)
 			s.server.WaitLog("connected", "user=alice")
-			s.must("ping -c 1 -W 2 10.99.0.1")
+			s.must("ping -c 1 -W 20 10.99.0.1")
 			log := s.pppd()
 			granted, request, accepted := strings.Index(log, c.granted), strings.Index(log, shown), strings.Index(log, "sent [PAP AuthAck")
 			if granted < 0 || request < granted || accepted < request || !strings.Contains(log[request:], `user="vigor"`) {

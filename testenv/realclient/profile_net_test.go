@@ -42,18 +42,18 @@ func TestProfilePools(t *testing.T) {
 			t.Errorf("address %s", got)
 		}
 		wantDNS("10.98.0.53 10.98.0.54")
-		s.must("ping -c 1 -W 2 10.99.0.1")
+		s.must("ping -c 1 -W 20 10.99.0.1")
 	})
 	t.Run("a reload keeps the connection", func(t *testing.T) {
 		s.t = t
 		s.reload(moved + "keep}\n")
-		s.must("ping -c 2 -i 0.2 -W 2 10.99.0.1")
+		s.must("ping -c 2 -i 0.2 -W 20 10.99.0.1")
 		s.hangup()
 		if got := s.dial("alice", "geheim", "nomppe usepeerdns"); !strings.HasPrefix(got, "10.97.0.") {
 			t.Errorf("address %s", got)
 		}
 		wantDNS("10.97.0.53")
-		s.must("ping -c 1 -W 2 10.99.0.1")
+		s.must("ping -c 1 -W 20 10.99.0.1")
 	})
 	t.Run("a reload drops the connection", func(t *testing.T) {
 		s.t = t
@@ -62,7 +62,7 @@ func TestProfilePools(t *testing.T) {
 		if got := s.dial("alice", "geheim", "nomppe"); !strings.HasPrefix(got, "10.98.0.") {
 			t.Errorf("address %s", got)
 		}
-		s.must("ping -c 1 -W 2 10.99.0.1")
+		s.must("ping -c 1 -W 20 10.99.0.1")
 		s.hangup()
 	})
 	t.Run("the pool is gone", func(t *testing.T) {
@@ -77,9 +77,9 @@ func TestProfileEncryption(t *testing.T) {
 	s := newSite(t, "ppp: {mppe: required}\n")
 	s.dial("alice", "geheim", "require-mppe-40")
 	s.server.WaitLog("connected", "encryption=\"MPPE-40 stateless\"")
-	s.must("ping -c 1 -W 2 10.99.0.1")
+	s.must("ping -c 1 -W 20 10.99.0.1")
 	s.reload(network + "ppp: {mppe: maximum}\n")
-	s.must("ping -c 1 -W 2 10.99.0.1") // what was agreed holds
+	s.must("ping -c 1 -W 20 10.99.0.1") // what was agreed holds
 	s.hangup()
 	s.server.Forget()
 	if log := s.refused("alice", "geheim", "require-mppe-40"); !strings.Contains(log, "MPPE required but peer negotiation failed") {
@@ -91,7 +91,7 @@ func TestProfileEncryption(t *testing.T) {
 	s.server.WaitLog("refused", "cause=mppe_")
 	s.dial("alice", "geheim", "require-mppe-128")
 	s.server.WaitLog("connected", "encryption=\"MPPE-128 stateless\"")
-	s.must("ping -c 1 -W 2 10.99.0.1")
+	s.must("ping -c 1 -W 20 10.99.0.1")
 	s.hangup()
 	s.reload(network + "ppp: {mppe: off}\n")
 	s.dial("alice", "geheim", "")
@@ -114,7 +114,7 @@ func TestProfileTOTP(t *testing.T) {
 			// The second one comes from an app whose clock is a minute ahead.
 			s.must("oathtool --totp --base32 --now \"$(date -u -d \"@$(($(date +%s) + " + []string{"0", "60"}[i] + "))\" '+%Y-%m-%d %H:%M:%S UTC')\" " + totp + " > /run/otp")
 			s.dial("tina", "$(cat /run/otp)", only[c.auth]+" "+c.options)
-			s.must("ping -c 1 -W 2 10.99.0.1")
+			s.must("ping -c 1 -W 20 10.99.0.1")
 			s.hangup()
 			s.refused("tina", "$(cat /run/otp)", only[c.auth]+" "+c.options)
 			s.server.WaitLog("refused", "user=tina", "cause=used_code")

@@ -121,7 +121,7 @@ func TestProfileTimes(t *testing.T) {
 		s.server.Forget()
 		s.set("alice", "quota", "1M")
 		s.dial("alice", "geheim", "nomppe")
-		s.must("ping -c 800 -i 0.002 -s 1300 -W 2 -q 10.99.0.1")
+		s.must("ping -c 800 -i 0.002 -s 1300 -W 20 -q 10.99.0.1")
 		s.ended("alice", reason.New(reason.QuotaUsedUp))
 		s.keptOut("alice", "", "E=649", reason.QuotaUsedUp)
 		s.set("alice", "quota", "100M")
@@ -140,7 +140,7 @@ func TestProfileAdmission(t *testing.T) {
 		s.dial("alice", "geheim", "nomppe")
 		s.must("unit=1; pptp alice geheim nomppe")
 		s.server.WaitLog("disconnected", "user=alice", "cause=replaced")
-		s.must("unit=0; gone; ping -c 1 -W 2 -I ppp1 10.99.0.1; unit=1; hangup; unit=0")
+		s.must("unit=0; gone; ping -c 1 -W 20 -I ppp1 10.99.0.1; unit=1; hangup; unit=0")
 	})
 	t.Run("is refused", func(t *testing.T) {
 		s.t = t
@@ -148,14 +148,14 @@ func TestProfileAdmission(t *testing.T) {
 		s.dial("alice", "geheim", "nomppe")
 		s.must("unit=1; ! pptp alice geheim nomppe && grep E=649 /run/pppd1; status=$?; unit=0; return $status")
 		s.server.WaitLog("refused", "user=alice", "cause=connected_already")
-		s.must("ping -c 1 -W 2 10.99.0.1")
+		s.must("ping -c 1 -W 20 10.99.0.1")
 		s.hangup()
 	})
 	t.Run("two are allowed", func(t *testing.T) {
 		s.t = t
 		s.set("alice", "max-connections", "2")
 		s.dial("alice", "geheim", "nomppe")
-		s.must("unit=1; pptp alice geheim nomppe && ping -c 1 -W 2 -I ppp0 10.99.0.1 && ping -c 1 -W 2 -I ppp1 10.99.0.1 && hangup; status=$?; unit=0; return $status")
+		s.must("unit=1; pptp alice geheim nomppe && ping -c 1 -W 20 -I ppp0 10.99.0.1 && ping -c 1 -W 20 -I ppp1 10.99.0.1 && hangup; status=$?; unit=0; return $status")
 		s.hangup()
 	})
 	t.Run("remote node", func(t *testing.T) {
@@ -204,7 +204,7 @@ func TestProfileIPsec(t *testing.T) {
 	s := newSite(t, "")
 	s.dialL2TP("alice", "geheim", "nomppe")
 	s.set("alice", "ipsec", "nice")
-	s.must("ping -c 1 -W 2 10.99.0.1")
+	s.must("ping -c 1 -W 20 10.99.0.1")
 	s.server.Forget()
 	s.set("alice", "ipsec", "must")
 	required := reason.New(reason.IPsecRequired)

@@ -22,7 +22,7 @@ func TestServiceOff(t *testing.T) {
 		}
 		s.server.VPND("services", "on", kind)
 		s.dial("alice", "geheim", "nomppe")
-		s.must("ping -c 1 -W 2 10.99.0.1")
+		s.must("ping -c 1 -W 20 10.99.0.1")
 		s.server.VPND("services", "off", kind, "--drop")
 		s.over()
 		running.Wait()

@@ -47,7 +47,7 @@ func TestPasswordNotASCII(t *testing.T) {
 				options += " require-mppe-128"
 			}
 			s.dial("bea", password, options)
-			s.must("ping -c 3 -i 0.2 -W 2 10.99.0.1")
+			s.must("ping -c 3 -i 0.2 -W 20 10.99.0.1")
 			s.hangup()
 		})
 	}
@@ -71,7 +71,7 @@ func TestStateful(t *testing.T) {
 			}`)
 			s.transfer(t, 1)
 			nft(t, s.lab.Namespace, "delete table ip lose\n")
-			s.must("ping -c 3 -i 0.2 -W 2 10.99.0.1")
+			s.must("ping -c 3 -i 0.2 -W 20 10.99.0.1")
 			s.hangup()
 			for _, what := range []string{"sent CCP ResetReq", "received CCP ResetReq", "received CCP ResetAck"} {
 				s.server.WaitLog(what)
@@ -104,7 +104,7 @@ func (s *site) agrees(list []agreement) {
 				t.Errorf("address %q", addr)
 			}
 			s.server.WaitLog("connected", "user=alice", "auth="+c.auth, c.want)
-			s.must("ping -c 3 -i 0.2 -W 2 -p 70696e672d70696e672d 10.99.0.1")
+			s.must("ping -c 3 -i 0.2 -W 20 -p 70696e672d70696e672d 10.99.0.1")
 			s.transfer(t, c.size)
 			s.hangup()
 			inClear, sealed := capture.Count()
@@ -157,7 +157,7 @@ func TestOneTimePassword(t *testing.T) {
 				// On a clock that is further ahead each time: none has to be waited for.
 				s.must(fmt.Sprintf("code %s %s %d > /run/otp", secret, pin, 20*i))
 				s.dial("otto", "$(cat /run/otp)", only[c.auth]+" "+c.options)
-				s.must("ping -c 1 -W 2 10.99.0.1")
+				s.must("ping -c 1 -W 20 10.99.0.1")
 				s.hangup()
 				s.refused("otto", "$(cat /run/otp)", only[c.auth]+" "+c.options)
 				s.server.WaitLog("refused", "user=otto", "cause=used_code")
@@ -202,7 +202,7 @@ func TestRefusals(t *testing.T) {
 		welcome := func(options string) {
 			s.run("welcome", func(*testing.T) {
 				s.dial("alice", "geheim", options)
-				s.must("ping -c 1 -W 2 10.99.0.1")
+				s.must("ping -c 1 -W 20 10.99.0.1")
 				s.hangup()
 			})
 		}
@@ -256,7 +256,7 @@ func TestFixedAddress(t *testing.T) {
 	if out, code := s.guest.Run("unit=1; pptp fritz geheim require-mppe-128 && address"); code != 0 || strings.TrimSpace(out) != "10.99.0.11" {
 		t.Errorf("a second client behind the same address: %s\n%s", out, s.server.Log())
 	}
-	s.must("unit=0; ping -c 1 -W 2 -I ppp0 10.99.0.1; ping -c 1 -W 2 -I ppp1 10.99.0.1")
+	s.must("unit=0; ping -c 1 -W 20 -I ppp0 10.99.0.1; ping -c 1 -W 20 -I ppp1 10.99.0.1")
 	s.must("unit=1; hangup")
 	s.must("unit=0; hangup")
 }
@@ -358,7 +358,7 @@ func TestTwoClients(t *testing.T) {
 			t.Errorf("fixed address: %q", got)
 		}
 		for _, c := range []*site{s, other} {
-			c.must("ping -c 2 -i 0.2 -W 2 10.99.0.1")
+			c.must("ping -c 2 -i 0.2 -W 20 10.99.0.1")
 		}
 		for c, to := range map[*site]string{s: "10.99.0.15", other: first} {
 			if out, code := c.guest.Run("ping -c 2 -i 0.2 -W 2 " + to); (code == 0) != allowed {
@@ -370,7 +370,7 @@ func TestTwoClients(t *testing.T) {
 			t.Error("a client is answered under an address that is not its own")
 		}
 		s.hangup()
-		other.must("ping -c 2 -i 0.2 -W 2 10.99.0.1")
+		other.must("ping -c 2 -i 0.2 -W 20 10.99.0.1")
 		other.hangup()
 		s.server.Stop()
 		s.server.Configure("network: {interface: vpn0, address: 10.99.0.1, pool: 10.99.0.10-10.99.0.20, user_to_user: true}\n")
