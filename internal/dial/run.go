@@ -25,9 +25,9 @@ type Error struct {
 // Error says that a connection was lost, which the reason alone may not.
 func (e *Error) Error() string {
 	if e.Status == reason.ExitLost {
-		return "connection lost: " + e.Reason.String()
+		return "connection lost: " + e.String()
 	}
-	return e.Reason.String()
+	return e.String()
 }
 
 // Unwrap is the reason.

@@ -2,6 +2,8 @@ package session_test
 
 import (
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,15 +19,26 @@ import (
 type line struct {
 	info  link.Info
 	begun time.Time
-	sent  []wire.Code
-	at    []time.Duration
+
+	mu   sync.Mutex
+	sent []wire.Code
+	at   []time.Duration
 }
 
 func (l *line) Send(b *pktbuf.Buf, _ *link.Batch) {
 	_, info, _ := wire.ParseFrame(b.Bytes())
 	p, _ := wire.ParsePacket(info)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.sent, l.at = append(l.sent, p.Code), append(l.at, time.Since(l.begun))
 	b.Release()
+}
+
+// seen is what was sent so far, and when.
+func (l *line) seen() ([]wire.Code, []time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.sent), slices.Clone(l.at)
 }
 
 func (*line) Close(reason.Reason) {}
@@ -72,22 +85,24 @@ func TestBeginsWhenConfirmed(t *testing.T) {
 				}
 				time.Sleep(c.begins)
 				synctest.Wait()
-				if len(l.at) == 0 || l.at[0] != c.begins || l.sent[0] != wire.ConfigureRequest {
-					t.Fatalf("%v %v, want a request after %v", l.sent, l.at, c.begins)
+				sent, at := l.seen()
+				if len(at) == 0 || at[0] != c.begins || sent[0] != wire.ConfigureRequest {
+					t.Fatalf("%v %v, want a request after %v", sent, at, c.begins)
 				}
-				if c.says == c.begins && (len(l.at) != 2 || l.sent[1] != wire.ConfigureAck) {
-					t.Errorf("%v %v, want an Ack for the peer's first frame, and our request once", l.sent, l.at)
+				if c.says == c.begins && (len(at) != 2 || sent[1] != wire.ConfigureAck) {
+					t.Errorf("%v %v, want an Ack for the peer's first frame, and our request once", sent, at)
 				}
 				requests := 0
 				time.Sleep(2 * time.Second) // before it is repeated by itself
 				synctest.Wait()
-				for _, code := range l.sent {
+				sent, at = l.seen()
+				for _, code := range sent {
 					if code == wire.ConfigureRequest {
 						requests++
 					}
 				}
 				if want := map[bool]int{true: 2, false: 1}[c.says > c.begins]; requests != want {
-					t.Errorf("%d requests, want %d: %v %v", requests, want, l.sent, l.at)
+					t.Errorf("%d requests, want %d: %v %v", requests, want, sent, at)
 				}
 				sink.Down(reason.New(reason.Dropped, "the test is over"))
 			})

@@ -90,7 +90,7 @@ func TestLimits(t *testing.T) {
 func TestWrongSecret(t *testing.T) {
 	log := new(lockedLog)
 	var told atomic.Int64
-	startWith(t, server.Config{
+	srv, _ := startWith(t, server.Config{
 		Tunnel: l2tp.Config{Secret: "tunnel-Secret7"},
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
 		Refused: func(peer netip.Addr, why reason.Reason) bool {
@@ -111,8 +111,9 @@ func TestWrongSecret(t *testing.T) {
 			t.Fatalf("try %d: StopCCN with %v", i, c.result())
 		}
 	}
+	waitFor(t, srv, func(server.Stats) bool { return told.Load() == tries }) // it is told after the answer
 	line := regexp.MustCompile(`level=INFO msg=refused type=L2TP peer=127\.0\.3\.2:\d+ cause=wrong_tunnel_secret `)
-	if n := len(line.FindAllString(log.String(), -1)); n != 20 || strings.Count(log.String(), "\n") != n || told.Load() != tries {
+	if n := len(line.FindAllString(log.String(), -1)); n != 20 || strings.Count(log.String(), "\n") != n {
 		t.Errorf("%d lines, %d told, for %d tries: %s", n, told.Load(), tries, log)
 	}
 	if strings.Contains(log.String(), "Secret7") {
@@ -250,9 +251,9 @@ func TestHiddenAVPInTheFirstMessage(t *testing.T) {
 	for range tries {
 		c.request(hidden)
 	}
-	waitFor(t, srv, func(st server.Stats) bool { return st.Dropped["malformed"] == tries })
+	waitFor(t, srv, func(st server.Stats) bool { return st.Dropped["malformed"] == tries && told.Load() == tries })
 	line := regexp.MustCompile(`level=INFO msg=refused type=L2TP peer=127\.0\.3\.2:\d+ cause=hidden_avp `)
-	if n := len(line.FindAllString(log.String(), -1)); n != 20 || told.Load() != tries {
+	if n := len(line.FindAllString(log.String(), -1)); n != 20 {
 		t.Errorf("%d lines, %d told: %s", n, told.Load(), log)
 	}
 	if st := srv.Stats(); st.Tunnels != 0 {
