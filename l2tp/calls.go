@@ -106,7 +106,7 @@ func (t *Tunnel) disconnected(now time.Time, id uint16, avps []wire.AVP) {
 	t.remove(now, i)
 	if ours != 0 {
 		r := wire.ParseResult(find(avps, wire.AttrResultCode))
-		t.events = append(t.events, Cleared{Session: ours, Reason: t.disconnectedBy(r)})
+		t.events = append(t.events, Cleared{Session: ours, Reason: t.because(reason.CallDisconnected, reason.ServerEndsCall, r)})
 	}
 }
 
@@ -115,13 +115,6 @@ func (t *Tunnel) hangUp(now time.Time, i int, why reason.Reason) {
 	t.remove(now, i)
 	t.ch.push(now, s.peers, t.disconnect(s.ours, result(why.Row().CDN, wire.Result{Code: cdnAdmin}, why)))
 	t.events = append(t.events, Cleared{Session: s.ours, Reason: why})
-}
-
-func (t *Tunnel) disconnectedBy(r wire.Result) reason.Reason {
-	if t.client {
-		return reason.New(reason.ServerEndsCall, r)
-	}
-	return reason.New(reason.CallDisconnected, r)
 }
 
 // cdn refuses a call.

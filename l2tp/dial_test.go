@@ -159,3 +159,21 @@ func TestDialRefused(t *testing.T) {
 		t.Errorf("%q", p.events)
 	}
 }
+
+// What the server does to an open tunnel is told as its doing, not as a client's.
+func TestDialTellsOfTheServer(t *testing.T) {
+	for want, body := range map[string][]byte{
+		"client closed: server does not accept our tunnel secret": message(wire.StopCCN, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(4))),
+		"client closed: server closed the tunnel":                 message(wire.StopCCN, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(1))),
+		"client closed: server sent an unknown ":                  message(99),
+		"client closed: server sent an unknown mandatory AVP":     message(wire.Hello, wire.AppendAVP(nil, true, 4000, nil)),
+	} {
+		p := newPair(t, 0, l2tp.Config{}, l2tp.Config{})
+		p.run(p.said("answered 5 1005"))
+		p.ends[0].Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: 55, Ns: 2, Nr: 4}, body)
+		p.run(p.said("client closed"))
+		if !p.said(want)() {
+			t.Errorf("%q, want %q", p.events, want)
+		}
+	}
+}

@@ -118,7 +118,7 @@ func (t *Tunnel) message(now time.Time, h wire.Header, avps []wire.AVP, n int) {
 			t.replied(now, avps)
 		}
 	case !kind.Known() && avps[0].Mandatory:
-		t.stop(now, reason.New(reason.UnknownMessage, kind))
+		t.stop(now, t.because(reason.UnknownMessage, reason.ServerUnknownKind, kind))
 	case unknownMandatory(avps) && !kind.OfCall():
 		t.stop(now, t.unknownAVP())
 	case t.state == stateHandshake:

@@ -108,14 +108,11 @@ func (t *Tunnel) Heard(at time.Time) {
 
 // peerStopped is the StopCCN.
 func (t *Tunnel) peerStopped(now time.Time, avps []wire.AVP) {
-	why := reason.New(reason.TunnelClosed)
-	if t.client {
-		why = reason.New(reason.ServerClosedTunnel)
-	}
+	why := t.because(reason.TunnelClosed, reason.ServerClosedTunnel)
 	r := wire.ParseResult(find(avps, wire.AttrResultCode))
 	switch {
 	case r.Code == stopNoRight && t.state != stateDialling:
-		why = reason.New(reason.TunnelSecretRefused)
+		why = t.because(reason.TunnelSecretRefused, reason.ServerRefusesSecret)
 		t.events = append(t.events, Refused{why})
 	case t.state == stateDialling:
 		why = reason.New(reason.ServerRefusesTunnel, r)
@@ -250,12 +247,17 @@ func result(row reason.Result, usual wire.Result, why reason.Reason) wire.Result
 	return wire.Result{Code: row.Code, Error: row.Error, Message: why.Peer()}
 }
 
+// because is a reason of the peer's making, which has a code for a client and one for a server.
+func (t *Tunnel) because(client, server reason.Code, args ...any) reason.Reason {
+	if t.client {
+		return reason.New(server, args...)
+	}
+	return reason.New(client, args...)
+}
+
 // unknownAVP is the reason that ends what has an AVP that must be understood, and is not.
 func (t *Tunnel) unknownAVP() reason.Reason {
-	if t.client {
-		return reason.New(reason.ServerUnknownAVP)
-	}
-	return reason.New(reason.UnknownAVP)
+	return t.because(reason.UnknownAVP, reason.ServerUnknownAVP)
 }
 
 func stopCCN(ours uint16, r wire.Result) []byte {
@@ -342,12 +344,7 @@ func (t *Tunnel) alive(now time.Time) bool {
 	return t.heard.After(t.ch.since) || oldest == wire.Hello && now.Sub(t.heard) < t.cfg.HelloInterval
 }
 
-func (t *Tunnel) silent() reason.Reason {
-	if t.client {
-		return reason.New(reason.ServerNoAnswer)
-	}
-	return reason.New(reason.TunnelSilent)
-}
+func (t *Tunnel) silent() reason.Reason { return t.because(reason.TunnelSilent, reason.ServerNoAnswer) }
 
 func (t *Tunnel) end(now time.Time) {
 	t.endAt = time.Time{}

@@ -26,6 +26,8 @@ const (
 	ServerWantsSecret   Code = "server_wants_tunnel_secret" //nolint:gosec // no secret
 	ServerBadMessage    Code = "server_bad_message"
 	ServerUnknownAVP    Code = "server_unknown_avp"
+	ServerUnknownKind   Code = "server_unknown_message"
+	ServerRefusesSecret Code = "server_refuses_tunnel_secret" //nolint:gosec // no secret
 	ServerNotPPTP       Code = "server_does_not_speak_pptp"
 	ServerNoGRE         Code = "server_no_gre"
 	ServerUnresolved    Code = "server_not_found"
@@ -35,6 +37,13 @@ const (
 )
 
 const dialAgain = "Dial again. If it happens each time, look into the server's log."
+
+// Advice that several codes share.
+var (
+	serverEnded       = Advice{"The server ended the call.", dialAgain}
+	otherSecret       = Advice{"The server has another tunnel secret.", "Set the same L2TP tunnel secret at both ends."}
+	serverBreaksRules = Advice{"The server does not follow the protocol.", dialAgain}
+)
 
 var clientRows = []Row{
 	{
@@ -83,7 +92,7 @@ var clientRows = []Row{
 	},
 	{
 		Code: ServerEndsCall, Text: "server disconnected the call[ ({result})]", Exit: ExitLost,
-		Advice: Advice{"The server ended the call.", dialAgain},
+		Advice: serverEnded,
 	},
 	{
 		Code: ServerClosedTunnel, Text: "server closed the tunnel", Exit: ExitLost,
@@ -95,7 +104,7 @@ var clientRows = []Row{
 	},
 	{
 		Code: ServerHungUp, Text: "server hung up", Exit: ExitLost,
-		Advice: Advice{"The server ended the call.", dialAgain},
+		Advice: serverEnded,
 	},
 	{
 		Code: ServerMoves, Text: "server changed the addresses: client {client} and server {server} are now {newclient} and {newserver}", Peer: sameText, Exit: ExitLost,
@@ -107,7 +116,7 @@ var clientRows = []Row{
 	},
 	{
 		Code: ServerTunnelSecret, Text: "server does not know the tunnel secret", Peer: "wrong tunnel secret", StopCCN: Result{Code: 4}, Exit: ExitRefused,
-		Advice: Advice{"The server has another tunnel secret.", "Set the same L2TP tunnel secret at both ends."},
+		Advice: otherSecret,
 	},
 	{
 		Code: ServerWantsSecret, Text: "server wants a tunnel secret", Peer: "no tunnel secret here", StopCCN: Result{Code: 4}, Exit: ExitRefused,
@@ -115,11 +124,19 @@ var clientRows = []Row{
 	},
 	{
 		Code: ServerBadMessage, Text: "server {fault}", Exit: ExitProtocol, StopCCN: Result{Code: 2}, CDN: Result{Code: 2},
-		Advice: Advice{"The server does not follow the protocol.", dialAgain},
+		Advice: serverBreaksRules,
 	},
 	{
 		Code: ServerUnknownAVP, Text: "server sent an unknown mandatory AVP", Peer: "unknown mandatory AVP", Exit: ExitProtocol, StopCCN: Result{2, 8}, CDN: Result{2, 8},
-		Advice: Advice{"The server does not follow the protocol.", dialAgain},
+		Advice: serverBreaksRules,
+	},
+	{
+		Code: ServerUnknownKind, Text: "server sent an unknown {message}", Peer: "unknown message type", Exit: ExitProtocol, StopCCN: Result{2, 8},
+		Advice: serverBreaksRules,
+	},
+	{
+		Code: ServerRefusesSecret, Text: "server does not accept our tunnel secret", Exit: ExitRefused,
+		Advice: otherSecret,
 	},
 	{
 		Code: ServerNotPPTP, Text: "server does not speak PPTP: {error}", Exit: ExitProtocol,
