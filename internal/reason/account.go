@@ -55,6 +55,14 @@ const (
 	labelUsed      = "used_code"
 )
 
+// Advice that several codes share.
+var (
+	hooksBehind = Advice{
+		"More hooks wait than can run in time.",
+		"Find out why they take so long (see the log lines \"hook\"), or raise hooks.at_once. Then dial again.",
+	}
+)
+
 var accountRows = []Row{
 	{
 		Code: WrongPassword, Text: "wrong password[, user locked for {lock}][, user locked until {until}]",
@@ -256,17 +264,11 @@ var accountRows = []Row{
 	},
 	{
 		Code: HooksBehind, Text: "hooks are behind: too many wait to run", Label: labelHook, MSCHAP: MSCHAPNotAllowed,
-		Advice: Advice{
-			"More hooks wait than can run in time.",
-			"Find out why they take so long (see the log lines \"hook\"), or raise hooks.at_once. Then dial again.",
-		},
+		Advice: hooksBehind,
 	},
 	{
 		Code: HookLate, Text: "before hook: could not start in time", Label: labelHook, MSCHAP: MSCHAPNotAllowed,
-		Advice: Advice{
-			"More hooks wait than can run in time.",
-			"Find out why they take so long (see the log lines \"hook\"), or raise hooks.at_once. Then dial again.",
-		},
+		Advice: hooksBehind,
 	},
 	{
 		Code: HookOften, Text: "before hook: it has refused this user from this address too often", Label: labelHook, MSCHAP: MSCHAPNotAllowed,

@@ -42,12 +42,20 @@ const (
 )
 
 const (
-	diedAdvice = "Its network has failed, or it went to sleep. If this happens again and again after the same time, a router on the way forgets the connection: " +
-		"shorten {ppp.echo_interval} (or l2tp.hello_interval)."
-	stranger   = "Check which program dials there. It may not be a VPN client."
-	floodHint  = "Dial again. If it happens often, somebody is flooding the server."
-	losesMany  = "Dial again. If it happens often, check the client's network: it loses thousands of packets at a time."
-	notGoingOn = "The client did not go on."
+	floodHint = "Dial again. If it happens often, somebody is flooding the server."
+	losesMany = "Dial again. If it happens often, check the client's network: it loses thousands of packets at a time."
+)
+
+// Advice that several codes share.
+var (
+	clientEnded = Advice{Means: "The client ended the call."}
+	clientGone  = Advice{
+		"The client no longer answers.",
+		"Its network has failed, or it went to sleep. If this happens again and again after the same time, a router on the way forgets the connection: " +
+			"shorten {ppp.echo_interval} (or l2tp.hello_interval).",
+	}
+	clientBreaksRules = Advice{"The client does not follow the protocol.", "Check which program dials there. It may not be a VPN client."}
+	clientStopped     = Advice{"The client did not go on.", "Dial again."}
 )
 
 var endRows = []Row{
@@ -55,21 +63,21 @@ var endRows = []Row{
 		Code: PeerHungUp, Text: "peer hung up[: it says {message}]", Exit: ExitLost,
 		Advice: Advice{Means: "The client hung up. {message}"},
 	},
-	{Code: ControlClosed, Text: "client closed the control connection", Advice: Advice{Means: "The client ended the call."}},
-	{Code: CallCleared, Text: "client cleared the call", Advice: Advice{Means: "The client ended the call."}},
-	{Code: CallDisconnected, Text: "client disconnected the call[ ({result})]", Advice: Advice{Means: "The client ended the call."}},
-	{Code: TunnelClosed, Text: "client closed the tunnel", Advice: Advice{Means: "The client ended the call."}},
+	{Code: ControlClosed, Text: "client closed the control connection", Advice: clientEnded},
+	{Code: CallCleared, Text: "client cleared the call", Advice: clientEnded},
+	{Code: CallDisconnected, Text: "client disconnected the call[ ({result})]", Advice: clientEnded},
+	{Code: TunnelClosed, Text: "client closed the tunnel", Advice: clientEnded},
 	{
 		Code: ControlLost, Text: "control connection lost[: {error}]",
-		Advice: Advice{"The client no longer answers.", diedAdvice},
+		Advice: clientGone,
 	},
 	{
 		Code: EchoUnanswered, Text: "client does not answer Echo-Request",
-		Advice: Advice{"The client no longer answers.", diedAdvice},
+		Advice: clientGone,
 	},
 	{
 		Code: TunnelSilent, Text: "client no longer answers",
-		Advice: Advice{"The client no longer answers.", diedAdvice},
+		Advice: clientGone,
 	},
 	{
 		Code: EchoTimeout, Text: "echo time-out: nothing came from the peer for {time}", Exit: ExitLost,
@@ -142,23 +150,23 @@ var endRows = []Row{
 	},
 	{
 		Code: NotStarted, Text: "{message} before {start}", Exit: ExitProtocol,
-		Advice: Advice{"The client does not follow the protocol.", stranger},
+		Advice: clientBreaksRules,
 	},
 	{
 		Code: OtherVersion, Text: "client speaks another version of {protocol}", StopCCN: Result{5, 0x0100},
-		Advice: Advice{"The client does not follow the protocol.", stranger},
+		Advice: clientBreaksRules,
 	},
 	{
 		Code: BadMessage, Text: "{fault}",
-		Advice: Advice{"The client does not follow the protocol.", stranger},
+		Advice: clientBreaksRules,
 	},
 	{
 		Code: UnknownMessage, Text: "client sent an unknown {message}", Peer: "unknown message type", StopCCN: Result{2, 8},
-		Advice: Advice{"The client does not follow the protocol.", stranger},
+		Advice: clientBreaksRules,
 	},
 	{
 		Code: UnknownAVP, Text: "client sent an unknown mandatory AVP", Peer: "unknown mandatory AVP", StopCCN: Result{2, 8}, CDN: Result{2, 8},
-		Advice: Advice{"The client does not follow the protocol.", stranger},
+		Advice: clientBreaksRules,
 	},
 	{
 		Code: NoRoomClients, Text: "no room: too many clients have not logged in", Peer: sameText,
@@ -175,10 +183,10 @@ var endRows = []Row{
 		Code: NoCall, Text: "no call within {time}", Peer: sameText,
 		Advice: Advice{"The client opened a control connection or tunnel and did not call.", floodHint},
 	},
-	{Code: NoStartRequest, Text: "no Start-Control-Connection-Request within {time}", Advice: Advice{notGoingOn, "Dial again."}},
-	{Code: NoSCCCN, Text: "no SCCCN within {time}", Advice: Advice{notGoingOn, "Dial again."}},
-	{Code: ClientDeaf, Text: "no sign within {time} that the client hears us", Advice: Advice{notGoingOn, "Dial again."}},
-	{Code: StopUnanswered, Text: "client did not answer Stop-Control-Connection-Request", Advice: Advice{notGoingOn, "Dial again."}},
-	{Code: ControlStopped, Text: "stopped", Advice: Advice{notGoingOn, "Dial again."}},
-	{Code: OverBeforeBegin, Text: "the call was over before it began", Advice: Advice{notGoingOn, "Dial again."}},
+	{Code: NoStartRequest, Text: "no Start-Control-Connection-Request within {time}", Advice: clientStopped},
+	{Code: NoSCCCN, Text: "no SCCCN within {time}", Advice: clientStopped},
+	{Code: ClientDeaf, Text: "no sign within {time} that the client hears us", Advice: clientStopped},
+	{Code: StopUnanswered, Text: "client did not answer Stop-Control-Connection-Request", Advice: clientStopped},
+	{Code: ControlStopped, Text: "stopped", Advice: clientStopped},
+	{Code: OverBeforeBegin, Text: "the call was over before it began", Advice: clientStopped},
 }

@@ -41,17 +41,47 @@ const (
 )
 
 const (
-	openGRE = "Every firewall and router on the way must let GRE (IP protocol 47) through, not only TCP 1723. On a home router switch PPTP pass-through on. " +
+	// OpenGRE is how to fix that GRE does not come through.
+	OpenGRE = "Every firewall and router on the way must let GRE (IP protocol 47) through, not only TCP 1723. On a home router switch PPTP pass-through on. " +
 		"Mobile networks often block GRE: try another network, or L2TP."
 	authentications = " {ppp.authentication} lists the allowed methods."
 	useMSCHAPv2     = "Turn on MS-CHAPv2 at the client."
 	showCapture     = "Dial again. If it happens each time, a capture ({capture}) shows the frames."
 )
 
-var throughL2TP = &Advice{
-	"The call was set up, but no packet came through it.",
-	"Firewalls must let UDP 1701 through both ways. Dial again. If it happens each time, look into the client's log.",
-}
+// Advice that several codes share.
+var (
+	throughGRE = Advice{
+		"The call was set up, but no packet came through it: GRE packets do not reach the server, or the server's do not reach the client.",
+		OpenGRE,
+	}
+	mppeAdvice = Advice{
+		"Encryption (MPPE) is required, but client and server did not agree to it.",
+		"Turn on encryption at the client (Windows: Require encryption; pppd: require-mppe-128). Clients that know only 40 or 56 bits are too weak for the server.",
+	}
+	mppeOverL2TP = &Advice{
+		"Encryption (MPPE) is required, but the client does not use it over L2TP.",
+		"Phones and Macs never use it over L2TP. Use PPTP at the client, or set {ppp.mppe} to optional.",
+	}
+	secretAdvice = Advice{
+		"The client has another L2TP tunnel secret than the server.",
+		"Set the same one at both ends: l2tp.secret here, \"L2TP secret\" or \"challenge secret\" at the client. It is neither the user's password nor IPsec's pre-shared key. " +
+			"Windows, macOS and iOS have no such secret: leave l2tp.secret empty for them.",
+	}
+	throughL2TP = &Advice{
+		"The call was set up, but no packet came through it.",
+		"Firewalls must let UDP 1701 through both ways. Dial again. If it happens each time, look into the client's log.",
+	}
+	noPassword = Advice{
+		"The server asked the client for its password and got no answer.",
+		"Look at the client: it may be waiting for its user to type the password, or may have none. If packets were lost, dial again.",
+	}
+	noAddress = Advice{
+		"The client did not agree to an address.",
+		"Have the client get its address and name servers from the server instead of fixed ones, and turn on IPv4 in its profile.",
+	}
+	noLink = Advice{"Client and server did not agree on the link.", showCapture}
+)
 
 var negotiationRows = []Row{
 	{
@@ -72,17 +102,11 @@ var negotiationRows = []Row{
 	},
 	{
 		Code: AuthTimeout, Text: "peer did not authenticate within {time}", Peer: "authentication took too long", Exit: ExitNoAnswer,
-		Advice: Advice{
-			"The server asked the client for its password and got no answer.",
-			"Look at the client: it may be waiting for its user to type the password, or may have none. If packets were lost, dial again.",
-		},
+		Advice: noPassword,
 	},
 	{
 		Code: NoAuthAnswer, Text: "no answer to the authentication", Peer: sameText, Exit: ExitNoAnswer,
-		Advice: Advice{
-			"The server asked the client for its password and got no answer.",
-			"Look at the client: it may be waiting for its user to type the password, or may have none. If packets were lost, dial again.",
-		},
+		Advice: noPassword,
 	},
 	{
 		Code: HungUpInAuth, Text: "peer hung up during the authentication[: it says {message}]", Exit: ExitProtocol,
@@ -161,17 +185,11 @@ var negotiationRows = []Row{
 	},
 	{
 		Code: NoIP, Text: "peer does not speak IP: {why}", Peer: "no IP", Exit: ExitProtocol,
-		Advice: Advice{
-			"The client did not agree to an address.",
-			"Have the client get its address and name servers from the server instead of fixed ones, and turn on IPv4 in its profile.",
-		},
+		Advice: noAddress,
 	},
 	{
 		Code: IPTimeout, Text: "IPCP was not agreed within {time}", Peer: "set-up took too long", Exit: ExitProtocol,
-		Advice: Advice{
-			"The client did not agree to an address.",
-			"Have the client get its address and name servers from the server instead of fixed ones, and turn on IPv4 in its profile.",
-		},
+		Advice: noAddress,
 	},
 	{
 		Code: HungUpBeforeUp, Text: "peer hung up before it was connected[: it says {message}]", Exit: ExitProtocol,
@@ -194,11 +212,11 @@ var negotiationRows = []Row{
 	},
 	{
 		Code: LCPTimeout, Text: "LCP was not agreed within {time}", Peer: "set-up took too long", Exit: ExitProtocol,
-		Advice: Advice{"Client and server did not agree on the link.", showCapture},
+		Advice: noLink,
 	},
 	{
 		Code: LCPNotAgreed, Text: "peer does not agree to LCP, or no longer answers", Exit: ExitProtocol,
-		Advice: Advice{"Client and server did not agree on the link.", showCapture},
+		Advice: noLink,
 	},
 	{
 		Code: LCPRejected, Text: "peer rejects LCP's own codes", Exit: ExitProtocol,
@@ -252,23 +270,3 @@ var negotiationRows = []Row{
 		Advice: Advice{"The client hung up before it got an answer.", "Dial again. The client's own log may say why."},
 	},
 }
-
-var (
-	throughGRE = Advice{
-		"The call was set up, but no packet came through it: GRE packets do not reach the server, or the server's do not reach the client.",
-		openGRE,
-	}
-	mppeAdvice = Advice{
-		"Encryption (MPPE) is required, but client and server did not agree to it.",
-		"Turn on encryption at the client (Windows: Require encryption; pppd: require-mppe-128). Clients that know only 40 or 56 bits are too weak for the server.",
-	}
-	mppeOverL2TP = &Advice{
-		"Encryption (MPPE) is required, but the client does not use it over L2TP.",
-		"Phones and Macs never use it over L2TP. Use PPTP at the client, or set {ppp.mppe} to optional.",
-	}
-	secretAdvice = Advice{
-		"The client has another L2TP tunnel secret than the server.",
-		"Set the same one at both ends: l2tp.secret here, \"L2TP secret\" or \"challenge secret\" at the client. It is neither the user's password nor IPsec's pre-shared key. " +
-			"Windows, macOS and iOS have no such secret: leave l2tp.secret empty for them.",
-	}
-)

@@ -1,5 +1,7 @@
 package guide
 
+import "vpnd/internal/reason"
+
 // Number is an error number that a client shows, with what it means for this server.
 type Number struct {
 	Number  string `json:"number"`
@@ -19,12 +21,9 @@ func Numbers(user string) []Number {
 	return all
 }
 
-const openGRE = "Every firewall and router on the way must let GRE (IP protocol 47) through, not only TCP 1723. On a home router switch PPTP pass-through on. " +
-	"Mobile networks often block GRE: try another network, or L2TP."
-
 // numbers are number, text, meaning and fix.
 var numbers = [][4]string{
-	{"619", "A connection to the remote computer could not be established", "PPTP: TCP 1723 comes through, GRE (IP protocol 47) does not.", openGRE},
+	{"619", "A connection to the remote computer could not be established", "PPTP: TCP 1723 comes through, GRE (IP protocol 47) does not.", reason.OpenGRE},
 	{
 		"628", "The connection was terminated by the remote computer before it could be completed", "The server hung up while the two negotiated.",
 		"{attempts} says why. Often the client is set to an authentication that the server does not allow.",
@@ -42,7 +41,7 @@ var numbers = [][4]string{
 	},
 	{"718", "The connection timed out waiting for a valid response from the remote computer", "Packets get lost after the call was taken.", "As for 619; then try a smaller MTU."},
 	{"720", "No PPP control protocols configured", "Client and server did not agree to an address.", "Switch IPv4 on in the connection's properties. If vpnd's pool is empty, the number is 649. A broken WAN Miniport of Windows shows 720 with every server: remove it in the Device Manager and restart."},
-	{"721", "The remote computer did not respond", "As 619, on older versions of Windows.", openGRE},
+	{"721", "The remote computer did not respond", "As 619, on older versions of Windows.", reason.OpenGRE},
 	{
 		"734", "The PPP link control protocol was terminated", "Client and server have no authentication in common, or differ about encryption.",
 		"In the connection's security properties: allow MS-CHAPv2, and with PAP or CHAP alone set the encryption to optional: those give it no keys.",
@@ -63,7 +62,7 @@ var numbers = [][4]string{
 	},
 	{"792", "The L2TP connection attempt failed because security negotiation timed out", "L2TP: IPsec was tried, and nobody answered.", "As for 789."},
 	{"800", "The remote connection was not made because the attempted VPN tunnels failed", "The server is not reached at all.", "Compare the address; TCP 1723 (PPTP) or UDP 1701 (L2TP) has to be let through, and the service to be on."},
-	{"806", "The VPN connection cannot be completed: a device between is not configured to allow GRE", "PPTP: GRE (IP protocol 47) does not come through.", openGRE},
+	{"806", "The VPN connection cannot be completed: a device between is not configured to allow GRE", "PPTP: GRE (IP protocol 47) does not come through.", reason.OpenGRE},
 	{"807", "The network connection between your computer and the VPN server was interrupted", "Packets get lost, or the server is overloaded.", "Dial again; look at the network between."},
 	{
 		"809", "The network connection could not be established because the remote server is not responding", "L2TP with IPsec: UDP 500 and 4500 are not answered, as the server does not offer IPsec yet, or a device between does not let them through.",
