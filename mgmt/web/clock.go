@@ -71,16 +71,10 @@ func (p *Pages) setTime(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f := form{values: r.PostForm}
-	err := p.cfg.API.ChangeTime(r.Context(), func(now *mgmt.TimeSettings) error {
-		if r.PostForm.Get("tag") != mgmt.StateTag(*now) {
-			return mgmt.ErrChanged
-		}
-		*now = mgmt.TimeSettings{
-			Servers:  words(r.PostForm.Get("servers")),
-			Interval: strings.TrimSpace(r.PostForm.Get("interval")), MaxOffset: strings.TrimSpace(r.PostForm.Get("max_offset")),
-		}
-		return nil
-	})
+	err := p.cfg.API.ChangeTime(r.Context(), replaced(r, mgmt.TimeSettings{
+		Servers:  words(r.PostForm.Get("servers")),
+		Interval: strings.TrimSpace(r.PostForm.Get("interval")), MaxOffset: strings.TrimSpace(r.PostForm.Get("max_offset")),
+	}))
 	if errors.Is(err, mgmt.ErrChanged) {
 		return p.showTime(w, r, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}

@@ -129,13 +129,7 @@ func (p *Pages) setPools(w http.ResponseWriter, r *http.Request) error {
 	}
 	to, f := readPools(r.PostForm, now)
 	if len(f.faults) == 0 {
-		err = p.cfg.API.ChangePools(r.Context(), func(p *mgmt.PoolSettings) error {
-			if mgmt.StateTag(*p) != r.PostForm.Get("tag") {
-				return mgmt.ErrChanged
-			}
-			*p = to
-			return nil
-		})
+		err = p.cfg.API.ChangePools(r.Context(), replaced(r, to))
 		if errors.Is(err, mgmt.ErrChanged) {
 			return p.showPPP(w, r, settings, form{}, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 		}

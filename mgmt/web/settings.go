@@ -119,6 +119,17 @@ func (p *Pages) showServices(w http.ResponseWriter, r *http.Request, settings mg
 	return p.render(w, r, "settings.html", v)
 }
 
+// replaced is a change to what a form sets, if the form began with the settings that there are now.
+func replaced[S any](r *http.Request, to S) func(*S) error {
+	return func(now *S) error {
+		if r.PostForm.Get("tag") != mgmt.StateTag(*now) {
+			return mgmt.ErrChanged
+		}
+		*now = to
+		return nil
+	}
+}
+
 // overridden are the keys below a prefix that a change was laid over.
 func overridden(settings mgmt.Settings, prefix string) []string {
 	return slices.DeleteFunc(slices.Clone(settings.Overridden()), func(key string) bool { return !strings.HasPrefix(key, prefix) })
@@ -132,13 +143,7 @@ func (p *Pages) setServices(w http.ResponseWriter, r *http.Request) error {
 	}
 	f := form{values: r.PostForm}
 	to := mgmt.ServiceSet{PPTP: r.PostForm.Has("pptp"), L2TP: r.PostForm.Has("l2tp")}
-	err = p.cfg.API.ChangeServices(r.Context(), r.PostForm.Has("drop"), func(now *mgmt.ServiceSet) error {
-		if r.PostForm.Get("tag") != mgmt.StateTag(*now) {
-			return mgmt.ErrChanged
-		}
-		*now = to
-		return nil
-	})
+	err = p.cfg.API.ChangeServices(r.Context(), r.PostForm.Has("drop"), replaced(r, to))
 	if errors.Is(err, mgmt.ErrChanged) {
 		return p.showServices(w, r, settings, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
@@ -244,13 +249,7 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 	if len(own) > 0 {
 		to.EchoFailures = -1 // which is refused, so that nothing is stored and all else that is wrong is told, too
 	}
-	err = p.cfg.API.ChangePPP(r.Context(), func(now *mgmt.PPPSettings) error {
-		if r.PostForm.Get("tag") != mgmt.StateTag(*now) {
-			return mgmt.ErrChanged
-		}
-		*now = to
-		return nil
-	})
+	err = p.cfg.API.ChangePPP(r.Context(), replaced(r, to))
 	if errors.Is(err, mgmt.ErrChanged) {
 		return p.showPPP(w, r, settings, f, form{}, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
