@@ -169,11 +169,7 @@ func services(list []auth.Service) string {
 	if len(list) == 0 {
 		return "none"
 	}
-	words := make([]string, len(list))
-	for i, s := range list {
-		words[i] = string(s)
-	}
-	return strings.Join(words, ",")
+	return storeServices(list)
 }
 
 func parseServices(to *[]auth.Service, s string) error {

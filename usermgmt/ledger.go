@@ -172,11 +172,19 @@ func (s *Store) standing(ctx context.Context, q querier, user string) (auth.Stan
 	if err != nil {
 		return auth.Standing{}, err
 	}
-	v.Strangers.LockedUntil, v.Usual.LockedUntil = fromMilli(strangers), fromMilli(home)
-	if v.Addresses, err = parseAddresses(addresses); err != nil {
-		return auth.Standing{}, fmt.Errorf("user %s: %w", user, err)
+	if err := complete(&v, user, strangers, home, addresses); err != nil {
+		return auth.Standing{}, err
 	}
 	return v, nil
+}
+
+// complete puts the columns of a user's row into a standing that are no plain numbers.
+func complete(v *auth.Standing, user string, strangers, home int64, addresses string) (err error) {
+	v.Strangers.LockedUntil, v.Usual.LockedUntil = fromMilli(strangers), fromMilli(home)
+	if v.Addresses, err = parseAddresses(addresses); err != nil {
+		return fmt.Errorf("user %s: %w", user, err)
+	}
+	return nil
 }
 
 // parseAddresses takes the usual addresses out of a row.

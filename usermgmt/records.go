@@ -2,7 +2,6 @@ package usermgmt
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"vpnd/auth"
 )
@@ -51,10 +50,7 @@ func (s *Store) records(ctx context.Context, query string, args ...any) (Records
 		if err := rows.Scan(&name, &v.Strangers.Count, &v.Strangers.Locks, &strangers, &v.Usual.Count, &v.Usual.Locks, &usual, &addresses, &last, &rx, &tx); err != nil {
 			return nil, s.damaged(err)
 		}
-		v.Strangers.LockedUntil, v.Usual.LockedUntil = fromMilli(strangers), fromMilli(usual)
-		if v.Addresses, err = parseAddresses(addresses); err != nil {
-			r.Damaged = fmt.Errorf("user %s: %w", name, err)
-		}
+		r.Damaged = complete(v, name, strangers, usual, addresses)
 		r.LastAddress, _ = netip.ParseAddr(last) // invalid: none
 		r.Traffic = Traffic{uint64(rx), uint64(tx)}
 		all[name] = r

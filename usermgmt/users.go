@@ -101,43 +101,48 @@ func (s *Store) List(ctx context.Context) ([]Profile, error) {
 func (s *Store) list(ctx context.Context, q querier) (all []Profile, err error) {
 	err = s.unsealing(ctx, q, func(seal *sealer) error {
 		all = nil
-		rows, err := q.QueryContext(ctx, selectUsers+` ORDER BY fold`)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			p, _, err := scan(rows, seal)
-			if err != nil {
-				return err
+		return everyUser(ctx, q, seal, func(p Profile, damaged error) error {
+			if damaged == nil {
+				all = append(all, p)
 			}
-			all = append(all, p)
-		}
-		return rows.Err()
+			return damaged
+		})
 	})
 	return all, err
+}
+
+// everyUser reads the users in the order of their names. Of one that is damaged there is only the name. What do gives ends
+// it.
+func everyUser(ctx context.Context, q querier, seal *sealer, do func(p Profile, damaged error) error) error {
+	rows, err := q.QueryContext(ctx, selectUsers+` ORDER BY fold`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		p, _, damaged := scan(rows, seal)
+		if err := do(p, damaged); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // Sound gives the users that can be read, in the order of their names, and what is wrong with the others, by name.
 func (s *Store) Sound(ctx context.Context) (sound []Profile, damaged map[string]error, err error) {
 	err = s.unsealing(ctx, s.db, func(seal *sealer) error {
 		sound, damaged = nil, map[string]error{}
-		rows, err := s.db.QueryContext(ctx, selectUsers+` ORDER BY fold`)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
 		var unsealed error
-		for rows.Next() {
-			p, _, err := scan(rows, seal)
+		err := everyUser(ctx, s.db, seal, func(p Profile, err error) error {
 			if err != nil {
 				damaged[p.Name] = err
 				unsealed = errors.Join(unsealed, err)
-				continue
+				return nil
 			}
 			sound = append(sound, p)
-		}
-		if err := rows.Err(); err != nil || !errors.Is(unsealed, errUnseal) {
+			return nil
+		})
+		if err != nil || !errors.Is(unsealed, errUnseal) {
 			return err
 		}
 		return errUnseal // another process may have made another key
