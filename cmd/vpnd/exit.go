@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"vpnd/auth"
+	"vpnd/internal/reason"
 	"vpnd/mgmt/client"
 	"vpnd/usermgmt"
 
@@ -15,7 +16,7 @@ import (
 
 // The exit statuses. A status keeps its meaning in all later versions.
 const (
-	statusFailed     = 1
+	statusFailed     = reason.ExitFailed
 	statusUsage      = 2
 	statusNotFound   = 10
 	statusExists     = 11
@@ -33,13 +34,13 @@ var statuses = []struct {
 	{0, "Done. Also if there was nothing to change."},
 	{statusFailed, "This machine failed, such as a file or the user table. `vpnd check`: serving would fail."},
 	{statusUsage, "The command line is wrong, such as an unknown option or a missing argument. Also if a file or standard input lacks what it has to hold, such as an empty password file."},
-	{3, "`vpnd dial`: the server does not answer."},
-	{4, "`vpnd dial`: the server refuses the call."},
-	{5, "`vpnd dial`: the server refuses the password."},
-	{6, "`vpnd dial`: the server has no free address."},
-	{7, "`vpnd dial`: client and server cannot agree on a protocol."},
-	{8, "`vpnd dial`: the connection was lost."},
-	{9, "`vpnd dial`: the server does not prove that it knows the password, or asks for no authentication although `--auth` is given."},
+	{reason.ExitNoAnswer, "`vpnd dial`: the server does not answer."},
+	{reason.ExitRefused, "`vpnd dial`: the server refuses the call."},
+	{reason.ExitPassword, "`vpnd dial`: the server refuses the password."},
+	{reason.ExitNoAddress, "`vpnd dial`: the server has no free address."},
+	{reason.ExitProtocol, "`vpnd dial`: client and server cannot agree on a protocol."},
+	{reason.ExitLost, "`vpnd dial`: the connection was lost."},
+	{reason.ExitUnproven, "`vpnd dial`: the server does not prove that it knows the password, or asks for no authentication although `--auth` is given."},
 	{statusNotFound, "There is no such user, connection, administrator or token."},
 	{statusExists, "The user, administrator or token exists already."},
 	{statusRule, "A value or a change breaks a rule, such as a PIN of two digits, an address in use or a faulty import file."},
