@@ -105,9 +105,9 @@ func (a *API) registerUsers(api huma.API) {
 }
 
 func (a *API) verifyUser(ctx context.Context, in *verifyUser) (*struct{}, error) {
-	_, tagUsers, err := a.Profile(ctx, in.Name)
+	_, tag, err := a.Profile(ctx, in.Name)
 	if err == nil {
-		err = in.holds(tagUsers)
+		err = in.holds(tag)
 	}
 	if err == nil {
 		err = a.Verify(ctx, in.Name, in.Body.Code)
