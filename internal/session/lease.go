@@ -41,10 +41,7 @@ func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, metho
 	if s.over {
 		s.discard(c, s.releaseAddress)
 	}
-	if err != nil {
-		return err
-	}
-	return nil
+	return err
 }
 
 // leave gives the session's address back: at once, or when the Watcher that was told of it has released it. The
