@@ -202,7 +202,7 @@ type Authenticate struct {
 	Proof  Proof
 }
 
-// NetworkUp says that IP packets may pass. It comes again when encryption was agreed again.
+// NetworkUp says that IP packets may pass. It comes again after encryption was negotiated once more.
 type NetworkUp struct {
 	Local, Peer netip.Addr
 	DNS         []netip.Addr    // client: what the server gave

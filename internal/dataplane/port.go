@@ -99,7 +99,7 @@ func (t *Port) Stats() Stats {
 	}
 }
 
-// Up lets packets pass. It is called again when something was agreed again.
+// Up lets packets pass. It is called again after each new agreement.
 func (t *Port) Up(p Params) {
 	t.params.Store(&p)
 	if t.gone.Load() {
