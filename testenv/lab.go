@@ -101,7 +101,7 @@ func (l *Lab) newHost(t testing.TB) *Host {
 
 func (h *Host) configure() {
 	h.t.Helper()
-	for _, args := range [][]string{{"link", "set", "lo", "up"}, {"address", "add", h.Address + "/24", "dev", "eth0"}, {"link", "set", "eth0", "up"}} {
+	for _, args := range [][]string{{"link", "set", "lo", "up"}, {"link", "set", "eth0", "addrgenmode", "none"}, {"address", "add", h.Address + "/24", "dev", "eth0"}, {"link", "set", "eth0", "up"}} {
 		run(h.t, append([]string{"-n", h.Namespace}, args...)...)
 	}
 }

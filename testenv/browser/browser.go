@@ -46,15 +46,16 @@ type Browser struct {
 	foreign []string
 }
 
-// New starts a browser in the lab's namespace, from which nothing else can be reached. It goes with the
-// test. base is the address of the pages, such as https://127.0.0.1:8443.
+// New starts a browser on a host of the lab, from which nothing else can be reached. It goes with the test.
+// base is the address of the pages, such as https://192.0.2.1:8443. The browser has a host of its own because
+// Chromium drops HTTP/2 connections, and the page they load, when an address of its host changes.
 func New(t testing.TB, lab *testenv.Lab, base string) *Browser {
 	t.Helper()
-	b := &Browser{t: t, base: base}
+	b, host := &Browser{t: t, base: base}, lab.Host(t)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.IgnoreCertErrors, chromedp.WindowSize(1280, 900),
 		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
-			inside := lab.Command(cmd.Path, cmd.Args[1:]...)
+			inside := host.Command(cmd.Path, cmd.Args[1:]...)
 			cmd.Path, cmd.Args = inside.Path, inside.Args
 			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		}))

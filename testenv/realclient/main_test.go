@@ -115,11 +115,11 @@ func (s *site) hangup() {
 	s.server.WaitLog("disconnected")
 }
 
-// over waits until the client has ended because the server, or the network, did; one that has not noticed
-// is ended.
+// over waits until the client has ended because the server did; one that has not noticed is ended. xl2tpd is
+// ended at once, so wait for the server's log first.
 func (s *site) over() {
 	s.t.Helper()
-	s.must(map[bool]string{false: "gone", true: "l2tp_end"}[s.l2tp])
+	s.must(map[bool]string{false: "pptp_end", true: "l2tp_end"}[s.l2tp])
 }
 
 // must runs commands in the guest that have to succeed.

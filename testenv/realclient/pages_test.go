@@ -25,9 +25,10 @@ func newOffice(t *testing.T, scripts bool) office {
 	t.Parallel()
 	lab := testenv.New(t)
 	s := &site{t: t, lab: lab, server: lab.NewServer(t, "")}
-	s.server.ServePages("127.0.0.1:8443", network)
+	const listen = testenv.ServerAddress + ":8443"
+	s.server.ServePages(listen, network)
 	s.server.Start()
-	const base = "https://127.0.0.1:8443"
+	const base = "https://" + listen
 	link := regexp.MustCompile(base + `(/setup\?link=[\w-]+)`).FindStringSubmatch(s.server.WaitLog("there is no administrator"))
 	if link == nil {
 		t.Fatalf("no set-up link:\n%s", s.server.Log())
@@ -154,8 +155,8 @@ func TestSixSteps(t *testing.T) {
 		o.Shot("drop")
 		o.Press("Drop")
 		o.AwaitGone("#live tbody", "otto")
-		o.over()
 		o.server.WaitLog("disconnected", "user=otto", `reason="go home"`)
+		o.over()
 		o.server.Forget()
 	}
 	o.Press("History")
@@ -189,8 +190,8 @@ func TestWithoutScripts(t *testing.T) {
 	o.look("drop-page")
 	o.Fill(map[string]string{"reason": "go home"})
 	o.Press("Drop")
-	o.over()
 	o.server.WaitLog("disconnected", "user=otto", `reason="go home"`)
+	o.over()
 
 	o.Press("Remote Access Control")
 	o.Await("h1", "Remote Access Control")

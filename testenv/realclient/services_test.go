@@ -24,6 +24,7 @@ func TestServiceOff(t *testing.T) {
 		s.dial("alice", "geheim", "nomppe")
 		s.must("ping -c 1 -W 20 10.99.0.1")
 		s.server.VPND("services", "off", kind, "--drop")
+		s.server.WaitLog("disconnected", "user=alice", "cause=service_off")
 		s.over()
 		running.Wait()
 		s.server.WaitLog("disconnected", "user=bea", "cause=service_off")
