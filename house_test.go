@@ -71,6 +71,11 @@ var walls = []wall{
 		deny:   []string{"vpnd/mgmt/web", "vpnd/mgmt/metrics"},
 	},
 	{
+		why:  "HTTPS serves a handler, whatever it does",
+		from: []string{"internal/https"},
+		deny: []string{"vpnd/internal/config", "vpnd/mgmt", "vpnd/usermgmt", "vpnd/auth"},
+	},
+	{
 		why:  "hooks and metrics are told what they have to know",
 		from: []string{"internal/hook", "internal/qrcode", "mgmt/metrics"},
 		deny: []string{"vpnd"},

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"vpnd/internal/daemon"
+	"vpnd/internal/https"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
@@ -208,7 +208,7 @@ func newAdminLinkCommand() *cobra.Command {
 						return err
 					}
 				}
-				link = daemon.SetUpURL(cfg, anybody, link)
+				link = https.SetUpURL(cfg.Management.Listen, anybody, link)
 				if asJSON(cmd) {
 					return printJSON(cmd, map[string]string{"link": link})
 				}

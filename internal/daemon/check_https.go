@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 	"vpnd/internal/config"
+	"vpnd/internal/https"
 	"vpnd/usermgmt"
 )
 
@@ -19,16 +20,16 @@ func managementCertificate(cfg config.Config) Finding {
 		return Finding{}
 	}
 	f := Finding{What: "management.certificate " + m.Certificate}
-	c, err := openCertificate(m.Certificate, m.Key, nil, time.Now)
+	pair, err := https.LoadCertificate(m.Certificate, m.Key)
 	if err != nil {
 		f = f.because(err, certificateFix(err, m))
 		f.Wrong += "; the daemon serves a self-signed certificate until that is right"
 		return f
 	}
-	switch end := c.leaf().NotAfter; {
+	switch end := pair.Leaf.NotAfter; {
 	case time.Now().After(end):
 		f.Wrong, f.Fix = "expired on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs"
-	case time.Now().Add(certificateRenew).After(end):
+	case time.Now().Add(https.RenewBefore).After(end):
 		f.Wrong, f.Fix = "expires on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs"
 	}
 	if info, err := os.Stat(m.Key); f.Wrong == "" && err == nil && info.Mode().Perm()&0o004 != 0 {
@@ -65,9 +66,9 @@ func managementListen(cfg config.Config, table *usermgmt.Store, tableErr error, 
 			return Finding{}
 		}
 	}
-	at := listenAt(listen, anybody)
+	at := https.ListenAt(listen, anybody)
 	if !r.has("tcp", at) {
-		l, err := listenTCP(at)
+		l, err := https.ListenTCP(at)
 		if err != nil {
 			return f.because(err, "correct management.listen").owned("tcp", at, err)
 		}

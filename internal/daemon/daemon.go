@@ -14,6 +14,7 @@ import (
 	"vpnd/internal/config"
 	"vpnd/internal/dataplane"
 	"vpnd/internal/hook"
+	"vpnd/internal/https"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/internal/sysnet"
@@ -89,7 +90,9 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 			d.reload(ctx, opts.Load)
 		case <-ticker.C:
 			d.watchUsers(ctx)
-			d.watchWeb(ctx)
+			if d.https != nil {
+				d.https.Watch(ctx)
+			}
 			if d.crowded() {
 				d.prune(ctx)
 			}
@@ -103,7 +106,9 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 			d.account(ctx)
 		case <-pruning.C:
 			d.prune(ctx)
-			d.renewCertificate()
+			if d.https != nil {
+				d.warnIf("renewing the certificate of management.listen", d.https.RenewCertificate())
+			}
 		}
 	}
 }
@@ -134,9 +139,9 @@ type daemon struct {
 	clock           *timesync.Clock
 	api             *mgmt.API
 	gate            *access.Gate
-	https           *httpsServer // nil: off
-	started         atomic.Bool  // it serves
-	ready           atomic.Bool  // and takes calls: no shutdown is asked for
+	https           *https.Server // nil: off
+	started         atomic.Bool   // it serves
+	ready           atomic.Bool   // and takes calls: no shutdown is asked for
 	services        []*service
 	pendingShutdown *pendingShutdown // nil: no shutdown is asked for
 	work            chan func()      // of other goroutines, to be done in the daemon's own

@@ -7,14 +7,15 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"sync"
-	"time"
 	"vpnd/internal/buildinfo"
 	"vpnd/internal/fault"
+	"vpnd/internal/https"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/internal/timesync"
@@ -27,12 +28,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	headerTime = 10 * time.Second // that a client may take to send the head of a request
-	idleTime   = 2 * time.Minute
-	maxHeader  = 16 << 10 // bytes
-	maxManaged = 256      // connections to the socket at once
-)
+const maxManaged = 256 // connections to the socket at once
 
 // managed is the daemon as mgmt sees it.
 type managed struct{ d *daemon }
@@ -91,10 +87,36 @@ func (d *daemon) manage(ctx context.Context) error {
 	}
 	d.api = mgmt.New(cfg)
 	d.recorder.tell = d.api.Publish
-	if err := d.manageByWeb(ctx, web.New(web.Config{API: d.api, Managed: cfg, Gate: d.gate, Issuer: d.cfg.L2TP.Hostname, Log: d.log})); err != nil {
+	if err := d.manageByHTTPS(ctx, web.New(web.Config{API: d.api, Managed: cfg, Gate: d.gate, Issuer: d.cfg.L2TP.Hostname, Log: d.log})); err != nil {
 		return err
 	}
 	return d.manageBySocket()
+}
+
+// manageByHTTPS serves the API and the pages on management.listen.
+func (d *daemon) manageByHTTPS(ctx context.Context, pages http.Handler) error {
+	m := d.cfg.Management
+	if m.Listen == "" {
+		return nil
+	}
+	listen, err := netip.ParseAddrPort(m.Listen)
+	if err != nil {
+		return err // config has checked it
+	}
+	mux := http.NewServeMux()
+	for _, path := range []string{"/api/", "/metrics", "/healthz", "/readyz"} {
+		mux.Handle(path, d.api)
+	}
+	mux.Handle("/", pages)
+	d.https, err = https.New(https.Config{
+		Listen: listen, Certificate: m.Certificate, Key: m.Key, StateDir: d.cfg.StateDir, Handler: d.gate.Guard(mux), Administrators: d.gate, Logger: d.log,
+	})
+	if err != nil {
+		d.log.Error("HTTPS for management is off until the daemon is started again", "error", err)
+		return nil
+	}
+	d.later(d.https.Close)
+	return d.https.Listen(ctx)
 }
 
 func (d *daemon) manageBySocket() error {
@@ -107,7 +129,7 @@ func (d *daemon) manageBySocket() error {
 		return fmt.Errorf("management.socket: %w", err)
 	}
 	server := &http.Server{
-		Handler: d.api, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		Handler: d.api, ReadHeaderTimeout: https.HeaderTime, IdleTimeout: https.IdleTime, MaxHeaderBytes: https.MaxHeader,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if p, ok := c.(*peer); ok {
 				return access.With(ctx, access.Identity{Name: p.name, Role: access.Administrator})

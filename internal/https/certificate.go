@@ -1,4 +1,4 @@
-package daemon
+package https
 
 import (
 	"crypto/ecdsa"
@@ -28,9 +28,11 @@ const (
 	certificateFile, certificateKeyFile = "management.crt", "management.key"
 
 	certificateLife  = 820 * 24 * time.Hour // Apple's clients take no more than 825 days
-	certificateRenew = 30 * 24 * time.Hour  // before its end
 	certificateCheck = time.Second          // between two looks at the files
 )
+
+// RenewBefore is how long before its end a certificate should be replaced.
+const RenewBefore = 30 * 24 * time.Hour
 
 // certificate is a certificate in files, which is read again when they change.
 type certificate struct {
@@ -44,15 +46,24 @@ type certificate struct {
 	looked  time.Time
 }
 
-// openCertificate reads a certificate and its key.
+// openCertificate reads a certificate from its files.
 func openCertificate(cert, key string, log *slog.Logger, now func() time.Time) (*certificate, error) {
 	c := &certificate{cert: cert, key: key, log: log, now: now, looked: now(), stamp: stampOf(cert, key)}
-	pair, err := tls.LoadX509KeyPair(cert, key)
+	pair, err := LoadCertificate(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("%s, %s: %w", cert, key, err)
+		return nil, err
 	}
 	c.current = &pair
 	return c, nil
+}
+
+// LoadCertificate reads a certificate and its key.
+func LoadCertificate(cert, key string) (tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s, %s: %w", cert, key, err)
+	}
+	return pair, nil
 }
 
 // watch has c look at other files from now on.
@@ -110,22 +121,24 @@ func fingerprint(c *x509.Certificate) string {
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
 }
 
-// selfSigned sees that the state folder has a certificate for names that holds for a while, and gives the paths
-// of it and its key. A pair that cannot be read, or does not match, as a crash leaves it, is replaced.
+// selfSigned sees that the state folder has a certificate for names that holds for a while, and
+// gives the paths of it and its key. A pair that cannot be read, or does not match, as a crash
+// leaves it, is replaced.
 func selfSigned(dir string, names []string, now time.Time) (cert, key string, err error) {
 	cert, key = filepath.Join(dir, certificateFile), filepath.Join(dir, certificateKeyFile)
 	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err == nil && now.Before(pair.Leaf.NotAfter.Add(-certificateRenew)) && now.After(pair.Leaf.NotBefore) && covers(pair.Leaf, names) {
+	if err == nil && now.Before(pair.Leaf.NotAfter.Add(-RenewBefore)) && now.After(pair.Leaf.NotBefore) && covers(pair.Leaf, names) {
 		return cert, key, nil
 	}
-	return cert, key, makeCertificate(cert, key, names, now)
+	return cert, key, WriteSelfSigned(cert, key, names, now)
 }
 
 func covers(c *x509.Certificate, names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return c.VerifyHostname(name) != nil })
 }
 
-func makeCertificate(cert, key string, names []string, now time.Time) error {
+// WriteSelfSigned makes a self-signed certificate for names, and writes it and its key.
+func WriteSelfSigned(cert, key string, names []string, now time.Time) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -163,7 +176,8 @@ func writePEM(path, kind string, der []byte, mode os.FileMode) error {
 	return atomicfile.Write(path, mode, func(f *os.File) error { return pem.Encode(f, &pem.Block{Type: kind, Bytes: der}) })
 }
 
-// namesOf are the names that a certificate is for: this host's, and the addresses that are listened on.
+// namesOf are the names that a certificate is for: this host's, and the addresses that are listened
+// on.
 func namesOf(listen netip.AddrPort) []string {
 	names := []string{"localhost", "127.0.0.1", "::1"}
 	if host, err := os.Hostname(); err == nil && validHost(host) && !slices.Contains(names, host) {

@@ -1,4 +1,4 @@
-package daemon
+package https
 
 import (
 	"bytes"
@@ -54,8 +54,8 @@ func TestSelfSigned(t *testing.T) {
 	}
 }
 
-// A kill at any step at which the certificate is made leaves what the next start can serve, as does a pair that does
-// not match, or is empty.
+// A kill at any step at which the certificate is made leaves what the next start can serve, as does
+// a pair that does not match, or is empty.
 func TestSelfSignedAfterCrash(t *testing.T) {
 	names := namesOf(netip.MustParseAddrPort("192.0.2.1:8443"))
 	sign := func(dir string, now time.Time) {
@@ -87,23 +87,22 @@ func TestSelfSignedAfterCrash(t *testing.T) {
 	}
 }
 
-// A certificate of the configuration that cannot be used keeps nobody from dialling in: our own is served until it
-// can.
+// A certificate of the configuration that cannot be used keeps nobody from dialling in: our own is
+// served until it can.
 func TestUnusableCertificate(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	var log bytes.Buffer
-	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil))}
-	d.cfg.StateDir = t.TempDir()
-	d.cfg.Management.Certificate, d.cfg.Management.Key = cert, key
-	c, err := d.webCertificate(netip.MustParseAddrPort("127.0.0.1:8443"))
+	c, err := chooseCertificate(Config{
+		Listen: netip.MustParseAddrPort("127.0.0.1:8443"), Certificate: cert, Key: key, StateDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.leaf().VerifyHostname("localhost"); err != nil || !strings.Contains(log.String(), "until the files are correct") {
 		t.Errorf("%v\n%s", err, &log)
 	}
-	if err := makeCertificate(cert, key, []string{"vpn.example"}, time.Now()); err != nil {
+	if err := WriteSelfSigned(cert, key, []string{"vpn.example"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	c.now = func() time.Time { return time.Now().Add(time.Minute) }
@@ -116,13 +115,14 @@ func TestUnusableCertificate(t *testing.T) {
 	}
 }
 
-// A certificate that changes is read again, within a second; a broken one leaves the old one in force.
+// A certificate that changes is read again, within a second; a broken one leaves the old one in
+// force.
 func TestCertificateChanges(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	write := func() {
 		t.Helper()
-		if err := makeCertificate(cert, key, []string{"vpn.example"}, now); err != nil {
+		if err := WriteSelfSigned(cert, key, []string{"vpn.example"}, now); err != nil {
 			t.Fatal(err)
 		}
 	}
