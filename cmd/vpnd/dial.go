@@ -18,6 +18,7 @@ import (
 	"vpnd/auth/motp"
 	"vpnd/internal/amount"
 	"vpnd/internal/dial"
+	"vpnd/internal/link"
 	"vpnd/internal/reason"
 	l2tpwire "vpnd/l2tp/wire"
 	"vpnd/ppp"
@@ -64,7 +65,7 @@ func newDialCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			host, port, err := hostPort(cmd, args[0], f.kind)
+			host, port, err := hostPort(cmd, args[0], o.Type)
 			if err != nil {
 				return err
 			}
@@ -100,15 +101,18 @@ func newDialCommand() *cobra.Command {
 	return cmd
 }
 
+// dialTypes are the values of --type.
+var dialTypes = map[string]link.Type{"pptp": link.PPTP, "l2tp": link.L2TP}
+
 // options checks the command line.
 func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
-	o := dial.Options{Type: f.kind, Secret: f.secret, Interface: f.iface, Report: f.report}
+	o := dial.Options{Type: dialTypes[f.kind], Secret: f.secret, Interface: f.iface, Report: f.report}
 	switch {
-	case f.kind != "pptp" && f.kind != "l2tp":
+	case o.Type == "":
 		return o, usagef(cmd, "--type %q: pptp or l2tp", f.kind)
 	case f.user == "":
 		return o, usagef(cmd, "--user is missing")
-	case f.kind == "pptp" && (f.secret != "" || f.secretFile != ""):
+	case o.Type == link.PPTP && (f.secret != "" || f.secretFile != ""):
 		return o, usagef(cmd, "a PPTP server takes no --secret")
 	case f.secret != "" && f.secretFile != "":
 		return o, usagef(cmd, "either --secret or --secret-file")
@@ -126,7 +130,7 @@ func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
 		}
 		o.Routes = append(o.Routes, p.Masked())
 	}
-	o.PPP = ppp.Config{User: f.user, MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional, Reordered: f.kind == "l2tp"}, MustProve: len(f.auth) > 0}
+	o.PPP = ppp.Config{User: f.user, MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional, Reordered: o.Type == link.L2TP}, MustProve: len(f.auth) > 0}
 	if f.mppe {
 		o.PPP.MPPE.Mode = ppp.MPPERequired
 	}
@@ -223,7 +227,7 @@ func (f *dialFlags) static(cmd *cobra.Command) (string, error) {
 }
 
 // hostPort takes HOST or HOST:PORT apart.
-func hostPort(cmd *cobra.Command, server, kind string) (host string, port uint16, err error) {
+func hostPort(cmd *cobra.Command, server string, kind link.Type) (host string, port uint16, err error) {
 	h, p, err := net.SplitHostPort(server)
 	switch {
 	case err == nil:
@@ -232,7 +236,7 @@ func hostPort(cmd *cobra.Command, server, kind string) (host string, port uint16
 			return "", 0, usagef(cmd, "%s: the port is no number from 1 to 65535", server)
 		}
 		return h, uint16(n), nil
-	case kind == "l2tp":
+	case kind == link.L2TP:
 		return server, l2tpwire.Port, nil
 	default:
 		return server, pptpwire.Port, nil

@@ -33,7 +33,7 @@ func (c captures) Begin(ctx context.Context, of mgmt.CaptureOf) (mgmt.CaptureWri
 		about = "connection " + of.Connection
 		for _, open := range c.d.sessions.Connections() {
 			if open.ID == of.Connection {
-				e.User, e.Type, e.Peer = open.User, open.Type, open.Remote
+				e.User, e.Type, e.Peer = open.User, string(open.Type), open.Remote
 			}
 		}
 	case of.Peer.IsValid():

@@ -45,7 +45,7 @@ func (m managed) Connections() []mgmt.Connection {
 
 func view(c session.Connection) mgmt.Connection {
 	return mgmt.Connection{
-		ID: c.ID, User: c.User, Type: c.Type, Encryption: c.Encryption, Auth: c.Auth, RemoteIP: c.Remote, VirtualIP: c.Virtual,
+		ID: c.ID, User: c.User, Type: string(c.Type), Encryption: c.Encryption, Auth: c.Auth, RemoteIP: c.Remote, VirtualIP: c.Virtual,
 		TxPackets: c.Stats.TxPackets, RxPackets: c.Stats.RxPackets, TxBytes: c.Stats.TxBytes, RxBytes: c.Stats.RxBytes, Since: c.Since.UTC(),
 	}
 }
@@ -57,7 +57,7 @@ func (m managed) Drop(ctx context.Context, id, text string) bool {
 		if c.ID != id {
 			return false
 		}
-		e.User, e.Type, e.Peer = c.User, c.Type, c.Remote
+		e.User, e.Type, e.Peer = c.User, string(c.Type), c.Remote
 		return true
 	}, reason.New(reason.Dropped, text)) > 0
 	if dropped {

@@ -45,10 +45,10 @@ func (d *daemon) reading() metrics.Reading {
 		HistoryWaiting: len(d.recorder.queue), HistoryLost: d.recorder.lost.Load(), EventListeners: d.api.Listeners(),
 	}
 	for kind, n := range c.Open {
-		r.Open[metrics.Kind(kind)] = n
+		r.Open[metrics.Kind{Type: string(kind.Type), Encryption: kind.Encryption}] = n
 	}
 	for kind, st := range c.Moved {
-		r.Traffic[kind] = metrics.Traffic{RxPackets: st.RxPackets, RxBytes: st.RxBytes, TxPackets: st.TxPackets, TxBytes: st.TxBytes}
+		r.Traffic[string(kind)] = metrics.Traffic{RxPackets: st.RxPackets, RxBytes: st.RxBytes, TxPackets: st.TxPackets, TxBytes: st.TxBytes}
 	}
 	for name, p := range c.Pools {
 		r.Pools[name] = metrics.Pool(p)
@@ -69,12 +69,12 @@ func (d *daemon) reading() metrics.Reading {
 		switch server := s.server().(type) {
 		case *pptpserver.Server:
 			st := server.Stats()
-			r.ControlPPTP, r.Drops[s.name] = st.Connections, st.Dropped
-			r.Unauthenticated[s.name] = map[string]int{"control connections": st.UnauthenticatedConnections, "calls": st.UnauthenticatedCalls}
+			r.ControlPPTP, r.Drops[string(s.kind)] = st.Connections, st.Dropped
+			r.Unauthenticated[string(s.kind)] = map[string]int{"control connections": st.UnauthenticatedConnections, "calls": st.UnauthenticatedCalls}
 		case *l2tpserver.Server:
 			st := server.Stats()
-			r.Tunnels, r.HalfOpenTunnels, r.Drops[s.name] = st.Tunnels, st.HalfOpen, st.Dropped
-			r.Unauthenticated[s.name] = map[string]int{"tunnels": st.UnauthenticatedTunnels, "calls": st.UnauthenticatedCalls}
+			r.Tunnels, r.HalfOpenTunnels, r.Drops[string(s.kind)] = st.Tunnels, st.HalfOpen, st.Dropped
+			r.Unauthenticated[string(s.kind)] = map[string]int{"tunnels": st.UnauthenticatedTunnels, "calls": st.UnauthenticatedCalls}
 		}
 	}
 	return r

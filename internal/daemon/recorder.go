@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+	"vpnd/internal/link"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/mgmt/metrics"
@@ -103,7 +104,7 @@ func (r *recorder) write(batch []usermgmt.Entry) {
 
 // Connected implements session.Recorder.
 func (r *recorder) Connected(c session.Connection) {
-	r.metrics.Accepted(c.Type)
+	r.metrics.Accepted(string(c.Type))
 	r.add(entry(usermgmt.EventConnected, c))
 }
 
@@ -118,30 +119,30 @@ func (r *recorder) Disconnected(c session.Connection, why reason.Reason) {
 // Refused implements session.Recorder.
 func (r *recorder) Refused(f session.Refusal) {
 	if f.Sum == 0 {
-		r.metrics.Refused(f.Type, f.Reason.Label())
+		r.metrics.Refused(string(f.Type), f.Reason.Label())
 	}
 	if f.LeftOut {
 		return
 	}
 	r.add(usermgmt.Entry{
-		Event: usermgmt.EventRefused, User: f.User, Connection: f.ID, Type: f.Type, Peer: f.Remote, Auth: f.Auth, Why: f.Reason,
+		Event: usermgmt.EventRefused, User: f.User, Connection: f.ID, Type: string(f.Type), Peer: f.Remote, Auth: f.Auth, Why: f.Reason,
 	})
 }
 
 // refusedCall gives what a server tells of tunnels and calls that it does not take: there is no session yet. Those that
 // keeps has too many of are not kept.
-func (r *recorder) refusedCall(kind string, keeps func(peer netip.Addr) bool) func(peer netip.Addr, why reason.Reason) bool {
+func (r *recorder) refusedCall(kind link.Type, keeps func(peer netip.Addr) bool) func(peer netip.Addr, why reason.Reason) bool {
 	return func(peer netip.Addr, why reason.Reason) bool {
 		if !keeps(peer) {
 			return false
 		}
-		r.add(usermgmt.Entry{Event: usermgmt.EventRefused, Type: kind, Peer: peer, Why: why})
+		r.add(usermgmt.Entry{Event: usermgmt.EventRefused, Type: string(kind), Peer: peer, Why: why})
 		return true
 	}
 }
 
 func entry(event string, c session.Connection) usermgmt.Entry {
 	return usermgmt.Entry{
-		Event: event, User: c.User, Connection: c.ID, Type: c.Type, Peer: c.Remote, Address: c.Virtual, Auth: c.Auth, Encryption: c.Encryption,
+		Event: event, User: c.User, Connection: c.ID, Type: string(c.Type), Peer: c.Remote, Address: c.Virtual, Auth: c.Auth, Encryption: c.Encryption,
 	}
 }

@@ -26,7 +26,7 @@ type carrier interface {
 
 // service is a type of dial-in. Its server comes and goes: one that is drained ends with its last call.
 type service struct {
-	name    string
+	kind    link.Type
 	wanted  func(config.Services) bool
 	listen  func() (carrier, error)
 	current atomic.Pointer[carrier] // nil: none yet
@@ -45,18 +45,18 @@ func (s *service) server() carrier {
 // newServices makes the services that there are, none of which is on.
 func (d *daemon) newServices() []*service {
 	return []*service{{
-		name: "PPTP", wanted: func(s config.Services) bool { return s.PPTP },
+		kind: link.PPTP, wanted: func(s config.Services) bool { return s.PPTP },
 		listen: func() (carrier, error) {
 			return pptpserver.Listen(pptpserver.Config{
-				Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname}, Refused: d.recorder.refusedCall("PPTP", d.sessions.KeepsRefusal),
+				Listen: d.cfg.Listen, Logger: d.log, Control: pptp.Config{Host: d.cfg.L2TP.Hostname}, Refused: d.recorder.refusedCall(link.PPTP, d.sessions.KeepsRefusal),
 				Strangers: unauthenticated(d.cfg.Limits),
 			}, d.sessions.Accept)
 		},
 	}, {
-		name: "L2TP", wanted: func(s config.Services) bool { return s.L2TP },
+		kind: link.L2TP, wanted: func(s config.Services) bool { return s.L2TP },
 		listen: func() (carrier, error) {
 			return l2tpserver.Listen(l2tpserver.Config{
-				Listen: d.cfg.Listen, Logger: d.log, Refused: d.recorder.refusedCall("L2TP", d.sessions.KeepsRefusal), Strangers: unauthenticated(d.cfg.Limits), Tunnel: l2tp.Config{
+				Listen: d.cfg.Listen, Logger: d.log, Refused: d.recorder.refusedCall(link.L2TP, d.sessions.KeepsRefusal), Strangers: unauthenticated(d.cfg.Limits), Tunnel: l2tp.Config{
 					Host: d.cfg.L2TP.Hostname, Secret: d.cfg.L2TP.Secret,
 					Hide: d.cfg.L2TP.HideAVPs, HelloInterval: d.cfg.L2TP.HelloInterval,
 				},
@@ -79,7 +79,7 @@ func (s *service) open() error {
 		err = s.begin()
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.name, err)
+		return fmt.Errorf("%s: %w", s.kind, err)
 	}
 	s.on = true
 	return nil
@@ -147,7 +147,7 @@ func (d *daemon) drainServices(to config.Services) {
 func (d *daemon) dropUnwanted(to config.Services) {
 	for _, s := range d.services {
 		if !s.wanted(to) {
-			d.sessions.DropType(s.name, reason.New(reason.ServiceOff, s.name))
+			d.sessions.DropType(s.kind, reason.New(reason.ServiceOff, s.kind))
 		}
 	}
 }

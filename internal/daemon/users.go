@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/reason"
@@ -59,7 +58,7 @@ func (d *daemon) watchUsers(ctx context.Context) {
 		case !ok:
 			return auth.Terms{}, reason.New(reason.UserRemoved)
 		}
-		if why := a.Refuses(auth.Service(strings.ToLower(c.Type)), c.Remote, now); !why.IsZero() {
+		if why := a.Refuses(c.Service(), c.Remote, now); !why.IsZero() {
 			return auth.Terms{}, why
 		}
 		return a.TermsAt(now), reason.Reason{}

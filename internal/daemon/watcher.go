@@ -171,7 +171,7 @@ func (w *watcher) work() {
 
 func (w *watcher) facts(c session.Connection) hook.Facts {
 	return hook.Facts{
-		Session: c.ID, User: c.User, Group: c.Group, Type: c.Type, Auth: c.Auth, Encryption: c.Encryption, Remote: c.Remote,
+		Session: c.ID, User: c.User, Group: c.Group, Type: string(c.Type), Auth: c.Auth, Encryption: c.Encryption, Remote: c.Remote,
 		Local: w.inner.Address, Peer: c.Virtual, Interface: w.inner.Interface, DNS: c.DNS,
 	}
 }

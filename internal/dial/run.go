@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 	"vpnd/internal/dataplane"
+	"vpnd/internal/link"
 	"vpnd/internal/reason"
 	"vpnd/internal/tun"
 	l2tpclient "vpnd/l2tp/client"
@@ -51,7 +51,7 @@ const (
 
 // Options say where and how to dial in.
 type Options struct {
-	Type      string // "pptp" or "l2tp"
+	Type      link.Type
 	Server    netip.AddrPort
 	PPP       ppp.Config // Password comes from the function
 	Password  func(ctx context.Context) (string, error)
@@ -76,7 +76,7 @@ const (
 type Event struct {
 	Kind       string         `json:"event"`
 	Time       time.Time      `json:"time"`
-	Type       string         `json:"type,omitempty"`
+	Type       link.Type      `json:"type,omitempty"`
 	Server     string         `json:"server,omitempty"`
 	User       string         `json:"user,omitempty"`
 	Interface  string         `json:"interface,omitempty"`
@@ -155,7 +155,7 @@ func (d *dialIn) run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = d.device.Close() }()
-	d.tell(Event{Kind: Connecting, Type: strings.ToUpper(d.o.Type), Server: d.o.Server.String()})
+	d.tell(Event{Kind: Connecting, Type: d.o.Type, Server: d.o.Server.String()})
 	cfg := d.o.PPP
 	if d.password, err = d.o.Password(ctx); err != nil {
 		return err
@@ -180,7 +180,7 @@ func (d *dialIn) run(ctx context.Context) error {
 }
 
 func (d *dialIn) carrier() (Carrier, func(), error) {
-	if d.o.Type == "l2tp" {
+	if d.o.Type == link.L2TP {
 		return &l2tpclient.Dialer{Secret: d.o.Secret}, func() {}, nil
 	}
 	dialer, err := pptpclient.New(netip.IPv4Unspecified())
@@ -283,7 +283,7 @@ func (d *dialIn) hangUp() {
 // failure is the error of a link that did not come up.
 func (d *dialIn) failure(end ppp.Closed) error {
 	why := end.Reason
-	if d.o.Type == "pptp" && !d.conn.Heard() && why.Row().Exit == reason.ExitNoAnswer {
+	if d.o.Type == link.PPTP && !d.conn.Heard() && why.Row().Exit == reason.ExitNoAnswer {
 		why = reason.New(reason.ServerNoGRE)
 	}
 	return failed(why, reason.ExitProtocol)

@@ -42,9 +42,18 @@ func Confirmed(s Sink) {
 	}
 }
 
+// Type is a type of dial-in, as the log, the history and the pages write it.
+type Type string
+
+// The types that there are.
+const (
+	PPTP Type = "PPTP"
+	L2TP Type = "L2TP"
+)
+
 // Info describes a call.
 type Info struct {
-	Type   string         // "PPTP" or "L2TP", as Connection Management shows it
+	Type   Type
 	Remote netip.AddrPort // the peer's outer address; the port is that of its control connection
 	Local  netip.Addr     // the address that the peer dialled
 	CallID uint16         // our identifier of the call, the one that the peer puts into data packets

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"strings"
 	"time"
 	"vpnd/auth"
 	"vpnd/ppp"
@@ -89,6 +88,6 @@ func (s *session) verify(question ppp.Authenticate) (auth.Outcome, bool) {
 	defer func() { <-s.m.gate }()
 	return s.m.cfg.Auth.Authenticate(s.m.ctx, auth.Attempt{
 		User: question.User, Proof: question.Proof,
-		Service: auth.Service(strings.ToLower(s.info.Type)), Source: s.info.Remote.Addr(),
+		Service: services[s.info.Type], Source: s.info.Remote.Addr(),
 	}), true
 }

@@ -190,7 +190,7 @@ func (s *session) name(user string) {
 // recorded is the session as a recording has it.
 func (s *session) recorded() *capture.Source {
 	if s.src == nil {
-		s.src = &capture.Source{Connection: s.id, Type: s.info.Type, Peer: s.source()}
+		s.src = &capture.Source{Connection: s.id, Type: string(s.info.Type), Peer: s.source()}
 	}
 	return s.src
 }

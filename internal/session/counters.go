@@ -2,10 +2,14 @@ package session
 
 import (
 	"vpnd/internal/dataplane"
+	"vpnd/internal/link"
 )
 
 // Kind is what open connections are counted by.
-type Kind struct{ Type, Encryption string }
+type Kind struct {
+	Type       link.Type
+	Encryption string
+}
 
 // PoolUse is how much of a pool is in use, in addresses.
 type PoolUse struct{ Size, Used int }
@@ -13,19 +17,19 @@ type PoolUse struct{ Size, Used int }
 // Counters are a Manager's counters since it was made, and what stands now.
 type Counters struct {
 	Open      map[Kind]int
-	Pending   int                        // sessions that are not up yet
-	Verifying int                        // log-ins that are being verified
-	Waiting   int                        // log-ins that wait for that
-	Moved     map[string]dataplane.Stats // by type, of all sessions, those that are gone included
-	Pools     map[string]PoolUse         // by name
-	Panics    uint64                     // sessions that a fault of ours has ended
-	LeftOut   uint64                     // refusals that were over the limits
+	Pending   int                           // sessions that are not up yet
+	Verifying int                           // log-ins that are being verified
+	Waiting   int                           // log-ins that wait for that
+	Moved     map[link.Type]dataplane.Stats // by type, of all sessions, those that are gone included
+	Pools     map[string]PoolUse            // by name
+	Panics    uint64                        // sessions that a fault of ours has ended
+	LeftOut   uint64                        // refusals that were over the limits
 }
 
 // Counters gives the counters. No lock is taken that a packet takes.
 func (m *Manager) Counters() Counters {
 	c := Counters{
-		Open: map[Kind]int{}, Moved: map[string]dataplane.Stats{}, Pools: map[string]PoolUse{}, Verifying: len(m.gate), Panics: m.panics.Load(),
+		Open: map[Kind]int{}, Moved: map[link.Type]dataplane.Stats{}, Pools: map[string]PoolUse{}, Verifying: len(m.gate), Panics: m.panics.Load(),
 		LeftOut: m.refusals.leftOut() + m.untaken.leftOut(),
 	}
 	c.Waiting = max(int(m.waiting.Load())-c.Verifying, 0)

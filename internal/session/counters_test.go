@@ -7,6 +7,7 @@ import (
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/internal/dataplane"
+	"vpnd/internal/link"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/ppp"
@@ -38,7 +39,7 @@ func TestCounters(t *testing.T) {
 	if diff := cmp.Diff(want, open.Open); diff != "" {
 		t.Error(diff)
 	}
-	moved := map[string]dataplane.Stats{
+	moved := map[link.Type]dataplane.Stats{
 		"PPTP": {RxPackets: 2, RxBytes: 56, TxPackets: 2, TxBytes: 56, Received: 2}, "L2TP": {RxPackets: 1, RxBytes: 28, TxPackets: 1, TxBytes: 28, Received: 1},
 	}
 	if diff := cmp.Diff(moved, open.Moved); diff != "" {

@@ -72,11 +72,12 @@ type Discarder interface {
 
 // Refusal is a log-in that was not let in, or a sum of those that were left out.
 type Refusal struct {
-	ID, User, Type, Auth string // User as the peer wrote it, cleaned
-	Reason               reason.Reason
-	Remote               netip.Addr // of a sum: invalid when it is of several
-	LeftOut              bool       // there are too many: it is to be counted, and not to be kept
-	Sum                  int        // how many were left out, each counted; 0: it is no sum
+	ID, User, Auth string    // User as the peer wrote it, cleaned
+	Type           link.Type // "": it is a sum
+	Reason         reason.Reason
+	Remote         netip.Addr // of a sum: invalid when it is of several
+	LeftOut        bool       // there are too many: it is to be counted, and not to be kept
+	Sum            int        // how many were left out, each counted; 0: it is no sum
 }
 
 // Pool is where users get their address and their name servers from.
@@ -140,7 +141,7 @@ type Manager struct {
 	unreported map[string]Usage         // of connections that are gone, not yet in an answer of Usage
 	leaving    map[netip.Addr]*lease    // addresses that a Watcher has not released yet
 	open       map[Kind]int
-	moved      map[string]dataplane.Stats // by sessions that are gone, by type
+	moved      map[link.Type]dataplane.Stats // by sessions that are gone, by type
 	closed     bool
 	empty      chan struct{} // closed when the last session has gone after closed
 }
@@ -168,7 +169,7 @@ func NewManager(cfg Config) *Manager {
 	m := &Manager{
 		cfg: cfg, gate: make(chan struct{}, cfg.AuthAtOnce), pools: cfg.Pools,
 		sessions: map[string]*session{}, users: map[string][]*session{}, logIns: map[string]*rate.Limiter{}, pending: map[netip.Addr]int{}, unreported: map[string]Usage{},
-		leaving: map[netip.Addr]*lease{}, open: map[Kind]int{}, moved: map[string]dataplane.Stats{}, empty: make(chan struct{}),
+		leaving: map[netip.Addr]*lease{}, open: map[Kind]int{}, moved: map[link.Type]dataplane.Stats{}, empty: make(chan struct{}),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	for line, r := range map[string]**refusals{leftOutLine: &m.refusals, untakenLine: &m.untaken} {
@@ -186,14 +187,21 @@ func (m *Manager) SetPPP(cfg ppp.Config) {
 
 // Connection is an open connection as an administrator sees it.
 type Connection struct {
-	ID, User, Type, Encryption, Auth string
-	Group                            string // of the user; "": none
-	Remote                           netip.Addr
-	Virtual                          netip.Addr
-	DNS                              []netip.Addr // that the client was told
-	Since                            time.Time
-	Stats                            dataplane.Stats
+	ID, User, Encryption, Auth string
+	Type                       link.Type
+	Group                      string // of the user; "": none
+	Remote                     netip.Addr
+	Virtual                    netip.Addr
+	DNS                        []netip.Addr // that the client was told
+	Since                      time.Time
+	Stats                      dataplane.Stats
 }
+
+// services are what user profiles call the types of dial-in.
+var services = map[link.Type]auth.Service{link.PPTP: auth.PPTP, link.L2TP: auth.L2TP}
+
+// Service is what user profiles call the connection's type.
+func (c Connection) Service() auth.Service { return services[c.Type] }
 
 var (
 	errPending = reason.New(reason.PendingLimit)
@@ -210,7 +218,7 @@ func (m *Manager) Accept(l link.Link) (link.Sink, error) {
 	switch {
 	case m.closed:
 		return nil, errStopped
-	case m.noPlainL2TP.Load() && l.Info().Type == "L2TP":
+	case m.noPlainL2TP.Load() && l.Info().Type == link.L2TP:
 		return nil, errPlain
 	case len(m.sessions) >= m.cfg.MaxSessions:
 		return nil, errFull
@@ -317,11 +325,10 @@ func (m *Manager) DropIf(unwanted func(Connection) bool, why reason.Reason) int 
 	return n
 }
 
-// DropType hangs up all sessions of a type of dial-in, such as L2TP, with IPsec or without; those that are being
-// set up, too.
-func (m *Manager) DropType(kind string, why reason.Reason) {
+// DropType hangs up all sessions of a type of dial-in; those that are being set up, too.
+func (m *Manager) DropType(kind link.Type, why reason.Reason) {
 	for _, s := range m.all() {
-		if strings.HasPrefix(s.info.Type, kind) {
+		if s.info.Type == kind {
 			s.close(why)
 		}
 	}

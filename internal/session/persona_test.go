@@ -42,7 +42,7 @@ func TestPersonas(t *testing.T) {
 // atServer is a persona's call to the whole server.
 type atServer struct {
 	*stack
-	carrier string
+	carrier link.Type
 	link    link.Link // as the persona uses it
 	call    link.Link // as the carrier has it
 	pool    *ippool.Pool
@@ -68,11 +68,11 @@ func dialPersona(t *testing.T, p persona.Persona) *atServer {
 		}
 	})
 	s.change(func(profile *usermgmt.Profile) { profile.Password = p.Password })
-	d := &atServer{stack: s, carrier: p.Carrier, pool: pool, frames: make(chan []byte, 100)}
+	d := &atServer{stack: s, carrier: link.Type(p.Carrier), pool: pool, frames: make(chan []byte, 100)}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	accept := func(link.Link) (link.Sink, error) { return d, nil }
-	if p.Carrier == "L2TP" {
+	if d.carrier == link.L2TP {
 		tunnels := l2tpclient.Dialer{Local: netip.AddrPortFrom(clientIP, 0)}
 		d.call, err = tunnels.Dial(ctx, s.l2tpAt, accept)
 	} else {
@@ -82,7 +82,7 @@ func dialPersona(t *testing.T, p persona.Persona) *atServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.call.Close(reason.New(reason.HangsUp)) })
-	if d.link = d.call; p.Carrier == "PPTP" {
+	if d.link = d.call; d.carrier == link.PPTP {
 		d.link = linktest.Swapped(d.call)
 	}
 	return d

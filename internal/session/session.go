@@ -89,7 +89,7 @@ type session struct {
 func newSession(m *Manager, l link.Link, id string) *session {
 	cfg := *m.ppp.Load()
 	info := l.Info()
-	if info.Type == "L2TP" {
+	if info.Type == link.L2TP {
 		cfg.MPPE.Passive = true // phones break on a CCP that they did not begin
 		cfg.MPPE.Reordered = true
 	}

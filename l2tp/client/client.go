@@ -254,7 +254,7 @@ func (c *call) control(now time.Time, from netip.AddrPort, h wire.Header, body [
 
 // Info tells what is known of the call.
 func (c *call) Info() link.Info {
-	return link.Info{Type: "L2TP", Remote: c.server, CallID: c.id}
+	return link.Info{Type: link.L2TP, Remote: c.server, CallID: c.id}
 }
 
 // Close hangs up: the call first, and then the tunnel.

@@ -40,7 +40,7 @@ func (k *call) begin() error {
 
 // Info tells what is known of the call.
 func (k *call) Info() link.Info {
-	return link.Info{Type: "L2TP", Remote: k.t.peer, Local: k.t.local, CallID: k.id, Confirms: true}
+	return link.Info{Type: link.L2TP, Remote: k.t.peer, Local: k.t.local, CallID: k.id, Confirms: true}
 }
 
 // Authenticated is told by the session that a user has logged in.

@@ -268,7 +268,7 @@ func (s *Server) refuse(peer netip.AddrPort, why reason.Reason) {
 	if s.cfg.Refused != nil && !s.cfg.Refused(peer.Addr(), why) {
 		level = slog.LevelDebug
 	}
-	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "L2TP", "peer", peer, "cause", why.Code, "reason", why)
+	s.cfg.Logger.Log(context.Background(), level, "refused", "type", link.L2TP, "peer", peer, "cause", why.Code, "reason", why)
 }
 
 // draw draws an identifier that is free.

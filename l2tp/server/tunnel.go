@@ -88,7 +88,7 @@ func (t *tunnel) step(f func()) {
 }
 
 func (t *tunnel) opened() {
-	t.s.cfg.Logger.Debug("tunnel open", "type", "L2TP", "peer", t.peer, "host", wire.Text(t.ctl.Host()))
+	t.s.cfg.Logger.Debug("tunnel open", "type", link.L2TP, "peer", t.peer, "host", wire.Text(t.ctl.Host()))
 	before, victim := t.s.opened(t)
 	if before != nil {
 		before.do(func() { before.ctl.Forget(reason.New(reason.TunnelReopened)) })
@@ -190,7 +190,7 @@ func (t *tunnel) closed(why reason.Reason) {
 		return
 	}
 	s := t.s
-	s.cfg.Logger.Debug("tunnel closed", "type", "L2TP", "peer", t.peer, "cause", why.Code, "reason", why)
+	s.cfg.Logger.Debug("tunnel closed", "type", link.L2TP, "peer", t.peer, "cause", why.Code, "reason", why)
 	s.tunnels[t.id].CompareAndSwap(t, nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -135,7 +135,7 @@ func (d *Dialer) call(tcp net.Conn, server netip.AddrPort, accept link.Accept) (
 	if err != nil {
 		return nil, err
 	}
-	c := &call{Call: data, tcp: tcp, info: link.Info{Type: "PPTP", Remote: server, Local: from, CallID: data.ID()}}
+	c := &call{Call: data, tcp: tcp, info: link.Info{Type: link.PPTP, Remote: server, Local: from, CallID: data.ID()}}
 	host, _ := os.Hostname()
 	c.say(&wire.StartRequest{Version: wire.Version, Framing: 3, Bearer: 3, Host: host, Vendor: "vpnd"})
 	start, err := hear[*wire.StartReply](c)

@@ -100,7 +100,7 @@ func (c *conn) step(f func(now time.Time)) {
 			c.queue(v.Data)
 		case pptp.Closed:
 			c.closing = true
-			c.s.cfg.Logger.Debug("control connection closed", "type", "PPTP", "peer", c.remote, "cause", v.Reason.Code, "reason", v.Reason)
+			c.s.cfg.Logger.Debug("control connection closed", "type", link.PPTP, "peer", c.remote, "cause", v.Reason.Code, "reason", v.Reason)
 			if !c.writing {
 				_ = c.tcp.Close()
 			}
@@ -138,7 +138,7 @@ type call struct {
 
 // Info tells what is known of the call.
 func (k *call) Info() link.Info {
-	return link.Info{Type: "PPTP", Remote: k.c.remote, Local: k.c.local, CallID: k.ID()}
+	return link.Info{Type: link.PPTP, Remote: k.c.remote, Local: k.c.local, CallID: k.ID()}
 }
 
 // Close hangs up towards the peer. It may be called from within Sink.Frame, so another goroutine does

@@ -185,7 +185,7 @@ func (s *Server) acceptTCP(l *net.TCPListener, socket *mmsg.Conn) {
 			return
 		}
 		if err != nil { // most likely no descriptor is free: some time later one may be
-			s.cfg.Logger.Warn("cannot accept a connection", "type", "PPTP", "error", err)
+			s.cfg.Logger.Warn("cannot accept a connection", "type", link.PPTP, "error", err)
 			time.Sleep(pause)
 			pause = min(2*pause, time.Second)
 			continue
@@ -233,7 +233,7 @@ func (s *Server) refuse(peer netip.AddrPort, why reason.Reason) {
 	if s.cfg.Refused != nil && !s.cfg.Refused(peer.Addr(), why) {
 		level = slog.LevelDebug
 	}
-	s.cfg.Logger.Log(context.Background(), level, "refused", "type", "PPTP", "peer", peer, "cause", why.Code, "reason", why)
+	s.cfg.Logger.Log(context.Background(), level, "refused", "type", link.PPTP, "peer", peer, "cause", why.Code, "reason", why)
 }
 
 // gone forgets a connection that is closed.
