@@ -44,9 +44,9 @@ func Late(seq, next uint32) bool {
 	return 0 < behind && behind <= maxLate
 }
 
-// Put takes the packet numbered seq, and ownership of b, and delivers what is in order now. It answers
-// false, and leaves b alone, when the packet comes too late or twice.
-func (r *Receiver) Put(now time.Time, seq uint32, b *pktbuf.Buf, deliver func(*pktbuf.Buf)) bool {
+// Put takes the packet numbered seq, and delivers what is in order now. It leaves a packet that comes
+// too late or twice to its caller.
+func (r *Receiver) Put(now time.Time, seq uint32, b *pktbuf.Buf, deliver func(*pktbuf.Buf)) (taken bool) {
 	ahead := seq - r.next
 	switch {
 	case Late(seq, r.next):

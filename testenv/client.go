@@ -120,20 +120,20 @@ func (i *inbox) Received() uint64 {
 }
 
 // Inbound implements dial.Data.
-func (i *inbox) Inbound(b *pktbuf.Buf) (control bool) {
+func (i *inbox) Inbound(b *pktbuf.Buf) (taken bool) {
 	protocol, info, err := wire.ParseFrame(b.Bytes())
 	if err != nil || protocol != wire.IPv4 && protocol != wire.Comp {
-		return true
+		return false
 	}
 	defer b.Release()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.network == nil {
-		return false
+		return true
 	}
 	if d := i.network.Decrypter; d != nil && protocol == wire.Comp && len(info) > 4 {
 		if d.Open(uint16(info[0])<<8|uint16(info[1]), info[2:]) != nil {
-			return false
+			return true
 		}
 		info = info[2:]
 		if info[0] == 0 {
@@ -143,7 +143,7 @@ func (i *inbox) Inbound(b *pktbuf.Buf) (control bool) {
 	}
 	i.packets++
 	i.last = append(i.last[:0], info...)
-	return false
+	return true
 }
 
 // Packets counts the IP packets that have come, and gives the last one.

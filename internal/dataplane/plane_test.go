@@ -94,18 +94,18 @@ func setUp(t testing.TB, userToUser bool, params dataplane.Params) *bench {
 var plain = dataplane.Params{PeerMRU: 1400}
 
 // fromUser gives alice's port a frame; header comes before the packet.
-func (b *bench) fromUser(header string, packet []byte) (control bool) {
+func (b *bench) fromUser(header string, packet []byte) (taken bool) {
 	buf := pktbuf.Get()
 	buf.Append([]byte(header))
 	buf.Append(packet)
-	control = b.ports[alice].Inbound(buf)
-	if control {
+	taken = b.ports[alice].Inbound(buf)
+	if !taken {
 		if !bytes.Equal(buf.Bytes(), append([]byte(header), packet...)) {
 			b.t.Error("a control frame is not left as it was")
 		}
 		buf.Release()
 	}
-	return control
+	return taken
 }
 
 // fromSystem runs the plane on packets of the TUN device.
@@ -184,7 +184,7 @@ func TestIn(t *testing.T) {
 		{"encrypted, which was not agreed", "\x00\xfd\x90\x00", good, "cannot be decrypted"},
 	} {
 		b := setUp(t, false, plain)
-		if b.fromUser(c.header, c.packet) {
+		if !b.fromUser(c.header, c.packet) {
 			t.Errorf("%s: taken for a control frame", c.name)
 		}
 		if c.drop != "" {
@@ -205,7 +205,7 @@ func TestIn(t *testing.T) {
 	}
 	b := setUp(t, false, plain)
 	for _, header := range []string{"", "\xff", "\xff\x03", "\xff\x03\xc0\x21", "\xc0\x21", "\x80\x21\x01", "\x00\x57", "\x80\xfd", "\x2d"} {
-		if !b.fromUser(header, nil) {
+		if b.fromUser(header, nil) {
 			t.Errorf("%x is taken for user data", header)
 		}
 	}

@@ -131,12 +131,11 @@ func (t *Port) Remove() {
 	t.rx.Unlock()
 }
 
-// Inbound takes a PPP frame of the peer. If it carries user data, Inbound takes ownership of b and
-// answers false. Anything else it leaves as it is.
-func (t *Port) Inbound(b *pktbuf.Buf) (control bool) {
+// Inbound takes a PPP frame of the peer that carries user data. Anything else it leaves as it is.
+func (t *Port) Inbound(b *pktbuf.Buf) (taken bool) {
 	protocol, n := frameProtocol(b.Bytes())
 	if protocol != protoIPv4 && protocol != protoMPPE {
-		return true
+		return false
 	}
 	t.received.Add(1)
 	t.rx.Lock()
@@ -145,22 +144,22 @@ func (t *Port) Inbound(b *pktbuf.Buf) (control bool) {
 	if p == nil {
 		t.plane.drop(DropHold)
 		b.Release()
-		return false
+		return true
 	}
 	b.TrimFront(n)
 	switch {
 	case protocol == protoMPPE:
 		if !t.decrypt(p, b) {
 			b.Release()
-			return false
+			return true
 		}
 	case p.Required || p.Decipher != nil:
 		t.plane.drop(DropClear)
 		b.Release()
-		return false
+		return true
 	}
 	t.inbound(p, b)
-	return false
+	return true
 }
 
 // frameProtocol finds the protocol number of a frame, with or without FF 03 and of one or two bytes,
@@ -354,8 +353,8 @@ func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
 	t.send(b, out)
 }
 
-// filtered releases a packet that one of the checks does not let pass.
-func (t *Port) filtered(checks []check, ip ipv4, b *pktbuf.Buf) bool {
+// filtered takes a packet that one of the checks does not let pass.
+func (t *Port) filtered(checks []check, ip ipv4, b *pktbuf.Buf) (taken bool) {
 	for _, check := range checks {
 		if why := check(ip); why != 0 {
 			t.plane.drop(why)

@@ -21,8 +21,8 @@ type Carrier interface {
 
 // Data is where user data goes. Its methods must not wait.
 type Data interface {
-	// Inbound takes a frame, and ownership of it, unless it answers that the frame is control.
-	Inbound(b *pktbuf.Buf) (control bool)
+	// Inbound takes a frame that carries user data.
+	Inbound(b *pktbuf.Buf) (taken bool)
 	// Up lets packets pass, as it was agreed; Hold does not, until the next Up.
 	Up(v ppp.NetworkUp)
 	Hold()
@@ -76,7 +76,7 @@ func (c *Conn) Dial(ctx context.Context, carrier Carrier, server netip.AddrPort,
 
 // Frame takes a frame of the server.
 func (c *Conn) Frame(b *pktbuf.Buf) {
-	if !c.data.Inbound(b) {
+	if c.data.Inbound(b) {
 		return
 	}
 	defer b.Release()

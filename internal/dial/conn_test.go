@@ -39,7 +39,7 @@ func (*hasty) Info() link.Info     { return link.Info{} }
 // nowhere takes no user data; the link does not come up.
 type nowhere struct{ dial.Data }
 
-func (nowhere) Inbound(*pktbuf.Buf) bool { return true }
+func (nowhere) Inbound(*pktbuf.Buf) bool { return false }
 func (nowhere) Received() uint64         { return 0 }
 
 // The server's first LCP Configure-Request may come with the call's first breath. It is answered: some servers do not

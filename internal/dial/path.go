@@ -61,9 +61,9 @@ func (p *path) detach() {
 }
 
 // Inbound implements Data.
-func (p *path) Inbound(b *pktbuf.Buf) (control bool) {
+func (p *path) Inbound(b *pktbuf.Buf) (taken bool) {
 	port := p.port.Load()
-	return port == nil || port.Inbound(b)
+	return port != nil && port.Inbound(b)
 }
 
 // Up implements Data.

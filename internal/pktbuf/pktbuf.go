@@ -14,8 +14,10 @@ const (
 	Headroom = 128
 )
 
-// Buf is one packet. It has one owner at a time; who gets a Buf either passes it on or calls
-// Release. The zero value is not usable: call Get.
+// Buf is one packet. It has one owner at a time, which either passes it on or calls Release. A
+// function that is given a Buf owns it from then on. One that may leave the Buf to its caller says
+// so, and answers whether it has taken it: by true, or by a nil error. The zero value is not
+// usable: call Get.
 type Buf struct {
 	off, end int
 	store    [Size]byte

@@ -127,7 +127,7 @@ func (s *session) Confirmed() {
 // Frame takes a frame of the peer: user data goes its own way, the rest to the engine.
 func (s *session) Frame(b *pktbuf.Buf) {
 	defer s.survive()
-	if port := s.port.Load(); port != nil && !port.Inbound(b) {
+	if port := s.port.Load(); port != nil && port.Inbound(b) {
 		return
 	}
 	s.do(func(now time.Time) {

@@ -211,20 +211,20 @@ func (c *call) read() {
 	}
 }
 
-// datagram takes one datagram, and ownership of its Buf if it answers true.
-func (c *call) datagram(now time.Time, p *mmsg.Packet) bool {
+// datagram takes one datagram. It leaves the Buf of one that it drops, and of a control message, to its caller.
+func (c *call) datagram(now time.Time, p *mmsg.Packet) (taken bool) {
 	if p.From.Addr() != c.server.Addr() {
 		return false
 	}
-	h, payload, err := wire.ParseHeader(p.Buf.Bytes())
+	h, err := wire.TrimHeader(p.Buf)
 	if err != nil {
 		return false
 	}
 	if h.Control {
-		c.control(now, p.From, h, payload)
+		c.control(now, p.From, h, p.Buf.Bytes())
 		return false
 	}
-	if p.From != c.answers || h.Tunnel != c.tunnel || h.Session != c.id || c.Receive(h, payload, p.Buf) != nil {
+	if p.From != c.answers || h.Tunnel != c.tunnel || h.Session != c.id || c.Receive(h, p.Buf) != nil {
 		return false
 	}
 	c.heard.Store(now.UnixNano())

@@ -139,15 +139,12 @@ var (
 	ErrLate = errors.New("l2tp: late or doubled")
 )
 
-// Receive takes a data message: b is the whole datagram, of which h and payload were parsed. It takes
-// ownership of b unless it gives an error. A peer that sends numbers gets numbers; messages out of order
-// are dropped then.
-func (k *Call) Receive(h wire.Header, payload []byte, b *pktbuf.Buf) error {
-	if len(payload) == 0 {
+// Receive takes a data message, of which b is the payload. With an error it leaves b to its caller. A peer
+// that sends numbers gets numbers; messages out of order are dropped then.
+func (k *Call) Receive(h wire.Header, b *pktbuf.Buf) error {
+	if b.Len() == 0 {
 		return ErrOver
 	}
-	b.TrimFront(cap(b.Bytes()) - cap(payload)) // as far as the payload lies behind the start
-	b.SetLen(len(payload))
 	k.rx.Lock()
 	defer k.rx.Unlock()
 	if k.sink == nil {

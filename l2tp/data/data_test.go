@@ -29,11 +29,11 @@ func receive(t *testing.T, k *data.Call, h wire.Header, frame string) error {
 	h.PutData(header)
 	b := pktbuf.Get()
 	b.Append(append(header, frame...))
-	got, payload, err := wire.ParseHeader(b.Bytes())
+	got, err := wire.TrimHeader(b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err = k.Receive(got, payload, b); err != nil {
+	if err = k.Receive(got, b); err != nil {
 		b.Release()
 	}
 	return err

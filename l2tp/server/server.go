@@ -154,17 +154,16 @@ func (s *Server) read(c *mmsg.Conn) {
 	}
 }
 
-// datagram takes one datagram, and ownership of its Buf if it answers true. What is dropped is counted,
-// not answered and not logged: anybody can send it.
-func (s *Server) datagram(c *mmsg.Conn, now time.Time, p *mmsg.Packet) bool {
-	raw := p.Buf.Bytes()
-	h, payload, err := wire.ParseHeader(raw)
+// datagram takes one datagram. It leaves the Buf of one that it drops, and of a control message, to its
+// caller. What is dropped is counted, not answered and not logged: anybody can send it.
+func (s *Server) datagram(c *mmsg.Conn, now time.Time, p *mmsg.Packet) (taken bool) {
+	h, err := wire.TrimHeader(p.Buf)
 	if err != nil {
 		s.drops.malformed.Add(1)
 		return false
 	}
 	if h.Control {
-		s.control(c, now, p, h, payload)
+		s.control(c, now, p, h)
 		return false
 	}
 	k := s.calls[h.Session].Load()
@@ -177,15 +176,16 @@ func (s *Server) datagram(c *mmsg.Conn, now time.Time, p *mmsg.Packet) bool {
 		return false
 	}
 	k.t.heard.Store(now.UnixNano())
-	if err := k.Receive(h, payload, p.Buf); err != nil {
+	if err := k.Receive(h, p.Buf); err != nil {
 		s.drops.late.Add(1)
 		return false
 	}
 	return true
 }
 
-func (s *Server) control(c *mmsg.Conn, now time.Time, p *mmsg.Packet, h wire.Header, body []byte) {
+func (s *Server) control(c *mmsg.Conn, now time.Time, p *mmsg.Packet, h wire.Header) {
 	var t *tunnel
+	body := p.Buf.Bytes()
 	switch {
 	case h.Tunnel != 0:
 		if t = s.tunnels[h.Tunnel].Load(); t == nil {

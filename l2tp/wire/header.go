@@ -6,6 +6,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
+	"vpnd/internal/pktbuf"
 )
 
 // Port is the UDP port of L2TP.
@@ -45,51 +46,71 @@ const MaxHeader = 12
 
 // ParseHeader takes a datagram apart. What lies behind the length, if there is one, is padding.
 func ParseHeader(b []byte) (Header, []byte, error) {
+	h, at, end, err := parseHeader(b)
+	if err != nil {
+		return Header{}, nil, err
+	}
+	return h, b[at:end], nil
+}
+
+// TrimHeader takes the header and the padding off the datagram in b. With an error b is left as it is.
+func TrimHeader(b *pktbuf.Buf) (Header, error) {
+	h, at, end, err := parseHeader(b.Bytes())
+	if err != nil {
+		return Header{}, err
+	}
+	b.SetLen(end)
+	b.TrimFront(at)
+	return h, nil
+}
+
+// parseHeader finds the payload of a datagram, b[at:end].
+func parseHeader(b []byte) (h Header, at, end int, err error) {
 	if len(b) < 2 {
-		return Header{}, nil, ErrShort
+		return Header{}, 0, 0, ErrShort
 	}
 	flags := binary.BigEndian.Uint16(b)
 	if flags&versionMask != version {
-		return Header{}, nil, ErrVersion
+		return Header{}, 0, 0, ErrVersion
 	}
-	h := Header{Control: flags&bitType != 0, HasSeq: flags&bitSequence != 0}
+	h = Header{Control: flags&bitType != 0, HasSeq: flags&bitSequence != 0}
 	if h.Control && (flags&bitLength == 0 || !h.HasSeq || flags&bitOffset != 0) {
-		return Header{}, nil, ErrHeader
+		return Header{}, 0, 0, ErrHeader
 	}
-	at := 2
+	at = 2
 	if flags&bitLength != 0 {
 		if len(b) < at+2 {
-			return Header{}, nil, ErrShort
+			return Header{}, 0, 0, ErrShort
 		}
 		n := int(binary.BigEndian.Uint16(b[at:]))
 		if n > len(b) || n < at+2 {
-			return Header{}, nil, ErrLength
+			return Header{}, 0, 0, ErrLength
 		}
 		b = b[:n]
 		at += 2
 	}
 	if len(b) < at+4 {
-		return Header{}, nil, ErrShort
+		return Header{}, 0, 0, ErrShort
 	}
 	h.Tunnel, h.Session = binary.BigEndian.Uint16(b[at:]), binary.BigEndian.Uint16(b[at+2:])
 	at += 4
 	if h.HasSeq {
 		if len(b) < at+4 {
-			return Header{}, nil, ErrShort
+			return Header{}, 0, 0, ErrShort
 		}
 		h.Ns, h.Nr = binary.BigEndian.Uint16(b[at:]), binary.BigEndian.Uint16(b[at+2:])
 		at += 4
 	}
 	if flags&bitOffset != 0 {
 		if len(b) < at+2 {
-			return Header{}, nil, ErrShort
+			return Header{}, 0, 0, ErrShort
 		}
 		at += 2 + int(binary.BigEndian.Uint16(b[at:]))
 		if at > len(b) {
-			return Header{}, nil, ErrLength
+			return Header{}, 0, 0, ErrLength
 		}
 	}
-	return h, b[at:], nil
+	return h, at, len(b), nil
 }
 
 // AppendControl appends a whole control message with body, its AVPs; an empty one is an

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"vpnd/internal/pktbuf"
 	"vpnd/l2tp/wire"
 )
 
@@ -58,8 +59,18 @@ func TestHeaders(t *testing.T) {
 	} {
 		h, body, err := wire.ParseHeader(c.in)
 		if !errors.Is(err, c.err) || h != c.want || string(body) != c.body {
-			t.Errorf("%s: %+v %q %v", c.name, h, body, err)
+			t.Errorf("%s: ParseHeader gives %+v, %q, %v, want %+v, %q, %v", c.name, h, body, err, c.want, c.body, c.err)
 		}
+		b := pktbuf.Get()
+		b.Append(c.in)
+		left := c.body
+		if c.err != nil {
+			left = string(c.in)
+		}
+		if h, err := wire.TrimHeader(b); !errors.Is(err, c.err) || h != c.want || string(b.Bytes()) != left {
+			t.Errorf("%s: TrimHeader gives %+v, %v and leaves %q, want %+v, %v, %q", c.name, h, err, b.Bytes(), c.want, c.err, left)
+		}
+		b.Release()
 	}
 	for _, h := range []wire.Header{{Tunnel: 1, Session: 2}, {Tunnel: 1, Session: 2, HasSeq: true, Ns: 0xFFFF, Nr: 3}} {
 		b := make([]byte, h.DataLen(), 20)

@@ -131,8 +131,8 @@ func (k *Call) frame(b *pktbuf.Buf) {
 	k.sink.Frame(b)
 }
 
-// receive takes the payload of a GRE packet, and ownership of b if it answers true.
-func (k *Call) receive(now time.Time, seq uint32, b *pktbuf.Buf) bool {
+// receive takes the payload of a GRE packet, unless it comes too late or twice.
+func (k *Call) receive(now time.Time, seq uint32, b *pktbuf.Buf) (taken bool) {
 	k.rx.Lock()
 	defer k.rx.Unlock()
 	if k.rxOver || !k.receiver.Put(now, seq, b, k.deliver) {

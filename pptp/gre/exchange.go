@@ -145,9 +145,9 @@ func (x *Exchange) Run() { x.attention.run() }
 // Stop ends Run.
 func (x *Exchange) Stop() { x.attention.once.Do(func() { close(x.attention.stop) }) }
 
-// packet takes one IP packet as the raw socket gives it, and ownership of its Buf if it answers true.
-// What is dropped is counted, not answered and not logged: anybody can send it.
-func (x *Exchange) packet(now time.Time, p *mmsg.Packet) bool {
+// packet takes one IP packet as the raw socket gives it. It leaves the Buf of one that it drops to its
+// caller. What is dropped is counted, not answered and not logged: anybody can send it.
+func (x *Exchange) packet(now time.Time, p *mmsg.Packet) (taken bool) {
 	b := p.Buf
 	ip := b.Bytes()
 	if len(ip) < 20 {
