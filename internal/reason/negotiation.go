@@ -42,7 +42,7 @@ const (
 
 const (
 	// OpenGRE is how to fix that GRE does not come through.
-	OpenGRE = "Every firewall and router on the way must let GRE (IP protocol 47) through, not only TCP 1723. On a home router switch PPTP pass-through on. " +
+	OpenGRE = "Every firewall and router on the way must let GRE (IP protocol 47) through, not only TCP 1723. On a home router turn PPTP pass-through on. " +
 		"Mobile networks often block GRE: try another network, or L2TP."
 	authentications = " {ppp.authentication} lists the allowed methods."
 	useMSCHAPv2     = "Turn on MS-CHAPv2 at the client."

@@ -80,7 +80,7 @@ func Connect(client string, s Server, p Person) (Page, error) {
 		for _, k := range Kinds {
 			names = append(names, k.Name)
 		}
-		return Page{}, fmt.Errorf("client %q: one of %s", client, strings.Join(names, ", "))
+		return Page{}, fmt.Errorf("client %q is unknown: use one of %s", client, strings.Join(names, ", "))
 	}
 	if err := checkServer(s.Address); err != nil {
 		return Page{}, err
@@ -154,7 +154,7 @@ func (b *builder) settings() {
 	if b.l2tp {
 		field := "none: leave the field empty"
 		if b.TunnelSecret {
-			field = "the one of l2tp.secret; ask the administrator"
+			field = "the value of l2tp.secret; ask the administrator"
 		}
 		set("L2TP tunnel secret", field)
 	}
@@ -199,21 +199,21 @@ func (b *builder) closed() {
 	}{{"PPTP", "pptp", b.Server.PPTP, b.Person.PPTP}, {"L2TP", "l2tp", b.Server.L2TP, b.Person.L2TP}} {
 		switch {
 		case !t.on:
-			b.note("%s is off at the server: {services} turns it on.", t.title)
+			b.note("The server has %s turned off. {services} turns it on.", t.title)
 		case !t.allowed:
 			b.note("%s is not among the user's allowed dial-in types ({dial-in}).", t.title)
 		case t.option == "l2tp" && b.IPsecMust:
-			b.note("The user's IPsec policy is Must, and the server does not offer IPsec yet: it refuses L2TP without it ({ipsec}).")
+			b.note("The user's IPsec policy is Must, but the server does not offer IPsec yet. It refuses L2TP without IPsec ({ipsec}).")
 		}
 	}
 	if b.oneTime() {
-		b.note("A one-time password is good for one log-in. Do not let the client save it, and switch automatic redialling off: a code that is sent twice is refused.")
+		b.note("Each one-time password works for one log-in. Do not let the client save it, and turn off automatic redialling: the server refuses a code that it has seen before.")
 	}
 	if b.l2tp {
 		b.note("The server does not offer IPsec yet. Plain L2TP encrypts nothing by itself.")
 	}
 	if b.l2tp && (b.MPPE == "required" || b.MPPE == "maximum") {
-		b.note("Encryption (MPPE) is required: clients that do not encrypt by it over L2TP, as Windows, phones and Macs do not, are refused. PPTP is the way for them.")
+		b.note("Encryption (MPPE) is required. Windows, phones and Macs do not use MPPE over L2TP, so the server refuses them there. Use PPTP for them.")
 	}
 }
 
@@ -238,7 +238,7 @@ func shell(s string) string {
 }
 
 // ErrServer tells that a server's name or address is none, and would not do in a line that is copied.
-var ErrServer = errors.New("is neither a host name nor an address: write it such as vpn.example.org or 203.0.113.7")
+var ErrServer = errors.New("is neither a host name nor an address: write it as vpn.example.org or 203.0.113.7")
 
 // checkServer holds an address against what a host name or an IP address may be.
 func checkServer(address string) error {

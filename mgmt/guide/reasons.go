@@ -10,10 +10,12 @@ import (
 
 const reasonsHead = `# Reasons
 
-Each refusal and each end of a connection has a cause: a code that does not change. The log has it as ` + "`cause=`" + `, the API as ` + "`cause`" + `, and
-hooks as ` + "`CAUSE`" + `. The text may change. In the texts below, {name} stands for an argument. A part in brackets is left out if its argument is empty.
+Each refusal and each end of a connection has a cause: a code that does not change.
+The log has it as ` + "`cause=`" + `, the API as ` + "`cause`" + `, and hooks as ` + "`CAUSE`" + `.
+The text may change.
+In the texts below, {name} is the place of an argument. vpnd omits a part in brackets if its argument is empty.
 
-A refusal counts in the metrics by its label; without one, it counts as ` + "`not_negotiated`" + `. This page is made by ` + "`go generate ./mgmt/guide`" + `.
+The metrics count a refusal by its label, or as ` + "`not_negotiated`" + ` if it has none. ` + "`go generate ./mgmt/guide`" + ` makes this page.
 `
 
 // Reasons is docs/reasons.md.

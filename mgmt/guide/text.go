@@ -18,7 +18,7 @@ func (p Page) Text() string {
 		fmt.Fprintf(&b, "%-*s  %s\n", width, s.Name, s.Value)
 	}
 	if len(p.Ways) == 0 {
-		b.WriteString("\nThere is no way to connect with this client; see the notes.\n")
+		b.WriteString("\nThis client cannot connect. The notes say why.\n")
 	}
 	for _, w := range p.Ways {
 		heading(w.Title)

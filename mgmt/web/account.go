@@ -38,7 +38,7 @@ func (p *Pages) own(r *http.Request) (access.Account, error) {
 func (p *Pages) administratorNamed(ctx context.Context, name string) (access.Account, error) {
 	a, err := p.cfg.Gate.Account(ctx, name)
 	if errors.Is(err, usermgmt.ErrNoAdministrator) {
-		err = fault{http.StatusNotFound, "There is no such administrator: somebody may have removed the account."}
+		err = fault{http.StatusNotFound, "This administrator does not exist. Somebody may have removed the account."}
 	}
 	return a, err
 }
@@ -75,7 +75,7 @@ func distinct(prefix string, controls []control) []control {
 func (p *Pages) proof(a access.Account) []control {
 	controls := []control{{Name: "current", Label: "Current password", Type: "password", Complete: "current-password", Required: true}}
 	if a.TOTP {
-		controls = append(controls, control{Name: "current-code", Label: "Code that your app shows now", Type: "text", Complete: "one-time-code", Mode: "numeric", MaxLength: 10, Required: true})
+		controls = append(controls, control{Name: "current-code", Label: "Code that your app shows", Type: "text", Complete: "one-time-code", Mode: "numeric", MaxLength: 10, Required: true})
 	}
 	return controls
 }
@@ -85,7 +85,7 @@ func (p *Pages) proves(r *http.Request, a access.Account, f *form) (bool, error)
 	cookie, err := p.cfg.Gate.LogIn(r.Context(), source(r), a.Name, password(r, "current"), strings.TrimSpace(r.PostForm.Get("current-code")))
 	switch {
 	case errors.Is(err, access.ErrRefused) && a.TOTP:
-		f.wrong("current", "The password or the code is wrong. A code counts once: wait for the next one.")
+		f.wrong("current", "The password or the code is wrong. Each code works once: wait for the next one.")
 	case errors.Is(err, access.ErrRefused):
 		f.wrong("current", "The password is wrong.")
 	case errors.Is(err, access.ErrLimited):
@@ -149,7 +149,7 @@ func (p *Pages) showApp(w http.ResponseWriter, r *http.Request, f form, secret s
 		Secret: secret, URL: template.URL(url), QR: template.HTML(code.SVG("QR code of the secret")), //nolint:gosec // url.URL and the encoder wrote them
 		Controls: f.fill(append(p.proof(a), control{
 			Name: "code", Label: "Code of the new secret", Type: "text", Complete: "one-time-code", Mode: "numeric", MaxLength: 10, Required: true,
-			Hint: "That the app shows now, after it has read the QR code.",
+			Hint: "The code that the app shows after it has read the QR code.",
 		})...),
 	}
 	v := view{Title: "Authenticator app", Data: d}
@@ -165,7 +165,7 @@ func (p *Pages) setApp(w http.ResponseWriter, r *http.Request) error {
 	}
 	secret := totp.Clean(r.PostForm.Get("secret"))
 	if err := totp.Check(secret); err != nil {
-		return failed(w, r, "/account/app", "The form was not complete: here is a new secret.")
+		return failed(w, r, "/account/app", "The form was not complete. Here is a new secret.")
 	}
 	f := form{values: r.PostForm}
 	ok, err := p.proves(r, a, &f)
@@ -175,7 +175,7 @@ func (p *Pages) setApp(w http.ResponseWriter, r *http.Request) error {
 	if ok {
 		err := p.cfg.Gate.SetTOTP(r.Context(), a.Name, secret, strings.TrimSpace(r.PostForm.Get("code")))
 		if err == nil {
-			return done(w, r, "/login", "Your app is set up. Log in with a code, too.")
+			return done(w, r, "/login", "Your app is set up. Log in again, with a code of the app.")
 		}
 		if err := f.broken(err); err != nil {
 			return err
@@ -201,5 +201,5 @@ func (p *Pages) dropApp(w http.ResponseWriter, r *http.Request) error {
 	if err := p.cfg.Gate.SetTOTP(r.Context(), a.Name, "", ""); err != nil {
 		return err
 	}
-	return done(w, r, "/login", "Your app counts no more. Log in with your password.")
+	return done(w, r, "/login", "Your app is removed. Log in with your password.")
 }

@@ -51,10 +51,10 @@ func (p *Pages) showAdministrators(w http.ResponseWriter, r *http.Request, d adm
 	}
 	d.Change, d.Now = mayChange(r), p.cfg.Managed.Clock.Corrected()
 	d.Invite = invite.fill(distinct("invite-", []control{
-		{Name: "name", Label: "Name", Type: "text", MaxLength: 64, Hint: "Empty: whoever opens the link chooses it."},
+		{Name: "name", Label: "Name", Type: "text", MaxLength: 64, Hint: "Empty: the person who opens the link chooses it."},
 		roleControl(access.Administrator),
 	})...)
-	life := control{Name: "days", Label: "Counts for", Type: "select", Value: strconv.Itoa(defaultLife)}
+	life := control{Name: "days", Label: "Valid for", Type: "select", Value: strconv.Itoa(defaultLife)}
 	for _, n := range lifeChoices {
 		o := option{strconv.Itoa(n), fmt.Sprintf("%d days", n), n == defaultLife}
 		if n == 0 {
@@ -63,7 +63,7 @@ func (p *Pages) showAdministrators(w http.ResponseWriter, r *http.Request, d adm
 		life.Options = append(life.Options, o)
 	}
 	d.Token = token.fill(distinct("token-", []control{
-		{Name: "name", Label: "Name", Type: "text", Required: true, MaxLength: 64, Hint: "Of the program that is to use it."},
+		{Name: "name", Label: "Name", Type: "text", Required: true, MaxLength: 64, Hint: "The program that uses the token."},
 		roleControl(access.Viewer), life,
 	})...)
 	v := view{Title: "Administrators and API tokens", Data: d}
@@ -73,7 +73,7 @@ func (p *Pages) showAdministrators(w http.ResponseWriter, r *http.Request, d adm
 
 func roleControl(now access.Role) control {
 	c := control{Name: "role", Label: "Role", Type: "select", Value: string(now)}
-	for _, o := range []option{{string(access.Administrator), "Administrator", false}, {string(access.Viewer), "Viewer (may only look)", false}} {
+	for _, o := range []option{{string(access.Administrator), "Administrator", false}, {string(access.Viewer), "Viewer (can only look)", false}} {
 		o.Selected = o.Value == c.Value
 		c.Options = append(c.Options, o)
 	}
@@ -90,7 +90,7 @@ func (p *Pages) invite(w http.ResponseWriter, r *http.Request) error {
 		}
 		switch _, err := p.administratorNamed(r.Context(), name); {
 		case err == nil:
-			f.wrong("name", "There is an administrator of that name: a new password is set from the page of the account.")
+			f.wrong("name", "An administrator with this name exists. To set a new password, open that account's page.")
 		case !errors.As(err, new(fault)):
 			return err
 		}
@@ -174,7 +174,7 @@ func (p *Pages) changed(w http.ResponseWriter, r *http.Request, err error, notic
 	case err == nil:
 		return done(w, r, back, notice)
 	case errors.Is(err, usermgmt.ErrLastAdministrator):
-		return failed(w, r, back, "This is the last administrator: make another one first.")
+		return failed(w, r, back, "This is the last administrator. Add another one first.")
 	case errors.Is(err, usermgmt.ErrNoAdministrator), errors.Is(err, usermgmt.ErrNoToken):
 		return failed(w, r, back, sentence(err))
 	}
@@ -183,7 +183,7 @@ func (p *Pages) changed(w http.ResponseWriter, r *http.Request, err error, notic
 		return err
 	}
 	for _, text := range f.faults {
-		return failed(w, r, back, "That is not possible: "+text+".")
+		return failed(w, r, back, "Nothing was changed: "+text+".")
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (p *Pages) newToken(w http.ResponseWriter, r *http.Request) error {
 	f := form{values: r.PostForm}
 	var expires time.Time
 	if days, err := strconv.Atoi(r.PostForm.Get("days")); err != nil || days < 0 || days > 3650 {
-		f.wrong("days", "Choose for how many days it counts.")
+		f.wrong("days", "Choose how long the token is valid.")
 	} else if days > 0 {
 		expires = p.cfg.Managed.Clock.Corrected().AddDate(0, 0, days)
 	}
@@ -202,7 +202,7 @@ func (p *Pages) newToken(w http.ResponseWriter, r *http.Request) error {
 	}
 	secret, err := p.cfg.Gate.NewToken(r.Context(), strings.TrimSpace(r.PostForm.Get("name")), access.Role(r.PostForm.Get("role")), expires)
 	if errors.Is(err, usermgmt.ErrTokenExists) {
-		f.wrong("name", "There is a token of that name: choose another name, or remove the old one first.")
+		f.wrong("name", "A token with this name exists. Choose another name, or remove the old one first.")
 	} else if err := f.broken(err); err != nil {
 		return err
 	}

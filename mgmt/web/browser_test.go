@@ -184,7 +184,7 @@ func TestDaemonDown(t *testing.T) {
 
 	// What is pressed before the page knows is not lost in the browser's own error page.
 	w.Press("Drop user0, 10.99.0.0")
-	w.Await("#dialog", "This connection is hung up")
+	w.Await("#dialog", "vpnd will hang up this connection")
 	w.Fill(map[string]string{"reason": "go home"})
 	w.stop()
 	w.Press("Drop")

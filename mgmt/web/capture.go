@@ -28,7 +28,7 @@ func captureOf(user, connection, who string) captureForm {
 	f.Frames = control{Name: "frames", ID: "capture-frames", Label: "Frames", Type: "select", Options: []option{
 		{"control", "Control frames", true}, {"all", "All, with user data", false},
 	}}
-	f.Minutes = control{Name: "minutes", ID: "capture-minutes", Label: "For how long", Type: "select"}
+	f.Minutes = control{Name: "minutes", ID: "capture-minutes", Label: "Duration", Type: "select"}
 	for i, n := range captureMinutes {
 		o := option{strconv.Itoa(n), strconv.Itoa(n) + " minutes", i == 0}
 		if n == 1 {
@@ -48,7 +48,7 @@ func (p *Pages) askCapture(w http.ResponseWriter, r *http.Request) error {
 			return p.render(w, r, "capture.html", view{Title: "Capture", Data: captureOf("", id, who)})
 		}
 	}
-	return fault{http.StatusNotFound, "This connection has gone. A user's page captures the next one from its first frame."}
+	return fault{http.StatusNotFound, "This connection has ended. A user's page captures the next one from its first frame."}
 }
 
 // capture answers with a file that goes on for as long as the form says.
@@ -56,11 +56,11 @@ func (p *Pages) capture(w http.ResponseWriter, r *http.Request) error {
 	form := r.PostForm
 	of := mgmt.CaptureOf{User: form.Get("user"), Connection: form.Get("connection"), All: form.Get("frames") == "all", Size: captureSize}
 	if (of.User == "") == (of.Connection == "") {
-		return fault{http.StatusUnprocessableEntity, "There is nothing to capture: name a user or a connection."}
+		return fault{http.StatusUnprocessableEntity, "There is nothing to capture. Choose a user or a connection."}
 	}
 	minutes, err := strconv.Atoi(form.Get("minutes"))
 	if err != nil || minutes < 1 || minutes > captureMinutes[len(captureMinutes)-1] {
-		return fault{http.StatusUnprocessableEntity, "A capture goes on for 1 to 10 minutes: choose one of them."}
+		return fault{http.StatusUnprocessableEntity, "A capture takes 1 to 10 minutes. Choose a time from the list."}
 	}
 	of.Time = time.Duration(minutes) * time.Minute
 	write, err := p.beginCapture(r.Context(), of)
@@ -73,14 +73,14 @@ func (p *Pages) capture(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Pages) beginCapture(ctx context.Context, of mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
 	if p.cfg.Managed.Captures == nil {
-		return nil, fault{http.StatusNotFound, "This daemon captures nothing."}
+		return nil, fault{http.StatusNotFound, "This daemon cannot capture."}
 	}
 	write, err := p.cfg.Managed.Captures.Begin(ctx, of)
 	switch {
 	case errors.Is(err, mgmt.ErrNotFound):
-		return nil, fault{http.StatusNotFound, "This connection has gone. A user's page captures the next one from its first frame."}
+		return nil, fault{http.StatusNotFound, "This connection has ended. A user's page captures the next one from its first frame."}
 	case errors.Is(err, mgmt.ErrFull):
-		return nil, fault{http.StatusServiceUnavailable, "There are too many captures at once: wait until one ends, or end one."}
+		return nil, fault{http.StatusServiceUnavailable, "Too many captures are running. Wait until one ends, or end one."}
 	}
 	return write, err
 }

@@ -54,10 +54,10 @@ func (p *Pages) showTime(w http.ResponseWriter, r *http.Request, f form, v view)
 		d.Settings = f.fill(
 			control{
 				Name: "servers", Label: "Time servers", Type: "textarea", Value: strings.Join(now.Servers, "\n"),
-				Hint: "NTP servers by name or address, one a line. None: the host’s clock counts.",
+				Hint: "NTP servers by name or address, one on each line. Empty: vpnd uses the host’s clock.",
 			},
-			control{Name: "interval", Label: "Automatic update interval", Type: "text", Value: now.Interval, Hint: "Such as 1h or 30m."},
-			control{Name: "max_offset", Label: "Warning beyond", Type: "text", Value: now.MaxOffset, Hint: "By how much the host’s clock may be off, such as 10s."},
+			control{Name: "interval", Label: "Automatic update interval", Type: "text", Value: now.Interval, Hint: "For example 1h or 30m."},
+			control{Name: "max_offset", Label: "Warning beyond", Type: "text", Value: now.MaxOffset, Hint: "vpnd warns if the host’s clock is off by more, for example 10s."},
 		)
 	}
 	v.Title, v.Data = "Time and Date", d
@@ -79,7 +79,7 @@ func (p *Pages) setTime(w http.ResponseWriter, r *http.Request) error {
 		return p.showTime(w, r, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
 	if err := f.missed(err); err != nil {
-		return p.showTime(w, r, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
+		return p.showTime(w, r, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing was changed: " + err.Error(), Wrong: true})
 	}
 	if len(f.faults) > 0 {
 		return p.showTime(w, r, f, view{})
@@ -94,7 +94,7 @@ func (p *Pages) inquire(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := p.cfg.Managed.Clock.View()
 	if v.State == timesync.NoServers {
-		return failed(w, r, "/time", "There is no time server to inquire: set one below.")
+		return failed(w, r, "/time", "There is no time server. Set one below.")
 	}
 	if v.State == timesync.Off {
 		return warned(w, r, "/time", "Inquired: "+beyondLimit(v)+".")

@@ -89,7 +89,7 @@ func (p *Pages) connectPage(ctx context.Context, d *connectData, address string)
 		d.Page, err = p.cfg.API.ConnectPage(ctx, d.User, d.Client, address)
 	}
 	if errors.Is(err, usermgmt.ErrNoUser) {
-		d.Fault, err = "There is no such user: compare the spelling, or look in the list. The steps below are for anybody.", nil
+		d.Fault, err = "This user does not exist. Check the spelling, or look in the list. The steps below are for any user.", nil
 	}
 	person := ""
 	if err == nil && (d.User == "" || d.Fault != "") {

@@ -39,7 +39,7 @@ func TestConnectPages(t *testing.T) {
 	}
 	const evil = `"><script>alert(1)</script>`
 	w := b.ask(viewer, "/connect?user="+url.QueryEscape(evil)+"&server="+url.QueryEscape(evil)+"&client=x", nil)
-	if w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "<script>alert") || !strings.Contains(w.Body.String(), "There is no such user") {
+	if w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "<script>alert") || !strings.Contains(w.Body.String(), "This user does not exist") {
 		t.Errorf("nobody's page: %d", w.Code)
 	}
 }

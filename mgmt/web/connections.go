@@ -153,15 +153,15 @@ func (p *Pages) drop(w http.ResponseWriter, r *http.Request) error {
 	}
 	back := access.LocalPath(r.PostForm.Get("back"))
 	if len(ids) == 0 {
-		return failed(w, r, back, "Tick the connections to drop first.")
+		return failed(w, r, back, "First select the connections to drop.")
 	}
 	if len(ids) > maxDrops {
-		return failed(w, r, back, fmt.Sprintf("These are more than %d connections: drop fewer at once.", maxDrops))
+		return failed(w, r, back, fmt.Sprintf("These are more than %d connections. Drop fewer at once.", maxDrops))
 	}
 	var f form
 	reason := strings.TrimSpace(r.PostForm.Get("reason"))
 	if len(reason) > maxReason || strings.ContainsFunc(reason, func(c rune) bool { return c < ' ' }) {
-		f.wrong("reason", fmt.Sprintf("The reason has at most %d bytes, and no line breaks: shorten it.", maxReason))
+		f.wrong("reason", fmt.Sprintf("The reason can have at most %d bytes and no line breaks. Shorten it.", maxReason))
 	}
 	if r.PostForm.Get("confirm") == "yes" && f.faults == nil {
 		return p.dropAll(w, r, ids, reason, back)
@@ -174,11 +174,11 @@ func (p *Pages) drop(w http.ResponseWriter, r *http.Request) error {
 	}
 	d.Gone = len(ids) - len(d.Connections)
 	if len(d.Connections) == 0 {
-		return failed(w, r, back, "There is nothing to drop: who was picked has gone already.")
+		return failed(w, r, back, "There is nothing to drop. The selected connections have already ended.")
 	}
 	d.Reason = f.fill(control{
 		Name: "reason", Label: "Reason", Type: "text", Value: reason, MaxLength: maxReason, Focus: true,
-		Hint: "For the history, the log, and clients that show it. It may stay empty.",
+		Hint: "This text goes into the history and the log. Some clients show it. It can stay empty.",
 	})[0]
 	v := view{Title: "Drop", Data: d}
 	v.faulty(&f)
@@ -198,7 +198,7 @@ func (p *Pages) dropAll(w http.ResponseWriter, r *http.Request, ids []string, re
 	lead, text := done, plural(dropped, "connection")+" are dropped."
 	switch dropped {
 	case 0:
-		lead, text = failed, "Nothing was dropped: who was picked has gone already."
+		lead, text = failed, "Nothing was dropped. The selected connections have already ended."
 	case 1:
 		text = "1 connection is dropped."
 	}

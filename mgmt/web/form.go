@@ -119,7 +119,7 @@ func (v *view) faulty(forms ...*form) {
 			continue
 		}
 		v.Status, v.Wrong = http.StatusUnprocessableEntity, true
-		v.Notice = cmp.Or(v.Notice, "Nothing is stored yet: correct what is marked.")
+		v.Notice = cmp.Or(v.Notice, "Nothing was stored. Correct the marked fields.")
 		v.Faults = append(v.Faults, f.listed...)
 		for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 			if !slices.ContainsFunc(f.listed, func(l faultLink) bool { return l.Name == name }) {

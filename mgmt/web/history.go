@@ -32,7 +32,7 @@ var historyColumns = []column{
 	{Name: "Time"},
 	{Name: "Event"},
 	{Name: "User"},
-	{Name: "Type, addresses", Title: "Of the client, and what it was given"},
+	{Name: "Type, addresses", Title: "The client's address, and the address that it got"},
 	{Name: "Duration, traffic", Number: true, Title: "Hours, minutes and seconds; Tx is to the user, Rx from the user"},
 	{Name: "Why"},
 }
@@ -151,7 +151,7 @@ func historyOf(r *http.Request, search string) (usermgmt.HistoryQuery, historyDa
 		o := option{strconv.Itoa(n), "The last " + strconv.Itoa(n) + " days", n == days}
 		switch n {
 		case 0:
-			o.Text = "All there is"
+			o.Text = "All"
 		case 1:
 			o.Text = "The last 24 hours"
 		}

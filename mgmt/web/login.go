@@ -34,7 +34,7 @@ func (p *Pages) showLogIn(w http.ResponseWriter, r *http.Request, v view) error 
 	v.Data = entryData{To: access.LocalPath(r.Form.Get("to")), Controls: f.fill(
 		control{Name: "name", Label: "Name", Type: "text", Complete: "username", Required: true, Focus: true, MaxLength: 64},
 		control{Name: "password", Label: "Password", Type: "password", Complete: "current-password", Required: true},
-		control{Name: "code", Label: "Code", Type: "text", Complete: "one-time-code", Mode: "numeric", MaxLength: 10, Hint: "Of your authenticator app, if your account has one."},
+		control{Name: "code", Label: "Code", Type: "text", Complete: "one-time-code", Mode: "numeric", MaxLength: 10, Hint: "The code of your authenticator app, if your account has one."},
 	)}
 	return p.render(w, r, "login.html", v)
 }
@@ -89,7 +89,7 @@ func (p *Pages) showSetUp(w http.ResponseWriter, r *http.Request, f form) error 
 // newPassword is the controls in which a password is chosen.
 func newPassword() []control {
 	return []control{
-		{Name: "password", Label: "New password", Type: "password", Complete: "new-password", Required: true, Hint: "Long beats complicated: four or more words are good."},
+		{Name: "password", Label: "New password", Type: "password", Complete: "new-password", Required: true, Hint: "A long password is better than a complicated one. Use four or more words."},
 		{Name: "again", Label: "New password again", Type: "password", Complete: "new-password", Required: true},
 	}
 }
@@ -104,7 +104,7 @@ func (p *Pages) doSetUp(w http.ResponseWriter, r *http.Request) error {
 			return done(w, r, "/login", "Your password is set. Log in with it.")
 		case errors.Is(err, access.ErrLink): // the page says so
 		case errors.Is(err, usermgmt.ErrAdministratorExists):
-			f.wrong("name", "There is an administrator of that name already: choose another name.")
+			f.wrong("name", "An administrator with this name exists. Choose another name.")
 		default:
 			if err := f.broken(err); err != nil {
 				return err
@@ -117,7 +117,7 @@ func (p *Pages) doSetUp(w http.ResponseWriter, r *http.Request) error {
 // same holds a new password against its repetition.
 func same(f *form, r *http.Request) bool {
 	if r.PostForm.Get("password") != r.PostForm.Get("again") {
-		f.wrong("again", "The two are not the same: write the new password twice.")
+		f.wrong("again", "The two passwords differ. Enter the new password twice.")
 		return false
 	}
 	return true

@@ -52,7 +52,7 @@ func poolGroups(p mgmt.PoolSettings, f *form) []group {
 		pool, prefix := poolOf(p, name), poolPrefix(name)
 		g := group{Legend: "Pool " + name}
 		if name == "" {
-			g.Legend = "Pool of users that name none"
+			g.Legend = "Pool of users without a named pool"
 		}
 		for i := range len(pool.Ranges) + 1 {
 			start := control{Name: rangeName(prefix, "ranges", i), Label: "Start address", Type: "text"}
@@ -60,8 +60,8 @@ func poolGroups(p mgmt.PoolSettings, f *form) []group {
 			if i < len(pool.Ranges) {
 				start.Value, size.Value = pool.Ranges[i].Start.String(), strconv.Itoa(pool.Ranges[i].Count)
 			} else {
-				start.Label, start.Hint = "Start address of one range more", "Empty: there is none."
-				size.Label = "Its count"
+				start.Label, start.Hint = "Start address of another range", "Empty: none."
+				size.Label = "Count of this range"
 			}
 			g.Controls = append(g.Controls, start, size)
 		}
@@ -69,7 +69,7 @@ func poolGroups(p mgmt.PoolSettings, f *form) []group {
 			{Name: prefix + "dns", Label: "DNS servers", Value: strings.Join(pool.DNS, ", ")},
 			{Name: prefix + "wins", Label: "WINS servers", Value: strings.Join(pool.WINS, ", ")},
 		} {
-			c.Type, c.Hint = "text", "Two at most, separated by a comma."
+			c.Type, c.Hint = "text", "At most two, separated by a comma."
 			g.Controls = append(g.Controls, c)
 		}
 		g.Controls = f.fill(g.Controls...)
@@ -102,7 +102,7 @@ func readPool(f *form, prefix string) mgmt.AddressPool {
 		pool.Ranges = append(pool.Ranges, mgmt.PoolRange{Start: start, Count: n})
 	}
 	if len(pool.Ranges) == 0 {
-		f.wrong(rangeName(prefix, "ranges", 0), "is missing: a pool has one range at least")
+		f.wrong(rangeName(prefix, "ranges", 0), "is missing: a pool needs at least one range")
 	}
 	return pool
 }
@@ -134,11 +134,11 @@ func (p *Pages) setPools(w http.ResponseWriter, r *http.Request) error {
 			return p.showPPP(w, r, settings, form{}, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 		}
 		if err := f.missed(err); err != nil {
-			return p.showPPP(w, r, settings, form{}, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
+			return p.showPPP(w, r, settings, form{}, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing was changed: " + err.Error(), Wrong: true})
 		}
 	}
 	if len(f.faults) > 0 {
 		return p.showPPP(w, r, settings, form{}, f, view{})
 	}
-	return done(w, r, "/ppp", "The addresses are changed. They count for connections that begin from now on.")
+	return done(w, r, "/ppp", "The addresses are changed. New connections use them.")
 }

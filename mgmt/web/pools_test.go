@@ -104,7 +104,7 @@ func TestMethods(t *testing.T) {
 		f.Set("mutual_pap", "yes")
 	}).Body.String()
 	for field, says := range map[string]string{
-		"authentication": "tick one", "echo_failures": "whole number", "mutual_pap.user": "by which name", "mppe": "tick MS-CHAPv2, or choose No MPPE",
+		"authentication": "select at least one", "echo_failures": "whole number", "mutual_pap.user": "the name that the server sends", "mppe": "tick MS-CHAPv2, or choose No MPPE",
 	} {
 		if got := faultOf(body, field); !strings.Contains(got, says) {
 			t.Errorf("%s: %q", field, got)
@@ -155,7 +155,7 @@ func TestManyUsers(t *testing.T) {
 	}
 	all.Set("do", "remove")
 	w := b.ask(administrator, "/users", all)
-	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "These 118 users are removed") || !strings.Contains(w.Body.String(), "the first 50 of them") {
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "remove these 118 users") || !strings.Contains(w.Body.String(), "the first 50 of them") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	form := formOf(w.Body.String())

@@ -30,13 +30,13 @@ func (p *Pages) settingRoutes() []route {
 // settings are those that can be changed. A daemon may have none.
 func (p *Pages) settings() (mgmt.Settings, error) {
 	if p.cfg.Managed.Settings == nil {
-		return nil, fault{http.StatusNotFound, "This daemon has no settings that can be changed while it runs."}
+		return nil, fault{http.StatusNotFound, "The settings of this daemon cannot be changed while it runs."}
 	}
 	return p.cfg.Managed.Settings, nil
 }
 
 // overtaken is the notice of a form that began with other settings than there are now.
-const overtaken = "Somebody else has changed these settings while you did. Yours are not stored: press OK again to store them."
+const overtaken = "Somebody else changed these settings while you did. Your changes are not stored. Press OK again to store them."
 
 // pageWords has what is wrong said in the words of the pages, not in those of the configuration file.
 var pageWords = strings.NewReplacer(
@@ -109,10 +109,10 @@ func (p *Pages) showServices(w http.ResponseWriter, r *http.Request, settings mg
 	d.Overridden = overridden(settings, "services.")
 	d.Groups = []group{{"VPN services", f.fill(
 		control{Name: "pptp", Label: "Enable PPTP VPN Service", Type: "checkbox", Checked: now.PPTP, Hint: "TCP port 1723, and GRE."},
-		control{Name: "l2tp", Label: "Enable L2TP VPN Service", Type: "checkbox", Checked: now.L2TP, Hint: "UDP port 1701, inside IPsec or not."},
+		control{Name: "l2tp", Label: "Enable L2TP VPN Service", Type: "checkbox", Checked: now.L2TP, Hint: "UDP port 1701, with or without IPsec."},
 		control{
 			Name: "drop", Label: "Drop the connections of a service that is turned off", Type: "checkbox", Write: true,
-			Hint: "Otherwise they go on, and only new calls are refused.",
+			Hint: "Otherwise they stay, and only new calls are refused.",
 		},
 	)}}
 	v.Title, v.Data = "Remote Access Control Setup", d
@@ -148,7 +148,7 @@ func (p *Pages) setServices(w http.ResponseWriter, r *http.Request) error {
 		return p.showServices(w, r, settings, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
 	if err != nil {
-		return p.showServices(w, r, settings, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
+		return p.showServices(w, r, settings, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing was changed: " + err.Error(), Wrong: true})
 	}
 	said := map[bool]string{true: "on", false: "off"}
 	return done(w, r, "/services", fmt.Sprintf("PPTP is %s, L2TP is %s.", said[to.PPTP], said[to.L2TP]))
@@ -184,13 +184,13 @@ func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.Se
 	}
 	authentication := control{
 		Name: "authentication", Label: "Dial-In PPP Authentication", Type: "ticks",
-		Hint: "The strongest is offered first. MS-CHAPv2 alone is the safest. Mobile one-time passwords work with each of them; MPPE needs MS-CHAP or MS-CHAPv2.",
+		Hint: "vpnd offers the strongest method first. Only MS-CHAPv2 is safest. One-time passwords work with all methods. MPPE needs MS-CHAP or MS-CHAPv2.",
 	}
 	for _, o := range []option{{"mschapv2", "MS-CHAPv2", false}, {"mschap", "MS-CHAP", false}, {"chap", "CHAP", false}, {"pap", "PAP", false}} {
 		o.Selected = slices.Contains(now.Authentication, o.Value)
 		authentication.Options = append(authentication.Options, o)
 	}
-	mutual := control{Name: "mutual_pap", Label: "Mutual Authentication (PAP)", Type: "checkbox", Checked: now.MutualPAP.User != "", Hint: "The server shows itself to clients that ask for it."}
+	mutual := control{Name: "mutual_pap", Label: "Mutual Authentication (PAP)", Type: "checkbox", Checked: now.MutualPAP.User != "", Hint: "The server authenticates itself to clients that ask for it."}
 	password := control{Name: "mutual_pap.password", Label: "Password", Type: "password", Complete: "new-password", Stored: "not set"}
 	if now.MutualPAP.HasPassword {
 		password.Placeholder, password.Stored = "set; leave it empty to keep it", "set"
@@ -205,13 +205,13 @@ func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.Se
 	d.Groups = []group{
 		{"PPP", f.fill(authentication, mppe, control{
 			Name: "mppe_stateful", Label: "Stateful MPPE for clients that agree to it", Type: "checkbox", Checked: now.MPPEStateful,
-			Hint: "Keys change every 256 packets, and not with each. Leave it off where packets get lost.",
+			Hint: "The key changes every 256 packets instead of every packet. Leave this off if packets get lost.",
 		})},
 		{"Mutual Authentication", f.fill(mutual, control{Name: "mutual_pap.user", Label: "User name", Type: "text", Value: now.MutualPAP.User, MaxLength: 255}, password)},
-		{"Signs of life", f.fill(
-			control{Name: "echo_interval", Label: "Echo interval", Type: "text", Value: now.EchoInterval, Hint: "Such as 30s. 0s: off."},
-			control{Name: "echo_failures", Label: "Unanswered echoes that end a connection", Type: "text", Mode: "numeric", Value: strconv.Itoa(now.EchoFailures), Hint: "0: dead clients are never noticed by echo."},
-			control{Name: "chap_interval", Label: "CHAP asks again after", Type: "text", Value: now.CHAPInterval, Hint: "Such as 1h; not of one-time passwords. 0s: never."},
+		{"Dead clients", f.fill(
+			control{Name: "echo_interval", Label: "Echo interval", Type: "text", Value: now.EchoInterval, Hint: "For example 30s. 0s: off."},
+			control{Name: "echo_failures", Label: "Unanswered echoes that end a connection", Type: "text", Mode: "numeric", Value: strconv.Itoa(now.EchoFailures), Hint: "0: vpnd does not detect dead clients by echo."},
+			control{Name: "chap_interval", Label: "CHAP asks again after", Type: "text", Value: now.CHAPInterval, Hint: "For example 1h. Users with a one-time password are never asked again. 0s: never."},
 		)},
 	}
 	v.Title, v.Data = "PPP General Setup", d
@@ -233,13 +233,13 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 	to.MPPEStateful = r.PostForm.Has("mppe_stateful")
 	to.EchoInterval, to.CHAPInterval = strings.TrimSpace(r.PostForm.Get("echo_interval")), strings.TrimSpace(r.PostForm.Get("chap_interval"))
 	if len(to.Authentication) == 0 {
-		f.wrong("authentication", "is missing: tick one at least.")
+		f.wrong("authentication", "is missing: select at least one.")
 	}
 	to.MutualPAP = mgmt.MutualPAP{}
 	if r.PostForm.Has("mutual_pap") {
 		to.MutualPAP.User, to.MutualPAP.Password = r.PostForm.Get("mutual_pap.user"), r.PostForm.Get("mutual_pap.password")
 		if to.MutualPAP.User == "" {
-			f.wrong("mutual_pap.user", "is missing: by which name does the server show itself?")
+			f.wrong("mutual_pap.user", "is missing: enter the name that the server sends.")
 		}
 	}
 	if to.EchoFailures, err = strconv.Atoi(strings.TrimSpace(r.PostForm.Get("echo_failures"))); err != nil {
@@ -254,7 +254,7 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 		return p.showPPP(w, r, settings, f, form{}, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
 	if err := f.missed(err); err != nil {
-		return p.showPPP(w, r, settings, f, form{}, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing is changed: " + err.Error(), Wrong: true})
+		return p.showPPP(w, r, settings, f, form{}, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing was changed: " + err.Error(), Wrong: true})
 	}
 	if len(own) > 0 && own["echo_failures"] == "" {
 		delete(f.faults, "echo_failures")
@@ -263,5 +263,5 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 	if len(f.faults) > 0 {
 		return p.showPPP(w, r, settings, f, form{}, view{})
 	}
-	return done(w, r, "/ppp", "PPP General Setup is changed. It counts for connections that begin from now on.")
+	return done(w, r, "/ppp", "PPP General Setup is changed. New connections use it.")
 }

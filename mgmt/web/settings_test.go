@@ -44,7 +44,7 @@ func TestServices(t *testing.T) {
 	}
 	s.fails = errors.New("UDP port 1701 is in use: stop <b>the other server")
 	w = b.submit(administrator, "/services", func(f url.Values) { f.Del("l2tp") })
-	if w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "Nothing is changed: UDP port 1701 is in use: stop &lt;b&gt;the other") {
+	if w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "Nothing was changed: UDP port 1701 is in use: stop &lt;b&gt;the other") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
@@ -215,7 +215,7 @@ func TestStatus(t *testing.T) {
 			t.Error("it is not taken back")
 		}
 		w := b.ask(administrator, "/status", url.Values{"do": {"cancel"}}) // of an old page
-		if text := b.notice(administrator, "/status", w.Result().Cookies()); text != "There is no shut-down to take back." {
+		if text := b.notice(administrator, "/status", w.Result().Cookies()); text != "No shutdown is pending." {
 			t.Errorf("once more: %q", text)
 		}
 	}

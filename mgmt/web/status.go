@@ -23,15 +23,15 @@ func (p *Pages) status(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Pages) showStatus(w http.ResponseWriter, r *http.Request, f form) error {
 	if p.cfg.Managed.System == nil {
-		return fault{http.StatusNotFound, "This daemon tells no status."}
+		return fault{http.StatusNotFound, "This daemon has no status."}
 	}
 	d := statusData{Status: p.cfg.Managed.System.Status(r.Context()), Change: mayChange(r)}
 	if settings, err := p.settings(); err == nil {
 		d.CanEnd, d.Shutdown, d.Running = true, settings.ShutdownState(), p.running(settings)
 	}
 	d.Within = f.fill(control{
-		Name: "within", Label: "Hang up who is still connected after", Type: "text", Placeholder: "never",
-		Hint: "Such as 1h. Empty: never. 0s: at once.",
+		Name: "within", Label: "Hang up the rest after", Type: "text", Placeholder: "never",
+		Hint: "For example 1h. Empty: never. 0s: immediately.",
 	})[0]
 	v := view{Title: "Status", Data: d}
 	v.faulty(&f)
@@ -46,12 +46,12 @@ func (p *Pages) shutDown(w http.ResponseWriter, r *http.Request) error {
 	}
 	if r.PostForm.Get("do") == "cancel" {
 		if !settings.ShutdownState().Pending { // the page was an old one
-			return failed(w, r, "/status", "There is no shut-down to take back.")
+			return failed(w, r, "/status", "No shutdown is pending.")
 		}
 		if err := settings.CancelShutdown(r.Context()); err != nil {
-			return failed(w, r, "/status", "The shut-down goes on: "+err.Error())
+			return failed(w, r, "/status", "The shutdown was not cancelled: "+err.Error())
 		}
-		return done(w, r, "/status", "The shut-down is taken back: calls are taken again.")
+		return done(w, r, "/status", "The shutdown is cancelled. The daemon accepts calls again.")
 	}
 	within := mgmt.NoLimit
 	if text := strings.TrimSpace(r.PostForm.Get("within")); text != "" {
@@ -62,7 +62,7 @@ func (p *Pages) shutDown(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if err := settings.ShutDown(r.Context(), within); err != nil {
-		return failed(w, r, "/status", "The daemon goes on: "+err.Error())
+		return failed(w, r, "/status", "The daemon keeps running: "+err.Error())
 	}
-	return done(w, r, "/status", "The daemon takes no more calls, and ends with the last connection.")
+	return done(w, r, "/status", "The daemon accepts no new calls, and ends after the last connection.")
 }

@@ -109,7 +109,7 @@ func (t userTable) showToken(w http.ResponseWriter, r *http.Request, f, codes fo
 	issuer, link := t.cfg.Issuer, ""
 	switch tokenOf(&p) {
 	case noToken:
-		return failed(w, r, t.at(p.Name), p.Name+" has no token: enable one-time passwords, and Generate makes a secret.")
+		return failed(w, r, t.at(p.Name), p.Name+" has no token. Enable one-time passwords. Generate makes a secret.")
 	case motpToken:
 		link = motp.Token{Secret: p.MOTPSecret, PIN: p.MOTPPIN}.URL(issuer, p.Name)
 	case totpToken:
@@ -126,11 +126,11 @@ func (t userTable) showToken(w http.ResponseWriter, r *http.Request, f, codes fo
 	}
 	d.Code = f.fill(control{
 		Name: "code", Label: "Code", Type: "text", Required: true, MaxLength: 16, Complete: "one-time-code", Focus: true,
-		Hint: "Which the user's token or app shows now. It counts as used: the first dial-in takes the next one.",
+		Hint: "The code that the user's token or app shows. It then counts as used: the first dial-in needs the next one.",
 	})[0]
 	d.Codes = codes.fill(
 		control{Name: "first", Label: "Code that the token shows", Type: "text", Required: true, MaxLength: 16, Complete: "one-time-code"},
-		control{Name: "second", Label: "The one that it shows next", Type: "text", Required: true, MaxLength: 16, Complete: "one-time-code"},
+		control{Name: "second", Label: "The next code", Type: "text", Required: true, MaxLength: 16, Complete: "one-time-code"},
 	)
 	v := view{Title: d.Kind + " token of " + p.Name, Data: d}
 	v.faulty(&f, &codes)
@@ -186,7 +186,7 @@ func newSecret(kind string) (string, error) {
 	case totpToken:
 		return totp.NewSecret(rand.Reader)
 	default:
-		return "", fault{http.StatusBadRequest, "There is no such kind of token."}
+		return "", fault{http.StatusBadRequest, "This kind of token does not exist."}
 	}
 }
 

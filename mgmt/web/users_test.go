@@ -339,7 +339,7 @@ func TestChangeMany(t *testing.T) {
 		t.Errorf("%d", w.Code)
 	}
 	w := post("remove", "user3", "user4")
-	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "These 2 users are removed") || b.profile("user3").Name == "" {
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "remove these 2 users") || b.profile("user3").Name == "" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	form := formOf(w.Body.String())

@@ -62,7 +62,7 @@ func New(cfg Config) *Pages {
 	}
 	p.mux.HandleFunc("GET /static/{file}", static)
 	p.mux.Handle("/", p.handler(func(http.ResponseWriter, *http.Request) error {
-		return fault{http.StatusNotFound, "There is no such page. It may have moved: look in the menu."}
+		return fault{http.StatusNotFound, "This page does not exist. It may have moved: look in the menu."}
 	}))
 	return p
 }
@@ -106,7 +106,7 @@ func (p *Pages) handler(handle func(http.ResponseWriter, *http.Request) error) h
 func parseForm(r *http.Request) error {
 	err := r.ParseForm()
 	if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
-		return fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("The form is longer than %d bytes: send less at once.", tooLong.Limit)}
+		return fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("The form is longer than %d bytes. Send less at once.", tooLong.Limit)}
 	}
 	if err != nil {
 		return fault{http.StatusBadRequest, "The form cannot be read: " + err.Error()}
@@ -124,7 +124,7 @@ func mayChange(r *http.Request) bool {
 func change(handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if !mayChange(r) {
-			return fault{http.StatusForbidden, "You may look, and change nothing: ask an administrator."}
+			return fault{http.StatusForbidden, "You can look, but not change anything. Ask an administrator."}
 		}
 		return handle(w, r)
 	}

@@ -58,11 +58,11 @@ func TestDrop(t *testing.T) {
 	b := setUp(t)
 	b.connect(4)
 	if w := b.ask(administrator, "/connections/drop", url.Values{"back": {"/?page=2"}}); w.Code != http.StatusSeeOther ||
-		!strings.Contains(b.notice(administrator, w.Header().Get("Location"), w.Result().Cookies()), "Tick") {
+		!strings.Contains(b.notice(administrator, w.Header().Get("Location"), w.Result().Cookies()), "First select") {
 		t.Errorf("nothing picked: %d", w.Code)
 	}
 	w := b.ask(administrator, "/connections/drop", url.Values{"id": {"c00001", "c00002", "gone"}})
-	if w.Code != http.StatusOK || strings.Count(w.Body.String(), `name="id"`) != 2 || !strings.Contains(w.Body.String(), "1 of those that you picked has gone") {
+	if w.Code != http.StatusOK || strings.Count(w.Body.String(), `name="id"`) != 2 || !strings.Contains(w.Body.String(), "1 of the selected connections has already ended") {
 		t.Errorf("the question: %d %s", w.Code, w.Body)
 	}
 	if n := len(b.sessions.list); n != 4 {
@@ -164,15 +164,15 @@ func TestGettingIn(t *testing.T) {
 		t.Errorf("no token is shown: %d", w.Code)
 	}
 	b.ask(anna, "/tokens", url.Values{"name": {"backup"}, "role": {"viewer"}, "days": {"0"}})
-	if body := b.ask(anna, "/administrators", nil).Body.String(); !strings.Contains(body, "it is removed") || strings.Contains(body, "Ended") {
+	if body := b.ask(anna, "/administrators", nil).Body.String(); !strings.Contains(body, ">never<") || strings.Contains(body, "Expired") {
 		t.Error("it is not said until when tokens count")
 	}
 	old := usermgmt.AdminToken{Name: "old", Role: "viewer", Hash: []byte("old"), Expires: time.Unix(1_000_000_000, 0)}
 	if err := b.store.AddAdminToken(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
-	if body := b.ask(anna, "/administrators", nil).Body.String(); strings.Count(body, "Ended") != 1 {
-		t.Error("a token that has expired is not marked")
+	if body := b.ask(anna, "/administrators", nil).Body.String(); strings.Count(body, "Expired") != 1 {
+		t.Error("an expired token is not marked")
 	}
 }
 
