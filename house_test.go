@@ -71,8 +71,8 @@ var walls = []wall{
 		deny:   []string{"vpnd/mgmt/web", "vpnd/mgmt/metrics"},
 	},
 	{
-		why:  "HTTPS serves a handler, whatever it does",
-		from: []string{"internal/https"},
+		why:  "listeners serve a handler, whatever it does",
+		from: []string{"internal/https", "internal/peercred"},
 		deny: []string{"vpnd/internal/config", "vpnd/mgmt", "vpnd/usermgmt", "vpnd/auth"},
 	},
 	{
@@ -86,10 +86,15 @@ var walls = []wall{
 		deny: []string{"vpnd"},
 	},
 	{
+		why:  "checks look at the configuration, the machine and the user table, and serve nobody",
+		from: []string{"internal/preflight"},
+		deny: []string{"vpnd/internal/session", "vpnd/internal/dataplane", "vpnd/internal/hook", "vpnd/internal/capture", "vpnd/mgmt", "vpnd/ppp"},
+	},
+	{
 		why:    "internal/daemon is the only place that knows all",
 		from:   []string{"."},
 		except: []string{"cmd", "internal/daemon"},
-		deny:   []string{"vpnd/internal/daemon"},
+		deny:   []string{"vpnd/internal/daemon", "vpnd/internal/preflight"},
 	},
 }
 
@@ -152,6 +157,9 @@ func TestWallsAreFelt(t *testing.T) {
 		{"mgmt", "vpnd/mgmt/web", true},
 		{"mgmt/web", "vpnd/mgmt", false},
 		{"internal/hook", "vpnd/auth", true},
+		{"internal/https", "vpnd/mgmt/access", true},
+		{"internal/preflight", "vpnd/internal/session", true},
+		{"internal/preflight", "vpnd/internal/https", false},
 		{"cmd/vpnd", "vpnd/internal/daemon", false},
 	} {
 		denied := false

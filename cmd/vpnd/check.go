@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"vpnd/internal/daemon"
+	"vpnd/internal/preflight"
 
 	"github.com/spf13/cobra"
 )
@@ -28,12 +28,12 @@ func newCheckCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
 			if err != nil && asJSON(cmd) {
-				return errors.Join(printFindings(cmd, daemon.FaultFindings(err)), err)
+				return errors.Join(printFindings(cmd, preflight.Faults(err)), err)
 			}
 			if err != nil {
 				return err
 			}
-			findings := daemon.Check(cfg)
+			findings := preflight.Check(cfg)
 			if err := printFindings(cmd, findings); err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func newCheckCommand() *cobra.Command {
 	return cmd
 }
 
-func printFindings(cmd *cobra.Command, findings []daemon.Finding) error {
+func printFindings(cmd *cobra.Command, findings []preflight.Finding) error {
 	if asJSON(cmd) {
 		views := make([]findingView, len(findings))
 		for i, f := range findings {

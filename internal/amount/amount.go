@@ -1,7 +1,10 @@
-// Package amount writes amounts for people, on pages and terminals alike.
+// Package amount writes amounts and lists for people, on pages and terminals alike.
 package amount
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Bytes is a number of bytes, such as 1.50 MB. Prefixes are decimal, as those of quotas are.
 func Bytes(n uint64) string { return scaled(float64(n), "B") }
@@ -29,4 +32,13 @@ func scaled(f float64, unit string) string {
 // Uptime is a number of seconds as h:mm:ss, as on a Vigor.
 func Uptime(seconds int64) string {
 	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+}
+
+// Names lists the first of many names, and says how many more there are.
+func Names(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
 }

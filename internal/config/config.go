@@ -222,6 +222,27 @@ func (n Network) Addresses() []Range {
 	return all
 }
 
+// Prefixes covers the addresses of all pools with as few prefixes as there can be.
+func (n Network) Prefixes() []netip.Prefix {
+	var all []netip.Prefix
+	for _, r := range n.Addresses() {
+		for a := r.First; a.IsValid() && a.Compare(r.Last) <= 0; {
+			bits := 32
+			for bits > 0 {
+				p := netip.PrefixFrom(a, bits-1)
+				if p.Masked().Addr() != a || lastOf(p).Compare(r.Last) > 0 {
+					break
+				}
+				bits--
+			}
+			p := netip.PrefixFrom(a, bits)
+			all = append(all, p)
+			a = lastOf(p).Next()
+		}
+	}
+	return all
+}
+
 // InPool reports whether a may be given to a client.
 func (n Network) InPool(a netip.Addr) bool {
 	return a != n.Address && slices.ContainsFunc(n.Addresses(), func(r Range) bool { return r.Contains(a) })

@@ -113,6 +113,15 @@ func (c Config) With(s Settings) (Config, error) {
 	return c, nil
 }
 
+// Over lays settings that were stored over the configuration of a file. An error names them.
+func (s Settings) Over(file Config) (Config, error) {
+	c, err := file.With(s)
+	if err != nil {
+		return c, fmt.Errorf("what was set while the daemon served (%s) does not go with the configuration file: %w", s, err)
+	}
+	return c, nil
+}
+
 func scalarNode(text string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
 }

@@ -173,7 +173,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 	if d.pools, err = makePools(n, config.Network{}, nil); err != nil {
 		return err
 	}
-	if d.tun, err = tun.Open(tun.Config{Name: n.Interface, Address: n.Address, MTU: d.cfg.PPP.MRU, Routes: prefixes(n.Addresses())}); err != nil {
+	if d.tun, err = tun.Open(tun.Config{Name: n.Interface, Address: n.Address, MTU: d.cfg.PPP.MRU, Routes: n.Prefixes()}); err != nil {
 		return err
 	}
 	d.later(func() {
@@ -181,7 +181,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 		d.wg.Wait()
 	})
 	d.changes, err = sysnet.Setup(sysnet.Config{
-		StateDir: d.cfg.StateDir, Interface: n.Interface, Masquerade: n.Masquerade, ProxyARP: n.ProxyARP, Sets: n.NFTablesTable, Pool: prefixes(n.Addresses()),
+		StateDir: d.cfg.StateDir, Interface: n.Interface, Masquerade: n.Masquerade, ProxyARP: n.ProxyARP, Sets: n.NFTablesTable, Pool: n.Prefixes(),
 	})
 	if err != nil {
 		return err

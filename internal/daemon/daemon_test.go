@@ -7,30 +7,8 @@ import (
 	"slices"
 	"testing"
 	"vpnd/internal/config"
+	"vpnd/internal/resolvconf"
 )
-
-func TestPrefixes(t *testing.T) {
-	for text, want := range map[string]int{
-		"10.99.0.10-10.99.0.250": 11, "10.0.0.0-10.0.255.255": 1, "10.0.0.1-10.0.0.1": 1, "255.255.255.254-255.255.255.255": 1,
-		"0.0.0.0-255.255.255.255": 1,
-	} {
-		r := parse(t, text)
-		got := prefixes([]config.Range{r})
-		if len(got) != want {
-			t.Errorf("%s: %v, want %d prefixes", text, got, want)
-		}
-		next := r.First
-		for _, p := range got {
-			if p.Masked().Addr() != next {
-				t.Errorf("%s: %v begins at %v, want %v", text, p, p.Addr(), next)
-			}
-			next = lastOf(p).Next()
-		}
-		if next != r.Last.Next() {
-			t.Errorf("%s: ends before %v", text, next)
-		}
-	}
-}
 
 func parse(t *testing.T, text string) config.Range {
 	t.Helper()
@@ -165,5 +143,18 @@ func TestMakePools(t *testing.T) {
 	}
 	if !slices.Equal(after[""].DNS, now.DNS) || after["staff"].Addresses.Size() != 30 {
 		t.Errorf("%+v", after)
+	}
+}
+
+// Users are told the host's DNS servers where the configuration sets none.
+func TestHostServers(t *testing.T) {
+	n := config.Default().Network
+	n.Masquerade = "br0"
+	pools, err := makePools(n, config.Network{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := resolvconf.ForUsers(n, nil); !slices.Equal(pools[""].DNS, want) {
+		t.Errorf("got %v, want %v", pools[""].DNS, want)
 	}
 }

@@ -4,18 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"os/user"
-	"path/filepath"
-	"strconv"
-	"sync"
 	"vpnd/internal/buildinfo"
-	"vpnd/internal/fault"
 	"vpnd/internal/https"
+	"vpnd/internal/peercred"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/internal/timesync"
@@ -24,8 +18,6 @@ import (
 	"vpnd/mgmt/guide"
 	"vpnd/mgmt/web"
 	"vpnd/usermgmt"
-
-	"golang.org/x/sys/unix"
 )
 
 const maxManaged = 256 // connections to the socket at once
@@ -124,17 +116,14 @@ func (d *daemon) manageBySocket() error {
 	if path == "" {
 		return nil
 	}
-	l, err := listenSocket(path)
+	l, err := peercred.Listen(path, maxManaged)
 	if err != nil {
 		return fmt.Errorf("management.socket: %w", err)
 	}
 	server := &http.Server{
 		Handler: d.api, ReadHeaderTimeout: https.HeaderTime, IdleTimeout: https.IdleTime, MaxHeaderBytes: https.MaxHeader,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			if p, ok := c.(*peer); ok {
-				return access.With(ctx, access.Identity{Name: p.name, Role: access.Administrator})
-			}
-			return ctx
+			return access.With(ctx, access.Identity{Name: peercred.Name(c), Role: access.Administrator})
 		},
 	}
 	d.later(func() { _ = server.Close() })
@@ -144,102 +133,4 @@ func (d *daemon) manageBySocket() error {
 		}
 	})
 	return nil
-}
-
-// listenSocket makes the socket, in place of one that nobody listens on any more.
-func listenSocket(path string) (net.Listener, error) {
-	if err := socketFree(path); err != nil {
-		return nil, err
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the socket itself is closed to others
-		return nil, err
-	}
-	old := unix.Umask(0o177)
-	l, err := net.Listen("unix", path)
-	unix.Umask(old)
-	if err != nil {
-		return nil, err
-	}
-	return &peers{Listener: l, places: make(chan struct{}, maxManaged)}, nil
-}
-
-// socketFree sees that nobody listens on a path, and that nothing else than a socket is there.
-func socketFree(path string) error {
-	if conn, err := net.Dial("unix", path); err == nil {
-		_ = conn.Close()
-		return fault.New("another program listens on "+path, "stop it, or choose another path")
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
-		return fault.New(path+" is there and is no socket", "move it away, or choose another path")
-	}
-	return nil
-}
-
-// peers lets root and the daemon's own user in, and nobody else, by what the kernel says of them.
-type peers struct {
-	net.Listener
-	places chan struct{}
-}
-
-// peer is a connection of somebody who may manage the daemon.
-type peer struct {
-	net.Conn
-	name  string
-	leave func()
-}
-
-// Close gives the place back.
-func (p *peer) Close() error {
-	p.leave()
-	return p.Conn.Close()
-}
-
-// Accept implements net.Listener.
-func (l *peers) Accept() (net.Conn, error) {
-	for {
-		l.places <- struct{}{}
-		c, err := l.Listener.Accept()
-		if err != nil {
-			<-l.places
-			return nil, err
-		}
-		uid, err := peerOf(c)
-		if err != nil || uid != 0 && uid != uint32(os.Geteuid()) {
-			_ = c.Close()
-			<-l.places
-			continue
-		}
-		return &peer{Conn: c, name: userName(uid), leave: sync.OnceFunc(func() { <-l.places })}, nil
-	}
-}
-
-// peerOf is who is at the other end of a Unix socket.
-func peerOf(c net.Conn) (uint32, error) {
-	sc, ok := c.(*net.UnixConn)
-	if !ok {
-		return 0, errors.New("no Unix socket")
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var cred *unix.Ucred
-	if e := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil {
-		return 0, e
-	}
-	if err != nil {
-		return 0, err
-	}
-	return cred.Uid, nil
-}
-
-func userName(uid uint32) string {
-	number := strconv.FormatUint(uint64(uid), 10)
-	if u, err := user.LookupId(number); err == nil {
-		return u.Username
-	}
-	return "user " + number
 }

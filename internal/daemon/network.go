@@ -10,6 +10,7 @@ import (
 	"vpnd/internal/config"
 	"vpnd/internal/dhcp"
 	"vpnd/internal/ippool"
+	"vpnd/internal/resolvconf"
 	"vpnd/internal/session"
 )
 
@@ -18,7 +19,7 @@ import (
 func makePools(n, old config.Network, made map[string]session.Pool) (map[string]session.Pool, error) {
 	pools := map[string]session.Pool{}
 	for name, p := range n.AllPools() {
-		servers := dnsServers(n, p.DNS)
+		servers := resolvconf.ForUsers(n, p.DNS)
 		pool := session.Pool{
 			DNS: servers, NBNS: p.WINS,
 			DHCP: dhcp.Config{Server: n.Address, DNS: servers, NBNS: p.WINS, Domain: n.Domain, Routes: n.Routes}.Answer,
@@ -40,35 +41,6 @@ func makePools(n, old config.Network, made map[string]session.Pool) (map[string]
 	return pools, nil
 }
 
-// prefixes covers ranges with as few prefixes as there can be.
-func prefixes(ranges []config.Range) []netip.Prefix {
-	var all []netip.Prefix
-	for _, r := range ranges {
-		for a := r.First; a.IsValid() && a.Compare(r.Last) <= 0; {
-			bits := 32
-			for bits > 0 {
-				p := netip.PrefixFrom(a, bits-1)
-				if p.Masked().Addr() != a || lastOf(p).Compare(r.Last) > 0 {
-					break
-				}
-				bits--
-			}
-			p := netip.PrefixFrom(a, bits)
-			all = append(all, p)
-			a = lastOf(p).Next()
-		}
-	}
-	return all
-}
-
-func lastOf(p netip.Prefix) netip.Addr {
-	a := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		a[i/8] |= 0x80 >> (i % 8)
-	}
-	return netip.AddrFrom4(a)
-}
-
 // reload takes what of a new configuration can be taken while serving, and says what cannot.
 func (d *daemon) reload(ctx context.Context, load func() (config.Config, error)) {
 	if load == nil {
@@ -77,7 +49,7 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 	file, err := load()
 	var cfg config.Config
 	if err == nil {
-		cfg, err = layOver(file, d.set)
+		cfg, err = d.set.Over(file)
 	}
 	if err == nil {
 		err = d.reloadOpen(cfg)
@@ -127,7 +99,7 @@ func (d *daemon) reloadNetwork(n config.Network) error {
 	if err != nil {
 		return err
 	}
-	covered := prefixes(n.Addresses())
+	covered := n.Prefixes()
 	all := slices.Clone(covered)
 	for _, a := range d.sessions.Addresses() {
 		if !slices.ContainsFunc(covered, func(p netip.Prefix) bool { return p.Contains(a) }) {

@@ -19,6 +19,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/config"
+	"vpnd/internal/preflight"
 	"vpnd/mgmt"
 	mgmtclient "vpnd/mgmt/client"
 	"vpnd/ppp"
@@ -185,21 +186,21 @@ func logIn(ctx context.Context, dialer *client.Dialer) error {
 }
 
 // finding gives what Check has found of what begins so.
-func finding(t *testing.T, cfg config.Config, what string) Finding {
+func finding(t *testing.T, cfg config.Config, what string) preflight.Finding {
 	t.Helper()
-	for _, f := range Check(cfg) {
+	for _, f := range preflight.Check(cfg) {
 		if strings.HasPrefix(f.What, what) {
 			return f
 		}
 	}
-	return Finding{}
+	return preflight.Finding{}
 }
 
 func TestCheck(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		before := system(t)
 		cfg.Network.Masquerade = "br0"
-		for _, f := range Check(cfg) {
+		for _, f := range preflight.Check(cfg) {
 			if f.Fatal && f.Wrong != "" {
 				t.Errorf("%v", f)
 			}
@@ -221,45 +222,45 @@ func TestCheck(t *testing.T) {
 		for _, c := range []struct {
 			what   string
 			change func(*config.Config)
-			want   Finding
+			want   preflight.Finding
 		}{
-			{"IP forwarding", func(*config.Config) {}, Finding{What: "IP forwarding (off; the daemon turns it on while it runs)"}},
-			{"routes", func(*config.Config) {}, Finding{
+			{"IP forwarding", func(*config.Config) {}, preflight.Finding{What: "IP forwarding (off; the daemon turns it on while it runs)"}},
+			{"routes", func(*config.Config) {}, preflight.Finding{
 				What: "routes to network.pool", Wrong: "10.99.0.32/27 is reached by interface br0 already", Fix: "set network.pool to addresses that nothing else has", Fatal: true,
 			}},
-			{"network.masquerade", func(c *config.Config) { c.Network.Masquerade = "eth9" }, Finding{
+			{"network.masquerade", func(c *config.Config) { c.Network.Masquerade = "eth9" }, preflight.Finding{
 				What: "network.masquerade eth9", Wrong: "there is no such interface", Fix: "correct network.masquerade", Fatal: true,
 			}},
-			{"network.nftables_table", func(c *config.Config) { c.Network.NFTablesTable = "inet filter" }, Finding{
+			{"network.nftables_table", func(c *config.Config) { c.Network.NFTablesTable = "inet filter" }, preflight.Finding{
 				What: "network.nftables_table inet filter", Wrong: "there is no nftables table inet filter",
 				Fix: "load the rules that have it first, or run nft add table inet filter", Fatal: true,
 			}},
-			{"services", func(c *config.Config) { c.Services = config.Services{} }, Finding{
+			{"services", func(c *config.Config) { c.Services = config.Services{} }, preflight.Finding{
 				What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Fix: "set services.pptp or services.l2tp to true",
 			}},
-			{"l2tp.secret", func(c *config.Config) { c.L2TP.Secret = "x" }, Finding{
+			{"l2tp.secret", func(c *config.Config) { c.L2TP.Secret = "x" }, preflight.Finding{
 				What: "l2tp.secret", Wrong: "Apple's clients know no tunnel secret and stay out", Fix: "leave it empty if they are to dial in",
 			}},
-			{"hooks", func(c *config.Config) { c.Hooks.Before = []string{"/nowhere/hook"} }, Finding{
+			{"hooks", func(c *config.Config) { c.Hooks.Before = []string{"/nowhere/hook"} }, preflight.Finding{
 				What: "hooks", Wrong: `exec: "/nowhere/hook": stat /nowhere/hook: no such file or directory`,
 				Fix: "put the program there, or correct its path in the configuration", Fatal: true,
 			}},
-			{"hooks", func(c *config.Config) { c.Hooks.Up = []string{file} }, Finding{
+			{"hooks", func(c *config.Config) { c.Hooks.Up = []string{file} }, preflight.Finding{
 				What: "hooks", Wrong: fmt.Sprintf("exec: %q: permission denied", file), Fix: "make the file executable (chmod +x " + file + ")",
 			}},
-			{"ppp.echo", func(c *config.Config) { c.PPP.EchoFailures = 0 }, Finding{
+			{"ppp.echo", func(c *config.Config) { c.PPP.EchoFailures = 0 }, preflight.Finding{
 				What: "ppp.echo_interval, ppp.echo_failures", Wrong: "0 means that dead clients are never noticed by echo", Fix: "set both, if that is not wanted",
 			}},
-			{"PPTP", func(c *config.Config) { c.Listen = []netip.Addr{netip.MustParseAddr("203.0.113.1")} }, Finding{
+			{"PPTP", func(c *config.Config) { c.Listen = []netip.Addr{netip.MustParseAddr("203.0.113.1")} }, preflight.Finding{
 				What: "PPTP (TCP 1723, GRE)", Wrong: "203.0.113.1 is no address of this machine", Fix: "correct `listen`", Fatal: true,
 			}},
-			{"user table", func(*config.Config) {}, Finding{
+			{"user table", func(*config.Config) {}, preflight.Finding{
 				What: "user table in " + cfg.StateDir, Wrong: "not there yet", Fix: "the daemon makes it; `vpnd user add` adds a user",
 			}},
-			{"user table", func(c *config.Config) { c.StateDir = filepath.Join(file, "state") }, Finding{
+			{"user table", func(c *config.Config) { c.StateDir = filepath.Join(file, "state") }, preflight.Finding{
 				What: "user table in " + file + "/state", Wrong: file + " is not a folder", Fix: "move it away, or set state_dir to a folder", Fatal: true,
 			}},
-			{"user table", func(c *config.Config) { c.StateDir = lost }, Finding{
+			{"user table", func(c *config.Config) { c.StateDir = lost }, preflight.Finding{
 				What: "user table in " + lost, Wrong: "the user table " + lost + "/users.db is damaged (it is not an SQLite database)",
 				Fix: "put a backup in its place, or move it away with its -wal and -shm files and add the users again", Fatal: true,
 			}},
@@ -286,7 +287,7 @@ func TestCheckBesideDaemon(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		look := func() {
 			defer stop()
-			findings := Check(cfg)
+			findings := preflight.Check(cfg)
 			if want := fmt.Sprintf("ok    the daemon is running (pid %d)", os.Getpid()); findings[0].String() != want {
 				t.Errorf("%v, want %s", findings[0], want)
 			}

@@ -36,15 +36,6 @@ type shown struct {
 
 func (d *daemon) show() { d.shown.Store(&shown{d.cfg, d.pools, d.set.Keys(), d.pendingShutdown}) }
 
-// layOver lays what was set while the daemon served over a configuration.
-func layOver(cfg config.Config, set config.Settings) (config.Config, error) {
-	cfg, err := cfg.With(set)
-	if err != nil {
-		return cfg, fmt.Errorf("what was set while the daemon served (%s) does not go with the configuration file: %w", set, err)
-	}
-	return cfg, nil
-}
-
 // loadSettings lays what was set while the daemon served before over the configuration.
 func (d *daemon) loadSettings(ctx context.Context) error {
 	set, err := d.store.Settings(ctx)
@@ -52,7 +43,7 @@ func (d *daemon) loadSettings(ctx context.Context) error {
 		return err
 	}
 	d.set = set
-	if d.cfg, err = layOver(d.file, d.set); err != nil {
+	if d.cfg, err = d.set.Over(d.file); err != nil {
 		return fmt.Errorf("%w; correct the file", err)
 	}
 	if len(d.set) > 0 {

@@ -3,10 +3,10 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 	"unicode/utf8"
+	"vpnd/internal/amount"
 	"vpnd/internal/config"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
@@ -205,14 +205,5 @@ func (d *daemon) poolsInUse(ctx context.Context, n config.Network) error {
 	if len(users) == 0 {
 		return nil
 	}
-	return &mgmt.ConflictError{Text: "users name pools that are to go: " + some(users) + "; give them another pool first"}
-}
-
-// some names the first of many.
-func some(names []string) string {
-	const most = 5
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	return &mgmt.ConflictError{Text: "users name pools that are to go: " + amount.Names(users) + "; give them another pool first"}
 }

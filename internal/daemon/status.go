@@ -11,6 +11,8 @@ import (
 	"time"
 	"vpnd/internal/buildinfo"
 	"vpnd/internal/config"
+	"vpnd/internal/preflight"
+	"vpnd/internal/resolvconf"
 	"vpnd/mgmt"
 
 	"golang.org/x/sys/unix"
@@ -29,28 +31,10 @@ func (m managed) Status(ctx context.Context) mgmt.Status {
 	if sound, damaged, err := m.d.store.Sound(ctx); err == nil { // else a warning says so
 		status.Users = len(sound) + len(damaged)
 	}
-	for _, f := range m.d.warnings(ctx, s.cfg) {
+	for _, f := range preflight.Warnings(ctx, s.cfg, m.d.store, m.d.clock.State()) {
 		status.Warnings = append(status.Warnings, mgmt.Warning{What: f.What, Wrong: f.Wrong, Fix: f.Fix})
 	}
 	return status
-}
-
-// warnings are the findings of Check that count for a daemon that runs.
-func (d *daemon) warnings(ctx context.Context, cfg config.Config) []Finding {
-	state := d.clock.State()
-	findings := []Finding{
-		secret(cfg),
-		lan("network.proxy_arp", cfg.Network.ProxyARP),
-		lan("network.masquerade", cfg.Network.Masquerade),
-		routes(cfg),
-		forwarding(),
-		users(ctx, d.store, cfg),
-		dns(cfg),
-		echo(cfg),
-		services(cfg),
-		clockState(cfg, state, state.Err()),
-	}
-	return slices.DeleteFunc(findings, func(f Finding) bool { return f.Wrong == "" })
 }
 
 func kernel() string {
@@ -96,7 +80,7 @@ func (m managed) Pools() []mgmt.Pool {
 	views := make([]mgmt.Pool, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		p := poolView(all[name])
-		v := mgmt.Pool{Name: name, Ranges: p.Ranges, DNS: texts(dnsServers(s.cfg.Network, all[name].DNS)), WINS: p.WINS}
+		v := mgmt.Pool{Name: name, Ranges: p.Ranges, DNS: texts(resolvconf.ForUsers(s.cfg.Network, all[name].DNS)), WINS: p.WINS}
 		if pool, ok := s.pools[name]; ok {
 			v.Size, v.InUse = pool.Addresses.Size(), pool.Addresses.InUse()
 		}

@@ -1,23 +1,23 @@
-package daemon
+// Package preflight checks whether this machine can serve with a configuration, without changing
+// it.
+package preflight
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"vpnd/internal/config"
-	"vpnd/internal/fault"
 	"vpnd/internal/link"
+	"vpnd/internal/resolvconf"
 	"vpnd/internal/sysnet"
 	"vpnd/internal/timesync"
 	"vpnd/internal/tun"
@@ -67,8 +67,8 @@ func (f Finding) String() string {
 	}
 }
 
-// Check looks at whether this machine can serve with cfg, without changing it. What the daemon of cfg holds, if it
-// is running, counts as free.
+// Check looks at whether this machine can serve with cfg, without changing it. What the daemon of
+// cfg holds, if it is running, counts as free.
 func Check(cfg config.Config) []Finding {
 	table, tableErr := usermgmt.OpenCopy(context.Background(), cfg.StateDir)
 	if tableErr == nil {
@@ -104,6 +104,23 @@ func Check(cfg config.Config) []Finding {
 	return slices.DeleteFunc(findings, func(f Finding) bool { return f.What == "" })
 }
 
+// Warnings are the findings of Check that count for a daemon that runs with cfg.
+func Warnings(ctx context.Context, cfg config.Config, table *usermgmt.Store, state timesync.State) []Finding {
+	findings := []Finding{
+		secret(cfg),
+		lan("network.proxy_arp", cfg.Network.ProxyARP),
+		lan("network.masquerade", cfg.Network.Masquerade),
+		routes(cfg),
+		forwarding(),
+		users(ctx, table, cfg),
+		dns(cfg),
+		echo(cfg),
+		services(cfg),
+		clockState(cfg, state, state.Err()),
+	}
+	return slices.DeleteFunc(findings, func(f Finding) bool { return f.Wrong == "" })
+}
+
 func isRunning(r running) Finding {
 	if r.pid == 0 {
 		return Finding{}
@@ -120,7 +137,7 @@ func withSettings(cfg config.Config, table *usermgmt.Store) (config.Config, Find
 	if err != nil || len(set) == 0 {
 		return cfg, Finding{}
 	}
-	over, err := layOver(cfg, set)
+	over, err := config.Settings(set).Over(cfg)
 	if err != nil {
 		return cfg, Finding{What: "settings", Fatal: true}.because(err, "correct the file")
 	}
@@ -240,7 +257,7 @@ func nftablesTable(cfg config.Config) Finding {
 // routes looks for what else on this machine has the users' addresses.
 func routes(cfg config.Config) Finding {
 	f := Finding{What: "routes to network.pool", Fatal: true, Fix: "set network.pool to addresses that nothing else has"}
-	for _, p := range prefixes(cfg.Network.Addresses()) {
+	for _, p := range cfg.Network.Prefixes() {
 		found, err := tun.RouteTo(p)
 		switch {
 		case err != nil:
@@ -269,83 +286,33 @@ func forwarding() Finding {
 	return f
 }
 
+// dns says which DNS servers users are told, and why.
+func dns(cfg config.Config) Finding {
+	return dnsServers(cfg.Network, resolvconf.ForUsers(cfg.Network, cfg.Network.DNS))
+}
+
+func dnsServers(n config.Network, servers []netip.Addr) Finding {
+	f := Finding{What: "DNS servers that users are told (network.dns)", Fix: "set network.dns, or set it to [] if users need none"}
+	switch {
+	case n.DNS != nil && len(servers) == 0:
+		f.What += ": none, as it says"
+	case n.DNS != nil:
+		f.What += fmt.Sprintf(": %v", servers)
+	case n.Masquerade == "":
+		f.What += ": none; with network.masquerade they are the host's own, without it set network.dns"
+	case len(servers) == 0:
+		f.Wrong = "the host's own are on loopback, or not IPv4, so users do not reach them and get none"
+	default:
+		f.What += fmt.Sprintf(": the host's own, %v", servers)
+	}
+	return f
+}
+
 func services(cfg config.Config) Finding {
 	if cfg.Services.PPTP || cfg.Services.L2TP {
 		return Finding{}
 	}
 	return Finding{What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Fix: "set services.pptp or services.l2tp to true"}
-}
-
-// stateFolder looks at the user table.
-func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
-	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true}
-	missing := errors.Is(err, usermgmt.ErrNoTable) || errors.Is(err, unix.ENOTDIR)
-	if err == nil || missing {
-		if err := canMake(cfg.StateDir); err != nil {
-			return f.because(err, "correct state_dir")
-		}
-	}
-	if missing {
-		return Finding{What: f.What, Wrong: "not there yet", Fix: "the daemon makes it; `vpnd user add` adds a user"}
-	}
-	if err != nil {
-		return f.because(pathFault(cfg.StateDir, err), tableFix)
-	}
-	f = users(context.Background(), table, cfg)
-	if found, current := table.Versions(); found != current {
-		f.What += fmt.Sprintf(" (version %d; the daemon makes version %d of it when it starts, and an older vpnd does not read that: back it up first)", found, current)
-	}
-	return f
-}
-
-// users looks at whether the users of a table can get in.
-func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Finding {
-	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true}
-	profiles, damaged, err := store.Sound(ctx)
-	if err != nil {
-		return f.because(err, tableFix)
-	}
-	var outside []netip.Addr
-	var poolless []string
-	pools := cfg.Network.AllPools()
-	for _, p := range profiles {
-		if _, ok := pools[p.Pool]; !ok {
-			poolless = append(poolless, p.Name+" ("+p.Pool+")")
-		}
-		if p.Address.IsValid() && !cfg.Network.InPool(p.Address) {
-			outside = append(outside, p.Address)
-		}
-	}
-	switch {
-	case len(damaged) > 0:
-		return Finding{What: f.What, Wrong: "damaged users, which are refused: " + some(slices.Sorted(maps.Keys(damaged))), Fix: "remove them and add them again"}
-	case len(profiles) == 0:
-		return Finding{What: f.What, Wrong: "there is no user", Fix: "`vpnd user add` adds one"}
-	case len(outside) > 0:
-		return Finding{What: f.What, Wrong: fmt.Sprintf("fixed addresses outside of the pool: %v", outside), Fix: "correct them, or network.pool"}
-	case len(poolless) > 0:
-		return Finding{What: f.What, Wrong: "users name pools that are not there: " + some(poolless), Fix: "give them another pool, or add theirs to network.pools"}
-	}
-	return f
-}
-
-func there(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
-// tableFix is how to fix a user table that cannot be read for a cause that nothing is known of.
-const tableFix = "put a backup in its place"
-
-// canMake reports why a folder, or the first one above it that is there, cannot be written to.
-func canMake(dir string) error {
-	for !there(dir) {
-		dir = filepath.Dir(dir)
-	}
-	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return fault.New(dir+" is not a folder", "move it away, or set state_dir to a folder")
-	}
-	return pathFault(dir, unix.Access(dir, unix.W_OK))
 }
 
 func echo(cfg config.Config) Finding {
@@ -357,7 +324,7 @@ func echo(cfg config.Config) Finding {
 
 // clock asks the time servers, or, without any, the kernel.
 func clock(cfg config.Config) Finding {
-	s, err := newClock(cfg, nil).Inquire(context.Background())
+	s, err := timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset}).Inquire(context.Background())
 	return clockState(cfg, s, err)
 }
 
@@ -376,20 +343,6 @@ func clockState(cfg config.Config, s timesync.State, err error) Finding {
 		f.Wrong = fmt.Sprintf("the host's is off by %v, more than time.max_offset (%v)", s.Offset.Round(time.Millisecond), cfg.Time.MaxOffset)
 	default:
 		f.What = fmt.Sprintf("clock (off by %v, says %s)", s.Offset.Round(time.Millisecond), s.Server)
-	}
-	return f
-}
-
-func managementSocket(cfg config.Config, r running) Finding {
-	if cfg.Management.Socket == "" {
-		return Finding{}
-	}
-	f := Finding{What: "management.socket " + cfg.Management.Socket, Fatal: true}
-	if r.hasSocket(cfg.Management.Socket) {
-		return f
-	}
-	if err := socketFree(cfg.Management.Socket); err != nil {
-		return f.because(err, "correct management.socket")
 	}
 	return f
 }

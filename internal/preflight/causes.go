@@ -1,4 +1,4 @@
-package daemon
+package preflight
 
 import (
 	"errors"
@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// because gives the finding what an error says is wrong, and its fix. An error that knows none gets otherwise.
+// because gives the finding what an error says is wrong, and its fix. An error that knows none gets
+// otherwise.
 func (f Finding) because(err error, otherwise string) Finding {
 	f.Wrong, f.Fix = fault.Of(err, otherwise)
 	return f
@@ -41,8 +42,8 @@ func (f Finding) ownedAt(transport string, addrs []netip.Addr, port uint16, err 
 	return f
 }
 
-// FaultFindings are the findings of a configuration that cannot be used; nil: err has no faults.
-func FaultFindings(err error) []Finding {
+// Faults are the findings of a configuration that cannot be used; nil: err has no faults.
+func Faults(err error) []Finding {
 	var faults config.Faults
 	if !errors.As(err, &faults) {
 		return nil
@@ -60,8 +61,8 @@ func FaultFindings(err error) []Finding {
 	return findings
 }
 
-// pathFault says why the system refuses something in a folder of state_dir; nil: err is. An error that is none of the
-// system's is as it was.
+// pathFault says why the system refuses something in a folder of state_dir; nil: err is. An error
+// that is none of the system's is as it was.
 func pathFault(dir string, err error) error {
 	const elsewhere = ", or set state_dir to a folder that can be written to"
 	switch {

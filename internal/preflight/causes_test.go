@@ -1,4 +1,4 @@
-package daemon
+package preflight
 
 import (
 	"errors"
@@ -36,10 +36,10 @@ func TestPathFault(t *testing.T) {
 }
 
 // The faults of a configuration are findings: place, key, fault and fix.
-func TestFaultFindings(t *testing.T) {
+func TestFaults(t *testing.T) {
 	_, err := config.Parse("f", []byte("ppp: {mru: 100}\nnetwork: {dns: [192.0.2.1, 192.0.2.2, 192.0.2.3]}\nb: ["))
 	want := []Finding{{What: "configuration", Where: "f:3", Wrong: "not YAML: did not find expected node content", Fix: "correct the file", Fatal: true}}
-	if diff := cmp.Diff(want, FaultFindings(err)); diff != "" {
+	if diff := cmp.Diff(want, Faults(err)); diff != "" {
 		t.Errorf("not YAML (-want +got):\n%s", diff)
 	}
 	_, err = config.Parse("f", []byte("ppp: {mru: 100}\nnetwork: {dns: [192.0.2.1, 192.0.2.2, 192.0.2.3]}\n"))
@@ -47,13 +47,13 @@ func TestFaultFindings(t *testing.T) {
 		{What: "ppp.mru", Where: "f:1:12", Wrong: "100 is not between 576 and 1500", Fix: "correct the file", Fatal: true},
 		{What: "network.dns", Where: "f:2:16", Wrong: "PPP tells a client two servers and no more", Fix: "keep two", Fatal: true},
 	}
-	if diff := cmp.Diff(want, FaultFindings(fmt.Errorf("vpnd: %w", err))); diff != "" {
+	if diff := cmp.Diff(want, Faults(fmt.Errorf("vpnd: %w", err))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if got, want := want[1].String(), "FAIL  f:2:16: network.dns: PPP tells a client two servers and no more; keep two"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := FaultFindings(fs.ErrNotExist); got != nil {
+	if got := Faults(fs.ErrNotExist); got != nil {
 		t.Errorf("got %v of an error without faults", got)
 	}
 }

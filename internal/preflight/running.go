@@ -1,4 +1,4 @@
-package daemon
+package preflight
 
 import (
 	"fmt"
@@ -11,13 +11,15 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// running is the daemon that serves with the state folder of a configuration. What it holds is in nobody's way.
+// running is the daemon that serves with the state folder of a configuration. What it holds is in
+// nobody's way.
 type running struct {
 	pid     int             // 0: there is none that this process can see
 	sockets map[uint64]bool // by inode
 }
 
-// findRunning looks for the process that keeps the state folder locked, as a daemon does while it serves.
+// findRunning looks for the process that keeps the state folder locked, as a daemon does while it
+// serves.
 func findRunning(stateDir string) running {
 	folder, err := os.Stat(stateDir)
 	if err != nil {
@@ -95,8 +97,8 @@ func (r running) hasSocket(path string) bool {
 	return false
 }
 
-// has reports whether the daemon has a socket, of "tcp" that listens or of "udp", on a port of the address, and no
-// other process has.
+// has reports whether the daemon has a socket, of "tcp" that listens or of "udp", on a port of the
+// address, and no other process has.
 func (r running) has(transport string, at netip.AddrPort) bool {
 	own := false
 	for _, s := range localSockets(transport) {

@@ -1,4 +1,4 @@
-package daemon
+package preflight
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 	"vpnd/internal/config"
 	"vpnd/internal/https"
+	"vpnd/internal/peercred"
 	"vpnd/usermgmt"
 )
 
@@ -79,6 +80,20 @@ func managementListen(cfg config.Config, table *usermgmt.Store, tableErr error, 
 		if at != listen {
 			f.Wrong += fmt.Sprintf(": it listens on %v alone until there is one", at)
 		}
+	}
+	return f
+}
+
+func managementSocket(cfg config.Config, r running) Finding {
+	if cfg.Management.Socket == "" {
+		return Finding{}
+	}
+	f := Finding{What: "management.socket " + cfg.Management.Socket, Fatal: true}
+	if r.hasSocket(cfg.Management.Socket) {
+		return f
+	}
+	if err := peercred.CheckFree(cfg.Management.Socket); err != nil {
+		return f.because(err, "correct management.socket")
 	}
 	return f
 }
