@@ -32,7 +32,7 @@ var walls = []wall{
 	{
 		why:  "a carrier knows no PPP: the two meet in internal/session",
 		from: []string{"pptp", "l2tp", "internal/link", "internal/pktbuf"},
-		deny: []string{"vpnd/ppp", "vpnd/auth", "vpnd/usermgmt", "vpnd/internal/session", "vpnd/internal/daemon"},
+		deny: []string{"vpnd/ppp", "vpnd/auth", "vpnd/usermgmt", "vpnd/internal/state", "vpnd/internal/session", "vpnd/internal/daemon"},
 	},
 	{
 		why:  "PPP knows no carrier and no user table",
@@ -47,7 +47,7 @@ var walls = []wall{
 	{
 		why:  "the data plane moves packets and nothing else",
 		from: []string{"internal/dataplane", "internal/tun", "internal/ippool", "internal/sysnet"},
-		deny: []string{"vpnd/ppp", "vpnd/auth", "vpnd/usermgmt", "vpnd/pptp", "vpnd/l2tp", "vpnd/mgmt"},
+		deny: []string{"vpnd/ppp", "vpnd/auth", "vpnd/usermgmt", "vpnd/internal/state", "vpnd/pptp", "vpnd/l2tp", "vpnd/mgmt"},
 	},
 	{
 		why:  "authentication knows passwords and proofs, no protocol and no storage",
@@ -57,7 +57,24 @@ var walls = []wall{
 	{
 		why:  "a session knows its call, its engine and its packets, not who owns them",
 		from: []string{"internal/session"},
-		deny: []string{"vpnd/pptp", "vpnd/l2tp", "vpnd/usermgmt", "vpnd/mgmt", "vpnd/internal/daemon"},
+		deny: []string{"vpnd/pptp", "vpnd/l2tp", "vpnd/usermgmt", "vpnd/internal/state", "vpnd/mgmt", "vpnd/internal/daemon"},
+	},
+	{
+		why:  "the users are profiles, rules and an interface, wherever they are kept",
+		from: []string{"usermgmt"},
+		deny: []string{"vpnd/internal/state", "vpnd/mgmt", "modernc.org", "os"},
+	},
+	{
+		why:    "only the programs choose the store; all others use the interfaces of internal/state",
+		from:   []string{"."},
+		except: []string{"cmd", "internal/daemon", "internal/preflight", "internal/demo"},
+		deny:   []string{"vpnd/internal/state/sqlite"},
+	},
+	{
+		why:    "a database driver is for the store alone",
+		from:   []string{"."},
+		except: []string{"internal/state/sqlite"},
+		deny:   []string{"modernc.org"},
 	},
 	{
 		why:  "management knows the user table, and of the rest what its small interfaces say; the pages stand on the API",
@@ -153,6 +170,11 @@ func TestWallsAreFelt(t *testing.T) {
 		{"pptp", "log/slog", true},
 		{"internal/session", "vpnd/pptp/server", true},
 		{"usermgmt", "vpnd/internal/daemon", true},
+		{"usermgmt/exchange", "vpnd/internal/state", true},
+		{"internal/state", "vpnd/internal/state/sqlite", true},
+		{"internal/state/sqlite", "modernc.org/sqlite/lib", false},
+		{"mgmt/access", "vpnd/internal/state/sqlite", true},
+		{"mgmt/access", "vpnd/internal/state", false},
 		{"mgmt", "vpnd/internal/session", true},
 		{"mgmt", "vpnd/mgmt/web", true},
 		{"mgmt/web", "vpnd/mgmt", false},

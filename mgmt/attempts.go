@@ -3,8 +3,8 @@ package mgmt
 import (
 	"context"
 	"net/http"
+	"vpnd/internal/state"
 	"vpnd/mgmt/guide"
-	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -21,7 +21,7 @@ type Attempt struct {
 // AttemptOf is an event with what it means, if it is a dial-in that failed or ended.
 func AttemptOf(e Event) Attempt {
 	a := Attempt{Event: e}
-	if e.Event != usermgmt.EventRefused && e.Event != usermgmt.EventDisconnected {
+	if e.Event != state.EventRefused && e.Event != state.EventDisconnected {
 		return a
 	}
 	if advice, ok := guide.For(guide.Attempt{User: e.User, Type: e.Type, Reason: e.why}); ok {
@@ -33,7 +33,7 @@ func AttemptOf(e Event) Attempt {
 // Attempts gives the last dial-ins of a user, the newest first, and among them what was refused before any
 // name was said to the addresses that the user usually comes from. "" is every user.
 func Attempts(ctx context.Context, users Users, user string, limit int) ([]Attempt, error) {
-	q := usermgmt.HistoryQuery{User: user, Events: usermgmt.Attempts, Limit: limit}
+	q := state.HistoryQuery{User: user, Events: state.Attempts, Limit: limit}
 	if user != "" {
 		p, err := users.Get(ctx, user)
 		if err != nil {

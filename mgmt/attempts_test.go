@@ -7,6 +7,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/reason"
+	"vpnd/internal/state"
 	"vpnd/mgmt"
 	"vpnd/mgmt/guide"
 	"vpnd/usermgmt"
@@ -28,12 +29,12 @@ func TestAttempts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range []usermgmt.Entry{
-		{Event: usermgmt.EventConnected, User: "Alice", Type: "PPTP", Peer: home},
-		{Event: usermgmt.EventDisconnected, User: "Alice", Type: "PPTP", Peer: home, Reason: "for no reason at all"},
-		{Event: usermgmt.EventRefused, User: "bob", Type: "PPTP", Peer: home, Why: reason.New(reason.UnknownUser)},
-		{Event: usermgmt.EventRefused, Type: "PPTP", Peer: home, Why: reason.New(reason.OnlyPAP)},
-		{Event: usermgmt.EventRefused, Type: "PPTP", Peer: netip.MustParseAddr("203.0.113.1"), Why: reason.New(reason.WrongTunnelSecret)},
+	for _, e := range []state.Entry{
+		{Event: state.EventConnected, User: "Alice", Type: "PPTP", Peer: home},
+		{Event: state.EventDisconnected, User: "Alice", Type: "PPTP", Peer: home, Reason: "for no reason at all"},
+		{Event: state.EventRefused, User: "bob", Type: "PPTP", Peer: home, Why: reason.New(reason.UnknownUser)},
+		{Event: state.EventRefused, Type: "PPTP", Peer: home, Why: reason.New(reason.OnlyPAP)},
+		{Event: state.EventRefused, Type: "PPTP", Peer: netip.MustParseAddr("203.0.113.1"), Why: reason.New(reason.WrongTunnelSecret)},
 	} {
 		e.At = time.Now()
 		if err := b.store.Record(t.Context(), e); err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/state"
 	"vpnd/internal/timesync"
 	"vpnd/usermgmt"
 )
@@ -43,6 +44,6 @@ type Users interface {
 	RecordOf(ctx context.Context, user, month string) (usermgmt.Record, error)
 	Generation(ctx context.Context) (uint64, error)
 	Unlock(ctx context.Context, names ...string) error
-	History(ctx context.Context, q usermgmt.HistoryQuery) ([]usermgmt.Entry, error)
-	HistorySum(ctx context.Context, q usermgmt.HistoryQuery) (usermgmt.HistorySum, error)
+	History(ctx context.Context, q state.HistoryQuery) ([]state.Entry, error)
+	HistorySum(ctx context.Context, q state.HistoryQuery) (state.HistorySum, error)
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"vpnd/internal/state"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/sse"
@@ -34,8 +34,8 @@ var (
 // live are the events that listeners get. Changes of users and administrators are in the history alone: other processes
 // make them, too.
 var live = []string{
-	usermgmt.EventStarted, usermgmt.EventConnected, usermgmt.EventDisconnected, usermgmt.EventRefused, usermgmt.EventDropped,
-	usermgmt.EventCaptured, usermgmt.EventSettings, usermgmt.EventShutdown, usermgmt.EventResumed,
+	state.EventStarted, state.EventConnected, state.EventDisconnected, state.EventRefused, state.EventDropped,
+	state.EventCaptured, state.EventSettings, state.EventShutdown, state.EventResumed,
 }
 
 // numbered is an event with the number that a listener names when it comes back. Numbers grow, beyond a restart, too.
@@ -148,7 +148,7 @@ func (b *bus) close() {
 }
 
 // Publish tells all who listen of an event. It does not wait.
-func (a *API) Publish(e usermgmt.Entry) { a.events.publish(EventOf(e)) }
+func (a *API) Publish(e state.Entry) { a.events.publish(EventOf(e)) }
 
 // Listeners is how many listen.
 func (a *API) Listeners() int {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 	"vpnd/internal/reason"
-	"vpnd/usermgmt"
+	"vpnd/internal/state"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -36,7 +36,7 @@ type Event struct {
 }
 
 // EventOf is an entry of the history as the API and the commands show it.
-func EventOf(e usermgmt.Entry) Event {
+func EventOf(e state.Entry) Event {
 	v := Event{
 		ID: e.ID, At: e.At.UTC(), Event: e.Event, User: e.User, Connection: e.Connection, Type: e.Type, Auth: e.Auth, Encryption: e.Encryption,
 		Cause: string(e.Why.Code), Arguments: e.Why.Arguments(), Reason: e.Text(), why: e.Why, Seconds: int64(e.Duration / time.Second), RxBytes: e.Rx, TxBytes: e.Tx, By: e.By,
@@ -51,7 +51,7 @@ func EventOf(e usermgmt.Entry) Event {
 }
 
 // History gives the entries that are asked for, the newest first, and how many there are without offset and limit.
-func (a *API) History(ctx context.Context, q usermgmt.HistoryQuery) ([]Event, usermgmt.HistorySum, error) {
+func (a *API) History(ctx context.Context, q state.HistoryQuery) ([]Event, state.HistorySum, error) {
 	sum, err := a.cfg.Users.HistorySum(ctx, q)
 	if err != nil {
 		return nil, sum, err
@@ -89,12 +89,12 @@ type historyInput struct {
 }
 
 // Resolve implements huma.Resolver.
-func (in *historyInput) Resolve(huma.Context) []error { return knownEvents(in.Events, usermgmt.Events) }
+func (in *historyInput) Resolve(huma.Context) []error { return knownEvents(in.Events, state.Events) }
 
 func (a *API) registerHistory(api huma.API) {
 	huma.Register(api, operation("list-history", http.MethodGet, "/history", "List what happened, the newest first", tagHistory),
 		func(ctx context.Context, in *historyInput) (*historyList, error) {
-			events, sum, err := a.History(ctx, usermgmt.HistoryQuery{User: in.User, Events: in.Events, Since: in.Since, Before: in.Before, Offset: in.Offset, Limit: in.Limit})
+			events, sum, err := a.History(ctx, state.HistoryQuery{User: in.User, Events: in.Events, Since: in.Since, Before: in.Before, Offset: in.Offset, Limit: in.Limit})
 			if err != nil {
 				return nil, problem(err)
 			}

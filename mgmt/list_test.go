@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	"vpnd/usermgmt"
 )
@@ -66,7 +68,7 @@ func BenchmarkUsers(b *testing.B) { benchmarkUsers(b, "") }
 
 func benchmarkUsers(b *testing.B, query string) {
 	b.Helper()
-	store, err := usermgmt.Open(b.Context(), b.TempDir(), usermgmt.Options{})
+	store, err := sqlite.Open(b.Context(), b.TempDir(), state.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -15,12 +15,13 @@ import (
 	"time"
 	"vpnd/auth/motp"
 	"vpnd/internal/reason"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 	"vpnd/mgmt/client"
 	"vpnd/mgmt/guide"
-	"vpnd/usermgmt"
 )
 
 // sessions are connections that a test sets.
@@ -65,7 +66,7 @@ type bench struct {
 	sessions *sessions
 	settings *settings
 	dir      string // of store
-	store    *usermgmt.Store
+	store    *sqlite.Store
 	api      *mgmt.API
 	socket   string
 	http     http.Client
@@ -74,7 +75,7 @@ type bench struct {
 func setUp(t *testing.T) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	store, err := usermgmt.Open(t.Context(), dir, usermgmt.Options{})
+	store, err := sqlite.Open(t.Context(), dir, state.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +296,7 @@ func TestEvents(t *testing.T) {
 	}()
 	var e mgmt.Event
 	for e.User == "" { // until it listens
-		b.api.Publish(usermgmt.Entry{Event: usermgmt.EventRefused, User: "eve", Why: reason.New(reason.WrongPassword), Peer: netip.MustParseAddr("203.0.113.9")})
+		b.api.Publish(state.Entry{Event: state.EventRefused, User: "eve", Why: reason.New(reason.WrongPassword), Peer: netip.MustParseAddr("203.0.113.9")})
 		select {
 		case e = <-got:
 		case err := <-done:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"vpnd/auth"
+	"vpnd/internal/state"
 	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
 
@@ -103,9 +104,9 @@ func problem(err error) error {
 	switch {
 	case errors.As(err, &conflict):
 		return huma.Error409Conflict(err.Error())
-	case is(err, auth.ErrNoUser, usermgmt.ErrNoAdministrator, usermgmt.ErrNoToken):
+	case is(err, auth.ErrNoUser, state.ErrNoAdministrator, state.ErrNoToken):
 		return huma.Error404NotFound(err.Error())
-	case is(err, usermgmt.ErrExists, usermgmt.ErrAdministratorExists, usermgmt.ErrTokenExists, usermgmt.ErrLastAdministrator, usermgmt.ErrTooMany):
+	case is(err, usermgmt.ErrExists, state.ErrAdministratorExists, state.ErrTokenExists, state.ErrLastAdministrator, state.ErrTooMany):
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, access.ErrLimited):
 		return huma.Error429TooManyRequests(err.Error())

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"vpnd/internal/state"
 	"vpnd/usermgmt"
 
 	"github.com/google/go-cmp/cmp"
@@ -192,7 +193,7 @@ func TestRoundTrip(t *testing.T) {
 // changes are the entries of the history about a user.
 func (b *bench) changes(user string) (list []string) {
 	b.t.Helper()
-	entries, err := b.store.History(b.t.Context(), usermgmt.HistoryQuery{User: user})
+	entries, err := b.store.History(b.t.Context(), state.HistoryQuery{User: user})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -468,7 +469,7 @@ func TestUnreadable(t *testing.T) {
 func TestEventsAgain(t *testing.T) {
 	b := setUp(t)
 	for _, user := range []string{"alice", "bob", "alice"} {
-		b.api.Publish(usermgmt.Entry{Event: usermgmt.EventRefused, User: user, Type: "PPTP"})
+		b.api.Publish(state.Entry{Event: state.EventRefused, User: user, Type: "PPTP"})
 	}
 	// read gives the messages up to the one with so many ids.
 	read := func(after string, ids int) (messages, seen []string) {
@@ -503,7 +504,7 @@ func TestEventsAgain(t *testing.T) {
 	// Who was cut off before the first event has an id to come back with, too.
 	for _, after := range []string{"", "0"} {
 		_, none := read(after, 1)
-		b.api.Publish(usermgmt.Entry{Event: usermgmt.EventRefused, User: "alice", Type: "PPTP"})
+		b.api.Publish(state.Entry{Event: state.EventRefused, User: "alice", Type: "PPTP"})
 		if messages, missed := read(none[0], 1); strings.Join(messages, ", ") != "retry: 3000, event: alive, event: event" || missed[0] <= none[0] {
 			t.Errorf("after %q: %q, ids %q, want the event after %q", after, messages, missed, none)
 		}

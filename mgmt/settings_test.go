@@ -9,9 +9,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"vpnd/internal/state"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -50,7 +50,7 @@ func addressPool(start string, count int) mgmt.AddressPool {
 // asked gives the error that is to be given, and notes who asks.
 func (s *settings) asked(ctx context.Context) error {
 	err := s.err
-	s.err, s.by = nil, usermgmt.Actor(ctx)
+	s.err, s.by = nil, state.Actor(ctx)
 	return err
 }
 

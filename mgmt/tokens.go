@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"vpnd/internal/state"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -111,7 +111,7 @@ func (a *API) getToken(ctx context.Context, in *namedToken) (*oneToken, error) {
 	}
 	i := slices.IndexFunc(tokens, func(t access.Token) bool { return strings.EqualFold(t.Name, in.Name) })
 	if i < 0 {
-		return nil, problem(usermgmt.ErrNoToken)
+		return nil, problem(state.ErrNoToken)
 	}
 	t := TokenOf(tokens[i])
 	return &oneToken{quoted(StateTag(t)), t}, nil

@@ -20,11 +20,11 @@ type Field struct {
 	get func(*Profile) string
 	set func(*Profile, string) error
 
-	column string // of the database
+	Column string // of the database
 	// What the column holds of the profile, and where to scan the column to: load takes it from there
 	// into the profile. A secret has neither, since its column is sealed.
-	value func(*Profile) any
-	scan  func(*Profile) (to any, load func() error)
+	Value func(*Profile) any
+	Scan  func(*Profile) (to any, load func() error)
 }
 
 // Get is the field's text; "" is nothing, never or unlimited.
@@ -42,11 +42,11 @@ func (f Field) Set(p *Profile, text string) error {
 // field declares a field of a kind, which is at a place in the profile.
 func field[T, C any](name, column string, k kind[T, C], usage string, at func(*Profile) *T) Field {
 	return Field{
-		Name: name, Usage: usage, Values: k.values, column: column,
+		Name: name, Usage: usage, Values: k.values, Column: column,
 		get:   func(p *Profile) string { return k.text(*at(p)) },
 		set:   func(p *Profile, s string) error { return k.parse(at(p), s) },
-		value: func(p *Profile) any { return k.store(*at(p)) },
-		scan: func(p *Profile) (any, func() error) {
+		Value: func(p *Profile) any { return k.store(*at(p)) },
+		Scan: func(p *Profile) (any, func() error) {
 			stored := new(C)
 			return stored, func() error {
 				if err := k.load(at(p), *stored); err != nil {
@@ -61,7 +61,7 @@ func field[T, C any](name, column string, k kind[T, C], usage string, at func(*P
 // secretField declares a field that is sealed in the database.
 func secretField(name, column, usage string, at func(*Profile) *string) Field {
 	return Field{
-		Name: name, Usage: usage, Secret: true, column: column,
+		Name: name, Usage: usage, Secret: true, Column: column,
 		get: func(p *Profile) string { return *at(p) },
 		set: func(p *Profile, s string) error { *at(p) = s; return nil },
 	}
@@ -146,8 +146,8 @@ var Fields = []Field{
 		func(p *Profile) *string { return &p.Comment }),
 }
 
-// secrets are the fields that are sealed.
-var secrets = slices.DeleteFunc(slices.Clone(Fields), func(f Field) bool { return !f.Secret })
+// Secrets are the fields that are sealed.
+var Secrets = slices.DeleteFunc(slices.Clone(Fields), func(f Field) bool { return !f.Secret })
 
 // FieldNamed finds a field.
 func FieldNamed(name string) (Field, bool) {
@@ -158,11 +158,11 @@ func FieldNamed(name string) (Field, bool) {
 	return Fields[i], true
 }
 
-// differences names the fields in which b differs from a.
-func differences(a, b *Profile) string { return differ(a, b, func(f Field) string { return f.Name }) }
+// Differences names the fields in which b differs from a.
+func Differences(a, b *Profile) string { return differ(a, b, func(f Field) string { return f.Name }) }
 
-// changes says how b differs from a, but for the values of secrets.
-func changes(a, b *Profile) string {
+// Changes says how b differs from a, but for the values of secrets.
+func Changes(a, b *Profile) string {
 	return differ(a, b, func(f Field) string {
 		switch after := f.Get(b); {
 		case !f.Secret:

@@ -101,6 +101,13 @@ func nullable(a netip.Addr) sql.NullString {
 	return sql.NullString{String: text(a), Valid: a.IsValid()}
 }
 
+func text(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
 func loadAddress(to *netip.Addr, s sql.NullString) (err error) {
 	if s.Valid {
 		*to, err = netip.ParseAddr(s.String)

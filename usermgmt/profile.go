@@ -94,8 +94,8 @@ type RuleError struct {
 // Error writes the field and the rule.
 func (e *RuleError) Error() string { return e.Field + ": " + e.Text }
 
-// clean puts the profile into the form that is stored.
-func (p *Profile) clean() {
+// Clean puts the profile into the form that is stored.
+func (p *Profile) Clean() {
 	p.MOTPSecret = motp.Clean(p.MOTPSecret)
 	p.Address = p.Address.Unmap()
 	if p.IPsec == "" {
@@ -122,7 +122,7 @@ func (p *Profile) clean() {
 // Check holds the profile against the rules that need no look at other users, as a Table does. The error
 // joins RuleErrors.
 func (p Profile) Check() error {
-	p.clean()
+	p.Clean()
 	return p.check()
 }
 
@@ -262,8 +262,8 @@ func notInGroup(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.'
 }
 
-// fold is the form of a name that is compared.
-func fold(name string) string { return strings.ToLower(name) }
+// Fold is the form of a name that is compared.
+func Fold(name string) string { return strings.ToLower(name) }
 
 // Account is the profile as authentication sees it.
 func (p *Profile) Account() auth.Account {

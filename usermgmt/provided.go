@@ -1,8 +1,6 @@
 package usermgmt
 
-import (
-	"context"
-)
+import "context"
 
 type providedKey struct{}
 
@@ -12,15 +10,8 @@ func Provided(ctx context.Context, holds func(*Profile) error) context.Context {
 	return context.WithValue(ctx, providedKey{}, holds)
 }
 
-// provided asks what Provided has asked for.
-func (s *Store) provided(ctx context.Context, q querier, name string) error {
-	holds, ok := ctx.Value(providedKey{}).(func(*Profile) error)
-	if !ok {
-		return nil
-	}
-	p, _, err := s.get(ctx, q, name)
-	if err != nil {
-		return err
-	}
-	return holds(&p)
+// Condition is what Provided has asked for; nil: nothing. A Table uses it.
+func Condition(ctx context.Context) func(*Profile) error {
+	holds, _ := ctx.Value(providedKey{}).(func(*Profile) error)
+	return holds
 }

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"time"
 	"vpnd/internal/https"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
 )
@@ -27,7 +28,7 @@ func newAdminCommand() *cobra.Command {
 
 // withGate runs do with what says who may manage the daemon.
 func withGate(cmd *cobra.Command, do func(ctx context.Context, gate *access.Gate) error) error {
-	return withUsers(cmd, func(users *usermgmt.Store) error { return do(cmd.Context(), access.New(access.Config{Store: users})) })
+	return withUsers(cmd, func(users *sqlite.Store) error { return do(cmd.Context(), access.New(access.Config{Store: users})) })
 }
 
 // roleFlag defines --role.
@@ -149,7 +150,7 @@ func newAdminSetCommand() *cobra.Command {
 
 // withoutHim adds the fix to the error that the last administrator would go.
 func withoutHim(err error, fix string) error {
-	if errors.Is(err, usermgmt.ErrLastAdministrator) {
+	if errors.Is(err, state.ErrLastAdministrator) {
 		return fmt.Errorf("%w: %s", err, fix)
 	}
 	return err

@@ -5,7 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"vpnd/usermgmt"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 
 	"github.com/spf13/cobra"
 )
@@ -39,7 +40,7 @@ func namesOf(fits func(userView) bool) cobra.CompletionFunc {
 		if info, err := os.Stat(filepath.Join(cfg.StateDir, "users.db")); err != nil || info.Size() == 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		users, err := usermgmt.Open(context.Background(), cfg.StateDir, usermgmt.Options{})
+		users, err := sqlite.Open(context.Background(), cfg.StateDir, state.Options{})
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

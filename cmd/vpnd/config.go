@@ -3,7 +3,8 @@ package main
 import (
 	"net/netip"
 	"vpnd/internal/config"
-	"vpnd/usermgmt"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 
 	"github.com/spf13/cobra"
 )
@@ -21,14 +22,14 @@ func loadConfig(cmd *cobra.Command) (config.Config, error) {
 }
 
 // openUsers opens the user table of the configuration.
-func openUsers(cmd *cobra.Command) (*usermgmt.Store, error) {
+func openUsers(cmd *cobra.Command) (*sqlite.Store, error) {
 	cfg, err := loadConfig(cmd)
 	if err != nil {
 		return nil, err
 	}
-	cmd.SetContext(usermgmt.By(cmd.Context(), who()))
+	cmd.SetContext(state.By(cmd.Context(), who()))
 	n := cfg.Network
-	users, err := usermgmt.Open(cmd.Context(), cfg.StateDir, usermgmt.Options{
+	users, err := sqlite.Open(cmd.Context(), cfg.StateDir, state.Options{
 		CheckAddress: func(a netip.Addr) error { return n.CheckAddress(a) }, CheckPool: func(name string) error { return n.CheckPool(name) },
 	})
 	if err != nil {

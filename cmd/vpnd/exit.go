@@ -8,6 +8,7 @@ import (
 	"strings"
 	"vpnd/auth"
 	"vpnd/internal/reason"
+	"vpnd/internal/state"
 	"vpnd/mgmt/client"
 	"vpnd/usermgmt"
 
@@ -83,12 +84,12 @@ func exitStatus(err error) int {
 		return statusUsage
 	case errors.As(err, &problem):
 		return problemStatus(problem.Status)
-	case is(usermgmt.ErrNoUser, usermgmt.ErrNoAdministrator, usermgmt.ErrNoToken):
+	case is(usermgmt.ErrNoUser, state.ErrNoAdministrator, state.ErrNoToken):
 		return statusNotFound
-	case is(usermgmt.ErrExists, usermgmt.ErrAdministratorExists, usermgmt.ErrTokenExists):
+	case is(usermgmt.ErrExists, state.ErrAdministratorExists, state.ErrTokenExists):
 		return statusExists
 	case errors.As(err, &rule), errors.As(err, &enrol),
-		is(usermgmt.ErrLastAdministrator, usermgmt.ErrTooMany, auth.ErrNoToken, auth.ErrNotInRow, auth.ErrUsed):
+		is(state.ErrLastAdministrator, state.ErrTooMany, auth.ErrNoToken, auth.ErrNotInRow, auth.ErrUsed):
 		return statusRule
 	case is(client.ErrNotRunning):
 		return statusNotRunning

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/usermgmt"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,7 +72,7 @@ func (h house) ok(stdin string, args ...string) string {
 
 func (h house) profile(name string) usermgmt.Profile {
 	h.t.Helper()
-	s, err := usermgmt.Open(h.t.Context(), h.dir, usermgmt.Options{})
+	s, err := sqlite.Open(h.t.Context(), h.dir, state.Options{})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -149,7 +151,7 @@ func TestUserUnlockAndRemove(t *testing.T) {
 	h := newHouse(t)
 	h.ok("", "user", "add", "alice", "--password", testWord)
 	// The daemon's end of the same folder.
-	s, err := usermgmt.Open(t.Context(), h.dir, usermgmt.Options{})
+	s, err := sqlite.Open(t.Context(), h.dir, state.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

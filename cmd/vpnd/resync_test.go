@@ -5,7 +5,8 @@ import (
 	"testing"
 	"time"
 	"vpnd/auth/motp"
-	"vpnd/usermgmt"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 )
 
 func TestUserResync(t *testing.T) {
@@ -33,7 +34,7 @@ func TestUserResync(t *testing.T) {
 			t.Errorf("%s %q: want %d and %q, got %+v", c.user, c.stdin, c.status, c.says, r)
 		}
 	}
-	s, err := usermgmt.Open(t.Context(), h.dir, usermgmt.Options{})
+	s, err := sqlite.Open(t.Context(), h.dir, state.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
-	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
 )
@@ -24,7 +24,7 @@ func newUserAttemptsCommand() *cobra.Command {
 				return usagef(cmd, "--limit %d: a number from 1 on", limit)
 			}
 			name := strings.Join(args, "")
-			return withUsers(cmd, func(users *usermgmt.Store) error {
+			return withUsers(cmd, func(users *sqlite.Store) error {
 				list, err := mgmt.Attempts(cmd.Context(), users, name, limit)
 				switch {
 				case err != nil:

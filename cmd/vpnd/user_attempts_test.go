@@ -7,16 +7,17 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/reason"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
-	"vpnd/usermgmt"
 )
 
 func TestUserAttempts(t *testing.T) {
 	h := newHouse(t)
 	h.ok("", "user", "add", "anna", "--password", "geheim")
-	h.withStore(func(s *usermgmt.Store) error {
-		return s.Record(t.Context(), usermgmt.Entry{
-			At: time.Now(), Event: usermgmt.EventRefused, User: "anna", Type: "PPTP", Auth: "MS-CHAPv2", Peer: netip.MustParseAddr("203.0.113.9"),
+	h.withStore(func(s *sqlite.Store) error {
+		return s.Record(t.Context(), state.Entry{
+			At: time.Now(), Event: state.EventRefused, User: "anna", Type: "PPTP", Auth: "MS-CHAPv2", Peer: netip.MustParseAddr("203.0.113.9"),
 			Why: reason.New(reason.TokenClockOff, "", "7 minutes ahead"),
 		})
 	})

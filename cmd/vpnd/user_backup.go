@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-	"vpnd/usermgmt"
+	"vpnd/internal/state/sqlite"
 
 	"github.com/spf13/cobra"
 )
@@ -17,7 +17,7 @@ func newUserRekeyCommand() *cobra.Command {
 		Long: "Draw a new key for the user table and seal all passwords, secrets and PINs under it. A running daemon takes the new key by itself.\n" +
 			"Backups that were made before hold the old key, and are still whole.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withUsers(cmd, func(users *usermgmt.Store) error {
+			return withUsers(cmd, func(users *sqlite.Store) error {
 				if err := users.Rekey(cmd.Context()); err != nil {
 					return err
 				}
@@ -37,7 +37,7 @@ func newUserBackupCommand() *cobra.Command {
 			if info, err := os.Stat(path); err == nil && info.IsDir() {
 				path = filepath.Join(path, time.Now().UTC().Format("vpnd-users-20060102-150405.tar"))
 			}
-			return withUsers(cmd, func(users *usermgmt.Store) error {
+			return withUsers(cmd, func(users *sqlite.Store) error {
 				err := writeFile(path, func(w io.Writer) error { return users.Backup(cmd.Context(), w) })
 				if err != nil {
 					return err
@@ -63,7 +63,7 @@ func newUserRestoreCommand() *cobra.Command {
 				return err
 			}
 			defer func() { _ = file.Close() }()
-			n, err := usermgmt.Restore(cmd.Context(), cfg.StateDir, file)
+			n, err := sqlite.Restore(cmd.Context(), cfg.StateDir, file)
 			if err != nil {
 				return permitted(fmt.Errorf("%s: %w", args[0], err))
 			}

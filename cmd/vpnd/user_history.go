@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 	"vpnd/internal/amount"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
-	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
 )
@@ -22,7 +23,7 @@ func newUserHistoryCommand() *cobra.Command {
 		Use: "history [NAME]", Short: "Show log-ins, refusals, hang-ups and changes of users", Long: historyHelp, ValidArgsFunction: oneUser,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := usermgmt.HistoryQuery{Limit: limit}
+			q := state.HistoryQuery{Limit: limit}
 			if len(args) == 1 {
 				q.User = args[0]
 			}
@@ -35,7 +36,7 @@ func newUserHistoryCommand() *cobra.Command {
 			if limit < 0 {
 				return usagef(cmd, "--limit %d: a number from 0 (all) on", limit)
 			}
-			return withUsers(cmd, func(users *usermgmt.Store) error {
+			return withUsers(cmd, func(users *sqlite.Store) error {
 				entries, err := users.History(cmd.Context(), q)
 				if err != nil {
 					return err
@@ -73,7 +74,7 @@ func parseSince(s string, now time.Time) (time.Time, bool) {
 	return t, err == nil
 }
 
-func printHistory(cmd *cobra.Command, entries []usermgmt.Entry, limit int) error {
+func printHistory(cmd *cobra.Command, entries []state.Entry, limit int) error {
 	if asJSON(cmd) {
 		events := make([]mgmt.Event, len(entries))
 		for i, e := range entries {
@@ -100,14 +101,14 @@ func printHistory(cmd *cobra.Command, entries []usermgmt.Entry, limit int) error
 }
 
 // details is what there is to say of an entry beside its event.
-func details(e usermgmt.Entry) string {
+func details(e state.Entry) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	switch e.Event {
-	case usermgmt.EventConnected:
+	case state.EventConnected:
 		add("%s, address %s", e.Type, addressText(e.Address))
 		add("%s, encryption %s", e.Auth, e.Encryption)
-	case usermgmt.EventDisconnected:
+	case state.EventDisconnected:
 		add("%s", e.Text())
 		add("%s, %v, %s from the user, %s to the user", e.Type, e.Duration, amount.Bytes(e.Rx), amount.Bytes(e.Tx))
 	default:

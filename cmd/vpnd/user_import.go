@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"vpnd/internal/state/sqlite"
 	"vpnd/usermgmt"
 	"vpnd/usermgmt/exchange"
 
@@ -69,7 +70,7 @@ func newUserImportCommand() *cobra.Command {
 				return usagef(cmd, "--format %q: there are %s", format, formatNames())
 			}
 			content, faults := exchange.Read(f, data, readSecret)
-			return withUsers(cmd, func(users *usermgmt.Store) error {
+			return withUsers(cmd, func(users *sqlite.Store) error {
 				try := how
 				try.DryRun = try.DryRun || faults != nil // what else is wrong is told, too
 				outcomes, err := users.Apply(cmd.Context(), content.Edits, try)
@@ -223,7 +224,7 @@ func tellOutcomes(cmd *cobra.Command, outcomes []usermgmt.Outcome, how usermgmt.
 		views[i] = outcomeView{Name: o.Name, Action: o.Event}
 		line := fmt.Sprintf("%s %s%s", o.Name, would, o.Event)
 		switch o.Event {
-		case usermgmt.EventChanged:
+		case usermgmt.Changed:
 			views[i].Fields = strings.Split(o.Fields, ", ")
 			line += ": " + o.Fields
 		case "":

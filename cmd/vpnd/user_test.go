@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/reason"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	"vpnd/usermgmt"
 
@@ -21,9 +23,9 @@ import (
 )
 
 // withStore does something to the table as the daemon would.
-func (h house) withStore(do func(*usermgmt.Store) error) {
+func (h house) withStore(do func(*sqlite.Store) error) {
 	h.t.Helper()
-	s, err := usermgmt.Open(h.t.Context(), h.dir, usermgmt.Options{})
+	s, err := sqlite.Open(h.t.Context(), h.dir, state.Options{})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -87,13 +89,13 @@ func TestUserListAndHistory(t *testing.T) {
 	h.ok("", "user", "set", "carl", "--expires", "2020-01-01")
 	h.ok("", "user", "disable", "ben", "ZOE")
 	h.ok("", "user", "enable", "zoe")
-	h.withStore(func(s *usermgmt.Store) error {
-		up := usermgmt.Entry{
-			At: time.Now(), Event: usermgmt.EventConnected, User: "anna", Connection: "a1", Type: "PPTP", Auth: "MS-CHAPv2", Encryption: "none",
+	h.withStore(func(s *sqlite.Store) error {
+		up := state.Entry{
+			At: time.Now(), Event: state.EventConnected, User: "anna", Connection: "a1", Type: "PPTP", Auth: "MS-CHAPv2", Encryption: "none",
 			Peer: netip.MustParseAddr("203.0.113.9"), Address: netip.MustParseAddr("10.99.0.10"),
 		}
-		refused := usermgmt.Entry{At: time.Now().Add(-48 * time.Hour), Event: usermgmt.EventRefused, User: "e\x1b[2Jve", Type: "L2TP", Why: reason.New(reason.UnknownUser)}
-		return s.Record(t.Context(), usermgmt.Entry{At: time.Now(), Event: usermgmt.EventStarted}, up, refused)
+		refused := state.Entry{At: time.Now().Add(-48 * time.Hour), Event: state.EventRefused, User: "e\x1b[2Jve", Type: "L2TP", Why: reason.New(reason.UnknownUser)}
+		return s.Record(t.Context(), state.Entry{At: time.Now(), Event: state.EventStarted}, up, refused)
 	})
 	list := h.ok("", "user", "list")
 	want := `INDEX +USER +STATUS +TYPES +COMMENT
@@ -161,14 +163,14 @@ func TestUserJSONIsThatOfTheAPI(t *testing.T) {
 		ID: "a1", User: "anna", Type: "PPTP", RemoteIP: netip.MustParseAddr("203.0.113.9"), VirtualIP: netip.MustParseAddr("10.99.0.10"),
 		Since: time.Date(2026, 5, 6, 7, 8, 9, 0, time.FixedZone("", 3600)),
 	}
-	h.withStore(func(s *usermgmt.Store) error {
+	h.withStore(func(s *sqlite.Store) error {
 		return errors.Join(s.SetLastAddress(t.Context(), "anna", up.VirtualIP),
-			s.Record(t.Context(), usermgmt.Entry{At: time.Now(), Event: usermgmt.EventStarted}, usermgmt.Entry{
-				At: up.Since, Event: usermgmt.EventConnected, User: "anna", Connection: "a1", Type: up.Type, Peer: up.RemoteIP, Address: up.VirtualIP,
+			s.Record(t.Context(), state.Entry{At: time.Now(), Event: state.EventStarted}, state.Entry{
+				At: up.Since, Event: state.EventConnected, User: "anna", Connection: "a1", Type: up.Type, Peer: up.RemoteIP, Address: up.VirtualIP,
 			}))
 	})
 	var byAPI []string
-	h.withStore(func(s *usermgmt.Store) error {
+	h.withStore(func(s *sqlite.Store) error {
 		daemon := calls{list: []mgmt.Connection{up}}
 		api := mgmt.New(mgmt.Config{Users: s, Sessions: daemon, Clock: daemon, Version: "1"})
 		for _, path := range []string{"", "/anna", "/ben"} {

@@ -10,6 +10,7 @@ import (
 	"vpnd/auth/otplink"
 	"vpnd/auth/totp"
 	"vpnd/internal/config"
+	"vpnd/internal/state/sqlite"
 	"vpnd/internal/timesync"
 	"vpnd/usermgmt"
 
@@ -73,7 +74,7 @@ func (e *enrolment) command(short, long string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withUsers(cmd, func(users *usermgmt.Store) error { return e.run(cmd, cfg, users, args[0]) })
+			return withUsers(cmd, func(users *sqlite.Store) error { return e.run(cmd, cfg, users, args[0]) })
 		},
 	}
 	cmd.Flags().BoolVar(&e.fresh, "new", false, "in place of the token that the user has, which is good for nothing then")
@@ -84,7 +85,7 @@ func (e *enrolment) command(short, long string) *cobra.Command {
 	return cmd
 }
 
-func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *usermgmt.Store, name string) error {
+func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *sqlite.Store, name string) error {
 	how := usermgmt.How{Change: true}
 	p, err := users.Get(cmd.Context(), name)
 	if errors.Is(err, usermgmt.ErrNoUser) {

@@ -7,6 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 	"vpnd/internal/amount"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	"vpnd/usermgmt"
 
@@ -22,7 +24,7 @@ type userView struct {
 }
 
 // viewOf gathers what is shown of a user, who is connected by the entries of up.
-func viewOf(p *usermgmt.Profile, r usermgmt.Record, up []usermgmt.Entry, now time.Time) userView {
+func viewOf(p *usermgmt.Profile, r usermgmt.Record, up []state.Entry, now time.Time) userView {
 	open := make([]mgmt.UserConnection, len(up))
 	for i, e := range up {
 		open[i] = mgmt.UserConnection{ID: e.Connection, Type: e.Type, RemoteIP: e.Peer, VirtualIP: e.Address, Since: e.At.UTC()}
@@ -69,7 +71,7 @@ func (v userView) lock() string {
 }
 
 // viewNow is what is shown of a user at this moment.
-func viewNow(cmd *cobra.Command, users *usermgmt.Store, p *usermgmt.Profile) (userView, error) {
+func viewNow(cmd *cobra.Command, users *sqlite.Store, p *usermgmt.Profile) (userView, error) {
 	up, err := users.Connected(cmd.Context())
 	if err != nil {
 		return userView{}, err
@@ -79,7 +81,7 @@ func viewNow(cmd *cobra.Command, users *usermgmt.Store, p *usermgmt.Profile) (us
 	return viewOf(p, r, up[p.Name], now), err
 }
 
-func showUser(cmd *cobra.Command, users *usermgmt.Store, name string) error {
+func showUser(cmd *cobra.Command, users *sqlite.Store, name string) error {
 	p, err := users.Get(cmd.Context(), name)
 	if err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"io"
 	"vpnd/internal/capture"
 	"vpnd/internal/session"
+	"vpnd/internal/state"
 	"vpnd/mgmt"
-	"vpnd/usermgmt"
 )
 
 // captures is the daemon as mgmt has it capture.
@@ -26,7 +26,7 @@ func (c captures) Begin(ctx context.Context, of mgmt.CaptureOf) (mgmt.CaptureWri
 	case err != nil:
 		return nil, err
 	}
-	e := usermgmt.Entry{Event: usermgmt.EventCaptured, User: of.User, Connection: of.Connection, Peer: of.Peer, Reason: "control frames", By: usermgmt.Actor(ctx)}
+	e := state.Entry{Event: state.EventCaptured, User: of.User, Connection: of.Connection, Peer: of.Peer, Reason: "control frames", By: state.Actor(ctx)}
 	about := "user " + of.User
 	switch {
 	case of.Connection != "":

@@ -12,13 +12,14 @@ import (
 	"testing"
 	"vpnd/internal/config"
 	"vpnd/internal/link"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	mgmtclient "vpnd/mgmt/client"
 	"vpnd/ppp"
 	"vpnd/ppp/wire"
 	"vpnd/pptp/client"
 	"vpnd/testenv"
-	"vpnd/usermgmt"
 
 	"github.com/google/gopacket/pcapgo"
 )
@@ -102,14 +103,14 @@ func dialAndSend(ctx context.Context, dialer *client.Dialer) error {
 // captured wants the two captures in the history.
 func captured(t *testing.T, cfg config.Config) error {
 	t.Helper()
-	store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+	store, err := sqlite.Open(t.Context(), cfg.StateDir, state.Options{})
 	if err != nil {
 		return err
 	}
-	entries, err := store.History(t.Context(), usermgmt.HistoryQuery{})
+	entries, err := store.History(t.Context(), state.HistoryQuery{})
 	var lines []string
 	for _, e := range entries {
-		if e.Event == usermgmt.EventCaptured {
+		if e.Event == state.EventCaptured {
 			lines = append(lines, fmt.Sprint(e.User, mgmt.EventOf(e).RemoteIP, " ", e.Reason, " by ", e.By))
 		}
 	}

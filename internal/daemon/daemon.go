@@ -17,6 +17,8 @@ import (
 	"vpnd/internal/https"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/internal/sysnet"
 	"vpnd/internal/timesync"
 	"vpnd/internal/tun"
@@ -25,7 +27,6 @@ import (
 	"vpnd/mgmt/metrics"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
-	"vpnd/usermgmt"
 )
 
 const (
@@ -63,7 +64,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	}
 	d.show()
 	d.watchUsers(ctx)
-	d.recorder.add(usermgmt.Entry{Event: usermgmt.EventStarted})
+	d.recorder.add(state.Entry{Event: state.EventStarted})
 	failed := d.start(ctx)
 	d.started.Store(true)
 	d.ready.Store(true)
@@ -123,7 +124,7 @@ type daemon struct {
 	level *slog.LevelVar
 	undo  []func() // in the order in which it was done
 
-	store           *usermgmt.Store
+	store           *sqlite.Store
 	metrics         *metrics.Metrics
 	recorder        *recorder
 	generation      uint64                  // of the user table, as accounts has it
@@ -159,7 +160,7 @@ func (d *daemon) undoAll() {
 
 func (d *daemon) setUp(ctx context.Context) error {
 	var err error
-	if d.store, err = usermgmt.Open(ctx, d.cfg.StateDir, usermgmt.Options{
+	if d.store, err = sqlite.Open(ctx, d.cfg.StateDir, state.Options{
 		CheckAddress: func(a netip.Addr) error { return d.shown.Load().cfg.Network.CheckAddress(a) },
 		CheckPool:    func(name string) error { return d.shown.Load().cfg.Network.CheckPool(name) },
 	}); err != nil {

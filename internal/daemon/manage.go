@@ -12,12 +12,12 @@ import (
 	"vpnd/internal/peercred"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
+	"vpnd/internal/state"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 	"vpnd/mgmt/guide"
 	"vpnd/mgmt/web"
-	"vpnd/usermgmt"
 )
 
 const maxManaged = 256 // connections to the socket at once
@@ -44,7 +44,7 @@ func view(c session.Connection) mgmt.Connection {
 
 // Drop implements mgmt.Sessions.
 func (m managed) Drop(ctx context.Context, id, text string) bool {
-	e := usermgmt.Entry{Event: usermgmt.EventDropped, Connection: id, Reason: text, By: usermgmt.Actor(ctx)}
+	e := state.Entry{Event: state.EventDropped, Connection: id, Reason: text, By: state.Actor(ctx)}
 	dropped := m.d.sessions.DropIf(func(c session.Connection) bool {
 		if c.ID != id {
 			return false

@@ -13,17 +13,18 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/config"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 	mgmtclient "vpnd/mgmt/client"
-	"vpnd/usermgmt"
 )
 
 // managedByHTTPS is as much of a daemon as HTTPS needs.
 func managedByHTTPS(t *testing.T) *daemon {
 	t.Helper()
-	store, err := usermgmt.Open(t.Context(), filepath.Join(t.TempDir(), "state"), usermgmt.Options{})
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "state"), state.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,9 @@ import (
 	"vpnd/internal/link"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt/metrics"
-	"vpnd/usermgmt"
 )
 
 const (
@@ -21,11 +22,11 @@ const (
 // recorder writes into the history what becomes of calls. Nobody waits for it: what finds its queue full is
 // lost, and counted.
 type recorder struct {
-	store   *usermgmt.Store
+	store   *sqlite.Store
 	log     *slog.Logger
 	metrics *metrics.Metrics
-	tell    func(usermgmt.Entry) // of each as it happens; it must not wait
-	queue   chan usermgmt.Entry
+	tell    func(state.Entry) // of each as it happens; it must not wait
+	queue   chan state.Entry
 	lost    atomic.Uint64
 	written atomic.Int64 // entries since the history was pruned
 	said    uint64       // of lost, in the log
@@ -33,10 +34,10 @@ type recorder struct {
 	ended   chan struct{}
 }
 
-func newRecorder(store *usermgmt.Store, log *slog.Logger, counts *metrics.Metrics) *recorder {
+func newRecorder(store *sqlite.Store, log *slog.Logger, counts *metrics.Metrics) *recorder {
 	r := &recorder{
 		store: store, log: log, metrics: counts,
-		queue: make(chan usermgmt.Entry, recorderQueue), stop: make(chan struct{}), ended: make(chan struct{}),
+		queue: make(chan state.Entry, recorderQueue), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go r.run()
 	return r
@@ -48,7 +49,7 @@ func (r *recorder) close() {
 	<-r.ended
 }
 
-func (r *recorder) add(e usermgmt.Entry) {
+func (r *recorder) add(e state.Entry) {
 	e.At = time.Now()
 	if r.tell != nil {
 		r.tell(e)
@@ -62,7 +63,7 @@ func (r *recorder) add(e usermgmt.Entry) {
 
 func (r *recorder) run() {
 	defer close(r.ended)
-	batch := make([]usermgmt.Entry, 0, recorderBatch)
+	batch := make([]state.Entry, 0, recorderBatch)
 	for {
 		select {
 		case e := <-r.queue:
@@ -80,7 +81,7 @@ func (r *recorder) run() {
 }
 
 // write writes the batch with what else waits.
-func (r *recorder) write(batch []usermgmt.Entry) {
+func (r *recorder) write(batch []state.Entry) {
 	for more := true; more && len(batch) < recorderBatch; {
 		select {
 		case e := <-r.queue:
@@ -105,12 +106,12 @@ func (r *recorder) write(batch []usermgmt.Entry) {
 // Connected implements session.Recorder.
 func (r *recorder) Connected(c session.Connection) {
 	r.metrics.Accepted(string(c.Type))
-	r.add(entry(usermgmt.EventConnected, c))
+	r.add(entry(state.EventConnected, c))
 }
 
 // Disconnected implements session.Recorder.
 func (r *recorder) Disconnected(c session.Connection, why reason.Reason) {
-	e := entry(usermgmt.EventDisconnected, c)
+	e := entry(state.EventDisconnected, c)
 	e.Why, e.Duration = why, time.Since(c.Since)
 	e.Rx, e.Tx = c.Stats.RxBytes, c.Stats.TxBytes
 	r.add(e)
@@ -124,8 +125,8 @@ func (r *recorder) Refused(f session.Refusal) {
 	if f.LeftOut {
 		return
 	}
-	r.add(usermgmt.Entry{
-		Event: usermgmt.EventRefused, User: f.User, Connection: f.ID, Type: string(f.Type), Peer: f.Remote, Auth: f.Auth, Why: f.Reason,
+	r.add(state.Entry{
+		Event: state.EventRefused, User: f.User, Connection: f.ID, Type: string(f.Type), Peer: f.Remote, Auth: f.Auth, Why: f.Reason,
 	})
 }
 
@@ -136,13 +137,13 @@ func (r *recorder) refusedCall(kind link.Type, keeps func(peer netip.Addr) bool)
 		if !keeps(peer) {
 			return false
 		}
-		r.add(usermgmt.Entry{Event: usermgmt.EventRefused, Type: string(kind), Peer: peer, Why: why})
+		r.add(state.Entry{Event: state.EventRefused, Type: string(kind), Peer: peer, Why: why})
 		return true
 	}
 }
 
-func entry(event string, c session.Connection) usermgmt.Entry {
-	return usermgmt.Entry{
+func entry(event string, c session.Connection) state.Entry {
+	return state.Entry{
 		Event: event, User: c.User, Connection: c.ID, Type: string(c.Type), Peer: c.Remote, Address: c.Virtual, Auth: c.Auth, Encryption: c.Encryption,
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"vpnd/auth"
 	"vpnd/internal/config"
 	"vpnd/internal/preflight"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	mgmtclient "vpnd/mgmt/client"
 	"vpnd/ppp"
@@ -51,7 +53,7 @@ func inside(t *testing.T, f func(lab *testenv.Lab, cfg config.Config) error) {
 // addUser adds a user who may dial in by PPTP.
 func addUser(t *testing.T, cfg config.Config, name string) {
 	t.Helper()
-	store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+	store, err := sqlite.Open(t.Context(), cfg.StateDir, state.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +121,7 @@ func TestFailedStart(t *testing.T) {
 // 100 reloads while users log in and hang up disturb nobody.
 func TestReloadsDuringLogIns(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
-		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+		store, err := sqlite.Open(t.Context(), cfg.StateDir, state.Options{})
 		if err != nil {
 			return err
 		}
@@ -395,11 +397,11 @@ func TestManage(t *testing.T) {
 		if !strings.Contains(log.String(), `reason="go home"`) {
 			t.Errorf("%s", &log)
 		}
-		store, opened := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+		store, opened := sqlite.Open(t.Context(), cfg.StateDir, state.Options{})
 		if opened != nil {
 			return opened
 		}
-		history, read := store.History(t.Context(), usermgmt.HistoryQuery{Events: []string{usermgmt.EventDropped}})
+		history, read := store.History(t.Context(), state.HistoryQuery{Events: []string{state.EventDropped}})
 		if read != nil || len(history) != 1 || history[0].User != "alice" || history[0].Reason != "go home" || history[0].By == "" {
 			t.Errorf("%+v, %v: who dropped is not in the history", history, read)
 		}

@@ -7,8 +7,8 @@ import (
 	"time"
 	"vpnd/internal/config"
 	"vpnd/internal/session"
+	"vpnd/internal/state"
 	"vpnd/mgmt"
-	"vpnd/usermgmt"
 )
 
 var errEnding = &mgmt.ConflictError{Text: "the daemon is ending"}
@@ -57,7 +57,7 @@ func (d *daemon) loadSettings(ctx context.Context) error {
 // the history.
 func (d *daemon) keep(ctx context.Context, next config.Config, what string) error {
 	set := next.Settings(d.file)
-	e, err := d.store.SetSettings(ctx, set, usermgmt.Entry{Event: usermgmt.EventSettings, Reason: what})
+	e, err := d.store.SetSettings(ctx, set, state.Entry{Event: state.EventSettings, Reason: what})
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (d *daemon) shutdownDue(now time.Time) bool {
 func (s settings) ShutDown(ctx context.Context, within time.Duration) error {
 	d := s.d
 	return d.do(ctx, func() error {
-		l := &pendingShutdown{by: usermgmt.Actor(ctx), since: time.Now()}
+		l := &pendingShutdown{by: state.Actor(ctx), since: time.Now()}
 		what := "when the last connection has gone"
 		if within != mgmt.NoLimit {
 			l.at = l.since.Add(within)
@@ -138,7 +138,7 @@ func (s settings) ShutDown(ctx context.Context, within time.Duration) error {
 		d.ready.Store(false)
 		d.drainServices(config.Services{})
 		d.show()
-		d.recorder.add(usermgmt.Entry{Event: usermgmt.EventShutdown, Reason: what, By: l.by})
+		d.recorder.add(state.Entry{Event: state.EventShutdown, Reason: what, By: l.by})
 		d.log.Info("shutdown", "when", what, "connections", d.sessions.Count(), "by", l.by)
 		return nil
 	})
@@ -157,8 +157,8 @@ func (s settings) CancelShutdown(ctx context.Context) error {
 		d.pendingShutdown = nil
 		d.ready.Store(true)
 		d.show()
-		by := usermgmt.Actor(ctx)
-		d.recorder.add(usermgmt.Entry{Event: usermgmt.EventResumed, Reason: "shutdown cancelled", By: by})
+		by := state.Actor(ctx)
+		d.recorder.add(state.Entry{Event: state.EventResumed, Reason: "shutdown cancelled", By: by})
 		d.log.Info("shutdown cancelled", "by", by)
 		return nil
 	})

@@ -18,6 +18,8 @@ import (
 	"vpnd/internal/config"
 	"vpnd/internal/dial"
 	"vpnd/internal/reason"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	l2tpclient "vpnd/l2tp/client"
 	"vpnd/mgmt"
 	mgmtclient "vpnd/mgmt/client"
@@ -60,7 +62,7 @@ func (l *lockedLog) String() string {
 func newField(t *testing.T, lab *testenv.Lab, cfg config.Config) *field {
 	t.Helper()
 	f := &field{t: t, lab: lab, cfg: cfg, api: mgmtclient.New(cfg.Management.Socket), reload: make(chan struct{})}
-	store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+	store, err := sqlite.Open(t.Context(), cfg.StateDir, state.Options{})
 	if err == nil {
 		alice := usermgmt.New("alice")
 		alice.Password, alice.Services, alice.MaxConnections = "geheim", []auth.Service{auth.PPTP, auth.L2TP}, 0
@@ -424,18 +426,18 @@ func TestShutdownWhenEmpty(t *testing.T) {
 				t.Errorf("%s is missing in:\n%s", want, &f.log)
 			}
 		}
-		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+		store, err := sqlite.Open(t.Context(), cfg.StateDir, state.Options{})
 		if err != nil {
 			return err
 		}
-		history, err := store.History(t.Context(), usermgmt.HistoryQuery{})
+		history, err := store.History(t.Context(), state.HistoryQuery{})
 		count := map[string]int{}
 		for _, e := range history {
 			if e.By == "root" {
 				count[e.Event]++
 			}
 		}
-		if count[usermgmt.EventShutdown] != 4 || count[usermgmt.EventResumed] != 2 {
+		if count[state.EventShutdown] != 4 || count[state.EventResumed] != 2 {
 			t.Errorf("the history has %v", count)
 		}
 		return errors.Join(err, store.Close())

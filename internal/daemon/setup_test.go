@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"vpnd/internal/config"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	mgmtclient "vpnd/mgmt/client"
 	"vpnd/ppp"
@@ -96,7 +98,7 @@ func TestSetPools(t *testing.T) {
 
 // update changes alice as a command does.
 func update(ctx context.Context, cfg config.Config, change func(*usermgmt.Profile)) error {
-	store, err := usermgmt.Open(ctx, cfg.StateDir, usermgmt.Options{})
+	store, err := sqlite.Open(ctx, cfg.StateDir, state.Options{})
 	if err != nil {
 		return err
 	}

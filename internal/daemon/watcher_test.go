@@ -15,6 +15,8 @@ import (
 	"vpnd/internal/config"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/internal/sysnet"
 	"vpnd/ppp"
 	"vpnd/testenv"
@@ -71,7 +73,7 @@ func TestHooks(t *testing.T) {
 // A connected user's address is in the set of the group, follows a change of that, and leaves with the connection.
 func TestGroups(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
-		store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+		store, err := sqlite.Open(t.Context(), cfg.StateDir, state.Options{})
 		if err != nil {
 			return err
 		}

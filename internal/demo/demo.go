@@ -23,6 +23,8 @@ import (
 	"vpnd/auth/motp"
 	"vpnd/internal/dial"
 	"vpnd/internal/netlab"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/usermgmt"
 )
 
@@ -106,7 +108,7 @@ func (d *demo) addUsers(ctx context.Context) error {
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		return err
 	}
-	store, err := usermgmt.Open(ctx, filepath.Join(d.dir, "state"), usermgmt.Options{})
+	store, err := sqlite.Open(ctx, filepath.Join(d.dir, "state"), state.Options{})
 	if err != nil {
 		return err
 	}

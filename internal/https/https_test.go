@@ -17,9 +17,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 )
 
 // lockedLog is a log that is written while it is read.
@@ -43,7 +44,7 @@ func (l *lockedLog) String() string {
 // serve serves the API at an address, with the administrators of a gate.
 func serve(t *testing.T, listen string) (*Server, *access.Gate, *lockedLog) {
 	t.Helper()
-	store, err := usermgmt.Open(t.Context(), filepath.Join(t.TempDir(), "state"), usermgmt.Options{})
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "state"), state.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +249,7 @@ func TestEventsOverHTTPS(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		context.AfterFunc(ctx, func() { api.Publish(usermgmt.Entry{Event: usermgmt.EventConnected, User: "late"}) })
+		context.AfterFunc(ctx, func() { api.Publish(state.Entry{Event: state.EventConnected, User: "late"}) })
 		lines, begin := bufio.NewScanner(conn), time.Now()
 		for lines.Scan() {
 			if strings.Contains(lines.Text(), `"late"`) {

@@ -11,7 +11,7 @@ import (
 	"vpnd/internal/config"
 	"vpnd/internal/https"
 	"vpnd/internal/peercred"
-	"vpnd/usermgmt"
+	"vpnd/internal/state/sqlite"
 )
 
 // managementCertificate reads the certificate of the configuration.
@@ -52,13 +52,13 @@ func certificateFix(err error, m config.Management) string {
 }
 
 // managementListen looks whether HTTPS can listen, and whether it will where it should.
-func managementListen(cfg config.Config, table *usermgmt.Store, tableErr error, r running) Finding {
+func managementListen(cfg config.Config, table *sqlite.Store, tableErr error, r running) Finding {
 	listen, err := netip.ParseAddrPort(cfg.Management.Listen)
 	if err != nil {
 		return Finding{} // off
 	}
 	f := Finding{What: "management.listen " + listen.String(), Fatal: true}
-	if tableErr != nil && !errors.Is(tableErr, usermgmt.ErrNoTable) {
+	if tableErr != nil && !errors.Is(tableErr, sqlite.ErrNoTable) {
 		return Finding{} // the user table has a finding of its own
 	}
 	anybody := false

@@ -12,11 +12,12 @@ import (
 	"time"
 	"vpnd/internal/config"
 	"vpnd/internal/https"
-	"vpnd/usermgmt"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 )
 
 func listenFinding(cfg config.Config) Finding {
-	table, err := usermgmt.OpenCopy(context.Background(), cfg.StateDir)
+	table, err := sqlite.OpenCopy(context.Background(), cfg.StateDir)
 	if err == nil {
 		defer func() { _ = table.Close() }()
 	}
@@ -33,11 +34,11 @@ func TestCheckOfHTTPS(t *testing.T) {
 	if there(cfg.StateDir) {
 		t.Error("it has made the state folder")
 	}
-	store, err := usermgmt.Open(t.Context(), cfg.StateDir, usermgmt.Options{})
+	store, err := sqlite.Open(t.Context(), cfg.StateDir, state.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = store.AddAdministrator(t.Context(), usermgmt.Administrator{Name: "anna", Role: usermgmt.RoleAdministrator})
+	err = store.AddAdministrator(t.Context(), state.Administrator{Name: "anna", Role: state.RoleAdministrator})
 	if err := errors.Join(err, store.Close()); err != nil {
 		t.Fatal(err)
 	}

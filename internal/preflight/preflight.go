@@ -18,6 +18,7 @@ import (
 	"vpnd/internal/config"
 	"vpnd/internal/link"
 	"vpnd/internal/resolvconf"
+	"vpnd/internal/state/sqlite"
 	"vpnd/internal/sysnet"
 	"vpnd/internal/timesync"
 	"vpnd/internal/tun"
@@ -25,7 +26,6 @@ import (
 	l2tpwire "vpnd/l2tp/wire"
 	pptpserver "vpnd/pptp/server"
 	pptpwire "vpnd/pptp/wire"
-	"vpnd/usermgmt"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,7 +70,7 @@ func (f Finding) String() string {
 // Check looks at whether this machine can serve with cfg, without changing it. What the daemon of
 // cfg holds, if it is running, counts as free.
 func Check(cfg config.Config) []Finding {
-	table, tableErr := usermgmt.OpenCopy(context.Background(), cfg.StateDir)
+	table, tableErr := sqlite.OpenCopy(context.Background(), cfg.StateDir)
 	if tableErr == nil {
 		defer func() { _ = table.Close() }()
 	}
@@ -105,7 +105,7 @@ func Check(cfg config.Config) []Finding {
 }
 
 // Warnings are the findings of Check that count for a daemon that runs with cfg.
-func Warnings(ctx context.Context, cfg config.Config, table *usermgmt.Store, state timesync.State) []Finding {
+func Warnings(ctx context.Context, cfg config.Config, table *sqlite.Store, state timesync.State) []Finding {
 	findings := []Finding{
 		secret(cfg),
 		lan("network.proxy_arp", cfg.Network.ProxyARP),
@@ -129,7 +129,7 @@ func isRunning(r running) Finding {
 }
 
 // withSettings lays over cfg what was set while the daemon served. Table is nil when there is none.
-func withSettings(cfg config.Config, table *usermgmt.Store) (config.Config, Finding) {
+func withSettings(cfg config.Config, table *sqlite.Store) (config.Config, Finding) {
 	if table == nil {
 		return cfg, Finding{} // which stateFolder tells
 	}

@@ -12,15 +12,15 @@ import (
 	"vpnd/internal/amount"
 	"vpnd/internal/config"
 	"vpnd/internal/fault"
-	"vpnd/usermgmt"
+	"vpnd/internal/state/sqlite"
 
 	"golang.org/x/sys/unix"
 )
 
 // stateFolder looks at the user table.
-func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
+func stateFolder(cfg config.Config, table *sqlite.Store, err error) Finding {
 	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true}
-	missing := errors.Is(err, usermgmt.ErrNoTable) || errors.Is(err, unix.ENOTDIR)
+	missing := errors.Is(err, sqlite.ErrNoTable) || errors.Is(err, unix.ENOTDIR)
 	if err == nil || missing {
 		if err := canMake(cfg.StateDir); err != nil {
 			return f.because(err, "correct state_dir")
@@ -40,7 +40,7 @@ func stateFolder(cfg config.Config, table *usermgmt.Store, err error) Finding {
 }
 
 // users looks at whether the users of a table can get in.
-func users(ctx context.Context, store *usermgmt.Store, cfg config.Config) Finding {
+func users(ctx context.Context, store *sqlite.Store, cfg config.Config) Finding {
 	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true}
 	profiles, damaged, err := store.Sound(ctx)
 	if err != nil {

@@ -7,8 +7,9 @@ import (
 	"syscall"
 	"testing"
 	"vpnd/internal/config"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/testenv"
-	"vpnd/usermgmt"
 )
 
 // TestCheckOfReadOnlyFolder has a user table on a file system that is mounted read-only: the daemon
@@ -18,11 +19,11 @@ func TestCheckOfReadOnlyFolder(t *testing.T) {
 	if dir := os.Getenv(folder); dir != "" {
 		try(t, syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
 		try(t, syscall.Mount("vpnd", dir, "tmpfs", 0, "size=1m,mode=0700"))
-		store, err := usermgmt.Open(t.Context(), dir, usermgmt.Options{})
+		store, err := sqlite.Open(t.Context(), dir, state.Options{})
 		try(t, err)
 		try(t, store.Close())
 		try(t, syscall.Mount("vpnd", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
-		table, err := usermgmt.OpenCopy(t.Context(), dir)
+		table, err := sqlite.OpenCopy(t.Context(), dir)
 		try(t, err)
 		if f := stateFolder(config.Config{StateDir: dir}, table, nil); !f.Fatal || f.Wrong != dir+": read-only file system" ||
 			f.Fix != "mount it for writing (mount -o remount,rw), or set state_dir to a folder that can be written to" {

@@ -21,6 +21,8 @@ import (
 	"vpnd/internal/pktbuf"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	l2tpclient "vpnd/l2tp/client"
 	l2tpserver "vpnd/l2tp/server"
 	"vpnd/ppp"
@@ -108,7 +110,7 @@ type stack struct {
 	tb     testing.TB
 	m      *session.Manager
 	srv    *server.Server
-	store  *usermgmt.Store
+	store  *sqlite.Store
 	dev    *device
 	pool   *ippool.Pool
 	log    *logBook
@@ -140,7 +142,7 @@ func newStackWith(tb testing.TB, carrier server.Config, change func(*session.Con
 			tb.Fatal(err)
 		}
 	}
-	s.store, err = usermgmt.Open(context.Background(), tb.TempDir(), usermgmt.Options{})
+	s.store, err = sqlite.Open(context.Background(), tb.TempDir(), state.Options{})
 	must(err)
 	services := []auth.Service{auth.PPTP, auth.L2TP}
 	must(s.store.Add(context.Background(), usermgmt.Profile{Name: "alice", Enabled: true, Password: "geheim", Services: services, IPsec: usermgmt.IPsecNone}))

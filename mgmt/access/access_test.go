@@ -16,6 +16,8 @@ import (
 	"time"
 	"vpnd/auth/motp"
 	"vpnd/auth/totp"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
 )
@@ -28,7 +30,7 @@ var home = netip.MustParseAddr("192.0.2.1")
 type house struct {
 	*access.Gate
 	t     *testing.T
-	store *usermgmt.Store
+	store *sqlite.Store
 	now   atomic.Pointer[time.Time]
 }
 
@@ -37,7 +39,7 @@ func newHouse(t *testing.T) *house {
 	h := &house{t: t}
 	h.pass(0)
 	now := func() time.Time { return *h.now.Load() }
-	store, err := usermgmt.Open(t.Context(), filepath.Join(t.TempDir(), "state"), usermgmt.Options{Now: now})
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "state"), state.Options{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +271,7 @@ func TestLogIn(t *testing.T) {
 	if _, err := h.LogIn(t.Context(), home, "ROOT", password, ""); err != nil {
 		t.Error(err)
 	}
-	entries, err := h.store.History(t.Context(), usermgmt.HistoryQuery{})
+	entries, err := h.store.History(t.Context(), state.HistoryQuery{})
 	h.must(err)
 	count := map[string]int{}
 	for _, e := range entries {
@@ -278,7 +280,7 @@ func TestLogIn(t *testing.T) {
 			t.Errorf("a password is in the history: %s", text)
 		}
 	}
-	if count[usermgmt.EventAdminLogIn] != 1 || count[usermgmt.EventAdminRefused] != 6 || count[usermgmt.EventAdminChanged] != 1 {
+	if count[state.EventAdminLogIn] != 1 || count[state.EventAdminRefused] != 6 || count[state.EventAdminChanged] != 1 {
 		t.Errorf("%v", count)
 	}
 	if a, err := h.Administrators(t.Context()); err != nil || len(a) != 1 || !a[0].LastLogIn.Equal(*h.now.Load()) {
@@ -383,7 +385,7 @@ func TestFlood(t *testing.T) {
 	if refused.Load() == 0 || refused.Load()+limited.Load() != 500 || limited.Load() < 250 {
 		t.Errorf("%d refused, %d limited", refused.Load(), limited.Load())
 	}
-	if entries, err := h.store.History(t.Context(), usermgmt.HistoryQuery{}); err != nil || len(entries) > 30 {
+	if entries, err := h.store.History(t.Context(), state.HistoryQuery{}); err != nil || len(entries) > 30 {
 		t.Errorf("%d entries in the history, %v", len(entries), err)
 	}
 }
@@ -432,7 +434,7 @@ func TestTokens(t *testing.T) {
 	ctx := access.With(t.Context(), access.Identity{Name: "root", Role: access.Administrator})
 	secret, err := h.NewToken(ctx, "backup", access.Viewer, h.now.Load().Add(time.Hour))
 	h.must(err)
-	if _, err := h.NewToken(ctx, "Backup", access.Viewer, time.Time{}); !errors.Is(err, usermgmt.ErrTokenExists) {
+	if _, err := h.NewToken(ctx, "Backup", access.Viewer, time.Time{}); !errors.Is(err, state.ErrTokenExists) {
 		t.Errorf("%v", err)
 	}
 	if _, err := h.NewToken(ctx, "../x y", "god", *h.now.Load()); len(errorsOf(err)) != 3 {
@@ -461,7 +463,7 @@ func TestTokens(t *testing.T) {
 		t.Error("an expired token is taken")
 	}
 	h.must(h.RemoveToken(ctx, "BACKUP"))
-	if err := h.RemoveToken(ctx, "backup"); !errors.Is(err, usermgmt.ErrNoToken) {
+	if err := h.RemoveToken(ctx, "backup"); !errors.Is(err, state.ErrNoToken) {
 		t.Errorf("%v", err)
 	}
 }
@@ -504,7 +506,7 @@ func TestLinks(t *testing.T) {
 		t.Error(err)
 	}
 	// The other makes a viewer, of another name.
-	if err := h.SetUp(ctx, spare, "Root", password); !errors.Is(err, usermgmt.ErrAdministratorExists) {
+	if err := h.SetUp(ctx, spare, "Root", password); !errors.Is(err, state.ErrAdministratorExists) {
 		t.Errorf("%v", err)
 	}
 	h.must(h.SetUp(ctx, spare, "eve", password))
@@ -605,17 +607,17 @@ func TestLastAdministrator(t *testing.T) {
 	ctx := t.Context()
 	h.must(h.Add(ctx, "root", password, access.Administrator))
 	h.must(h.Add(ctx, "eve", password, access.Viewer))
-	if err := h.Remove(ctx, "root", false); !errors.Is(err, usermgmt.ErrLastAdministrator) {
+	if err := h.Remove(ctx, "root", false); !errors.Is(err, state.ErrLastAdministrator) {
 		t.Errorf("%v", err)
 	}
-	if err := h.SetRole(ctx, "root", access.Viewer); !errors.Is(err, usermgmt.ErrLastAdministrator) {
+	if err := h.SetRole(ctx, "root", access.Viewer); !errors.Is(err, state.ErrLastAdministrator) {
 		t.Errorf("%v", err)
 	}
 	h.must(h.Remove(ctx, "root", true))
 	if anybody, err := h.Any(ctx); anybody || err != nil {
 		t.Errorf("%v, %v", anybody, err)
 	}
-	if err := h.Remove(ctx, "root", true); !errors.Is(err, usermgmt.ErrNoAdministrator) {
+	if err := h.Remove(ctx, "root", true); !errors.Is(err, state.ErrNoAdministrator) {
 		t.Errorf("%v", err)
 	}
 	for _, bad := range []string{"short", "rooted-123", strings.Repeat("x", 300), "0123456\x00789"} {

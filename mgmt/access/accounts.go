@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"vpnd/auth/totp"
+	"vpnd/internal/state"
 	"vpnd/usermgmt"
 )
 
@@ -22,13 +23,13 @@ func (g *Gate) Administrators(ctx context.Context) ([]Account, error) {
 	return all, err
 }
 
-// Account gives one account. The error may be usermgmt.ErrNoAdministrator.
+// Account gives one account. The error may be state.ErrNoAdministrator.
 func (g *Gate) Account(ctx context.Context, name string) (Account, error) {
 	a, err := g.store.Administrator(ctx, name)
 	return accountOf(a), err
 }
 
-func accountOf(a usermgmt.Administrator) Account {
+func accountOf(a state.Administrator) Account {
 	return Account{Name: a.Name, Role: Role(a.Role), TOTP: a.TOTPSecret != "", Added: a.Added, LastLogIn: a.LastLogIn, Proof: Proof(a.Password, a.TOTPSecret)}
 }
 
@@ -47,14 +48,14 @@ func Proof(secrets ...string) string {
 // Any reports whether there is somebody with the role of an administrator.
 func (g *Gate) Any(ctx context.Context) (bool, error) { return g.store.AnyAdministrator(ctx) }
 
-// Add adds an account. The error may join usermgmt.RuleErrors, or be usermgmt.ErrAdministratorExists.
+// Add adds an account. The error may join usermgmt.RuleErrors, or be state.ErrAdministratorExists.
 func (g *Gate) Add(ctx context.Context, name, password string, role Role) error {
 	role, wrong := ParseRole(string(role))
 	hash, err := g.hash(ctx, name, password)
 	if err := errors.Join(usermgmt.CheckName(name), err, wrong); err != nil {
 		return err
 	}
-	err = g.store.AddAdministrator(ctx, usermgmt.Administrator{Name: name, Role: string(role), Password: hash})
+	err = g.store.AddAdministrator(ctx, state.Administrator{Name: name, Role: string(role), Password: hash})
 	return g.changed(ctx, err, "administrator added", "user", name, "role", role)
 }
 
@@ -68,8 +69,8 @@ type Change struct {
 }
 
 // Change changes an account, all that is asked for or nothing, and ends its sessions, unless it is so already: not
-// changed. A password is always a change. The error may be usermgmt.ErrNoAdministrator,
-// usermgmt.ErrLastAdministrator, or join a usermgmt.RuleError for each of "role", "password", "totp-secret" and "code" that is wrong.
+// changed. A password is always a change. The error may be state.ErrNoAdministrator,
+// state.ErrLastAdministrator, or join a usermgmt.RuleError for each of "role", "password", "totp-secret" and "code" that is wrong.
 func (g *Gate) Change(ctx context.Context, name string, c Change) (changed bool, err error) {
 	before, err := g.store.Administrator(ctx, name)
 	if err != nil {
@@ -102,7 +103,7 @@ func (g *Gate) Change(ctx context.Context, name string, c Change) (changed bool,
 		return false, err
 	}
 	text := strings.Join(what, ", ")
-	err = g.store.ChangeAdministrator(ctx, name, text, func(a *usermgmt.Administrator) {
+	err = g.store.ChangeAdministrator(ctx, name, text, func(a *state.Administrator) {
 		if c.Role != nil {
 			a.Role = string(*c.Role)
 		}
@@ -150,7 +151,7 @@ func (g *Gate) SetTOTP(ctx context.Context, name, secret, code string) error {
 }
 
 // Remove removes an account with its sessions; the last administrator only if evenLast, and else the error is
-// usermgmt.ErrLastAdministrator.
+// state.ErrLastAdministrator.
 func (g *Gate) Remove(ctx context.Context, name string, evenLast bool) error {
 	return g.changed(ctx, g.store.RemoveAdministrator(ctx, name, evenLast), "administrator removed", "user", name)
 }
@@ -166,7 +167,7 @@ func (g *Gate) Tokens(ctx context.Context) ([]Token, error) {
 }
 
 // NewToken makes an API token that counts until expires (zero: for good), and gives its secret, which is not known afterwards. The error may
-// join usermgmt.RuleErrors about "name", "role" or "expires", or be usermgmt.ErrTokenExists.
+// join usermgmt.RuleErrors about "name", "role" or "expires", or be state.ErrTokenExists.
 func (g *Gate) NewToken(ctx context.Context, name string, role Role, expires time.Time) (string, error) {
 	role, err := ParseRole(string(role))
 	if !expires.IsZero() && !g.now().Before(expires) {
@@ -176,14 +177,14 @@ func (g *Gate) NewToken(ctx context.Context, name string, role Role, expires tim
 		return "", err
 	}
 	secret := tokenPrefix + newSecret()
-	err = g.store.AddAdminToken(ctx, usermgmt.AdminToken{Name: name, Role: string(role), Hash: hashOf(secret), Expires: expires})
+	err = g.store.AddAdminToken(ctx, state.AdminToken{Name: name, Role: string(role), Hash: hashOf(secret), Expires: expires})
 	if err := g.changed(ctx, err, "API token added", "token", name, "role", role); err != nil {
 		return "", err
 	}
 	return secret, nil
 }
 
-// RemoveToken ends an API token. The error may be usermgmt.ErrNoToken.
+// RemoveToken ends an API token. The error may be state.ErrNoToken.
 func (g *Gate) RemoveToken(ctx context.Context, name string) error {
 	return g.changed(ctx, g.store.RemoveAdminToken(ctx, name), "API token removed", "token", name)
 }

@@ -9,8 +9,9 @@ import (
 	"time"
 	"vpnd/auth/motp"
 	"vpnd/auth/totp"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 )
 
 const totpSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -77,11 +78,11 @@ func TestClockIsPutRight(t *testing.T) {
 
 // changing is a store in which an account changes once it was read.
 type changing struct {
-	*usermgmt.Store
+	*sqlite.Store
 	then func()
 }
 
-func (m *changing) Administrator(ctx context.Context, name string) (usermgmt.Administrator, error) {
+func (m *changing) Administrator(ctx context.Context, name string) (state.Administrator, error) {
 	a, err := m.Store.Administrator(ctx, name)
 	m.then()
 	return a, err
@@ -118,7 +119,7 @@ func TestRefusalsLeftOut(t *testing.T) {
 	refuse(100)
 	h.pass(time.Hour)
 	refuse(1)
-	kept, err := h.store.History(t.Context(), usermgmt.HistoryQuery{Events: []string{usermgmt.EventAdminRefused}})
+	kept, err := h.store.History(t.Context(), state.HistoryQuery{Events: []string{state.EventAdminRefused}})
 	h.must(err)
 	if len(kept) != 31 || !strings.HasSuffix(kept[0].Reason, "; 70 more log-ins before were refused, or had to wait") {
 		t.Errorf("%d entries, the last one %q", len(kept), kept[0].Reason)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"vpnd/internal/state"
 	"vpnd/usermgmt"
 )
 
@@ -42,7 +43,7 @@ func With(ctx context.Context, id Identity) context.Context {
 	if id.Token {
 		who = "token " + who
 	}
-	return usermgmt.By(context.WithValue(ctx, identityKey{}, id), who)
+	return state.By(context.WithValue(ctx, identityKey{}, id), who)
 }
 
 // Of gives whose request the context is of; false: nobody's that is known.

@@ -8,7 +8,7 @@ import (
 	"path"
 	"strings"
 	"time"
-	"vpnd/usermgmt"
+	"vpnd/internal/state"
 )
 
 const (
@@ -178,14 +178,14 @@ func (g *Gate) identify(ctx context.Context, c credential) (Identity, time.Time,
 }
 
 // counts reports whether a token has not expired. One that expires, and was added while the clock was ahead, does not count.
-func counts(t usermgmt.AdminToken, now time.Time) bool {
-	return t.Expires.IsZero() || now.Before(t.Expires) && now.Sub(t.Added) >= -usermgmt.ClockSlack
+func counts(t state.AdminToken, now time.Time) bool {
+	return t.Expires.IsZero() || now.Before(t.Expires) && now.Sub(t.Added) >= -state.ClockSlack
 }
 
 // within reports whether it is less than life since a stored time. One in the future does not count: the clock was ahead then.
 func within(now, stored time.Time, life time.Duration) bool {
 	since := now.Sub(stored)
-	return since < life && since >= -usermgmt.ClockSlack
+	return since < life && since >= -state.ClockSlack
 }
 
 // watch has the request end when who asks may not ask any more. What it gives is called when the request is answered.

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"vpnd/internal/state"
 	"vpnd/usermgmt"
 )
 
@@ -12,7 +13,7 @@ var ErrLink = errors.New("this set-up link is not valid, or has ended: 'vpnd adm
 // FirstLink makes the set-up link of the first administrator, in place of an earlier one, and gives its secret part. It counts for 24
 // hours, and while there is no administrator.
 func (g *Gate) FirstLink(ctx context.Context) (string, error) {
-	return g.addLink(ctx, usermgmt.SetUpLink{Role: string(Administrator), First: true})
+	return g.addLink(ctx, state.SetUpLink{Role: string(Administrator), First: true})
 }
 
 // NewLink makes a set-up link that counts once, within 24 hours, and gives its secret part. With a name it is for that account,
@@ -22,10 +23,10 @@ func (g *Gate) NewLink(ctx context.Context, name string, role Role) (string, err
 	if err != nil {
 		return "", err
 	}
-	return g.addLink(ctx, usermgmt.SetUpLink{Name: name, Role: string(role)})
+	return g.addLink(ctx, state.SetUpLink{Name: name, Role: string(role)})
 }
 
-func (g *Gate) addLink(ctx context.Context, l usermgmt.SetUpLink) (string, error) {
+func (g *Gate) addLink(ctx context.Context, l state.SetUpLink) (string, error) {
 	secret := newSecret()
 	l.Hash, l.Expires = hashOf(secret), g.now().Add(linkLife)
 	if err := g.store.AddSetUpLink(ctx, l); err != nil {
@@ -40,13 +41,13 @@ func (g *Gate) LinkName(ctx context.Context, link string) (string, error) {
 		return "", ErrLink
 	}
 	l, err := g.store.SetUpLink(ctx, hashOf(link), g.now())
-	if errors.Is(err, usermgmt.ErrNoLink) || err == nil && !within(g.now(), l.Expires.Add(-linkLife), linkLife) {
+	if errors.Is(err, state.ErrNoLink) || err == nil && !within(g.now(), l.Expires.Add(-linkLife), linkLife) {
 		err = ErrLink
 	}
 	return l.Name, err
 }
 
-// SetUp uses a set-up link up. The name is that of LinkName, if that has one. The error may be ErrLink or usermgmt.ErrAdministratorExists, or join a
+// SetUp uses a set-up link up. The name is that of LinkName, if that has one. The error may be ErrLink or state.ErrAdministratorExists, or join a
 // usermgmt.RuleError for each field, "name" and "password", that is wrong; the link counts as before then.
 func (g *Gate) SetUp(ctx context.Context, link, name, password string) error {
 	of, err := g.LinkName(ctx, link)
@@ -61,7 +62,7 @@ func (g *Gate) SetUp(ctx context.Context, link, name, password string) error {
 		return err
 	}
 	err = g.store.UseSetUpLink(ctx, hashOf(link), g.now(), name, hash)
-	if errors.Is(err, usermgmt.ErrNoLink) {
+	if errors.Is(err, state.ErrNoLink) {
 		return ErrLink
 	}
 	return g.changed(ctx, err, "set-up link used", "user", name)

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 	"vpnd/auth/motp"
 	"vpnd/auth/totp"
+	"vpnd/internal/state"
 	"vpnd/usermgmt"
 
 	"github.com/alexedwards/argon2id"
@@ -56,7 +57,7 @@ func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, cod
 	}
 	a, err := g.store.Administrator(ctx, name)
 	switch {
-	case errors.Is(err, usermgmt.ErrNoAdministrator):
+	case errors.Is(err, state.ErrNoAdministrator):
 		a.Password = g.nobody
 	case err != nil:
 		return nil, err
@@ -86,7 +87,7 @@ func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, cod
 	}
 	secret := newSecret()
 	err = g.store.AddAdminSession(ctx, hashOf(secret), a, source, g.now(), sessionLives)
-	if errors.Is(err, usermgmt.ErrNoAdministrator) {
+	if errors.Is(err, state.ErrNoAdministrator) {
 		return nil, g.refusal(ctx, source, name, "the account was changed meanwhile")
 	}
 	if err != nil {
@@ -124,8 +125,8 @@ func (g *Gate) refusal(ctx context.Context, source netip.Addr, name, reason stri
 	}
 	name = fmt.Sprintf("%.64s", strings.ToValidUTF8(name, "?"))
 	g.log.Warn("administrator refused", "user", name, "peer", source, "reason", reason)
-	err := g.store.Record(ctx, usermgmt.Entry{
-		At: now, Event: usermgmt.EventAdminRefused, Peer: source, Reason: fmt.Sprintf("%q: %s", name, reason),
+	err := g.store.Record(ctx, state.Entry{
+		At: now, Event: state.EventAdminRefused, Peer: source, Reason: fmt.Sprintf("%q: %s", name, reason),
 	})
 	if err != nil && ctx.Err() == nil {
 		g.log.Warn("the history could not be written", "error", err)

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/reason"
+	"vpnd/internal/state"
 	"vpnd/mgmt"
 	"vpnd/mgmt/client"
-	"vpnd/usermgmt"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -186,7 +186,7 @@ func TestEvents(t *testing.T) {
 		})
 	}()
 	for {
-		d.api.Publish(usermgmt.Entry{Event: usermgmt.EventRefused, User: "eve", Why: reason.New(reason.WrongPassword)})
+		d.api.Publish(state.Entry{Event: state.EventRefused, User: "eve", Why: reason.New(reason.WrongPassword)})
 		select {
 		case err := <-done:
 			if e := <-got; !errors.Is(err, enough) || e.User != "eve" || e.Cause != string(reason.WrongPassword) {

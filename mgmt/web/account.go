@@ -9,8 +9,8 @@ import (
 	"strings"
 	"vpnd/auth/totp"
 	"vpnd/internal/qrcode"
+	"vpnd/internal/state"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 )
 
 type accountData struct {
@@ -37,7 +37,7 @@ func (p *Pages) own(r *http.Request) (access.Account, error) {
 
 func (p *Pages) administratorNamed(ctx context.Context, name string) (access.Account, error) {
 	a, err := p.cfg.Gate.Account(ctx, name)
-	if errors.Is(err, usermgmt.ErrNoAdministrator) {
+	if errors.Is(err, state.ErrNoAdministrator) {
 		err = fault{http.StatusNotFound, "This administrator does not exist. Somebody may have removed the account."}
 	}
 	return a, err

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"vpnd/internal/state"
 	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
 )
@@ -173,9 +174,9 @@ func (p *Pages) changed(w http.ResponseWriter, r *http.Request, err error, notic
 	switch {
 	case err == nil:
 		return done(w, r, back, notice)
-	case errors.Is(err, usermgmt.ErrLastAdministrator):
+	case errors.Is(err, state.ErrLastAdministrator):
 		return failed(w, r, back, "This is the last administrator. Add another one first.")
-	case errors.Is(err, usermgmt.ErrNoAdministrator), errors.Is(err, usermgmt.ErrNoToken):
+	case errors.Is(err, state.ErrNoAdministrator), errors.Is(err, state.ErrNoToken):
 		return failed(w, r, back, sentence(err))
 	}
 	var f form
@@ -201,7 +202,7 @@ func (p *Pages) newToken(w http.ResponseWriter, r *http.Request) error {
 		return p.showAdministrators(w, r, administratorsData{}, form{}, f)
 	}
 	secret, err := p.cfg.Gate.NewToken(r.Context(), strings.TrimSpace(r.PostForm.Get("name")), access.Role(r.PostForm.Get("role")), expires)
-	if errors.Is(err, usermgmt.ErrTokenExists) {
+	if errors.Is(err, state.ErrTokenExists) {
 		f.wrong("name", "A token with this name exists. Choose another name, or remove the old one first.")
 	} else if err := f.broken(err); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/reason"
-	"vpnd/usermgmt"
+	"vpnd/internal/state"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -21,8 +21,8 @@ import (
 func (b *bench) refuse(user string, reasons ...reason.Reason) {
 	b.t.Helper()
 	for i, why := range reasons {
-		err := b.store.Record(b.t.Context(), usermgmt.Entry{
-			At: time.Now().Add(time.Duration(i+1-len(reasons)) * time.Minute), Event: usermgmt.EventRefused, User: user, Type: "PPTP",
+		err := b.store.Record(b.t.Context(), state.Entry{
+			At: time.Now().Add(time.Duration(i+1-len(reasons)) * time.Minute), Event: state.EventRefused, User: user, Type: "PPTP",
 			Peer: netip.MustParseAddr("192.0.2.7"), Why: why,
 		})
 		if err != nil {
@@ -73,7 +73,7 @@ func TestLastRefusals(t *testing.T) {
 	b.refuse("nobody", reason.New(reason.UnknownUser))
 	b.refuse("user0", reason.New(reason.AccountDisabled))
 	for i := range 20 {
-		if err := b.store.Record(t.Context(), usermgmt.Entry{At: time.Now(), Event: usermgmt.EventConnected, User: fmt.Sprint("u", i)}); err != nil {
+		if err := b.store.Record(t.Context(), state.Entry{At: time.Now(), Event: state.EventConnected, User: fmt.Sprint("u", i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -110,9 +110,9 @@ func TestHistorySearch(t *testing.T) {
 	if diff := cmp.Diff(want, rows[1][1:]); diff != "" {
 		t.Error(diff)
 	}
-	many := make([]usermgmt.Entry, historyRead+5)
+	many := make([]state.Entry, historyRead+5)
 	for i := range many {
-		many[i] = usermgmt.Entry{At: time.Now(), Event: usermgmt.EventConnected, User: fmt.Sprint("u", i)}
+		many[i] = state.Entry{At: time.Now(), Event: state.EventConnected, User: fmt.Sprint("u", i)}
 	}
 	if err := b.store.Record(t.Context(), many...); err != nil {
 		t.Fatal(err)

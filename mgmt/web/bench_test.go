@@ -11,10 +11,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 )
 
 // sessions are connections that a test sets.
@@ -61,7 +62,7 @@ type bench struct {
 	t        testing.TB
 	sessions *sessions
 	dir      string // of store
-	store    *usermgmt.Store
+	store    *sqlite.Store
 	gate     *access.Gate
 	pages    *Pages
 }
@@ -69,7 +70,7 @@ type bench struct {
 func setUp(t testing.TB) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	store, err := usermgmt.Open(t.Context(), dir, usermgmt.Options{})
+	store, err := sqlite.Open(t.Context(), dir, state.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

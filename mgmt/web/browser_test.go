@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/reason"
+	"vpnd/internal/state"
 	"vpnd/mgmt/access"
 	"vpnd/testenv"
 	"vpnd/testenv/browser"
-	"vpnd/usermgmt"
 
 	"github.com/chromedp/chromedp"
 )
@@ -80,8 +80,8 @@ func (w *window) busy() {
 	c.TxPackets, c.RxPackets, c.Since = 123_456_789, 98_765_432, time.Now().Add(-321*time.Hour)
 	c.RemoteIP, c.VirtualIP = netip.MustParseAddr("203.113.198.251"), netip.MustParseAddr("192.168.250.251")
 	for i := range 6 {
-		e := usermgmt.Entry{
-			At: time.Now().Add(time.Duration(i-6) * time.Minute), Event: usermgmt.EventRefused, User: longName, Type: "L2TP/IPsec", Peer: c.RemoteIP,
+		e := state.Entry{
+			At: time.Now().Add(time.Duration(i-6) * time.Minute), Event: state.EventRefused, User: longName, Type: "L2TP/IPsec", Peer: c.RemoteIP,
 			Why: reason.New(reason.WrongCode),
 		}
 		if i == 5 {
@@ -91,13 +91,13 @@ func (w *window) busy() {
 			w.t.Fatal(err)
 		}
 	}
-	for _, e := range []usermgmt.Entry{
-		{Event: usermgmt.EventRefused, User: "alice", Type: "PPTP", Peer: c.RemoteIP, Why: reason.New(reason.UserLocked, time.Date(2026, 11, 29, 18, 20, 0, 0, time.UTC))},
+	for _, e := range []state.Entry{
+		{Event: state.EventRefused, User: "alice", Type: "PPTP", Peer: c.RemoteIP, Why: reason.New(reason.UserLocked, time.Date(2026, 11, 29, 18, 20, 0, 0, time.UTC))},
 		{
-			Event: usermgmt.EventDisconnected, User: longName, Type: "L2TP/IPsec", Peer: c.RemoteIP, Address: c.VirtualIP, Encryption: c.Encryption, Duration: 321 * time.Hour,
+			Event: state.EventDisconnected, User: longName, Type: "L2TP/IPsec", Peer: c.RemoteIP, Address: c.VirtualIP, Encryption: c.Encryption, Duration: 321 * time.Hour,
 			Rx: 123_456_789_000, Tx: 9_876_543_210, Why: reason.New(reason.EchoTimeout, 2*time.Minute),
 		},
-		{Event: usermgmt.EventChanged, User: "alice", Reason: "idle-timeout, session-time, schedule", By: "admin"},
+		{Event: state.EventChanged, User: "alice", Reason: "idle-timeout, session-time, schedule", By: "admin"},
 	} {
 		e.At = time.Now()
 		if err := w.store.Record(w.t.Context(), e); err != nil {

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/reason"
+	"vpnd/internal/state"
 	"vpnd/mgmt/guide"
-	"vpnd/usermgmt"
 )
 
 // Each client has its page for a user, with the lines that the API gives.
@@ -57,8 +57,8 @@ func TestAdvice(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.add("alice")
 	b.administrator()
-	refused := usermgmt.Entry{
-		At: time.Now(), Event: usermgmt.EventRefused, User: "alice", Type: "PPTP", Peer: netip.MustParseAddr("192.0.2.1"), Why: reason.New(reason.WrongPassword),
+	refused := state.Entry{
+		At: time.Now(), Event: state.EventRefused, User: "alice", Type: "PPTP", Peer: netip.MustParseAddr("192.0.2.1"), Why: reason.New(reason.WrongPassword),
 	}
 	advice, ok := guide.For(guide.Attempt{Type: refused.Type, Reason: refused.Why})
 	if !ok {

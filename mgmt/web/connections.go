@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"vpnd/internal/state"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 )
 
 const (
@@ -60,8 +60,8 @@ const (
 
 // refusals are the last ones of all users.
 func (p *Pages) refusals(ctx context.Context) (attemptTable, error) {
-	entries, err := p.cfg.Managed.Users.History(ctx, usermgmt.HistoryQuery{
-		Events: []string{usermgmt.EventRefused}, Since: time.Now().Add(-refusedFor), Limit: lastAttempts,
+	entries, err := p.cfg.Managed.Users.History(ctx, state.HistoryQuery{
+		Events: []string{state.EventRefused}, Since: time.Now().Add(-refusedFor), Limit: lastAttempts,
 	})
 	attempts := make([]mgmt.Attempt, len(entries))
 	for i, e := range entries {

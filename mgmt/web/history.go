@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"vpnd/internal/state"
 	"vpnd/mgmt"
-	"vpnd/usermgmt"
 )
 
 // eventChoices are what of the history may be picked.
@@ -17,12 +17,12 @@ var eventChoices = []struct {
 	events    []string
 }{
 	{"", "Everything", nil},
-	{"connections", "Ended connections", []string{usermgmt.EventDisconnected}},
-	{"connected", "Connected", []string{usermgmt.EventConnected}},
-	{"refused", "Refused", []string{usermgmt.EventRefused, usermgmt.EventAdminRefused}},
-	{"changes", "Changes", append(userChanges[:len(userChanges):len(userChanges)], usermgmt.EventAdminChanged,
-		usermgmt.EventDropped, usermgmt.EventCaptured, usermgmt.EventSettings, usermgmt.EventShutdown, usermgmt.EventResumed)},
-	{"administrators", "Administrators", []string{usermgmt.EventAdminLogIn, usermgmt.EventAdminRefused, usermgmt.EventAdminChanged}},
+	{"connections", "Ended connections", []string{state.EventDisconnected}},
+	{"connected", "Connected", []string{state.EventConnected}},
+	{"refused", "Refused", []string{state.EventRefused, state.EventAdminRefused}},
+	{"changes", "Changes", append(userChanges[:len(userChanges):len(userChanges)], state.EventAdminChanged,
+		state.EventDropped, state.EventCaptured, state.EventSettings, state.EventShutdown, state.EventResumed)},
+	{"administrators", "Administrators", []string{state.EventAdminLogIn, state.EventAdminRefused, state.EventAdminChanged}},
 }
 
 // dayChoices are how far back a reader looks; 0: to the beginning.
@@ -45,7 +45,7 @@ type historyData struct {
 	File    string // address of all of it as CSV
 	Events  []option
 	Days    []option
-	Sum     usermgmt.HistorySum
+	Sum     state.HistorySum
 }
 
 // historyRow is an event with the words for it.
@@ -98,13 +98,13 @@ func together(attempts []mgmt.Attempt, most int) []historyRow {
 // goesOn reports whether an attempt is one more of those that the row stands for.
 func (row *historyRow) goesOn(a mgmt.Attempt) bool {
 	last := &row.Attempt
-	return a.Event.Event == usermgmt.EventRefused && last.Event.Event == a.Event.Event && last.User == a.User && last.Type == a.Type &&
+	return a.Event.Event == state.EventRefused && last.Event.Event == a.Event.Event && last.User == a.User && last.Type == a.Type &&
 		last.RemoteIP == a.RemoteIP && cmp.Or(last.Meaning, last.Reason) == cmp.Or(a.Meaning, a.Reason)
 }
 
 // userChanges are what is done to a profile, and captures.
 var userChanges = []string{
-	usermgmt.EventAdded, usermgmt.EventChanged, usermgmt.EventRemoved, usermgmt.EventUnlocked, usermgmt.EventResynced, usermgmt.EventRekeyed, usermgmt.EventCaptured,
+	state.EventAdded, state.EventChanged, state.EventRemoved, state.EventUnlocked, state.EventResynced, state.EventRekeyed, state.EventCaptured,
 }
 
 // history says who did what, when, for how long, and why it ended.
@@ -130,9 +130,9 @@ func (p *Pages) history(w http.ResponseWriter, r *http.Request) error {
 }
 
 // historyOf is what a request asks of the history, and what the page shows of that.
-func historyOf(r *http.Request, search string) (usermgmt.HistoryQuery, historyData) {
+func historyOf(r *http.Request, search string) (state.HistoryQuery, historyData) {
 	d := historyData{User: strings.ToValidUTF8(strings.TrimSpace(r.URL.Query().Get("user")), "")}
-	q := usermgmt.HistoryQuery{User: d.User, Search: search}
+	q := state.HistoryQuery{User: d.User, Search: search}
 	for _, c := range eventChoices {
 		o := option{c.key, c.text, c.key == r.URL.Query().Get("event")}
 		if o.Selected {
@@ -209,19 +209,19 @@ func cellsOf(e mgmt.Event) []string {
 // eventWord is the word for an event, and the kind of badge that it gets.
 func eventWord(event string) (word, kind string) {
 	switch event {
-	case usermgmt.EventConnected:
+	case state.EventConnected:
 		return "Connected", "on"
-	case usermgmt.EventDisconnected:
+	case state.EventDisconnected:
 		return "Disconnected", ""
-	case usermgmt.EventRefused:
+	case state.EventRefused:
 		return "Refused", "bad"
-	case usermgmt.EventAdminRefused:
+	case state.EventAdminRefused:
 		return "Log-in refused", "bad"
-	case usermgmt.EventAdminLogIn:
+	case state.EventAdminLogIn:
 		return "Logged in", ""
-	case usermgmt.EventAdminChanged:
+	case state.EventAdminChanged:
 		return "Management changed", "warn"
-	case usermgmt.EventStarted:
+	case state.EventStarted:
 		return "Daemon started", ""
 	default:
 		return strings.ToUpper(event[:min(1, len(event))]) + event[min(1, len(event)):], "warn"

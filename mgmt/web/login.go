@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"vpnd/internal/state"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 )
 
 // maxPassword is the longest password that is looked at, in bytes.
@@ -103,7 +103,7 @@ func (p *Pages) doSetUp(w http.ResponseWriter, r *http.Request) error {
 		case err == nil:
 			return done(w, r, "/login", "Your password is set. Log in with it.")
 		case errors.Is(err, access.ErrLink): // the page says so
-		case errors.Is(err, usermgmt.ErrAdministratorExists):
+		case errors.Is(err, state.ErrAdministratorExists):
 			f.wrong("name", "An administrator with this name exists. Choose another name.")
 		default:
 			if err := f.broken(err); err != nil {

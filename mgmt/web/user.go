@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"vpnd/internal/state"
 	"vpnd/mgmt"
 	"vpnd/usermgmt"
 )
@@ -72,7 +73,7 @@ func (p *Pages) happened(ctx context.Context, name string, d *userData) error {
 	if err != nil {
 		return err
 	}
-	entries, err := p.cfg.Managed.Users.History(ctx, usermgmt.HistoryQuery{User: name, Events: userChanges, Limit: lastEvents})
+	entries, err := p.cfg.Managed.Users.History(ctx, state.HistoryQuery{User: name, Events: userChanges, Limit: lastEvents})
 	if err != nil {
 		return err
 	}
@@ -160,10 +161,10 @@ func (t userTable) stored(w http.ResponseWriter, r *http.Request, before usermgm
 // whoChanged says who was faster.
 func (t userTable) whoChanged(ctx context.Context, name string) string {
 	who := "Somebody else"
-	entries, err := t.cfg.Managed.Users.History(ctx, usermgmt.HistoryQuery{User: name, Limit: lastEvents})
+	entries, err := t.cfg.Managed.Users.History(ctx, state.HistoryQuery{User: name, Limit: lastEvents})
 	if err == nil {
 		for _, e := range entries {
-			if e.Event == usermgmt.EventChanged && e.By != "" {
+			if e.Event == state.EventChanged && e.By != "" {
 				who = e.By
 				break
 			}

@@ -14,6 +14,7 @@ import (
 	"time"
 	"vpnd/auth/motp"
 	"vpnd/auth/totp"
+	"vpnd/internal/state"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
@@ -172,7 +173,7 @@ func TestEveryField(t *testing.T) {
 			t.Errorf("%s: %s became %s", f.Name, f.Get(&before), f.Get(&after))
 		}
 	}
-	if h, err := b.store.History(t.Context(), usermgmt.HistoryQuery{}); err != nil || len(h) != 1 {
+	if h, err := b.store.History(t.Context(), state.HistoryQuery{}); err != nil || len(h) != 1 {
 		t.Errorf("%d entries in the history: nothing was changed", len(h))
 	}
 	b.wantRedirect(b.submit(administrator, "/users/alice", func(f url.Values) {

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"vpnd/internal/state"
 	"vpnd/mgmt/access"
-	"vpnd/usermgmt"
 
 	"golang.org/x/net/html"
 )
@@ -167,7 +167,7 @@ func TestGettingIn(t *testing.T) {
 	if body := b.ask(anna, "/administrators", nil).Body.String(); !strings.Contains(body, ">never<") || strings.Contains(body, "Expired") {
 		t.Error("it is not said until when tokens count")
 	}
-	old := usermgmt.AdminToken{Name: "old", Role: "viewer", Hash: []byte("old"), Expires: time.Unix(1_000_000_000, 0)}
+	old := state.AdminToken{Name: "old", Role: "viewer", Hash: []byte("old"), Expires: time.Unix(1_000_000_000, 0)}
 	if err := b.store.AddAdminToken(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
@@ -306,10 +306,10 @@ func TestPageBeyond(t *testing.T) {
 func TestHistoryOfChanges(t *testing.T) {
 	b := setUp(t)
 	events := []string{
-		usermgmt.EventAdded, usermgmt.EventAdminChanged, usermgmt.EventDropped, usermgmt.EventCaptured, usermgmt.EventSettings, usermgmt.EventShutdown, usermgmt.EventResumed,
+		state.EventAdded, state.EventAdminChanged, state.EventDropped, state.EventCaptured, state.EventSettings, state.EventShutdown, state.EventResumed,
 	}
 	for _, event := range events {
-		if err := b.store.Record(t.Context(), usermgmt.Entry{At: time.Now(), Event: event, Reason: "reason " + event + ".", By: "anna"}); err != nil {
+		if err := b.store.Record(t.Context(), state.Entry{At: time.Now(), Event: event, Reason: "reason " + event + ".", By: "anna"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,13 +7,15 @@ import (
 	"testing"
 	"time"
 	"vpnd/internal/reason"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/usermgmt"
 )
 
 // set changes fields of a user, given as names and texts in turn, while the daemon runs.
 func (s *site) set(user string, fields ...string) {
 	s.t.Helper()
-	store, err := usermgmt.Open(s.t.Context(), s.server.StateDir(), usermgmt.Options{})
+	store, err := sqlite.Open(s.t.Context(), s.server.StateDir(), state.Options{})
 	if err != nil {
 		s.t.Fatal(err)
 	}

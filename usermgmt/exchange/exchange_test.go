@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
 	"vpnd/usermgmt"
 	"vpnd/usermgmt/exchange"
 
@@ -27,9 +29,9 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func newStore(t *testing.T) *usermgmt.Store {
+func newStore(t *testing.T) *sqlite.Store {
 	t.Helper()
-	s, err := usermgmt.Open(t.Context(), t.TempDir(), usermgmt.Options{})
+	s, err := sqlite.Open(t.Context(), t.TempDir(), state.Options{})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
 	return s

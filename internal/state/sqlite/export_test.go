@@ -1,0 +1,31 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// SyncOff has a store no longer wait for the disk: what a benchmark compares with.
+func (s *Store) SyncOff(ctx context.Context) error {
+	var conns []*sql.Conn
+	var errs []error
+	for range readers + 1 { // all at once, so that each is another
+		conn, err := s.db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = conn.ExecContext(ctx, `PRAGMA synchronous = OFF`)
+		conns, errs = append(conns, conn), append(errs, err)
+	}
+	for _, conn := range conns {
+		errs = append(errs, conn.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// BatchSize is how many small writes share a transaction.
+const BatchSize = batchSize
+
+// Queued is how many small writes wait for a transaction.
+func (s *Store) Queued() int { return len(s.small) }

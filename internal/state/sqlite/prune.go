@@ -1,0 +1,78 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"math"
+	"slices"
+	"vpnd/internal/state"
+)
+
+// sharedHistory has the entries by what shares room in the history. Kinds: what was changed, and the daemon's own events; connections;
+// refusals of users that there are; other refusals. Users share the room of a kind: whoever floods it loses entries of his own.
+const sharedHistory = `SELECT id, kind, CASE WHEN kind IN (1, 2) THEN fold ELSE '' END AS share FROM (SELECT id, fold, CASE
+	WHEN event IN ('` + state.EventConnected + `', '` + state.EventDisconnected + `') THEN 1
+	WHEN event = '` + state.EventRefused + `' AND fold IN (SELECT fold FROM users) THEN 2
+	WHEN event IN ('` + state.EventRefused + `', '` + state.EventAdminRefused + `') THEN 3
+	ELSE 0 END AS kind FROM history)`
+
+const (
+	countShares = `SELECT kind, COUNT(*) FROM (` + sharedHistory + `) GROUP BY kind, share`
+	// deleteOver deletes entries of a kind: of each share all but the newest so many.
+	deleteOver = `DELETE FROM history WHERE id IN (SELECT id FROM (
+		SELECT id, row_number() OVER (PARTITION BY share ORDER BY id DESC) AS n FROM (` + sharedHistory + `) WHERE kind = ?) WHERE n > ?)`
+)
+
+// thinOut leaves about so many entries of the history: the oldest go, of the kinds that have the most.
+func thinOut(ctx context.Context, tx *sql.Tx, most int) error {
+	shares, err := sharesOf(ctx, tx)
+	if err != nil {
+		return err
+	}
+	totals := make([]int, len(shares))
+	for kind, counts := range shares {
+		for _, n := range counts {
+			totals[kind] += n
+		}
+	}
+	room := fair(totals, most)
+	for kind, counts := range shares {
+		if totals[kind] <= room {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, deleteOver, kind, fair(counts, room)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sharesOf counts the entries of each share, by kind.
+func sharesOf(ctx context.Context, tx *sql.Tx) (shares [4][]int, err error) {
+	rows, err := tx.QueryContext(ctx, countShares)
+	if err != nil {
+		return shares, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var kind, n int
+		if err := rows.Scan(&kind, &n); err != nil {
+			return shares, err
+		}
+		shares[kind] = append(shares[kind], n)
+	}
+	return shares, rows.Err()
+}
+
+// fair is how much each of those that want some of a room gets at the most, when none gets less for another's sake.
+func fair(wanted []int, room int) int {
+	wanted = slices.Sorted(slices.Values(wanted))
+	for i, n := range wanted {
+		each := room / (len(wanted) - i)
+		if n > each {
+			return each
+		}
+		room -= n
+	}
+	return math.MaxInt
+}

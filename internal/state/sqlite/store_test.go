@@ -1,0 +1,530 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"vpnd/auth"
+	"vpnd/internal/reason"
+	"vpnd/internal/state"
+	"vpnd/internal/state/sqlite"
+	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func openStore(t *testing.T, dir string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), dir, state.Options{})
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Close()) })
+	return s
+}
+
+// filled makes a folder with one user and closes it.
+func filled(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "state")
+	s, err := sqlite.Open(t.Context(), dir, state.Options{})
+	must(t, err)
+	must(t, s.Add(t.Context(), full("alice")))
+	_, err = s.Advance(t.Context(), "alice", auth.TokenState{LastStep: 42, Offset: 1})
+	must(t, err)
+	must(t, s.Close())
+	return dir
+}
+
+func TestReopen(t *testing.T) {
+	s := openStore(t, filled(t))
+	if p, err := s.Get(t.Context(), "alice"); err != nil || p.Password != "pass wörd" || p.MOTPPIN != "1234" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if ok, err := s.Advance(t.Context(), "alice", auth.TokenState{LastStep: 42}); ok || err != nil {
+		t.Errorf("a used step was accepted after reopening: %v, %v", ok, err)
+	}
+}
+
+// TestMigrates opens a table that the first version wrote, with the users bob and alice in this order.
+func TestMigrates(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	must(t, os.CopyFS(dir, os.DirFS("testdata/version1")))
+	s := openStore(t, dir)
+	all, err := s.List(t.Context())
+	must(t, err)
+	want := usermgmt.New("alice")
+	want.Index, want.Password, want.MOTPSecret, want.MOTPPIN, want.Comment = 1, "pass wörd", secret, "1234", "from Köln"
+	bob := want
+	bob.Name, bob.Index = "bob", 2
+	if diff := cmp.Diff([]usermgmt.Profile{want, bob}, all, addresses); diff != "" {
+		t.Error(diff)
+	}
+	if v, err := s.Standing(t.Context(), "alice"); err != nil || v != (auth.Standing{}) {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+// TestTwoStores uses one folder twice at once, as the daemon and the commands do.
+func TestTwoStores(t *testing.T) {
+	dir := t.TempDir()
+	a, b := openStore(t, dir), openStore(t, dir)
+	ctx := t.Context()
+	before, err := b.Generation(ctx)
+	must(t, err)
+	must(t, a.Add(ctx, simple("alice")))
+	if _, ok, err := b.Account(ctx, "alice"); !ok || err != nil {
+		t.Errorf("b does not see what a added: %v, %v", ok, err)
+	}
+	if after, err := b.Generation(ctx); after == before || err != nil {
+		t.Errorf("b's generation stays %d, %v", after, err)
+	}
+	for step := int64(1); step <= 5; step++ {
+		if won := race(t, step, a, b); won != 1 {
+			t.Errorf("step %d was accepted %d times", step, won)
+		}
+	}
+}
+
+// TestFirstStartTwice starts several at once on a folder that is not there yet.
+func TestFirstStartTwice(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			s, err := sqlite.Open(t.Context(), dir, state.Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := s.Add(t.Context(), simple(fmt.Sprintf("user%d", i))); err != nil {
+				t.Error(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if users, err := openStore(t, dir).List(t.Context()); err != nil || len(users) != 4 {
+		t.Errorf("%d users, %v", len(users), err)
+	}
+}
+
+func TestModes(t *testing.T) {
+	for _, mask := range []int{0, 0o777} {
+		t.Run(fmt.Sprintf("umask %04o", mask), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			old := syscall.Umask(mask)
+			s, err := sqlite.Open(t.Context(), dir, state.Options{})
+			if err == nil {
+				err = s.Add(t.Context(), simple("alice"))
+			}
+			syscall.Umask(old)
+			must(t, err)
+			if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("folder: %v, %v", info.Mode(), err)
+			}
+			entries, err := os.ReadDir(dir)
+			must(t, err)
+			if len(entries) != 4 {
+				t.Errorf("want key, users.db, users.db-wal and users.db-shm, got %v", entries)
+			}
+			for _, entry := range entries {
+				if info, err := entry.Info(); err != nil || info.Mode().Perm() != 0o600 {
+					t.Errorf("%s: %v, %v", entry.Name(), info.Mode(), err)
+				}
+			}
+			must(t, s.Close())
+		})
+	}
+}
+
+func TestOpenFolders(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	must(t, os.Mkdir(empty, 0o755))
+	openStore(t, empty)
+	if info, err := os.Stat(empty); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("an empty folder stays %v, %v", info.Mode(), err)
+	}
+	others := filepath.Join(t.TempDir(), "others")
+	must(t, os.Mkdir(others, 0o755))
+	must(t, os.WriteFile(filepath.Join(others, "letter"), nil, 0o600))
+	_, err := sqlite.Open(t.Context(), others, state.Options{})
+	if err == nil || !strings.Contains(err.Error(), others+" has mode 0755") {
+		t.Errorf("a folder with somebody's files: %v", err)
+	}
+	if info, err := os.Stat(others); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("somebody's folder became %v, %v", info.Mode(), err)
+	}
+}
+
+// TestSealed looks for the secrets in all files but the key.
+func TestSealed(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	must(t, s.Add(t.Context(), full("alice")))
+	for _, name := range []string{"users.db", "users.db-wal"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		must(t, err)
+		for _, text := range []string{"pass wörd", secret} {
+			if bytes.Contains(data, []byte(text)) {
+				t.Errorf("%s holds %q", name, text)
+			}
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "users.db-wal"))
+	must(t, err)
+	if !bytes.Contains(data, []byte("from Köln")) {
+		t.Error("the comment is not where the secrets were looked for")
+	}
+}
+
+// TestSealedInPlace moves a sealed field to another user, where it must not open.
+func TestSealedInPlace(t *testing.T) {
+	dir := filled(t)
+	s := openStore(t, dir)
+	must(t, s.Add(t.Context(), simple("eve")))
+	raw(t, dir, `UPDATE users SET password = (SELECT password FROM users WHERE fold = 'alice') WHERE fold = 'eve'`)
+	if p, err := s.Get(t.Context(), "eve"); err == nil || !strings.Contains(err.Error(), "eve") {
+		t.Errorf("got %q, %v", p.Password, err)
+	}
+	if _, err := s.Get(t.Context(), "alice"); err != nil {
+		t.Error(err)
+	}
+}
+
+func raw(t *testing.T, dir, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "users.db")+"?_pragma=busy_timeout(30000)")
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), statement)
+	must(t, err)
+	must(t, db.Close())
+}
+
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(t *testing.T, dir string)
+		as    func(error) bool
+		says  []string
+	}{
+		{"lost key", func(t *testing.T, dir string) { t.Helper(); must(t, os.Remove(filepath.Join(dir, "key"))) }, is[*sqlite.KeyError], []string{"key is lost", "backup"}},
+		{"another key", func(t *testing.T, dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, "key"), []byte(strings.Repeat("ab", 32)), 0o600))
+		}, is[*sqlite.KeyError], []string{"is not the one", "backup"}},
+		{"key of garbage", func(t *testing.T, dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, "key"), []byte("what"), 0o600))
+		}, is[*sqlite.KeyError], []string{"does not hold a key"}},
+		{"newer", func(t *testing.T, dir string) { t.Helper(); raw(t, dir, `PRAGMA user_version = 99`) }, is[*sqlite.NewerError], []string{"version 99", "newer vpnd"}},
+		{"head damaged", func(t *testing.T, dir string) { t.Helper(); scribble(t, dir, 0, 64) }, is[*sqlite.DamagedError], []string{"damaged", "backup"}},
+		{"pages damaged", func(t *testing.T, dir string) { t.Helper(); scribble(t, dir, 4096, 12*4096) }, is[*sqlite.DamagedError], []string{"damaged", "backup"}},
+		{"cut short", func(t *testing.T, dir string) {
+			must(t, os.Truncate(filepath.Join(dir, "users.db"), 5000))
+		}, is[*sqlite.DamagedError], []string{"damaged", "backup"}},
+		{"not a database", func(t *testing.T, dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, "users.db"), []byte("hello"), 0o600))
+		}, is[*sqlite.DamagedError], []string{"not an SQLite database"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filled(t)
+			c.spoil(t, dir)
+			before := contents(t, dir)
+			s, err := sqlite.Open(t.Context(), dir, state.Options{})
+			if err == nil {
+				must(t, s.Close())
+				t.Fatal("it opened")
+			}
+			if !c.as(err) {
+				t.Errorf("%T: %v", err, err)
+			}
+			for _, text := range append(c.says, dir, "nothing was changed") {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("%q does not say %q", err, text)
+				}
+			}
+			if after := contents(t, dir); after != before {
+				t.Errorf("the folder was changed:\n%s\nbefore:\n%s", after, before)
+			}
+		})
+	}
+}
+
+func is[E error](err error) bool {
+	var e E
+	return errors.As(err, &e)
+}
+
+func scribble(t *testing.T, dir string, from, to int64) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(dir, "users.db"), os.O_RDWR, 0)
+	must(t, err)
+	info, err := f.Stat()
+	must(t, err)
+	to = min(to, info.Size())
+	if to <= from {
+		t.Fatalf("the file has %d octets", info.Size())
+	}
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, int(to-from)), from)
+	must(t, err)
+	must(t, f.Close())
+}
+
+// contents are the names and checkable contents of the files that last.
+func contents(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var b strings.Builder
+	for _, entry := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, entry.Name()))
+		must(t, err)
+		fmt.Fprintf(&b, "%s %x\n", entry.Name(), data)
+	}
+	return b.String()
+}
+
+func TestCheckAddress(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), t.TempDir(), state.Options{CheckAddress: func(a netip.Addr) error {
+		return fmt.Errorf("%s is outside the pool", a)
+	}})
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	if err := s.Add(t.Context(), full("alice")); err == nil || err.Error() != "address: 10.99.0.77 is outside the pool" {
+		t.Error(err)
+	}
+}
+
+// A pool that is not there is refused when a user is given it, and keeps nobody from changing a user that has it.
+func TestCheckPool(t *testing.T) {
+	there := true
+	s, err := sqlite.Open(t.Context(), t.TempDir(), state.Options{CheckPool: func(name string) error {
+		if there {
+			return nil
+		}
+		return fmt.Errorf("there is no pool %s", name)
+	}})
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	alice := simple("alice")
+	alice.Pool = "staff"
+	must(t, s.Add(t.Context(), alice))
+	there = false
+	alice.Name = "bob"
+	if err := s.Add(t.Context(), alice); err == nil || err.Error() != "pool: there is no pool staff" {
+		t.Error(err)
+	}
+	set := func(change func(*usermgmt.Profile)) error {
+		return s.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
+			change(p)
+			return nil
+		})
+	}
+	if err := set(func(p *usermgmt.Profile) { p.Pool = "guests" }); err == nil || err.Error() != "pool: there is no pool guests" {
+		t.Error(err)
+	}
+	must(t, set(func(p *usermgmt.Profile) { p.Enabled = false }))
+	must(t, set(func(p *usermgmt.Profile) { p.Pool = "" }))
+}
+
+// The history tells how a user was changed, but for the values of secrets.
+func TestHistoryTellsValues(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), t.TempDir(), state.Options{})
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	must(t, s.Add(t.Context(), simple("alice")))
+	for _, c := range []struct {
+		change func(*usermgmt.Profile)
+		want   string
+	}{
+		{func(p *usermgmt.Profile) { p.Enabled = false }, "enabled: yes -> no"},
+		{func(p *usermgmt.Profile) { p.Enabled = true }, "enabled: no -> yes"},
+		{func(p *usermgmt.Profile) {
+			p.Password, p.MOTPSecret, p.MOTPPIN = "topsecret", "0123456789abcdef", "4711"
+		}, "password, motp-secret, motp-pin"},
+		{func(p *usermgmt.Profile) { p.MOTPSecret, p.MOTPPIN = "", "" }, "motp-secret removed, motp-pin removed"},
+		{func(p *usermgmt.Profile) { p.Comment = strings.Repeat("ü", 70) }, "comment: none -> " + strings.Repeat("ü", 64) + "…"},
+	} {
+		must(t, s.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
+			c.change(p)
+			return nil
+		}))
+		got, err := s.History(t.Context(), state.HistoryQuery{Limit: 1})
+		must(t, err)
+		if got[0].Reason != c.want {
+			t.Errorf("%q, want %q", got[0].Reason, c.want)
+		}
+	}
+}
+
+// TestCloseAnswersAll closes under load: every caller gets an answer, and what was said to be
+// stored is stored.
+func TestCloseAnswersAll(t *testing.T) {
+	dir := t.TempDir()
+	s, err := sqlite.Open(t.Context(), dir, state.Options{})
+	must(t, err)
+	must(t, s.Add(t.Context(), simple("alice")))
+	var (
+		all     sync.WaitGroup
+		highest atomic.Int64
+		stored  = make(chan struct{})
+		once    sync.Once
+	)
+	for i := range int64(20) {
+		all.Go(func() {
+			for step := 1 + i; ; step += 20 {
+				ok, err := s.Advance(context.Background(), "alice", auth.TokenState{LastStep: step})
+				if err != nil {
+					return
+				}
+				for old := highest.Load(); ok && step > old && !highest.CompareAndSwap(old, step); {
+					old = highest.Load()
+				}
+				once.Do(func() { close(stored) })
+			}
+		})
+	}
+	<-stored
+	must(t, s.Close())
+	all.Wait()
+	state, err := openStore(t, dir).Token(t.Context(), "alice")
+	if err != nil || state.LastStep < highest.Load() {
+		t.Errorf("stored %d, told %d, %v", state.LastStep, highest.Load(), err)
+	}
+}
+
+// BenchmarkAdvance is durable steps a second with 50 callers at once.
+func BenchmarkAdvance(b *testing.B) {
+	s, err := sqlite.Open(b.Context(), b.TempDir(), state.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	const callers = 50
+	for i := range callers {
+		if err := s.Add(b.Context(), simple(fmt.Sprintf("user%d", i))); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ResetTimer()
+	var all sync.WaitGroup
+	for i := range callers {
+		all.Go(func() {
+			name := fmt.Sprintf("user%d", i)
+			for step := 1; step <= b.N/callers+1; step++ {
+				if ok, err := s.Advance(b.Context(), name, auth.TokenState{LastStep: int64(step)}); !ok || err != nil {
+					b.Error(ok, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "steps/s")
+}
+
+// BenchmarkAccount is one look-up with its unsealing.
+func BenchmarkAccount(b *testing.B) {
+	s, err := sqlite.Open(b.Context(), b.TempDir(), state.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if err := s.Add(b.Context(), full("alice")); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, ok, err := s.Account(b.Context(), "alice"); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}
+
+// A row that is damaged keeps nobody else's from being read, and lets its user do nothing.
+func TestDamagedRows(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	for _, name := range []string{"alice", "bob", "carol", "dave", "eve"} {
+		must(t, s.Add(t.Context(), simple(name)))
+	}
+	damage(t, dir, `UPDATE users SET password = x'00' WHERE fold = 'bob'; UPDATE users SET address = 'x' WHERE fold = 'carol';
+		UPDATE users SET schedule = 'Mon Nowhere/City' WHERE fold = 'dave'; UPDATE users SET ipsec = 'mus' WHERE fold = 'eve'`)
+	sound, damaged, err := s.Sound(t.Context())
+	must(t, err)
+	if len(sound) != 3 || sound[0].Name != "alice" || len(damaged) != 2 || damaged["bob"] == nil || damaged["carol"] == nil {
+		t.Errorf("%v, %v", sound, damaged)
+	}
+	for name, want := range map[string]string{"bob": "user bob: password is sealed under another key", "carol": "user carol: address cannot be read: "} {
+		_, _, err := s.Account(t.Context(), name)
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), ": remove the user and add it again") {
+			t.Errorf("%s: %v, want %q and what to do", name, err, want)
+		}
+	}
+	for name, want := range map[string]string{"dave": "schedule: ", "eve": `ipsec: "mus"`} {
+		a, _, err := s.Account(t.Context(), name)
+		must(t, err)
+		if r := a.Refuses(auth.PPTP, home, noon); r.Code != reason.UserTable || !strings.HasPrefix(r.Args[0], want) {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// The records of all users are those of each, and one that is damaged is told apart.
+func TestRecords(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	for _, name := range []string{"Alice", "bob", "carol"} {
+		must(t, s.Add(t.Context(), simple(name)))
+	}
+	_, err := s.ChangeStanding(t.Context(), "alice", func(v auth.Standing) auth.Standing {
+		v.Strangers, v.Usual = auth.Failures{Count: 1, Locks: 2, LockedUntil: noon.Local()}, auth.Failures{Count: 3}
+		v.Addresses[0] = netip.MustParsePrefix("203.0.113.9/32")
+		return v
+	})
+	must(t, err)
+	last := netip.MustParseAddr("10.99.0.9")
+	must(t, s.SetLastAddress(t.Context(), "alice", last))
+	for _, month := range []string{"2026-10", "2026-11"} {
+		must(t, s.AddTraffic(t.Context(), month, map[string]usermgmt.Traffic{"alice": {Rx: 5, Tx: 7}, "bob": {Rx: 1}}))
+	}
+	_, err = s.ChangeStanding(t.Context(), "carol", func(v auth.Standing) auth.Standing { return v })
+	must(t, err)
+	damage(t, dir, `UPDATE ledger SET usual_addresses = 'home' WHERE fold = 'carol'`)
+	all, err := s.Records(t.Context(), "2026-11")
+	must(t, err)
+	standing, err := s.Standing(t.Context(), "alice")
+	must(t, err)
+	if want := (usermgmt.Record{Standing: standing, LastAddress: last, Traffic: usermgmt.Traffic{Rx: 5, Tx: 7}}); all.Of("ALICE") != want || standing.Usual.Count != 3 {
+		t.Errorf("got %+v, want %+v", all.Of("ALICE"), want)
+	}
+	if got, want := all.Of("bob"), (usermgmt.Record{Traffic: usermgmt.Traffic{Rx: 1}}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if all.Of("carol").Damaged == nil || len(all) != 3 {
+		t.Errorf("%+v", all)
+	}
+	for _, name := range []string{"Alice", "bob", "nobody"} {
+		if one, err := s.RecordOf(t.Context(), name, "2026-11"); err != nil || one != all.Of(name) {
+			t.Errorf("%s: %+v, %v, want %+v", name, one, err, all.Of(name))
+		}
+	}
+}
+
+// damage runs statements on the database past the store.
+func damage(t *testing.T, dir, statements string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(dir, "users.db"))
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), statements)
+	must(t, err)
+	must(t, db.Close())
+}

@@ -1,0 +1,342 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"vpnd/auth"
+	"vpnd/internal/state"
+	"vpnd/usermgmt"
+)
+
+// columns are those of a profile, in the order of values and scan.
+var columns = func() string {
+	all := "name"
+	for _, f := range usermgmt.Fields {
+		all += ", " + f.Column
+	}
+	return all
+}()
+
+// places are for the values of columns.
+var places = "?" + strings.Repeat(", ?", len(usermgmt.Fields))
+
+var (
+	selectUsers = `SELECT ` + columns + ` FROM users`
+	insertUser  = `INSERT INTO users (fold, ` + columns + `) VALUES (?, ` + places + `)` //nolint:gosec // columns of Fields
+)
+
+// Remove implements usermgmt.Table.
+func (s *Store) Remove(ctx context.Context, names ...string) error {
+	return s.change(ctx, func(tx *sql.Tx) error { return s.remove(ctx, tx, names) })
+}
+
+func (s *Store) remove(ctx context.Context, tx *sql.Tx, names []string) error {
+	err := s.each(ctx, tx, names, usermgmt.Removed, `UPDATE ledger SET step_offset = 0, step_centre = 0, last_address = '', usual_addresses = '', `+noFailures+`
+		WHERE fold = ?`, `DELETE FROM users WHERE fold = ?`)
+	if err != nil {
+		return err
+	}
+	return s.forget(ctx, tx, "users")
+}
+
+// Unlock implements usermgmt.Table.
+func (s *Store) Unlock(ctx context.Context, names ...string) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		return s.each(ctx, tx, names, state.EventUnlocked, `UPDATE ledger SET `+noFailures+`
+			WHERE fold = ? AND (failures | locks | locked_until | usual_failures | usual_locks | usual_locked_until) <> 0`)
+	})
+}
+
+// each runs statements for each of names, and writes the event into the history if they change
+// something. The error names all that are not there.
+func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event string, statements ...string) error {
+	var missing []error
+	for _, name := range names {
+		stored, err := known(ctx, tx, name)
+		if errors.Is(err, usermgmt.ErrNoUser) {
+			missing = append(missing, err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.provided(ctx, tx, name); err != nil {
+			return err
+		}
+		changed := int64(0)
+		for _, statement := range statements {
+			result, err := tx.ExecContext(ctx, statement, usermgmt.Fold(name))
+			if err != nil {
+				return err
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			changed += n
+		}
+		if changed == 0 {
+			continue
+		}
+		if err := s.recordChange(ctx, tx, event, stored, ""); err != nil {
+			return err
+		}
+	}
+	return errors.Join(missing...)
+}
+
+// provided asks what usermgmt.Provided has asked for.
+func (s *Store) provided(ctx context.Context, q querier, name string) error {
+	holds := usermgmt.Condition(ctx)
+	if holds == nil {
+		return nil
+	}
+	p, _, err := s.get(ctx, q, name)
+	if err != nil {
+		return err
+	}
+	return holds(&p)
+}
+
+// Get implements usermgmt.Table.
+func (s *Store) Get(ctx context.Context, name string) (usermgmt.Profile, error) {
+	p, _, err := s.get(ctx, s.db, name)
+	return p, s.damaged(err)
+}
+
+// List implements usermgmt.Table.
+func (s *Store) List(ctx context.Context) ([]usermgmt.Profile, error) {
+	all, err := s.list(ctx, s.db)
+	return all, s.damaged(err)
+}
+
+func (s *Store) list(ctx context.Context, q querier) (all []usermgmt.Profile, err error) {
+	err = s.unsealing(ctx, q, func(seal *sealer) error {
+		all = nil
+		return everyUser(ctx, q, seal, func(p usermgmt.Profile, damaged error) error {
+			if damaged == nil {
+				all = append(all, p)
+			}
+			return damaged
+		})
+	})
+	return all, err
+}
+
+// everyUser reads the users in the order of their names. Of one that is damaged there is only the name. What do gives ends
+// it.
+func everyUser(ctx context.Context, q querier, seal *sealer, do func(p usermgmt.Profile, damaged error) error) error {
+	rows, err := q.QueryContext(ctx, selectUsers+` ORDER BY fold`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		p, _, damaged := scan(rows, seal)
+		if err := do(p, damaged); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Sound implements usermgmt.Table.
+func (s *Store) Sound(ctx context.Context) (sound []usermgmt.Profile, damaged map[string]error, err error) {
+	err = s.unsealing(ctx, s.db, func(seal *sealer) error {
+		sound, damaged = nil, map[string]error{}
+		var unsealed error
+		err := everyUser(ctx, s.db, seal, func(p usermgmt.Profile, err error) error {
+			if err != nil {
+				damaged[p.Name] = err
+				unsealed = errors.Join(unsealed, err)
+				return nil
+			}
+			sound = append(sound, p)
+			return nil
+		})
+		if err != nil || !errors.Is(unsealed, errUnseal) {
+			return err
+		}
+		return errUnseal // another process may have made another key
+	})
+	if errors.Is(err, errUnseal) {
+		err = nil
+	}
+	return sound, damaged, s.damaged(err)
+}
+
+// Account implements auth.Users.
+func (s *Store) Account(ctx context.Context, name string) (auth.Account, bool, error) {
+	account, _, ok, err := s.AccountAndCheck(ctx, name)
+	return account, ok, err
+}
+
+// AccountAndCheck implements auth.Checker. The check compares the whole row, sealed as it is: it notices whatever
+// anybody has written to it.
+func (s *Store) AccountAndCheck(ctx context.Context, name string) (auth.Account, auth.Check, bool, error) {
+	p, sealed, err := s.get(ctx, s.db, name)
+	if errors.Is(err, usermgmt.ErrNoUser) {
+		return auth.Account{}, nil, false, nil
+	}
+	if err != nil {
+		return auth.Account{}, nil, false, s.damaged(err)
+	}
+	return p.Account(), func(ctx context.Context) (bool, error) {
+		row := append([]any{usermgmt.Fold(name)}, values(&p, sealed)...)
+		err := s.stmts.sameUser.QueryRowContext(ctx, row...).Scan(new(int))
+		if errors.Is(err, sql.ErrNoRows) {
+			return false, nil
+		}
+		return err == nil, s.damaged(err)
+	}, true, nil
+}
+
+// Generation implements usermgmt.Table.
+func (s *Store) Generation(ctx context.Context) (uint64, error) {
+	var g uint64
+	err := s.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'generation'`).Scan(&g)
+	return g, s.damaged(err)
+}
+
+// change is transact for what makes a new generation.
+func (s *Store) change(ctx context.Context, do func(*sql.Tx) error) error {
+	return s.transact(ctx, func(tx *sql.Tx) error {
+		if err := s.sealWithCurrent(ctx, tx); err != nil {
+			return err
+		}
+		if err := do(tx); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE meta SET value = value + 1 WHERE name = 'generation'`)
+		return err
+	})
+}
+
+// recordChange writes into the history who changed a user.
+func (s *Store) recordChange(ctx context.Context, tx *sql.Tx, event, user, what string) error {
+	return record(ctx, tx, state.Entry{At: s.opts.Now(), Event: event, User: user, Reason: what, By: state.Actor(ctx)})
+}
+
+// put writes a checked profile that has its index, once that and its address are free.
+func (s *Store) put(ctx context.Context, tx *sql.Tx, p *usermgmt.Profile) error {
+	var taken []error
+	if p.Address.IsValid() && s.opts.CheckAddress != nil {
+		if err := s.opts.CheckAddress(p.Address); err != nil {
+			taken = append(taken, &usermgmt.RuleError{Field: "address", Text: err.Error()})
+		}
+	}
+	for _, name := range []string{"address", "index"} {
+		f, _ := usermgmt.FieldNamed(name)
+		var other string
+		err := tx.QueryRowContext(ctx, `SELECT name FROM users WHERE `+f.Column+` = ? AND fold <> ?`, f.Value(p), usermgmt.Fold(p.Name)).Scan(&other)
+		switch {
+		case err == nil:
+			taken = append(taken, &usermgmt.RuleError{Field: f.Name, Text: fmt.Sprintf("%s is taken by user %s", f.Get(p), other)})
+		case !errors.Is(err, sql.ErrNoRows):
+			return err
+		}
+	}
+	if len(taken) > 0 {
+		return errors.Join(taken...)
+	}
+	sealed, err := s.seal.Load().sealSecrets(p)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM users WHERE fold = ?`, usermgmt.Fold(p.Name)); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, insertUser, append([]any{usermgmt.Fold(p.Name)}, values(p, sealed)...)...)
+	return err
+}
+
+// sealedSecrets are those of a row, in the order of secrets.
+type sealedSecrets [][]byte
+
+// sealSecrets seals the secrets of a profile.
+func (s *sealer) sealSecrets(p *usermgmt.Profile) (sealed sealedSecrets, err error) {
+	sealed = make(sealedSecrets, len(usermgmt.Secrets))
+	for i, f := range usermgmt.Secrets {
+		if sealed[i], err = s.seal(p.Name, f.Column, f.Get(p)); err != nil {
+			return nil, err
+		}
+	}
+	return sealed, nil
+}
+
+// unsealInto unseals a field into a profile that has its name.
+func (s *sealer) unsealInto(p *usermgmt.Profile, f *usermgmt.Field, sealed []byte) error {
+	text, err := s.unseal(p.Name, f.Column, sealed)
+	if err != nil {
+		return fmt.Errorf("is %w", err)
+	}
+	return f.Set(p, text)
+}
+
+// values are those of columns.
+func values(p *usermgmt.Profile, sealed sealedSecrets) []any {
+	all := []any{p.Name}
+	for _, f := range usermgmt.Fields {
+		if f.Secret {
+			all, sealed = append(all, sealed[0]), sealed[1:]
+		} else {
+			all = append(all, f.Value(p))
+		}
+	}
+	return all
+}
+
+func (s *Store) get(ctx context.Context, q querier, name string) (p usermgmt.Profile, sealed sealedSecrets, err error) {
+	byName := in(ctx, q, s.stmts.user)
+	err = s.unsealing(ctx, q, func(seal *sealer) error {
+		p, sealed, err = scan(byName.QueryRowContext(ctx, usermgmt.Fold(name)), seal)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		err = noUser(name)
+	}
+	return p, sealed, err
+}
+
+// scan takes a profile out of a row, and with an error at least the name.
+func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (usermgmt.Profile, sealedSecrets, error) {
+	p, sealed := new(usermgmt.Profile), make(sealedSecrets, len(usermgmt.Secrets))
+	to, loads := []any{&p.Name}, make([]func() error, len(usermgmt.Fields))
+	n := 0 // of the secrets
+	for i := range usermgmt.Fields {
+		f := &usermgmt.Fields[i]
+		var column any
+		if f.Secret {
+			blob := &sealed[n]
+			n++
+			column, loads[i] = blob, func() error { return seal.unsealInto(p, f, *blob) }
+		} else {
+			column, loads[i] = f.Scan(p)
+		}
+		to = append(to, column)
+	}
+	if err := row.Scan(to...); err != nil {
+		return usermgmt.Profile{Name: p.Name}, sealed, err
+	}
+	for i, f := range usermgmt.Fields {
+		if err := loads[i](); err != nil {
+			return usermgmt.Profile{Name: p.Name}, sealed, fmt.Errorf("user %s: %s %w: remove the user and add it again", p.Name, f.Name, err)
+		}
+	}
+	return *p, sealed, nil
+}
+
+// known gives a user's name as it is stored, and ErrNoUser when there is none of that name.
+func known(ctx context.Context, q querier, name string) (string, error) {
+	var stored string
+	err := q.QueryRowContext(ctx, `SELECT name FROM users WHERE fold = ?`, usermgmt.Fold(name)).Scan(&stored)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", noUser(name)
+	}
+	return stored, err
+}
+
+func noUser(name string) error { return fmt.Errorf("%.64q: %w", name, usermgmt.ErrNoUser) }
