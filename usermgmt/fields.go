@@ -1,198 +1,221 @@
 package usermgmt
 
 import (
-	"fmt"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 	"vpnd/auth"
+	"vpnd/auth/motp"
+	"vpnd/auth/totp"
 )
 
-// Field is a field of a profile: an option of the command line, a column or a key of a file, a
-// field of a form, and a column of the database.
-type Field struct {
-	Name   string   // such as motp-pin
-	Usage  string   // what it is; the word for its value stands between backquotes
-	Secret bool     // it is written, and shown to nobody
-	Values []string // the texts that it may be, where they can be listed
+const (
+	maxPassword    = 128 // characters
+	maxComment     = 200 // characters
+	maxGroup       = 32
+	maxDuration    = 365 * 24 * time.Hour
+	maxIndex       = 1_000_000
+	maxConnections = 1000
+	minRate        = 8_000           // bits per second
+	maxRate        = 100_000_000_000 // bits per second
+	maxQuota       = 1 << 50         // bytes
+)
 
-	get func(*Profile) string
-	set func(*Profile, string) error
+// IPsec says whether a user's L2TP must come inside IPsec.
+type IPsec string
 
-	Column string // of the database
-	// What the column holds of the profile, and where to scan the column to: load takes it from there
-	// into the profile. A secret has neither, since its column is sealed.
-	Value func(*Profile) any
-	Scan  func(*Profile) (to any, load func() error)
+// The policies.
+const (
+	IPsecNone IPsec = "none"
+	IPsecNice IPsec = "nice" // wanted, not needed
+	IPsecMust IPsec = "must"
+)
+
+// Further says what a connection over the user's number of connections does.
+type Further string
+
+// What it does.
+const (
+	Replace Further = "replace" // it replaces the oldest
+	Refuse  Further = "refuse"
+)
+
+// Profile is what is set for a user.
+type Profile struct {
+	Index          int // the profile's number, from 1; 0 in Add: the lowest that is free; 0 in Update: the one that it has
+	Name           string
+	Enabled        bool
+	Password       string // "": none
+	MOTPSecret     string // lower-case hexadecimal digits; "": no token
+	MOTPPIN        string
+	TOTPSecret     string         // base32 (RFC 4648) without padding; "": none
+	Services       []auth.Service // allowed types of dial-in
+	IPsec          IPsec
+	RemoteNode     netip.Prefix  // the outer addresses that may dial; invalid: all
+	Address        netip.Addr    // fixed inner address; invalid: from the pool
+	Pool           string        // the pool's name; "": the one without a name
+	Group          string        // for firewalls and hooks; "": none
+	IdleTimeout    time.Duration // whole seconds; 0: none
+	SessionTime    time.Duration // whole seconds; 0: unlimited
+	MaxConnections int           // at once; 0: unlimited
+	Further        Further       // what one over MaxConnections does; "": Replace
+	Schedule       string        // as auth.ParseSchedule takes it; "": always
+	Expires        time.Time     // whole seconds; zero: never
+	BlockNetBIOS   bool
+	PassMulticast  bool
+	UpLimit        uint64 // from the user, in bits per second; 0: none
+	DownLimit      uint64 // to the user, in bits per second; 0: none
+	Quota          uint64 // bytes in a calendar month, both ways together; 0: unlimited
+	Comment        string
 }
 
-// Get is the field's text; "" is nothing, never or unlimited.
-func (f Field) Get(p *Profile) string { return f.get(p) }
+// The parts of the form, in the words of a Vigor.
+const (
+	partAccount  = "User account"
+	partProofs   = "Authentication"
+	partDialIn   = "Allowed Dial-In Type"
+	partAddress  = "Address"
+	partLimits   = "Time limits"
+	partSchedule = "Schedule"
+	partTraffic  = "Traffic"
+)
 
-// Set puts a text into the field. The error is a RuleError. What only the whole profile can tell is
-// checked by the Table.
-func (f Field) Set(p *Profile, text string) error {
-	if err := f.set(p, text); err != nil {
-		return &RuleError{f.Name, err.Error()}
-	}
-	return nil
-}
-
-// field declares a field of a kind, which is at a place in the profile.
-func field[T, C any](name, column string, k kind[T, C], usage string, at func(*Profile) *T) Field {
-	return Field{
-		Name: name, Usage: usage, Values: k.values, Column: column,
-		get:   func(p *Profile) string { return k.text(*at(p)) },
-		set:   func(p *Profile, s string) error { return k.parse(at(p), s) },
-		Value: func(p *Profile) any { return k.store(*at(p)) },
-		Scan: func(p *Profile) (any, func() error) {
-			stored := new(C)
-			return stored, func() error {
-				if err := k.load(at(p), *stored); err != nil {
-					return fmt.Errorf("cannot be read: %w", err)
-				}
-				return nil
-			}
-		},
-	}
-}
-
-// secretField declares a field that is sealed in the database.
-func secretField(name, column, usage string, at func(*Profile) *string) Field {
-	return Field{
-		Name: name, Usage: usage, Secret: true, Column: column,
-		get: func(p *Profile) string { return *at(p) },
-		set: func(p *Profile, s string) error { *at(p) = s; return nil },
-	}
-}
-
-// Fields are all fields but the name. Flags, files, texts and columns follow from a field's declaration
-// here. A new field also takes its place in Profile, with its rule in check; a migration for its column; its
-// types in the API (mgmt.User and UserInput) and its control on the page (mgmt/web). Tests name what is
-// missing.
+// Fields are all fields but the name: the one declaration of each. Options of the command line, files,
+// the API, the form and the columns follow from it. A new field takes its place in Profile, too, and a
+// migration for its column.
 var Fields = []Field{
-	field("index", "idx", index,
-		"`NUMBER` of the profile, from 1 (a new user: the lowest that is free)",
-		func(p *Profile) *int { return &p.Index }),
-	field("enabled", "enabled", choice("yes", "no"),
-		"whether the user may dial in: `yes` or no",
-		func(p *Profile) *bool { return &p.Enabled }),
-	secretField("password", "password",
-		"static password `P`; other users of this machine see it: better --password-file",
-		func(p *Profile) *string { return &p.Password }),
-	secretField("motp-secret", "motp_secret",
-		"secret of the user's mOTP token, 16 to 32 `HEX` digits",
-		func(p *Profile) *string { return &p.MOTPSecret }),
-	secretField("motp-pin", "motp_pin",
-		"PIN of the user's mOTP token, 4 to 7 `DIGITS`",
-		func(p *Profile) *string { return &p.MOTPPIN }),
-	secretField("totp-secret", "totp_secret",
-		"secret of the user's TOTP app in `BASE32`",
-		func(p *Profile) *string { return &p.TOTPSecret }),
-	field("dial-in", "services", serviceList,
-		"`TYPES` of dial-in that are allowed: pptp, l2tp, pptp,l2tp or none (a new user: pptp,l2tp)",
-		func(p *Profile) *[]auth.Service { return &p.Services }),
-	field("ipsec", "ipsec", oneWord(IPsecNone, IPsecNice, IPsecMust),
-		"`POLICY` for L2TP: none, nice or must (a new user: none)",
-		func(p *Profile) *IPsec { return &p.IPsec }),
-	field("remote-node", "remote_node", prefix,
-		"outer `ADDRESS` or prefix from which alone the user may dial",
-		func(p *Profile) *netip.Prefix { return &p.RemoteNode }),
-	field("address", "address", address,
-		"`IP` address that the user always gets, from the pool",
-		func(p *Profile) *netip.Addr { return &p.Address }),
-	field("pool", "pool", plainText,
-		"`NAME` of the pool from which the user gets an address",
-		func(p *Profile) *string { return &p.Pool }),
-	field("group", "user_group", plainText,
-		"`NAME` of the group that the user's address is in for firewalls (network.nftables_table) and hooks; a Vigor has none",
-		func(p *Profile) *string { return &p.Group }),
-	field("idle-timeout", "idle_timeout", seconds,
-		"`TIME` without user data after which to hang up, such as 300s (a new user); 0s: never",
-		func(p *Profile) *time.Duration { return &p.IdleTimeout }),
-	field("session-time", "session_time", seconds,
-		"`TIME` after which to hang up, such as 8h; 0s: never (a new user)",
-		func(p *Profile) *time.Duration { return &p.SessionTime }),
-	field("max-connections", "max_connections", count,
-		"`NUMBER` of connections at once; 0: unlimited (a new user: 1)",
-		func(p *Profile) *int { return &p.MaxConnections }),
-	field("further", "further", oneWord(Replace, Refuse),
-		"`WHAT` a connection over that number does: replace the oldest (a new user), or be refused (refuse)",
-		func(p *Profile) *Further { return &p.Further }),
-	field("schedule", "schedule", plainText,
-		"`TIMES` at which the user may be connected, such as \"Mon-Fri 08:00-18:00 Europe/Berlin\"; empty: always",
-		func(p *Profile) *string { return &p.Schedule }),
-	field("expires", "expires", moment,
-		"`DATE` (2027-12-31, to its end in UTC) or time (2027-12-31T18:00:00Z) from when on the user may not dial in; empty: never",
-		func(p *Profile) *time.Time { return &p.Expires }),
-	field("netbios", "block_netbios", choice("block", "pass"),
-		"`WHAT` becomes of NetBIOS naming packets: pass (a new user) or block",
-		func(p *Profile) *bool { return &p.BlockNetBIOS }),
-	field("multicast", "pass_multicast", choice("pass", "block"),
-		"`WHAT` becomes of multicast packets: pass or block (a new user)",
-		func(p *Profile) *bool { return &p.PassMulticast }),
-	field("up-limit", "up_limit", amount,
-		"`RATE` from the user, in bits per second, such as 10M; 0: unlimited",
-		func(p *Profile) *uint64 { return &p.UpLimit }),
-	field("down-limit", "down_limit", amount,
-		"`RATE` to the user, in bits per second, such as 10M; 0: unlimited",
-		func(p *Profile) *uint64 { return &p.DownLimit }),
-	field("quota", "quota", amount,
-		"`BYTES` in a calendar month (UTC), both ways together, such as 50G; 0: unlimited",
-		func(p *Profile) *uint64 { return &p.Quota }),
-	field("comment", "comment", plainText,
-		"`TEXT` for the administrator, shown with the user",
-		func(p *Profile) *string { return &p.Comment }),
+	field(count(maxIndex, ""), func(p *Profile) *int { return &p.Index }, Field{
+		Name: "index", Column: "idx",
+		Usage: "`NUMBER` of the profile, from 1 (a new user: the lowest free number)",
+		Part:  partAccount, Label: "Index", Hint: "Number of the profile. Leave it empty for a new user to take the lowest free number.",
+	}),
+	field(yesNo, func(p *Profile) *bool { return &p.Enabled }, Field{
+		Name: "enabled", Default: "yes",
+		Usage: "whether the user may dial in: `yes` or no",
+		Part:  partAccount, Label: "Enable this account",
+	}),
+	field(plainText(maxPassword), func(p *Profile) *string { return &p.Password }, Field{
+		Name: "password", Secret: true,
+		Usage: "static password `P`; other local users can read command-line arguments: prefer --password-file",
+		Part:  partProofs, Label: "Password", Hint: "A static password. A user may have a password, a token, or both.",
+	}),
+	field(anyText.cleaned(motp.Clean).checked(checkMOTPSecret), func(p *Profile) *string { return &p.MOTPSecret }, Field{
+		Name: "motp-secret", Secret: true,
+		Usage: "secret of the user's mOTP token, 16 to 32 `HEX` digits",
+		Part:  partProofs, Label: "mOTP Secret", MaxLength: 32,
+		Hint: "16 to 32 hexadecimal digits. Generate them here, or copy them from the Smart VPN Client.",
+	}),
+	field(anyText.checked(checkMOTPPIN), func(p *Profile) *string { return &p.MOTPPIN }, Field{
+		Name: "motp-pin", Secret: true,
+		Usage: "PIN of the user's mOTP token, 4 to 7 `DIGITS`",
+		Part:  partProofs, Label: "PIN Code", Hint: "4 to 7 digits. The user types them into the token for each password.",
+		MaxLength: 7, Number: true,
+	}),
+	field(anyText.cleaned(totp.Clean).checked(checkTOTPSecret), func(p *Profile) *string { return &p.TOTPSecret }, Field{
+		Name: "totp-secret", Secret: true,
+		Usage: "secret of the user's TOTP app in `BASE32`",
+		Part:  partProofs, Label: "TOTP Secret", Hint: "Base32, for any authenticator app. A QR code is shown when the secret is stored.",
+	}),
+	field(serviceList, func(p *Profile) *[]auth.Service { return &p.Services }, Field{
+		Name: "dial-in", Column: "services", Default: "l2tp,pptp",
+		Usage: "`TYPES` of dial-in that are allowed: pptp, l2tp, pptp,l2tp or none",
+		Part:  partDialIn, Label: "Types", Choices: []Choice{{"pptp", "PPTP"}, {"l2tp", "L2TP"}},
+	}),
+	field(word(IPsecNone, IPsecNice, IPsecMust), func(p *Profile) *IPsec { return &p.IPsec }, Field{
+		Name: "ipsec", Default: "none",
+		Usage: "`POLICY` for L2TP: none, nice or must",
+		Part:  partDialIn, Label: "L2TP with IPsec Policy", Choices: []Choice{
+			{"none", "None: IPsec is not needed"},
+			{"nice", "Nice to Have: IPsec if the client uses it"},
+			{"must", "Must: plain L2TP is refused"},
+		},
+	}),
+	field(prefix, func(p *Profile) *netip.Prefix { return &p.RemoteNode }, Field{
+		Name:  "remote-node",
+		Usage: "the only outer `ADDRESS` or prefix from which the user may dial",
+		Part:  partDialIn, Label: "Specify Remote Node",
+		Hint: "The only address or prefix, such as 203.0.113.0/24, from which the user may dial. Empty: any.",
+	}),
+	field(address, func(p *Profile) *netip.Addr { return &p.Address }, Field{
+		Name:  "address",
+		Usage: "fixed `IP` address of the user, from a pool",
+		Part:  partAddress, Label: "Assign Static IP Address", Hint: "From a pool, for one connection at a time. Empty: any free address.",
+	}),
+	field(anyText.checked(checkPool), func(p *Profile) *string { return &p.Pool }, Field{
+		Name:  "pool",
+		Usage: "`NAME` of the pool from which the user gets an address",
+		Part:  partAddress, Label: "Pool", Hint: "The user gets an address from this pool.",
+	}),
+	field(anyText.checked(checkGroup), func(p *Profile) *string { return &p.Group }, Field{
+		Name: "group", Column: "user_group",
+		Usage: "`NAME` of the user's group, for firewalls (network.nftables_table) and hooks; a Vigor has no groups",
+		Part:  partAddress, Label: "Group",
+		Hint: "For firewall rules (network.nftables_table) and hooks. Empty: none.",
+	}),
+	field(seconds(), func(p *Profile) *time.Duration { return &p.IdleTimeout }, Field{
+		Name: "idle-timeout", Default: "300s",
+		Usage: "`TIME` without user data until the server hangs up, such as 300s; 0s: never",
+		Part:  partLimits, Label: "Idle Timeout", Unit: "seconds", Zero: "never",
+		Hint: "The server hangs up after this number of seconds without data. 0: never.",
+	}),
+	field(duration, func(p *Profile) *time.Duration { return &p.SessionTime }, Field{
+		Name: "session-time", Default: "0s",
+		Usage: "`TIME` until the server hangs up, such as 8h; 0s: never",
+		Part:  partLimits, Label: "Session time", Zero: "never",
+		Hint: "The server hangs up after this time, such as 8h or 90m. 0s: never.",
+	}),
+	field(count(maxConnections, "0"), func(p *Profile) *int { return &p.MaxConnections }, Field{
+		Name: "max-connections", Default: "1",
+		Usage: "`NUMBER` of connections at once; 0: unlimited",
+		Part:  partLimits, Label: "Connections at once", Hint: "0: unlimited.", Zero: "unlimited",
+	}),
+	field(word(Replace, Refuse), func(p *Profile) *Further { return &p.Further }, Field{
+		Name: "further", Default: "replace",
+		Usage: "`WHAT` happens to a connection over that number: it replaces the oldest (replace), or is refused (refuse)",
+		Part:  partLimits, Label: "One connection more", Choices: []Choice{{"replace", "replaces the oldest"}, {"refuse", "is refused"}},
+	}),
+	field(schedule, func(p *Profile) *string { return &p.Schedule }, Field{
+		Name:  "schedule",
+		Usage: "`TIMES` at which the user may be connected, such as \"Mon-Fri 08:00-18:00 Europe/Berlin\"; empty: always",
+		Part:  partSchedule, Label: "Schedule",
+		Hint: "Such as Mon-Fri 08:00-18:00, Sat 09:00-12:00 Europe/Berlin. The default zone is UTC. Empty: always.",
+	}),
+	field(moment, func(p *Profile) *time.Time { return &p.Expires }, Field{
+		Name:  "expires",
+		Usage: "`DATE` (2027-12-31, to its end in UTC) or time (2027-12-31T18:00:00Z) after which the user may not dial in; empty: never",
+		Part:  partSchedule, Label: "Account expires",
+		Hint: "A day such as 2027-12-31, to its end in UTC, or a time such as 2027-12-31T18:00:00Z. Empty: never.",
+	}),
+	field(choice("block", "pass"), func(p *Profile) *bool { return &p.BlockNetBIOS }, Field{
+		Name: "netbios", Column: "block_netbios", Default: "pass",
+		Usage: "`WHAT` happens to NetBIOS naming packets: pass or block",
+		Part:  partTraffic, Label: "Netbios Naming Packet", Choices: passOrBlock,
+	}),
+	field(choice("pass", "block"), func(p *Profile) *bool { return &p.PassMulticast }, Field{
+		Name: "multicast", Column: "pass_multicast", Default: "block",
+		Usage: "`WHAT` happens to multicast packets: pass or block",
+		Part:  partTraffic, Label: "Multicast via VPN", Choices: passOrBlock,
+	}),
+	field(quantity(minRate, maxRate, "bit/s"), func(p *Profile) *uint64 { return &p.UpLimit }, Field{
+		Name:  "up-limit",
+		Usage: "`RATE` from the user, in bits per second, such as 10M; 0: unlimited",
+		Part:  partTraffic, Label: "Rate from the user", Hint: "Bits per second, such as 10M. 0: unlimited.", Zero: "unlimited",
+	}),
+	field(quantity(minRate, maxRate, "bit/s"), func(p *Profile) *uint64 { return &p.DownLimit }, Field{
+		Name:  "down-limit",
+		Usage: "`RATE` to the user, in bits per second, such as 10M; 0: unlimited",
+		Part:  partTraffic, Label: "Rate to the user", Hint: "Bits per second, such as 10M. 0: unlimited.", Zero: "unlimited",
+	}),
+	field(quantity(1, maxQuota, "bytes"), func(p *Profile) *uint64 { return &p.Quota }, Field{
+		Name:  "quota",
+		Usage: "`BYTES` in a calendar month (UTC), both ways together, such as 50G; 0: unlimited",
+		Part:  partTraffic, Label: "Quota", Zero: "unlimited",
+		Hint: "Bytes in a calendar month (UTC), both ways together, such as 50G. 0: unlimited.",
+	}),
+	field(plainText(maxComment), func(p *Profile) *string { return &p.Comment }, Field{
+		Name:  "comment",
+		Usage: "`TEXT` for the administrator, shown with the user",
+		Part:  partAccount, Label: "Comment", Hint: "Shown to administrators.",
+	}),
 }
 
-// Secrets are the fields that are sealed.
-var Secrets = slices.DeleteFunc(slices.Clone(Fields), func(f Field) bool { return !f.Secret })
-
-// FieldNamed finds a field.
-func FieldNamed(name string) (Field, bool) {
-	i := slices.IndexFunc(Fields, func(f Field) bool { return f.Name == name })
-	if i < 0 {
-		return Field{}, false
-	}
-	return Fields[i], true
-}
-
-// Differences names the fields in which b differs from a.
-func Differences(a, b *Profile) string { return differ(a, b, func(f Field) string { return f.Name }) }
-
-// Changes says how b differs from a, but for the values of secrets.
-func Changes(a, b *Profile) string {
-	return differ(a, b, func(f Field) string {
-		switch after := f.Get(b); {
-		case !f.Secret:
-			return f.Name + ": " + short(f.Get(a)) + " -> " + short(after)
-		case after == "":
-			return f.Name + " removed"
-		default:
-			return f.Name
-		}
-	})
-}
-
-func differ(a, b *Profile, tell func(Field) string) string {
-	var all []string
-	for _, f := range Fields {
-		if f.Get(a) != f.Get(b) {
-			all = append(all, tell(f))
-		}
-	}
-	return strings.Join(all, ", ")
-}
-
-// short is a value in the history, within bounds.
-func short(value string) string {
-	const most = 64
-	switch runes := []rune(value); {
-	case value == "":
-		return "none"
-	case len(runes) > most:
-		return string(runes[:most]) + "…"
-	}
-	return value
-}
+var passOrBlock = []Choice{{"pass", "Pass"}, {"block", "Block"}}

@@ -1,62 +1,161 @@
 package usermgmt
 
 import (
+	"cmp"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 	"vpnd/auth"
+	"vpnd/internal/amount"
 )
 
-// kind is how values of a type are written: as text, and in a column of the database.
+// kind is how values of a type are written as text and in a column of the database, and which of
+// them are valid.
 type kind[T, C any] struct {
 	text  func(T) string
 	parse func(*T, string) error
 	store func(T) C
 	load  func(*T, C) error
 
-	values []string // the texts, where they can be listed
+	typed func(T) string // in a form; nil: as text
+	json  func(T) any    // in the API; nil: as text
+	clean func(T) T      // into the form that is stored; nil: as it is
+	check func(T) error  // of a clean value; nil: all are valid
+
+	values    []string // the texts, where they can be listed
+	maxLength int      // of the text, in characters; 0: any
+	number    bool     // the text is digits
 }
 
-// The kinds of fields.
+// The kinds of fields that take any value, or have one rule for all fields.
 var (
-	plainText   = oneWord[string]()
-	index       = kind[int, int]{number, parseNumber, same[int], assign[int], nil}
-	count       = kind[int, int]{strconv.Itoa, parseNumber, same[int], assign[int], nil}
-	serviceList = kind[[]auth.Service, string]{services, parseServices, storeServices, loadServices, []string{"pptp,l2tp", "pptp", "l2tp", "none"}}
-	prefix      = kind[netip.Prefix, string]{node, parseNode, storePrefix, loadPrefix, nil}
-	address     = kind[netip.Addr, sql.NullString]{text, parseAddress, nullable, loadAddress, nil}
-	seconds     = kind[time.Duration, int64]{time.Duration.String, parseDuration, storeSeconds, loadSeconds, nil}
-	moment      = kind[time.Time, int64]{date, parseDate, storeTime, loadTime, nil}
-	amount      = kind[uint64, int64]{size, parseSize, storeAmount, loadAmount, nil}
+	yesNo = kind[bool, bool]{
+		text:  func(b bool) string { return oneOf(b, "yes", "no") },
+		parse: func(to *bool, s string) error { return choose(to, s, "yes", "no") },
+		store: same[bool], load: assign[bool], json: asIs[bool], values: []string{"yes", "no"},
+	}
+	anyText     = word[string]()
+	serviceList = kind[[]auth.Service, string]{
+		text: services, parse: parseServices, store: storeServices, load: loadServices,
+		json: serviceNames, clean: sorted, check: checkServices, values: []string{"pptp,l2tp", "pptp", "l2tp", "none"},
+	}
+	prefix = kind[netip.Prefix, string]{
+		text: node, parse: parseNode, store: storePrefix, load: loadPrefix, clean: netip.Prefix.Masked, check: checkPrefix,
+	}
+	address = kind[netip.Addr, sql.NullString]{
+		text: text, parse: parseAddress, store: nullable, load: loadAddress, clean: netip.Addr.Unmap, check: checkAddress,
+	}
+	duration = kind[time.Duration, int64]{
+		text: time.Duration.String, parse: parseDuration, store: storeSeconds, load: loadSeconds,
+		typed: amount.Duration, json: func(d time.Duration) any { return storeSeconds(d) }, check: checkDuration,
+	}
+	moment = kind[time.Time, int64]{
+		text: date, parse: parseDate, store: storeTime, load: loadTime, json: orNull, clean: inSeconds, check: checkYear,
+	}
+	schedule = anyText.cleaned(cleanSchedule).checked(func(s string) error { _, err := auth.ParseSchedule(s); return err })
 )
 
-// oneWord is a text of a type of its own, one of values where there are some.
-func oneWord[T ~string](values ...T) kind[T, string] {
-	texts := make([]string, len(values))
-	for i, v := range values {
-		texts[i] = string(v)
+// cleaned is the kind with another form that is stored.
+func (k kind[T, C]) cleaned(clean func(T) T) kind[T, C] {
+	k.clean = clean
+	return k
+}
+
+// checked is the kind with another rule.
+func (k kind[T, C]) checked(check func(T) error) kind[T, C] {
+	k.check = check
+	return k
+}
+
+// word is a text of a type of its own, one of values where there are some: the first if it is empty.
+func word[T ~string](values ...T) kind[T, string] {
+	k := kind[T, string]{
+		text: func(v T) string { return string(v) }, parse: func(to *T, s string) error { *to = T(s); return nil },
+		store: func(v T) string { return string(v) }, load: func(to *T, s string) error { *to = T(s); return nil },
 	}
-	return kind[T, string]{
-		func(v T) string { return string(v) }, func(to *T, s string) error { *to = T(s); return nil },
-		func(v T) string { return string(v) }, func(to *T, s string) error { *to = T(s); return nil },
-		texts,
+	if len(values) == 0 {
+		return k
 	}
+	for _, v := range values {
+		k.values = append(k.values, string(v))
+	}
+	list := strings.Join(k.values, ", ")
+	return k.cleaned(func(v T) T { return cmp.Or(v, values[0]) }).checked(func(v T) error {
+		if !slices.Contains(values, v) {
+			return fmt.Errorf("%q is not one of %s", string(v), list)
+		}
+		return nil
+	})
+}
+
+// plainText is a text of at most so many characters.
+func plainText(most int) kind[string, string] {
+	k := anyText
+	k.maxLength = most
+	return k.checked(func(s string) error {
+		switch {
+		case !utf8.ValidString(s):
+			return errors.New("has bytes that are not UTF-8, as \\E4 for ä in some files: write the characters themselves")
+		case utf8.RuneCountInString(s) > most || strings.ContainsFunc(s, unicode.IsControl):
+			return fmt.Errorf("must have at most %d characters without control characters", most)
+		}
+		return nil
+	})
 }
 
 // choice is a bool with a word for true and one for false.
 func choice(yes, no string) kind[bool, bool] {
 	return kind[bool, bool]{
-		func(b bool) string { return oneOf(b, yes, no) },
-		func(to *bool, s string) error { return choose(to, s, yes, no) },
-		same[bool], assign[bool],
-		[]string{yes, no},
+		text:  func(b bool) string { return oneOf(b, yes, no) },
+		parse: func(to *bool, s string) error { return choose(to, s, yes, no) },
+		store: same[bool], load: assign[bool], values: []string{yes, no},
+	}
+}
+
+// count is a number up to most; zero is the text of 0.
+func count(most int, zero string) kind[int, int] {
+	return kind[int, int]{
+		text: func(n int) string { return number(n, zero) }, parse: parseNumber, store: same[int], load: assign[int],
+		json: asIs[int], number: true,
+		check: func(n int) error {
+			if n < 0 || n > most {
+				return fmt.Errorf("%d is not between 0 and %d", n, most)
+			}
+			return nil
+		},
+	}
+}
+
+// seconds is a duration that a form has as a number.
+func seconds() kind[time.Duration, int64] {
+	k := duration
+	k.typed = func(d time.Duration) string { return strconv.FormatInt(storeSeconds(d), 10) }
+	return k
+}
+
+// quantity is a number that may have a unit of a thousand and more: 0, or from least to most.
+func quantity(least, most uint64, unit string) kind[uint64, int64] {
+	return kind[uint64, int64]{
+		text: size, parse: parseSize, store: storeAmount, load: loadAmount, json: asIs[uint64],
+		check: func(n uint64) error {
+			if n != 0 && n < least || n > most {
+				return fmt.Errorf("%d %s is not 0 (unlimited), or between %d and %d", n, unit, least, most)
+			}
+			return nil
+		},
 	}
 }
 
 func same[T any](v T) T { return v }
+
+func asIs[T any](v T) any { return v }
 
 func assign[T any](to *T, v T) error {
 	*to = v
@@ -138,9 +237,9 @@ func storeAmount(n uint64) int64 { return int64(n) }
 
 func loadAmount(to *uint64, n int64) error { return assign(to, uint64(n)) }
 
-func number(n int) string {
+func number(n int, zero string) string {
 	if n == 0 {
-		return ""
+		return zero
 	}
 	return strconv.Itoa(n)
 }
@@ -177,6 +276,29 @@ func services(list []auth.Service) string {
 		return "none"
 	}
 	return storeServices(list)
+}
+
+func serviceNames(list []auth.Service) any {
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = string(s)
+	}
+	return names
+}
+
+func sorted(list []auth.Service) []auth.Service {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func checkServices(list []auth.Service) error {
+	for _, s := range list {
+		if s != auth.PPTP && s != auth.L2TP {
+			return fmt.Errorf("%q is not one of pptp, l2tp", string(s))
+		}
+	}
+	return nil
 }
 
 func parseServices(to *[]auth.Service, s string) error {
@@ -218,6 +340,20 @@ func parseNode(to *netip.Prefix, s string) error {
 	return nil
 }
 
+func checkPrefix(p netip.Prefix) error {
+	if p.IsValid() && !p.Addr().Is4() {
+		return fmt.Errorf("%s is not an IPv4 address or prefix", p)
+	}
+	return nil
+}
+
+func checkAddress(a netip.Addr) error {
+	if a.IsValid() && !a.Is4() {
+		return fmt.Errorf("%s is not an IPv4 address", a)
+	}
+	return nil
+}
+
 func parseAddress(to *netip.Addr, s string) error {
 	if s == "" {
 		*to = netip.Addr{}
@@ -246,6 +382,42 @@ func parseDuration(to *time.Duration, s string) error {
 	}
 	*to = d
 	return nil
+}
+
+func checkDuration(d time.Duration) error {
+	if d < 0 || d > maxDuration || d%time.Second != 0 {
+		return fmt.Errorf("%s is not a number of whole seconds from 0s (none) to %s", d, maxDuration)
+	}
+	return nil
+}
+
+func orNull(t time.Time) any {
+	if t.IsZero() {
+		return (*time.Time)(nil)
+	}
+	return &t
+}
+
+func inSeconds(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC().Truncate(time.Second)
+}
+
+func checkYear(t time.Time) error {
+	if y := t.Year(); !t.IsZero() && (y < 1970 || y > 9999) {
+		return fmt.Errorf("the year %d is not between 1970 and 9999", y)
+	}
+	return nil
+}
+
+// cleanSchedule writes a schedule as auth does. One that is wrong stays as it is.
+func cleanSchedule(s string) string {
+	if schedule, err := auth.ParseSchedule(s); err == nil {
+		return schedule.String()
+	}
+	return s
 }
 
 func date(t time.Time) string {

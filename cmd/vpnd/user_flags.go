@@ -24,6 +24,9 @@ func (f *userFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	for _, field := range usermgmt.Fields {
+		if field.Default != "" {
+			field.Usage += " (a new user: " + field.Default + ")"
+		}
 		switch {
 		case field.Name == "enabled":
 			flags.BoolVar(&f.enabled, "enabled", false, "the user may dial in (a new user)")

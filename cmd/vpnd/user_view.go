@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -103,14 +104,9 @@ func printUser(cmd *cobra.Command, v userView) error {
 	line("name", v.Name)
 	line("status", v.standing())
 	for _, f := range usermgmt.Fields {
-		text := f.Get(v.profile)
-		switch {
-		case f.Secret && text != "":
+		text := cmp.Or(f.ZeroWord(v.profile), f.Get(v.profile))
+		if f.Secret && text != "" {
 			text = "set"
-		case text == "0s":
-			text = "never"
-		case text == "0":
-			text = "unlimited"
 		}
 		line(f.Name, text)
 	}

@@ -4,6 +4,7 @@ package amount
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Bytes is a number of bytes, such as 1.50 MB. Prefixes are decimal, as those of quotas are.
@@ -41,4 +42,15 @@ func Names(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+}
+
+// Duration is a duration without units that are 0 at its end, such as 1h30m.
+func Duration(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }

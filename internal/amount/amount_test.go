@@ -3,6 +3,7 @@ package amount_test
 import (
 	"math"
 	"testing"
+	"time"
 	"vpnd/internal/amount"
 )
 
@@ -29,6 +30,14 @@ func TestUptime(t *testing.T) {
 	for seconds, want := range map[int64]string{0: "0:00:00", 61: "0:01:01", 3600: "1:00:00", 360_000: "100:00:00"} {
 		if got := amount.Uptime(seconds); got != want {
 			t.Errorf("%d seconds are %q, want %q", seconds, got, want)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "0s", 90 * time.Minute: "1h30m", 8 * time.Hour: "8h", 10 * time.Second: "10s", 20 * time.Minute: "20m", time.Hour + time.Second: "1h0m1s"} {
+		if got := amount.Duration(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
 		}
 	}
 }

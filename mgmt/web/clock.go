@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"vpnd/internal/amount"
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 )
@@ -139,7 +140,7 @@ func secondsText(seconds float64) string {
 	default:
 		d = d.Round(time.Second)
 	}
-	return shortTime(d)
+	return amount.Duration(d)
 }
 
 // offsetWords says which clock is behind.

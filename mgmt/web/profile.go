@@ -5,9 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 	"vpnd/usermgmt"
 )
 
@@ -106,28 +104,10 @@ func (f *profileForm) text(name string) string {
 			return text
 		}
 	}
-	field, ok := usermgmt.FieldNamed(name)
-	switch {
-	case !ok || field.Secret:
-		return ""
-	case name == "idle-timeout":
-		return strconv.FormatInt(int64(f.profile.IdleTimeout/time.Second), 10)
-	case name == "session-time":
-		return shortTime(f.profile.SessionTime)
-	default:
-		return field.Get(&f.profile)
+	if field, ok := usermgmt.FieldNamed(name); ok && !field.Secret {
+		return field.Typed(&f.profile)
 	}
-}
-
-// shortTime is a duration without units that are 0 at its end.
-func shortTime(d time.Duration) string {
-	text := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = text[:len(text)-2]
-		}
-	}
-	return text
+	return ""
 }
 
 // storedNow is what the table has of a field where that is not what was typed; "": the same.
@@ -143,52 +123,21 @@ func (f *profileForm) storedNow(name string) string {
 	return "Stored now: " + cmp.Or(stored.text(name), "nothing") + "."
 }
 
-func (f *profileForm) input(name, label, hint string) control {
-	return control{Name: name, Label: label, Type: "text", Value: f.text(name), Hint: hint}
-}
-
-// limit is an input whose 0 has a meaning, in a word.
-func (f *profileForm) limit(name, label, hint, zero string) control {
-	c := f.input(name, label, hint)
-	if c.Value == "0" || c.Value == "0s" {
-		c.Stored = zero
-	}
-	return c
-}
-
-// choice is a control of which one option is chosen; options are values and texts in turn.
-func (f *profileForm) choice(kind, name, label, hint string, options ...string) control {
-	c := control{Name: name, Label: label, Type: kind, Value: f.text(name), Hint: hint}
-	for i := 0; i+1 < len(options); i += 2 {
-		c.Options = append(c.Options, option{options[i], options[i+1], options[i] == c.Value})
-	}
-	return c
-}
-
-// secret is a control that shows what was typed or generated, and never what is stored.
-func (f *profileForm) secret(name, label, stored, hint string) control {
-	c := f.input(name, label, hint)
-	if stored != "" {
-		c.Placeholder, c.Stored = "set; leave it empty to keep it", "set"
-	} else {
-		c.Stored = "not set"
-	}
-	return c
-}
-
 // groups are the controls, with their faults.
 func (f *profileForm) groups() []group {
-	groups := []group{
-		{"User account", f.account()},
-		{"Authentication", f.authentication()},
-		{"Allowed Dial-In Type", f.dialIn()},
-		{"Address", f.addresses()},
-		{"Time limits", f.limits()},
-		{"Schedule", []control{
-			f.input("schedule", "Schedule", "Such as Mon-Fri 08:00-18:00, Sat 09:00-12:00 Europe/Berlin; without a zone it is UTC. Empty: always."),
-			f.input("expires", "Account expires", "A day such as 2027-12-31, to its end in UTC, or a time such as 2027-12-31T18:00:00Z. Empty: never."),
-		}},
-		{"Traffic", f.traffic()},
+	var groups []group
+	for _, d := range usermgmt.Fields {
+		i := slices.IndexFunc(groups, func(g group) bool { return g.Legend == d.Part })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, group{Legend: d.Part})
+		}
+		g := &groups[i]
+		if d.Name == "enabled" { // before the index
+			g.Controls = append(f.controls(d), g.Controls...)
+		} else {
+			g.Controls = append(g.Controls, f.controls(d)...)
+		}
 	}
 	for _, g := range groups {
 		for i := range g.Controls {
@@ -202,102 +151,109 @@ func (f *profileForm) groups() []group {
 	return groups
 }
 
-func (f *profileForm) account() []control {
-	enabled := control{Name: "enabled", Label: "Enable this account", Type: "checkbox", Checked: f.text("enabled") == "yes"}
-	all := []control{enabled}
-	if f.added {
-		all = append(all, control{
-			Name: "name", Label: "User Name", Type: "text", Value: f.values.Get("name"), Required: true, MaxLength: 64, Focus: f.values == nil,
-			Hint: "Letters, digits and ._-@+. It cannot be changed later.",
-		})
-	}
-	index := f.input("index", "Index", "Number of the profile. Empty for a new user: the lowest that is free.")
-	index.Mode = "numeric"
-	comment := f.input("comment", "Comment", "Shown to administrators.")
-	comment.MaxLength = 200
-	return append(all, index, comment)
-}
-
-func (f *profileForm) authentication() []control {
-	password := f.secret("password", "Password", f.profile.Password, "A static password. A user may have it beside a token, or a token alone.")
-	password.Type, password.Complete = "password", "new-password"
-	token := control{Name: "token", Label: "One-Time Passwords", Type: "radio", Value: tokenOf(&f.profile)}
-	if f.values.Has("token") {
-		token.Value = f.values.Get("token")
-	}
-	for _, o := range []option{
-		{noToken, "None", false}, {motpToken, "Enable Mobile One-Time Passwords (mOTP)", false}, {totpToken, "Enable Time-based One-Time Passwords (TOTP)", false},
-	} {
-		o.Selected = o.Value == token.Value
-		token.Options = append(token.Options, o)
-	}
-	pin := f.secret("motp-pin", "PIN Code", f.profile.MOTPPIN, "4 to 7 digits, which the user types into the token for each password.")
-	pin.Mode, pin.MaxLength, pin.For, pin.Write = "numeric", 7, motpToken, token.Value != motpToken
-	motp := f.secret("motp-secret", "mOTP Secret", f.profile.MOTPSecret, "32 hexadecimal digits, or at least 16: generated here, or by the Smart VPN Client and copied from there.")
-	motp.Wide, motp.Generate, motp.For, motp.MaxLength, motp.Write = true, motpToken, motpToken, 32, token.Value != motpToken
-	totp := f.secret("totp-secret", "TOTP Secret", f.profile.TOTPSecret, "Base32, for any authenticator app. A QR code follows when it is stored.")
-	totp.Wide, totp.Generate, totp.For, totp.Write = true, totpToken, totpToken, token.Value != totpToken
-	all := []control{password, token, motp, pin, totp}
-	if f.profile.Password != "" {
-		all = append(all, control{Name: "no-password", Label: "Take the password away", Type: "checkbox", Checked: f.values.Has("no-password"), Write: true})
+// controls are that of a field, and those beside it that belong to no field alone.
+func (f *profileForm) controls(d usermgmt.Field) []control {
+	all := []control{f.control(d)}
+	switch d.Name {
+	case "enabled":
+		if f.added {
+			all = append(all, control{
+				Name: "name", Label: "User Name", Type: "text", Value: f.values.Get("name"), Required: true, MaxLength: 64, Focus: f.values == nil,
+				Hint: "Letters, digits and ._-@+. It cannot be changed later.",
+			})
+		}
+	case "password":
+		all = append(all, f.token())
+	case "totp-secret":
+		if f.profile.Password != "" {
+			all = append(all, control{
+				Name: "no-password", Label: "Remove the password", Type: "checkbox", Checked: f.values.Has("no-password"), Write: true,
+			})
+		}
 	}
 	return all
 }
 
-func (f *profileForm) dialIn() []control {
-	types := control{Name: "dial-in", Label: "Types", Type: "ticks"}
-	chosen := strings.Split(f.text("dial-in"), ",")
-	for _, o := range []option{{"pptp", "PPTP", false}, {"l2tp", "L2TP", false}} {
-		o.Selected = slices.Contains(chosen, o.Value)
-		types.Options = append(types.Options, o)
+// control is the control of a field.
+func (f *profileForm) control(d usermgmt.Field) control {
+	c := control{Name: d.Name, Label: d.Label, Type: "text", Value: f.text(d.Name), Hint: d.Hint, MaxLength: d.MaxLength}
+	if d.Number {
+		c.Mode = "numeric"
 	}
-	ipsec := f.choice("radio", "ipsec", "L2TP with IPsec Policy", "", "none", "None: L2TP without IPsec only as it comes",
-		"nice", "Nice to Have: IPsec when the client brings it", "must", "Must: plain L2TP is refused")
-	return []control{
-		types,
-		ipsec,
-		f.input("remote-node", "Specify Remote Node", "The client's address, or a prefix such as 203.0.113.0/24, that alone may dial with this account. Empty: all."),
+	switch {
+	case d.Secret:
+		f.conceal(&c, d)
+	case d.Name == "enabled":
+		c.Type, c.Checked = "checkbox", c.Value == "yes"
+	case d.Name == "dial-in":
+		c.offer("ticks", strings.Split(c.Value, ","), d.Choices)
+	case d.Name == "pool":
+		c.offer("select", []string{c.Value}, f.poolChoices(c.Value))
+	case len(d.Choices) > 0:
+		c.offer("radio", []string{c.Value}, d.Choices)
+	case d.Unit != "":
+		c.Stored = cmp.Or(d.ZeroWord(&f.profile), c.Value+" "+d.Unit)
+	default:
+		c.Stored = d.ZeroWord(&f.profile)
+	}
+	return c
+}
+
+// offer has the control offer choices.
+func (c *control) offer(kind string, chosen []string, choices []usermgmt.Choice) {
+	c.Type = kind
+	for _, o := range choices {
+		c.Options = append(c.Options, option{o.Value, o.Text, slices.Contains(chosen, o.Value)})
 	}
 }
 
-func (f *profileForm) addresses() []control {
-	address := f.input("address", "Assign Static IP Address", "From a pool; for one connection at once. Empty: any that is free.")
-	names := []string{"", "the one without a name"}
+// conceal has the control of a secret show what was typed or generated, and never what is stored.
+func (f *profileForm) conceal(c *control, d usermgmt.Field) {
+	c.Stored = "not set"
+	if d.Get(&f.profile) != "" {
+		c.Placeholder, c.Stored = "set; leave it empty to keep it", "set"
+	}
+	switch d.Name {
+	case "password":
+		c.Type, c.Complete, c.MaxLength = "password", "new-password", 0 // a browser cuts what is pasted
+		return
+	case "motp-secret":
+		c.For, c.Wide, c.Generate = motpToken, true, motpToken
+	case "motp-pin":
+		c.For = motpToken
+	case "totp-secret":
+		c.For, c.Wide, c.Generate = totpToken, true, totpToken
+	}
+	c.Write = c.For != f.tokenChosen()
+}
+
+// token is the control that says which one-time passwords there are.
+func (f *profileForm) token() control {
+	c := control{Name: "token", Label: "One-Time Passwords"}
+	c.offer("radio", []string{f.tokenChosen()}, []usermgmt.Choice{
+		{Value: noToken, Text: "None"},
+		{Value: motpToken, Text: "Enable Mobile One-Time Passwords (mOTP)"},
+		{Value: totpToken, Text: "Enable Time-based One-Time Passwords (TOTP)"},
+	})
+	return c
+}
+
+func (f *profileForm) tokenChosen() string {
+	if f.values.Has("token") {
+		return f.values.Get("token")
+	}
+	return tokenOf(&f.profile)
+}
+
+func (f *profileForm) poolChoices(now string) []usermgmt.Choice {
+	choices := []usermgmt.Choice{{Text: "the one without a name"}}
 	for _, name := range f.pools {
 		if name != "" {
-			names = append(names, name, name)
+			choices = append(choices, usermgmt.Choice{Value: name, Text: name})
 		}
 	}
-	if now := f.text("pool"); now != "" && !slices.Contains(f.pools, now) {
-		names = append(names, now, now+" (there is no such pool now)")
+	if now != "" && !slices.Contains(f.pools, now) {
+		choices = append(choices, usermgmt.Choice{Value: now, Text: now + " (there is no such pool now)"})
 	}
-	return []control{
-		address, f.choice("select", "pool", "Pool", "From which the user gets an address.", names...),
-		f.input("group", "Group", "Whose firewall rules (network.nftables_table) and hooks count for the user's address. Empty: none."),
-	}
-}
-
-func (f *profileForm) limits() []control {
-	idle := f.limit("idle-timeout", "Idle Timeout", "Seconds without data, after which the server hangs up. 0: never.", "never")
-	if idle.Stored == "" {
-		idle.Stored = idle.Value + " seconds"
-	}
-	most := f.limit("max-connections", "Connections at once", "0: unlimited.", "unlimited")
-	most.Mode = "numeric"
-	return []control{
-		idle,
-		f.limit("session-time", "Session time", "After which the server hangs up, such as 8h or 90m. 0s: never.", "unlimited"),
-		most,
-		f.choice("select", "further", "One connection more", "", "replace", "replaces the oldest", "refuse", "is refused"),
-	}
-}
-
-func (f *profileForm) traffic() []control {
-	return []control{
-		f.choice("radio", "netbios", "Netbios Naming Packet", "", "pass", "Pass", "block", "Block"),
-		f.choice("radio", "multicast", "Multicast via VPN", "", "pass", "Pass", "block", "Block"),
-		f.limit("up-limit", "Rate from the user", "Bits per second, such as 10M. 0: unlimited.", "unlimited"),
-		f.limit("down-limit", "Rate to the user", "Bits per second, such as 10M. 0: unlimited.", "unlimited"),
-		f.limit("quota", "Quota", "Bytes in a calendar month (UTC), both ways together, such as 50G. 0: unlimited.", "unlimited"),
-	}
+	return choices
 }

@@ -13,6 +13,7 @@ import (
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/auth/totp"
+	"vpnd/internal/amount"
 	"vpnd/internal/qrcode"
 	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
@@ -175,7 +176,7 @@ func (t userTable) resync(w http.ResponseWriter, r *http.Request) error {
 	if ahead < 0 {
 		way = "behind"
 	}
-	return done(w, r, t.at(name), fmt.Sprintf("The token of %s is resynchronised: its clock is %s %s.", name, apart(shortTime(ahead.Abs())), way))
+	return done(w, r, t.at(name), fmt.Sprintf("The token of %s is resynchronised: its clock is %s %s.", name, apart(amount.Duration(ahead.Abs())), way))
 }
 
 // newSecret draws the secret of a token.

@@ -1,0 +1,165 @@
+package usermgmt
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Field is a field of a profile: an option of the command line, a column or a key of a file, a
+// member of the API's JSON, a control of the form, and a column of the database.
+type Field struct {
+	Name    string // such as motp-pin
+	Usage   string // of the option; the word for its value stands between backquotes
+	Secret  bool   // it is written, and shown to nobody
+	Default string // as Set takes it: what a new user has; "": nothing
+
+	Part    string   // of the form
+	Label   string   // of the control
+	Hint    string   // beside the control
+	Zero    string   // the word for 0
+	Unit    string   // of a number in the form
+	Choices []Choice // of the control; none: it takes a text
+
+	// These follow from the kind where the declaration does not set them.
+	Values    []string // the texts that it may be, where they can be listed
+	MaxLength int      // of the text in the form, in characters; 0: any
+	Number    bool     // the text is digits
+
+	get   func(*Profile) string
+	set   func(*Profile, string) error
+	typed func(*Profile) string
+	json  func(*Profile) any
+	clean func(*Profile)
+	check func(*Profile) error
+
+	Column string // of the database; "": as Key
+	// What the column holds of the profile, and where to scan the column to: load takes it from there
+	// into the profile. A secret has neither, since its column is sealed.
+	Value func(*Profile) any
+	Scan  func(*Profile) (to any, load func() error)
+}
+
+// Choice is one of the values that a control offers.
+type Choice struct{ Value, Text string }
+
+// Key is the field's name in the API's JSON, such as motp_pin.
+func (f Field) Key() string { return strings.ReplaceAll(f.Name, "-", "_") }
+
+// Get is the field's text; "" is nothing, never or unlimited.
+func (f Field) Get(p *Profile) string { return f.get(p) }
+
+// ZeroWord is the word for the field's value if that is 0, and else "".
+func (f Field) ZeroWord(p *Profile) string {
+	if text := f.get(p); text == "0" || text == "0s" {
+		return f.Zero
+	}
+	return ""
+}
+
+// Typed is the field's text as people type it into a form.
+func (f Field) Typed(p *Profile) string { return f.typed(p) }
+
+// JSON is the field's value as the API shows it.
+func (f Field) JSON(p *Profile) any { return f.json(p) }
+
+// Set puts a text into the field. The error is a RuleError. What only the whole profile can tell is
+// checked by the Table.
+func (f Field) Set(p *Profile, text string) error {
+	if err := f.set(p, text); err != nil {
+		return &RuleError{f.Name, err.Error()}
+	}
+	return nil
+}
+
+// field completes the declaration of a field of a kind, which is at a place in the profile.
+func field[T, C any](k kind[T, C], at func(*Profile) *T, f Field) Field {
+	f.Column = cmp.Or(f.Column, f.Key())
+	f.Values, f.MaxLength, f.Number = k.values, cmp.Or(f.MaxLength, k.maxLength), f.Number || k.number
+	f.get = func(p *Profile) string { return k.text(*at(p)) }
+	f.set = func(p *Profile, s string) error { return k.parse(at(p), s) }
+	f.typed, f.json = f.get, func(p *Profile) any { return f.get(p) }
+	if k.typed != nil {
+		f.typed = func(p *Profile) string { return k.typed(*at(p)) }
+	}
+	if k.json != nil {
+		f.json = func(p *Profile) any { return k.json(*at(p)) }
+	}
+	f.clean = func(p *Profile) {
+		if k.clean != nil {
+			*at(p) = k.clean(*at(p))
+		}
+	}
+	f.check = func(p *Profile) error {
+		if k.check == nil {
+			return nil
+		}
+		return k.check(*at(p))
+	}
+	if f.Secret {
+		return f
+	}
+	f.Value = func(p *Profile) any { return k.store(*at(p)) }
+	f.Scan = func(p *Profile) (any, func() error) {
+		stored := new(C)
+		return stored, func() error {
+			if err := k.load(at(p), *stored); err != nil {
+				return fmt.Errorf("cannot be read: %w", err)
+			}
+			return nil
+		}
+	}
+	return f
+}
+
+// Secrets are the fields that are sealed.
+var Secrets = slices.DeleteFunc(slices.Clone(Fields), func(f Field) bool { return !f.Secret })
+
+// FieldNamed finds a field.
+func FieldNamed(name string) (Field, bool) {
+	i := slices.IndexFunc(Fields, func(f Field) bool { return f.Name == name })
+	if i < 0 {
+		return Field{}, false
+	}
+	return Fields[i], true
+}
+
+// Differences names the fields in which b differs from a.
+func Differences(a, b *Profile) string { return differ(a, b, func(f Field) string { return f.Name }) }
+
+// Changes says how b differs from a, but for the values of secrets.
+func Changes(a, b *Profile) string {
+	return differ(a, b, func(f Field) string {
+		switch after := f.Get(b); {
+		case !f.Secret:
+			return f.Name + ": " + short(f.Get(a)) + " -> " + short(after)
+		case after == "":
+			return f.Name + " removed"
+		default:
+			return f.Name
+		}
+	})
+}
+
+func differ(a, b *Profile, tell func(Field) string) string {
+	var all []string
+	for _, f := range Fields {
+		if f.Get(a) != f.Get(b) {
+			all = append(all, tell(f))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// short is a value in the history, within bounds.
+func short(value string) string {
+	const most = 64
+	switch runes := []rune(value); {
+	case value == "":
+		return "none"
+	case len(runes) > most:
+		return string(runes[:most]) + "…"
+	}
+	return value
+}
