@@ -18,7 +18,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const browserAddress = testenv.ServerAddress + ":8443"
+const browserAddress = "127.0.0.1:8443"
 
 // window is pages in a browser. Whoever looks is an administrator.
 type window struct {

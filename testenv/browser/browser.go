@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,12 +48,13 @@ type Browser struct {
 	foreign []string
 }
 
-// New starts a browser on a host of the lab, from which nothing else can be reached. It goes with the test.
-// base is the address of the pages, such as https://192.0.2.1:8443. The browser has a host of its own because
-// Chromium drops HTTP/2 connections, and the page they load, when an address of its host changes.
+// New starts a browser that reaches nothing but the pages. It goes with the test. base is their address in the
+// lab's namespace, such as https://127.0.0.1:8443. The browser has a host of its own, because Chromium drops
+// HTTP/2 connections, and the page they load, when an address of its host changes.
 func New(t testing.TB, lab *testenv.Lab, base string) *Browser {
 	t.Helper()
 	b, host := &Browser{t: t, base: base}, lab.Host(t)
+	relay(t, host, lab, strings.TrimPrefix(base, "https://"))
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.IgnoreCertErrors, chromedp.WindowSize(1280, 900),
 		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
@@ -79,6 +82,46 @@ func New(t testing.TB, lab *testenv.Lab, base string) *Browser {
 		t.Fatalf("%s (Debian package %s): %v", program, program, err)
 	}
 	return b
+}
+
+// relay passes connections to an address of the host on to the same address of the lab.
+func relay(t testing.TB, from *testenv.Host, to *testenv.Lab, address string) {
+	t.Helper()
+	var listener net.Listener
+	err := testenv.InNamespace(from.Namespace, func() (err error) {
+		listener, err = net.Listen("tcp4", address) //nolint:noctx // closed below
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			var far net.Conn
+			err = testenv.InNamespace(to.Namespace, func() (err error) {
+				far, err = net.Dial("tcp4", address) //nolint:noctx // it is on this machine
+				return err
+			})
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			go pass(near, far)
+			go pass(far, near)
+		}
+	}()
+}
+
+// pass copies what one connection receives to another, and closes both.
+func pass(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	_ = to.Close()
+	_ = from.Close()
 }
 
 // Foreign are the addresses other than the pages' own that were asked for.

@@ -36,7 +36,7 @@ func TestBrowser(t *testing.T) {
 	err := testenv.InNamespace(lab.Namespace, func() error {
 		_ = server.Listener.Close()
 		var err error
-		server.Listener, err = net.Listen("tcp4", testenv.ServerAddress+":8443")
+		server.Listener, err = net.Listen("tcp4", "127.0.0.1:8443")
 		return err
 	})
 	if err != nil {
@@ -46,7 +46,7 @@ func TestBrowser(t *testing.T) {
 	t.Cleanup(server.Close)
 
 	found := &recorder{TB: t}
-	b := New(found, lab, "https://"+testenv.ServerAddress+":8443")
+	b := New(found, lab, "https://127.0.0.1:8443")
 	b.Open("/page")
 	b.Await("#p", "with")
 	b.Fill(map[string]string{"name": "Otto", "more": ""})

@@ -25,10 +25,9 @@ func newOffice(t *testing.T, scripts bool) office {
 	t.Parallel()
 	lab := testenv.New(t)
 	s := &site{t: t, lab: lab, server: lab.NewServer(t, "")}
-	const listen = testenv.ServerAddress + ":8443"
-	s.server.ServePages(listen, network)
+	s.server.ServePages("127.0.0.1:8443", network)
 	s.server.Start()
-	const base = "https://" + listen
+	const base = "https://127.0.0.1:8443"
 	link := regexp.MustCompile(base + `(/setup\?link=[\w-]+)`).FindStringSubmatch(s.server.WaitLog("there is no administrator"))
 	if link == nil {
 		t.Fatalf("no set-up link:\n%s", s.server.Log())
