@@ -48,7 +48,8 @@ func TestMigratesReasons(t *testing.T) {
 	must(t, err)
 	must(t, s.Close())
 	old := strings.Builder{}
-	old.WriteString(`ALTER TABLE history DROP COLUMN cause; ALTER TABLE history DROP COLUMN arguments; PRAGMA user_version = 6;`)
+	old.WriteString(`DROP TRIGGER user_added; DROP TRIGGER user_changed; DROP TRIGGER user_removed;
+		ALTER TABLE history DROP COLUMN cause; ALTER TABLE history DROP COLUMN arguments; PRAGMA user_version = 6;`)
 	entry := func(event, text string) {
 		fmt.Fprintf(&old, `INSERT INTO history (at, event, fold, user, connection, type, peer, address, auth, encryption, reason, seconds, rx, tx, by)
 			VALUES (0, '%s', 'anna', 'anna', '', 'PPTP', '', '', '', '', '%s', 0, 0, 0, '');`, event, strings.ReplaceAll(text, "'", "''"))

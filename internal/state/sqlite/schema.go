@@ -128,7 +128,14 @@ var migrations = []string{
 	`ALTER TABLE users ADD COLUMN user_group TEXT NOT NULL DEFAULT '';`,
 	`ALTER TABLE history ADD COLUMN cause TEXT NOT NULL DEFAULT '';      -- code of the reason
 	ALTER TABLE history ADD COLUMN arguments TEXT NOT NULL DEFAULT '';  -- of the reason, JSON`,
+
+	// Any program's change of a user makes a new generation.
+	`CREATE TRIGGER user_added AFTER INSERT ON users BEGIN ` + nextGeneration + `; END;
+	CREATE TRIGGER user_changed AFTER UPDATE ON users BEGIN ` + nextGeneration + `; END;
+	CREATE TRIGGER user_removed AFTER DELETE ON users BEGIN ` + nextGeneration + `; END;`,
 }
+
+const nextGeneration = `UPDATE meta SET value = value + 1 WHERE name = 'generation'`
 
 // reasonCodes is the version from which on reasons have codes.
 const reasonCodes = 7

@@ -7,7 +7,7 @@ import (
 
 // statements are what a log-in reads and writes. Each connection parses them once.
 type statements struct {
-	user, sameUser              *sql.Stmt
+	user, userGeneration        *sql.Stmt
 	token, advance, recentre    *sql.Stmt
 	standing, setStanding       *sql.Stmt
 	lastAddress, setLastAddress *sql.Stmt
@@ -19,8 +19,8 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&st.user, selectUsers + ` WHERE fold = ?`},
-		{&st.sameUser, `SELECT 1 FROM users WHERE fold = ? AND (` + columns + `) IS (` + places + `)`},
+		{&st.user, userAndGeneration},
+		{&st.userGeneration, `SELECT ` + generation + ` FROM users WHERE fold = ?`},
 		{&st.token, `SELECT last_step, step_offset, step_centre FROM ledger WHERE fold = ?`},
 		{&st.advance, `INSERT INTO ledger (fold, last_step, step_offset)
 			SELECT fold, ?2, ?3 FROM users WHERE fold = ?1 AND ?2 > 0

@@ -20,12 +20,13 @@ var columns = func() string {
 	return all
 }()
 
-// places are for the values of columns.
-var places = "?" + strings.Repeat(", ?", len(usermgmt.Fields))
-
 var (
 	selectUsers = `SELECT ` + columns + ` FROM users`
-	insertUser  = `INSERT INTO users (fold, ` + columns + `) VALUES (?, ` + places + `)` //nolint:gosec // columns of Fields
+	insertUser  = `INSERT INTO users (fold, ` + columns + `) VALUES (?, ?` + strings.Repeat(", ?", len(usermgmt.Fields)) + `)` //nolint:gosec // columns of Fields
+
+	// userAndGeneration reads both as they are at one moment.
+	userAndGeneration = `SELECT ` + columns + `, ` + generation + ` FROM users WHERE fold = ?`
+	generation        = `(SELECT value FROM meta WHERE name = 'generation')`
 )
 
 // Remove implements usermgmt.Table.
@@ -135,7 +136,7 @@ func everyUser(ctx context.Context, q querier, seal *sealer, do func(p usermgmt.
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		p, _, damaged := scan(rows, seal)
+		p, damaged := scan(rows, seal)
 		if err := do(p, damaged); err != nil {
 			return err
 		}
@@ -174,10 +175,10 @@ func (s *Store) Account(ctx context.Context, name string) (auth.Account, bool, e
 	return account, ok, err
 }
 
-// AccountAndCheck implements auth.Checker. The check compares the whole row, sealed as it is: it notices whatever
-// anybody has written to it.
+// AccountAndCheck implements auth.Checker. The check compares the generation of the table, which triggers
+// count: it notices whatever any program has written to it.
 func (s *Store) AccountAndCheck(ctx context.Context, name string) (auth.Account, auth.Check, bool, error) {
-	p, sealed, err := s.get(ctx, s.db, name)
+	p, generation, err := s.get(ctx, s.db, name)
 	if errors.Is(err, usermgmt.ErrNoUser) {
 		return auth.Account{}, nil, false, nil
 	}
@@ -185,19 +186,19 @@ func (s *Store) AccountAndCheck(ctx context.Context, name string) (auth.Account,
 		return auth.Account{}, nil, false, s.damaged(err)
 	}
 	return p.Account(), func(ctx context.Context) (bool, error) {
-		row := append([]any{usermgmt.Fold(name)}, values(&p, sealed)...)
-		err := s.stmts.sameUser.QueryRowContext(ctx, row...).Scan(new(int))
+		var now uint64
+		err := s.stmts.userGeneration.QueryRowContext(ctx, usermgmt.Fold(name)).Scan(&now)
 		if errors.Is(err, sql.ErrNoRows) {
 			return false, nil
 		}
-		return err == nil, s.damaged(err)
+		return err == nil && now == generation, s.damaged(err)
 	}, true, nil
 }
 
 // Generation implements usermgmt.Table.
 func (s *Store) Generation(ctx context.Context) (uint64, error) {
 	var g uint64
-	err := s.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'generation'`).Scan(&g)
+	err := s.db.QueryRowContext(ctx, `SELECT `+generation).Scan(&g)
 	return g, s.damaged(err)
 }
 
@@ -210,7 +211,7 @@ func (s *Store) change(ctx context.Context, do func(*sql.Tx) error) error {
 		if err := do(tx); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE meta SET value = value + 1 WHERE name = 'generation'`)
+		_, err := tx.ExecContext(ctx, nextGeneration)
 		return err
 	})
 }
@@ -289,44 +290,43 @@ func values(p *usermgmt.Profile, sealed sealedSecrets) []any {
 	return all
 }
 
-func (s *Store) get(ctx context.Context, q querier, name string) (p usermgmt.Profile, sealed sealedSecrets, err error) {
+// get reads a user, and the generation of the table with it.
+func (s *Store) get(ctx context.Context, q querier, name string) (p usermgmt.Profile, generation uint64, err error) {
 	byName := in(ctx, q, s.stmts.user)
 	err = s.unsealing(ctx, q, func(seal *sealer) error {
-		p, sealed, err = scan(byName.QueryRowContext(ctx, usermgmt.Fold(name)), seal)
+		p, err = scan(byName.QueryRowContext(ctx, usermgmt.Fold(name)), seal, &generation)
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = noUser(name)
 	}
-	return p, sealed, err
+	return p, generation, err
 }
 
-// scan takes a profile out of a row, and with an error at least the name.
-func scan(row interface{ Scan(dest ...any) error }, seal *sealer) (usermgmt.Profile, sealedSecrets, error) {
-	p, sealed := new(usermgmt.Profile), make(sealedSecrets, len(usermgmt.Secrets))
-	to, loads := []any{&p.Name}, make([]func() error, len(usermgmt.Fields))
-	n := 0 // of the secrets
+// scan takes a profile out of a row, and what follows it there. With an error it gives at least the name.
+func scan(row interface{ Scan(dest ...any) error }, seal *sealer, more ...any) (usermgmt.Profile, error) {
+	p, loads := new(usermgmt.Profile), make([]func() error, len(usermgmt.Fields))
+	to := append(make([]any, 0, 1+len(usermgmt.Fields)+len(more)), &p.Name)
 	for i := range usermgmt.Fields {
 		f := &usermgmt.Fields[i]
 		var column any
 		if f.Secret {
-			blob := &sealed[n]
-			n++
-			column, loads[i] = blob, func() error { return seal.unsealInto(p, f, *blob) }
+			sealed := new([]byte)
+			column, loads[i] = sealed, func() error { return seal.unsealInto(p, f, *sealed) }
 		} else {
 			column, loads[i] = f.Scan(p)
 		}
 		to = append(to, column)
 	}
-	if err := row.Scan(to...); err != nil {
-		return usermgmt.Profile{Name: p.Name}, sealed, err
+	if err := row.Scan(append(to, more...)...); err != nil {
+		return usermgmt.Profile{Name: p.Name}, err
 	}
 	for i, f := range usermgmt.Fields {
 		if err := loads[i](); err != nil {
-			return usermgmt.Profile{Name: p.Name}, sealed, fmt.Errorf("user %s: %s %w: remove the user and add it again", p.Name, f.Name, err)
+			return usermgmt.Profile{Name: p.Name}, fmt.Errorf("user %s: %s %w: remove the user and add it again", p.Name, f.Name, err)
 		}
 	}
-	return *p, sealed, nil
+	return *p, nil
 }
 
 // known gives a user's name as it is stored, and ErrNoUser when there is none of that name.
