@@ -15,12 +15,12 @@ import (
 )
 
 func newAdminCommand() *cobra.Command {
-	admin := newGroup("admin", "Manage who may manage the daemon by HTTPS",
+	admin := newGroup("admin", "Manage the administrators of the pages and the API",
 		newAdminAddCommand(), newAdminListCommand(), newAdminSetCommand(), newAdminRemoveCommand(), newAdminLinkCommand(), newAdminTokenCommand())
-	admin.Long = "Manage who may manage the daemon by HTTPS (management.listen). All of these work with and without a running daemon, for which a change counts at once."
+	admin.Long = "Manage the administrators of the pages and the API (management.listen). All of these commands work with and without the daemon. A change takes effect immediately."
 	admin.Example = `  vpnd admin add anna                    # asks for a password
-  vpnd admin add ben --role viewer       # may look, and change nothing
-  vpnd admin link anna                   # a link with which she sets a new password herself
+  vpnd admin add ben --role viewer       # can look, but changes nothing
+  vpnd admin link anna                   # a link that lets her set a new password
   vpnd admin token add backup --role viewer --expires 2160h`
 	admin.PersistentFlags().Bool("json", false, "print JSON")
 	return admin
@@ -33,7 +33,7 @@ func withGate(cmd *cobra.Command, do func(ctx context.Context, gate *access.Gate
 
 // roleFlag defines --role.
 func roleFlag(cmd *cobra.Command, role *string, otherwise string) {
-	cmd.Flags().StringVar(role, "role", otherwise, "administrator, or viewer, who may look and change nothing")
+	cmd.Flags().StringVar(role, "role", otherwise, "administrator, or viewer (can look, but changes nothing)")
 	completeFlag(cmd, "role", cobra.FixedCompletions([]string{string(access.Administrator), string(access.Viewer)}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -107,7 +107,7 @@ func newAdminSetCommand() *cobra.Command {
 	var role, file string
 	var ask, noTOTP bool
 	cmd := &cobra.Command{
-		Use: "set NAME", Short: "Change what the flags name, and end the sessions", Args: named("NAME"), ValidArgsFunction: adminNames,
+		Use: "set NAME", Short: "Change an administrator, and end the sessions", Args: named("NAME"), ValidArgsFunction: adminNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var change access.Change
 			if cmd.Flags().Changed("role") {
@@ -127,7 +127,7 @@ func newAdminSetCommand() *cobra.Command {
 				change.Password = &password
 			}
 			if change == (access.Change{}) {
-				return usagef(cmd, "nothing to set: name what to change by a flag")
+				return usagef(cmd, "nothing to set: give at least one flag")
 			}
 			return withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
 				changed, err := gate.Change(ctx, args[0], change)
@@ -135,7 +135,7 @@ func newAdminSetCommand() *cobra.Command {
 					return withoutHim(err, "add another administrator first")
 				}
 				if !changed && !asJSON(cmd) {
-					return say(cmd, "%s is so already: nothing was changed", args[0])
+					return say(cmd, "%s has these values already: nothing was changed", args[0])
 				}
 				return tellActions(cmd, []actionView{{args[0], "changed", changed}})
 			})
@@ -144,7 +144,7 @@ func newAdminSetCommand() *cobra.Command {
 	roleFlag(cmd, &role, "")
 	cmd.Flags().StringVar(&file, "password-file", "", "read the password from the first line of `FILE`, - for standard input")
 	cmd.Flags().BoolVar(&ask, "ask-password", false, "ask for the password on the terminal")
-	cmd.Flags().BoolVar(&noTOTP, "no-totp", false, "log-ins no longer ask for a code, such as when the phone is lost")
+	cmd.Flags().BoolVar(&noTOTP, "no-totp", false, "remove the authenticator, for example because the phone is lost")
 	return cmd
 }
 
@@ -163,7 +163,7 @@ func newAdminRemoveCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
 				if err := gate.Remove(ctx, args[0], force); err != nil {
-					return withoutHim(err, "add another one first, or give --force, and HTTPS listens on loopback alone")
+					return withoutHim(err, "add another one first, or give --force: then HTTPS listens only on loopback")
 				}
 				return tellAction(cmd, args[0], "removed")
 			})
@@ -177,10 +177,10 @@ func newAdminLinkCommand() *cobra.Command {
 	var role string
 	var isNew bool
 	cmd := &cobra.Command{
-		Use: "link [NAME]", Short: "Print a link with which somebody sets a password, once, within 24 hours", Args: atMost(1), ValidArgsFunction: adminNames,
-		Long: "Print a link with which somebody sets a password, once, within 24 hours. With a NAME it is for that administrator;\n" +
-			"with --new too, for a new one of that name. Without a NAME the person who opens it chooses a name.\n" +
-			"Anyone who has the link gets in: hand it over as you would a key.",
+		Use: "link [NAME]", Short: "Print a link that lets somebody set a password, once, within 24 hours", Args: atMost(1), ValidArgsFunction: adminNames,
+		Long: "Print a link that lets somebody set a password, once, within 24 hours. With NAME it is for that administrator,\n" +
+			"with --new for a new one with that name. Without NAME, the person who opens the link chooses a name.\n" +
+			"Anyone who has the link gets in: keep it as secret as a password.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := loadConfig(cmd)
 			if err != nil {
@@ -197,7 +197,7 @@ func newAdminLinkCommand() *cobra.Command {
 				}
 				if name != "" && !isNew {
 					if _, err := gate.Account(ctx, name); err != nil {
-						return fmt.Errorf("%w; --new makes a link for a new one", err)
+						return fmt.Errorf("%w: give --new to make a link for a new administrator", err)
 					}
 				}
 				link, err := gate.NewLink(ctx, name, access.Role(role))

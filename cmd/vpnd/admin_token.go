@@ -11,7 +11,7 @@ import (
 )
 
 func newAdminTokenCommand() *cobra.Command {
-	return newGroup("token", "Manage the API tokens, by which programs manage the daemon",
+	return newGroup("token", "Manage the API tokens of programs",
 		newAdminTokenAddCommand(), newAdminTokenListCommand(), newAdminTokenRemoveCommand())
 }
 
@@ -19,13 +19,13 @@ func newAdminTokenAddCommand() *cobra.Command {
 	var role string
 	var life time.Duration
 	cmd := &cobra.Command{
-		Use: "add NAME", Short: "Make an API token, and print it", Args: named("NAME"), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "Make an API token, and print it: it is not shown again. A program sends it as 'Authorization: Bearer TOKEN'.",
+		Use: "add NAME", Short: "Make an API token and print it", Args: named("NAME"), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "Make an API token and print it. It is not shown again. A program sends it as 'Authorization: Bearer TOKEN'.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var expires time.Time
 			switch {
 			case life < 0:
-				return usagef(cmd, "--expires is a time from now, such as 2160h")
+				return usagef(cmd, "--expires must not be negative: write a duration such as 2160h")
 			case life > 0:
 				expires = time.Now().Add(life)
 			}
@@ -47,7 +47,7 @@ func newAdminTokenAddCommand() *cobra.Command {
 		},
 	}
 	roleFlag(cmd, &role, string(access.Viewer))
-	cmd.Flags().DurationVar(&life, "expires", 0, "for how long it counts, such as `2160h` (90 days); 0: for good")
+	cmd.Flags().DurationVar(&life, "expires", 0, "how long the token is valid, such as `2160h` (90 days); 0: it never expires")
 	return cmd
 }
 
@@ -77,7 +77,7 @@ func newAdminTokenListCommand() *cobra.Command {
 
 func newAdminTokenRemoveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "remove NAME", Short: "End an API token", Args: named("NAME"), ValidArgsFunction: tokenNames,
+		Use: "remove NAME", Short: "Remove an API token", Args: named("NAME"), ValidArgsFunction: tokenNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withGate(cmd, func(ctx context.Context, gate *access.Gate) error {
 				if err := gate.RemoveToken(ctx, args[0]); err != nil {

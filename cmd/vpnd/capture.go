@@ -19,12 +19,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const captureHelp = `Record the PPP frames of a user, of one connection or of an outer address into a pcapng file for Wireshark, until Ctrl-C or the
-time is up. It may begin before the client dials, and then has its negotiation from the first frame. What comes before a user's
-name is known is recorded of a user as well, but not of a call that ends before: for those give the address.
+const captureHelp = `Record the PPP frames of a user, a connection or an outer address into a pcapng file for Wireshark. The capture ends with Ctrl-C,
+--for or --size. It can begin before the client dials; then it has the negotiation from the first frame. For a user, it also has
+the frames before the name is known, but not if the call ends before that: give the address for such calls.
 
-Passwords, challenges and responses are overwritten. With --all the packets of the user are recorded, too, decrypted: they hold
-whatever the user sends. The history notes who captured whom.`
+vpnd overwrites passwords, challenges and responses. With --all, it also records the user's packets, decrypted. The history notes
+each capture and its author.`
 
 func newCaptureCommand() *cobra.Command {
 	var all bool
@@ -38,10 +38,10 @@ func newCaptureCommand() *cobra.Command {
 		ValidArgsFunction: oneUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if duration < time.Second || duration > time.Hour {
-				return usagef(cmd, "--for %v: a time from 1s to 1h", duration)
+				return usagef(cmd, "--for %v: give a time from 1s to 1h", duration)
 			}
 			if size < 1 || size > 1024 {
-				return usagef(cmd, "--size %d: MiB, from 1 to 1024", size)
+				return usagef(cmd, "--size %d: give a size from 1 to 1024 MiB", size)
 			}
 			c, err := newClient(cmd)
 			if err != nil {
@@ -64,11 +64,11 @@ func newCaptureCommand() *cobra.Command {
 			return captureInto(ctx, cmd, c, query, path, duration)
 		},
 	}
-	cmd.Flags().Bool("json", false, "print JSON: the file and how many frames it has; with -w - on standard error")
-	cmd.Flags().BoolVar(&all, "all", false, "user data, too, and not control frames alone")
-	cmd.Flags().DurationVar(&duration, "for", 10*time.Minute, "end after that `TIME`, an hour at most")
-	cmd.Flags().IntVar(&size, "size", 16, "end at that many `MIB`")
-	cmd.Flags().StringVarP(&path, "write", "w", "", "the `FILE`, which must not be there; - is standard output (default: made from the name and the time)")
+	cmd.Flags().Bool("json", false, "print JSON: the file and its number of frames; with -w - on standard error")
+	cmd.Flags().BoolVar(&all, "all", false, "record user data, too, not only control frames")
+	cmd.Flags().DurationVar(&duration, "for", 10*time.Minute, "end after this `TIME`, at most 1h")
+	cmd.Flags().IntVar(&size, "size", 16, "end at this size in `MIB`")
+	cmd.Flags().StringVarP(&path, "write", "w", "", "write to `FILE`, which must not exist; - is standard output (default: a name with the time)")
 	return cmd
 }
 

@@ -20,7 +20,7 @@ func TestCaptureName(t *testing.T) {
 func TestCaptureFaults(t *testing.T) {
 	h := newHouse(t)
 	h.fails("", "a time from 1s to 1h", "capture", "alice", "--for", "2h")
-	h.fails("", "MiB, from 1 to 1024", "capture", "alice", "--size", "0")
+	h.fails("", "from 1 to 1024 MiB", "capture", "alice", "--size", "0")
 	h.fails("", "the daemon is not running", "capture", "alice")
 	h.fails("", "USER, ID or ADDRESS is missing", "capture")
 }

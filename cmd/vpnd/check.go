@@ -23,7 +23,7 @@ func newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and this machine",
-		Long:  "Checks the configuration and this machine, and says what is wrong and how to fix it. Exit status 1: serving would fail.",
+		Long:  "Checks the configuration and this machine, and says what is wrong and how to fix it. Exit status 1 means that serving would fail.",
 		Args:  named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)

@@ -16,7 +16,7 @@ func loadConfig(cmd *cobra.Command) (config.Config, error) {
 		return config.Config{}, err
 	}
 	if path == "" && cmd.Flags().Changed("config") {
-		return config.Config{}, usagef(cmd, "--config names no file")
+		return config.Config{}, usagef(cmd, "--config has no value: give the path of the file")
 	}
 	return config.Load(path)
 }

@@ -27,7 +27,7 @@ func newClient(cmd *cobra.Command) (*client.Client, error) {
 		return nil, err
 	}
 	if cfg.Management.Socket == "" {
-		return nil, errors.New("management.socket is empty in the configuration: the daemon cannot be asked; set it, and restart the daemon")
+		return nil, errors.New("management.socket is empty in the configuration: commands cannot reach the daemon; set it and restart the daemon")
 	}
 	return client.New(cfg.Management.Socket), nil
 }
@@ -35,7 +35,7 @@ func newClient(cmd *cobra.Command) (*client.Client, error) {
 func newConnectionsCommand() *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
-		Use: "connections", Short: "Show who is connected (Connection Management)", Args: named(),
+		Use: "connections", Short: "Show the open connections (Connection Management)", Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient(cmd)
 			if err != nil {
@@ -50,7 +50,7 @@ func newConnectionsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Bool("json", false, "print JSON")
-	cmd.Flags().BoolVar(&watch, "watch", false, "refresh every two seconds, until Ctrl-C; with --json one document a line")
+	cmd.Flags().BoolVar(&watch, "watch", false, "refresh every two seconds, until Ctrl-C; with --json one document per line")
 	return cmd
 }
 
@@ -113,7 +113,7 @@ func encryption(c mgmt.Connection) string {
 func newDropCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use: "drop ID|USER", Short: "Hang up a connection, or all of a user", Args: named("ID or USER"), ValidArgsFunction: connectionNames,
+		Use: "drop ID|USER", Short: "Hang up a connection, or all connections of a user", Args: named("ID or USER"), ValidArgsFunction: connectionNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient(cmd)
 			if err != nil {
@@ -140,7 +140,7 @@ func newDropCommand() *cobra.Command {
 				}
 			}
 			if len(dropped) == 0 {
-				return &exitError{statusNotFound, fmt.Errorf("%q is neither the id nor the user of a connection; vpnd connections lists them", args[0])}
+				return &exitError{statusNotFound, fmt.Errorf("%q is neither the id nor the user of a connection: 'vpnd connections' lists them", args[0])}
 			}
 			if asJSON(cmd) {
 				return printJSON(cmd, dropped)
@@ -172,7 +172,7 @@ func newEventsCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Bool("json", false, "print JSON, one event a line")
+	cmd.Flags().Bool("json", false, "print JSON, one event per line")
 	return cmd
 }
 

@@ -14,13 +14,13 @@ func newDemoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Show a server and two clients on this machine, in less than a minute",
-		Long: "Runs, in network namespaces of its own, a server and two clients that dial in by PPTP and L2TP with one-time\n" +
-			"passwords; shows the connections, a transfer, and how a password that was used is refused. Needs root, and\n" +
+		Long: "Runs a server and two clients in their own network namespaces. The clients dial in by PPTP and L2TP with one-time\n" +
+			"passwords. The demo shows the connections, a transfer, and how vpnd refuses a used password. It needs root and\n" +
 			"leaves nothing behind.",
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
-				return errors.New("network namespaces take root: sudo vpnd demo")
+				return errors.New("network namespaces need root: run sudo vpnd demo")
 			}
 			binary, err := os.Executable()
 			if err != nil {

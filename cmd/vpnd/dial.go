@@ -28,16 +28,24 @@ import (
 )
 
 const dialHelp = `Dials in to a PPTP or L2TP server, without pppd or PPP in the kernel, and stays connected until
-Ctrl-C. Says on standard error what happens; with --json, a line of JSON for each step on standard
-output.
+Ctrl-C. It prints its progress on standard error. With --json, it prints one line of JSON for each
+step on standard output.
 
-Asks on the terminal for the password, or for the PIN if only --motp-secret is given. Other users of
-this machine see what stands on the command line: scripts should use the options that name a file.
+It asks on the terminal for the password, or for the PIN if only --motp-secret is given. Other local
+users can read command-line arguments: scripts should use the options that name a file.
 
-Exit status: 0 hung up by Ctrl-C or SIGTERM, 1 a failure of this machine, 2 a wrong command line,
-3 no answer, 4 the server refuses the call, 5 it refuses name or password, 6 it gives no address,
-7 the two do not agree on a protocol, 8 the connection was lost, 9 the server does not prove that it
-knows the password, or asks for no authentication although --auth is given.`
+Exit status:
+  0  hung up by Ctrl-C or SIGTERM
+  1  this machine failed
+  2  the command line is wrong
+  3  the server does not answer
+  4  the server refuses the call
+  5  the server refuses the name or the password
+  6  the server has no free address
+  7  client and server cannot agree on a protocol
+  8  the connection was lost
+  9  the server does not prove that it knows the password, or asks for no authentication although
+     --auth is given`
 
 const dialExample = `  vpnd dial vpn.example.net --type pptp --user alice --motp-secret HEX --mppe --route 192.168.1.0/24
   vpnd dial vpn.example.net --type l2tp --user bob --password-file FILE --route default --redial 10s`
@@ -84,19 +92,19 @@ func newDialCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.kind, "type", "pptp", "`TYPE` of dial-in: pptp or l2tp")
 	flags.StringVar(&f.user, "user", "", "the user's `NAME`")
-	flags.StringVar(&f.password, "password", "", "the user's password `P`; other users of this machine see it")
+	flags.StringVar(&f.password, "password", "", "the user's password `P`; other local users can read it")
 	flags.StringVar(&f.passwordFile, "password-file", "", "`FILE` with the password in its first line; - for standard input")
-	flags.StringVar(&f.motpSecret, "motp-secret", "", "the token's secret, 16 to 32 `HEX` digits: the one-time password is computed at the moment of dialling")
-	flags.StringVar(&f.motpPIN, "motp-pin", "", "the token's PIN, 4 to 7 `DIGITS`; asked for if it is missing")
+	flags.StringVar(&f.motpSecret, "motp-secret", "", "the token's secret, 16 to 32 `HEX` digits; vpnd computes the one-time password when it dials")
+	flags.StringVar(&f.motpPIN, "motp-pin", "", "the token's PIN, 4 to 7 `DIGITS` (default: vpnd asks for it)")
 	flags.StringVar(&f.motpFile, "motp-file", "", "`FILE` with the token's secret in its first line and the PIN in its second; - for standard input")
-	flags.StringSliceVar(&f.auth, "auth", nil, "`METHODS` that may be used, with commas between: mschapv2, mschap, chap, pap; a server that asks for none of them is refused (default: all, or no authentication if the server asks for none; pap only with a one-time password)")
+	flags.StringSliceVar(&f.auth, "auth", nil, "allowed `METHODS`, separated by commas: mschapv2, mschap, chap, pap; vpnd hangs up if the server asks for none of them (default: all, and also servers that ask for no authentication; pap only with a one-time password)")
 	flags.BoolVar(&f.mppe, "mppe", false, "require encryption (MPPE)")
-	flags.StringSliceVar(&f.routes, "route", nil, "`PREFIX` that is reached through the connection, or default for everything; may be repeated")
-	flags.StringVar(&f.secret, "secret", "", "the L2TP tunnel's `SECRET`; other users of this machine see it")
+	flags.StringSliceVar(&f.routes, "route", nil, "route this `PREFIX` through the connection, or default for all traffic; may be repeated")
+	flags.StringVar(&f.secret, "secret", "", "the L2TP tunnel's `SECRET`; other local users can read it")
 	flags.StringVar(&f.secretFile, "secret-file", "", "`FILE` with the L2TP tunnel's secret in its first line")
 	flags.StringVar(&f.iface, "interface", "vpndial0", "`NAME` of the TUN interface")
-	flags.DurationVar(&f.redial, "redial", 0, "`TIME` after which to dial again when the connection was lost or did not come up, such as 10s; not when the password was refused (default: never)")
-	flags.DurationVar(&f.report, "report", time.Minute, "`TIME` between two transfer figures; 0: at the end only")
+	flags.DurationVar(&f.redial, "redial", 0, "dial again after this `TIME`, such as 10s, if the connection is lost or does not come up, but not if the password is refused (default: never)")
+	flags.DurationVar(&f.report, "report", time.Minute, "`TIME` between two lines with the traffic; 0: only at the end")
 	flags.BoolVar(&f.json, "json", false, "print each step as a line of JSON")
 	return cmd
 }
@@ -109,16 +117,16 @@ func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
 	o := dial.Options{Type: dialTypes[f.kind], Secret: f.secret, Interface: f.iface, Report: f.report}
 	switch {
 	case o.Type == "":
-		return o, usagef(cmd, "--type %q: pptp or l2tp", f.kind)
+		return o, usagef(cmd, "--type %q: use pptp or l2tp", f.kind)
 	case f.user == "":
 		return o, usagef(cmd, "--user is missing")
 	case o.Type == link.PPTP && (f.secret != "" || f.secretFile != ""):
-		return o, usagef(cmd, "a PPTP server takes no --secret")
+		return o, usagef(cmd, "PPTP has no tunnel secret: remove --secret and --secret-file")
 	case f.secret != "" && f.secretFile != "":
-		return o, usagef(cmd, "either --secret or --secret-file")
+		return o, usagef(cmd, "--secret and --secret-file exclude each other")
 	}
 	if len(f.iface) == 0 || len(f.iface) > 15 {
-		return o, usagef(cmd, "--interface %q: 1 to 15 characters", f.iface)
+		return o, usagef(cmd, "--interface %q: use 1 to 15 characters", f.iface)
 	}
 	for _, r := range f.routes {
 		if r == "default" {
@@ -126,7 +134,7 @@ func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
 		}
 		p, err := netip.ParsePrefix(r)
 		if err != nil || !p.Addr().Is4() {
-			return o, usagef(cmd, "--route %q: an IPv4 prefix such as 192.168.1.0/24, or default", r)
+			return o, usagef(cmd, "--route %q: use an IPv4 prefix such as 192.168.1.0/24, or default", r)
 		}
 		o.Routes = append(o.Routes, p.Masked())
 	}
@@ -142,7 +150,7 @@ func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
 		o.PPP.Auth = append(o.PPP.Auth, m)
 	}
 	if f.mppe && !slices.Contains(o.PPP.Auth, ppp.MSCHAPv2) && !slices.Contains(o.PPP.Auth, ppp.MSCHAPv1) {
-		return o, usagef(cmd, "--mppe takes its keys from mschapv2 or mschap, which --auth does not allow")
+		return o, usagef(cmd, "--mppe needs mschapv2 or mschap for its keys: add one of them to --auth")
 	}
 	var err error
 	if f.secretFile != "" {
@@ -170,7 +178,7 @@ func (f *dialFlags) methods() []string {
 func (f *dialFlags) passwords(cmd *cobra.Command) (func(context.Context) (string, error), error) {
 	if f.motpFile != "" {
 		if f.motpSecret != "" || f.motpPIN != "" {
-			return nil, usagef(cmd, "either --motp-file or --motp-secret with --motp-pin")
+			return nil, usagef(cmd, "--motp-file excludes --motp-secret and --motp-pin")
 		}
 		lines, err := linesFrom(cmd, "--motp-file", f.motpFile, 2)
 		if err != nil {
@@ -180,16 +188,16 @@ func (f *dialFlags) passwords(cmd *cobra.Command) (func(context.Context) (string
 	}
 	if f.motpSecret == "" {
 		if f.motpPIN != "" {
-			return nil, usagef(cmd, "--motp-pin without --motp-secret")
+			return nil, usagef(cmd, "--motp-pin needs --motp-secret")
 		}
 		password, err := f.static(cmd)
 		return func(context.Context) (string, error) { return password, nil }, err
 	}
 	if f.password != "" || f.passwordFile != "" {
-		return nil, usagef(cmd, "either a password or a mOTP token")
+		return nil, usagef(cmd, "give either a password or a mOTP token")
 	}
 	if f.motpPIN == "" {
-		pin, err := askOnce(cmd, "PIN: ", "--motp-pin is missing, and there is no terminal to ask for it on")
+		pin, err := askOnce(cmd, "PIN: ", "--motp-pin is missing, and there is no terminal to ask on: give --motp-pin or --motp-file")
 		if err != nil {
 			return nil, err
 		}
@@ -216,7 +224,7 @@ func (f *dialFlags) passwords(cmd *cobra.Command) (func(context.Context) (string
 func (f *dialFlags) static(cmd *cobra.Command) (string, error) {
 	switch {
 	case f.password != "" && f.passwordFile != "":
-		return "", usagef(cmd, "either --password or --password-file")
+		return "", usagef(cmd, "--password and --password-file exclude each other")
 	case f.password != "":
 		return f.password, nil
 	case f.passwordFile != "":
@@ -233,7 +241,7 @@ func hostPort(cmd *cobra.Command, server string, kind link.Type) (host string, p
 	case err == nil:
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || n == 0 {
-			return "", 0, usagef(cmd, "%s: the port is no number from 1 to 65535", server)
+			return "", 0, usagef(cmd, "%s: the port must be a number from 1 to 65535", server)
 		}
 		return h, uint16(n), nil
 	case kind == link.L2TP:
@@ -306,7 +314,7 @@ func sayEvent(w io.Writer, e dial.Event) {
 	case dial.Connected:
 		peer := "peer " + e.Peer.String()
 		if !e.Peer.IsValid() {
-			peer = "the server gives no address of its own"
+			peer = "the server does not tell its own address"
 		}
 		text = fmt.Sprintf("connected: address %v, %s, encryption %s, interface %s", e.Address, peer, e.Encryption, e.Interface)
 		if len(e.DNS) > 0 {

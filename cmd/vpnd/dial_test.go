@@ -34,16 +34,16 @@ func TestDialCommandLine(t *testing.T) {
 		{"192.0.2.1", 2, "--user is missing"},
 		{"192.0.2.1 --user alice", 2, "no terminal to ask"},
 		{"192.0.2.1 --user alice --type sstp", 2, "pptp or l2tp"},
-		{"192.0.2.1:0 --user alice --password x", 2, "the port is no number"},
-		{"192.0.2.1 --user alice --password x --secret y", 2, "a PPTP server takes no --secret"},
-		{"192.0.2.1 --user alice --type l2tp --password x --secret y --secret-file z", 2, "either --secret or --secret-file"},
+		{"192.0.2.1:0 --user alice --password x", 2, "the port must be a number"},
+		{"192.0.2.1 --user alice --password x --secret y", 2, "PPTP has no tunnel secret"},
+		{"192.0.2.1 --user alice --type l2tp --password x --secret y --secret-file z", 2, "--secret and --secret-file exclude each other"},
 		{"192.0.2.1 --user alice --password x --auth eap", 2, "unknown authentication"},
-		{"192.0.2.1 --user alice --password x --auth pap,chap --mppe", 2, "--mppe takes its keys from"},
+		{"192.0.2.1 --user alice --password x --auth pap,chap --mppe", 2, "--mppe needs mschapv2 or mschap"},
 		{"192.0.2.1 --user alice --password x --route 2001:db8::/32", 2, "an IPv4 prefix"},
 		{"192.0.2.1 --user alice --password x --motp-secret " + testSecret, 2, "either a password or a mOTP token"},
-		{"192.0.2.1 --user alice --motp-pin " + testPIN, 2, "--motp-pin without --motp-secret"},
+		{"192.0.2.1 --user alice --motp-pin " + testPIN, 2, "--motp-pin needs --motp-secret"},
 		{"192.0.2.1 --user alice --motp-secret " + testSecret, 2, "--motp-pin is missing"},
-		{"192.0.2.1 --user alice --motp-file " + file + " --motp-pin " + testPIN, 2, "either --motp-file or"},
+		{"192.0.2.1 --user alice --motp-file " + file + " --motp-pin " + testPIN, 2, "--motp-file excludes"},
 		{"192.0.2.1 --user alice --motp-file " + file, 2, "--motp-file: " + file + ": line 2 is empty, or missing"},
 		{"192.0.2.1 --user alice --type l2tp --password x --secret-file /nonexistent", 1, "--secret-file: open"},
 	} {
@@ -130,7 +130,7 @@ func TestDialCannotPrint(t *testing.T) {
 func TestDialSaysAddresses(t *testing.T) {
 	for peer, says := range map[netip.Addr]string{
 		netip.MustParseAddr("10.99.0.1"): "connected: address 10.99.0.10, peer 10.99.0.1, encryption none",
-		{}:                               "connected: address 10.99.0.10, the server gives no address of its own, encryption none",
+		{}:                               "connected: address 10.99.0.10, the server does not tell its own address, encryption none",
 	} {
 		var out bytes.Buffer
 		sayEvent(&out, dial.Event{Kind: dial.Connected, Address: netip.MustParseAddr("10.99.0.10"), Peer: peer, Encryption: "none"})

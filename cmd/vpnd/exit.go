@@ -34,7 +34,7 @@ var statuses = []struct {
 }{
 	{0, "Done. Also if there was nothing to change."},
 	{statusFailed, "This machine failed, such as a file or the user table. `vpnd check`: serving would fail."},
-	{statusUsage, "The command line is wrong, such as an unknown option or a missing argument. Also if a file or standard input lacks what it has to hold, such as an empty password file."},
+	{statusUsage, "The command line is wrong, such as an unknown option or a missing argument. Also if a file or standard input is empty or incomplete, such as an empty password file."},
 	{reason.ExitNoAnswer, "`vpnd dial`: the server does not answer."},
 	{reason.ExitRefused, "`vpnd dial`: the server refuses the call."},
 	{reason.ExitPassword, "`vpnd dial`: the server refuses the password."},

@@ -27,8 +27,8 @@ func TestHelpCannotBeWritten(t *testing.T) {
 func TestHelpForNothing(t *testing.T) {
 	h := newHouse(t)
 	for line, says := range map[string]string{
-		"help foo": `unknown command "foo": vpnd has none`, "help user lst": "near are: set, list", "help user add foo": `"foo": vpnd user add has none`,
-		"foo --help": `unknown command "foo"`, "user lst --help": "near are: set, list",
+		"help foo": `unknown command "foo" for vpnd`, "help user lst": "similar commands: set, list", "help user add foo": `"foo" for vpnd user add`,
+		"foo --help": `unknown command "foo"`, "user lst --help": "similar commands: set, list",
 	} {
 		if r := h.run("", strings.Fields(line)...); r.status != statusUsage || r.stdout != "" || !strings.Contains(r.stderr, says) {
 			t.Errorf("vpnd %s: %+v, want %q", line, r, says)

@@ -106,7 +106,7 @@ func TestFailuresInJSON(t *testing.T) {
 		{"user show bob", statusNotFound, "no such user"},
 		{"user add alice --password x", statusExists, "exists already"},
 		{"user list --loud", statusUsage, "unknown flag"},
-		{"serv", statusUsage, "near are: serve"},
+		{"serv", statusUsage, "similar commands: serve"},
 		{"user import " + file, statusRule, "nothing was imported"},
 		{"user import --prune " + file, statusUsage, "--prune needs --replace"},
 		{"user list --status tired", statusUsage, "use one of"},
@@ -285,7 +285,7 @@ func TestLinkNeedsAKnownNameOrNew(t *testing.T) {
 	if out := h.ok("", "admin", "link", "ben"); !strings.Contains(out, "link=") {
 		t.Errorf("got %q, want a link", out)
 	}
-	h.fails("", "--new makes a link", "admin", "link", "bne")
+	h.fails("", "give --new to make a link", "admin", "link", "bne")
 }
 
 func TestLongCellsLeaveOtherLinesAlone(t *testing.T) {

@@ -78,7 +78,7 @@ func newRootCommand() *cobra.Command {
 	root.Version = buildinfo.Read().String()
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it is there)")
+	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it exists)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		// The flags of a command that there is not are none of the group's.
 		if err := stray(cmd); err != nil {
@@ -129,9 +129,9 @@ func unknownCommand(group *cobra.Command, name string) error {
 	group.SuggestionsMinimumDistance = 2
 	near := ""
 	if names := group.SuggestionsFor(name); len(names) > 0 {
-		near = "; near are: " + strings.Join(names, ", ")
+		near = "; similar commands: " + strings.Join(names, ", ")
 	}
-	return usagef(group, "unknown command %q: %s has none of this name%s", name, group.CommandPath(), near)
+	return usagef(group, "unknown command %q for %s%s", name, group.CommandPath(), near)
 }
 
 // named wants exactly one argument for each of names.

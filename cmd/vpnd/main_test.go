@@ -183,7 +183,7 @@ func TestUserUnlockAndRemove(t *testing.T) {
 
 func TestWarnsOfWeakSecrets(t *testing.T) {
 	r := newHouse(t).run("", "user", "add", "alice", "--motp-secret", "0123456789abcdef", "--motp-pin", testPIN)
-	if r.status != 0 || !strings.Contains(r.stderr, "warning: the mOTP secret of alice is easily guessed") {
+	if r.status != 0 || !strings.Contains(r.stderr, "warning: the mOTP secret of alice is easy to guess") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -197,14 +197,14 @@ func TestFailures(t *testing.T) {
 		says   string
 	}{
 		{"", 2, "vpnd needs a command"},
-		{"dance", 2, `unknown command "dance": vpnd has none of this name`},
-		{"serv --type x", 2, `unknown command "serv": vpnd has none of this name; near are: serve, user, services`},
-		{"shutdwon -x", 2, `unknown command "shutdwon": vpnd has none of this name; near are: shutdown`},
+		{"dance", 2, `unknown command "dance" for vpnd`},
+		{"serv --type x", 2, `unknown command "serv" for vpnd; similar commands: serve, user, services`},
+		{"shutdwon -x", 2, `unknown command "shutdwon" for vpnd; similar commands: shutdown`},
 		{"--loud", 2, "unknown flag: --loud"},
-		{"user lst --status x", 2, `unknown command "lst": vpnd user has none of this name; near are: set, list`},
-		{"services onn", 2, `unknown command "onn": vpnd services has none of this name; near are: on`},
+		{"user lst --status x", 2, `unknown command "lst" for vpnd user; similar commands: set, list`},
+		{"services onn", 2, `unknown command "onn" for vpnd services; similar commands: on`},
 		{"user", 2, "vpnd user needs a command"},
-		{"user dance", 2, `unknown command "dance": vpnd user has none of this name`},
+		{"user dance", 2, `unknown command "dance" for vpnd user`},
 		{"user add", 2, "NAME is missing"},
 		{"user show alice " + testPIN, 2, "too many arguments"},
 		{"user list --loud", 2, "unknown flag: --loud"},

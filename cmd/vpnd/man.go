@@ -15,7 +15,7 @@ func newManCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "man-pages DIRECTORY", Short: "Write a manual page for each command", Hidden: true,
 		Long: "Writes a manual page for each command into DIRECTORY.\n" +
-			"The date of the pages is SOURCE_DATE_EPOCH (seconds since 1970), or else today.",
+			"The date of the pages is SOURCE_DATE_EPOCH (seconds since 1970) if it is set, otherwise today.",
 		Args: named("DIRECTORY"),
 		RunE: func(_ *cobra.Command, args []string) error { return writeManPages(args[0]) },
 	}

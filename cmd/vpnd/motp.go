@@ -26,7 +26,7 @@ func printOne(cmd *cobra.Command, field, value string) error {
 
 func newMotpSecretCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "secret", Short: "Draw a new secret", Args: named(),
+		Use: "secret", Short: "Generate a new secret", Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			secret, err := motp.NewSecret(rand.Reader)
 			if err != nil {
@@ -43,7 +43,7 @@ func newMotpCodeCommand() *cobra.Command {
 		at          int64
 	)
 	cmd := &cobra.Command{
-		Use: "code --secret HEX --pin DIGITS", Short: "Compute the one-time password of now, or of --at", Args: named(),
+		Use: "code --secret HEX --pin DIGITS", Short: "Compute the one-time password for now, or for --at", Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			token, err := motp.NewToken(secret, pin)
 			if err != nil {
@@ -58,6 +58,6 @@ func newMotpCodeCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&secret, "secret", "", "the token's secret, 16 to 32 `HEX` digits")
 	cmd.Flags().StringVar(&pin, "pin", "", "the token's PIN, 4 to 7 `DIGITS`")
-	cmd.Flags().Int64Var(&at, "at", 0, "`UNIXTIME`, in seconds, to compute for (default: now)")
+	cmd.Flags().Int64Var(&at, "at", 0, "compute for this `UNIXTIME` in seconds (default: now)")
 	return cmd
 }

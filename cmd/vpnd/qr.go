@@ -14,7 +14,7 @@ func printQR(w io.Writer, text string, width int) error {
 		return err
 	}
 	if width > 0 && width < code.Size() {
-		_, err := fmt.Fprintf(w, "(the QR code takes a terminal of %d columns)\n", code.Size())
+		_, err := fmt.Fprintf(w, "(the QR code needs a terminal with %d columns)\n", code.Size())
 		return err
 	}
 	before, after := "", ""

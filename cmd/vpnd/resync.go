@@ -10,9 +10,9 @@ import (
 
 func newUserResyncCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "resync NAME", Short: "Bring a user's token back whose clock is out of the window", Args: named("NAME"), ValidArgsFunction: oneUser,
-		Long: "Bring a user's token back whose clock is out of the window, by up to a day. Two codes in a row are asked for, or read as two lines " +
-			"from standard input; they count as used, and the user's window lies around their offset from then on.",
+		Use: "resync NAME", Short: "Adjust the server to a user's token whose clock is off", Args: named("NAME"), ValidArgsFunction: oneUser,
+		Long: "Adjust the server to a user's token whose clock is off by up to a day. The command asks for two codes in a row, or reads two lines " +
+			"from standard input. These codes then count as used. From then on, the user's window lies around the token's clock.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := loadConfig(cmd)
 			if err != nil {
@@ -29,7 +29,7 @@ func newUserResyncCommand() *cobra.Command {
 				}
 				in := newInput(cmd)
 				var codes [2]string
-				for i, prompt := range []string{"The code that the token shows", "The one that it shows next"} {
+				for i, prompt := range []string{"The code that the token shows", "The next code"} {
 					if codes[i], err = in.ask(prompt); err != nil {
 						return err
 					}

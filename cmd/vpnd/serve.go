@@ -16,8 +16,8 @@ func newServeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the daemon in the foreground",
-		Long: "Runs the daemon in the foreground. Prints the line \"ready\" when everything runs. SIGTERM hangs every\n" +
-			"call up and ends it; SIGHUP reloads what can be reloaded.",
+		Long: "Runs the daemon in the foreground. It prints the line \"ready\" when it accepts calls. SIGTERM hangs\n" +
+			"up all calls and ends the daemon. SIGHUP reads the configuration file again.",
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)

@@ -8,9 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const servicesHelp = `Shows which VPN services are on (Remote Access Control), and turns them on and off while the daemon
-serves. What is off takes no more calls; those that it has go on, unless --drop is given. A change lasts: it is laid
-over the configuration file at the next start, too.`
+const servicesHelp = `Shows which VPN services are on (Remote Access Control), and turns them on and off while the daemon runs.
+A service that is off accepts no new calls. Its open calls stay, unless --drop is given. A change takes effect
+immediately and persists: it overrides the configuration file until you set it back to the file's value.`
 
 func newServicesCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -35,7 +35,7 @@ func newServicesCommand() *cobra.Command {
 	}
 	cmd.PersistentFlags().Bool("json", false, "print JSON")
 	on, off := newTurnCommand("on", "Turn a service on", true), newTurnCommand("off", "Turn a service off", false)
-	off.Flags().Bool("drop", false, "hang up the connections that it has, too")
+	off.Flags().Bool("drop", false, "also hang up its connections")
 	cmd.AddCommand(on, off)
 	return cmd
 }
@@ -51,7 +51,7 @@ func newTurnCommand(use, short string, to bool) *cobra.Command {
 			case "l2tp":
 				change.L2TP = &to
 			default:
-				return usagef(cmd, "%q is no service; pptp or l2tp", args[0])
+				return usagef(cmd, "%q is not a service: use pptp or l2tp", args[0])
 			}
 			if !to {
 				drop, err := cmd.Flags().GetBool("drop")
@@ -97,7 +97,7 @@ func printServices(cmd *cobra.Command, s mgmt.ServiceView) error {
 		}
 		for _, key := range s.Overridden {
 			if key == service.key {
-				text += "  (not as " + key + " in the configuration file)"
+				text += "  (overrides " + key + " in the configuration file)"
 			}
 		}
 		if _, err := fmt.Fprintln(cmd.OutOrStdout(), printable(text)); err != nil {

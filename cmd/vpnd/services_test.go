@@ -98,7 +98,7 @@ func TestServices(t *testing.T) {
 		}
 	}
 	m := h.manage()
-	const note = "  (not as services.l2tp in the configuration file)\n"
+	const note = "  (overrides services.l2tp in the configuration file)\n"
 	if got := h.ok("", "services"); got != "PPTP  on\nL2TP  on"+note {
 		t.Errorf("%q", got)
 	}
@@ -133,18 +133,18 @@ func TestShutdown(t *testing.T) {
 		within time.Duration
 		said   string
 	}{
-		{[]string{"shutdown"}, 0, "the daemon hangs everybody up and ends (connections: 2)\n"},
-		{[]string{"shutdown", "--when-empty"}, mgmt.NoLimit, "no more calls are taken; the daemon ends when the last connection has gone (connections: 2)\n"},
-		{[]string{"shutdown", "--when-empty", "--within", "1h"}, time.Hour, "no more calls are taken; the daemon ends when the last connection has gone (connections: 2)\n"},
+		{[]string{"shutdown"}, 0, "the daemon hangs up all calls and ends (connections: 2)\n"},
+		{[]string{"shutdown", "--when-empty"}, mgmt.NoLimit, "the daemon accepts no new calls; it ends after the last connection (connections: 2)\n"},
+		{[]string{"shutdown", "--when-empty", "--within", "1h"}, time.Hour, "the daemon accepts no new calls; it ends after the last connection (connections: 2)\n"},
 	} {
 		if r := h.run("", c.args...); r.status != 0 || m.within != c.within || r.stderr != c.said {
 			t.Errorf("%q: %+v, within %v", c.args, r, m.within)
 		}
 	}
-	if r := h.run("", "shutdown", "--cancel"); r.status != 0 || r.stderr != "the daemon takes calls again\n" || m.state.Pending {
+	if r := h.run("", "shutdown", "--cancel"); r.status != 0 || r.stderr != "the daemon accepts calls again\n" || m.state.Pending {
 		t.Errorf("%+v", r)
 	}
-	if r := h.run("", "shutdown", "--cancel"); r.status != 0 || r.stderr != "no shutdown waits: nothing was changed\n" {
+	if r := h.run("", "shutdown", "--cancel"); r.status != 0 || r.stderr != "no shutdown is pending: nothing was changed\n" {
 		t.Errorf("%+v", r)
 	}
 	for _, args := range [][]string{{"shutdown", "--within", "1h"}, {"shutdown", "--when-empty", "--within", "-1s"}, {"shutdown", "--cancel", "--when-empty"}, {"shutdown", "now"}} {

@@ -8,24 +8,24 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const shutdownHelp = `Ends the daemon: every call is hung up properly. With --when-empty no more calls are taken, and the daemon ends
-when the last connection has gone, or when the time of --within is over. --cancel calls that off.`
+const shutdownHelp = `Ends the daemon after it has hung up all calls. With --when-empty, the daemon accepts no new calls, and ends after the last
+connection, or when the time of --within is over. --cancel cancels a shutdown that waits.`
 
 func newShutdownCommand() *cobra.Command {
 	var whenEmpty, cancel bool
 	var within time.Duration
 	cmd := &cobra.Command{
-		Use: "shutdown", Short: "End the daemon, at once or when the last connection has gone", Long: shutdownHelp, Args: named(),
+		Use: "shutdown", Short: "End the daemon, immediately or after the last connection", Long: shutdownHelp, Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			how := mgmt.ShutdownRequest{WhenEmpty: whenEmpty}
 			limited := cmd.Flags().Changed("within")
 			switch {
 			case limited && !whenEmpty:
-				return usagef(cmd, "--within is of no use without --when-empty")
+				return usagef(cmd, "--within needs --when-empty")
 			case limited && within <= 0:
-				return usagef(cmd, "--within %v: a time such as 30m or 1h", within)
+				return usagef(cmd, "--within %v: give a time such as 30m or 1h", within)
 			case cancel && whenEmpty:
-				return usagef(cmd, "--cancel and --when-empty contradict each other")
+				return usagef(cmd, "--cancel and --when-empty exclude each other")
 			case limited:
 				how.Within = within.String()
 			}
@@ -44,18 +44,18 @@ func newShutdownCommand() *cobra.Command {
 			case asJSON(cmd):
 				return printJSON(cmd, shutdownView{s, true})
 			case !whenEmpty:
-				return say(cmd, "the daemon hangs everybody up and ends (connections: %d)", s.Connections)
+				return say(cmd, "the daemon hangs up all calls and ends (connections: %d)", s.Connections)
 			case s.At != nil:
-				return say(cmd, "no more calls are taken; the daemon ends when the last connection has gone, or at %s (connections: %d)", s.At.Local().Format(time.DateTime), s.Connections)
+				return say(cmd, "the daemon accepts no new calls; it ends after the last connection, or at %s (connections: %d)", s.At.Local().Format(time.DateTime), s.Connections)
 			default:
-				return say(cmd, "no more calls are taken; the daemon ends when the last connection has gone (connections: %d)", s.Connections)
+				return say(cmd, "the daemon accepts no new calls; it ends after the last connection (connections: %d)", s.Connections)
 			}
 		},
 	}
 	cmd.Flags().Bool("json", false, "print JSON")
-	cmd.Flags().BoolVar(&whenEmpty, "when-empty", false, "take no more calls, and end when the last connection has gone")
-	cmd.Flags().DurationVar(&within, "within", 0, "with --when-empty: hang up what is left after `TIME`, such as 1h")
-	cmd.Flags().BoolVar(&cancel, "cancel", false, "take calls again: a shutdown that waits is called off")
+	cmd.Flags().BoolVar(&whenEmpty, "when-empty", false, "accept no new calls, and end after the last connection")
+	cmd.Flags().DurationVar(&within, "within", 0, "with --when-empty: hang up the rest after `TIME`, such as 1h")
+	cmd.Flags().BoolVar(&cancel, "cancel", false, "cancel a shutdown that waits, and accept calls again")
 	return cmd
 }
 
@@ -81,8 +81,8 @@ func cancelShutdown(cmd *cobra.Command, c *client.Client) error {
 	case asJSON(cmd):
 		return printJSON(cmd, shutdownView{mgmt.ShutdownState{Connections: s.Connections}, waits})
 	case waits:
-		return say(cmd, "the daemon takes calls again")
+		return say(cmd, "the daemon accepts calls again")
 	default:
-		return say(cmd, "no shutdown waits: nothing was changed")
+		return say(cmd, "no shutdown is pending: nothing was changed")
 	}
 }

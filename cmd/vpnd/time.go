@@ -14,9 +14,9 @@ import (
 func newTimeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "time",
-		Short: "Ask the time servers how far the host's clock is off",
-		Long: "Asks the time servers of the configuration (time.servers), all at once, and shows how far the host's clock is off.\n" +
-			"It sets no clock. Exit status 15: no time server is set, or none gives a usable time.",
+		Short: "Ask the time servers by how much the host's clock is off",
+		Long: "Asks all time servers of the configuration (time.servers), and shows by how much the host's clock is off.\n" +
+			"It does not set any clock. Exit status 15 means that no time server is set, or that none gives a usable time.",
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
@@ -33,7 +33,7 @@ func newTimeCommand() *cobra.Command {
 			}
 			switch {
 			case state.Status == timesync.NoServers:
-				return &exitError{statusNoTime, errors.Join(err, errors.New("time.servers is empty: the host's clock counts as it is"))}
+				return &exitError{statusNoTime, errors.Join(err, errors.New("time.servers is empty: vpnd uses the host's clock"))}
 			case err != nil:
 				return &exitError{statusNoTime, err}
 			case state.Status == timesync.Off:

@@ -19,7 +19,7 @@ func (h house) configure(yaml string) {
 func TestTimeWithoutServers(t *testing.T) {
 	h := newHouse(t)
 	r := h.run("", "time")
-	if r.status != 15 || !strings.Contains(r.stdout, "no servers configured") || !strings.Contains(r.stderr, "time.servers is empty: the host's clock counts") {
+	if r.status != 15 || !strings.Contains(r.stdout, "no servers configured") || !strings.Contains(r.stderr, "time.servers is empty: vpnd uses the host's clock") {
 		t.Errorf("%+v", r)
 	}
 	var v timesync.View

@@ -21,13 +21,13 @@ import (
 func newUserCommand() *cobra.Command {
 	user := newGroup("user", "Manage the users that may dial in",
 		newUserAddCommand(), newUserSetCommand(), newUserListCommand(), newUserShowCommand(), newUserRemoveCommand(),
-		newUserSwitchCommand("enable", "Let users dial in", true), newUserSwitchCommand("disable", "Let users dial in no more, and hang them up", false),
+		newUserSwitchCommand("enable", "Let users dial in", true), newUserSwitchCommand("disable", "Stop users from dialling in, and hang up their connections", false),
 		newUserUnlockCommand(), newUserMotpCommand(), newUserTotpCommand(), newUserResyncCommand(),
 		newUserAttemptsCommand(), newUserHistoryCommand(), newUserImportCommand(), newUserExportCommand(),
 		newUserRekeyCommand(), newUserBackupCommand(), newUserRestoreCommand())
-	user.Long = "Manage the users that may dial in. All of these work with and without a running daemon, which takes a change within a second."
+	user.Long = "Manage the users that may dial in. All of these commands work with and without the daemon. The daemon applies a change within a second."
 	user.Example = `  vpnd user motp anna                          # a user with a one-time password, and the QR code for her app
-  vpnd user add ben --dial-in pptp             # a user with a password, which is asked for
+  vpnd user add ben --dial-in pptp             # a user with a password; asks for it
   vpnd user set ben --schedule "Mon-Fri 08:00-18:00 Europe/Berlin" --expires 2027-12-31
   vpnd user list`
 	user.PersistentFlags().Bool("json", false, "print JSON")
@@ -38,8 +38,8 @@ func newUserAddCommand() *cobra.Command {
 	var f userFlags
 	cmd := &cobra.Command{
 		Use: "add NAME", Short: "Add a user", Args: named("NAME"), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "Add a user with a password, a token, or both. Without any of them a password is asked for on the terminal.\n" +
-			"'vpnd user motp' and 'vpnd user totp' draw the secret of a token, and show it for an app to scan.",
+		Long: "Add a user with a password, a token, or both. Without any of them, the command asks for a password on the terminal.\n" +
+			"'vpnd user motp' and 'vpnd user totp' generate the secret of a token and show it as a QR code.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !f.given("password", "password-file", "motp-secret", "motp-pin", "totp-secret") {
 				f.ask = true
@@ -60,11 +60,11 @@ func newUserAddCommand() *cobra.Command {
 func newUserSetCommand() *cobra.Command {
 	var f userFlags
 	cmd := &cobra.Command{
-		Use: "set NAME", Short: "Change what the flags name, and nothing else", Args: named("NAME"), ValidArgsFunction: oneUser,
-		Long: "Change what the flags name, and nothing else. An empty value takes a thing away, such as --address \"\"; --dial-in none allows nothing.",
+		Use: "set NAME", Short: "Change fields of a user", Args: named("NAME"), ValidArgsFunction: oneUser,
+		Long: "Change the fields that the flags name. An empty value removes a field, such as --address \"\". --dial-in none allows no type.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !f.given() {
-				return usagef(cmd, "nothing to set: name what to change by a flag")
+				return usagef(cmd, "nothing to set: give at least one flag")
 			}
 			change, err := f.read()
 			if err != nil {
@@ -82,8 +82,8 @@ func newUserSetCommand() *cobra.Command {
 func newUserShowCommand() *cobra.Command {
 	var client, server string
 	cmd := &cobra.Command{
-		Use: "show NAME", Short: "Show a user, without passwords, secrets and PINs", Args: named("NAME"), ValidArgsFunction: oneUser,
-		Long: "Show a user, without passwords, secrets and PINs; or, with --help-client, how a client is set up for the user.",
+		Use: "show NAME", Short: "Show a user without passwords, secrets and PINs", Args: named("NAME"), ValidArgsFunction: oneUser,
+		Long: "Show a user without passwords, secrets and PINs. With --help-client, show how to set up a client for the user.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if client == "" {
 				return withUsers(cmd, func(users *sqlite.Store) error { return showUser(cmd, users, args[0]) })
@@ -91,8 +91,8 @@ func newUserShowCommand() *cobra.Command {
 			return withUsers(cmd, func(users *sqlite.Store) error { return helpClient(cmd, users, args[0], client, server) })
 		},
 	}
-	cmd.Flags().StringVar(&client, "help-client", "", "tell how to set up `CLIENT`: windows, smart-vpn, macos, ios, android or linux")
-	cmd.Flags().StringVar(&server, "server", "", "with --help-client: the server's `NAME` or address, as the client knows it")
+	cmd.Flags().StringVar(&client, "help-client", "", "show how to set up `CLIENT`: windows, smart-vpn, macos, ios, android or linux")
+	cmd.Flags().StringVar(&server, "server", "", "with --help-client: the server's `NAME` or address that the client uses")
 	completeFlag(cmd, "help-client", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		names := make([]string, len(guide.Kinds))
 		for i, k := range guide.Kinds {
@@ -132,7 +132,7 @@ func helpClient(cmd *cobra.Command, users *sqlite.Store, name, client, address s
 func newUserRemoveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove NAME...", Short: "Remove users and hang up their connections", Args: several("NAME"), ValidArgsFunction: userNames,
-		Long: "Remove users and hang up their connections: all that are named, or none if one of them is not there.",
+		Long: "Remove users and hang up their connections. If one of them does not exist, the command changes none.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withUsers(cmd, func(users *sqlite.Store) error {
 				if err := users.Remove(cmd.Context(), args...); err != nil {
@@ -147,7 +147,7 @@ func newUserRemoveCommand() *cobra.Command {
 func newUserSwitchCommand(use, short string, to bool) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " NAME...", Short: short, Args: several("NAME"), ValidArgsFunction: namesOf(func(v userView) bool { return v.Enabled != to }),
-		Long: short + ": all that are named, or none if one of them is not there.",
+		Long: short + ". If one of them does not exist, the command changes none.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			edits := make([]usermgmt.Edit, len(args))
 			for i, name := range args {
@@ -243,7 +243,7 @@ func told(cmd *cobra.Command, users *sqlite.Store, done usermgmt.Outcome, how st
 		return err
 	}
 	if p.MOTPSecret != "" && motp.Weak(p.MOTPSecret) {
-		if err := say(cmd, "warning: the mOTP secret of %s is easily guessed; 'vpnd user motp %s --new' draws a good one", p.Name, p.Name); err != nil {
+		if err := say(cmd, "warning: the mOTP secret of %s is easy to guess; 'vpnd user motp %s --new' generates a good one", p.Name, p.Name); err != nil {
 			return err
 		}
 	}
@@ -259,7 +259,7 @@ func told(cmd *cobra.Command, users *sqlite.Store, done usermgmt.Outcome, how st
 		}{v.User, token, done.Event != ""})
 	}
 	if done.Event == "" {
-		return say(cmd, "user %s is so already: nothing was changed", p.Name)
+		return say(cmd, "user %s has these values already: nothing was changed", p.Name)
 	}
 	return say(cmd, "user %s %s%s", p.Name, done.Event, how)
 }

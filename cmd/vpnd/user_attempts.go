@@ -11,17 +11,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const attemptsHelp = `Show the last dial-ins of a user, or of all, the newest first, why those that failed did so, and what to do about it.
-With a user's come the refusals from the addresses that the user usually comes from, if they were refused before they said a name.`
+const attemptsHelp = `Show the last dial-ins of a user or of all users, newest first. For each failure it shows the reason and the fix.
+For a user, it also shows calls from the user's usual addresses that vpnd refused before they sent a name.`
 
 func newUserAttemptsCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use: "attempts [NAME]", Short: "Show the last dial-ins, why they failed, and what to do", Long: attemptsHelp, ValidArgsFunction: oneUser,
+		Use: "attempts [NAME]", Short: "Show the last dial-ins, why they failed, and the fix", Long: attemptsHelp, ValidArgsFunction: oneUser,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 1 {
-				return usagef(cmd, "--limit %d: a number from 1 on", limit)
+				return usagef(cmd, "--limit %d: give a number of at least 1", limit)
 			}
 			name := strings.Join(args, "")
 			return withUsers(cmd, func(users *sqlite.Store) error {
@@ -32,7 +32,7 @@ func newUserAttemptsCommand() *cobra.Command {
 				case asJSON(cmd):
 					return printJSON(cmd, list)
 				case len(list) == 0:
-					return say(cmd, "the history holds no dial-in of that")
+					return say(cmd, "no dial-in attempts recorded")
 				}
 				for _, a := range list {
 					if err := printAttempt(cmd.OutOrStdout(), a); err != nil {
@@ -43,7 +43,7 @@ func newUserAttemptsCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 10, "the newest `NUMBER`")
+	cmd.Flags().IntVar(&limit, "limit", 10, "show the newest `NUMBER`")
 	return cmd
 }
 

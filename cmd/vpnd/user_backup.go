@@ -13,15 +13,15 @@ import (
 
 func newUserRekeyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "rekey", Short: "Draw a new key and seal all secrets under it", Args: named(), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "Draw a new key for the user table and seal all passwords, secrets and PINs under it. A running daemon takes the new key by itself.\n" +
-			"Backups that were made before hold the old key, and are still whole.",
+		Use: "rekey", Short: "Generate a new key and seal all secrets with it", Args: named(), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "Generate a new key for the user table and seal all passwords, secrets and PINs with it. A running daemon uses the new key automatically.\n" +
+			"Older backups still work: they contain the old key.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withUsers(cmd, func(users *sqlite.Store) error {
 				if err := users.Rekey(cmd.Context()); err != nil {
 					return err
 				}
-				return tellOr(cmd, changedView{true}, "all secrets are sealed under a new key")
+				return tellOr(cmd, changedView{true}, "all secrets are sealed with a new key")
 			})
 		},
 	}
@@ -29,9 +29,9 @@ func newUserRekeyCommand() *cobra.Command {
 
 func newUserBackupCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "backup FILE|FOLDER", Short: "Back up the users with all their secrets, also while the daemon serves", Args: named("FILE"),
-		Long: "Write users, secrets, key and history into one file of mode 0600, as they are at this moment, also while the daemon serves. A file that is\n" +
-			"there is replaced; in a folder the file gets the name vpnd-users-DATE-TIME.tar. Whoever has the file has all secrets in it.",
+		Use: "backup FILE|FOLDER", Short: "Back up the users with all their secrets, also while the daemon runs", Args: named("FILE"),
+		Long: "Write users, secrets, key and history into one file of mode 0600, as they are at this moment. This works while the daemon runs. It replaces an\n" +
+			"existing file. In a folder, the file gets the name vpnd-users-DATE-TIME.tar. The file contains all secrets: keep it safe.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := args[0]
 			if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -51,8 +51,8 @@ func newUserBackupCommand() *cobra.Command {
 func newUserRestoreCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "restore FILE", Short: "Put a backup into an empty state folder", Args: named("FILE"),
-		Long: "Put a backup into the state folder, which must not hold users: on another machine, or after those that are there were moved away.\n" +
-			"Restore before the daemon is started.",
+		Long: "Put a backup into the state folder. The folder must not contain users: use another machine, or first move the existing files away.\n" +
+			"Restore before you start the daemon.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := loadConfig(cmd)
 			if err != nil {

@@ -17,9 +17,9 @@ func newUserExportCommand() *cobra.Command {
 	var format, output string
 	var secrets bool
 	cmd := &cobra.Command{
-		Use: "export", Short: "Write the users as YAML, CSV or JSON, which 'vpnd user import' reads", Args: named(), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "Write the users as YAML, CSV or JSON, which 'vpnd user import' reads. Passwords, secrets and PINs are written only with --secrets, and only into\n" +
-			"a file, which none but its owner can read. 'vpnd user backup' keeps all there is, in one file.",
+		Use: "export", Short: "Write the users as YAML, CSV or JSON for 'vpnd user import'", Args: named(), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "Write the users as YAML, CSV or JSON for 'vpnd user import'. It writes passwords, secrets and PINs only with --secrets, and only into\n" +
+			"a file that only its owner can read. 'vpnd user backup' saves everything in one file.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f := exchange.Format(format)
 			if f == "" && asJSON(cmd) {
@@ -36,7 +36,7 @@ func newUserExportCommand() *cobra.Command {
 			case f != exchange.YAML && f != exchange.CSV && f != exchange.JSON:
 				return usagef(cmd, "--format %q: use yaml, csv or json", f)
 			case secrets && output == "":
-				return usagef(cmd, "--secrets takes a file: name it by --output FILE")
+				return usagef(cmd, "--secrets needs a file: give --output FILE")
 			}
 			return withUsers(cmd, func(users *sqlite.Store) error {
 				all, err := users.List(cmd.Context())
@@ -54,9 +54,9 @@ func newUserExportCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "", "`FORMAT`: yaml, csv or json (default: by the name of --output, or yaml)")
-	cmd.Flags().StringVar(&output, "output", "", "write to `FILE`, of mode 0600, and not to standard output")
-	cmd.Flags().BoolVar(&secrets, "secrets", false, "write passwords, secrets and PINs as well, in clear text")
+	cmd.Flags().StringVar(&format, "format", "", "`FORMAT`: yaml, csv or json (default: from the name of --output, or yaml)")
+	cmd.Flags().StringVar(&output, "output", "", "write to `FILE` with mode 0600 instead of standard output")
+	cmd.Flags().BoolVar(&secrets, "secrets", false, "also write passwords, secrets and PINs, in clear text")
 	completeFlag(cmd, "format", cobra.FixedCompletions([]string{"yaml", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -70,7 +70,7 @@ type fileView struct {
 // writeFile has a file of mode 0600 stand at path in one piece, or not at all; one that is there is replaced.
 func writeFile(path string, write func(io.Writer) error) error {
 	if info, statErr := os.Stat(path); statErr == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is there, and is no file: name another", path)
+		return fmt.Errorf("%s exists and is not a regular file: choose another name", path)
 	} else if statErr != nil && !errors.Is(statErr, fs.ErrNotExist) {
 		return statErr
 	}

@@ -30,10 +30,10 @@ func (f *userFlags) define(cmd *cobra.Command) {
 		switch {
 		case field.Name == "enabled":
 			flags.BoolVar(&f.enabled, "enabled", false, "the user may dial in (a new user)")
-			flags.BoolVar(&f.disabled, "disabled", false, "the user may not dial in, and is hung up")
+			flags.BoolVar(&f.disabled, "disabled", false, "the user may not dial in; vpnd hangs up the user's connections")
 			continue
 		case field.Secret && field.Name != "password":
-			field.Usage += "; -: ask for it, or read it from standard input"
+			field.Usage += "; -: asks for it, or reads it from standard input"
 		}
 		f.texts[field.Name] = flags.String(field.Name, "", field.Usage)
 		if field.Name == "password" {

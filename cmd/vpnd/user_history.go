@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const historyHelp = `Show what has happened, the newest first: log-ins, refusals and hang-ups with the reason, and who changed
-which fields of a user. How long it is kept is bounded; it never holds a secret.`
+const historyHelp = `Show log-ins, refusals and hang-ups with their reasons, and changes of users with their author and fields, newest
+first. history.age and history.entries limit the history. It never contains secrets.`
 
 func newUserHistoryCommand() *cobra.Command {
 	var since string
@@ -30,11 +30,11 @@ func newUserHistoryCommand() *cobra.Command {
 			if since != "" {
 				var ok bool
 				if q.Since, ok = parseSince(since, time.Now()); !ok {
-					return usagef(cmd, "--since %q: a time ago such as 24h or 7d, a date such as 2026-11-24, or a time such as 2026-11-24T18:00:00Z", since)
+					return usagef(cmd, "--since %q: use a duration such as 24h or 7d, a date such as 2026-11-24, or a time such as 2026-11-24T18:00:00Z", since)
 				}
 			}
 			if limit < 0 {
-				return usagef(cmd, "--limit %d: a number from 0 (all) on", limit)
+				return usagef(cmd, "--limit %d: give a number of at least 0 (0: all)", limit)
 			}
 			return withUsers(cmd, func(users *sqlite.Store) error {
 				entries, err := users.History(cmd.Context(), q)
@@ -51,8 +51,8 @@ func newUserHistoryCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&since, "since", "", "from that `TIME` on: 24h or 7d ago, 2026-11-24, or 2026-11-24T18:00:00Z")
-	cmd.Flags().IntVar(&limit, "limit", 100, "the newest `NUMBER` of entries; 0: all")
+	cmd.Flags().StringVar(&since, "since", "", "show entries since `TIME`: 24h or 7d (ago), 2026-11-24, or 2026-11-24T18:00:00Z")
+	cmd.Flags().IntVar(&limit, "limit", 100, "show the newest `NUMBER` of entries; 0: all")
 	completeFlag(cmd, "since", cobra.NoFileCompletions)
 	return cmd
 }

@@ -17,39 +17,40 @@ import (
 
 const (
 	maxImport  = 64 << 20 // bytes
-	importHelp = `Add the users of a file, all of them or none. All that is wrong is told at once, with its line. It says how
-many users the file holds, and how many of them it skips; it tells each of those with its line, too.
+	importHelp = `Add the users of a file, all of them or none. It reports all faults at once, with their lines. It prints the number
+of users in the file and the number of skipped ones, and reports each skipped user with its line.
 
 csv           a header with the columns name and any of the options of 'vpnd user set' (password, motp-secret,
-              motp-pin, dial-in, ...; enabled is yes or no), then one user a line. An empty cell is what a new user has.
-              Commas, semicolons or tabs separate the columns; the line "sep=;" is taken. There are no comments.
-yaml          what 'vpnd user export' writes: a list "users" with name and the same options.
+              motp-pin, dial-in, ...; enabled is yes or no), then one user per line. An empty cell is the default of
+              a new user. Commas, semicolons or tabs separate the columns. A first line such as "sep=;" may name the
+              separator. There are no comments.
+yaml          the format of 'vpnd user export': a list "users" with name and the same options.
 chap-secrets  pppd's and accel-ppp's: client, server, secret, addresses. A server such as pptpd or l2tpd sets dial-in.
 mpd-secret    mpd.secret of FreeBSD's mpd5: name, password, address.
 ppp-secret    ppp.secret of BSD's ppp: name, password, address.
-npppd-users   of OpenBSD's npppd.
+npppd-users   the users of OpenBSD's npppd.
 routeros      an export of MikroTik's RouterOS with its passwords: the lines of /ppp secret.
 pfsense       config.xml of pfSense or OPNsense: the users of its L2TP and PPTP servers.
 
-The format is told by the file's name (users.csv, chap-secrets, mpd.secret, export.rsc) or by how the file begins. A file
-of words between spaces is not guessed by its contents: --format says what it is. The file is UTF-8, or UTF-16 with its
-mark; --encoding windows-1252 reads what Excel and Notepad call ANSI.
+vpnd finds the format from the file's name (users.csv, chap-secrets, mpd.secret, export.rsc) or from its beginning. It
+does not guess the format of a file of words separated by spaces: give --format. The file must be UTF-8, or UTF-16 with
+a byte order mark. --encoding windows-1252 reads files that Excel and Notepad call ANSI.
 
-What the file leaves out of a user is as in 'vpnd user add' for a new one, and stays as it is with --replace for
-one that is there. Users that the file does not name stay, unless --prune removes them: with --replace --prune the
-table has the users of the file and no others, and a second run changes nothing. FILE - is standard input.`
+Fields that the file does not have get the defaults of 'vpnd user add' for new users. With --replace, existing users
+keep them. Users that are not in the file stay, unless --prune removes them: with --replace --prune the table has the
+users of the file and no others, and a second run changes nothing. FILE - is standard input.`
 )
 
 func newUserImportCommand() *cobra.Command {
 	var format, encoding string
 	var how usermgmt.How
 	cmd := &cobra.Command{
-		Use: "import FILE", Short: "Add or change the users of a file: CSV, YAML, or that of another server", Long: importHelp, Args: named("FILE"),
-		Example: "  vpnd user import users.csv --dry-run     # says what it would do\n  vpnd user import /etc/ppp/chap-secrets",
+		Use: "import FILE", Short: "Add or change users from a file: CSV, YAML, or a file of another server", Long: importHelp, Args: named("FILE"),
+		Example: "  vpnd user import users.csv --dry-run     # shows what it would do\n  vpnd user import /etc/ppp/chap-secrets",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			how.Add = true
 			if how.Prune && !how.Change {
-				return usagef(cmd, "--prune needs --replace: it makes the table what the file says")
+				return usagef(cmd, "--prune needs --replace: together they make the table equal to the file")
 			}
 			data, err := readImport(cmd, args[0])
 			if err != nil {
@@ -64,10 +65,10 @@ func newUserImportCommand() *cobra.Command {
 			case f == "":
 				f = exchange.Guess(args[0], data)
 				if f == "" {
-					return usagef(cmd, "%s: neither its name nor its contents tell what this is; --format has to: %s", args[0], formatNames())
+					return usagef(cmd, "%s: neither the name nor the contents show the format: give --format with one of %s", args[0], formatNames())
 				}
 			case !slices.Contains(exchange.Formats, f):
-				return usagef(cmd, "--format %q: there are %s", format, formatNames())
+				return usagef(cmd, "--format %q: use one of %s", format, formatNames())
 			}
 			content, faults := exchange.Read(f, data, readSecret)
 			return withUsers(cmd, func(users *sqlite.Store) error {
@@ -84,11 +85,11 @@ func newUserImportCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "", "`FORMAT` of the file: "+formatNames()+" (default: by its name and contents)")
-	cmd.Flags().StringVar(&encoding, "encoding", "", "`NAME` of the file's encoding, such as windows-1252 (default: utf-8, or utf-16 by its mark)")
-	cmd.Flags().BoolVar(&how.DryRun, "dry-run", false, "say what would be added and changed, and change nothing")
-	cmd.Flags().BoolVar(&how.Change, "replace", false, "change users that are there already; without it they are a fault")
-	cmd.Flags().BoolVar(&how.Prune, "prune", false, "with --replace: remove the users that the file does not name")
+	cmd.Flags().StringVar(&format, "format", "", "`FORMAT` of the file: "+formatNames()+" (default: from its name and contents)")
+	cmd.Flags().StringVar(&encoding, "encoding", "", "`NAME` of the file's encoding, such as windows-1252 (default: utf-8, or utf-16 with a byte order mark)")
+	cmd.Flags().BoolVar(&how.DryRun, "dry-run", false, "show what the command would add and change, but change nothing")
+	cmd.Flags().BoolVar(&how.Change, "replace", false, "change users that exist already; without it they are a fault")
+	cmd.Flags().BoolVar(&how.Prune, "prune", false, "with --replace: remove users that are not in the file")
 	completeFlag(cmd, "format", cobra.FixedCompletions(formatList(), cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "encoding", cobra.FixedCompletions(exchange.Encodings(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -111,7 +112,7 @@ func readSecret(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxLine {
-		return nil, fmt.Errorf("%s: a file with one secret is to be there", path)
+		return nil, fmt.Errorf("%s is not a regular file with one secret", path)
 	}
 	return os.ReadFile(path) //nolint:gosec // the administrator's file names it
 }
@@ -140,7 +141,7 @@ func readImport(cmd *cobra.Command, path string) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxImport+1))
 	if err == nil && len(data) > maxImport {
-		err = fmt.Errorf("%s: over %d MiB is no file of users", path, maxImport>>20)
+		err = fmt.Errorf("%s: the file is larger than %d MiB: check that it is a list of users", path, maxImport>>20)
 	}
 	return data, err
 }
@@ -184,7 +185,7 @@ func tellFaults(cmd *cobra.Command, path string, read, applied error, how usermg
 	case len(all) == 0:
 		return nil
 	case exists && !how.Change:
-		return &exitError{statusRule, fmt.Errorf("%s: %s; nothing was imported; --replace changes users that are there already", path, count(len(all), "fault"))}
+		return &exitError{statusRule, fmt.Errorf("%s: %s; nothing was imported; give --replace to change users that exist already", path, count(len(all), "fault"))}
 	default:
 		return &exitError{statusRule, fmt.Errorf("%s: %s; nothing was imported", path, count(len(all), "fault"))}
 	}
@@ -229,7 +230,7 @@ func tellOutcomes(cmd *cobra.Command, outcomes []usermgmt.Outcome, how usermgmt.
 			line += ": " + o.Fields
 		case "":
 			views[i].Action = "unchanged"
-			line = o.Name + " is so already"
+			line = o.Name + " is unchanged"
 		}
 		counts[views[i].Action]++
 		if how.DryRun && !asJSON(cmd) {
@@ -243,7 +244,7 @@ func tellOutcomes(cmd *cobra.Command, outcomes []usermgmt.Outcome, how usermgmt.
 			return err
 		}
 	}
-	text := fmt.Sprintf("%s %sadded, %d changed, %d are so already", count(counts["added"], "user"), would, counts["changed"], counts["unchanged"])
+	text := fmt.Sprintf("%s %sadded, %d changed, %d unchanged", count(counts["added"], "user"), would, counts["changed"], counts["unchanged"])
 	if how.Prune {
 		text += fmt.Sprintf(", %d removed", counts["removed"])
 	}

@@ -38,8 +38,8 @@ type userFilter struct {
 func newUserListCommand() *cobra.Command {
 	var f userFilter
 	cmd := &cobra.Command{
-		Use: "list [TEXT]", Short: "List the users, and who is connected now", Args: atMost(1), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "List the users, and who is connected now. With TEXT only those whose name or comment contains it, in upper or lower case.",
+		Use: "list [TEXT]", Short: "List the users and their connections", Args: atMost(1), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "List the users and their connections. With TEXT, list only users whose name or comment contains it; case does not matter.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {
 				return err
@@ -90,7 +90,7 @@ func (f *userFilter) print(cmd *cobra.Command, views []userView, all int) error 
 	case all == 0:
 		return say(cmd, "there is no user yet; 'vpnd user add' and 'vpnd user motp' add one")
 	case len(views) == 0:
-		return say(cmd, "none of the %s fits", count(all, "user"))
+		return say(cmd, "none of the %s matches", count(all, "user"))
 	}
 	rows := make([][]string, len(views))
 	for i, v := range views {

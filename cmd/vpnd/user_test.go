@@ -218,7 +218,7 @@ func TestUserImportAndExport(t *testing.T) {
 		bad + ":3: ben: ipsec: \"maybe\" is not one of none, nice, must\n" +
 		bad + ":4: the line has 1 columns, and the header 4\n" +
 		bad + ":6: emil: address: 10.99.0.20 is taken by user dora\n" +
-		"vpnd: " + bad + ": 4 faults; nothing was imported; --replace changes users that are there already\n"
+		"vpnd: " + bad + ": 4 faults; nothing was imported; give --replace to change users that exist already\n"
 	if r.status != 12 || r.stderr != want || r.stdout != "" {
 		t.Errorf("%d %q %s", r.status, r.stdout, r.stderr)
 	}
@@ -236,16 +236,16 @@ func TestUserImportAndExport(t *testing.T) {
 	if p := h.profile("anna"); p.Password != testWord {
 		t.Error("the password is gone")
 	}
-	h.fails("ben * geheim *\n", "--format has to: csv, yaml, chap-secrets, mpd-secret, ", "user", "import", "-")
-	h.fails("", "there are csv, yaml, chap-secrets", "user", "import", "-", "--format", "xml")
+	h.fails("ben * geheim *\n", "give --format with one of csv, yaml, chap-secrets, mpd-secret, ", "user", "import", "-")
+	h.fails("", "use one of csv, yaml, chap-secrets", "user", "import", "-", "--format", "xml")
 	word := h.file("word", "geheim # remark\n")
 	r = h.run("ben * @"+word+" *\nben * geheim * -- mtu 1400\n", "user", "import", "-", "--format", "chap-secrets")
 	want = "-:2: \"ben\" is in line 1 already, with the same password\n-:2: \"ben\": the options of pppd behind -- are left out\n" +
-		"-: chap-secrets: 2 records, 1 user, 1 skipped\n1 user added, 0 changed, 0 are so already\n"
+		"-: chap-secrets: 2 records, 1 user, 1 skipped\n1 user added, 0 changed, 0 unchanged\n"
 	if r.status != 0 || r.stderr != want || h.profile("ben").Password != "geheim" {
 		t.Errorf("%+v", r)
 	}
-	h.fails("carl * @"+h.dir+" *\n", "cannot be read: "+h.dir+": a file with one secret", "user", "import", "-", "--format", "chap-secrets")
+	h.fails("carl * @"+h.dir+" *\n", "cannot be read: "+h.dir+": a regular file with one secret", "user", "import", "-", "--format", "chap-secrets")
 	ansi := h.file("ansi.csv", "name;password\ncarl;gr\xfcn\n")
 	h.fails("", ansi+":2: this is not UTF-8", "user", "import", ansi)
 	h.fails("", "there is no encoding", "user", "import", ansi, "--encoding", "x")
@@ -258,8 +258,8 @@ func TestUserImportAndExport(t *testing.T) {
 	if out := h.ok("", "user", "export"); !strings.Contains(out, "- name: anna\n") || strings.Contains(out, "password:") {
 		t.Errorf("got\n%s", out)
 	}
-	h.fails("", "--secrets takes a file", "user", "export", "--secrets")
-	h.fails("", "is no file", "user", "export", "--output", filepath.Dir(h.config))
+	h.fails("", "--secrets needs a file", "user", "export", "--secrets")
+	h.fails("", "is not a regular file", "user", "export", "--output", filepath.Dir(h.config))
 	all := filepath.Join(filepath.Dir(h.config), "all.csv")
 	h.ok("", "user", "export", "--secrets", "--output", all)
 	data, err := os.ReadFile(all)

@@ -19,9 +19,9 @@ import (
 
 const (
 	enrolTries = 3
-	enrolHelp  = `Give a user %s: draw a secret, show it with its link and QR code for the app to scan,
-and verify one code of the app before anything is saved. A user who is not there is added, as 'vpnd user add' does.
-The code counts as used: the first dial-in takes the next one.%s`
+	enrolHelp  = `Give a user %s. The command generates a secret, shows its link and QR code for the app,
+and verifies one code of the app before it saves anything. It adds a user that does not exist, like 'vpnd user add'.
+The code then counts as used: the first dial-in needs the next one.%s`
 	motpHelp = "\nThe PIN is not in the QR code: the user types it into the app for each code."
 )
 
@@ -44,8 +44,8 @@ type token interface {
 func newUserMotpCommand() *cobra.Command {
 	e := enrolment{kind: "motp"}
 	cmd := e.command("Give a user a mOTP token, with a QR code", fmt.Sprintf(enrolHelp, "a Mobile-OTP (mOTP) token", motpHelp))
-	cmd.Flags().StringVar(&e.secret, "secret", "", "take this secret of 16 to 32 `HEX` digits, or that of a motp link, and draw none; -: ask for it, or read it from standard input")
-	cmd.Flags().StringVar(&e.pin, "pin", "", "PIN of 4 to 7 `DIGITS` (default: it is asked for)")
+	cmd.Flags().StringVar(&e.secret, "secret", "", "use this secret of 16 to 32 `HEX` digits, or of a motp link, instead of a new one; -: asks for it, or reads it from standard input")
+	cmd.Flags().StringVar(&e.pin, "pin", "", "PIN of 4 to 7 `DIGITS` (default: vpnd asks for it)")
 	completeFlag(cmd, "pin", cobra.NoFileCompletions)
 	return cmd
 }
@@ -53,7 +53,7 @@ func newUserMotpCommand() *cobra.Command {
 func newUserTotpCommand() *cobra.Command {
 	e := enrolment{kind: "totp"}
 	cmd := e.command("Give a user a TOTP app, with a QR code", fmt.Sprintf(enrolHelp, "a token of an authenticator app (TOTP, RFC 6238)", ""))
-	cmd.Flags().StringVar(&e.secret, "secret", "", "take this secret in `BASE32`, or that of an otpauth link, and draw none; -: ask for it, or read it from standard input")
+	cmd.Flags().StringVar(&e.secret, "secret", "", "use this secret in `BASE32`, or of an otpauth link, instead of a new one; -: asks for it, or reads it from standard input")
 	return cmd
 }
 
@@ -65,10 +65,10 @@ func (e *enrolment) command(short, long string) *cobra.Command {
 				return usagef(cmd, "--code and --no-verify exclude each other")
 			}
 			if asJSON(cmd) && e.secret == "" && !e.noVerify {
-				return usagef(cmd, "--json shows a new secret when it is saved, too late for a code of it: give --no-verify, or a --secret")
+				return usagef(cmd, "--json shows a new secret only after saving it, too late to verify a code: give --no-verify or --secret")
 			}
 			if e.code != "" && e.secret == "" {
-				return usagef(cmd, "--code goes with --secret: nobody has a code of a secret that is yet to be drawn")
+				return usagef(cmd, "--code needs --secret: without it the secret is new, and no code of it exists yet")
 			}
 			cfg, err := loadConfig(cmd)
 			if err != nil {
@@ -77,8 +77,8 @@ func (e *enrolment) command(short, long string) *cobra.Command {
 			return withUsers(cmd, func(users *sqlite.Store) error { return e.run(cmd, cfg, users, args[0]) })
 		},
 	}
-	cmd.Flags().BoolVar(&e.fresh, "new", false, "in place of the token that the user has, which is good for nothing then")
-	cmd.Flags().StringVar(&e.code, "code", "", "verify this `CODE`, and ask for none")
+	cmd.Flags().BoolVar(&e.fresh, "new", false, "replace the user's token; the old token then no longer works")
+	cmd.Flags().StringVar(&e.code, "code", "", "verify this `CODE` instead of asking for one")
 	cmd.Flags().BoolVar(&e.noVerify, "no-verify", false, "save without verifying a code")
 	cmd.Flags().StringVar(&e.issuer, "issuer", "", "`NAME` of the server in the app (default: l2tp.hostname of the configuration)")
 	completeFlag(cmd, "issuer", cobra.NoFileCompletions)
@@ -96,7 +96,7 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *sqlite.Sto
 		return err
 	}
 	if had := tokenOf(p); had != "" && !e.fresh {
-		return &exitError{statusExists, fmt.Errorf("user %s has a %s token already: --new puts another in its place; nothing was changed", p.Name, had)}
+		return &exitError{statusExists, fmt.Errorf("user %s has a %s token already: give --new to replace it; nothing was changed", p.Name, had)}
 	}
 	if e.issuer == "" {
 		e.issuer = cfg.L2TP.Hostname
@@ -180,7 +180,7 @@ func (e *enrolment) make(cmd *cobra.Command, in *input) (token, func(*usermgmt.P
 	}
 	if e.pin == "" {
 		if !in.terminal() {
-			return nil, nil, usagef(cmd, "--pin is missing, and there is no terminal to ask for it on")
+			return nil, nil, usagef(cmd, "--pin is missing, and there is no terminal to ask on: give --pin")
 		}
 		if e.pin, err = in.secret("motp-pin"); err != nil {
 			return nil, nil, err
@@ -260,7 +260,7 @@ func askedClock(cmd *cobra.Command, cfg config.Config) *timesync.Clock {
 	clock := timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset})
 	if len(cfg.Time.Servers) > 0 {
 		if _, err := clock.Inquire(cmd.Context()); err != nil {
-			_ = say(cmd, "warning: the time servers give no time, and this machine's clock counts: %v", err)
+			_ = say(cmd, "warning: the time servers give no time, so vpnd uses this machine's clock: %v", err)
 		}
 	}
 	return clock

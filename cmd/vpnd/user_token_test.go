@@ -93,10 +93,10 @@ func TestUserMotp(t *testing.T) {
 		}
 		return err
 	})
-	h.fails("", "has a mOTP token already: --new", "user", "motp", "anna", "--pin", "1234")
+	h.fails("", "has a mOTP token already: give --new", "user", "motp", "anna", "--pin", "1234")
 	h.fails("", "--pin is missing", "user", "motp", "ben")
 	h.fails("", "PIN has 4 to 7", "user", "motp", "ben", "--pin", "12")
-	h.fails("", "--code goes with --secret", "user", "motp", "ben", "--pin", "1234", "--code", "123456")
+	h.fails("", "--code needs --secret", "user", "motp", "ben", "--pin", "1234", "--code", "123456")
 	h.fails("", "must have no colon", "user", "motp", "ben", "--pin", "1234", "--issuer", "my: vpn")
 	h.fails("", "it goes to the TOTP secret", "user", "motp", "ben", "--pin", "1234", "--secret", "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ")
 	// A script that has secret and code.
@@ -222,12 +222,12 @@ func TestQR(t *testing.T) {
 		t.Errorf("%d dark modules of %d", dark, size*size)
 	}
 	out.Reset()
-	if err := printQR(&out, text, 20); err != nil || !strings.Contains(out.String(), fmt.Sprintf("a terminal of %d columns", size+2*quiet)) {
+	if err := printQR(&out, text, 20); err != nil || !strings.Contains(out.String(), fmt.Sprintf("a terminal with %d columns", size+2*quiet)) {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }
 
-// TestTable prints on a terminal of 60 columns.
+// TestTable prints on a terminal with 60 columns.
 func TestTable(t *testing.T) {
 	master, slave := openTerminal(t)
 	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 60}); err != nil {
