@@ -15,7 +15,7 @@ import (
 type Administrator struct {
 	Name      string     `json:"name"`
 	Role      string     `json:"role" enum:"administrator,viewer"`
-	HasTOTP   bool       `json:"has_totp" doc:"Log-ins take a code, too"`
+	HasTOTP   bool       `json:"has_totp" doc:"Log-ins need a code, too"`
 	Added     time.Time  `json:"added"`
 	LastLogIn *time.Time `json:"last_login" doc:"Null: none"`
 }
@@ -24,10 +24,10 @@ type Administrator struct {
 type AdministratorInput struct {
 	Role       *string `json:"role,omitempty" enum:"administrator,viewer"`
 	Password   *string `json:"password,omitempty" doc:"At least 10 characters"`
-	TOTPSecret *string `json:"totp_secret,omitempty" doc:"Base32; empty: log-ins take no code"`
-	Code       string  `json:"code,omitempty" doc:"What an app with totp_secret shows now"`
+	TOTPSecret *string `json:"totp_secret,omitempty" doc:"Base32; empty: log-ins need no code"`
+	Code       string  `json:"code,omitempty" doc:"The current code of an app with totp_secret"`
 
-	Name      string `json:"name,omitempty" doc:"The administrator's own: a name cannot be changed"`
+	Name      string `json:"name,omitempty" doc:"The administrator's current name: names cannot be changed"`
 	HasTOTP   shown  `json:"has_totp,omitzero"`
 	Added     shown  `json:"added,omitzero"`
 	LastLogIn shown  `json:"last_login,omitzero"`
@@ -66,14 +66,14 @@ type (
 	removeAdministrator struct {
 		Name string `path:"name" maxLength:"64"`
 		Precondition
-		Force bool `query:"force" doc:"Even the last administrator: management then is on loopback and the socket alone"`
+		Force bool `query:"force" doc:"Remove even the last administrator. Then only loopback and the socket serve management"`
 	}
 	oneAdministrator struct {
 		ETag string `header:"ETag"`
 		Body Administrator
 	}
 	addedAdministrator struct {
-		Location string `header:"Location" doc:"Where the administrator is"`
+		Location string `header:"Location" doc:"Path of the administrator"`
 		ETag     string `header:"ETag"`
 		Body     Administrator
 	}
@@ -99,7 +99,7 @@ type (
 )
 
 func (a *API) registerAdministrators(api huma.API) {
-	huma.Register(api, onlyAdministrators(api, operation("list-administrators", http.MethodGet, "/administrators", "List who may manage the daemon", tagAdministrators)),
+	huma.Register(api, onlyAdministrators(api, operation("list-administrators", http.MethodGet, "/administrators", "List the administrators", tagAdministrators)),
 		func(ctx context.Context, _ *struct{}) (*administratorList, error) {
 			accounts, err := a.cfg.Access.Administrators(ctx)
 			list := &administratorList{make([]Administrator, len(accounts))}
@@ -118,7 +118,7 @@ func (a *API) registerAdministrators(api huma.API) {
 			return a.administrator(ctx, in.Name)
 		})
 	huma.Register(api, onlyAdministrators(api, operation("change-administrator", http.MethodPatch, "/administrators/{name}",
-		"Change what the body names, and end the sessions", tagAdministrators,
+		"Change the fields in the body, and end the sessions", tagAdministrators,
 		http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests)), a.changeAdministrator)
 	huma.Register(api, onlyAdministrators(api, operation("remove-administrator", http.MethodDelete, "/administrators/{name}",
 		"Remove an administrator, and end the sessions", tagAdministrators,
@@ -142,7 +142,7 @@ func (a *API) addAdministrator(ctx context.Context, in *newAdministrator) (*adde
 
 func (a *API) changeAdministrator(ctx context.Context, in *changeAdministrator) (*oneAdministrator, error) {
 	if in.Body.Name != "" && !strings.EqualFold(in.Body.Name, in.Name) {
-		return nil, problem(&usermgmt.RuleError{Field: "name", Text: "cannot be changed: add an administrator of the new name and remove " + in.Name})
+		return nil, problem(&usermgmt.RuleError{Field: "name", Text: "cannot be changed: add an administrator with the new name and remove " + in.Name})
 	}
 	change := access.Change{Role: (*access.Role)(in.Body.Role), Password: in.Body.Password, TOTPSecret: in.Body.TOTPSecret, Code: in.Body.Code}
 	err := a.ifAdministrator(ctx, in.Name, &in.Precondition, func() error {

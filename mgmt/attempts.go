@@ -61,7 +61,7 @@ func Attempts(ctx context.Context, users Users, user string, limit int) ([]Attem
 }
 
 func (a *API) registerAttempts(api huma.API) {
-	huma.Register(api, operation("list-attempts", http.MethodGet, "/attempts", "List the last dial-ins of all, with what to do about those that failed", tagDiagnosis),
+	huma.Register(api, operation("list-attempts", http.MethodGet, "/attempts", "List the last dial-ins of all users, with advice on failures", tagDiagnosis),
 		func(ctx context.Context, in *struct {
 			Limit int `query:"limit" minimum:"1" maximum:"1000" default:"20"`
 		},
@@ -69,7 +69,7 @@ func (a *API) registerAttempts(api huma.API) {
 			return a.attempts(ctx, "", in.Limit)
 		})
 	huma.Register(api, operation("list-user-attempts", http.MethodGet, "/users/{name}/attempts",
-		"List a user's last dial-ins, with what to do about those that failed", tagDiagnosis, http.StatusNotFound),
+		"List a user's last dial-ins, with advice on failures", tagDiagnosis, http.StatusNotFound),
 		func(ctx context.Context, in *struct {
 			Name  string `path:"name" maxLength:"64"`
 			Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"20"`

@@ -51,12 +51,12 @@ var (
 )
 
 type captureInput struct {
-	User       string `query:"user" maxLength:"64" doc:"The user's connections, from the first frame of each, also of those that are refused"`
+	User       string `query:"user" maxLength:"64" doc:"All connections of this user, each from its first frame, also refused ones"`
 	Connection string `query:"connection" maxLength:"64" doc:"One connection, by its id"`
 	Peer       string `query:"peer" maxLength:"64" doc:"All calls of an outer address"`
-	Frames     string `query:"frames" enum:"control,all" default:"control" doc:"Control frames alone, or user data as well, decrypted"`
-	Duration   string `query:"duration" maxLength:"20" default:"10m" doc:"Such as 90s or 10m; an hour at most"`
-	Size       int64  `query:"size" minimum:"1" maximum:"1024" default:"16" doc:"Of the file, in MiB"`
+	Frames     string `query:"frames" enum:"control,all" default:"control" doc:"Only control frames, or also user data, decrypted"`
+	Duration   string `query:"duration" maxLength:"20" default:"10m" doc:"Such as 90s or 10m; at most 1h"`
+	Size       int64  `query:"size" minimum:"1" maximum:"1024" default:"16" doc:"Size limit of the file in MiB"`
 }
 
 // of is what the input asks for; an error names the parameter.
@@ -69,7 +69,7 @@ func (in *captureInput) of() (CaptureOf, error) {
 		}
 	}
 	wrong := func(where, text string) error {
-		return huma.Error422UnprocessableEntity("there is nothing to capture", &huma.ErrorDetail{Location: "query." + where, Message: text})
+		return huma.Error422UnprocessableEntity("the request must name exactly one thing to capture", &huma.ErrorDetail{Location: "query." + where, Message: text})
 	}
 	if given != 1 {
 		return of, wrong("user", "name one of user, connection and peer")
@@ -89,7 +89,7 @@ func (in *captureInput) of() (CaptureOf, error) {
 
 func (a *API) registerCaptures(api huma.API) {
 	op := operation("capture", http.MethodPost, "/captures",
-		"Record PPP frames as pcapng, without secrets; the answer goes on until time or size are up, or the asker leaves", tagDiagnosis,
+		"Record PPP frames as pcapng, without secrets. The answer ends at the limit of duration or size, or when the client disconnects", tagDiagnosis,
 		http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "A pcapng file with link type PPP_WITH_DIR",

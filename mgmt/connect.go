@@ -35,7 +35,7 @@ func (a *API) ConnectPage(ctx context.Context, user, client, address string) (gu
 }
 
 func (a *API) registerConnect(api huma.API) {
-	huma.Register(api, operation("connect-client", http.MethodGet, "/users/{name}/connect", "Tell how a client is set up for a user", tagConnect, http.StatusNotFound, http.StatusUnprocessableEntity),
+	huma.Register(api, operation("connect-client", http.MethodGet, "/users/{name}/connect", "Show how to set up a client for a user", tagConnect, http.StatusNotFound, http.StatusUnprocessableEntity),
 		func(ctx context.Context, in *struct {
 			Name   string `path:"name" maxLength:"64"`
 			Client string `query:"client" required:"true" enum:"windows,smart-vpn,macos,ios,android,linux"`
@@ -44,14 +44,14 @@ func (a *API) registerConnect(api huma.API) {
 		) (*struct{ Body guide.Page }, error) {
 			page, err := a.ConnectPage(ctx, in.Name, in.Client, in.Server)
 			if errors.Is(err, guide.ErrServer) {
-				err = huma.Error422UnprocessableEntity("the server cannot be reached by that name", &huma.ErrorDetail{Location: "query.server", Message: err.Error()})
+				err = huma.Error422UnprocessableEntity("the name of the server is not valid", &huma.ErrorDetail{Location: "query.server", Message: err.Error()})
 			}
 			if err != nil {
 				return nil, problem(err)
 			}
 			return &struct{ Body guide.Page }{page}, nil
 		})
-	huma.Register(api, operation("client-errors", http.MethodGet, "/client-errors", "List the error numbers that clients show, with cause and cure", tagConnect),
+	huma.Register(api, operation("client-errors", http.MethodGet, "/client-errors", "List the error numbers that clients show, with meaning and fix", tagConnect),
 		func(context.Context, *struct{}) (*struct{ Body []guide.Number }, error) {
 			return &struct{ Body []guide.Number }{guide.Numbers("")}, nil
 		})

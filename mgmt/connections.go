@@ -36,7 +36,7 @@ func (c *Connection) Encrypted() bool { return c.Encryption != "none" || c.Type 
 
 // Paging picks a page of a list.
 type Paging struct {
-	Offset int `query:"offset" minimum:"0" doc:"How many to leave out at the beginning"`
+	Offset int `query:"offset" minimum:"0" doc:"Number of connections to skip"`
 	Limit  int `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
 }
 
@@ -48,7 +48,7 @@ func Page[T any](p Paging, list []T) []T {
 
 // ConnectionQuery picks connections, and their order.
 type ConnectionQuery struct {
-	User   string `query:"user" doc:"Of this user alone"`
+	User   string `query:"user" doc:"Only of this user"`
 	Search string `query:"q" maxLength:"100" doc:"A part of the user, the type, or an address"`
 	Sort   string `query:"sort" enum:"since,-since,uptime,-uptime,user,-user,type,-type,remote_ip,-remote_ip,virtual_ip,-virtual_ip,tx_packets,-tx_packets,rx_packets,-rx_packets,tx_rate,-tx_rate,rx_rate,-rx_rate,tx_bytes,-tx_bytes,rx_bytes,-rx_bytes" default:"since"`
 }
@@ -62,7 +62,7 @@ type listConnections struct {
 }
 
 type connectionList struct {
-	Total int `header:"X-Total-Count" doc:"How many there are in all pages"`
+	Total int `header:"X-Total-Count" doc:"Number of connections in all pages"`
 	Body  []Connection
 }
 
@@ -72,14 +72,14 @@ func (a *API) registerConnections(api huma.API) {
 			all := a.Connections(in.ConnectionQuery)
 			return &connectionList{len(all), Page(in.Paging, all)}, nil
 		})
-	huma.Register(api, operation("drop-connection", http.MethodDelete, "/connections/{id}", "Drop a connection: its client is hung up properly", tagConnections, http.StatusNotFound),
+	huma.Register(api, operation("drop-connection", http.MethodDelete, "/connections/{id}", "Hang up a connection", tagConnections, http.StatusNotFound),
 		func(ctx context.Context, in *struct {
 			ID     string `path:"id" maxLength:"64"`
 			Reason string `query:"reason" maxLength:"100" pattern:"^[^\\x00-\\x1f\\x7f]*$" doc:"For the log and the client" default:"dropped by the administrator"`
 		},
 		) (*struct{}, error) {
 			if !a.cfg.Sessions.Drop(ctx, in.ID, in.Reason) {
-				return nil, huma.Error404NotFound("there is no connection " + in.ID + ": it may be gone already")
+				return nil, huma.Error404NotFound("there is no connection " + in.ID + ": it may have ended already")
 			}
 			return nil, nil
 		})

@@ -29,18 +29,18 @@ const (
 var tags = []*huma.Tag{
 	{Name: tagConnections, Description: "The connections that are open."},
 	{Name: tagUsers, Description: "The users that may dial in."},
-	{Name: tagAccess, Description: "Which types of dial-in are served."},
-	{Name: tagGeneral, Description: "What is negotiated with clients."},
+	{Name: tagAccess, Description: "The VPN services that are on."},
+	{Name: tagGeneral, Description: "Settings for the negotiation with clients."},
 	{Name: tagPools, Description: "The addresses that clients get."},
-	{Name: tagTime, Description: "The clock that one-time passwords are verified by."},
+	{Name: tagTime, Description: "The clock for one-time passwords."},
 	{Name: tagStatus, Description: "The daemon and its machine."},
-	{Name: tagSystem, Description: "The end of the daemon."},
-	{Name: tagHistory, Description: "What has happened."},
-	{Name: tagEvents, Description: "What happens."},
-	{Name: tagDiagnosis, Description: "Why a dial-in failed."},
-	{Name: tagConnect, Description: "How clients are set up."},
-	{Name: tagAdministrators, Description: "Who may manage the daemon."},
-	{Name: tagTokens, Description: "What programs show to manage the daemon."},
+	{Name: tagSystem, Description: "Shutdown of the daemon."},
+	{Name: tagHistory, Description: "Past events."},
+	{Name: tagEvents, Description: "Events as they happen."},
+	{Name: tagDiagnosis, Description: "The reasons of failed dial-ins."},
+	{Name: tagConnect, Description: "How to set up clients."},
+	{Name: tagAdministrators, Description: "The people who may manage the daemon."},
+	{Name: tagTokens, Description: "Secrets with which programs manage the daemon."},
 }
 
 // describe writes what the document says of the API as a whole.
@@ -51,7 +51,7 @@ func describe(d *huma.OpenAPI) {
 	d.Servers = []*huma.Server{{URL: "/", Description: "The daemon that this document comes from"}}
 	d.Tags = tags
 	d.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token":   {Type: "http", Scheme: "bearer", Description: "An API token. The Unix socket takes none: it is for root alone."},
+		"token":   {Type: "http", Scheme: "bearer", Description: "An API token. The Unix socket needs none: only root and the daemon's own user may use it."},
 		"session": {Type: "apiKey", In: "cookie", Name: "__Host-vpnd", Description: "The cookie of a session of the pages."},
 	}
 	d.Security = []map[string][]string{{"token": {}}, {"session": {}}}
@@ -63,7 +63,7 @@ func operation(id, method, path, summary, tag string, errors ...int) huma.Operat
 	description := summary + "."
 	if !looks(method) {
 		errors = append(errors, http.StatusForbidden, http.StatusPreconditionFailed)
-		description += " A viewer may not."
+		description += " Viewers may not do this."
 	}
 	slices.Sort(errors)
 	return huma.Operation{
@@ -98,9 +98,9 @@ func viewed(op *huma.Operation) {
 	if good.Headers == nil {
 		good.Headers = map[string]*huma.Param{}
 	}
-	good.Headers["ETag"] = &huma.Param{Schema: text, Description: "Of what is answered, for If-None-Match; of what can be changed, for If-Match, too"}
-	op.Responses["304"] = &huma.Response{Description: "It is as If-None-Match says", Headers: good.Headers}
+	good.Headers["ETag"] = &huma.Param{Schema: text, Description: "Tag of the answer, for If-None-Match, and for If-Match if the resource can be changed"}
+	op.Responses["304"] = &huma.Response{Description: "Not modified: a tag of If-None-Match matches", Headers: good.Headers}
 	op.Parameters = append(op.Parameters, &huma.Param{
-		Name: "If-None-Match", In: "header", Schema: text, Description: "Entity tags, as in ETag of an answer: with one that is right, the answer is 304 without a body",
+		Name: "If-None-Match", In: "header", Schema: text, Description: "Entity tags from the ETag of earlier answers. If one matches, the answer is 304 without a body",
 	})
 }

@@ -27,8 +27,8 @@ const (
 
 // Why somebody may not listen.
 var (
-	errListeners = fmt.Errorf("too many listen to events: %d at most, and %d of one administrator or token; close one, or come back later", maxListeners, maxOfOne)
-	errEnding    = errors.New("the daemon is about to end: come back later")
+	errListeners = fmt.Errorf("too many listeners: at most %d, and %d of one administrator or token; close one, or try again later", maxListeners, maxOfOne)
+	errEnding    = errors.New("the daemon is shutting down: try again later")
 )
 
 // live are the events that listeners get. Changes of users and administrators are in the history alone: other processes
@@ -164,15 +164,15 @@ type alive struct {
 
 // gap is sent to a listener that comes back too late.
 type gap struct {
-	After  int64  `json:"after" doc:"The event that the listener has had last"`
-	Detail string `json:"detail" doc:"What to do about it"`
+	After  int64  `json:"after" doc:"Id of the last event that the listener got"`
+	Detail string `json:"detail" doc:"How to fix it"`
 }
 
 type listenInput struct {
-	After  int64    `header:"Last-Event-ID" minimum:"0" doc:"The id of the event that was had last: what has happened since then comes first"`
-	User   string   `query:"user" maxLength:"64" doc:"Of this user alone"`
-	Type   string   `query:"type" enum:"PPTP,L2TP,L2TP/IPsec" doc:"Of this type of dial-in alone"`
-	Events []string `query:"event" maxItems:"20" doc:"Of these events alone, separated by commas"`
+	After  int64    `header:"Last-Event-ID" minimum:"0" doc:"Id of the last event that the listener got: later events come first"`
+	User   string   `query:"user" maxLength:"64" doc:"Only of this user"`
+	Type   string   `query:"type" enum:"PPTP,L2TP,L2TP/IPsec" doc:"Only of this type of dial-in"`
+	Events []string `query:"event" maxItems:"20" doc:"Only these events, separated by commas"`
 }
 
 // Resolve implements huma.Resolver.
@@ -219,7 +219,7 @@ func (a *API) tellEvents(ctx context.Context, in *listenInput, send sse.Sender) 
 	if send(first) != nil {
 		return
 	}
-	if tooLate && send.Data(gap{in.After, "events are missing that are kept no more: GET /api/v1/history lists what happened"}) != nil {
+	if tooLate && send.Data(gap{in.After, "some missed events are no longer stored: GET /api/v1/history lists them"}) != nil {
 		return
 	}
 	for _, e := range missed {

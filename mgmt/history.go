@@ -14,9 +14,9 @@ import (
 
 // Event is an entry of the history, or an event as it happens.
 type Event struct {
-	ID         int64     `json:"id,omitempty" doc:"Of the entry in the history"`
+	ID         int64     `json:"id,omitempty" doc:"Id of the entry"`
 	At         time.Time `json:"at"`
-	Event      string    `json:"event" doc:"connected, disconnected, refused, or what was changed of a user"`
+	Event      string    `json:"event" doc:"connected, disconnected, refused, or the kind of change"`
 	User       string    `json:"user"`
 	Connection string    `json:"connection,omitempty"`
 	Type       string    `json:"type,omitempty"`
@@ -24,10 +24,10 @@ type Event struct {
 	VirtualIP  string    `json:"virtual_ip,omitempty"`
 	Auth       string    `json:"auth,omitempty"`
 	Encryption string    `json:"encryption,omitempty"`
-	Cause      string    `json:"cause,omitempty" doc:"Code of the reason, as docs/reasons.md lists it; its text may change, its code does not"`
-	Arguments  []string  `json:"arguments,omitempty" doc:"Of the reason"`
+	Cause      string    `json:"cause,omitempty" doc:"Code of the reason: see docs/reasons.md. Codes do not change, texts may"`
+	Arguments  []string  `json:"arguments,omitempty" doc:"Arguments of the reason"`
 	Reason     string    `json:"reason,omitempty"`
-	Seconds    int64     `json:"seconds,omitempty" doc:"How long the connection was up"`
+	Seconds    int64     `json:"seconds,omitempty" doc:"Duration of the connection"`
 	RxBytes    uint64    `json:"rx_bytes,omitempty"`
 	TxBytes    uint64    `json:"tx_bytes,omitempty"`
 	By         string    `json:"by,omitempty" doc:"Who made the change"`
@@ -75,16 +75,16 @@ func knownEvents(events, all []string) (wrong []error) {
 }
 
 type historyList struct {
-	Total int `header:"X-Total-Count" doc:"How many there are in all pages"`
+	Total int `header:"X-Total-Count" doc:"Number of entries in all pages"`
 	Body  []Event
 }
 
 type historyInput struct {
 	User   string    `query:"user" maxLength:"64"`
-	Events []string  `query:"event" maxItems:"20" doc:"Of these events alone, separated by commas"`
+	Events []string  `query:"event" maxItems:"20" doc:"Only these events, separated by commas"`
 	Since  time.Time `query:"since"`
-	Before int64     `query:"before" minimum:"0" doc:"An id: what came before it"`
-	Offset int       `query:"offset" minimum:"0" doc:"How many of the newest to leave out"`
+	Before int64     `query:"before" minimum:"0" doc:"Only entries before this id"`
+	Offset int       `query:"offset" minimum:"0" doc:"Number of the newest entries to skip"`
 	Limit  int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
@@ -92,7 +92,7 @@ type historyInput struct {
 func (in *historyInput) Resolve(huma.Context) []error { return knownEvents(in.Events, state.Events) }
 
 func (a *API) registerHistory(api huma.API) {
-	huma.Register(api, operation("list-history", http.MethodGet, "/history", "List what happened, the newest first", tagHistory),
+	huma.Register(api, operation("list-history", http.MethodGet, "/history", "List past events, newest first", tagHistory),
 		func(ctx context.Context, in *historyInput) (*historyList, error) {
 			events, sum, err := a.History(ctx, state.HistoryQuery{User: in.User, Events: in.Events, Since: in.Since, Before: in.Before, Offset: in.Offset, Limit: in.Limit})
 			if err != nil {

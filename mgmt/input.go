@@ -77,7 +77,7 @@ type shown struct{}
 
 // Schema implements huma.SchemaProvider.
 func (shown) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{ReadOnly: true, Description: "As an answer has it; a request may leave it out, and it is not looked at"}
+	return &huma.Schema{ReadOnly: true, Description: "Read-only: requests may contain it, but it is ignored"}
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -98,7 +98,7 @@ func nullsIn(api huma.API, schema *huma.Schema, data []byte, where string) (null
 		switch at := where + "." + name; {
 		case field == nil || field.ReadOnly || field.Nullable && field.Type == huma.TypeString: // of NullText; huma has all lists nullable
 		case string(fields[name]) == "null":
-			nulls = append(nulls, &huma.ErrorDetail{Location: at, Message: "null is no value: leave the field out, or give the value that it is to have, such as an empty one"})
+			nulls = append(nulls, &huma.ErrorDetail{Location: at, Message: "must not be null: omit the field, or give a value, such as an empty one"})
 		default:
 			nulls = append(nulls, nullsIn(api, field, fields[name], at)...)
 		}

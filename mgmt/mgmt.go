@@ -118,10 +118,10 @@ func (a *API) nothingHere(w http.ResponseWriter, r *http.Request, handler http.H
 		w.WriteHeader(found.status)
 		return
 	}
-	text := "there is nothing at this path: /api/v1/openapi.json lists what there is"
+	text := "this path does not exist: /api/v1/openapi.json lists all paths"
 	if allow := found.header.Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
-		text = "this path does not take " + r.Method + ", but " + allow
+		text = "this path does not support " + r.Method + ": use " + allow
 	}
 	refuse(w, found.status, text)
 }

@@ -11,14 +11,14 @@ type (
 	// PoolsView is what GET /pools tells.
 	PoolsView struct {
 		PoolSettings
-		Overridden []string `json:"overridden" doc:"Keys of the configuration file that what is set here was laid over"`
+		Overridden []string `json:"overridden" doc:"Keys of the configuration file that these settings override"`
 	}
 	// PoolsChange is the body of PATCH /pools.
 	PoolsChange struct {
 		Ranges []PoolRange            `json:"ranges,omitzero" maxItems:"256"`
 		DNS    []string               `json:"dns,omitzero" maxItems:"2"`
 		WINS   []string               `json:"wins,omitzero" maxItems:"2"`
-		Pools  map[string]AddressPool `json:"pools,omitzero" doc:"All named pools; one that is left out is removed"`
+		Pools  map[string]AddressPool `json:"pools,omitzero" doc:"All named pools; vpnd removes the others"`
 
 		Overridden shown `json:"overridden,omitzero"`
 	}

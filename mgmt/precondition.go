@@ -17,8 +17,8 @@ import (
 
 // Precondition is what a resource has to be for a change to be made (RFC 9110 section 13.1).
 type Precondition struct {
-	IfMatch     []string `header:"If-Match" doc:"Entity tags, as in ETag of an answer: without one that is still right, the answer is 412 and nothing changes"`
-	IfNoneMatch []string `header:"If-None-Match" doc:"Entity tags: with one that is right, the answer is 412 and nothing changes"`
+	IfMatch     []string `header:"If-Match" doc:"Entity tags from the ETag of earlier answers. If none matches, the answer is 412 and nothing changes"`
+	IfNoneMatch []string `header:"If-None-Match" doc:"Entity tags. If one matches, the answer is 412 and nothing changes"`
 }
 
 // holds reports that a resource with the state is not as it has to be.
@@ -28,10 +28,10 @@ func (p *Precondition) holds(state string) error {
 		return tag == "*" || stateOf(tag) == state
 	}
 	if len(p.IfMatch) > 0 && !slices.ContainsFunc(p.IfMatch, is) {
-		return huma.Error412PreconditionFailed(ErrChanged.Error(), &huma.ErrorDetail{Location: "header.If-Match", Message: "is not the tag that it has now"})
+		return huma.Error412PreconditionFailed(ErrChanged.Error(), &huma.ErrorDetail{Location: "header.If-Match", Message: "is not the current tag"})
 	}
 	if slices.ContainsFunc(p.IfNoneMatch, is) {
-		return huma.Error412PreconditionFailed("it is as If-None-Match says", &huma.ErrorDetail{Location: "header.If-None-Match", Message: "is the tag that it has now"})
+		return huma.Error412PreconditionFailed("a tag of If-None-Match matches", &huma.ErrorDetail{Location: "header.If-None-Match", Message: "is the current tag"})
 	}
 	return nil
 }
@@ -75,7 +75,7 @@ func taglessChange(api huma.API) func(huma.Context, func(huma.Context)) {
 			next(ctx)
 			return
 		}
-		_ = huma.WriteErr(api, ctx, http.StatusPreconditionFailed, "there is no entity tag for this: leave If-Match out")
+		_ = huma.WriteErr(api, ctx, http.StatusPreconditionFailed, "this resource has no entity tag: omit If-Match")
 	}
 }
 

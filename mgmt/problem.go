@@ -64,9 +64,9 @@ func problemField(status int, d *huma.ErrorDetail) ProblemField {
 	case status == http.StatusUnsupportedMediaType:
 		f.Message = "must be JSON: send it with Content-Type: application/json"
 	case status == http.StatusBadRequest:
-		f.Message = "is not JSON in UTF-8: an object such as {\"comment\": \"text\"} is wanted"
+		f.Message = "is not JSON in UTF-8: send an object such as {\"comment\": \"text\"}"
 	default:
-		f.Message = "cannot be read: /api/v1/openapi.json says what each field takes"
+		f.Message = "cannot be read: /api/v1/openapi.json describes each field"
 	}
 	return f
 }

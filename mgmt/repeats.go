@@ -30,11 +30,11 @@ func checkedQuery(api huma.API) func(huma.Context, func(huma.Context)) {
 		var twice []error
 		for _, name := range slices.Sorted(maps.Keys(query)) {
 			if len(query[name]) > 1 {
-				twice = append(twice, &huma.ErrorDetail{Location: "query." + name, Message: "is there twice: give it once; a list has commas between its values"})
+				twice = append(twice, &huma.ErrorDetail{Location: "query." + name, Message: "appears twice: give it once, with commas between the values of a list"})
 			}
 		}
 		if len(twice) > 0 {
-			_ = huma.WriteErr(api, ctx, http.StatusBadRequest, "a parameter is there twice", twice...)
+			_ = huma.WriteErr(api, ctx, http.StatusBadRequest, "a parameter appears twice", twice...)
 			return
 		}
 		next(ctx)
@@ -54,8 +54,8 @@ func checkedBody(api huma.API) func(huma.Context, func(huma.Context)) {
 		schema := op.RequestBody.Content["application/json"].Schema
 		twice, err := keyTwice(api, schema, json.NewDecoder(bytes.NewReader(body)), "body", maxDepth)
 		if err == nil && twice != "" { // huma says what is wrong with other than JSON
-			_ = huma.WriteErr(api, ctx, http.StatusBadRequest, "a key is there twice", &huma.ErrorDetail{
-				Location: twice, Message: "is there twice: give it once, in lower case",
+			_ = huma.WriteErr(api, ctx, http.StatusBadRequest, "a key appears twice", &huma.ErrorDetail{
+				Location: twice, Message: "appears twice: give it once, in lower case",
 			})
 			return
 		}

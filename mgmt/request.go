@@ -35,7 +35,7 @@ func unreadable(r *http.Request) (status int, text string) {
 	case "", "identity":
 		return 0, ""
 	default:
-		return http.StatusUnsupportedMediaType, "bodies are taken as they are: send this one without Content-Encoding"
+		return http.StatusUnsupportedMediaType, "compressed bodies are not supported: send the body without Content-Encoding"
 	}
 }
 

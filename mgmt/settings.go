@@ -49,34 +49,34 @@ type ServiceSet struct {
 
 // PPPSettings is PPP General Setup. Durations are texts, such as 30s, as in the configuration file.
 type PPPSettings struct {
-	Authentication []string  `json:"authentication" doc:"Of mschapv2, mschap, chap and pap, in the order of offering"`
+	Authentication []string  `json:"authentication" doc:"Methods that vpnd offers, in this order: mschapv2, mschap, chap, pap"`
 	MPPE           string    `json:"mppe" doc:"off, optional, required (40, 56 or 128 bits) or maximum (128 bits)"`
-	MPPEStateful   bool      `json:"mppe_stateful" doc:"Keys change every 256 packets for clients that agree to it"`
+	MPPEStateful   bool      `json:"mppe_stateful" doc:"The key changes every 256 packets for clients that agree to it"`
 	EchoInterval   string    `json:"echo_interval" doc:"Such as 30s; 0s: off"`
 	EchoFailures   int       `json:"echo_failures" doc:"Unanswered echoes that end a connection; 0: off"`
-	CHAPInterval   string    `json:"chap_interval" doc:"After which CHAP asks an open connection again, such as 1h; 0s: never"`
+	CHAPInterval   string    `json:"chap_interval" doc:"Time after which CHAP authenticates an open connection again, such as 1h; 0s: never"`
 	MutualPAP      MutualPAP `json:"mutual_pap"`
 }
 
 // MutualPAP is how the server shows itself, by PAP, to clients that ask for it.
 type MutualPAP struct {
-	User        string `json:"user" doc:"Empty: it does not"`
-	Password    string `json:"password,omitempty" writeOnly:"true" doc:"Written, never read back; empty: stays as it is"`
+	User        string `json:"user" doc:"Empty: the server does not authenticate itself"`
+	Password    string `json:"password,omitempty" writeOnly:"true" doc:"Never read back; empty: unchanged"`
 	HasPassword bool   `json:"has_password" readOnly:"true"`
 	Proof       string `json:"-"` // access.Proof of the password that is set
 }
 
 // TimeSettings say how the host's clock is watched. Durations are texts, as in the configuration file.
 type TimeSettings struct {
-	Servers   []string `json:"servers" doc:"NTP servers, by name or address; none: the host's clock counts"`
-	Interval  string   `json:"interval" doc:"Between two measurements, such as 1h"`
-	MaxOffset string   `json:"max_offset" doc:"Of the host's clock before there is a warning, such as 10s"`
+	Servers   []string `json:"servers" doc:"NTP servers, by name or address; none: vpnd uses the host's clock"`
+	Interval  string   `json:"interval" doc:"Time between two measurements, such as 1h"`
+	MaxOffset string   `json:"max_offset" doc:"vpnd warns if the host's clock is off by more, such as 10s"`
 }
 
 // PoolSettings are the addresses that clients get: those of users that name no pool, and the named pools.
 type PoolSettings struct {
 	AddressPool
-	Pools map[string]AddressPool `json:"pools" doc:"Further pools by their names, for users that name one"`
+	Pools map[string]AddressPool `json:"pools" doc:"Further pools by their names, for users whose profile names one"`
 }
 
 // AddressPool is addresses that clients get, with the servers that they are told of.
@@ -88,11 +88,11 @@ type AddressPool struct {
 
 // ShutdownState says whether the daemon is to end when its last connection has gone.
 type ShutdownState struct {
-	Pending     bool       `json:"pending" doc:"No more calls are taken"`
-	By          string     `json:"by,omitempty" doc:"Who has asked for it"`
+	Pending     bool       `json:"pending" doc:"The daemon accepts no new calls"`
+	By          string     `json:"by,omitempty" doc:"The person who requested it"`
 	Since       *time.Time `json:"since,omitempty"`
-	At          *time.Time `json:"at,omitempty" doc:"When what is open is hung up; absent: never"`
-	Connections int        `json:"connections" doc:"Open, or being set up"`
+	At          *time.Time `json:"at,omitempty" doc:"Time at which the daemon hangs up the rest; absent: never"`
+	Connections int        `json:"connections" doc:"Open connections, and those that are being set up"`
 }
 
 // ConflictError is what stands in the way of a change, with the fix.

@@ -12,20 +12,20 @@ type (
 	// ServiceView is what GET /services tells.
 	ServiceView struct {
 		ServiceSet
-		Overridden []string `json:"overridden" doc:"Keys of the configuration file that what is set here was laid over"`
+		Overridden []string `json:"overridden" doc:"Keys of the configuration file that these settings override"`
 	}
 	// ServiceChange is the body of PATCH /services.
 	ServiceChange struct {
-		PPTP *bool `json:"pptp,omitempty" doc:"Left out: as it is"`
-		L2TP *bool `json:"l2tp,omitempty" doc:"Left out: as it is"`
-		Drop bool  `json:"drop,omitempty" doc:"Hang up the connections of what is off then; else they go on"`
+		PPTP *bool `json:"pptp,omitempty" doc:"Missing: unchanged"`
+		L2TP *bool `json:"l2tp,omitempty" doc:"Missing: unchanged"`
+		Drop bool  `json:"drop,omitempty" doc:"Hang up the connections of services that are off. Otherwise they stay"`
 
 		Overridden shown `json:"overridden,omitzero"`
 	}
 	// PPPView is what GET /ppp tells.
 	PPPView struct {
 		PPPSettings
-		Overridden []string `json:"overridden" doc:"Keys of the configuration file that what is set here was laid over"`
+		Overridden []string `json:"overridden" doc:"Keys of the configuration file that these settings override"`
 	}
 	// PPPChange is the body of PATCH /ppp.
 	PPPChange struct {
@@ -41,15 +41,15 @@ type (
 	}
 	// MutualPAPChange is what PPPChange has of mutual_pap.
 	MutualPAPChange struct {
-		User     *string `json:"user,omitempty" doc:"Empty: the server does not show itself"`
+		User     *string `json:"user,omitempty" doc:"Empty: the server does not authenticate itself"`
 		Password *string `json:"password,omitempty"`
 
 		HasPassword shown `json:"has_password,omitzero"`
 	}
 	// ShutdownRequest is the body of POST /shutdown.
 	ShutdownRequest struct {
-		WhenEmpty bool   `json:"when_empty,omitempty" doc:"Take no more calls, and end when the last connection has gone; else at once"`
-		Within    string `json:"within,omitempty" doc:"With when_empty: hang up what is left after this time, such as 1h; left out: never"`
+		WhenEmpty bool   `json:"when_empty,omitempty" doc:"Accept no new calls, and end after the last connection. Otherwise end immediately"`
+		Within    string `json:"within,omitempty" doc:"With when_empty: hang up the rest after this time, such as 1h. Missing: never"`
 	}
 )
 
@@ -81,21 +81,21 @@ type (
 )
 
 func (a *API) registerSettings(api huma.API) {
-	huma.Register(api, operation("get-services", http.MethodGet, "/services", "Say which VPN services are enabled", tagAccess),
+	huma.Register(api, operation("get-services", http.MethodGet, "/services", "Show which VPN services are on", tagAccess),
 		func(context.Context, *struct{}) (*oneServiceView, error) { return a.services(), nil })
 	huma.Register(api, operation("change-services", http.MethodPatch, "/services", "Turn VPN services on and off", tagAccess,
 		http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changeServices)
-	huma.Register(api, operation("get-ppp", http.MethodGet, "/ppp", "Show what is negotiated with clients", tagGeneral),
+	huma.Register(api, operation("get-ppp", http.MethodGet, "/ppp", "Show the settings for the negotiation with clients", tagGeneral),
 		func(context.Context, *struct{}) (*onePPPView, error) { return a.ppp(), nil })
-	huma.Register(api, operation("change-ppp", http.MethodPatch, "/ppp", "Change what is negotiated with clients from now on", tagGeneral,
+	huma.Register(api, operation("change-ppp", http.MethodPatch, "/ppp", "Change the settings for the negotiation with new clients", tagGeneral,
 		http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changePPP)
-	huma.Register(api, operation("get-shutdown", http.MethodGet, "/shutdown", "Say whether the daemon is to end", tagSystem),
+	huma.Register(api, operation("get-shutdown", http.MethodGet, "/shutdown", "Show whether a shutdown is pending", tagSystem),
 		func(context.Context, *struct{}) (*oneShutdown, error) { return a.shutdown(), nil })
 	shut := operation("shut-down", http.MethodPost, "/shutdown", "End the daemon", tagSystem,
 		http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity)
 	shut.DefaultStatus = http.StatusAccepted
 	huma.Register(api, shut, a.shutDown)
-	huma.Register(api, operation("cancel-shutdown", http.MethodDelete, "/shutdown", "Take calls again", tagSystem,
+	huma.Register(api, operation("cancel-shutdown", http.MethodDelete, "/shutdown", "Cancel a pending shutdown", tagSystem,
 		http.StatusConflict, http.StatusPreconditionFailed), a.cancelShutdown)
 }
 
@@ -221,7 +221,7 @@ func (a *API) shutDown(ctx context.Context, in *shutDown) (*oneShutdown, error) 
 func (r *ShutdownRequest) within() (time.Duration, error) {
 	switch {
 	case !r.WhenEmpty && r.Within != "":
-		return 0, &FieldError{"within", "is of no use without when_empty: set that, too, or leave it out"}
+		return 0, &FieldError{"within", "also requires when_empty: set it, or omit within"}
 	case !r.WhenEmpty:
 		return 0, nil
 	case r.Within == "":
@@ -229,7 +229,7 @@ func (r *ShutdownRequest) within() (time.Duration, error) {
 	}
 	within, err := time.ParseDuration(r.Within)
 	if err != nil || within <= 0 {
-		return 0, &FieldError{"within", "is not a duration; write it as 90s, 30m or 1h"}
+		return 0, &FieldError{"within", "is not a duration: write it as 90s, 30m or 1h"}
 	}
 	return within, nil
 }

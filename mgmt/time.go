@@ -12,11 +12,11 @@ type (
 	// TimeSettingsView is what GET /time/settings tells.
 	TimeSettingsView struct {
 		TimeSettings
-		Overridden []string `json:"overridden" doc:"Keys of the configuration file that what is set here was laid over"`
+		Overridden []string `json:"overridden" doc:"Keys of the configuration file that these settings override"`
 	}
 	// TimeChange is the body of PATCH /time/settings.
 	TimeChange struct {
-		Servers   []string `json:"servers,omitzero" maxItems:"16" doc:"All of them; an empty list: none"`
+		Servers   []string `json:"servers,omitzero" maxItems:"16" doc:"All time servers; an empty list: none"`
 		Interval  *string  `json:"interval,omitempty"`
 		MaxOffset *string  `json:"max_offset,omitempty"`
 
@@ -39,18 +39,18 @@ type (
 )
 
 func (a *API) registerTime(api huma.API) {
-	huma.Register(api, operation("get-time", http.MethodGet, "/time", "Show the clock that one-time passwords are verified by", tagTime),
+	huma.Register(api, operation("get-time", http.MethodGet, "/time", "Show the clock for one-time passwords", tagTime),
 		func(context.Context, *struct{}) (*timeView, error) { return &timeView{a.cfg.Clock.View()}, nil })
-	huma.Register(api, operation("inquire-time", http.MethodPost, "/time/inquire", "Inquire the time servers now", tagTime, http.StatusBadGateway),
+	huma.Register(api, operation("inquire-time", http.MethodPost, "/time/inquire", "Ask the time servers now", tagTime, http.StatusBadGateway),
 		func(ctx context.Context, _ *struct{}) (*timeView, error) {
 			if err := a.cfg.Clock.Inquire(ctx); err != nil {
 				return nil, huma.Error502BadGateway(err.Error())
 			}
 			return &timeView{a.cfg.Clock.View()}, nil
 		})
-	huma.Register(api, operation("get-time-settings", http.MethodGet, "/time/settings", "Show the time servers and how they are asked", tagTime),
+	huma.Register(api, operation("get-time-settings", http.MethodGet, "/time/settings", "Show the settings for the time servers", tagTime),
 		func(context.Context, *struct{}) (*timeSettingsView, error) { return a.timeSettings(), nil })
-	huma.Register(api, operation("change-time-settings", http.MethodPatch, "/time/settings", "Change the time servers and how they are asked", tagTime,
+	huma.Register(api, operation("change-time-settings", http.MethodPatch, "/time/settings", "Change the settings for the time servers", tagTime,
 		http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changeTime)
 }
 

@@ -18,20 +18,20 @@ type Token struct {
 	Role    string     `json:"role" enum:"administrator,viewer"`
 	Expires *time.Time `json:"expires" doc:"Null: never"`
 	Added   time.Time  `json:"added"`
-	By      string     `json:"by" doc:"Who made it"`
+	By      string     `json:"by" doc:"The person who added it"`
 }
 
 // TokenInput is a token to be made.
 type TokenInput struct {
 	Name    string     `json:"name"`
 	Role    string     `json:"role" enum:"administrator,viewer"`
-	Expires *time.Time `json:"expires,omitempty" doc:"Left out: never"`
+	Expires *time.Time `json:"expires,omitempty" doc:"Missing: never"`
 }
 
 // NewToken is a token that was made.
 type NewToken struct {
 	TokenInput
-	Secret string `json:"secret" doc:"Goes into Authorization: Bearer; it is shown here alone"`
+	Secret string `json:"secret" doc:"For the header Authorization: Bearer. Only this answer shows it"`
 }
 
 // TokenOf is a token as the API and the commands show it.
@@ -55,7 +55,7 @@ type (
 		}
 	}
 	madeToken struct {
-		Location string `header:"Location" doc:"Where the token is"`
+		Location string `header:"Location" doc:"Path of the token"`
 		ETag     string `header:"ETag"`
 		Body     NewToken
 	}
@@ -78,12 +78,12 @@ func (a *API) registerTokens(api huma.API) {
 			}
 			return list, problem(err)
 		})
-	add := operation("add-token", http.MethodPost, "/tokens", "Make an API token", tagTokens, http.StatusConflict, http.StatusUnprocessableEntity)
+	add := operation("add-token", http.MethodPost, "/tokens", "Add an API token", tagTokens, http.StatusConflict, http.StatusUnprocessableEntity)
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(api, onlyAdministrators(api, add), a.addToken)
 	huma.Register(api, onlyAdministrators(api, operation("get-token", http.MethodGet, "/tokens/{name}", "Show an API token, without its secret", tagTokens,
 		http.StatusNotFound)), a.getToken)
-	huma.Register(api, onlyAdministrators(api, operation("remove-token", http.MethodDelete, "/tokens/{name}", "End an API token", tagTokens,
+	huma.Register(api, onlyAdministrators(api, operation("remove-token", http.MethodDelete, "/tokens/{name}", "Remove an API token", tagTokens,
 		http.StatusNotFound, http.StatusPreconditionFailed)), a.removeToken)
 }
 

@@ -164,7 +164,7 @@ func TestCheckOfFaultsInJSON(t *testing.T) {
 	file := filepath.Join(filepath.Dir(h.dir), "vpnd.yaml")
 	want := []findingView{
 		{Level: "fail", What: "ppp.mru", Where: file + ":2:12", Text: "100 is not between 576 and 1500", Fix: "correct the file"},
-		{Level: "fail", What: "network.pool", Where: file + ":3:17", Text: `"10.1.0.9/24" has bits set behind its prefix`, Fix: "write 10.1.0.0/24"},
+		{Level: "fail", What: "network.pool", Where: file + ":3:17", Text: `"10.1.0.9/24" has bits set after its prefix length`, Fix: "write 10.1.0.0/24"},
 	}
 	if diff := cmp.Diff(want, findings); diff != "" || r.status != statusFailed {
 		t.Errorf("status %d, (-want +got):\n%s", r.status, diff)

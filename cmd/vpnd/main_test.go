@@ -227,7 +227,7 @@ func TestFailures(t *testing.T) {
 		{"user add bob --motp-secret " + testSecret, 12, "motp-pin: is missing"},
 		{"user add Alice --password x", 11, "alice: the user exists already"},
 		{"user add bob --password x --dial-in sstp", 12, `dial-in: "sstp" is not one of pptp, l2tp`},
-		{"user add bob --password x --pool nope", 12, "pool: there is no pool \"nope\": network.pools has none"},
+		{"user add bob --password x --pool nope", 12, "pool: there is no pool \"nope\": network.pools is empty"},
 		{"user add bob --password x --address 10.1.1.1", 12, "address: 10.1.1.1 is outside the pool 10.99.0.10-10.99.0.250"},
 		{"user add bob --password x --address 10.99.0.20", 12, "10.99.0.20 is taken by user alice"},
 		{"user show bob", 10, `"bob": no such user`},

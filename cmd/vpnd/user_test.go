@@ -245,7 +245,7 @@ func TestUserImportAndExport(t *testing.T) {
 	if r.status != 0 || r.stderr != want || h.profile("ben").Password != "geheim" {
 		t.Errorf("%+v", r)
 	}
-	h.fails("carl * @"+h.dir+" *\n", "cannot be read: "+h.dir+": a regular file with one secret", "user", "import", "-", "--format", "chap-secrets")
+	h.fails("carl * @"+h.dir+" *\n", "cannot be read: "+h.dir+" is not a regular file with one secret", "user", "import", "-", "--format", "chap-secrets")
 	ansi := h.file("ansi.csv", "name;password\ncarl;gr\xfcn\n")
 	h.fails("", ansi+":2: this is not UTF-8", "user", "import", ansi)
 	h.fails("", "there is no encoding", "user", "import", ansi, "--encoding", "x")

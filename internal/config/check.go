@@ -76,7 +76,7 @@ func (c Config) check(report reporter) {
 	}
 	within(report, "l2tp.hello_interval", c.L2TP.HelloInterval, time.Second, time.Hour)
 	if c.L2TP.HideAVPs && c.L2TP.Secret == "" {
-		report("hiding takes a secret", "set l2tp.secret, or hide_avps to false", "l2tp.hide_avps", "l2tp.secret")
+		report("hiding AVPs needs a secret", "set l2tp.secret, or hide_avps to false", "l2tp.hide_avps", "l2tp.secret")
 	}
 }
 
@@ -86,7 +86,7 @@ func (m Management) checkCertificate(report reporter) {
 	} {
 		switch {
 		case file.path != "" && file.otherPath == "":
-			report("is of no use alone", "set "+file.other+", too, or leave both empty", file.key)
+			report("also requires "+file.other, "set "+file.other+", or leave both empty", file.key)
 		case file.path != "" && !filepath.IsAbs(file.path):
 			report(fmt.Sprintf("%q is not an absolute path", file.path), "", file.key)
 		}
@@ -103,7 +103,7 @@ func (h Hooks) check(report reporter) {
 		case !filepath.IsAbs(hook.command[0]):
 			report(fmt.Sprintf("%q is not an absolute path", hook.command[0]), "write the command as [/path/to/program, argument]", hook.key)
 		case slices.ContainsFunc(hook.command, func(s string) bool { return strings.ContainsRune(s, 0) }):
-			report("has a zero byte", "leave it out", hook.key)
+			report("has a zero byte", "remove it", hook.key)
 		}
 	}
 	within(report, "hooks.timeout", h.Timeout, 100*time.Millisecond, time.Minute)
@@ -133,7 +133,7 @@ func (l Limits) check(report reporter) {
 
 func (t Time) check(report reporter) {
 	if len(t.Servers) > maxTimeServers {
-		report(fmt.Sprintf("has %d servers", len(t.Servers)), fmt.Sprintf("%d is the most", maxTimeServers), "time.servers")
+		report(fmt.Sprintf("has %d servers", len(t.Servers)), fmt.Sprintf("keep at most %d", maxTimeServers), "time.servers")
 	}
 	for i, s := range t.Servers {
 		switch {
@@ -156,11 +156,11 @@ func (c Config) checkListen(report reporter) {
 		case slices.Contains(c.Listen[:i], a):
 			report(fmt.Sprintf("%s is listed twice", a), "remove one", "listen")
 		case a.IsUnspecified() && len(c.Listen) > 1:
-			report("0.0.0.0 is every address already", "keep it alone, or leave it out", "listen")
+			report("0.0.0.0 already means every address", "keep only 0.0.0.0, or remove it", "listen")
 		case a.IsMulticast():
 			report(fmt.Sprintf("%s is a multicast address", a), "", "listen")
 		case c.Network.InPool(a):
-			report(fmt.Sprintf("%s is listened on and lies in the pool", a), "leave it out of the pool", "network.pool", "listen")
+			report(fmt.Sprintf("%s is an address of listen, but is in the pool", a), "remove it from the pool", "network.pool", "listen")
 		}
 	}
 }
@@ -175,7 +175,7 @@ func (p PPP) check(report reporter) {
 		}
 	}
 	if (p.MPPE == "required" || p.MPPE == "maximum") && !slices.Contains(p.Authentication, "mschapv2") && !slices.Contains(p.Authentication, "mschap") {
-		report("MPPE has keys only from MS-CHAP", "offer mschapv2 in ppp.authentication, or set ppp.mppe to off", "ppp.mppe", "ppp.authentication")
+		report("MPPE gets its keys only from MS-CHAP", "offer mschapv2 in ppp.authentication, or set ppp.mppe to off", "ppp.mppe", "ppp.authentication")
 	}
 	if p.MPPEKeyChanges < minKeyChanges || p.MPPEKeyChanges > maxKeyChanges {
 		report(fmt.Sprintf("%d is not between %d and %d", p.MPPEKeyChanges, minKeyChanges, maxKeyChanges), "", "ppp.mppe_key_changes")
@@ -201,10 +201,10 @@ func (m MutualPAP) check(report reporter) {
 		{"ppp.mutual_pap.password", m.Password, "ppp.mutual_pap.user", m.User},
 	} {
 		if part.value != "" && part.missing == "" {
-			report("is of no use alone", "set "+part.other+", too, or leave both empty", part.key, part.other)
+			report("also requires "+part.other, "set "+part.other+", or leave both empty", part.key, part.other)
 		}
 		if len(part.value) > maxPAP {
-			report(fmt.Sprintf("has %d bytes", len(part.value)), fmt.Sprintf("%d is the most", maxPAP), part.key)
+			report(fmt.Sprintf("has %d bytes", len(part.value)), fmt.Sprintf("use at most %d", maxPAP), part.key)
 		}
 	}
 }
@@ -218,10 +218,10 @@ func (n Network) check(report reporter) {
 		report(fmt.Sprintf("%s cannot be the address of a host", n.Address), "", "network.address")
 	}
 	if len(n.Routes) > maxRoutes {
-		report(fmt.Sprintf("has %d routes", len(n.Routes)), fmt.Sprintf("a DHCP message holds %d at the most", maxRoutes), "network.routes")
+		report(fmt.Sprintf("has %d routes", len(n.Routes)), fmt.Sprintf("keep at most %d, which fit into a DHCP message", maxRoutes), "network.routes")
 	}
 	if len(n.Domain) > 253 || strings.ContainsFunc(n.Domain, notInDomain) {
-		report(fmt.Sprintf("%q is no domain name", n.Domain), "write it as example.net", "network.domain")
+		report(fmt.Sprintf("%q is not a domain name", n.Domain), "write it as example.net", "network.domain")
 	}
 	atMostTwo(report, "network.dns", n.DNS)
 	atMostTwo(report, "network.wins", n.WINS)
@@ -236,7 +236,7 @@ func (c Config) checkPool(report reporter) {
 		if name != "" {
 			key = "network.pools." + name + ".pool"
 			if len(name) > 64 || strings.ContainsFunc(name, notInDomain) {
-				report(fmt.Sprintf("%q is no name for a pool", name), "use letters, digits, - and .", "network.pools."+name)
+				report(fmt.Sprintf("%q is not a name for a pool", name), "use letters, digits, - and .", "network.pools."+name)
 			}
 			atMostTwo(report, "network.pools."+name+".dns", pool.DNS)
 			atMostTwo(report, "network.pools."+name+".wins", pool.WINS)
@@ -251,13 +251,13 @@ func (c Config) checkPool(report reporter) {
 		}
 	}
 	if size > maxPool {
-		report(fmt.Sprintf("has %d addresses", size), fmt.Sprintf("%d is the most", maxPool), "network.pool")
+		report(fmt.Sprintf("has %d addresses", size), fmt.Sprintf("use at most %d", maxPool), "network.pool")
 	}
 }
 
 func (c Config) checkRange(report reporter, key string, r Range, seen []Range) {
 	if !unicast(r.First) || !unicast(r.Last) || number(r.First)>>24 < 127 && number(r.Last)>>24 >= 127 {
-		report(fmt.Sprintf("%s holds addresses that no host can have", r), "", key)
+		report(fmt.Sprintf("%s contains addresses that no host can have", r), "", key)
 	}
 	if r.Contains(c.Network.Address) {
 		report(fmt.Sprintf("%s overlaps the interface: it contains network.address %s", r, c.Network.Address), advise(r, c.Network.Address),
@@ -274,7 +274,7 @@ func (c Config) checkRange(report reporter, key string, r Range, seen []Range) {
 func advise(r Range, a netip.Addr) string {
 	parts := r.without(a)
 	if len(parts) == 0 {
-		return "name others"
+		return "choose another range"
 	}
 	texts := make([]string, len(parts))
 	for i, p := range parts {
@@ -297,7 +297,7 @@ func checkOther(report reporter, key, name, own string) {
 	}
 	checkInterface(report, key, name)
 	if name == own {
-		report(fmt.Sprintf("%q is vpnd's own interface (network.interface)", name), "name another", key, "network.interface")
+		report(fmt.Sprintf("%q is vpnd's own interface (network.interface)", name), "choose another name", key, "network.interface")
 	}
 }
 
@@ -312,13 +312,13 @@ func checkTable(report reporter, key, table string) {
 		report(fmt.Sprintf("%q is not a table", table), `write its family, ip or inet, and its name, as "inet filter"`, key)
 	}
 	if table == "ip vpnd" {
-		report("ip vpnd is the daemon's own table", "name one of yours", key)
+		report("ip vpnd is the daemon's own table", "choose a table of your firewall", key)
 	}
 }
 
 func atMostTwo(report reporter, key string, servers []netip.Addr) {
 	if len(servers) > 2 {
-		report("PPP tells a client two servers and no more", "keep two", key)
+		report("PPP can tell a client only two servers", "keep at most two", key)
 	}
 }
 

@@ -267,7 +267,7 @@ func (n Network) CheckPool(name string) error {
 		return nil
 	}
 	if len(n.Pools) == 0 {
-		return fmt.Errorf("there is no pool %q: network.pools has none", name)
+		return fmt.Errorf("there is no pool %q: network.pools is empty", name)
 	}
 	return fmt.Errorf("there is no pool %q: network.pools has %s", name, strings.Join(slices.Sorted(maps.Keys(n.Pools)), ", "))
 }

@@ -121,12 +121,12 @@ motp: {window: soon, max_failures: }
 	want := strings.TrimSpace(`
 vpnd.yaml:1:12: state_dir: must be one value
 vpnd.yaml:2:19: listen: "::1" is not an IPv4 address
-vpnd.yaml:3:1: servces: unknown key; known here: history, hooks, l2tp, limits, listen, log, management, motp, network, ppp, services, state_dir, time
+vpnd.yaml:3:1: servces: unknown key; use one of history, hooks, l2tp, limits, listen, log, management, motp, network, ppp, services, state_dir, time
 vpnd.yaml:4:18: services.pptp: "maybe" is neither true nor false
 vpnd.yaml:6:8: ppp.mru: "big" is not a whole number
 vpnd.yaml:7:18: ppp.echo_interval: "30" has no unit; write 30s for seconds
 vpnd.yaml:8:20: ppp.authentication: "eap" is not one of mschapv2, mschap, chap, pap
-vpnd.yaml:9:3: ppp.mru: is set twice; keep one
+vpnd.yaml:9:3: ppp.mru: is set twice; remove one
 vpnd.yaml:10:10: network: must be a mapping of the keys address, dns, domain, interface, masquerade, nftables_table, pool, pool_change, pools, proxy_arp, routes, user_to_user, wins
 vpnd.yaml:11:16: motp.window: "soon" is not a duration; write it as 30s, 3m or 1h
 vpnd.yaml:11:36: motp.max_failures: must be one value`)
@@ -144,39 +144,39 @@ func TestContradictions(t *testing.T) {
 		{"network: {pool: 10.99.0.1-10.99.0.254}", "1:17", "network.pool", "10.99.0.1-10.99.0.254 overlaps the interface: it contains network.address 10.99.0.1", "write [10.99.0.2-10.99.0.254]"},
 		{"network:\n  address: 10.99.0.20", "2:12", "network.address", "10.99.0.10-10.99.0.250 overlaps the interface: it contains network.address 10.99.0.20", "write [10.99.0.10-10.99.0.19, 10.99.0.21-10.99.0.250]"},
 		{"network: {pool: [10.1.0.1-10.1.0.9, 10.1.0.9]}", "1:17", "network.pool", "10.1.0.9 overlaps 10.1.0.1-10.1.0.9", "keep each address once"},
-		{"network: {pool: 10.0.0.0/8, address: 192.0.2.1}", "1:17", "network.pool", "has 16777214 addresses", "65536 is the most"},
+		{"network: {pool: 10.0.0.0/8, address: 192.0.2.1}", "1:17", "network.pool", "has 16777214 addresses", "use at most 65536"},
 		{"network: {pool: 10.1.0.9-10.1.0.1}", "1:17", "network.pool", `"10.1.0.9-10.1.0.1" ends before it begins`, "write 10.1.0.1-10.1.0.9"},
-		{"network: {pool: 10.1.0.9/24}", "1:17", "network.pool", `"10.1.0.9/24" has bits set behind its prefix`, "write 10.1.0.0/24"},
-		{"network: {pool: 127.0.0.1}", "1:17", "network.pool", "127.0.0.1 holds addresses that no host can have", ""},
+		{"network: {pool: 10.1.0.9/24}", "1:17", "network.pool", `"10.1.0.9/24" has bits set after its prefix length`, "write 10.1.0.0/24"},
+		{"network: {pool: 127.0.0.1}", "1:17", "network.pool", "127.0.0.1 contains addresses that no host can have", ""},
 		{"network: {pool: []}", "1:17", "network.pool", "is empty", "write a range such as 10.99.0.10-10.99.0.250"},
 		{"network: {address: 224.0.0.1}", "1:20", "network.address", "224.0.0.1 cannot be the address of a host", ""},
 		{"network: {interface: vpn/0}", "1:22", "network.interface", `"vpn/0" is not the name of an interface (1 to 15 letters, digits and signs)`, ""},
-		{"network: {proxy_arp: vpn0}", "1:22", "network.proxy_arp", `"vpn0" is vpnd's own interface (network.interface)`, "name another"},
-		{"network: {dns: [1.1.1.1, 1.1.1.2, 1.1.1.3]}", "1:16", "network.dns", "PPP tells a client two servers and no more", "keep two"},
-		{"listen: [10.99.0.10]", "1:9", "listen", "10.99.0.10 is listened on and lies in the pool", "leave it out of the pool"},
-		{"listen: [0.0.0.0, 192.0.2.1]", "1:9", "listen", "0.0.0.0 is every address already", "keep it alone, or leave it out"},
+		{"network: {proxy_arp: vpn0}", "1:22", "network.proxy_arp", `"vpn0" is vpnd's own interface (network.interface)`, "choose another name"},
+		{"network: {dns: [1.1.1.1, 1.1.1.2, 1.1.1.3]}", "1:16", "network.dns", "PPP can tell a client only two servers", "keep at most two"},
+		{"listen: [10.99.0.10]", "1:9", "listen", "10.99.0.10 is an address of listen, but is in the pool", "remove it from the pool"},
+		{"listen: [0.0.0.0, 192.0.2.1]", "1:9", "listen", "0.0.0.0 already means every address", "keep only 0.0.0.0, or remove it"},
 		{"listen: []", "1:9", "listen", "is empty", "write [0.0.0.0] for every address"},
-		{"ppp: {mppe: required, authentication: [chap, pap]}", "1:13", "ppp.mppe", "MPPE has keys only from MS-CHAP", "offer mschapv2 in ppp.authentication, or set ppp.mppe to off"},
+		{"ppp: {mppe: required, authentication: [chap, pap]}", "1:13", "ppp.mppe", "MPPE gets its keys only from MS-CHAP", "offer mschapv2 in ppp.authentication, or set ppp.mppe to off"},
 		{"ppp: {authentication: [pap, pap]}", "1:23", "ppp.authentication", "pap is listed twice", "remove one"},
 		{"ppp: {mru: 575}", "1:12", "ppp.mru", "575 is not between 576 and 1500", ""},
 		{"ppp: {mppe_key_changes: 99}", "1:25", "ppp.mppe_key_changes", "99 is not between 100 and 100000", ""},
 		{"ppp: {echo_interval: 1ms}", "1:22", "ppp.echo_interval", "1ms is not between 1s and 1h0m0s", ""},
 		{"ppp: {chap_interval: 10s}", "1:22", "ppp.chap_interval", "10s is not between 1m0s and 24h0m0s", ""},
-		{"ppp: {mutual_pap: {user: vigor}}", "1:26", "ppp.mutual_pap.user", "is of no use alone", "set ppp.mutual_pap.password, too, or leave both empty"},
-		{"ppp: {mutual_pap: {password: schwarz}}", "1:30", "ppp.mutual_pap.password", "is of no use alone", "set ppp.mutual_pap.user, too, or leave both empty"},
-		{"ppp: {mutual_pap: {password: schwarz, user: " + strings.Repeat("x", 256) + "}}", "1:45", "ppp.mutual_pap.user", "has 256 bytes", "255 is the most"},
-		{"ppp: {mutual_pap: {user: vigor, password: " + strings.Repeat("x", 256) + "}}", "1:43", "ppp.mutual_pap.password", "has 256 bytes", "255 is the most"},
-		{"ppp: {mutual_pap: {name: vigor}}", "1:20", "ppp.mutual_pap.name", "unknown key", "known here: password, user"},
+		{"ppp: {mutual_pap: {user: vigor}}", "1:26", "ppp.mutual_pap.user", "also requires ppp.mutual_pap.password", "set ppp.mutual_pap.password, or leave both empty"},
+		{"ppp: {mutual_pap: {password: schwarz}}", "1:30", "ppp.mutual_pap.password", "also requires ppp.mutual_pap.user", "set ppp.mutual_pap.user, or leave both empty"},
+		{"ppp: {mutual_pap: {password: schwarz, user: " + strings.Repeat("x", 256) + "}}", "1:45", "ppp.mutual_pap.user", "has 256 bytes", "use at most 255"},
+		{"ppp: {mutual_pap: {user: vigor, password: " + strings.Repeat("x", 256) + "}}", "1:43", "ppp.mutual_pap.password", "has 256 bytes", "use at most 255"},
+		{"ppp: {mutual_pap: {name: vigor}}", "1:20", "ppp.mutual_pap.name", "unknown key", "use one of password, user"},
 		{"ppp: {echo_failures: -1}", "1:22", "ppp.echo_failures", "-1 is not between 0 (off) and 100", ""},
-		{"ppp: {mppe: maximum, authentication: [chap]}", "1:13", "ppp.mppe", "MPPE has keys only from MS-CHAP", "offer mschapv2 in ppp.authentication, or set ppp.mppe to off"},
+		{"ppp: {mppe: maximum, authentication: [chap]}", "1:13", "ppp.mppe", "MPPE gets its keys only from MS-CHAP", "offer mschapv2 in ppp.authentication, or set ppp.mppe to off"},
 		{"network: {pools: {staff: {}}}", "1:26", "network.pools.staff", "is empty", "write a range such as 10.99.0.10-10.99.0.250"},
 		{"network: {pools: [a]}", "1:18", "network.pools", "must be a mapping of names", ""},
-		{"network: {pools: {staff: {pol: 10.98.0.0/24}}}", "1:27", "network.pools.staff.pol", "unknown key", "known here: dns, pool, wins"},
+		{"network: {pools: {staff: {pol: 10.98.0.0/24}}}", "1:27", "network.pools.staff.pol", "unknown key", "use one of dns, pool, wins"},
 		{"network: {pool: 10.99.0.1/32}", "1:17", "network.pool", "is empty", "write a range such as 10.99.0.10-10.99.0.250"},
 		{"network: {pools: {staff: {pool: 10.99.0.1-10.99.0.14}}}", "1:33", "network.pools.staff.pool", "10.99.0.1-10.99.0.14 overlaps the interface: it contains network.address 10.99.0.1", "write [10.99.0.2-10.99.0.14]"},
 		{"network: {pools: {a: {pool: 10.98.0.0/24}, b: {pool: 10.98.0.9}}}", "1:54", "network.pools.b.pool", "10.98.0.9 overlaps 10.98.0.1-10.98.0.254", "keep each address once"},
 		{"network: {pool: {start: 10.98.0.1, count: 0}}", "1:17", "network.pool", "is not a start and a count from 1 to 65536", "write it as {start: 10.99.0.10, count: 100}"},
-		{"network: {pool: {start: 10.98.0.1, number: 5}}", "1:36", "network.pool.number", "unknown key", "known here: count, start"},
+		{"network: {pool: {start: 10.98.0.1, number: 5}}", "1:36", "network.pool.number", "unknown key", "use one of count, start"},
 		{"network: {pool_change: ask}", "1:24", "network.pool_change", `"ask" is not one of keep, drop`, ""},
 		{"history: {age: 1s}", "1:16", "history.age", "1s is not between 1h0m0s and 87600h0m0s", ""},
 		{"history: {refusals: 0}", "1:21", "history.refusals", "0 is not between 1 and 100000", ""},
@@ -188,14 +188,14 @@ func TestContradictions(t *testing.T) {
 		{"time: {servers: [a, b, a]}", "1:17", "time.servers", "a is listed twice", "remove one"},
 		{"time: {servers: ['ntp://a']}", "1:17", "time.servers", `"ntp://a" is not a time server`, "write it as ntp.example.net, 192.0.2.1 or 192.0.2.1:123"},
 		{"time: {servers: ['']}", "1:17", "time.servers", `"" is not a time server`, "write it as ntp.example.net, 192.0.2.1 or 192.0.2.1:123"},
-		{"time: {servers: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]}", "1:17", "time.servers", "has 17 servers", "16 is the most"},
+		{"time: {servers: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]}", "1:17", "time.servers", "has 17 servers", "keep at most 16"},
 		{"state_dir: here", "1:12", "state_dir", `"here" is not an absolute path`, ""},
 		{"management: {listen: localhost}", "1:22", "management.listen", `"localhost" is not an address with a port`, "write it as 127.0.0.1:8443"},
-		{"management: {certificate: /c.pem}", "1:27", "management.certificate", "is of no use alone", "set management.key, too, or leave both empty"},
-		{"management: {key: /k.pem}", "1:19", "management.key", "is of no use alone", "set management.certificate, too, or leave both empty"},
+		{"management: {certificate: /c.pem}", "1:27", "management.certificate", "also requires management.key", "set management.key, or leave both empty"},
+		{"management: {key: /k.pem}", "1:19", "management.key", "also requires management.certificate", "set management.certificate, or leave both empty"},
 		{"management: {key: k.pem, certificate: /c.pem}", "1:19", "management.key", `"k.pem" is not an absolute path`, ""},
 		{"log: {level: loud}", "1:14", "log.level", `"loud" is not one of debug, info, warn, error`, ""},
-		{"a: b\n---\nc: d\n", "1:1", "a", "unknown key", "known here: history, hooks, l2tp, limits, listen, log, management, motp, network, ppp, services, state_dir, time"},
+		{"a: b\n---\nc: d\n", "1:1", "a", "unknown key", "use one of history, hooks, l2tp, limits, listen, log, management, motp, network, ppp, services, state_dir, time"},
 	} {
 		_, err := config.Parse("f", []byte(c.yaml))
 		faults, _ := errors.AsType[config.Faults](err)
@@ -222,7 +222,7 @@ listen: [10.99.0.300, 10.99.0.21]
 l2tp: no
 `))
 	want := strings.TrimSpace(`
-f:1:1: mangement: unknown key; known here: history, hooks, l2tp, limits, listen, log, management, motp, network, ppp, services, state_dir, time
+f:1:1: mangement: unknown key; use one of history, hooks, l2tp, limits, listen, log, management, motp, network, ppp, services, state_dir, time
 f:2:12: ppp.mru: 100 is not between 576 and 1500
 f:2:50: ppp.authentication: "cha" is not one of mschapv2, mschap, chap, pap
 f:5:9: network.pool: 10.99.0.1-10.99.0.254 overlaps the interface: it contains network.address 10.99.0.20; write [10.99.0.1-10.99.0.19, 10.99.0.21-10.99.0.254]

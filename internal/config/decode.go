@@ -69,7 +69,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 		return nil
 	}
 	if err := dec.Decode(&second); err == nil {
-		d.fault(&second, "", "a second YAML document begins here", "keep one")
+		d.fault(&second, "", "a second YAML document begins here", "remove one")
 	} else if !errors.Is(err, io.EOF) {
 		d.faults = append(d.faults, syntaxFault(d.name, err))
 	}
@@ -141,9 +141,9 @@ func (s section) set(d *decoder, key string, n *yaml.Node) {
 		f, ok := s[name.Value]
 		switch _, again := d.nodes[child]; {
 		case !ok:
-			d.fault(name, child, "unknown key", "known here: "+known)
+			d.fault(name, child, "unknown key", "use one of "+known)
 		case again:
-			d.fault(name, child, "is set twice", "keep one")
+			d.fault(name, child, "is set twice", "remove one")
 		default:
 			d.nodes[child] = value
 			f.set(d, child, value)
@@ -233,7 +233,7 @@ func entries[T any](to *map[string]T, fields func(*T) section) setter {
 			name := n.Content[i]
 			child := key + "." + name.Value
 			if _, again := values[name.Value]; again {
-				d.fault(name, child, "is set twice", "keep one")
+				d.fault(name, child, "is set twice", "remove one")
 				continue
 			}
 			var value T

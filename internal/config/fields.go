@@ -129,7 +129,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, fault.New(fmt.Sprintf("%q is not an IPv4 prefix", s), "write it as 192.168.1.0/24")
 	}
 	if p != p.Masked() {
-		return netip.Prefix{}, fault.New(fmt.Sprintf("%q has bits behind its length", s), "write "+p.Masked().String())
+		return netip.Prefix{}, fault.New(fmt.Sprintf("%q has bits set after its prefix length", s), "write "+p.Masked().String())
 	}
 	return p, nil
 }
@@ -189,7 +189,7 @@ func parseRange(s string) (Range, error) {
 		return Range{}, fail
 	}
 	if p != p.Masked() {
-		return Range{}, fault.New(fmt.Sprintf("%q has bits set behind its prefix", s), "write "+p.Masked().String())
+		return Range{}, fault.New(fmt.Sprintf("%q has bits set after its prefix length", s), "write "+p.Masked().String())
 	}
 	first, last := p.Addr(), lastOf(p)
 	if p.Bits() <= 30 {

@@ -73,7 +73,7 @@ func TestSettingsRules(t *testing.T) {
 	}
 	base := Default()
 	base.PPP.Authentication = []string{"pap"}
-	if _, err := base.With(Settings{"ppp.mppe": "required"}); err == nil || !strings.Contains(err.Error(), "ppp.mppe: MPPE has keys only from MS-CHAP") {
+	if _, err := base.With(Settings{"ppp.mppe": "required"}); err == nil || !strings.Contains(err.Error(), "ppp.mppe: MPPE gets its keys only from MS-CHAP") {
 		t.Errorf("%v", err)
 	}
 }

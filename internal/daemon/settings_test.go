@@ -327,7 +327,7 @@ func TestPPPSettings(t *testing.T) {
 		f.cfg.PPP.MPPE, f.cfg.PPP.Authentication = "required", []string{"mschapv2", "pap"}
 		err = errors.Join(err, f.run(func(ctx context.Context) error {
 			_, err := f.api.ChangePPP(ctx, mgmt.PPPChange{Authentication: []string{"pap"}})
-			if err == nil || !strings.Contains(err.Error(), "mppe: MPPE has keys only from MS-CHAP") {
+			if err == nil || !strings.Contains(err.Error(), "mppe: MPPE gets its keys only from MS-CHAP") {
 				t.Errorf("%v", err)
 			}
 			off := "off"
@@ -348,7 +348,7 @@ func TestSettingsAgainstFile(t *testing.T) {
 			return err
 		})
 		f.cfg.PPP.MPPE = "required"
-		const want = "what was set while the daemon served (ppp.authentication: [pap]) does not go with the configuration file: ppp.authentication: MPPE has keys only"
+		const want = "what was set while the daemon served (ppp.authentication: [pap]) does not go with the configuration file: ppp.authentication: MPPE gets its keys only"
 		if err := f.run(func(context.Context) error { return nil }); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v", err)
 		}

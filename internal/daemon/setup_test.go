@@ -77,7 +77,7 @@ func TestSetPools(t *testing.T) {
 			_, err = f.api.ChangePools(ctx, mgmt.PoolsChange{
 				Ranges: pool("10.96.0.1", 100).Ranges, DNS: []string{"dns"}, Pools: map[string]mgmt.AddressPool{"a.b": pool("127.0.0.1", 5), "staff": {}},
 			})
-			for _, want := range []string{`dns: "dns" is not an IPv4 address`, "pools.a.b.ranges: 127.0.0.1-127.0.0.5 holds addresses", "pools.staff.ranges: is empty"} {
+			for _, want := range []string{`dns: "dns" is not an IPv4 address`, "pools.a.b.ranges: 127.0.0.1-127.0.0.5 contains addresses", "pools.staff.ranges: is empty"} {
 				problem(t, err, http.StatusUnprocessableEntity, want)
 			}
 			f.inPool(ctx, "10.96.0.10", "10.96.0.14")

@@ -45,12 +45,12 @@ func TestFaults(t *testing.T) {
 	_, err = config.Parse("f", []byte("ppp: {mru: 100}\nnetwork: {dns: [192.0.2.1, 192.0.2.2, 192.0.2.3]}\n"))
 	want = []Finding{
 		{What: "ppp.mru", Where: "f:1:12", Wrong: "100 is not between 576 and 1500", Fix: "correct the file", Fatal: true},
-		{What: "network.dns", Where: "f:2:16", Wrong: "PPP tells a client two servers and no more", Fix: "keep two", Fatal: true},
+		{What: "network.dns", Where: "f:2:16", Wrong: "PPP can tell a client only two servers", Fix: "keep at most two", Fatal: true},
 	}
 	if diff := cmp.Diff(want, Faults(fmt.Errorf("vpnd: %w", err))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got, want := want[1].String(), "FAIL  f:2:16: network.dns: PPP tells a client two servers and no more; keep two"; got != want {
+	if got, want := want[1].String(), "FAIL  f:2:16: network.dns: PPP can tell a client only two servers; keep at most two"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := Faults(fs.ErrNotExist); got != nil {

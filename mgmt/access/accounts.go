@@ -127,7 +127,7 @@ func (g *Gate) secret(secret, code string) (string, int64, error) {
 	}
 	step, ok := stepOf(secret, code, g.now())
 	if !ok {
-		return "", 0, &usermgmt.RuleError{Field: "code", Text: "is not what an app with this secret shows now: mind the clocks"}
+		return "", 0, &usermgmt.RuleError{Field: "code", Text: "is not the current code of an app with this secret: check the clocks"}
 	}
 	return secret, step, nil
 }

@@ -121,7 +121,7 @@ func TestRefusalsLeftOut(t *testing.T) {
 	refuse(1)
 	kept, err := h.store.History(t.Context(), state.HistoryQuery{Events: []string{state.EventAdminRefused}})
 	h.must(err)
-	if len(kept) != 31 || !strings.HasSuffix(kept[0].Reason, "; 70 more log-ins before were refused, or had to wait") {
+	if len(kept) != 31 || !strings.HasSuffix(kept[0].Reason, "; 70 earlier log-ins were refused or had to wait") {
 		t.Errorf("%d entries, the last one %q", len(kept), kept[0].Reason)
 	}
 }

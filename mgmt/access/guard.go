@@ -37,7 +37,7 @@ func (g *Gate) Guard(next http.Handler) http.Handler {
 		c := credentialOf(r)
 		id, seen, known, err := g.identify(r.Context(), c)
 		if err != nil {
-			g.log.Error("who manages could not be looked up", "error", err)
+			g.log.Error("the session or token could not be looked up", "error", err)
 			refuse(w, r, http.StatusInternalServerError, "the user table cannot be read: the daemon's log says why")
 			return
 		}
@@ -49,7 +49,7 @@ func (g *Gate) Guard(next http.Handler) http.Handler {
 			g.turnAway(w, r, c)
 			return
 		case id.Role != Administrator && !looks(r) && !open(r.URL.Path) && !own(r.URL.Path):
-			refuse(w, r, http.StatusForbidden, id.Name+" may look, and change nothing: the role is "+string(id.Role))
+			refuse(w, r, http.StatusForbidden, id.Name+" can look, but not change anything: the role is "+string(id.Role))
 			return
 		}
 		if !c.token && g.now().Sub(seen) >= seenEvery {

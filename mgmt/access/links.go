@@ -8,7 +8,7 @@ import (
 )
 
 // ErrLink is the error of SetUp and LinkName for a link that does not count.
-var ErrLink = errors.New("this set-up link is not valid, or has ended: 'vpnd admin link' makes a new one")
+var ErrLink = errors.New("this set-up link is not valid or has expired: 'vpnd admin link' makes a new one")
 
 // FirstLink makes the set-up link of the first administrator, in place of an earlier one, and gives its secret part. It counts for 24
 // hours, and while there is no administrator.

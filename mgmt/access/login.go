@@ -88,7 +88,7 @@ func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, cod
 	secret := newSecret()
 	err = g.store.AddAdminSession(ctx, hashOf(secret), a, source, g.now(), sessionLives)
 	if errors.Is(err, state.ErrNoAdministrator) {
-		return nil, g.refusal(ctx, source, name, "the account was changed meanwhile")
+		return nil, g.refusal(ctx, source, name, "the account was changed during the log-in")
 	}
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (g *Gate) refusal(ctx context.Context, source netip.Addr, name, reason stri
 		return ErrRefused
 	}
 	if n := g.leftOut.Swap(0); n > 0 {
-		reason += fmt.Sprintf("; %d more log-ins before were refused, or had to wait", n)
+		reason += fmt.Sprintf("; %d earlier log-ins were refused or had to wait", n)
 	}
 	name = fmt.Sprintf("%.64s", strings.ToValidUTF8(name, "?"))
 	g.log.Warn("administrator refused", "user", name, "peer", source, "reason", reason)

@@ -93,7 +93,7 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (io.ReadCl
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("%w: nothing listens on %s (management.socket)", ErrNotRunning, c.socket)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%s: only root and the daemon's own user may manage it: %w", c.socket, fs.ErrPermission)
+		return nil, fmt.Errorf("%s: only root and the daemon's own user may manage the daemon: %w", c.socket, fs.ErrPermission)
 	case err != nil:
 		return nil, err
 	case resp.StatusCode < http.StatusBadRequest:

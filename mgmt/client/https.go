@@ -21,7 +21,7 @@ type Trust struct {
 }
 
 // ErrFingerprint means that the daemon's certificate is another than Trust says.
-var ErrFingerprint = errors.New("the certificate has another fingerprint: it was renewed, or somebody is in between")
+var ErrFingerprint = errors.New("the certificate has another fingerprint: it was renewed, or somebody intercepts the connection")
 
 // NewHTTPS makes a client of the daemon at an address such as https://vpn.example.net:8443, by an API token.
 func NewHTTPS(address, token string, trust Trust) (*Client, error) {

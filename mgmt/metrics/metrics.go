@@ -50,10 +50,10 @@ func New(cfg Config) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(), causes: append(slices.Clone(cfg.Causes), other),
 		logIns: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "vpnd_logins_total", Help: "Log-ins by type, result and, of refusals, cause.",
+			Name: "vpnd_logins_total", Help: "Log-ins by type, result and, for refusals, cause.",
 		}, []string{"type", "result", "cause"}),
 		verify: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "vpnd_login_verify_seconds", Help: "How long it took to verify a log-in, without the wait for its turn.",
+			Name: "vpnd_login_verify_seconds", Help: "Time to verify a log-in, without the time in the queue.",
 			Buckets:                     []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
 		}),
@@ -65,7 +65,7 @@ func New(cfg Config) *Metrics {
 		}
 	}
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "vpnd_build_info", Help: "1, with the release and the commit of the program, and the version of Go.",
+		Name: "vpnd_build_info", Help: "Always 1. The labels are the release, the commit and the version of Go.",
 		ConstLabels: prometheus.Labels{"version": cfg.Version, "commit": cfg.Commit, "go_version": runtime.Version()},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(m.logIns, m.verify, build, &collector{cfg.Read},

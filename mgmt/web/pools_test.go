@@ -97,7 +97,7 @@ func TestMethods(t *testing.T) {
 			t.Errorf("%v, want %s", s.ppp.Authentication, only)
 		}
 	}
-	s.fails = &mgmt.FieldError{Field: "mppe", Text: "MPPE has keys only from MS-CHAP: offer mschapv2 in ppp.authentication, or set ppp.mppe to off"}
+	s.fails = &mgmt.FieldError{Field: "mppe", Text: "MPPE gets its keys only from MS-CHAP: offer mschapv2 in ppp.authentication, or set ppp.mppe to off"}
 	body := b.submit(administrator, "/ppp", func(f url.Values) {
 		f.Del("authentication")
 		f.Set("echo_failures", "many")
