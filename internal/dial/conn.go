@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+	"vpnd/internal/alarm"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
 	"vpnd/internal/reason"
@@ -48,7 +49,7 @@ type Conn struct {
 	isUp     bool
 	network  ppp.NetworkUp
 	end      ppp.Closed
-	timer    *time.Timer
+	alarm    alarm.Alarm
 	received uint64
 	heard    bool // a control frame of the server
 }
@@ -56,7 +57,9 @@ type Conn struct {
 // New makes a Conn, which Dial then dials.
 func New(cfg ppp.Config, data Data) *Conn {
 	cfg.Role = ppp.Client
-	return &Conn{cfg: cfg, data: data, engine: ppp.New(cfg), up: make(chan struct{}), closed: make(chan struct{}), over: make(chan struct{})}
+	c := &Conn{cfg: cfg, data: data, engine: ppp.New(cfg), up: make(chan struct{}), closed: make(chan struct{}), over: make(chan struct{})}
+	c.alarm = alarm.New(c.fire)
+	return c
 }
 
 // Dial has the carrier dial a server and begins with PPP; it does not wait for the link to be up. wrap, if
@@ -108,7 +111,7 @@ func (c *Conn) do(f func(now time.Time)) {
 		c.handle(event, out)
 	}
 	out.Done()
-	c.arm()
+	c.alarm.Set(c.engine.Deadline())
 }
 
 func (c *Conn) handle(event ppp.Event, out *link.Batch) {
@@ -139,19 +142,7 @@ func (c *Conn) handle(event ppp.Event, out *link.Batch) {
 	}
 }
 
-func (c *Conn) arm() {
-	next := c.engine.Deadline()
-	switch {
-	case next.IsZero() && c.timer != nil:
-		c.timer.Stop()
-	case next.IsZero():
-	case c.timer == nil:
-		c.timer = time.AfterFunc(time.Until(next), c.fire)
-	default:
-		c.timer.Reset(time.Until(next))
-	}
-}
-
+// fire is what the alarm calls. Packets that have come are signs of life.
 func (c *Conn) fire() {
 	c.do(func(now time.Time) {
 		if n := c.data.Received(); n != c.received {

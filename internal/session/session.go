@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 	"vpnd/auth"
+	"vpnd/internal/alarm"
 	"vpnd/internal/capture"
 	"vpnd/internal/dataplane"
 	"vpnd/internal/link"
@@ -67,8 +68,7 @@ type session struct {
 	changes        int // of crypto while it was up
 	since          time.Time
 	why            reason.Reason
-	timer          *time.Timer
-	armed          time.Time
+	alarm          alarm.Alarm
 	startAt        time.Time
 	idleAt         time.Time // when idleness is looked at next
 	quietAt        time.Time // since when no user data has passed
@@ -94,6 +94,7 @@ func newSession(m *Manager, l link.Link, id string) *session {
 		cfg.MPPE.Reordered = true
 	}
 	s := &session{m: m, id: id, link: l, info: info, engine: ppp.New(cfg), done: make(chan struct{})}
+	s.alarm = alarm.New(s.fire)
 	s.log = m.cfg.Logger.With("session", id, "type", info.Type, "peer", info.Remote.Addr())
 	if trace := m.cfg.Trace; trace != "" {
 		s.tracing = traceMaybe
@@ -348,9 +349,7 @@ func (s *session) end(why reason.Reason) {
 	s.over = true
 	close(s.done)
 	s.release()
-	if s.timer != nil {
-		s.timer.Stop()
-	}
+	s.alarm.Set(time.Time{})
 	if port := s.port.Load(); port != nil {
 		port.Remove()
 		s.final = port.Stats()
@@ -373,7 +372,7 @@ func (s *session) end(why reason.Reason) {
 	s.m.gone(s, s.takeUnreported(s.final))
 }
 
-// arm sets the one timer to what is due next.
+// arm sets the alarm to what is due next.
 func (s *session) arm() {
 	next := s.engine.Deadline()
 	limit, _ := s.limit()
@@ -382,15 +381,7 @@ func (s *session) arm() {
 			next = t
 		}
 	}
-	if next.Equal(s.armed) && s.timer != nil || next.IsZero() {
-		return
-	}
-	s.armed = next
-	if s.timer == nil {
-		s.timer = time.AfterFunc(time.Until(next), s.fire)
-		return
-	}
-	s.timer.Reset(time.Until(next))
+	s.alarm.Set(next)
 }
 
 // limit is when the user's time is up, and why; zero: never.
@@ -409,11 +400,10 @@ func idleStep(t auth.Terms) time.Duration {
 	return min(max(t.IdleTimeout/10, time.Second), 30*time.Second)
 }
 
-// fire is the timer. The data path's counters are read here, and only here, for signs of life.
+// fire is what the alarm calls. The data path's counters are read here, and only here, for signs of life.
 func (s *session) fire() {
 	defer s.survive()
 	s.do(func(now time.Time) {
-		s.armed = time.Time{}
 		if !s.startAt.IsZero() && !now.Before(s.startAt) {
 			s.start(now)
 		}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"vpnd/internal/alarm"
 	"vpnd/internal/link"
 	"vpnd/internal/mmsg"
 	"vpnd/internal/pktbuf"
@@ -66,6 +67,7 @@ func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Ac
 	c.tunnel = max(binary.BigEndian.Uint16(id[:]), 1)
 	c.id = max(binary.BigEndian.Uint16(id[2:]), 1)
 	c.ctl = l2tp.Dial(cfg, c.tunnel, time.Now())
+	c.alarm = alarm.New(func() { c.do(func() { c.ctl.Tick(time.Now()) }) })
 	go c.read()
 	c.do(func() {})
 	select {
@@ -94,7 +96,7 @@ type call struct {
 
 	mu    sync.Mutex
 	ctl   *l2tp.Tunnel
-	timer *time.Timer
+	alarm alarm.Alarm
 }
 
 // do runs f on the tunnel's machine and does what it wants; what concerns the session, without the lock.
@@ -123,7 +125,7 @@ func (c *call) do(f func()) {
 		}
 	}
 	out.Done()
-	c.arm()
+	c.alarm.Set(c.ctl.Deadline())
 	c.mu.Unlock()
 	for _, event := range later {
 		c.handle(event)
@@ -180,19 +182,6 @@ func (c *call) send(datagram []byte, out *link.Batch) {
 	b := pktbuf.Get()
 	b.Append(datagram)
 	out.Add(c.socket, link.Datagram{Buf: b, Dst: c.answers})
-}
-
-func (c *call) arm() {
-	next := c.ctl.Deadline()
-	switch {
-	case next.IsZero() && c.timer != nil:
-		c.timer.Stop()
-	case next.IsZero():
-	case c.timer == nil:
-		c.timer = time.AfterFunc(time.Until(next), func() { c.do(func() { c.ctl.Tick(time.Now()) }) })
-	default:
-		c.timer.Reset(time.Until(next))
-	}
 }
 
 // read takes what the server sends until the socket is closed.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"vpnd/internal/alarm"
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
@@ -255,6 +256,7 @@ func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byt
 		return nil, nil
 	}
 	t.ctl = l2tp.New(s.cfg.Tunnel, id, now)
+	t.alarm = alarm.New(func() { t.do(func() { t.ctl.Tick(time.Now()) }) })
 	s.tunnels[id].Store(t)
 	s.peers[key] = t
 	s.nTunnels++

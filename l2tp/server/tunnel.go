@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"vpnd/internal/alarm"
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
@@ -38,8 +39,7 @@ type tunnel struct {
 	mu    sync.Mutex
 	ctl   *l2tp.Tunnel
 	calls map[uint16]*call
-	timer *time.Timer
-	armed time.Time
+	alarm alarm.Alarm
 }
 
 // do runs f on the tunnel's machine. When the server is drained, a tunnel without a call ends.
@@ -77,7 +77,7 @@ func (t *tunnel) step(f func()) {
 	}
 	opened := !t.ctl.HalfOpen() && !t.open.Swap(true)
 	out.Done()
-	t.arm()
+	t.alarm.Set(t.ctl.Deadline())
 	t.mu.Unlock()
 	if opened {
 		t.opened()
@@ -163,26 +163,6 @@ func (t *tunnel) send(datagram []byte, out *link.Batch) {
 	b := pktbuf.Get()
 	b.Append(datagram)
 	out.Add(t.socket, link.Datagram{Buf: b, Dst: t.peer, Src: t.local})
-}
-
-func (t *tunnel) arm() {
-	next := t.ctl.Deadline()
-	if next.Equal(t.armed) {
-		return
-	}
-	t.armed = next
-	switch {
-	case next.IsZero():
-		if t.timer != nil {
-			t.timer.Stop()
-		}
-	case t.timer == nil:
-		t.timer = time.AfterFunc(time.Until(next), func() {
-			t.do(func() { t.armed = time.Time{}; t.ctl.Tick(time.Now()) })
-		})
-	default:
-		t.timer.Reset(time.Until(next))
-	}
 }
 
 func (t *tunnel) closed(why reason.Reason) {

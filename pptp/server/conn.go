@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+	"vpnd/internal/alarm"
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
@@ -30,8 +31,7 @@ type conn struct {
 	written sync.Cond // what waited in out is on its way
 	ctl     *pptp.Control
 	calls   map[uint16]*call
-	timer   *time.Timer
-	armed   time.Time
+	alarm   alarm.Alarm
 	out     []byte
 	writing bool
 	closing bool
@@ -108,7 +108,7 @@ func (c *conn) step(f func(now time.Time)) {
 			later = append(later, event)
 		}
 	}
-	c.arm()
+	c.alarm.Set(c.ctl.Deadline())
 	c.mu.Unlock()
 	for _, event := range later {
 		switch v := event.(type) {
@@ -221,25 +221,6 @@ func (c *conn) newCall(peers uint16) (*call, error) {
 	}
 	data.Begin(sink)
 	return k, nil
-}
-
-// arm sets the one timer to the machine's deadline.
-func (c *conn) arm() {
-	next := c.ctl.Deadline()
-	if next.Equal(c.armed) {
-		return
-	}
-	c.armed = next
-	switch {
-	case next.IsZero():
-		if c.timer != nil {
-			c.timer.Stop()
-		}
-	case c.timer == nil:
-		c.timer = time.AfterFunc(time.Until(next), func() { c.do(func(now time.Time) { c.armed = time.Time{}; c.ctl.Tick(now) }) })
-	default:
-		c.timer.Reset(time.Until(next))
-	}
 }
 
 // queue has bytes written without waiting: a peer that does not read holds nobody up. What waits is bounded: by holdBack

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"vpnd/internal/alarm"
 	"vpnd/internal/link"
 	"vpnd/internal/link/strangers"
 	"vpnd/internal/mmsg"
@@ -204,6 +205,7 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 		calls: map[uint16]*call{}, ctl: pptp.New(s.cfg.Control, time.Now()),
 	}
 	c.written.L = &c.mu
+	c.alarm = alarm.New(func() { c.do(c.ctl.Tick) })
 	s.mu.Lock()
 	var victim *conn
 	full := s.stopping || s.draining.Load() || len(s.conns) >= s.cfg.MaxConnections
@@ -221,7 +223,7 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 	if victim != nil {
 		victim.evict()
 	}
-	c.do(func(time.Time) {}) // sets the timer
+	c.do(func(time.Time) {}) // sets the alarm
 	go c.run()
 }
 

@@ -1,0 +1,29 @@
+// Package alarm is the one timer that the owner of a protocol engine has. An engine reads no clock: it
+// says when it wants to be called.
+package alarm
+
+import "time"
+
+// Alarm calls a function when a deadline has come. The lock of the engine's owner guards it.
+type Alarm struct {
+	ring  func()
+	timer *time.Timer // nil: it has never been set
+}
+
+// New makes an Alarm that is not set. ring is called in a goroutine of its own: it takes the owner's
+// lock, and may find that there is nothing to do.
+func New(ring func()) Alarm { return Alarm{ring: ring} }
+
+// Set replaces the deadline, which may be in the past; the zero time: there is none.
+func (a *Alarm) Set(deadline time.Time) {
+	switch {
+	case deadline.IsZero():
+		if a.timer != nil {
+			a.timer.Stop()
+		}
+	case a.timer == nil:
+		a.timer = time.AfterFunc(time.Until(deadline), a.ring)
+	default:
+		a.timer.Reset(time.Until(deadline))
+	}
+}
