@@ -38,6 +38,22 @@ func (t *NumberText) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// YesNoText is a field that is shown and written as true or false.
+type YesNoText string
+
+// Schema implements huma.SchemaProvider.
+func (YesNoText) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeBoolean} }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *YesNoText) UnmarshalJSON(data []byte) error {
+	var yes bool
+	err := json.Unmarshal(data, &yes)
+	if *t = "no"; yes {
+		*t = "yes"
+	}
+	return err
+}
+
 // ListText is a field that is shown as a list of words and written as a text with commas. Either is taken.
 type ListText string
 

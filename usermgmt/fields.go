@@ -80,8 +80,8 @@ const (
 )
 
 // Fields are all fields but the name: the one declaration of each. Options of the command line, files,
-// the API, the form and the columns follow from it. A new field takes its place in Profile, too, and a
-// migration for its column.
+// the API (by go generate ./mgmt), the form and the columns follow from it. A new field takes its place
+// in Profile, too, and a migration for its column.
 var Fields = []Field{
 	field(count(maxIndex, ""), func(p *Profile) *int { return &p.Index }, Field{
 		Name: "index", Column: "idx",
@@ -102,7 +102,7 @@ var Fields = []Field{
 		Name: "motp-secret", Secret: true,
 		Usage: "secret of the user's mOTP token, 16 to 32 `HEX` digits",
 		Part:  partProofs, Label: "mOTP Secret", MaxLength: 32,
-		Hint: "16 to 32 hexadecimal digits. Generate them here, or copy them from the Smart VPN Client.",
+		Hint: "16 to 32 hexadecimal digits, generated or copied from the Smart VPN Client.",
 	}),
 	field(anyText.checked(checkMOTPPIN), func(p *Profile) *string { return &p.MOTPPIN }, Field{
 		Name: "motp-pin", Secret: true,
@@ -113,12 +113,12 @@ var Fields = []Field{
 	field(anyText.cleaned(totp.Clean).checked(checkTOTPSecret), func(p *Profile) *string { return &p.TOTPSecret }, Field{
 		Name: "totp-secret", Secret: true,
 		Usage: "secret of the user's TOTP app in `BASE32`",
-		Part:  partProofs, Label: "TOTP Secret", Hint: "Base32, for any authenticator app. A QR code is shown when the secret is stored.",
+		Part:  partProofs, Label: "TOTP Secret", Hint: "Base32, for any authenticator app. The page shows a QR code when the secret is stored.",
 	}),
 	field(serviceList, func(p *Profile) *[]auth.Service { return &p.Services }, Field{
 		Name: "dial-in", Column: "services", Default: "l2tp,pptp",
 		Usage: "`TYPES` of dial-in that are allowed: pptp, l2tp, pptp,l2tp or none",
-		Part:  partDialIn, Label: "Types", Choices: []Choice{{"pptp", "PPTP"}, {"l2tp", "L2TP"}},
+		Part:  partDialIn, Label: "Types", Hint: "How the user may dial in.", Choices: []Choice{{"pptp", "PPTP"}, {"l2tp", "L2TP"}},
 	}),
 	field(word(IPsecNone, IPsecNice, IPsecMust), func(p *Profile) *IPsec { return &p.IPsec }, Field{
 		Name: "ipsec", Default: "none",
