@@ -91,6 +91,15 @@ type Outcome struct {
 	Name   string
 	Event  string // Added, Changed or Removed; "": the user is as the Edit wants it already
 	Fields string // of Changed, the names of the fields
+
+	Profile Profile // as it is stored now; of a user that was removed, none
+}
+
+// Change is what one transaction has changed of users.
+type Change struct {
+	Before, Generation uint64    // of the table, before the transaction and since then
+	Stored             []Profile // added or changed, as they are stored now
+	Removed            []string  // names
 }
 
 // EditError is an Edit that cannot be made.

@@ -2,6 +2,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,13 +28,14 @@ import (
 	"vpnd/mgmt/metrics"
 	"vpnd/ppp"
 	"vpnd/ppp/mppe"
+	"vpnd/usermgmt"
 )
 
 const (
 	// hangUpTime is how long clients have for a proper good-bye when the daemon ends.
 	hangUpTime = 7 * time.Second
 	stopTime   = 3 * time.Second
-	// watchEvery is how often the user table is looked at for changes.
+	// watchEvery is how often the user table is looked at for changes by other processes.
 	watchEvery = time.Second
 	// accountEvery is how often traffic is added to the months of the users, and held against their quotas.
 	accountEvery = 10 * time.Second
@@ -48,6 +50,8 @@ type Options struct {
 	Reload <-chan struct{}
 	// Load reads the configuration again; nil: it cannot be reloaded.
 	Load func() (config.Config, error)
+	// Watch is how often the user table is looked at for changes by other processes; 0: each second.
+	Watch time.Duration
 }
 
 // Run serves until ctx is done, and then hangs everybody up. It either stands completely before it
@@ -72,7 +76,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	if opts.Ready != nil {
 		opts.Ready()
 	}
-	ticker := time.NewTicker(watchEvery)
+	ticker := time.NewTicker(cmp.Or(opts.Watch, watchEvery))
 	defer ticker.Stop()
 	accounting := time.NewTicker(accountEvery)
 	defer accounting.Stop()
@@ -127,8 +131,9 @@ type daemon struct {
 	store           *sqlite.Store
 	metrics         *metrics.Metrics
 	recorder        *recorder
-	generation      uint64                  // of the user table, as accounts has it
-	accounts        map[string]auth.Account // by name
+	generation      uint64                  // of the user table, as accounts and damaged have it
+	accounts        map[string]auth.Account // by name; nil: not read yet
+	damaged         map[string]error        // why users are refused, by name
 	unread          bool                    // the user table could not be read when it was last tried
 	traffic         *traffic
 	pools           map[string]session.Pool
@@ -163,6 +168,12 @@ func (d *daemon) setUp(ctx context.Context) error {
 	if d.store, err = sqlite.Open(ctx, d.cfg.StateDir, state.Options{
 		CheckAddress: func(a netip.Addr) error { return d.shown.Load().cfg.Network.CheckAddress(a) },
 		CheckPool:    func(name string) error { return d.shown.Load().cfg.Network.CheckPool(name) },
+		Changed: func(ctx context.Context, c usermgmt.Change) {
+			_ = d.do(ctx, func() error { // a daemon that ends needs no changes
+				d.usersChanged(ctx, c)
+				return nil
+			})
+		},
 	}); err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type field struct {
 	pptp   *client.Dialer
 	api    *mgmtclient.Client
 	reload chan struct{}
+	watch  time.Duration // between two looks at the user table; 0: as usual
 	log    lockedLog
 }
 
@@ -81,7 +82,7 @@ func (f *field) run(administer func(ctx context.Context) error) error {
 	defer stop()
 	done := make(chan error, 1)
 	err := Run(ctx, f.cfg, Options{
-		Log: &f.log, Reload: f.reload, Load: func() (config.Config, error) { return f.cfg, nil },
+		Log: &f.log, Reload: f.reload, Watch: f.watch, Load: func() (config.Config, error) { return f.cfg, nil },
 		Ready: func() {
 			go func() {
 				done <- testenv.InNamespace(f.lab.Namespace, func() error { return administer(ctx) })

@@ -153,8 +153,7 @@ func (s settings) SetPools(ctx context.Context, to mgmt.PoolSettings) error {
 			d.warnIf("taking the pools back", d.reloadNetwork(before))
 			return err
 		}
-		d.generation = 0 // the users' fixed addresses are reserved in the new pools
-		d.watchUsers(ctx)
+		d.revise() // the users' fixed addresses are reserved in the new pools
 		return nil
 	})
 }

@@ -11,8 +11,8 @@ import (
 	"vpnd/usermgmt"
 )
 
-// watchUsers brings to the connections what any process has changed in the user table: they are hung up,
-// or their limits change.
+// watchUsers brings to the connections what any process has changed in the user table: they are hung
+// up, or their limits change.
 func (d *daemon) watchUsers(ctx context.Context) {
 	generation, err := d.store.Generation(ctx)
 	if err == nil && generation == d.generation {
@@ -30,31 +30,61 @@ func (d *daemon) watchUsers(ctx context.Context) {
 		d.unread = true
 		return
 	}
-	d.generation, d.unread = generation, false
+	d.generation, d.unread, d.damaged = generation, false, damaged
 	for name, err := range damaged {
 		d.log.Error("a user's row of the user table is damaged: the user is refused", "user", name, "error", err)
 	}
 	d.accounts = make(map[string]auth.Account, len(profiles))
-	var fixed []netip.Addr
 	for _, p := range profiles {
 		d.accounts[p.Name] = p.Account()
-		if p.Address.IsValid() {
-			fixed = append(fixed, p.Address)
+	}
+	d.revise()
+}
+
+// usersChanged brings to the connections what the daemon itself has changed in the user table. Only if
+// another process has made a change meanwhile, it reads the table.
+func (d *daemon) usersChanged(ctx context.Context, c usermgmt.Change) {
+	switch {
+	case c.Generation <= d.generation:
+		return // it has been read
+	case c.Before != d.generation || d.accounts == nil:
+		d.watchUsers(ctx)
+		return
+	}
+	for _, name := range c.Removed {
+		delete(d.accounts, name)
+		delete(d.damaged, name)
+	}
+	for _, p := range c.Stored {
+		d.accounts[p.Name] = p.Account()
+	}
+	d.generation = c.Generation
+	d.revise()
+}
+
+// revise holds the connections against the accounts, and the pools against their fixed addresses.
+func (d *daemon) revise() {
+	if d.accounts == nil {
+		return // nobody is known yet
+	}
+	var fixed []netip.Addr
+	plain := len(d.accounts) == 0
+	for _, a := range d.accounts {
+		if a.Terms.Address.IsValid() {
+			fixed = append(fixed, a.Terms.Address)
 		}
+		plain = plain || a.Enabled && !a.IPsecMust && slices.Contains(a.Services, auth.L2TP)
 	}
 	for _, p := range d.pools {
 		p.Addresses.Reserve(fixed)
 	}
-	plain := len(profiles) == 0 || slices.ContainsFunc(profiles, func(p usermgmt.Profile) bool {
-		return p.Enabled && p.IPsec != usermgmt.IPsecMust && slices.Contains(p.Services, auth.L2TP)
-	})
 	d.sessions.RefusePlainL2TP(!plain)
 	now := d.clock.Corrected()
 	d.sessions.Revise(func(c session.Connection) (auth.Terms, reason.Reason) {
 		a, ok := d.accounts[c.User]
 		switch {
-		case damaged[c.User] != nil:
-			return auth.Terms{}, reason.New(reason.UserTable, damaged[c.User])
+		case d.damaged[c.User] != nil:
+			return auth.Terms{}, reason.New(reason.UserTable, d.damaged[c.User])
 		case !ok:
 			return auth.Terms{}, reason.New(reason.UserRemoved)
 		}

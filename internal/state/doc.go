@@ -25,6 +25,9 @@ type Options struct {
 	// CheckPool says what is wrong with the name of a pool that a user is given, such as that there
 	// is none of that name. Nil: nothing is.
 	CheckPool func(string) error
+	// Changed learns of each change of users that this process has made, when it is on the disk.
+	// Nil: nobody does.
+	Changed func(context.Context, usermgmt.Change)
 	// Now dates what changes, such as entries of the history about users. Nil: time.Now.
 	Now func() time.Time
 }

@@ -15,9 +15,9 @@ var errDryRun = errors.New("dry run")
 // Apply implements usermgmt.Table.
 func (s *Store) Apply(ctx context.Context, edits []usermgmt.Edit, how usermgmt.How) ([]usermgmt.Outcome, error) {
 	var outcomes []usermgmt.Outcome
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx, made *usermgmt.Change) error {
 		var err error
-		outcomes, err = s.apply(ctx, tx, edits, how)
+		outcomes, err = s.apply(ctx, tx, made, edits, how)
 		switch {
 		case err != nil:
 			return err
@@ -61,7 +61,7 @@ type draft struct {
 	out   *usermgmt.Outcome
 }
 
-func (s *Store) apply(ctx context.Context, tx *sql.Tx, edits []usermgmt.Edit, how usermgmt.How) ([]usermgmt.Outcome, error) {
+func (s *Store) apply(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, edits []usermgmt.Edit, how usermgmt.How) ([]usermgmt.Outcome, error) {
 	outcomes := make([]usermgmt.Outcome, len(edits))
 	drafts := make([]draft, 0, len(edits))
 	seen := map[string]*usermgmt.Edit{}
@@ -91,7 +91,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, edits []usermgmt.Edit, ho
 			}
 			continue
 		}
-		outcomes[i].Name = d.p.Name
+		outcomes[i].Name, outcomes[i].Profile = d.p.Name, d.p
 		d.out = &outcomes[i]
 		if fields := usermgmt.Differences(&d.old, &d.p); !d.known || fields != "" {
 			d.out.Event, d.out.Fields = usermgmt.Changed, fields
@@ -103,7 +103,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, edits []usermgmt.Edit, ho
 	}
 	if how.Prune {
 		// First: a user that goes may have the address of one that comes.
-		removed, err := s.prune(ctx, tx, seen)
+		removed, err := s.prune(ctx, tx, made, seen)
 		if err != nil {
 			return nil, err
 		}
@@ -112,12 +112,16 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, edits []usermgmt.Edit, ho
 	if err := s.putAll(ctx, tx, drafts, keep); err != nil {
 		return nil, err
 	}
+	for _, d := range drafts {
+		d.out.Profile = d.p // with its index
+		made.Stored = append(made.Stored, d.p)
+	}
 	return outcomes, errors.Join(faults...)
 }
 
 // prune removes all users but those to keep, by their folded names. With none to keep it refuses: an
 // empty file is more likely a mistake than a wish.
-func (s *Store) prune(ctx context.Context, tx *sql.Tx, keep map[string]*usermgmt.Edit) ([]usermgmt.Outcome, error) {
+func (s *Store) prune(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, keep map[string]*usermgmt.Edit) ([]usermgmt.Outcome, error) {
 	if len(keep) == 0 {
 		return nil, &usermgmt.RuleError{Field: "name", Text: "there is no user to keep: an empty list does not remove all users"}
 	}
@@ -130,7 +134,7 @@ func (s *Store) prune(ctx context.Context, tx *sql.Tx, keep map[string]*usermgmt
 	for i, name := range names {
 		outcomes[i] = usermgmt.Outcome{Name: name, Event: usermgmt.Removed}
 	}
-	return outcomes, s.remove(ctx, tx, names)
+	return outcomes, s.remove(ctx, tx, made, names)
 }
 
 func allNames(ctx context.Context, q querier) (names []string, err error) {

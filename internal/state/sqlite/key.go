@@ -200,7 +200,7 @@ func (s *Store) Rekey(ctx context.Context) error {
 	proper := filepath.Join(s.dir, keyFile)
 	path := proper + "." + rand.Text()
 	var next *sealer
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx, _ *usermgmt.Change) error {
 		if err := s.tidyKeys(ctx, tx, proper); err != nil {
 			return err
 		}

@@ -31,29 +31,31 @@ var (
 
 // Remove implements usermgmt.Table.
 func (s *Store) Remove(ctx context.Context, names ...string) error {
-	return s.change(ctx, func(tx *sql.Tx) error { return s.remove(ctx, tx, names) })
+	return s.change(ctx, func(tx *sql.Tx, made *usermgmt.Change) error { return s.remove(ctx, tx, made, names) })
 }
 
-func (s *Store) remove(ctx context.Context, tx *sql.Tx, names []string) error {
-	err := s.each(ctx, tx, names, usermgmt.Removed, `UPDATE ledger SET step_offset = 0, step_centre = 0, last_address = '', usual_addresses = '', `+noFailures+`
+func (s *Store) remove(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, names []string) error {
+	removed, err := s.each(ctx, tx, names, usermgmt.Removed, `UPDATE ledger SET step_offset = 0, step_centre = 0, last_address = '', usual_addresses = '', `+noFailures+`
 		WHERE fold = ?`, `DELETE FROM users WHERE fold = ?`)
 	if err != nil {
 		return err
 	}
+	made.Removed = removed
 	return s.forget(ctx, tx, "users")
 }
 
 // Unlock implements usermgmt.Table.
 func (s *Store) Unlock(ctx context.Context, names ...string) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
-		return s.each(ctx, tx, names, state.EventUnlocked, `UPDATE ledger SET `+noFailures+`
+	return s.change(ctx, func(tx *sql.Tx, _ *usermgmt.Change) error {
+		_, err := s.each(ctx, tx, names, state.EventUnlocked, `UPDATE ledger SET `+noFailures+`
 			WHERE fold = ? AND (failures | locks | locked_until | usual_failures | usual_locks | usual_locked_until) <> 0`)
+		return err
 	})
 }
 
 // each runs statements for each of names, and writes the event into the history if they change
-// something. The error names all that are not there.
-func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event string, statements ...string) error {
+// something. It gives the names of those users as they were stored. The error names all that are not there.
+func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event string, statements ...string) (done []string, err error) {
 	var missing []error
 	for _, name := range names {
 		stored, err := known(ctx, tx, name)
@@ -62,20 +64,20 @@ func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event stri
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := s.provided(ctx, tx, name); err != nil {
-			return err
+			return nil, err
 		}
 		changed := int64(0)
 		for _, statement := range statements {
 			result, err := tx.ExecContext(ctx, statement, usermgmt.Fold(name))
 			if err != nil {
-				return err
+				return nil, err
 			}
 			n, err := result.RowsAffected()
 			if err != nil {
-				return err
+				return nil, err
 			}
 			changed += n
 		}
@@ -83,10 +85,11 @@ func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event stri
 			continue
 		}
 		if err := s.recordChange(ctx, tx, event, stored, ""); err != nil {
-			return err
+			return nil, err
 		}
+		done = append(done, stored)
 	}
-	return errors.Join(missing...)
+	return done, errors.Join(missing...)
 }
 
 // provided asks what usermgmt.Provided has asked for.
@@ -202,18 +205,25 @@ func (s *Store) Generation(ctx context.Context) (uint64, error) {
 	return g, s.damaged(err)
 }
 
-// change is transact for what makes a new generation.
-func (s *Store) change(ctx context.Context, do func(*sql.Tx) error) error {
-	return s.transact(ctx, func(tx *sql.Tx) error {
+// change is transact for what makes a new generation. Do notes in made what it changes.
+func (s *Store) change(ctx context.Context, do func(tx *sql.Tx, made *usermgmt.Change) error) error {
+	var made usermgmt.Change
+	err := s.transact(ctx, func(tx *sql.Tx) error {
 		if err := s.sealWithCurrent(ctx, tx); err != nil {
 			return err
 		}
-		if err := do(tx); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT `+generation).Scan(&made.Before); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, nextGeneration)
-		return err
+		if err := do(tx, &made); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, nextGeneration+` RETURNING value`).Scan(&made.Generation)
 	})
+	if err == nil && s.opts.Changed != nil {
+		s.opts.Changed(context.WithoutCancel(ctx), made)
+	}
+	return err
 }
 
 // recordChange writes into the history who changed a user.
