@@ -35,7 +35,7 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) auth.Outcom
 		s.letIn(out, question)
 	}
 	s.mu.Lock()
-	in, over, addr := s.in, s.over, s.addr
+	in, over, addr := s.account.in, s.over, s.lease.addr
 	s.mu.Unlock()
 	switch {
 	case err != nil && !over:
@@ -67,7 +67,7 @@ func (s *session) confirmed(out auth.Outcome, readmitted bool) (auth.Outcome, er
 		return out, nil
 	}
 	err := s.replace(out.Account)
-	if err == nil && s.heir.IsValid() { // its release was waited for
+	if err == nil && s.lease.heir.IsValid() { // its release was waited for
 		confirm()
 	}
 	return out, err
@@ -76,12 +76,12 @@ func (s *session) confirmed(out auth.Outcome, readmitted bool) (auth.Outcome, er
 // letIn tells the engine, if it still waits for this answer.
 func (s *session) letIn(out auth.Outcome, question ppp.Authenticate) {
 	s.do(func(now time.Time) {
-		if s.question != nil {
+		if s.login.question != nil {
 			return
 		}
-		s.verifying, s.in = false, true
-		s.method, s.oneTime = question.Method, out.OneTime
-		if !s.revised { // Revise knows newer terms
+		s.login.verifying, s.account.in = false, true
+		s.account.method, s.account.oneTime = question.Method, out.OneTime
+		if !s.account.revised { // Revise knows newer terms
 			s.setTermsLocked(out.Account.Terms)
 		}
 		link.Authenticated(s.link)
@@ -89,7 +89,7 @@ func (s *session) letIn(out auth.Outcome, question ppp.Authenticate) {
 		s.name(out.Account.Name)
 		s.engine.Grant(now, ppp.Grant{
 			Password: out.Candidate, OneTime: out.OneTime,
-			Local: s.m.cfg.Local, Peer: s.addr, DNS: s.pool.DNS, NBNS: s.pool.NBNS,
+			Local: s.m.cfg.Local, Peer: s.lease.addr, DNS: s.lease.pool.DNS, NBNS: s.lease.pool.NBNS,
 		})
 	})
 }
@@ -99,11 +99,11 @@ func (s *session) letIn(out auth.Outcome, question ppp.Authenticate) {
 func (s *session) readmits(user string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.revised = false
-	if s.in && s.user != user {
+	s.account.revised = false
+	if s.account.in && s.account.user != user {
 		return false, errOtherUser
 	}
-	return s.in, nil
+	return s.account.in, nil
 }
 
 // grant has a user whose proof was right counted as connected, takes an address for it, and asks the Watcher.
@@ -122,14 +122,14 @@ func (s *session) grant(account auth.Account, method ppp.Method) error {
 		return err
 	}
 	s.mu.Lock()
-	s.user = account.Name
+	s.account.user = account.Name
 	s.mu.Unlock()
 	addr, pool, err := s.address(account)
 	if errors.Is(err, ippool.ErrTaken) || errors.Is(err, ippool.ErrEmpty) {
 		if addr = s.m.inherits(s, account, pool); addr.IsValid() {
 			err = nil
 			s.mu.Lock()
-			s.heir = addr
+			s.lease.heir = addr
 			s.mu.Unlock()
 		}
 	}
@@ -149,7 +149,7 @@ func (s *session) replace(account auth.Account) error {
 	for _, other := range older {
 		other.cut(reason.New(reason.Replaced))
 	}
-	if !s.heir.IsValid() {
+	if !s.lease.heir.IsValid() {
 		return nil
 	}
 	_, _, err = s.address(account)
@@ -161,18 +161,18 @@ func (s *session) forgo(user string) {
 	s.m.giveUp(s, user)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over || s.in {
+	if s.over || s.account.in {
 		return
 	}
 	s.leave(reason.Reason{})
-	s.addr, s.pool, s.user, s.heir, s.asked = netip.Addr{}, Pool{}, "", netip.Addr{}, false
+	s.lease, s.watcher, s.account.user = leased{}, watched{}, ""
 }
 
 // address takes an address for the user. One that is wanted, and that a Watcher has not released yet, is waited for.
 func (s *session) address(account auth.Account) (netip.Addr, Pool, error) {
 	want := account.Terms.Address
 	if !want.IsValid() {
-		want = s.heir
+		want = s.lease.heir
 	}
 	for {
 		s.m.mu.Lock()
@@ -195,7 +195,7 @@ func (s *session) address(account auth.Account) (netip.Addr, Pool, error) {
 // take takes an address for the user, without waiting for one. The session has it from the moment that the pool
 // gives it, so that a change of the pools finds it.
 func (s *session) take(account auth.Account) (netip.Addr, Pool, error) {
-	last, fixed := s.heir, account.Terms.Address
+	last, fixed := s.lease.heir, account.Terms.Address
 	if s.m.cfg.Leases != nil && !fixed.IsValid() && !last.IsValid() {
 		last, _ = s.m.cfg.Leases.LastAddress(context.WithoutCancel(s.m.ctx), account.Name)
 	}
@@ -215,7 +215,7 @@ func (s *session) take(account auth.Account) (netip.Addr, Pool, error) {
 		pool.Addresses.Give(addr)
 		return netip.Addr{}, pool, errStopped
 	}
-	s.addr, s.pool = addr, pool
+	s.lease.addr, s.lease.pool = addr, pool
 	return addr, pool, nil
 }
 
@@ -226,7 +226,7 @@ func (m *Manager) inherits(s *session, account auth.Account, pool Pool) netip.Ad
 	m.mu.Unlock()
 	for _, other := range older {
 		other.mu.Lock()
-		addr := other.addr
+		addr := other.lease.addr
 		other.mu.Unlock()
 		if fixed := account.Terms.Address; addr.IsValid() && pool.Addresses.Contains(addr) && (!fixed.IsValid() || fixed == addr) {
 			return addr

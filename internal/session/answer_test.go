@@ -10,7 +10,7 @@ import (
 // A peer asks again at the very moment at which answer has found no more questions. That answer ends, whatever is asked
 // then, and the new question has an answer of its own.
 func TestAskedAgainAsTheAnswersEnd(t *testing.T) {
-	s := &session{m: &Manager{ctx: t.Context()}, done: make(chan struct{}), answering: true}
+	s := &session{m: &Manager{ctx: t.Context()}, done: make(chan struct{}), login: logIn{answering: true}}
 	last := s.next()
 	ask := func() {
 		s.mu.Lock()
@@ -20,7 +20,7 @@ func TestAskedAgainAsTheAnswersEnd(t *testing.T) {
 	state := func() (answering, verifying, asked bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.answering, s.verifying, s.question != nil
+		return s.login.answering, s.login.verifying, s.login.question != nil
 	}
 	until := func(what string, answering, verifying, asked bool) {
 		t.Helper()
@@ -46,8 +46,8 @@ func TestAskedAgainAsTheAnswersEnd(t *testing.T) {
 	until("all are answered", false, false, false)
 
 	s.over = true
-	s.question = new(ppp.Authenticate)
-	if s.next() != nil || s.answering || s.question != nil {
+	s.login.question = new(ppp.Authenticate)
+	if s.next() != nil || s.login.answering || s.login.question != nil {
 		t.Error("a call that has ended has its questions answered")
 	}
 }

@@ -9,9 +9,9 @@ import (
 // ask has a question of the engine answered, one after another, for a peer may negotiate the link again and
 // authenticate again while its log-in waits. The caller holds the lock.
 func (s *session) ask(question ppp.Authenticate) {
-	s.question = &question
-	if !s.answering {
-		s.answering = true
+	s.login.question = &question
+	if !s.login.answering {
+		s.login.answering = true
 		go s.answer()
 	}
 }
@@ -29,12 +29,12 @@ func (s *session) answer() {
 func (s *session) next() *ppp.Authenticate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	question := s.question
-	s.question = nil
+	question := s.login.question
+	s.login.question = nil
 	if s.over {
 		question = nil
 	}
-	s.answering, s.verifying = question != nil, question != nil
+	s.login.answering, s.login.verifying = question != nil, question != nil
 	return question
 }
 
@@ -54,10 +54,10 @@ func (s *session) authenticate(question ppp.Authenticate) {
 	s.do(func(now time.Time) {
 		s.traceUser(question.User)
 		s.name(question.User)
-		if s.question != nil { // the peer asks again: this answer is for nobody
+		if s.login.question != nil { // the peer asks again: this answer is for nobody
 			return
 		}
-		s.verifying, s.why = false, out.Reason
+		s.login.verifying, s.login.refusal = false, out.Reason
 		s.engine.Refuse(now, ppp.Refusal{Reason: out.Reason})
 	})
 	s.m.refused(s, Refusal{User: clean(question.User), Auth: question.Method.String(), Reason: out.Reason}, out.Explain)
@@ -66,8 +66,8 @@ func (s *session) authenticate(question ppp.Authenticate) {
 // unanswered tells of a call that has ended while its log-in was under way, and was not refused for that.
 func (s *session) unanswered(question ppp.Authenticate) {
 	s.mu.Lock()
-	verifying, why := s.verifying, s.lost
-	s.verifying = false
+	verifying, why := s.login.verifying, s.login.lost
+	s.login.verifying = false
 	s.mu.Unlock()
 	if verifying && !why.IsZero() {
 		s.m.refused(s, Refusal{User: clean(question.User), Auth: question.Method.String(), Reason: why}, nil)

@@ -105,6 +105,14 @@ const (
 	wanted
 )
 
+// captured is what captures need of a session.
+type captured struct {
+	user   string // let in or not; "": not known yet
+	source *capture.Source
+	frames []capture.Frame // until the user is known
+	bytes  int             // of frames
+}
+
 func (s *session) wantedBy(c *Capture) interest {
 	switch {
 	case c.Connection != "":
@@ -115,9 +123,9 @@ func (s *session) wantedBy(c *Capture) interest {
 		if c.Peer == s.source() {
 			return wanted
 		}
-	case s.named == "":
+	case s.capture.user == "":
 		return perhaps
-	case strings.EqualFold(c.User, s.named):
+	case strings.EqualFold(c.User, s.capture.user):
 		return wanted
 	}
 	return unwanted
@@ -149,21 +157,21 @@ func (s *session) record(now time.Time, received bool, frame []byte) {
 
 // holdFrame keeps a frame until the user is known.
 func (s *session) holdFrame(f capture.Frame) {
-	if len(s.pendingFrames) >= maxPendingFrames || s.pendingFrameBytes+f.Len() > maxPendingFrameBytes {
+	if len(s.capture.frames) >= maxPendingFrames || s.capture.bytes+f.Len() > maxPendingFrameBytes {
 		return
 	}
 	if s.m.pendingFrameBytes.Add(int64(f.Len())) > maxPendingInAll {
 		s.m.pendingFrameBytes.Add(-int64(f.Len()))
 		return
 	}
-	s.pendingFrames = append(s.pendingFrames, f)
-	s.pendingFrameBytes += f.Len()
+	s.capture.frames = append(s.capture.frames, f)
+	s.capture.bytes += f.Len()
 }
 
 // release forgets what is kept.
 func (s *session) release() {
-	s.m.pendingFrameBytes.Add(-int64(s.pendingFrameBytes))
-	s.pendingFrames, s.pendingFrameBytes = nil, 0
+	s.m.pendingFrameBytes.Add(-int64(s.capture.bytes))
+	s.capture.frames, s.capture.bytes = nil, 0
 }
 
 // name takes note of the user, as the account or else the peer has it, and gives what was kept to the captures
@@ -172,14 +180,14 @@ func (s *session) name(user string) {
 	if _, after, found := strings.Cut(user, `\`); found {
 		user = after
 	}
-	before := s.named
-	s.named = user
+	before := s.capture.user
+	s.capture.user = user
 	if captures := s.m.captures.Load(); captures != nil && before == "" {
 		for _, c := range *captures {
 			if c.User == "" || s.wantedBy(c) != wanted {
 				continue
 			}
-			for _, f := range s.pendingFrames {
+			for _, f := range s.capture.frames {
 				c.To.Add(f)
 			}
 		}
@@ -189,10 +197,10 @@ func (s *session) name(user string) {
 
 // recorded is the session as a recording has it.
 func (s *session) recorded() *capture.Source {
-	if s.src == nil {
-		s.src = &capture.Source{Connection: s.id, Type: string(s.info.Type), Peer: s.source()}
+	if s.capture.source == nil {
+		s.capture.source = &capture.Source{Connection: s.id, Type: string(s.info.Type), Peer: s.source()}
 	}
-	return s.src
+	return s.capture.source
 }
 
 // tap has the data path record the user's packets, if a capture wants them. The caller holds the lock.

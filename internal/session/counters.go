@@ -68,10 +68,10 @@ func (m *Manager) account(c *Counters) []*session {
 
 // count has s count as open as kind, the zero value: not any more. The caller holds the Manager's lock.
 func (m *Manager) count(s *session, kind Kind) {
-	if s.counted != (Kind{}) {
-		m.open[s.counted]--
+	if s.table.counted != (Kind{}) {
+		m.open[s.table.counted]--
 	}
-	if s.counted = kind; kind != (Kind{}) {
+	if s.table.counted = kind; kind != (Kind{}) {
 		m.open[kind]++
 	}
 }

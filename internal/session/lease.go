@@ -23,12 +23,13 @@ func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, metho
 		return nil
 	}
 	s.mu.Lock()
-	s.inBefore = !s.over
+	over := s.over
+	s.watcher.asked = !over
 	c := Connection{
 		ID: s.id, User: account.Name, Group: account.Terms.Group, Type: s.info.Type, Auth: method.String(), Remote: s.source(), Virtual: addr, DNS: pool.DNS,
 	}
 	s.mu.Unlock()
-	if !s.inBefore {
+	if over {
 		return errStopped
 	}
 	err := w.Before(s.m.ctx, c)
@@ -37,9 +38,9 @@ func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, metho
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inBefore, s.asked = false, err == nil
+	s.watcher.asked, s.watcher.allowed = false, err == nil
 	if s.over {
-		s.discard(c, s.releaseAddress)
+		s.discard(c, s.lease.release)
 	}
 	return err
 }
@@ -48,22 +49,22 @@ func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, metho
 // caller holds the session's lock.
 func (s *session) leave(why reason.Reason) {
 	release := func() {}
-	if s.addr.IsValid() {
-		if !s.inBefore && !s.asked {
-			s.pool.Addresses.Give(s.addr)
+	if s.lease.addr.IsValid() {
+		if !s.watcher.asked && !s.watcher.allowed {
+			s.lease.pool.Addresses.Give(s.lease.addr)
 			return
 		}
-		release = s.m.lease(s.user, s.addr, s.pool)
+		release = s.m.lease(s.account.user, s.lease.addr, s.lease.pool)
 	}
 	c := s.described()
 	switch {
-	case s.watched:
+	case s.watcher.told:
 		s.m.cfg.Watcher.Down(c, why, release)
-	case s.inBefore:
-		s.releaseAddress = release
+	case s.watcher.asked:
+		s.lease.release = release
 	default:
 		if !c.Virtual.IsValid() {
-			c.Virtual = s.heir
+			c.Virtual = s.lease.heir
 		}
 		s.discard(c, release)
 	}
@@ -71,7 +72,7 @@ func (s *session) leave(why reason.Reason) {
 
 // discard tells the Watcher of a connection that it has let in and that does not come up.
 func (s *session) discard(c Connection, release func()) {
-	if d, ok := s.m.cfg.Watcher.(Discarder); ok && s.asked {
+	if d, ok := s.m.cfg.Watcher.(Discarder); ok && s.watcher.allowed {
 		d.Discard(c, release)
 		return
 	}

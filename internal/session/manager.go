@@ -213,23 +213,31 @@ var (
 // Accept takes a call; it is a link.Accept.
 func (m *Manager) Accept(l link.Link) (link.Sink, error) {
 	s := newSession(m, l, strings.ToLower(rand.Text()[:idLen]))
+	if err := m.add(s); err != nil {
+		return nil, err
+	}
+	s.begin()
+	return s, nil
+}
+
+// add takes a session into the table, or refuses it.
+func (m *Manager) add(s *session) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case m.closed:
-		return nil, errStopped
-	case m.noPlainL2TP.Load() && l.Info().Type == link.L2TP:
-		return nil, errPlain
+		return errStopped
+	case m.noPlainL2TP.Load() && s.info.Type == link.L2TP:
+		return errPlain
 	case len(m.sessions) >= m.cfg.MaxSessions:
-		return nil, errFull
+		return errFull
 	case m.pending[s.source()] >= m.cfg.MaxPending:
-		return nil, errPending
+		return errPending
 	}
 	m.sessions[s.id] = s
-	s.pending = true
+	s.table.pending = true
 	m.pending[s.source()]++
-	s.begin()
-	return s, nil
+	return nil
 }
 
 // established takes a session off those that are not up yet, and counts it as open.
@@ -242,10 +250,10 @@ func (m *Manager) established(s *session) {
 
 // settle does so, with the lock held.
 func (m *Manager) settle(s *session) {
-	if !s.pending {
+	if !s.table.pending {
 		return
 	}
-	s.pending = false
+	s.table.pending = false
 	if m.pending[s.source()]--; m.pending[s.source()] == 0 {
 		delete(m.pending, s.source())
 	}
@@ -259,9 +267,9 @@ func (m *Manager) gone(s *session, unreported Usage) {
 	m.count(s, Kind{})
 	m.addMoved(s)
 	delete(m.sessions, s.id)
-	if s.user != "" {
-		m.release(s, s.user)
-		m.addUnreported(s.user, unreported)
+	if s.account.user != "" {
+		m.release(s, s.account.user)
+		m.addUnreported(s.account.user, unreported)
 	}
 	if m.closed && len(m.sessions) == 0 {
 		m.stop()

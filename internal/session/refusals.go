@@ -186,7 +186,7 @@ func (s *session) encryptionChanged(to string) {
 	if s.changes++; s.changes > maxChanges {
 		level = slog.LevelDebug
 	}
-	s.log.Log(context.Background(), level, "encryption changed", "user", s.user, "encryption", to)
+	s.log.Log(context.Background(), level, "encryption changed", "user", s.account.user, "encryption", to)
 }
 
 // KeepsRefusal reports whether a refusal of a tunnel or a call without a session may be logged and kept, and counts it if

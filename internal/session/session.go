@@ -10,7 +10,6 @@ import (
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/alarm"
-	"vpnd/internal/capture"
 	"vpnd/internal/dataplane"
 	"vpnd/internal/link"
 	"vpnd/internal/pktbuf"
@@ -27,8 +26,8 @@ const (
 	confirmDelay = 10 * time.Second
 )
 
-// session is one call. Its lock is held for as long as the engine works, never while anything waits;
-// user data does not take it.
+// session is one call. Its fields are grouped by what guards them; docs/adr/0002-session-lock.md has the order of the
+// locks.
 type session struct {
 	m    *Manager
 	id   string
@@ -38,52 +37,72 @@ type session struct {
 	port atomic.Pointer[dataplane.Port]
 	done chan struct{} // closed when the call has ended: no log-in waits for anything then
 
-	pending bool // not up yet; under the Manager's lock
-	counted Kind // as what it counts as open, under that lock; zero: it does not
-	settled bool // it counts as one that the user has, and no longer as a claim; under that lock
+	// table is the call in the Manager's table, under the Manager's lock.
+	table struct {
+		pending bool // not up yet
+		counted Kind // as what it counts as open; zero: it does not
+		settled bool // it counts as one that the user has, and no longer as a claim
+	}
 
-	mu             sync.Mutex
-	engine         *ppp.Engine
-	begun          bool
-	over           bool
-	user           string // of the account, once it is known
-	method         ppp.Method
-	terms          auth.Terms
-	oneTime        bool
-	addr           netip.Addr
-	pool           Pool              // that addr is from
-	heir           netip.Addr        // an address to be taken over from an older connection of the user; changed by the goroutine that answers
-	question       *ppp.Authenticate // that is to be answered next
-	answering      bool              // questions are being answered
-	verifying      bool              // and one has no answer yet
-	lost           reason.Reason     // why the call ended while it had none
-	in             bool              // the user was let in
-	revised        bool              // terms are newer than those that the log-in began with
-	inBefore       bool              // the Watcher is being asked
-	releaseAddress func()            // releases the address of a call that ended meanwhile
-	asked          bool              // the Watcher has said yes
-	watched        bool              // the Watcher was told that it is up
-	up             bool
-	crypto         string
-	changes        int // of crypto while it was up
-	since          time.Time
-	why            reason.Reason
-	alarm          alarm.Alarm
-	startAt        time.Time
-	idleAt         time.Time // when idleness is looked at next
-	quietAt        time.Time // since when no user data has passed
-	data           uint64    // user packets that had passed at quietAt
-	received       uint64    // frames that had come when the timer fired last
-	final          dataplane.Stats
-	reported       Usage // by Usage
-	traced         []string
-	tracing        traceState
+	// mu guards all that follows. It is held for as long as the engine works, never while anything waits; user data
+	// does not take it.
+	mu      sync.Mutex
+	engine  *ppp.Engine
+	alarm   alarm.Alarm
+	startAt time.Time // when we begin, if the peer does not; zero: not by ourselves
+	begun   bool
+	over    bool
 
-	// For captures.
-	named             string // the user, let in or not; "": not known yet
-	src               *capture.Source
-	pendingFrames     []capture.Frame // until the user is known
-	pendingFrameBytes int
+	login    logIn
+	account  account
+	lease    leased
+	watcher  watched
+	activity activity
+
+	// The connection, once packets may pass.
+	up       bool
+	since    time.Time
+	crypto   string
+	changes  int // of crypto while it was up
+	final    dataplane.Stats
+	reported Usage // by Usage
+
+	tracing tracing
+	capture captured
+}
+
+// logIn is the log-in that is under way, or the last one.
+type logIn struct {
+	question  *ppp.Authenticate // that is to be answered next
+	answering bool              // questions are being answered
+	verifying bool              // and one has no answer yet
+	lost      reason.Reason     // why the call ended while it had none
+	refusal   reason.Reason
+}
+
+// account is the user's, once it is known.
+type account struct {
+	user    string
+	method  ppp.Method
+	oneTime bool // the password was
+	terms   auth.Terms
+	revised bool // terms are newer than those that the log-in began with
+	in      bool // the user was let in
+}
+
+// leased is the user's inner address.
+type leased struct {
+	addr    netip.Addr
+	pool    Pool       // that addr is from
+	heir    netip.Addr // to be taken over from an older connection; only answer changes it, and reads it without the lock
+	release func()     // of addr, for the Watcher, which had not answered when the call ended
+}
+
+// watched is what the Watcher knows.
+type watched struct {
+	asked   bool // whether the user may connect; it has not answered yet
+	allowed bool // it has said yes
+	told    bool // that the connection is up
 }
 
 func newSession(m *Manager, l link.Link, id string) *session {
@@ -97,9 +116,9 @@ func newSession(m *Manager, l link.Link, id string) *session {
 	s.alarm = alarm.New(s.fire)
 	s.log = m.cfg.Logger.With("session", id, "type", info.Type, "peer", info.Remote.Addr())
 	if trace := m.cfg.Trace; trace != "" {
-		s.tracing = traceMaybe
+		s.tracing.state = traceMaybe
 		if trace == info.Remote.Addr().String() {
-			s.tracing = traceOn
+			s.tracing.state = traceOn
 		}
 	}
 	return s
@@ -107,16 +126,15 @@ func newSession(m *Manager, l link.Link, id string) *session {
 
 func (s *session) source() netip.Addr { return s.info.Remote.Addr() }
 
-// begin is called once, before the call is confirmed to the peer.
+// begin is called once, before the call is confirmed to the peer. The Manager may have ended it already.
 func (s *session) begin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delay := startDelay
-	if s.info.Confirms {
-		delay = confirmDelay
-	}
-	s.startAt = time.Now().Add(delay)
-	s.arm()
+	s.do(func(now time.Time) {
+		delay := startDelay
+		if s.info.Confirms {
+			delay = confirmDelay
+		}
+		s.startAt = now.Add(delay)
+	})
 }
 
 // Confirmed is told by the carrier that the peer has confirmed the call.
@@ -249,18 +267,18 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	port := s.port.Load()
 	if port == nil {
 		var err error
-		port, err = s.m.cfg.Plane.Add(dataplane.PortConfig{Addr: v.Peer, Link: s.link, NeedReset: s.needReset, Undecryptable: s.undecryptable, Fault: s.faulty, DHCP: s.pool.DHCP})
+		port, err = s.m.cfg.Plane.Add(dataplane.PortConfig{Addr: v.Peer, Link: s.link, NeedReset: s.needReset, Undecryptable: s.undecryptable, Fault: s.faulty, DHCP: s.lease.pool.DHCP})
 		if err != nil {
 			s.engine.Close(now, reason.New(reason.NoDataPath, err))
 			return
 		}
 		s.port.Store(port)
 		if w := s.m.cfg.Watcher; w != nil {
-			s.since, s.crypto, s.watched = now, v.Encryption, true
+			s.since, s.crypto, s.watcher.told = now, v.Encryption, true
 			w.Up(s.described())
 		}
 	}
-	port.SetPolicy(policy(s.terms))
+	port.SetPolicy(policy(s.account.terms))
 	s.tap()
 	port.Up(Params(v))
 	if s.up {
@@ -271,12 +289,12 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	}
 	s.up, s.since, s.crypto = true, now, v.Encryption
 	s.m.established(s)
-	s.quietAt = now
-	if s.terms.IdleTimeout > 0 {
-		s.idleAt = now.Add(idleStep(s.terms))
+	s.activity.quietSince = now
+	if s.account.terms.IdleTimeout > 0 {
+		s.activity.lookAt = now.Add(idleStep(s.account.terms))
 	}
-	attrs := []any{"user", s.user, "address", v.Peer, "auth", s.method.String(), "encryption", v.Encryption}
-	if s.oneTime && v.Encrypter != nil {
+	attrs := []any{"user", s.account.user, "address", v.Peer, "auth", s.account.method.String(), "encryption", v.Encryption}
+	if s.account.oneTime && v.Encrypter != nil {
 		attrs = append(attrs, "note", "the encryption's key comes from a one-time password of 24 bits")
 	}
 	s.log.Info("connected", attrs...)
@@ -293,14 +311,14 @@ func policy(t auth.Terms) dataplane.Policy {
 // setTerms changes the limits of a connection while it is up.
 func (s *session) setTerms(t auth.Terms) {
 	s.do(func(now time.Time) {
-		if t.IdleTimeout != s.terms.IdleTimeout {
-			s.idleAt = time.Time{}
+		if t.IdleTimeout != s.account.terms.IdleTimeout {
+			s.activity.lookAt = time.Time{}
 			if t.IdleTimeout > 0 {
-				s.idleAt = now.Add(idleStep(t))
+				s.activity.lookAt = now.Add(idleStep(t))
 			}
 		}
 		s.setTermsLocked(t)
-		s.revised = true
+		s.account.revised = true
 		if port := s.port.Load(); port != nil {
 			port.SetPolicy(policy(t))
 		}
@@ -309,9 +327,9 @@ func (s *session) setTerms(t auth.Terms) {
 
 // setTermsLocked takes terms over, and tells the Watcher of another group. The caller holds the lock.
 func (s *session) setTermsLocked(t auth.Terms) {
-	oldGroup := s.terms.Group
-	s.terms = s.m.toHostClock(t)
-	if s.watched && t.Group != oldGroup {
+	oldGroup := s.account.terms.Group
+	s.account.terms = s.m.toHostClock(t)
+	if s.watcher.told && t.Group != oldGroup {
 		s.m.cfg.Watcher.Regroup(s.described(), oldGroup)
 	}
 }
@@ -356,80 +374,20 @@ func (s *session) end(why reason.Reason) {
 	}
 	switch {
 	case s.up:
-		s.log.Info("disconnected", "user", s.user, "address", s.addr, "cause", why.Code, "reason", why, "duration", time.Since(s.since).Round(time.Second),
+		s.log.Info("disconnected", "user", s.account.user, "address", s.lease.addr, "cause", why.Code, "reason", why, "duration", time.Since(s.since).Round(time.Second),
 			"rx_bytes", s.final.RxBytes, "tx_bytes", s.final.TxBytes)
 		if r := s.m.cfg.Recorder; r != nil {
 			r.Disconnected(s.described(), why)
 		}
-	case s.verifying: // the log-in tells how it ended
-		s.lost = why
-	case !s.why.IsZero(): // the refusal has its own line
+	case s.login.verifying: // the log-in tells how it ended
+		s.login.lost = why
+	case !s.login.refusal.IsZero(): // the refusal has its own line
 	default:
-		s.m.refused(s, Refusal{User: s.user, Reason: why}, nil)
+		s.m.refused(s, Refusal{User: s.account.user, Reason: why}, nil)
 	}
 	s.leave(why) // now that nobody is told of the address any more
 	s.link.Close(why)
 	s.m.gone(s, s.takeUnreported(s.final))
-}
-
-// arm sets the alarm to what is due next.
-func (s *session) arm() {
-	next := s.engine.Deadline()
-	limit, _ := s.limit()
-	for _, t := range []time.Time{s.startAt, s.idleAt, limit} {
-		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
-			next = t
-		}
-	}
-	s.alarm.Set(next)
-}
-
-// limit is when the user's time is up, and why; zero: never.
-func (s *session) limit() (time.Time, reason.Reason) {
-	if !s.up {
-		return time.Time{}, reason.Reason{}
-	}
-	end, why := s.terms.Until, s.terms.UntilReason
-	if t := s.since.Add(s.terms.SessionTime); s.terms.SessionTime > 0 && (end.IsZero() || t.Before(end)) {
-		end, why = t, reason.New(reason.SessionTime)
-	}
-	return end, why
-}
-
-func idleStep(t auth.Terms) time.Duration {
-	return min(max(t.IdleTimeout/10, time.Second), 30*time.Second)
-}
-
-// fire is what the alarm calls. The data path's counters are read here, and only here, for signs of life.
-func (s *session) fire() {
-	defer s.survive()
-	s.do(func(now time.Time) {
-		if !s.startAt.IsZero() && !now.Before(s.startAt) {
-			s.start(now)
-		}
-		if port := s.port.Load(); port != nil {
-			st := port.Stats()
-			if st.Received != s.received {
-				s.received = st.Received
-				s.engine.Activity(now)
-			}
-			if data := st.RxPackets + st.TxPackets; data != s.data {
-				s.data, s.quietAt = data, now
-			}
-		}
-		s.engine.Tick(now)
-		if limit, why := s.limit(); !limit.IsZero() && !now.Before(limit) {
-			s.terms.SessionTime, s.terms.Until = 0, time.Time{}
-			s.engine.Close(now, why)
-		}
-		if !s.idleAt.IsZero() && !now.Before(s.idleAt) {
-			s.idleAt = now.Add(idleStep(s.terms))
-			if now.Sub(s.quietAt) >= s.terms.IdleTimeout {
-				s.idleAt = time.Time{}
-				s.engine.Close(now, reason.New(reason.IdleTimeout))
-			}
-		}
-	})
 }
 
 func (s *session) connection() (Connection, bool) {
@@ -444,8 +402,8 @@ func (s *session) connection() (Connection, bool) {
 // described is the connection of a user. The caller holds the lock.
 func (s *session) described() Connection {
 	c := Connection{
-		ID: s.id, User: s.user, Group: s.terms.Group, Type: s.info.Type, Encryption: s.crypto, Auth: s.method.String(),
-		Remote: s.source(), Virtual: s.addr, DNS: s.pool.DNS, Since: s.since, Stats: s.final,
+		ID: s.id, User: s.account.user, Group: s.account.terms.Group, Type: s.info.Type, Encryption: s.crypto, Auth: s.account.method.String(),
+		Remote: s.source(), Virtual: s.lease.addr, DNS: s.lease.pool.DNS, Since: s.since, Stats: s.final,
 	}
 	if port := s.port.Load(); port != nil && !s.over {
 		c.Stats = port.Stats()

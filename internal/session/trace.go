@@ -16,15 +16,21 @@ const (
 	traceOn
 )
 
+// tracing is what a trace needs of a session.
+type tracing struct {
+	state traceState
+	lines []string // until the user is known
+}
+
 // trace logs a control frame in readable form, without secrets, if this peer or user is watched.
 func (s *session) trace(direction string, frame []byte) {
-	if s.tracing == traceOff {
+	if s.tracing.state == traceOff {
 		return
 	}
 	line := direction + " " + wire.Format(frame)
-	if s.tracing == traceMaybe {
-		if len(s.traced) < traceLen {
-			s.traced = append(s.traced, line)
+	if s.tracing.state == traceMaybe {
+		if len(s.tracing.lines) < traceLen {
+			s.tracing.lines = append(s.tracing.lines, line)
 		}
 		return
 	}
@@ -33,15 +39,15 @@ func (s *session) trace(direction string, frame []byte) {
 
 // traceUser decides about a trace that waits for the user's name.
 func (s *session) traceUser(user string) {
-	if s.tracing != traceMaybe {
+	if s.tracing.state != traceMaybe {
 		return
 	}
-	s.tracing = traceOff
+	s.tracing.state = traceOff
 	if strings.EqualFold(s.m.cfg.Trace, user) {
-		s.tracing = traceOn
-		for _, line := range s.traced {
+		s.tracing.state = traceOn
+		for _, line := range s.tracing.lines {
 			s.log.Info("negotiation", "frame", line)
 		}
 	}
-	s.traced = nil
+	s.tracing.lines = nil
 }

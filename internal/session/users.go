@@ -54,7 +54,7 @@ func (m *Manager) settleClaim(s *session, user string, terms auth.Terms) (replac
 	if terms.RefuseFurther && len(replaced) > 0 {
 		return nil, tooManyFor(terms)
 	}
-	s.settled = true
+	s.table.settled = true
 	for _, other := range replaced {
 		m.release(other, user)
 	}
@@ -65,7 +65,7 @@ func (m *Manager) settleClaim(s *session, user string, terms auth.Terms) (replac
 func (m *Manager) tooMany(s *session, user string, terms auth.Terms) []*session {
 	var settled []*session
 	for _, other := range m.users[user] {
-		if other != s && other.settled {
+		if other != s && other.table.settled {
 			settled = append(settled, other)
 		}
 	}
@@ -85,7 +85,7 @@ func (m *Manager) giveUp(s *session, user string) {
 
 // release does so, with the lock held.
 func (m *Manager) release(s *session, user string) {
-	s.settled = false
+	s.table.settled = false
 	others := slices.DeleteFunc(slices.Clone(m.users[user]), func(other *session) bool { return other == s })
 	if len(others) == 0 {
 		delete(m.users, user)
@@ -125,7 +125,7 @@ func (s *session) usage() (string, Usage) {
 	if s.over || s.port.Load() == nil {
 		return "", Usage{}
 	}
-	return s.user, s.takeUnreported(s.port.Load().Stats())
+	return s.account.user, s.takeUnreported(s.port.Load().Stats())
 }
 
 // takeUnreported gives what of the counters has not been told yet, and counts it as told. The caller holds the lock.
@@ -164,7 +164,7 @@ func (m *Manager) toHostClock(t auth.Terms) auth.Terms {
 func (s *session) admitted() (Connection, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.user == "" || s.over {
+	if s.account.user == "" || s.over {
 		return Connection{}, false
 	}
 	return s.described(), true
@@ -208,13 +208,13 @@ func (m *Manager) SetPools(pools map[string]Pool, keep bool) {
 func (s *session) move(pools map[string]Pool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over || !s.addr.IsValid() {
+	if s.over || !s.lease.addr.IsValid() {
 		return true
 	}
 	for _, p := range pools {
-		if p.Addresses.Contains(s.addr) {
-			p.Addresses.Adopt(s.user, s.addr)
-			s.pool = p
+		if p.Addresses.Contains(s.lease.addr) {
+			p.Addresses.Adopt(s.account.user, s.lease.addr)
+			s.lease.pool = p
 			return true
 		}
 	}
@@ -226,8 +226,8 @@ func (m *Manager) Addresses() []netip.Addr {
 	var all []netip.Addr
 	for _, s := range m.all() {
 		s.mu.Lock()
-		if s.addr.IsValid() && !s.over {
-			all = append(all, s.addr)
+		if s.lease.addr.IsValid() && !s.over {
+			all = append(all, s.lease.addr)
 		}
 		s.mu.Unlock()
 	}
