@@ -2,8 +2,13 @@ package usermgmt_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"time"
+	"vpnd/internal/state/statetest"
 	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // Each field is declared completely, and its default is as a new user has it.
@@ -36,5 +41,44 @@ func TestDeclarations(t *testing.T) {
 	fresh.Password = "x"
 	if err := fresh.Check(); err != nil {
 		t.Errorf("a new user with a password breaks rules: %v", err)
+	}
+}
+
+// Each field's text says the same when it is set again.
+func TestFields(t *testing.T) {
+	from, to := statetest.Full("alice"), usermgmt.Profile{Name: "alice"}
+	from.TOTPSecret = "GEZDGNBVGY3TQOJQ"
+	for _, f := range usermgmt.Fields {
+		if f.Get(&from) == f.Get(&to) {
+			t.Errorf("Full leaves %s as it is in an empty profile: give it another value there, so that the tests see whether it is kept", f.Name)
+		}
+		if err := f.Set(&to, f.Get(&from)); err != nil {
+			t.Error(err)
+		}
+	}
+	if diff := cmp.Diff(from, to, statetest.Values); diff != "" {
+		t.Error(diff)
+	}
+	for field, texts := range map[string][]string{
+		"index": {"x"}, "enabled": {"", "maybe"}, "remote-node": {"203.0.113", "203.0.113.0/33"}, "address": {"x", "2001:db8::1"},
+		"idle-timeout": {"5 minutes"}, "max-connections": {"many"}, "expires": {"tomorrow", "2027-02-30"}, "netbios": {"yes"}, "multicast": {""},
+		"up-limit": {"M", "1.5M", "-1", "99999999999T"}, "quota": {"1X"},
+	} {
+		f, ok := usermgmt.FieldNamed(field)
+		for _, text := range texts {
+			if err := f.Set(&to, text); !ok || err == nil || !strings.HasPrefix(err.Error(), field+": ") {
+				t.Errorf("%s %q: %v", field, text, err)
+			}
+		}
+	}
+	for text, want := range map[string]string{"1500k": "1500k", "1000k": "1M", "8000": "8k", "0": "0", "": "0", "1234": "1234", "2T": "2T"} {
+		f, _ := usermgmt.FieldNamed("down-limit")
+		if err := f.Set(&to, text); err != nil || f.Get(&to) != want {
+			t.Errorf("%q became %q, %v", text, f.Get(&to), err)
+		}
+	}
+	f, _ := usermgmt.FieldNamed("expires")
+	if err := f.Set(&to, "2027-12-31"); err != nil || !to.Expires.Equal(time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC)) || f.Get(&to) != "2027-12-31" {
+		t.Errorf("%v, %v, %s", err, to.Expires, f.Get(&to))
 	}
 }

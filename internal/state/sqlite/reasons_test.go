@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"vpnd/internal/reason"
 	"vpnd/internal/state"
 	"vpnd/internal/state/sqlite"
@@ -79,35 +78,5 @@ func TestMigratesReasons(t *testing.T) {
 	}
 	if e := all[len(all)-1]; e.Reason != "unknown user" || !e.Why.IsZero() {
 		t.Errorf("a change: %+v", e)
-	}
-}
-
-// The search finds entries by the words of their reason's text, and by its arguments.
-func tableSearchesReasons(t *testing.T, table state.Store) {
-	t.Helper()
-	inUse, locked := reason.New(reason.AddressInUse, "10.99.0.7", "Bob"), reason.New(reason.UserLocked, time.Unix(0, 0))
-	must(t, table.Record(t.Context(),
-		state.Entry{Event: state.EventRefused, User: "first", Why: inUse},
-		state.Entry{Event: state.EventRefused, User: "second", Why: locked},
-		state.Entry{Event: state.EventChanged, User: "third", Reason: "comment: none -> in use"},
-		state.Entry{Event: state.EventDisconnected, User: "fourth"},
-	))
-	for search, want := range map[string]string{
-		"IN USE": "third first", "too many failures": "second", "bob": "first", "10.99.0.7": "first", "1970-01-01": "second", "no such words": "",
-	} {
-		found, err := table.History(t.Context(), state.HistoryQuery{Search: search})
-		must(t, err)
-		var users []string
-		for _, e := range found {
-			users = append(users, e.User)
-		}
-		if got := strings.Join(users, " "); got != want {
-			t.Errorf("%q finds %q, want %q", search, got, want)
-		}
-		for _, e := range found {
-			if e.User == "first" && (e.Why.Code != inUse.Code || e.Why.Args != inUse.Args || e.Text() != inUse.String()) {
-				t.Errorf("%+v", e.Why)
-			}
-		}
 	}
 }

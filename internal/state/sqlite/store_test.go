@@ -2,7 +2,6 @@ package sqlite_test
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -11,17 +10,36 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"vpnd/auth"
 	"vpnd/internal/reason"
 	"vpnd/internal/state"
 	"vpnd/internal/state/sqlite"
+	"vpnd/internal/state/statetest"
 	"vpnd/usermgmt"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+func TestStore(t *testing.T) {
+	statetest.TestStore(t, func(t *testing.T) statetest.Open {
+		t.Helper()
+		dir := t.TempDir()
+		return func(opts state.Options) (state.Store, error) { return sqlite.Open(t.Context(), dir, opts) }
+	})
+}
+
+const secret = "f3a1c09d5be2478890aa1b2c3d4e5f60"
+
+var full, simple = statetest.Full, statetest.Simple
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 func openStore(t *testing.T, dir string) *sqlite.Store {
 	t.Helper()
@@ -44,16 +62,6 @@ func filled(t *testing.T) string {
 	return dir
 }
 
-func TestReopen(t *testing.T) {
-	s := openStore(t, filled(t))
-	if p, err := s.Get(t.Context(), "alice"); err != nil || p.Password != "pass wörd" || p.MOTPPIN != "1234" {
-		t.Errorf("%+v, %v", p, err)
-	}
-	if ok, err := s.Advance(t.Context(), "alice", auth.TokenState{LastStep: 42}); ok || err != nil {
-		t.Errorf("a used step was accepted after reopening: %v, %v", ok, err)
-	}
-}
-
 // TestMigrates opens a table that the first version wrote, with the users bob and alice in this order.
 func TestMigrates(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
@@ -65,32 +73,11 @@ func TestMigrates(t *testing.T) {
 	want.Index, want.Password, want.MOTPSecret, want.MOTPPIN, want.Comment = 1, "pass wörd", secret, "1234", "from Köln"
 	bob := want
 	bob.Name, bob.Index = "bob", 2
-	if diff := cmp.Diff([]usermgmt.Profile{want, bob}, all, addresses); diff != "" {
+	if diff := cmp.Diff([]usermgmt.Profile{want, bob}, all, statetest.Values); diff != "" {
 		t.Error(diff)
 	}
 	if v, err := s.Standing(t.Context(), "alice"); err != nil || v != (auth.Standing{}) {
 		t.Errorf("%+v, %v", v, err)
-	}
-}
-
-// TestTwoStores uses one folder twice at once, as the daemon and the commands do.
-func TestTwoStores(t *testing.T) {
-	dir := t.TempDir()
-	a, b := openStore(t, dir), openStore(t, dir)
-	ctx := t.Context()
-	before, err := b.Generation(ctx)
-	must(t, err)
-	must(t, a.Add(ctx, simple("alice")))
-	if _, ok, err := b.Account(ctx, "alice"); !ok || err != nil {
-		t.Errorf("b does not see what a added: %v, %v", ok, err)
-	}
-	if after, err := b.Generation(ctx); after == before || err != nil {
-		t.Errorf("b's generation stays %d, %v", after, err)
-	}
-	for step := int64(1); step <= 5; step++ {
-		if won := race(t, step, a, b); won != 1 {
-			t.Errorf("step %d was accepted %d times", step, won)
-		}
 	}
 }
 
@@ -291,115 +278,6 @@ func contents(t *testing.T, dir string) string {
 		fmt.Fprintf(&b, "%s %x\n", entry.Name(), data)
 	}
 	return b.String()
-}
-
-func TestCheckAddress(t *testing.T) {
-	s, err := sqlite.Open(t.Context(), t.TempDir(), state.Options{CheckAddress: func(a netip.Addr) error {
-		return fmt.Errorf("%s is outside the pool", a)
-	}})
-	must(t, err)
-	defer func() { must(t, s.Close()) }()
-	if err := s.Add(t.Context(), full("alice")); err == nil || err.Error() != "address: 10.99.0.77 is outside the pool" {
-		t.Error(err)
-	}
-}
-
-// A pool that is not there is refused when a user is given it, and keeps nobody from changing a user that has it.
-func TestCheckPool(t *testing.T) {
-	there := true
-	s, err := sqlite.Open(t.Context(), t.TempDir(), state.Options{CheckPool: func(name string) error {
-		if there {
-			return nil
-		}
-		return fmt.Errorf("there is no pool %s", name)
-	}})
-	must(t, err)
-	defer func() { must(t, s.Close()) }()
-	alice := simple("alice")
-	alice.Pool = "staff"
-	must(t, s.Add(t.Context(), alice))
-	there = false
-	alice.Name = "bob"
-	if err := s.Add(t.Context(), alice); err == nil || err.Error() != "pool: there is no pool staff" {
-		t.Error(err)
-	}
-	set := func(change func(*usermgmt.Profile)) error {
-		return s.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
-			change(p)
-			return nil
-		})
-	}
-	if err := set(func(p *usermgmt.Profile) { p.Pool = "guests" }); err == nil || err.Error() != "pool: there is no pool guests" {
-		t.Error(err)
-	}
-	must(t, set(func(p *usermgmt.Profile) { p.Enabled = false }))
-	must(t, set(func(p *usermgmt.Profile) { p.Pool = "" }))
-}
-
-// The history tells how a user was changed, but for the values of secrets.
-func TestHistoryTellsValues(t *testing.T) {
-	s, err := sqlite.Open(t.Context(), t.TempDir(), state.Options{})
-	must(t, err)
-	defer func() { must(t, s.Close()) }()
-	must(t, s.Add(t.Context(), simple("alice")))
-	for _, c := range []struct {
-		change func(*usermgmt.Profile)
-		want   string
-	}{
-		{func(p *usermgmt.Profile) { p.Enabled = false }, "enabled: yes -> no"},
-		{func(p *usermgmt.Profile) { p.Enabled = true }, "enabled: no -> yes"},
-		{func(p *usermgmt.Profile) {
-			p.Password, p.MOTPSecret, p.MOTPPIN = "topsecret", "0123456789abcdef", "4711"
-		}, "password, motp-secret, motp-pin"},
-		{func(p *usermgmt.Profile) { p.MOTPSecret, p.MOTPPIN = "", "" }, "motp-secret removed, motp-pin removed"},
-		{func(p *usermgmt.Profile) { p.Comment = strings.Repeat("ü", 70) }, "comment: none -> " + strings.Repeat("ü", 64) + "…"},
-	} {
-		must(t, s.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
-			c.change(p)
-			return nil
-		}))
-		got, err := s.History(t.Context(), state.HistoryQuery{Limit: 1})
-		must(t, err)
-		if got[0].Reason != c.want {
-			t.Errorf("%q, want %q", got[0].Reason, c.want)
-		}
-	}
-}
-
-// TestCloseAnswersAll closes under load: every caller gets an answer, and what was said to be
-// stored is stored.
-func TestCloseAnswersAll(t *testing.T) {
-	dir := t.TempDir()
-	s, err := sqlite.Open(t.Context(), dir, state.Options{})
-	must(t, err)
-	must(t, s.Add(t.Context(), simple("alice")))
-	var (
-		all     sync.WaitGroup
-		highest atomic.Int64
-		stored  = make(chan struct{})
-		once    sync.Once
-	)
-	for i := range int64(20) {
-		all.Go(func() {
-			for step := 1 + i; ; step += 20 {
-				ok, err := s.Advance(context.Background(), "alice", auth.TokenState{LastStep: step})
-				if err != nil {
-					return
-				}
-				for old := highest.Load(); ok && step > old && !highest.CompareAndSwap(old, step); {
-					old = highest.Load()
-				}
-				once.Do(func() { close(stored) })
-			}
-		})
-	}
-	<-stored
-	must(t, s.Close())
-	all.Wait()
-	state, err := openStore(t, dir).Token(t.Context(), "alice")
-	if err != nil || state.LastStep < highest.Load() {
-		t.Errorf("stored %d, told %d, %v", state.LastStep, highest.Load(), err)
-	}
 }
 
 // BenchmarkAdvance is durable steps a second with 50 callers at once.

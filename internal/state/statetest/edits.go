@@ -1,16 +1,14 @@
-package sqlite_test
+package statetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-	"vpnd/auth"
 	"vpnd/internal/state"
-	"vpnd/internal/state/sqlite"
 	"vpnd/usermgmt"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,13 +22,23 @@ func edit(name string, line int, change func(*usermgmt.Profile)) usermgmt.Edit {
 	return usermgmt.Edit{Name: name, Line: line, Change: func(p *usermgmt.Profile) error { change(p); return nil }}
 }
 
-func tableApplies(t *testing.T, table state.Store) {
+// summaries are index, name, address and idle time-out of all users.
+func summaries(t *testing.T, store state.Store) (texts []string) {
 	t.Helper()
+	all, err := store.List(t.Context())
+	must(t, err)
+	for _, p := range all {
+		texts = append(texts, fmt.Sprint(p.Index, p.Name, p.Address, p.IdleTimeout))
+	}
+	return texts
+}
+
+func testEdits(t *testing.T, store state.Store) {
 	ctx := state.By(t.Context(), "root")
 	for i, name := range []string{"anna", "ben"} {
-		p := simple(name)
+		p := Simple(name)
 		p.Index, p.Address = 2*i+1, netip.AddrFrom4([4]byte{10, 99, 0, byte(20 + i)})
-		must(t, table.Add(ctx, p))
+		must(t, store.Add(ctx, p))
 	}
 	at := func(index int, last byte) func(*usermgmt.Profile) {
 		return func(p *usermgmt.Profile) { p.Index, p.Address = index, netip.AddrFrom4([4]byte{10, 99, 0, last}) }
@@ -49,55 +57,46 @@ func tableApplies(t *testing.T, table state.Store) {
 		{Name: "carl", Event: usermgmt.Added},
 		{Name: "emil", Event: usermgmt.Added},
 	}
-	before, err := table.Generation(ctx)
+	before, err := store.Generation(ctx)
 	must(t, err)
 	how := usermgmt.How{Add: true, Change: true, DryRun: true}
-	got, err := table.Apply(ctx, edits, how)
-	if diff := cmp.Diff(want, got, noProfiles); diff != "" || err != nil {
-		t.Error(err, diff)
+	apply := func(edits []usermgmt.Edit, want []usermgmt.Outcome) (got []usermgmt.Outcome) {
+		t.Helper()
+		got, err := store.Apply(ctx, edits, how)
+		if diff := cmp.Diff(want, got, noProfiles); diff != "" || err != nil {
+			t.Errorf("%v, difference from the outcomes wanted: %s", err, diff)
+		}
+		return got
 	}
-	if all, err := table.List(ctx); len(all) != 2 || err != nil || all[0].Index != 1 {
+	apply(edits, want)
+	if all, err := store.List(ctx); len(all) != 2 || err != nil || all[0].Index != 1 {
 		t.Errorf("the dry run has stored %+v, %v", all, err)
 	}
-	if after, err := table.Generation(ctx); after != before || err != nil {
+	if after, err := store.Generation(ctx); after != before || err != nil {
 		t.Errorf("the dry run made a generation: %v", err)
 	}
 	how.DryRun = false
-	got, err = table.Apply(ctx, edits, how)
-	if diff := cmp.Diff(want, got, noProfiles); diff != "" || err != nil {
-		t.Error(err, diff)
-	}
-	for _, o := range got {
-		stored, err := table.Get(ctx, o.Name)
-		if diff := cmp.Diff(stored, o.Profile, addresses); diff != "" || err != nil {
+	for _, o := range apply(edits, want) {
+		stored, err := store.Get(ctx, o.Name)
+		if diff := cmp.Diff(stored, o.Profile, Values); diff != "" || err != nil {
 			t.Errorf("%s: %v, profile of the outcome (-stored +got):\n%s", o.Name, err, diff)
 		}
 	}
-	all, err := table.List(ctx)
-	must(t, err)
-	var told []string
-	for _, p := range all {
-		told = append(told, fmt.Sprint(p.Index, p.Name, p.Address, p.IdleTimeout))
-	}
-	if diff := cmp.Diff([]string{"3anna10.99.0.21 0s", "1ben10.99.0.20 0s", "2carlinvalid IP 5m0s", "4dorainvalid IP 5m0s", "5emilinvalid IP 5m0s"}, told); diff != "" {
+	users := []string{"3anna10.99.0.21 0s", "1ben10.99.0.20 0s", "2carlinvalid IP 5m0s", "4dorainvalid IP 5m0s", "5emilinvalid IP 5m0s"}
+	if diff := cmp.Diff(users, summaries(t, store)); diff != "" {
 		t.Error(diff)
 	}
-	entries, err := table.History(ctx, state.HistoryQuery{User: "anna", Limit: 1})
+	entries, err := store.History(ctx, state.HistoryQuery{User: "anna", Limit: 1})
 	if err != nil || len(entries) != 1 || entries[0].Event != state.EventChanged || entries[0].Reason != "index: 1 -> 3, address: 10.99.0.20 -> 10.99.0.21" || entries[0].By != "root" {
 		t.Errorf("%+v, %v", entries, err)
 	}
-	// Again: there is nothing to change.
-	got, err = table.Apply(ctx, edits[1:3], how)
-	if diff := cmp.Diff([]usermgmt.Outcome{{Name: "anna"}, {Name: "ben"}}, got, noProfiles); diff != "" || err != nil {
-		t.Error(err, diff)
-	}
+	apply(edits[1:3], []usermgmt.Outcome{{Name: "anna"}, {Name: "ben"}}) // there is nothing to change
 }
 
-func tableAppliesAllOrNone(t *testing.T, table state.Store) {
-	t.Helper()
+func testFaultyEdits(t *testing.T, store state.Store) {
 	ctx := t.Context()
-	must(t, table.Add(ctx, full("owner")))
-	must(t, table.Add(ctx, simple("anna")))
+	must(t, store.Add(ctx, Full("owner")))
+	must(t, store.Add(ctx, Simple("anna")))
 	taken := netip.MustParseAddr("10.99.0.77")
 	failed := errors.New("failed")
 	password := func(p *usermgmt.Profile) { p.Password = "open sesame" }
@@ -112,7 +111,7 @@ func tableAppliesAllOrNone(t *testing.T, table state.Store) {
 		edit("emil", 8, func(p *usermgmt.Profile) { password(p); p.Index = 9 }),
 		edit("fred", 9, func(p *usermgmt.Profile) { password(p); p.Index = 9 }),
 	}
-	got, err := table.Apply(ctx, edits, usermgmt.How{Add: true, Change: true})
+	got, err := store.Apply(ctx, edits, usermgmt.How{Add: true, Change: true})
 	if got != nil || err == nil || !errors.Is(err, failed) {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -128,7 +127,7 @@ func tableAppliesAllOrNone(t *testing.T, table state.Store) {
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Error(diff)
 	}
-	if all, err := table.List(ctx); err != nil || len(all) != 2 || all[0].Comment != "" {
+	if all, err := store.List(ctx); err != nil || len(all) != 2 || all[0].Comment != "" {
 		t.Errorf("%+v, %v", all, err)
 	}
 	for _, c := range []struct {
@@ -136,90 +135,30 @@ func tableAppliesAllOrNone(t *testing.T, table state.Store) {
 		how  usermgmt.How
 		want error
 	}{{"anna", usermgmt.How{Add: true}, usermgmt.ErrExists}, {"ben", usermgmt.How{Change: true}, usermgmt.ErrNoUser}} {
-		if _, err := table.Apply(ctx, []usermgmt.Edit{edit(c.name, 0, password)}, c.how); !errors.Is(err, c.want) {
+		if _, err := store.Apply(ctx, []usermgmt.Edit{edit(c.name, 0, password)}, c.how); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	for what, err := range map[string]error{"Remove": table.Remove(ctx, "anna", "ben", "carl"), "Unlock": table.Unlock(ctx, "anna", "ben", "carl")} {
+	for what, err := range map[string]error{"Remove": store.Remove(ctx, "anna", "ben", "carl"), "Unlock": store.Unlock(ctx, "anna", "ben", "carl")} {
 		if !errors.Is(err, usermgmt.ErrNoUser) || !strings.Contains(err.Error(), "ben") || !strings.Contains(err.Error(), "carl") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := table.Get(ctx, "anna"); err != nil {
+	if _, err := store.Get(ctx, "anna"); err != nil {
 		t.Error(err)
 	}
-	must(t, table.Remove(ctx, "anna", "OWNER"))
-	if all, err := table.List(ctx); err != nil || len(all) != 0 {
+	must(t, store.Remove(ctx, "anna", "OWNER"))
+	if all, err := store.List(ctx); err != nil || len(all) != 0 {
 		t.Errorf("%+v, %v", all, err)
 	}
 }
 
-func tableKnowsWhoIsConnected(t *testing.T, table state.Store) {
-	t.Helper()
-	ctx := t.Context()
-	if by, err := table.Connected(ctx); len(by) != 0 || err != nil {
-		t.Errorf("%+v, %v", by, err)
-	}
-	at := time.UnixMilli(1464048000123)
-	for _, e := range []state.Entry{
-		{Event: state.EventConnected, User: "anna", Connection: "lost"}, // and then the daemon is killed
-		{Event: state.EventStarted},
-		{Event: state.EventConnected, User: "anna", Connection: "a"},
-		{Event: state.EventConnected, User: "anna", Connection: "b", Address: netip.MustParseAddr("10.99.0.10")},
-		{Event: state.EventConnected, User: "ben", Connection: "c"},
-		{Event: state.EventRefused, User: "carl", Connection: "d"},
-		{Event: state.EventDisconnected, User: "anna", Connection: "a"},
-		{Event: state.EventConnected, User: "anna", Connection: "e"},
-	} {
-		e.At = at
-		must(t, table.Record(ctx, e))
-	}
-	by, err := table.Connected(ctx)
-	must(t, err)
-	var told []string
-	for _, name := range []string{"anna", "ben", "carl"} {
-		for _, e := range by[name] {
-			told = append(told, name+" "+e.Connection)
-		}
-	}
-	if strings.Join(told, ", ") != "anna b, anna e, ben c" || by["anna"][0].Address.String() != "10.99.0.10" {
-		t.Errorf("%v", by)
-	}
-	must(t, table.Record(ctx, state.Entry{At: at, Event: state.EventStarted}))
-	if by, err := table.Connected(ctx); len(by) != 0 || err != nil {
-		t.Errorf("after a start: %+v, %v", by, err)
-	}
-}
-
-// BenchmarkApply adds 10,000 users at once.
-func BenchmarkApply(b *testing.B) {
-	edits := make([]usermgmt.Edit, 10_000)
-	for i := range edits {
-		edits[i] = edit(fmt.Sprintf("user%05d", i), i+2, func(p *usermgmt.Profile) {
-			p.MOTPSecret, p.MOTPPIN, p.Services = secret, "1234", []auth.Service{auth.L2TP}
-		})
-	}
-	for b.Loop() {
-		s, err := sqlite.Open(b.Context(), b.TempDir(), state.Options{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if out, err := s.Apply(b.Context(), edits, usermgmt.How{Add: true}); err != nil || len(out) != len(edits) {
-			b.Fatal(len(out), err)
-		}
-		if err := s.Close(); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func tablePrunes(t *testing.T, table state.Store) {
-	t.Helper()
+func testPruningEdits(t *testing.T, store state.Store) {
 	ctx := state.By(t.Context(), "root")
 	for i, name := range []string{"anna", "ben", "carl"} {
-		p := simple(name)
+		p := Simple(name)
 		p.Address = netip.AddrFrom4([4]byte{10, 99, 0, byte(20 + i)})
-		must(t, table.Add(ctx, p))
+		must(t, store.Add(ctx, p))
 	}
 	how := usermgmt.How{Add: true, Change: true, Prune: true}
 	edits := []usermgmt.Edit{
@@ -230,7 +169,7 @@ func tablePrunes(t *testing.T, table state.Store) {
 		{Name: "anna"}, {Name: "dora", Event: usermgmt.Added}, {Name: "ben", Event: usermgmt.Removed}, {Name: "carl", Event: usermgmt.Removed},
 	}
 	names := func() (names []string) {
-		all, err := table.List(ctx)
+		all, err := store.List(ctx)
 		must(t, err)
 		for _, p := range all {
 			names = append(names, p.Name)
@@ -239,14 +178,14 @@ func tablePrunes(t *testing.T, table state.Store) {
 	}
 	dry := how
 	dry.DryRun = true
-	got, err := table.Apply(ctx, edits, dry)
+	got, err := store.Apply(ctx, edits, dry)
 	if diff := cmp.Diff(want, got, noProfiles); diff != "" || err != nil {
 		t.Errorf("dry run: %v, want none; difference from the outcomes wanted: %s", err, diff)
 	}
 	if got, want := names(), []string{"anna", "ben", "carl"}; !slices.Equal(got, want) {
 		t.Errorf("after a dry run there are %v, want %v", got, want)
 	}
-	got, err = table.Apply(ctx, edits, how)
+	got, err = store.Apply(ctx, edits, how)
 	if diff := cmp.Diff(want, got, noProfiles); diff != "" || err != nil {
 		t.Errorf("%v, want none; difference from the outcomes wanted: %s", err, diff)
 	}
@@ -254,10 +193,70 @@ func tablePrunes(t *testing.T, table state.Store) {
 		t.Errorf("there are %v, want %v", got, want)
 	}
 	rule := (*usermgmt.RuleError)(nil)
-	if _, err := table.Apply(ctx, nil, how); !errors.As(err, &rule) {
+	if _, err := store.Apply(ctx, nil, how); !errors.As(err, &rule) {
 		t.Errorf("an empty list: %v, want a RuleError", err)
 	}
 	if got, want := names(), []string{"anna", "dora"}; !slices.Equal(got, want) {
 		t.Errorf("after an empty list there are %v, want %v", got, want)
+	}
+}
+
+// A change of users is told once, when it is stored, with the profiles as they are stored.
+func testChanges(t *testing.T, open Open) {
+	var store state.Store
+	var told []usermgmt.Change
+	var last uint64 // generation
+	ctx := t.Context()
+	store = opened(t, open, state.Options{Changed: func(ctx context.Context, c usermgmt.Change) {
+		generation, err := store.Generation(ctx)
+		if err != nil || generation != c.Generation {
+			t.Errorf("told of generation %d, %v, and the table has %d", c.Generation, err, generation)
+		}
+		if last != 0 && c.Before != last {
+			t.Errorf("told of a change of generation %d, want %d", c.Before, last)
+		}
+		last, c.Before, c.Generation = c.Generation, 0, 0
+		told = append(told, c)
+	}})
+	anna, ben := Simple("anna"), Simple("ben")
+	anna.Index, ben.Index = 1, 2
+	disabled := anna
+	disabled.Enabled = false
+	for _, c := range []struct {
+		what   string
+		change func() error
+		want   []usermgmt.Change
+	}{
+		{"add", func() error {
+			_, err := store.Apply(ctx, []usermgmt.Edit{
+				edit("anna", 1, func(p *usermgmt.Profile) { *p = Simple("anna") }), edit("ben", 2, func(p *usermgmt.Profile) { *p = Simple("ben") }),
+			}, usermgmt.How{Add: true})
+			return err
+		}, []usermgmt.Change{{Stored: []usermgmt.Profile{anna, ben}}}},
+		{"change", func() error {
+			return store.Update(ctx, "ANNA", func(p *usermgmt.Profile) error { p.Enabled = false; return nil })
+		}, []usermgmt.Change{{Stored: []usermgmt.Profile{disabled}}}},
+		{"unlock", func() error { return store.Unlock(ctx, "anna") }, []usermgmt.Change{{}}},
+		{"remove", func() error { return store.Remove(ctx, "BEN") }, []usermgmt.Change{{Removed: []string{"ben"}}}},
+		{"dry run", func() error {
+			_, err := store.Apply(ctx, []usermgmt.Edit{edit("anna", 1, func(p *usermgmt.Profile) { p.Comment = "x" })}, usermgmt.How{Change: true, DryRun: true})
+			return err
+		}, nil},
+		{"prune", func() error {
+			_, err := store.Apply(ctx, []usermgmt.Edit{edit("ben", 1, func(p *usermgmt.Profile) { *p = ben })}, usermgmt.How{Add: true, Prune: true})
+			return err
+		}, []usermgmt.Change{{Stored: []usermgmt.Profile{ben}, Removed: []string{"anna"}}}},
+	} {
+		told = nil
+		if err := c.change(); err != nil {
+			t.Errorf("%s: got the error %v, want none", c.what, err)
+		}
+		if diff := cmp.Diff(c.want, told, Values); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.what, diff)
+		}
+	}
+	told = nil
+	if err := store.Remove(ctx, "nobody"); err == nil || told != nil {
+		t.Errorf("got %v, and %v told, want an error and nothing", err, told)
 	}
 }

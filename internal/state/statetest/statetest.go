@@ -1,0 +1,85 @@
+// Package statetest is the conformance test of state.Store. Each implementation runs it.
+package statetest
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+	"vpnd/auth"
+	"vpnd/internal/state"
+	"vpnd/usermgmt"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// Open opens a Store of one state. Each call gives another Store of the same state, as another process
+// has it.
+type Open func(state.Options) (state.Store, error)
+
+// TestStore checks a Store against everything that state.Store promises. Fresh makes an empty state.
+func TestStore(t *testing.T, fresh func(*testing.T) Open) {
+	for name, test := range map[string]func(*testing.T, state.Store){
+		"profiles": testProfiles, "names": testNames, "rules": testRules, "unknown users": testUnknownUsers,
+		"generations": testGenerations, "errors change nothing": testErrorsChangeNothing, "indexes": testIndexes,
+		"edits": testEdits, "faulty edits": testFaultyEdits, "pruning edits": testPruningEdits, "conditions": testConditions,
+		"token steps": testTokenSteps, "standings": testStandings, "last addresses": testLastAddresses, "rewind": testRewind, "races": testRaces, "removed users": testRemovedUsers, "checks": testChecks,
+		"records": testRecords, "traffic": testTraffic,
+		"history": testHistory, "pruning": testPruning, "values": testValues, "attempts": testAttempts, "searches": testSearches,
+		"connected": testConnected, "oldest entry": testOldestEntry, "thinning out": testThinningOut,
+		"administrators": testAdministrators, "last administrator": testLastAdministrator, "steps": testSteps,
+		"sessions": testSessions, "session limits": testSessionLimits, "tokens": testTokens,
+		"set-up links": testSetUpLinks, "ended links": testEndedLinks,
+		"first administrator": testFirstAdministrator, "link limits": testLinkLimits,
+		"settings": testSettings,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, opened(t, fresh(t), state.Options{})) })
+	}
+	for name, test := range map[string]func(*testing.T, Open){
+		"changes": testChanges, "addresses": testAddresses, "pools": testPools, "clock": testClock, "two stores": testTwoStores,
+		"reopening": testReopening, "close": testClose, "close under load": testCloseUnderLoad,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
+	}
+}
+
+// opened is a Store that is closed at the end of the test.
+func opened(t *testing.T, open Open, opts state.Options) state.Store {
+	t.Helper()
+	store, err := open(opts)
+	must(t, err)
+	t.Cleanup(func() { must(t, store.Close()) })
+	return store
+}
+
+const secret = "f3a1c09d5be2478890aa1b2c3d4e5f60"
+
+// Values compares values that have addresses and schedules in them.
+var Values = cmp.Options{
+	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+	cmp.Comparer(func(a, b auth.Schedule) bool { return a.String() == b.String() }),
+}
+
+// Full is a profile with a value in each field, but for a TOTP secret, which goes with no mOTP secret.
+func Full(name string) usermgmt.Profile {
+	return usermgmt.Profile{
+		Name: name, Enabled: true, Password: "pass wörd", MOTPSecret: secret, MOTPPIN: "1234",
+		Services: []auth.Service{auth.L2TP, auth.PPTP}, IPsec: usermgmt.IPsecMust, Address: netip.MustParseAddr("10.99.0.77"),
+		IdleTimeout: 5 * time.Minute, SessionTime: time.Hour, Comment: "from Köln",
+		Index: 7, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"), Pool: "staff", Group: "field-work", MaxConnections: 1, Further: usermgmt.Refuse,
+		Schedule: "Mon-Fri 08:00-18:00 UTC", Expires: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), BlockNetBIOS: true, PassMulticast: true,
+		UpLimit: 1_000_000, DownLimit: 2_000_000, Quota: 5_000_000_000,
+	}
+}
+
+// Simple is a profile with a password, and the lowest index that is free.
+func Simple(name string) usermgmt.Profile {
+	return usermgmt.Profile{Name: name, Enabled: true, Password: "open sesame", Services: []auth.Service{auth.PPTP}, IPsec: usermgmt.IPsecNone, Further: usermgmt.Replace}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
