@@ -7,7 +7,6 @@ import (
 	"time"
 	"vpnd/internal/https"
 	"vpnd/internal/state"
-	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 
@@ -28,7 +27,7 @@ func newAdminCommand() *cobra.Command {
 
 // withGate runs do with what says who may manage the daemon.
 func withGate(cmd *cobra.Command, do func(ctx context.Context, gate *access.Gate) error) error {
-	return withUsers(cmd, func(users *sqlite.Store) error { return do(cmd.Context(), access.New(access.Config{Store: users})) })
+	return withUsers(cmd, func(users state.Store) error { return do(cmd.Context(), access.New(access.Config{Store: users})) })
 }
 
 // roleFlag defines --role.

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"vpnd/auth"
-	"vpnd/internal/state/sqlite"
+	"vpnd/internal/state"
 
 	"github.com/spf13/cobra"
 )
@@ -18,7 +18,7 @@ func newUserResyncCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				// Before the codes are asked for, so that nobody reads two in vain.
 				p, err := users.Get(cmd.Context(), args[0])
 				if err != nil {

@@ -10,6 +10,7 @@ import (
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/internal/daemon"
+	"vpnd/internal/state"
 	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	"vpnd/mgmt/guide"
@@ -48,7 +49,7 @@ func newUserAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				return applyOne(cmd, users, args[0], change, usermgmt.How{Add: true})
 			})
 		},
@@ -70,7 +71,7 @@ func newUserSetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				return applyOne(cmd, users, args[0], change, usermgmt.How{Change: true})
 			})
 		},
@@ -86,9 +87,9 @@ func newUserShowCommand() *cobra.Command {
 		Long: "Show a user without passwords, secrets and PINs. With --help-client, show how to set up a client for the user.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if client == "" {
-				return withUsers(cmd, func(users *sqlite.Store) error { return showUser(cmd, users, args[0]) })
+				return withUsers(cmd, func(users state.Store) error { return showUser(cmd, users, args[0]) })
 			}
-			return withUsers(cmd, func(users *sqlite.Store) error { return helpClient(cmd, users, args[0], client, server) })
+			return withUsers(cmd, func(users state.Store) error { return helpClient(cmd, users, args[0], client, server) })
 		},
 	}
 	cmd.Flags().StringVar(&client, "help-client", "", "show how to set up `CLIENT`: windows, smart-vpn, macos, ios, android or linux")
@@ -105,7 +106,7 @@ func newUserShowCommand() *cobra.Command {
 }
 
 // helpClient tells how a client is set up, for the server of the configuration.
-func helpClient(cmd *cobra.Command, users *sqlite.Store, name, client, address string) error {
+func helpClient(cmd *cobra.Command, users state.Store, name, client, address string) error {
 	cfg, err := loadConfig(cmd)
 	if err != nil {
 		return err
@@ -134,7 +135,7 @@ func newUserRemoveCommand() *cobra.Command {
 		Use: "remove NAME...", Short: "Remove users and hang up their connections", Args: several("NAME"), ValidArgsFunction: userNames,
 		Long: "Remove users and hang up their connections. If one of them does not exist, the command changes none.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				if err := users.Remove(cmd.Context(), args...); err != nil {
 					return err
 				}
@@ -153,7 +154,7 @@ func newUserSwitchCommand(use, short string, to bool) *cobra.Command {
 			for i, name := range args {
 				edits[i] = usermgmt.Edit{Name: name, Change: func(p *usermgmt.Profile) error { p.Enabled = to; return nil }}
 			}
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				outcomes, err := users.Apply(cmd.Context(), edits, usermgmt.How{Change: true})
 				if err != nil {
 					return withoutName(err)
@@ -168,7 +169,7 @@ func newUserUnlockCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "unlock NAME...", Short: "Unlock users locked out by failed log-ins", Args: several("NAME"), ValidArgsFunction: namesOf(userView.locked),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				failed := make([]bool, len(args))
 				for i, name := range args {
 					standing, err := users.Standing(cmd.Context(), name)
@@ -187,7 +188,12 @@ func newUserUnlockCommand() *cobra.Command {
 }
 
 // withUsers runs do with the user table.
-func withUsers(cmd *cobra.Command, do func(*sqlite.Store) error) error {
+func withUsers(cmd *cobra.Command, do func(state.Store) error) error {
+	return withFolder(cmd, func(users *sqlite.Store) error { return do(users) })
+}
+
+// withFolder runs do with the user table of a state folder.
+func withFolder(cmd *cobra.Command, do func(*sqlite.Store) error) error {
 	users, err := openUsers(cmd)
 	if err != nil {
 		return permitted(err)
@@ -228,7 +234,7 @@ func withoutName(err error) error {
 }
 
 // applyOne adds or changes one user, tells what was done, and with --json shows the user.
-func applyOne(cmd *cobra.Command, users *sqlite.Store, name string, change func(*usermgmt.Profile) error, how usermgmt.How) error {
+func applyOne(cmd *cobra.Command, users state.Store, name string, change func(*usermgmt.Profile) error, how usermgmt.How) error {
 	outcomes, err := users.Apply(cmd.Context(), []usermgmt.Edit{{Name: name, Change: change}}, how)
 	if err != nil {
 		return withoutName(err)
@@ -237,7 +243,7 @@ func applyOne(cmd *cobra.Command, users *sqlite.Store, name string, change func(
 }
 
 // told says what became of one user, with a few words on how, and with --json shows the user.
-func told(cmd *cobra.Command, users *sqlite.Store, done usermgmt.Outcome, how string, token *tokenView) error {
+func told(cmd *cobra.Command, users state.Store, done usermgmt.Outcome, how string, token *tokenView) error {
 	p, err := users.Get(cmd.Context(), done.Name)
 	if err != nil {
 		return err

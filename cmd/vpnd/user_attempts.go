@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
-	"vpnd/internal/state/sqlite"
+	"vpnd/internal/state"
 	"vpnd/mgmt"
 
 	"github.com/spf13/cobra"
@@ -24,7 +24,7 @@ func newUserAttemptsCommand() *cobra.Command {
 				return usagef(cmd, "--limit %d: give a number of at least 1", limit)
 			}
 			name := strings.Join(args, "")
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				list, err := mgmt.Attempts(cmd.Context(), users, name, limit)
 				switch {
 				case err != nil:

@@ -8,14 +8,13 @@ import (
 	"time"
 	"vpnd/internal/reason"
 	"vpnd/internal/state"
-	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 )
 
 func TestUserAttempts(t *testing.T) {
 	h := newHouse(t)
 	h.ok("", "user", "add", "anna", "--password", "geheim")
-	h.withStore(func(s *sqlite.Store) error {
+	h.withStore(func(s state.Store) error {
 		return s.Record(t.Context(), state.Entry{
 			At: time.Now(), Event: state.EventRefused, User: "anna", Type: "PPTP", Auth: "MS-CHAPv2", Peer: netip.MustParseAddr("203.0.113.9"),
 			Why: reason.New(reason.TokenClockOff, "", "7 minutes ahead"),

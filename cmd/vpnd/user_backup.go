@@ -17,7 +17,7 @@ func newUserRekeyCommand() *cobra.Command {
 		Long: "Generate a new key for the user table and seal all passwords, secrets and PINs with it. A running daemon uses the new key automatically.\n" +
 			"Older backups still work: they contain the old key.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withFolder(cmd, func(users *sqlite.Store) error {
 				if err := users.Rekey(cmd.Context()); err != nil {
 					return err
 				}
@@ -37,7 +37,7 @@ func newUserBackupCommand() *cobra.Command {
 			if info, err := os.Stat(path); err == nil && info.IsDir() {
 				path = filepath.Join(path, time.Now().UTC().Format("vpnd-users-20060102-150405.tar"))
 			}
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withFolder(cmd, func(users *sqlite.Store) error {
 				err := writeFile(path, func(w io.Writer) error { return users.Backup(cmd.Context(), w) })
 				if err != nil {
 					return err

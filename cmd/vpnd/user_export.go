@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"vpnd/internal/atomicfile"
-	"vpnd/internal/state/sqlite"
+	"vpnd/internal/state"
 	"vpnd/usermgmt/exchange"
 
 	"github.com/spf13/cobra"
@@ -38,7 +38,7 @@ func newUserExportCommand() *cobra.Command {
 			case secrets && output == "":
 				return usagef(cmd, "--secrets needs a file: give --output FILE")
 			}
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				all, err := users.List(cmd.Context())
 				if err != nil {
 					return err

@@ -7,7 +7,6 @@ import (
 	"time"
 	"vpnd/internal/amount"
 	"vpnd/internal/state"
-	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 
 	"github.com/spf13/cobra"
@@ -36,7 +35,7 @@ func newUserHistoryCommand() *cobra.Command {
 			if limit < 0 {
 				return usagef(cmd, "--limit %d: give a number of at least 0 (0: all)", limit)
 			}
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				entries, err := users.History(cmd.Context(), q)
 				if err != nil {
 					return err

@@ -8,7 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"vpnd/internal/state/sqlite"
+	"vpnd/internal/state"
 	"vpnd/usermgmt"
 	"vpnd/usermgmt/exchange"
 
@@ -71,7 +71,7 @@ func newUserImportCommand() *cobra.Command {
 				return usagef(cmd, "--format %q: use one of %s", format, formatNames())
 			}
 			content, faults := exchange.Read(f, data, readSecret)
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				try := how
 				try.DryRun = try.DryRun || faults != nil // what else is wrong is told, too
 				outcomes, err := users.Apply(cmd.Context(), content.Edits, try)

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"vpnd/internal/state/sqlite"
+	"vpnd/internal/state"
 	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
@@ -45,7 +45,7 @@ func newUserListCommand() *cobra.Command {
 				return err
 			}
 			text := strings.ToLower(strings.Join(args, ""))
-			return withUsers(cmd, func(users *sqlite.Store) error {
+			return withUsers(cmd, func(users state.Store) error {
 				views, err := listUsers(cmd, users)
 				if err != nil {
 					return err
@@ -130,7 +130,7 @@ func keys[T any](choices map[string]T) []string {
 }
 
 // listUsers gives the users in the order of their names. Of one that is damaged there is only the name.
-func listUsers(cmd *cobra.Command, users *sqlite.Store) ([]userView, error) {
+func listUsers(cmd *cobra.Command, users state.Store) ([]userView, error) {
 	profiles, damaged, err := users.Sound(cmd.Context())
 	if err != nil {
 		return nil, err

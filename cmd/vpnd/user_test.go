@@ -23,7 +23,7 @@ import (
 )
 
 // withStore does something to the table as the daemon would.
-func (h house) withStore(do func(*sqlite.Store) error) {
+func (h house) withStore(do func(state.Store) error) {
 	h.t.Helper()
 	s, err := sqlite.Open(h.t.Context(), h.dir, state.Options{})
 	if err != nil {
@@ -89,7 +89,7 @@ func TestUserListAndHistory(t *testing.T) {
 	h.ok("", "user", "set", "carl", "--expires", "2020-01-01")
 	h.ok("", "user", "disable", "ben", "ZOE")
 	h.ok("", "user", "enable", "zoe")
-	h.withStore(func(s *sqlite.Store) error {
+	h.withStore(func(s state.Store) error {
 		up := state.Entry{
 			At: time.Now(), Event: state.EventConnected, User: "anna", Connection: "a1", Type: "PPTP", Auth: "MS-CHAPv2", Encryption: "none",
 			Peer: netip.MustParseAddr("203.0.113.9"), Address: netip.MustParseAddr("10.99.0.10"),
@@ -163,14 +163,14 @@ func TestUserJSONIsThatOfTheAPI(t *testing.T) {
 		ID: "a1", User: "anna", Type: "PPTP", RemoteIP: netip.MustParseAddr("203.0.113.9"), VirtualIP: netip.MustParseAddr("10.99.0.10"),
 		Since: time.Date(2026, 5, 6, 7, 8, 9, 0, time.FixedZone("", 3600)),
 	}
-	h.withStore(func(s *sqlite.Store) error {
+	h.withStore(func(s state.Store) error {
 		return errors.Join(s.SetLastAddress(t.Context(), "anna", up.VirtualIP),
 			s.Record(t.Context(), state.Entry{At: time.Now(), Event: state.EventStarted}, state.Entry{
 				At: up.Since, Event: state.EventConnected, User: "anna", Connection: "a1", Type: up.Type, Peer: up.RemoteIP, Address: up.VirtualIP,
 			}))
 	})
 	var byAPI []string
-	h.withStore(func(s *sqlite.Store) error {
+	h.withStore(func(s state.Store) error {
 		daemon := calls{list: []mgmt.Connection{up}}
 		api := mgmt.New(mgmt.Config{Users: s, Sessions: daemon, Clock: daemon, Version: "1"})
 		for _, path := range []string{"", "/anna", "/ben"} {

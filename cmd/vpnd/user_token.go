@@ -10,7 +10,7 @@ import (
 	"vpnd/auth/otplink"
 	"vpnd/auth/totp"
 	"vpnd/internal/config"
-	"vpnd/internal/state/sqlite"
+	"vpnd/internal/state"
 	"vpnd/internal/timesync"
 	"vpnd/usermgmt"
 
@@ -74,7 +74,7 @@ func (e *enrolment) command(short, long string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withUsers(cmd, func(users *sqlite.Store) error { return e.run(cmd, cfg, users, args[0]) })
+			return withUsers(cmd, func(users state.Store) error { return e.run(cmd, cfg, users, args[0]) })
 		},
 	}
 	cmd.Flags().BoolVar(&e.fresh, "new", false, "replace the user's token; the old token then no longer works")
@@ -85,7 +85,7 @@ func (e *enrolment) command(short, long string) *cobra.Command {
 	return cmd
 }
 
-func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users *sqlite.Store, name string) error {
+func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users state.Store, name string) error {
 	how := usermgmt.How{Change: true}
 	p, err := users.Get(cmd.Context(), name)
 	if errors.Is(err, usermgmt.ErrNoUser) {

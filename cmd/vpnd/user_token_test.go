@@ -13,7 +13,7 @@ import (
 	"vpnd/auth"
 	"vpnd/auth/motp"
 	"vpnd/auth/totp"
-	"vpnd/internal/state/sqlite"
+	"vpnd/internal/state"
 
 	"github.com/boombuler/barcode/qr"
 	"golang.org/x/sys/unix"
@@ -86,7 +86,7 @@ func TestUserMotp(t *testing.T) {
 	if p.MOTPPIN != "0042" || !strings.Contains(stdout, p.MOTPSecret) || len(p.Services) != 2 || p.IdleTimeout != 5*time.Minute {
 		t.Errorf("%+v", p)
 	}
-	h.withStore(func(s *sqlite.Store) error {
+	h.withStore(func(s state.Store) error {
 		state, err := s.Token(t.Context(), "anna")
 		if state.Offset < 5 || state.Offset > 6 || state.LastStep == 0 {
 			t.Errorf("%+v", state)
@@ -128,7 +128,7 @@ func TestUserTotp(t *testing.T) {
 	if p := h.profile("ben"); p.TOTPSecret != "GEZDGNBVGY3TQOJQ" {
 		t.Errorf("%+v", p)
 	}
-	h.withStore(func(s *sqlite.Store) error {
+	h.withStore(func(s state.Store) error {
 		state, err := s.Token(t.Context(), "ben")
 		if state != (auth.TokenState{}) {
 			t.Errorf("%+v", state)

@@ -9,7 +9,6 @@ import (
 	"time"
 	"vpnd/internal/amount"
 	"vpnd/internal/state"
-	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	"vpnd/usermgmt"
 
@@ -72,7 +71,7 @@ func (v userView) lock() string {
 }
 
 // viewNow is what is shown of a user at this moment.
-func viewNow(cmd *cobra.Command, users *sqlite.Store, p *usermgmt.Profile) (userView, error) {
+func viewNow(cmd *cobra.Command, users state.Store, p *usermgmt.Profile) (userView, error) {
 	up, err := users.Connected(cmd.Context())
 	if err != nil {
 		return userView{}, err
@@ -82,7 +81,7 @@ func viewNow(cmd *cobra.Command, users *sqlite.Store, p *usermgmt.Profile) (user
 	return viewOf(p, r, up[p.Name], now), err
 }
 
-func showUser(cmd *cobra.Command, users *sqlite.Store, name string) error {
+func showUser(cmd *cobra.Command, users state.Store, name string) error {
 	p, err := users.Get(cmd.Context(), name)
 	if err != nil {
 		return err

@@ -128,7 +128,7 @@ type daemon struct {
 	level *slog.LevelVar
 	undo  []func() // in the order in which it was done
 
-	store           *sqlite.Store
+	store           state.Store
 	metrics         *metrics.Metrics
 	recorder        *recorder
 	generation      uint64                  // of the user table, as accounts and damaged have it

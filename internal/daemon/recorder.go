@@ -10,7 +10,6 @@ import (
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
 	"vpnd/internal/state"
-	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt/metrics"
 )
 
@@ -19,10 +18,15 @@ const (
 	recorderBatch = 256
 )
 
+// history keeps what a recorder writes.
+type history interface {
+	Record(ctx context.Context, entries ...state.Entry) error
+}
+
 // recorder writes into the history what becomes of calls. Nobody waits for it: what finds its queue full is
 // lost, and counted.
 type recorder struct {
-	store   *sqlite.Store
+	history history
 	log     *slog.Logger
 	metrics *metrics.Metrics
 	tell    func(state.Entry) // of each as it happens; it must not wait
@@ -34,9 +38,9 @@ type recorder struct {
 	ended   chan struct{}
 }
 
-func newRecorder(store *sqlite.Store, log *slog.Logger, counts *metrics.Metrics) *recorder {
+func newRecorder(h history, log *slog.Logger, counts *metrics.Metrics) *recorder {
 	r := &recorder{
-		store: store, log: log, metrics: counts,
+		history: h, log: log, metrics: counts,
 		queue: make(chan state.Entry, recorderQueue), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go r.run()
@@ -94,7 +98,7 @@ func (r *recorder) write(batch []state.Entry) {
 		r.log.Warn("entries of the history were lost: there were too many at once", "entries", n-r.said)
 		r.said = n
 	}
-	if err := r.store.Record(context.Background(), batch...); err != nil {
+	if err := r.history.Record(context.Background(), batch...); err != nil {
 		r.lost.Add(uint64(len(batch)))
 		r.said += uint64(len(batch))
 		r.log.Warn("the history could not be written", "entries", len(batch), "error", err)

@@ -26,6 +26,7 @@ import (
 	l2tpwire "vpnd/l2tp/wire"
 	pptpserver "vpnd/pptp/server"
 	pptpwire "vpnd/pptp/wire"
+	"vpnd/usermgmt"
 
 	"golang.org/x/sys/unix"
 )
@@ -104,8 +105,13 @@ func Check(cfg config.Config) []Finding {
 	return slices.DeleteFunc(findings, func(f Finding) bool { return f.What == "" })
 }
 
+// Users are the users as a check reads them.
+type Users interface {
+	Sound(ctx context.Context) (sound []usermgmt.Profile, damaged map[string]error, err error)
+}
+
 // Warnings are the findings of Check that count for a daemon that runs with cfg.
-func Warnings(ctx context.Context, cfg config.Config, table *sqlite.Store, state timesync.State) []Finding {
+func Warnings(ctx context.Context, cfg config.Config, table Users, state timesync.State) []Finding {
 	findings := []Finding{
 		secret(cfg),
 		lan("network.proxy_arp", cfg.Network.ProxyARP),

@@ -40,9 +40,9 @@ func stateFolder(cfg config.Config, table *sqlite.Store, err error) Finding {
 }
 
 // users looks at whether the users of a table can get in.
-func users(ctx context.Context, store *sqlite.Store, cfg config.Config) Finding {
+func users(ctx context.Context, table Users, cfg config.Config) Finding {
 	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true}
-	profiles, damaged, err := store.Sound(ctx)
+	profiles, damaged, err := table.Sound(ctx)
 	if err != nil {
 		return f.because(err, tableFix)
 	}

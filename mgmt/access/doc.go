@@ -16,8 +16,8 @@ type Role string
 
 // The roles.
 const (
-	Administrator Role = "administrator" // everything
-	Viewer        Role = "viewer"        // look
+	Administrator Role = state.RoleAdministrator // everything
+	Viewer        Role = "viewer"                // look
 )
 
 // ParseRole takes the name of a role. The error is a usermgmt.RuleError.

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"sync/atomic"
 	"time"
 	"vpnd/internal/state"
@@ -26,28 +25,7 @@ var sessionLives = state.Lifetimes{Idle: time.Hour, Whole: 12 * time.Hour, Most:
 
 // Store keeps what lasts. Only hashes of secrets are given to it, but for those of TOTP.
 type Store interface {
-	Administrators(ctx context.Context) ([]state.Administrator, error)
-	Administrator(ctx context.Context, name string) (state.Administrator, error)
-	AddAdministrator(ctx context.Context, a state.Administrator) error
-	ChangeAdministrator(ctx context.Context, name, what string, change func(*state.Administrator)) error
-	RemoveAdministrator(ctx context.Context, name string, evenLast bool) error
-	AdvanceAdministrator(ctx context.Context, name string, step int64) (bool, error)
-	AnyAdministrator(ctx context.Context) (bool, error)
-
-	AddAdminSession(ctx context.Context, hash []byte, a state.Administrator, from netip.Addr, at time.Time, last state.Lifetimes) error
-	AdminSession(ctx context.Context, hash []byte) (state.AdminSession, bool, error)
-	TouchAdminSession(ctx context.Context, hash []byte, at time.Time) error
-	RemoveAdminSession(ctx context.Context, hash []byte) error
-
-	AdminTokens(ctx context.Context) ([]state.AdminToken, error)
-	AdminToken(ctx context.Context, hash []byte) (state.AdminToken, bool, error)
-	AddAdminToken(ctx context.Context, t state.AdminToken) error
-	RemoveAdminToken(ctx context.Context, name string) error
-
-	AddSetUpLink(ctx context.Context, l state.SetUpLink) error
-	SetUpLink(ctx context.Context, hash []byte, at time.Time) (state.SetUpLink, error)
-	UseSetUpLink(ctx context.Context, hash []byte, at time.Time, name, password string) error
-
+	state.Administrators
 	Record(ctx context.Context, entries ...state.Entry) error
 }
 
