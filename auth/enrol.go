@@ -13,9 +13,9 @@ type EnrolError struct {
 // Error says what to look at.
 func (e *EnrolError) Error() string {
 	if e.Off != "" {
-		return "the code is right, and the token's clock is " + e.Off + ": set the clock of the token, or of this machine"
+		return "the code is right, but the token's clock is " + e.Off + ": set the clock of the token, or of this machine"
 	}
-	return "this is no code of the token: secret or PIN differ, or the code is mistyped"
+	return "this is not a code of the token: the secret or the PIN differs, or the code is mistyped"
 }
 
 // Enrol holds a code of a new token against what the server has of it, by up to window to either side of

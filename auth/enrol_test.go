@@ -24,7 +24,7 @@ func TestEnrol(t *testing.T) {
 			{21, "the token's clock is 4 minutes ahead"},
 			{-21, "the token's clock is 4 minutes behind"},
 			{360, "60 minutes ahead"},
-			{3 * 8640, "no code of the token"},
+			{3 * 8640, "not a code of the token"},
 		} {
 			code := strings.ToUpper(token.Code(current + c.steps))
 			state, err := auth.Enrol(token, code, now, 3*time.Minute)

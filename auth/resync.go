@@ -14,7 +14,7 @@ import (
 var (
 	ErrNoToken  = errors.New("the user has no token")
 	ErrNotInRow = errors.New("these are not two codes in a row of the user's token, within a day of this machine's clock; nothing was changed")
-	ErrUsed     = errors.New("a code of that time or of a later one was used already, and none before it is taken again; nothing was changed")
+	ErrUsed     = errors.New("a code of this or a later time was used already, and vpnd accepts no earlier one; nothing was changed")
 )
 
 // Resync brings a token back whose clock is outside of the window, by up to a day: when first and second

@@ -330,7 +330,7 @@ func TestVerify(t *testing.T) {
 	}
 	for _, c := range []struct{ user, code, says string }{
 		{"alice", "123456", "no token"},
-		{"bob", "123456", "no code of the token"},
+		{"bob", "123456", "not a code of the token"},
 		{"bob", motp.Token{Secret: "0123456789abcdef", PIN: "1234"}.Code(motp.Step(clock{}.Corrected()) + 60), "10 minutes ahead"},
 	} {
 		if c.user == "bob" {

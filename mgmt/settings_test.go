@@ -261,9 +261,9 @@ func TestShutdown(t *testing.T) {
 	if resp := b.do("DELETE", "/api/v1/shutdown", "", nil); resp.StatusCode != http.StatusNoContent || b.settings.pending {
 		t.Errorf("%s", resp.Status)
 	}
-	b.settings.err = &mgmt.ConflictError{Text: "no shutdown waits"}
+	b.settings.err = &mgmt.ConflictError{Text: "no shutdown is pending"}
 	var f fault
-	if resp := b.do("DELETE", "/api/v1/shutdown", "", &f); resp.StatusCode != http.StatusConflict || !strings.Contains(f.Detail, "no shutdown waits") {
+	if resp := b.do("DELETE", "/api/v1/shutdown", "", &f); resp.StatusCode != http.StatusConflict || !strings.Contains(f.Detail, "no shutdown is pending") {
 		t.Errorf("%s: %+v", resp.Status, f)
 	}
 }

@@ -68,7 +68,7 @@ func secretOf(link string) (string, error) {
 	case err != nil:
 		return "", err
 	case scheme == "otpauth" && kind == "totp":
-		return "", errors.New("the link is of an authenticator app, and not of a mOTP token: it goes to the TOTP secret")
+		return "", errors.New("the link is of an authenticator app, not of a mOTP token: use it as the TOTP secret")
 	case scheme != "motp":
 		return "", fmt.Errorf("the link %.16s:// is not a motp link", scheme)
 	}
@@ -102,7 +102,7 @@ func (t Token) URL(issuer, user string) string {
 func NewSecret(random io.Reader) (string, error) {
 	var raw [newSecretOctets]byte
 	if _, err := io.ReadFull(random, raw[:]); err != nil {
-		return "", fmt.Errorf("drawing a mOTP secret: %w", err)
+		return "", fmt.Errorf("generating a mOTP secret: %w", err)
 	}
 	return hex.EncodeToString(raw[:]), nil
 }

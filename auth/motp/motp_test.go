@@ -78,7 +78,7 @@ func TestNewTokenRules(t *testing.T) {
 // TestLinks wants the reason told when a link is not taken, and no secret.
 func TestLinks(t *testing.T) {
 	for link, why := range map[string]string{
-		"otpauth://totp/E:a?secret=GEZDGNBVGY3TQOJQ": "goes to the TOTP secret",
+		"otpauth://totp/E:a?secret=GEZDGNBVGY3TQOJQ": "use it as the TOTP secret",
 		"https://example.org/?secret=0123456789abcd": "not a motp link",
 		"motp://x:y":                 "has no secret",
 		"motp://x:y?secret=%zz01234": "is damaged",

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrIssuer is the error of CheckIssuer.
-var ErrIssuer = errors.New("the name of the server in the app must have no colon: apps take what is behind it for the user")
+var ErrIssuer = errors.New("the name of the server in the app must not contain a colon: apps read the text after it as the user")
 
 // CheckIssuer holds the name of a server in an app against the rules.
 func CheckIssuer(issuer string) error {
@@ -62,7 +62,7 @@ func Parse(link string) (scheme, kind string, parameters map[string]string, err 
 	query, _, _ = strings.Cut(query, "#")
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return "", "", nil, errors.New("the link is damaged: copy it again, or its secret alone")
+		return "", "", nil, errors.New("the link is damaged: copy it again, or copy only its secret")
 	}
 	parameters = map[string]string{}
 	for name, list := range values {

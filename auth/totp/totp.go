@@ -63,16 +63,16 @@ func secretOf(link string) (string, error) {
 	case err != nil:
 		return "", err
 	case scheme == "motp":
-		return "", errors.New("the link is of a mOTP token: it goes to the mOTP secret")
+		return "", errors.New("the link is of a mOTP token: use it as the mOTP secret")
 	case scheme == "otpauth-migration":
-		return "", errors.New("the link holds several accounts, as Google's app exports them: take the secret of this one")
+		return "", errors.New("the link has several accounts, as Google's app exports them: use the secret of this account")
 	case scheme != "otpauth":
 		return "", fmt.Errorf("the link %.16s:// is not an otpauth link", scheme)
 	case kind != "totp":
-		return "", fmt.Errorf("the link is of %.16q: vpnd takes codes by the time alone (totp)", kind)
+		return "", fmt.Errorf("the link is of type %.16q: vpnd supports only time-based codes (totp)", kind)
 	}
 	if others := otherThan(p); len(others) > 0 {
-		return "", fmt.Errorf("the link is of codes %s: vpnd takes those by SHA1, of 6 digits, for 30 seconds", strings.Join(others, ", "))
+		return "", fmt.Errorf("the link has codes %s: vpnd supports only codes with SHA1, 6 digits and 30 seconds", strings.Join(others, ", "))
 	}
 	return p["secret"], nil
 }
@@ -81,10 +81,10 @@ func secretOf(link string) (string, error) {
 func otherThan(parameters map[string]string) (others []string) {
 	algorithm := strings.NewReplacer("-", "", "HMAC", "").Replace(strings.ToUpper(parameters["algorithm"]))
 	if algorithm != "" && algorithm != "SHA1" {
-		others = append(others, fmt.Sprintf("by %.16q", parameters["algorithm"]))
+		others = append(others, fmt.Sprintf("with %.16q", parameters["algorithm"]))
 	}
 	if digits := parameters["digits"]; digits != "" && digits != "6" {
-		others = append(others, fmt.Sprintf("of %.16q digits", digits))
+		others = append(others, fmt.Sprintf("with %.16q digits", digits))
 	}
 	if seconds := parameters["period"]; seconds != "" && seconds != "30" {
 		others = append(others, fmt.Sprintf("for %.16q seconds", seconds))
@@ -108,7 +108,7 @@ func (t Token) Code(step int64) string {
 func NewSecret(random io.Reader) (string, error) {
 	var raw [newOctets]byte
 	if _, err := io.ReadFull(random, raw[:]); err != nil {
-		return "", fmt.Errorf("drawing a TOTP secret: %w", err)
+		return "", fmt.Errorf("generating a TOTP secret: %w", err)
 	}
 	return encoding.EncodeToString(raw[:]), nil
 }

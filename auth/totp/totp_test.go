@@ -50,13 +50,13 @@ func TestSecrets(t *testing.T) {
 	}
 	const query = "?secret=GEZDGNBVGY3TQOJQ"
 	for link, why := range map[string]string{
-		"otpauth://totp/E:a" + query + "&algorithm=SHA256&digits=8&period=60": `of codes by "SHA256", of "8" digits, for "60" seconds: vpnd takes those by SHA1`,
-		"otpauth://totp/E:a" + query + "&period=60":                           `of codes for "60" seconds`,
-		"otpauth://hotp/E:a" + query + "&counter=1":                           `of "hotp": vpnd takes codes by the time alone`,
+		"otpauth://totp/E:a" + query + "&algorithm=SHA256&digits=8&period=60": `codes with "SHA256", with "8" digits, for "60" seconds: vpnd supports only codes with SHA1`,
+		"otpauth://totp/E:a" + query + "&period=60":                           `codes for "60" seconds`,
+		"otpauth://hotp/E:a" + query + "&counter=1":                           `of type "hotp": vpnd supports only time-based codes`,
 		"otpauth://totp/E:a?issuer=E":                                         "has no secret",
 		"otpauth://totp/E:a?secret=%zz":                                       "is damaged",
 		"otpauth-migration://offline?data=x&secret=y":                         "several accounts",
-		"motp://E:a?secret=f3a1c09d5be24788":                                  "goes to the mOTP secret",
+		"motp://E:a?secret=f3a1c09d5be24788":                                  "use it as the mOTP secret",
 		"https://example.org/" + query:                                        "not an otpauth link",
 	} {
 		if err := totp.Check(totp.Clean(link)); err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "GEZ") {

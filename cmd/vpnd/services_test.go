@@ -52,7 +52,7 @@ func (m *managed) CancelShutdown(context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.state.Pending {
-		return &mgmt.ConflictError{Text: "no shutdown waits"}
+		return &mgmt.ConflictError{Text: "no shutdown is pending"}
 	}
 	m.state = mgmt.ShutdownState{}
 	return nil

@@ -307,7 +307,7 @@ func TestUserKeyAndBackup(t *testing.T) {
 		t.Error("the password is another")
 	}
 	other = newHouse(t)
-	other.fails("", "not a whole backup", "user", "restore", other.file("x.tar", "x"))
+	other.fails("", "not a complete backup", "user", "restore", other.file("x.tar", "x"))
 	other.ok("", "user", "restore", made[0])
 }
 

@@ -62,7 +62,7 @@ func TestUserMotp(t *testing.T) {
 		says   string
 		tries  int
 	}{
-		{func(string, int) string { return "000000" }, "vpnd: this is no code of the token: secret or PIN differ, or the code is mistyped; nothing was changed", 3},
+		{func(string, int) string { return "000000" }, "vpnd: this is not a code of the token: the secret or the PIN differs, or the code is mistyped; nothing was changed", 3},
 		{code(20 * time.Minute), "the token's clock is 20 minutes ahead: set the clock of the token, or of this machine; nothing was changed", 3},
 	} {
 		status, _, stderr := h.enrol(c.answer, "user", "motp", "anna", "--pin", "0042")
@@ -97,11 +97,11 @@ func TestUserMotp(t *testing.T) {
 	h.fails("", "--pin is missing", "user", "motp", "ben")
 	h.fails("", "PIN has 4 to 7", "user", "motp", "ben", "--pin", "12")
 	h.fails("", "--code needs --secret", "user", "motp", "ben", "--pin", "1234", "--code", "123456")
-	h.fails("", "must have no colon", "user", "motp", "ben", "--pin", "1234", "--issuer", "my: vpn")
-	h.fails("", "it goes to the TOTP secret", "user", "motp", "ben", "--pin", "1234", "--secret", "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ")
+	h.fails("", "must not contain a colon", "user", "motp", "ben", "--pin", "1234", "--issuer", "my: vpn")
+	h.fails("", "use it as the TOTP secret", "user", "motp", "ben", "--pin", "1234", "--secret", "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ")
 	// A script that has secret and code.
 	token := motp.Token{Secret: testSecret, PIN: testPIN}
-	h.fails("", "no code of the token", "user", "motp", "ben", "--secret", testSecret, "--pin", testPIN, "--code", "000000")
+	h.fails("", "not a code of the token", "user", "motp", "ben", "--secret", testSecret, "--pin", testPIN, "--code", "000000")
 	h.ok("", "user", "motp", "ben", "--secret", "motp://x:y?secret="+testSecret, "--pin", testPIN, "--code", token.Code(motp.Step(time.Now())))
 	if p := h.profile("ben"); p.MOTPSecret != testSecret || p.MOTPPIN != testPIN {
 		t.Errorf("%+v", p)

@@ -117,7 +117,7 @@ func (c Config) With(s Settings) (Config, error) {
 func (s Settings) Over(file Config) (Config, error) {
 	c, err := file.With(s)
 	if err != nil {
-		return c, fmt.Errorf("what was set while the daemon served (%s) does not go with the configuration file: %w", s, err)
+		return c, fmt.Errorf("runtime settings (%s) conflict with the configuration file: %w", s, err)
 	}
 	return c, nil
 }

@@ -198,7 +198,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.later(func() { d.warnIf("taking back what was set up", d.changes.Undo()) })
+	d.later(func() { d.warnIf("undoing the changes to the system", d.changes.Undo()) })
 	for _, w := range d.changes.Warnings() {
 		d.log.Warn(w)
 	}

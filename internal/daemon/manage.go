@@ -104,7 +104,7 @@ func (d *daemon) manageByHTTPS(ctx context.Context, pages http.Handler) error {
 		Listen: listen, Certificate: m.Certificate, Key: m.Key, StateDir: d.cfg.StateDir, Handler: d.gate.Guard(mux), Administrators: d.gate, Logger: d.log,
 	})
 	if err != nil {
-		d.log.Error("HTTPS for management is off until the daemon is started again", "error", err)
+		d.log.Error("HTTPS for management is off until the daemon restarts", "error", err)
 		return nil
 	}
 	d.later(d.https.Close)

@@ -95,7 +95,7 @@ func (r *recorder) write(batch []state.Entry) {
 		}
 	}
 	if n := r.lost.Load(); n > r.said {
-		r.log.Warn("entries of the history were lost: there were too many at once", "entries", n-r.said)
+		r.log.Warn("entries of the history were lost: too many arrived at once", "entries", n-r.said)
 		r.said = n
 	}
 	if err := r.history.Record(context.Background(), batch...); err != nil {

@@ -228,20 +228,20 @@ func TestCheck(t *testing.T) {
 		}{
 			{"IP forwarding", func(*config.Config) {}, preflight.Finding{What: "IP forwarding (off; the daemon turns it on while it runs)"}},
 			{"routes", func(*config.Config) {}, preflight.Finding{
-				What: "routes to network.pool", Wrong: "10.99.0.32/27 is reached by interface br0 already", Fix: "set network.pool to addresses that nothing else has", Fatal: true,
+				What: "routes to network.pool", Wrong: "interface br0 already routes 10.99.0.32/27", Fix: "set network.pool to addresses that nothing else has", Fatal: true,
 			}},
 			{"network.masquerade", func(c *config.Config) { c.Network.Masquerade = "eth9" }, preflight.Finding{
 				What: "network.masquerade eth9", Wrong: "there is no such interface", Fix: "correct network.masquerade", Fatal: true,
 			}},
 			{"network.nftables_table", func(c *config.Config) { c.Network.NFTablesTable = "inet filter" }, preflight.Finding{
 				What: "network.nftables_table inet filter", Wrong: "there is no nftables table inet filter",
-				Fix: "load the rules that have it first, or run nft add table inet filter", Fatal: true,
+				Fix: "first load the rules that define it, or run nft add table inet filter", Fatal: true,
 			}},
 			{"services", func(c *config.Config) { c.Services = config.Services{} }, preflight.Finding{
 				What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Fix: "set services.pptp or services.l2tp to true",
 			}},
 			{"l2tp.secret", func(c *config.Config) { c.L2TP.Secret = "x" }, preflight.Finding{
-				What: "l2tp.secret", Wrong: "Apple's clients know no tunnel secret and stay out", Fix: "leave it empty if they are to dial in",
+				What: "l2tp.secret", Wrong: "Apple's clients do not support tunnel secrets and cannot connect", Fix: "leave it empty if they must dial in",
 			}},
 			{"hooks", func(c *config.Config) { c.Hooks.Before = []string{"/nowhere/hook"} }, preflight.Finding{
 				What: "hooks", Wrong: `exec: "/nowhere/hook": stat /nowhere/hook: no such file or directory`,
@@ -251,20 +251,20 @@ func TestCheck(t *testing.T) {
 				What: "hooks", Wrong: fmt.Sprintf("exec: %q: permission denied", file), Fix: "make the file executable (chmod +x " + file + ")",
 			}},
 			{"ppp.echo", func(c *config.Config) { c.PPP.EchoFailures = 0 }, preflight.Finding{
-				What: "ppp.echo_interval, ppp.echo_failures", Wrong: "0 means that dead clients are never noticed by echo", Fix: "set both, if that is not wanted",
+				What: "ppp.echo_interval, ppp.echo_failures", Wrong: "with 0, vpnd does not detect dead clients by echo", Fix: "set both to detect dead clients",
 			}},
 			{"PPTP", func(c *config.Config) { c.Listen = []netip.Addr{netip.MustParseAddr("203.0.113.1")} }, preflight.Finding{
-				What: "PPTP (TCP 1723, GRE)", Wrong: "203.0.113.1 is no address of this machine", Fix: "correct `listen`", Fatal: true,
+				What: "PPTP (TCP 1723, GRE)", Wrong: "203.0.113.1 is not an address of this machine", Fix: "correct `listen`", Fatal: true,
 			}},
 			{"user table", func(*config.Config) {}, preflight.Finding{
-				What: "user table in " + cfg.StateDir, Wrong: "not there yet", Fix: "the daemon makes it; `vpnd user add` adds a user",
+				What: "user table in " + cfg.StateDir, Wrong: "does not exist yet", Fix: "the daemon creates it; `vpnd user add` adds a user",
 			}},
 			{"user table", func(c *config.Config) { c.StateDir = filepath.Join(file, "state") }, preflight.Finding{
 				What: "user table in " + file + "/state", Wrong: file + " is not a folder", Fix: "move it away, or set state_dir to a folder", Fatal: true,
 			}},
 			{"user table", func(c *config.Config) { c.StateDir = lost }, preflight.Finding{
 				What: "user table in " + lost, Wrong: "the user table " + lost + "/users.db is damaged (it is not an SQLite database)",
-				Fix: "put a backup in its place, or move it away with its -wal and -shm files and add the users again", Fatal: true,
+				Fix: "restore a backup, or move it away with its -wal and -shm files and add the users again", Fatal: true,
 			}},
 		} {
 			changed := cfg
@@ -321,7 +321,7 @@ func TestCheckBesideDaemon(t *testing.T) {
 				t.Errorf("got %+v, want the port in use by the process %d", got, holder.Process.Pid)
 			}
 			with.Network.Interface = "br0"
-			if got := finding(t, with, "interface"); !got.Fatal || got.Wrong != "it is there already" {
+			if got := finding(t, with, "interface"); !got.Fatal || got.Wrong != "it exists already" {
 				t.Errorf("got %+v, want the interface to be there already", got)
 			}
 		}

@@ -47,7 +47,7 @@ func (d *daemon) loadSettings(ctx context.Context) error {
 		return fmt.Errorf("%w; correct the file", err)
 	}
 	if len(d.set) > 0 {
-		d.log.Info("settings lie over the configuration file", "settings", d.set.String())
+		d.log.Info("settings override the configuration file", "settings", d.set.String())
 	}
 	d.show()
 	return nil
@@ -82,7 +82,7 @@ func (s settings) SetServices(ctx context.Context, to mgmt.ServiceSet, drop bool
 	d := s.d
 	return d.do(ctx, func() error {
 		if d.pendingShutdown != nil {
-			return &mgmt.ConflictError{Text: "the daemon shuts down when the last connection has gone: cancel that first"}
+			return &mgmt.ConflictError{Text: "a shutdown is pending: cancel it first"}
 		}
 		next := d.cfg
 		next.Services = config.Services(to)
@@ -126,7 +126,7 @@ func (s settings) ShutDown(ctx context.Context, within time.Duration) error {
 	d := s.d
 	return d.do(ctx, func() error {
 		l := &pendingShutdown{by: state.Actor(ctx), since: time.Now()}
-		what := "when the last connection has gone"
+		what := "after the last connection"
 		if within != mgmt.NoLimit {
 			l.at = l.since.Add(within)
 			what += ", within " + within.String()
@@ -149,7 +149,7 @@ func (s settings) CancelShutdown(ctx context.Context) error {
 	d := s.d
 	return d.do(ctx, func() error {
 		if d.pendingShutdown == nil {
-			return &mgmt.ConflictError{Text: "no shutdown waits"}
+			return &mgmt.ConflictError{Text: "no shutdown is pending"}
 		}
 		if _, err := d.openServices(d.cfg.Services); err != nil {
 			return &mgmt.ConflictError{Text: err.Error()}

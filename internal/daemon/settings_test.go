@@ -221,7 +221,7 @@ func TestServices(t *testing.T) {
 				t.Errorf("%s is missing in:\n%s", want, &f.log)
 			}
 		}
-		if got := finding(t, cfg, "settings"); got.What != "settings laid over the configuration file: services.l2tp: false; services.pptp: false" {
+		if got := finding(t, cfg, "settings"); got.What != "settings that override the configuration file: services.l2tp: false; services.pptp: false" {
 			t.Errorf("check: %q", got)
 		}
 		err = f.run(func(ctx context.Context) error {
@@ -260,7 +260,7 @@ func TestServices(t *testing.T) {
 			}
 			return nil
 		})
-		if !strings.Contains(f.log.String(), `settings lie over the configuration file" settings="services.l2tp: false; services.pptp: false"`) {
+		if !strings.Contains(f.log.String(), `settings override the configuration file" settings="services.l2tp: false; services.pptp: false"`) {
 			t.Errorf("%s", &f.log)
 		}
 		return err
@@ -349,7 +349,7 @@ func TestSettingsAgainstFile(t *testing.T) {
 			return err
 		})
 		f.cfg.PPP.MPPE = "required"
-		const want = "what was set while the daemon served (ppp.authentication: [pap]) does not go with the configuration file: ppp.authentication: MPPE gets its keys only"
+		const want = "runtime settings (ppp.authentication: [pap]) conflict with the configuration file: ppp.authentication: MPPE gets its keys only"
 		if err := f.run(func(context.Context) error { return nil }); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v", err)
 		}
@@ -371,7 +371,7 @@ func TestShutdownWhenEmpty(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if err := f.api.CancelShutdown(ctx); err == nil || err.Error() != "no shutdown waits" {
+				if err := f.api.CancelShutdown(ctx); err == nil || err.Error() != "no shutdown is pending" {
 					t.Errorf("%v", err)
 				}
 				s, err := f.api.ShutDown(ctx, mgmt.ShutdownRequest{WhenEmpty: true, Within: "1h"})
@@ -386,7 +386,7 @@ func TestShutdownWhenEmpty(t *testing.T) {
 						t.Errorf("%v: while a shutdown waits there is no %q in\n%s", err, want, text)
 					}
 				}
-				if _, err := f.api.ChangeServices(ctx, set(true, true, false)); err == nil || !strings.Contains(err.Error(), "cancel that first") {
+				if _, err := f.api.ChangeServices(ctx, set(true, true, false)); err == nil || !strings.Contains(err.Error(), "cancel it first") {
 					t.Errorf("%v", err)
 				}
 				if err := f.api.CancelShutdown(ctx); err != nil {
@@ -421,7 +421,7 @@ func TestShutdownWhenEmpty(t *testing.T) {
 			<-left.Closed()
 		}
 		for _, want := range []string{
-			`msg=shutdown when="when the last connection has gone, within 1h0m0s" connections=2 by=root`, `msg="shutdown cancelled" by=root`, "cause=shutting_down ",
+			`msg=shutdown when="after the last connection, within 1h0m0s" connections=2 by=root`, `msg="shutdown cancelled" by=root`, "cause=shutting_down ",
 		} {
 			if !strings.Contains(f.log.String(), want) {
 				t.Errorf("%s is missing in:\n%s", want, &f.log)

@@ -150,7 +150,7 @@ func (s settings) SetPools(ctx context.Context, to mgmt.PoolSettings) error {
 			return err
 		}
 		if err := d.keep(ctx, next, what); err != nil {
-			d.warnIf("taking the pools back", d.reloadNetwork(before))
+			d.warnIf("restoring the old pools", d.reloadNetwork(before))
 			return err
 		}
 		d.revise() // the users' fixed addresses are reserved in the new pools
@@ -204,5 +204,5 @@ func (d *daemon) poolsInUse(ctx context.Context, n config.Network) error {
 	if len(users) == 0 {
 		return nil
 	}
-	return &mgmt.ConflictError{Text: "users name pools that are to go: " + amount.Names(users) + "; give them another pool first"}
+	return &mgmt.ConflictError{Text: "users still use pools that the change removes: " + amount.Names(users) + "; give them another pool first"}
 }

@@ -73,7 +73,7 @@ func TestSetPools(t *testing.T) {
 			}
 			f.inPool(ctx, "10.96.0.10", "10.96.0.14")
 			_, err = f.api.ChangePools(ctx, mgmt.PoolsChange{Pools: map[string]mgmt.AddressPool{"guests": pool("10.95.0.10", 5)}})
-			problem(t, err, http.StatusConflict, "users name pools that are to go: alice (staff)")
+			problem(t, err, http.StatusConflict, "users still use pools that the change removes: alice (staff)")
 			_, err = f.api.ChangePools(ctx, mgmt.PoolsChange{
 				Ranges: pool("10.96.0.1", 100).Ranges, DNS: []string{"dns"}, Pools: map[string]mgmt.AddressPool{"a.b": pool("127.0.0.1", 5), "staff": {}},
 			})

@@ -65,7 +65,7 @@ func (d *daemon) account(ctx context.Context) {
 	}
 	err := d.store.AddTraffic(ctx, usermgmt.Month(d.clock.Corrected()), moved)
 	if err != nil {
-		d.log.Warn("the users' traffic could not be stored; it is added later", "error", err)
+		d.log.Warn("the users' traffic could not be stored; vpnd adds it later", "error", err)
 	} else {
 		d.traffic.stored()
 	}

@@ -25,14 +25,14 @@ func (d *daemon) watchUsers(ctx context.Context) {
 	}
 	if err != nil {
 		if !d.unread {
-			d.log.Warn("the user table cannot be read: changes of users wait", "error", err)
+			d.log.Warn("the user table cannot be read: changes of users have no effect until it can", "error", err)
 		}
 		d.unread = true
 		return
 	}
 	d.generation, d.unread, d.damaged = generation, false, damaged
 	for name, err := range damaged {
-		d.log.Error("a user's row of the user table is damaged: the user is refused", "user", name, "error", err)
+		d.log.Error("a row of the user table is damaged: vpnd refuses the user", "user", name, "error", err)
 	}
 	d.accounts = make(map[string]auth.Account, len(profiles))
 	for _, p := range profiles {

@@ -84,7 +84,7 @@ func TestSecretFiles(t *testing.T) {
 	}
 	args := []string{testenv.ServerAddress, "--type", "l2tp", "--user", "otto", "--motp-file", token, "--secret-file", secret}
 	d := host.Dial(t, append(args, "--interface", "eth0")...)
-	if code := d.Wait(); code != 1 || !strings.Contains(d.Said(), "there is an interface eth0 already") || strings.Contains(server.Log(), "otto") {
+	if code := d.Wait(); code != 1 || !strings.Contains(d.Said(), "the interface eth0 exists already") || strings.Contains(server.Log(), "otto") {
 		t.Errorf("status %d: %s%s", code, d.Said(), server.Log())
 	}
 	d = host.Dial(t, args...)

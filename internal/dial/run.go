@@ -111,7 +111,7 @@ func Run(ctx context.Context, o *Options, tell func(Event)) error {
 	}
 	o.PPP.OtherSpelling = !o.PPP.OtherSpelling
 	again := newDialIn(o, tell)
-	again.tell(Event{Kind: Redial, Cause: reason.Of(refused).Code, Reason: refused.Error() + "; the password is not ASCII: its other spelling is tried"})
+	again.tell(Event{Kind: Redial, Cause: reason.Of(refused).Code, Reason: refused.Error() + "; the password is not ASCII: vpnd tries its other encoding"})
 	err := again.run(ctx)
 	if errors.Is(err, reason.New(reason.ServerRefusesLogIn)) {
 		o.PPP.OtherSpelling = !o.PPP.OtherSpelling

@@ -49,7 +49,7 @@ func TestListening(t *testing.T) {
 		wrong, fix string
 	}{
 		{unix.EADDRINUSE, "TCP port 1723 of 192.0.2.1 is in use", "stop it"},
-		{unix.EADDRNOTAVAIL, "192.0.2.1 is no address of this machine", "correct `listen`"},
+		{unix.EADDRNOTAVAIL, "192.0.2.1 is not an address of this machine", "correct `listen`"},
 		{unix.EACCES, "no right to listen on TCP port 1723", "run as root or with CAP_NET_BIND_SERVICE"},
 		{unix.EMFILE, "listening on 192.0.2.1:1723: bind: too many open files", "?"},
 	} {

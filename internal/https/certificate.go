@@ -87,7 +87,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.stamp = stamp
 	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
 	if err != nil {
-		c.log.Warn("the new certificate cannot be used; the one before stays", "file", c.cert, "error", err)
+		c.log.Warn("the new certificate cannot be used; vpnd keeps the old one", "file", c.cert, "error", err)
 		return c.current, nil
 	}
 	c.current = &pair

@@ -88,7 +88,7 @@ func chooseCertificate(cfg Config) (*certificate, error) {
 		if err == nil {
 			return c, nil
 		}
-		cfg.Logger.Error("management.certificate, management.key: a self-signed certificate is served until the files are correct", "error", err)
+		cfg.Logger.Error("management.certificate, management.key: vpnd uses a self-signed certificate until the files are correct", "error", err)
 	}
 	cert, key, err := selfSigned(cfg.StateDir, namesOf(cfg.Listen), time.Now())
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *Server) listen(at netip.AddrPort) error {
 	})
 	attrs := []any{"address", at, "fingerprint", s.Fingerprint()}
 	if at != s.cfg.Listen {
-		s.cfg.Logger.Warn("HTTPS for management, on loopback alone: management.listen is beyond, and there is no administrator", append(attrs, "listen", s.cfg.Listen)...)
+		s.cfg.Logger.Warn("HTTPS for management only on loopback instead of management.listen: there is no administrator yet", append(attrs, "listen", s.cfg.Listen)...)
 		return nil
 	}
 	s.cfg.Logger.Info("HTTPS for management", attrs...)
@@ -222,7 +222,7 @@ func (s *Server) Watch(ctx context.Context) {
 		s.failed = ""
 	case err.Error() != s.failed:
 		s.failed = err.Error()
-		s.cfg.Logger.Error("HTTPS for management does not listen; it is tried again", "error", err)
+		s.cfg.Logger.Error("HTTPS for management cannot listen; vpnd tries again", "error", err)
 	}
 }
 

@@ -45,7 +45,7 @@ func CheckFree(path string) error {
 		return fault.New("another program listens on "+path, "stop it, or choose another path")
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
-		return fault.New(path+" is there and is no socket", "move it away, or choose another path")
+		return fault.New(path+" exists and is not a socket", "move it away, or choose another path")
 	}
 	return nil
 }

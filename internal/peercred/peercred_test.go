@@ -64,7 +64,7 @@ func TestCheckFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	for path, want := range map[string]string{file: "is there and is no socket", socket: "another program listens on " + socket} {
+	for path, want := range map[string]string{file: "exists and is not a socket", socket: "another program listens on " + socket} {
 		if _, err := peercred.Listen(path, 1); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", path, err, want)
 		}

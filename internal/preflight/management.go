@@ -24,17 +24,17 @@ func managementCertificate(cfg config.Config) Finding {
 	pair, err := https.LoadCertificate(m.Certificate, m.Key)
 	if err != nil {
 		f = f.because(err, certificateFix(err, m))
-		f.Wrong += "; the daemon serves a self-signed certificate until that is right"
+		f.Wrong += "; the daemon uses a self-signed certificate until it is fixed"
 		return f
 	}
 	switch end := pair.Leaf.NotAfter; {
 	case time.Now().After(end):
-		f.Wrong, f.Fix = "expired on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs"
+		f.Wrong, f.Fix = "expired on "+end.Format(time.DateOnly), "replace it with a new one; the daemon reads it without a restart"
 	case time.Now().Add(https.RenewBefore).After(end):
-		f.Wrong, f.Fix = "expires on "+end.Format(time.DateOnly), "put a new one there; the daemon takes it while it runs"
+		f.Wrong, f.Fix = "expires on "+end.Format(time.DateOnly), "replace it with a new one; the daemon reads it without a restart"
 	}
 	if info, err := os.Stat(m.Key); f.Wrong == "" && err == nil && info.Mode().Perm()&0o004 != 0 {
-		f.Wrong, f.Fix = fmt.Sprintf("its key, %s, is for everybody to read", m.Key), "chmod o-r "+m.Key
+		f.Wrong, f.Fix = fmt.Sprintf("everybody can read its key, %s", m.Key), "chmod o-r "+m.Key
 	}
 	return f
 }
@@ -78,7 +78,7 @@ func managementListen(cfg config.Config, table *sqlite.Store, tableErr error, r 
 	if !anybody {
 		f.Fatal, f.Wrong, f.Fix = false, "there is no administrator yet", "`vpnd admin add NAME` adds one, or open the set-up link that the daemon logs when it starts"
 		if at != listen {
-			f.Wrong += fmt.Sprintf(": it listens on %v alone until there is one", at)
+			f.Wrong += fmt.Sprintf(": vpnd listens only on %v until there is one", at)
 		}
 	}
 	return f

@@ -28,7 +28,7 @@ func TestCheckOfHTTPS(t *testing.T) {
 	cfg := config.Default()
 	cfg.StateDir = filepath.Join(t.TempDir(), "state")
 	cfg.Management.Listen = "0.0.0.0:0"
-	if f := listenFinding(cfg); f.Fatal || !strings.HasPrefix(f.String(), "warn  management.listen 0.0.0.0:0: there is no administrator yet: it listens on 127.0.0.1:0 alone until there is one; `vpnd admin add NAME` adds one") {
+	if f := listenFinding(cfg); f.Fatal || !strings.HasPrefix(f.String(), "warn  management.listen 0.0.0.0:0: there is no administrator yet: vpnd listens only on 127.0.0.1:0 until there is one; `vpnd admin add NAME` adds one") {
 		t.Error(f)
 	}
 	if there(cfg.StateDir) {
@@ -65,8 +65,8 @@ func TestCheckOfHTTPS(t *testing.T) {
 	}{
 		{time.Time{}, "no such file", "put the file there, correct management.certificate and management.key, or leave both empty"},
 		{time.Now(), "", ""},
-		{time.Now().Add(-810 * day), "expires on", "put a new one there; the daemon takes it while it runs"},
-		{time.Now().Add(-821 * day), "expired on", "put a new one there; the daemon takes it while it runs"},
+		{time.Now().Add(-810 * day), "expires on", "replace it with a new one; the daemon reads it without a restart"},
+		{time.Now().Add(-821 * day), "expired on", "replace it with a new one; the daemon reads it without a restart"},
 	} {
 		if !c.made.IsZero() {
 			if err := https.WriteSelfSigned(cfg.Management.Certificate, cfg.Management.Key, []string{"vpn.example"}, c.made); err != nil {

@@ -147,11 +147,11 @@ func withSettings(cfg config.Config, table *sqlite.Store) (config.Config, Findin
 	if err != nil {
 		return cfg, Finding{What: "settings", Fatal: true}.because(err, "correct the file")
 	}
-	return over, Finding{What: "settings laid over the configuration file: " + config.Settings(set).String()}
+	return over, Finding{What: "settings that override the configuration file: " + config.Settings(set).String()}
 }
 
 func capability(name string, bit int, why string) Finding {
-	f := Finding{What: name + " (" + why + ")", Fatal: true, Fix: "run as root, or give it with setcap or the service manager"}
+	f := Finding{What: name + " (" + why + ")", Fatal: true, Fix: "run as root, or grant the capability with setcap or the service manager"}
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		f.Wrong = err.Error()
@@ -180,7 +180,7 @@ func tunDevice() Finding {
 func interfaceFree(name string, r running) Finding {
 	f := Finding{What: "interface " + name, Fatal: true, Fix: "stop the daemon that has it, or set network.interface"}
 	if _, err := net.InterfaceByName(name); err == nil && !r.hasInterface(name) {
-		f.Wrong = "it is there already"
+		f.Wrong = "it exists already"
 	}
 	return f
 }
@@ -223,7 +223,7 @@ func secret(cfg config.Config) Finding {
 	if cfg.L2TP.Secret == "" || !cfg.Services.L2TP {
 		return Finding{}
 	}
-	return Finding{What: "l2tp.secret", Wrong: "Apple's clients know no tunnel secret and stay out", Fix: "leave it empty if they are to dial in"}
+	return Finding{What: "l2tp.secret", Wrong: "Apple's clients do not support tunnel secrets and cannot connect", Fix: "leave it empty if they must dial in"}
 }
 
 func lan(key, name string) Finding {
@@ -267,9 +267,9 @@ func routes(cfg config.Config) Finding {
 		found, err := tun.RouteTo(p)
 		switch {
 		case err != nil:
-			f.Wrong, f.Fix = fmt.Sprintf("the route to %v cannot be looked up: %v", p, err), "see that the daemon may use netlink sockets (AF_NETLINK)"
+			f.Wrong, f.Fix = fmt.Sprintf("cannot look up the route to %v: %v", p, err), "allow the daemon netlink sockets (AF_NETLINK)"
 		case found != "" && found != cfg.Network.Interface: // the interface has a finding of its own
-			f.Wrong = fmt.Sprintf("%v is reached by interface %s already", p, found)
+			f.Wrong = fmt.Sprintf("interface %[2]s already routes %[1]v", p, found)
 		}
 	}
 	return f
@@ -285,7 +285,7 @@ func forwarding() Finding {
 		f.Wrong, f.Fix = err.Error(), "set net.ipv4.ip_forward=1 on this machine, or for this container"
 	case strings.TrimSpace(string(value)) == "1":
 	case unix.Access(forwardKey, unix.W_OK) != nil:
-		f.Wrong, f.Fix = "off, and the daemon cannot turn it on: users would reach this machine alone", "set net.ipv4.ip_forward=1 on this machine, or for this container"
+		f.Wrong, f.Fix = "off, and the daemon cannot turn it on: users would reach only this machine", "set net.ipv4.ip_forward=1 on this machine, or for this container"
 	default:
 		f.What += " (off; the daemon turns it on while it runs)"
 	}
@@ -301,13 +301,13 @@ func dnsServers(n config.Network, servers []netip.Addr) Finding {
 	f := Finding{What: "DNS servers that users are told (network.dns)", Fix: "set network.dns, or set it to [] if users need none"}
 	switch {
 	case n.DNS != nil && len(servers) == 0:
-		f.What += ": none, as it says"
+		f.What += ": none, as configured"
 	case n.DNS != nil:
 		f.What += fmt.Sprintf(": %v", servers)
 	case n.Masquerade == "":
-		f.What += ": none; with network.masquerade they are the host's own, without it set network.dns"
+		f.What += ": none; set network.dns, or network.masquerade to give users the host's own"
 	case len(servers) == 0:
-		f.Wrong = "the host's own are on loopback, or not IPv4, so users do not reach them and get none"
+		f.Wrong = "users get none: the host's own are on loopback or not IPv4, so users cannot reach them"
 	default:
 		f.What += fmt.Sprintf(": the host's own, %v", servers)
 	}
@@ -325,7 +325,7 @@ func echo(cfg config.Config) Finding {
 	if cfg.PPP.EchoInterval > 0 && cfg.PPP.EchoFailures > 0 {
 		return Finding{}
 	}
-	return Finding{What: "ppp.echo_interval, ppp.echo_failures", Wrong: "0 means that dead clients are never noticed by echo", Fix: "set both, if that is not wanted"}
+	return Finding{What: "ppp.echo_interval, ppp.echo_failures", Wrong: "with 0, vpnd does not detect dead clients by echo", Fix: "set both to detect dead clients"}
 }
 
 // clock asks the time servers, or, without any, the kernel.
@@ -344,11 +344,11 @@ func clockState(cfg config.Config, s timesync.State, err error) Finding {
 			f.Wrong, f.Fix = timesync.ErrUnsynchronized.Error(), f.Fix+", or set time.servers: one-time passwords depend on it"
 		}
 	case err != nil:
-		f.Wrong, f.Fix = err.Error(), "the host's clock counts until then; `vpnd time` shows each server's answer"
+		f.Wrong, f.Fix = err.Error(), "check time.servers: `vpnd time` shows each server's answer; until then vpnd uses the host's clock"
 	case s.Status == timesync.Off:
-		f.Wrong = fmt.Sprintf("the host's is off by %v, more than time.max_offset (%v)", s.Offset.Round(time.Millisecond), cfg.Time.MaxOffset)
+		f.Wrong = fmt.Sprintf("the host's clock is off by %v, more than time.max_offset (%v)", s.Offset.Round(time.Millisecond), cfg.Time.MaxOffset)
 	default:
-		f.What = fmt.Sprintf("clock (off by %v, says %s)", s.Offset.Round(time.Millisecond), s.Server)
+		f.What = fmt.Sprintf("clock (off by %v according to %s)", s.Offset.Round(time.Millisecond), s.Server)
 	}
 	return f
 }

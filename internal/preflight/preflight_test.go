@@ -18,11 +18,11 @@ func TestDNSServers(t *testing.T) {
 		"the host's own": {"br0", nil, servers, "ok    " + what + ": the host's own, [192.0.2.53 10.1.2.3]"},
 		"loopback alone": {
 			"br0", nil, nil,
-			"warn  " + what + ": the host's own are on loopback, or not IPv4, so users do not reach them and get none; set network.dns, or set it to [] if users need none",
+			"warn  " + what + ": users get none: the host's own are on loopback or not IPv4, so users cannot reach them; set network.dns, or set it to [] if users need none",
 		},
-		"none":            {"br0", []netip.Addr{}, []netip.Addr{}, "ok    " + what + ": none, as it says"},
+		"none":            {"br0", []netip.Addr{}, []netip.Addr{}, "ok    " + what + ": none, as configured"},
 		"set":             {"br0", servers, servers, "ok    " + what + ": [192.0.2.53 10.1.2.3]"},
-		"no masquerading": {"", nil, nil, "ok    " + what + ": none; with network.masquerade they are the host's own, without it set network.dns"},
+		"no masquerading": {"", nil, nil, "ok    " + what + ": none; set network.dns, or network.masquerade to give users the host's own"},
 	} {
 		if got := dnsServers(config.Network{Masquerade: c.masquerade, DNS: c.set}, c.servers).String(); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)

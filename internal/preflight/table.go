@@ -27,14 +27,14 @@ func stateFolder(cfg config.Config, table *sqlite.Store, err error) Finding {
 		}
 	}
 	if missing {
-		return Finding{What: f.What, Wrong: "not there yet", Fix: "the daemon makes it; `vpnd user add` adds a user"}
+		return Finding{What: f.What, Wrong: "does not exist yet", Fix: "the daemon creates it; `vpnd user add` adds a user"}
 	}
 	if err != nil {
 		return f.because(pathFault(cfg.StateDir, err), tableFix)
 	}
 	f = users(context.Background(), table, cfg)
 	if found, current := table.Versions(); found != current {
-		f.What += fmt.Sprintf(" (version %d; the daemon makes version %d of it when it starts, and an older vpnd does not read that: back it up first)", found, current)
+		f.What += fmt.Sprintf(" (version %d; the daemon converts it to version %d when it starts; older versions of vpnd cannot read that: back it up first)", found, current)
 	}
 	return f
 }
@@ -59,13 +59,13 @@ func users(ctx context.Context, table Users, cfg config.Config) Finding {
 	}
 	switch {
 	case len(damaged) > 0:
-		return Finding{What: f.What, Wrong: "damaged users, which are refused: " + amount.Names(slices.Sorted(maps.Keys(damaged))), Fix: "remove them and add them again"}
+		return Finding{What: f.What, Wrong: "vpnd refuses users whose rows are damaged: " + amount.Names(slices.Sorted(maps.Keys(damaged))), Fix: "remove them and add them again"}
 	case len(profiles) == 0:
 		return Finding{What: f.What, Wrong: "there is no user", Fix: "`vpnd user add` adds one"}
 	case len(outside) > 0:
-		return Finding{What: f.What, Wrong: fmt.Sprintf("fixed addresses outside of the pool: %v", outside), Fix: "correct them, or network.pool"}
+		return Finding{What: f.What, Wrong: fmt.Sprintf("fixed addresses outside the pool: %v", outside), Fix: "correct them or network.pool"}
 	case len(poolless) > 0:
-		return Finding{What: f.What, Wrong: "users name pools that are not there: " + amount.Names(poolless), Fix: "give them another pool, or add theirs to network.pools"}
+		return Finding{What: f.What, Wrong: "users name pools that do not exist: " + amount.Names(poolless), Fix: "give them another pool, or add the pools to network.pools"}
 	}
 	return f
 }
@@ -76,7 +76,7 @@ func there(path string) bool {
 }
 
 // tableFix is how to fix a user table that cannot be read for a cause that nothing is known of.
-const tableFix = "put a backup in its place"
+const tableFix = "restore a backup"
 
 // canMake reports why a folder, or the first one above it that is there, cannot be written to.
 func canMake(dir string) error {

@@ -26,8 +26,8 @@ const (
 
 // Errors of Capture.
 var (
-	ErrCaptures     = fmt.Errorf("%d captures run already, which is as many as there may be: end one first", maxCaptures)
-	ErrNoConnection = errors.New("there is no such connection: it may be gone already")
+	ErrCaptures     = fmt.Errorf("%d captures are running, which is the limit: end one first", maxCaptures)
+	ErrNoConnection = errors.New("there is no such connection: it may have ended already")
 )
 
 // Capture says whose frames are recorded: those of a user, of a connection or of a peer. The negotiation before a

@@ -202,7 +202,7 @@ func (s *session) failed(fault any, stack []byte) {
 	s.log.Error("session ended by a fault of the server", "fault", fmt.Sprint(fault), "stack", string(stack))
 	defer func() {
 		if again := recover(); again != nil {
-			s.log.Error("and its end was faulty, too", "fault", fmt.Sprint(again))
+			s.log.Error("panic while ending the session", "fault", fmt.Sprint(again))
 			s.m.gone(s, Usage{})
 		}
 	}()
@@ -295,7 +295,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	}
 	attrs := []any{"user", s.account.user, "address", v.Peer, "auth", s.account.method.String(), "encryption", v.Encryption}
 	if s.account.oneTime && v.Encrypter != nil {
-		attrs = append(attrs, "note", "the encryption's key comes from a one-time password of 24 bits")
+		attrs = append(attrs, "note", "the encryption key comes from a one-time password of 24 bits")
 	}
 	s.log.Info("connected", attrs...)
 	if r := s.m.cfg.Recorder; r != nil {

@@ -12,9 +12,9 @@ var (
 	ErrNoAdministrator     = errors.New("there is no such administrator")
 	ErrAdministratorExists = errors.New("the administrator exists already")
 	ErrLastAdministrator   = errors.New("this is the last administrator")
-	ErrTooMany             = errors.New("there are too many of them already")
+	ErrTooMany             = errors.New("there are too many already: remove one first")
 	ErrNoToken             = errors.New("there is no such token")
-	ErrTokenExists         = errors.New("a token of that name exists already")
+	ErrTokenExists         = errors.New("a token with this name exists already")
 	ErrNoLink              = errors.New("there is no such set-up link")
 )
 

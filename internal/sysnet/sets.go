@@ -55,7 +55,7 @@ func findNamed(conn *nftables.Conn, name string) (*nftables.Table, error) {
 	}
 	table := family + " " + name
 	return nil, &fault.Error{
-		Wrong: fmt.Sprintf("%v %s", errNoTable, table), Fix: "load the rules that have it first, or run nft add table " + table, Err: errNoTable,
+		Wrong: fmt.Sprintf("%v %s", errNoTable, table), Fix: "first load the rules that define it, or run nft add table " + table, Err: errNoTable,
 	}
 }
 

@@ -53,7 +53,7 @@ func TestSets(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		inside(t, func() {
 			cfg := sysnet.Config{StateDir: t.TempDir(), Interface: "vpn0", Sets: "inet filter"}
-			if _, err := sysnet.Setup(cfg); err == nil || !strings.Contains(err.Error(), "there is no nftables table inet filter: load the rules") {
+			if _, err := sysnet.Setup(cfg); err == nil || !strings.Contains(err.Error(), "there is no nftables table inet filter: first load the rules") {
 				t.Errorf("%v", err)
 			}
 			nft(t, rules)
@@ -174,7 +174,7 @@ func TestEnterFails(t *testing.T) {
 		}
 		nft(t, "add table inet filter")
 		must(os.Rename(dir, dir+".away"))
-		if err := c.Enter(b, "guests"); err == nil || !strings.Contains(err.Error(), "keeping the list of system changes") {
+		if err := c.Enter(b, "guests"); err == nil || !strings.Contains(err.Error(), "storing the list of system changes") {
 			t.Errorf("without a place for the list: %v", err)
 		}
 		must(os.Rename(dir+".away", dir))

@@ -70,7 +70,7 @@ func Setup(cfg Config) (*Changes, error) {
 		return nil, err
 	}
 	if err := c.recover(); err != nil {
-		c.warnings = append(c.warnings, fmt.Sprintf("what an earlier daemon has set up cannot be taken back: %v", err))
+		c.warnings = append(c.warnings, fmt.Sprintf("the changes of an earlier daemon cannot be undone: %v", err))
 	}
 	for _, step := range []func(Config) error{c.identify, c.checkInterfaces, c.forward, c.masquerade, c.proxyARP, c.keepSets} {
 		if err := step(cfg); err != nil {
@@ -88,7 +88,7 @@ func (c *Changes) lock(stateDir string) error {
 	}
 	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = folder.Close()
-		return fmt.Errorf("state_dir: another vpnd serves from %s (%w): stop it, or give this one a folder of its own", stateDir, err)
+		return fmt.Errorf("state_dir: another vpnd uses %s (%w): stop it, or set state_dir to another folder", stateDir, err)
 	}
 	c.folder = folder
 	return nil
@@ -125,7 +125,7 @@ func (c *Changes) damaged(data []byte, system string, err error) {
 		return
 	}
 	c.list = list{System: system, Masquerade: bytes.Contains(data, []byte(`"masquerade":true`))}
-	c.warnings = append(c.warnings, fmt.Sprintf("%s is damaged (%v): what an earlier daemon has set up may be left; a restart of this machine removes it", c.path, err))
+	c.warnings = append(c.warnings, fmt.Sprintf("%s is damaged (%v): changes of an earlier daemon may remain; a restart of this machine removes them", c.path, err))
 }
 
 // systemID names what is changed: this network namespace, since the machine was started.
@@ -150,7 +150,7 @@ func (c *Changes) save() error {
 	}
 	err = atomicfile.Write(c.path, 0o600, func(f *os.File) error { _, err := f.Write(data); return err })
 	if err != nil {
-		return fmt.Errorf("keeping the list of system changes: %w", err)
+		return fmt.Errorf("storing the list of system changes: %w", err)
 	}
 	return nil
 }
@@ -158,7 +158,7 @@ func (c *Changes) save() error {
 // keep is save for a change that the daemon can do without a list: dial-in matters more.
 func (c *Changes) keep() {
 	if err := c.save(); err != nil {
-		c.warnings = append(c.warnings, fmt.Sprintf("%v: if the daemon is killed, the next one cannot take back what this one has set up", err))
+		c.warnings = append(c.warnings, fmt.Sprintf("%v: if the daemon is killed, the next one cannot undo its changes", err))
 	}
 }
 
@@ -191,7 +191,7 @@ func (c *Changes) forward(Config) error {
 	c.keep()
 	if err := os.WriteFile(forwardKey, []byte("1"), 0); err != nil {
 		c.list.Forwarding = false
-		c.warnings = append(c.warnings, fmt.Sprintf("users reach this machine alone, for IP forwarding cannot be turned on (%v): set net.ipv4.ip_forward=1 on it, or for this container", err))
+		c.warnings = append(c.warnings, fmt.Sprintf("users reach only this machine, because IP forwarding cannot be turned on (%v): set net.ipv4.ip_forward=1 on this machine, or for this container", err))
 		c.keep()
 	}
 	return nil
@@ -216,8 +216,8 @@ func (c *Changes) masquerade(cfg Config) error {
 		return fmt.Errorf("network.masquerade: %w", err)
 	}
 	if old != nil {
-		return fault.New(fmt.Sprintf("network.masquerade: there is an nftables table %s that this daemon has not made", tableName),
-			"stop the daemon that has it, or run nft delete table ip "+tableName)
+		return fault.New(fmt.Sprintf("network.masquerade: an nftables table %s exists that this daemon did not create", tableName),
+			"stop the daemon that uses it, or run nft delete table ip "+tableName)
 	}
 	c.list.Masquerade = true
 	c.keep()

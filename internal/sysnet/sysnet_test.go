@@ -96,7 +96,7 @@ func TestThereAndBack(t *testing.T) {
 				if info, err := os.Stat(filepath.Join(cfg.StateDir, "system-changes.json")); err != nil || info.Mode().Perm() != 0o600 {
 					t.Errorf("the list of changes: %v, %v", info, err)
 				}
-				if _, err := sysnet.Setup(cfg); err == nil || !strings.Contains(err.Error(), "another vpnd serves from "+cfg.StateDir) {
+				if _, err := sysnet.Setup(cfg); err == nil || !strings.Contains(err.Error(), "another vpnd uses "+cfg.StateDir) {
 					t.Errorf("a second daemon: %v", err)
 				}
 				if crash { // the next daemon finds the list, and wants nothing of it

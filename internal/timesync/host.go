@@ -21,7 +21,7 @@ func clock(id int32) time.Duration {
 }
 
 // ErrUnsynchronized is the kernel's word that nothing keeps the host's clock right.
-var ErrUnsynchronized = errors.New("nothing that the kernel knows of keeps it right")
+var ErrUnsynchronized = errors.New("the kernel knows of no program that keeps it right")
 
 // Host asks the kernel whether something keeps the host's clock right: chrony, systemd-timesyncd, a
 // hypervisor's tools that say so.

@@ -60,17 +60,17 @@ func examine(server string, r *ntp.Response) Answer {
 	// Not r.Validate: it refuses a reference time that is 0 or some days old as well.
 	switch distance := r.RootDelay/2 + r.RootDispersion; {
 	case r.Stratum == 0:
-		a.Err = fmt.Errorf("it declines to be asked (%q)", r.KissCode)
+		a.Err = fmt.Errorf("it refuses to answer (%q)", r.KissCode)
 	case r.Leap == ntp.LeapNotInSync || r.Stratum > maxStratum:
-		a.Err = errors.New("it has no time itself: it is not synchronized")
+		a.Err = errors.New("it is not synchronized itself")
 	case distance >= maxDistance:
-		a.Err = fmt.Errorf("it may be off by %v itself: that is no time to go by", distance.Round(time.Millisecond))
+		a.Err = fmt.Errorf("it may itself be off by %v: that is too much", distance.Round(time.Millisecond))
 	case r.ReferenceTime.After(r.Time) && !r.ReferenceTime.Equal(noReference):
-		a.Err = errors.New("its answer contradicts itself: its clock was set later than it answers")
+		a.Err = errors.New("its answer contradicts itself: its reference time is later than its time")
 	case busy < 0 || r.RTT > answerTime || busy > t.ClientRecv.Sub(t.ClientXmit)+serverError:
-		a.Err = errors.New("its answer contradicts itself: it took longer than it was waited for")
+		a.Err = errors.New("its answer contradicts itself: it claims to have taken longer than the wait for it")
 	case beyond(there, era) || beyond(back, era):
-		a.Err = errors.New("its time is over 68 years from the host's")
+		a.Err = errors.New("its time differs from the host's by more than 68 years")
 	}
 	if a.Err != nil {
 		return Answer{Server: server, Stratum: a.Stratum, Err: a.Err, answered: true, kiss: a.kiss}

@@ -86,13 +86,13 @@ func TestQuery(t *testing.T) {
 		{"not synchronized", change(func(b []byte) { b[0] |= 3 << 6 }), "not synchronized", "", 0},
 		{"stratum 16", change(func(b []byte) { b[1] = 16 }), "not synchronized", "", 0},
 		{"stratum 15", change(func(b []byte) { b[1], b[9] = 15, 12 }), "", "", 0},
-		{"far from any clock", change(func(b []byte) { b[9] = 16 }), "it may be off by 16s itself", "", 0},
-		{"a far way to any clock", change(func(b []byte) { b[5], b[9] = 16, 9 }), "it may be off by 17s itself", "", 0},
+		{"far from any clock", change(func(b []byte) { b[9] = 16 }), "it may itself be off by 16s", "", 0},
+		{"a far way to any clock", change(func(b []byte) { b[5], b[9] = 16, 9 }), "it may itself be off by 17s", "", 0},
 		{"no reference", change(func(b []byte) { clear(b[16:24]) }), "", "", 0},
 		{"set a year ago", change(func(b []byte) { stamp(b[16:], time.Now().AddDate(-1, 0, 0)) }), "", "", 0},
 		{"set this moment", change(func(b []byte) { copy(b[16:24], b[40:48]) }), "", "", 0},
-		{"set a second ahead", change(func(b []byte) { stamp(b[16:], time.Now().Add(time.Second)) }), "its clock was set later than it answers", "", 0},
-		{"kiss of death", change(func(b []byte) { b[1] = 0; copy(b[12:], "RATE") }), `declines to be asked ("RATE")`, "RATE", 0},
+		{"set a second ahead", change(func(b []byte) { stamp(b[16:], time.Now().Add(time.Second)) }), "its reference time is later than its time", "", 0},
+		{"kiss of death", change(func(b []byte) { b[1] = 0; copy(b[12:], "RATE") }), `refuses to answer ("RATE")`, "RATE", 0},
 		{"noise", func([]byte) []byte { return []byte(strings.Repeat("\xff", 300)) }, "", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -109,7 +109,7 @@ func (c *Clock) Measurements() []Measurement {
 // Run measures at the start, then at each interval, until ctx is done.
 func (c *Clock) Run(ctx context.Context) {
 	if len(c.cfg.Servers) == 0 {
-		c.cfg.Logger.Info("no time servers are configured (time.servers): the host's clock counts")
+		c.cfg.Logger.Info("no time servers are configured (time.servers): vpnd uses the host's clock")
 	}
 	for ctx.Err() == nil {
 		wait := c.look()
@@ -201,12 +201,12 @@ func (c *Clock) log(events []event) {
 		case beganRight:
 			l.Info("clock measured", "offset", ms(s.Offset), "round_trip", us(s.RoundTrip), "server", s.Server)
 		case beganOff:
-			l.Warn("the host's clock is off: one-time passwords are verified against the corrected time", "offset", ms(s.Offset),
+			l.Warn("the host's clock is off: vpnd verifies one-time passwords with the corrected time", "offset", ms(s.Offset),
 				"round_trip", us(s.RoundTrip), "server", s.Server, "max_offset", e.maxOffset, "fix", Fix)
 		case failed:
 			l.Warn("the clock could not be measured", "reason", e.err, "answers", told(s.Servers), "counts", counts(s), "retry", e.retry)
 		case stale:
-			l.Warn("the last measurement is too old: the host's clock counts", "offset", ms(s.Offset), "measured", s.Measured)
+			l.Warn("the last measurement is too old: vpnd uses the host's clock", "offset", ms(s.Offset), "measured", s.Measured)
 		case jumped:
 			l.Warn("the host's clock jumped", "by", ms(e.by))
 		case suspended:
@@ -225,7 +225,7 @@ func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 func us(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
 
 // Fix is what to do about a host's clock that is off.
-const Fix = "set the host's clock right, and keep it so (chrony, systemd-timesyncd)"
+const Fix = "set the host's clock, and let chrony or systemd-timesyncd keep it right"
 
 // told is what each server said.
 func told(answers []Answer) string {

@@ -144,14 +144,14 @@ func TestRun(t *testing.T) {
 			{func() {}, 10 * time.Hour, 27, nil, true},
 			{func() { m.off = -100 * time.Second }, 12 * time.Second, 3, []string{
 				`level=WARN msg="the host's clock jumped" by=-1m40s`,
-				`level=WARN msg="the host's clock is off: one-time passwords are verified against the corrected time" offset=1m40s round_trip=1s server=b max_offset=10s fix="set the`,
+				`level=WARN msg="the host's clock is off: vpnd verifies one-time passwords with the corrected time" offset=1m40s round_trip=1s server=b max_offset=10s fix="set the`,
 			}, true},
 			{func() { m.lies = true }, time.Hour, 3, []string{`level=WARN msg="time server is outvoted" server=c offset=1h0m0s`}, true},
 			{func() { m.lies = false }, time.Hour, 3, []string{`level=INFO msg="time server agrees again" server=c`}, true},
 			{func() { m.slept = 20 * time.Minute }, 15 * time.Second, 3, []string{`level=INFO msg="the host was suspended" duration=20m0s`}, true},
 			{func() { m.dead = true }, 24 * time.Hour, -1, []string{
 				`level=WARN msg="the clock could not be measured" reason="no time server answers" answers="a: no answer within 3s; b: no answer within 3s; c: no answer within 3s" counts="the last measurement" retry=16s`,
-				`level=WARN msg="the last measurement is too old: the host's clock counts" offset=1m40s`,
+				`level=WARN msg="the last measurement is too old: vpnd uses the host's clock" offset=1m40s`,
 			}, false},
 			{func() { m.dead, m.off = false, 0 }, 2 * time.Hour, -1, []string{`msg="the host's clock jumped" by=1m40s`, `level=INFO msg="clock measured" offset=0s`}, true},
 		} {
@@ -275,7 +275,7 @@ func TestRunWithoutServers(t *testing.T) {
 		m.set(func() { m.off = time.Minute })
 		time.Sleep(time.Hour)
 		log, asked := m.said()
-		if asked != 0 || strings.Count(log, "\n") != 2 || !strings.Contains(log, "no time servers are configured (time.servers): the host's clock counts") ||
+		if asked != 0 || strings.Count(log, "\n") != 2 || !strings.Contains(log, "no time servers are configured (time.servers): vpnd uses the host's clock") ||
 			!strings.Contains(log, `msg="the host's clock jumped" by=1m0s`) {
 			t.Errorf("%d questions\n%s", asked, log)
 		}

@@ -28,8 +28,8 @@ type Answer struct {
 // The answers that a vote finds no time in.
 var (
 	errNoAnswer = errors.New("no time server answers")
-	errUnusable = errors.New("the time servers answer, and none has a time that can be used")
-	errDisagree = errors.New("the time servers disagree, and none has a majority")
+	errUnusable = errors.New("the time servers answer, but none has a usable time")
+	errDisagree = errors.New("the time servers disagree, and no time has a majority")
 )
 
 // within tells the offsets that are possible after the answer: a server whose clock is right is off by as

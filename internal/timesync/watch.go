@@ -24,8 +24,8 @@ const (
 )
 
 var (
-	errJumped  = errors.New("the host's clock jumped while it was measured")
-	errResting = errors.New("not asked: it has declined to be asked so often")
+	errJumped  = errors.New("the host's clock jumped during the measurement")
+	errResting = errors.New("not asked: it refuses to answer so often")
 )
 
 // Reading is what the host's clocks show at one moment.

@@ -78,7 +78,7 @@ func Open(cfg Config) (*Device, error) {
 // in the way and how to fix it.
 func Make(name string) (*Device, error) {
 	if _, err := net.InterfaceByName(name); err == nil {
-		return nil, fault.New(fmt.Sprintf("there is an interface %s already", name), "stop the program that has it, or choose another name")
+		return nil, fault.New(fmt.Sprintf("the interface %s exists already", name), "stop the program that uses it, or choose another name")
 	}
 	ifce, err := water.New(water.Config{
 		DeviceType: water.TUN, PlatformSpecificParams: water.PlatformSpecificParams{Name: name},
@@ -119,14 +119,14 @@ func CheckDevice() error {
 // noDevice has advice for each cause why the device cannot be opened.
 func noDevice(err error) error {
 	const load = "load the module tun (modprobe tun)"
-	f := &fault.Error{Wrong: err.Error(), Fix: "see that " + devicePath + " is the device of the module tun", Err: err}
+	f := &fault.Error{Wrong: err.Error(), Fix: "make sure that " + devicePath + " is the device of the module tun", Err: err}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.Wrong, f.Fix = "there is no "+devicePath, load+", or give the container the device"
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 		f.Wrong, f.Fix = "the kernel has no driver for "+devicePath, load
 	case errors.Is(err, unix.EPERM):
-		f.Wrong, f.Fix = "the container may not use "+devicePath, "allow the container the device"
+		f.Wrong, f.Fix = "the container may not use "+devicePath, "give the container access to the device"
 	case errors.Is(err, unix.EACCES):
 		f.Wrong, f.Fix = "no right to open "+devicePath, "run as root, or let everybody open it (chmod 0666 "+devicePath+"), as is usual"
 	}

@@ -143,7 +143,7 @@ func TestClose(t *testing.T) {
 func TestErrors(t *testing.T) {
 	inside(t, func(*tun.Device) error {
 		_, err := tun.Open(config)
-		if err == nil || !strings.Contains(err.Error(), "there is an interface vpn0 already") {
+		if err == nil || !strings.Contains(err.Error(), "the interface vpn0 exists already") {
 			t.Errorf("%v", err)
 		}
 		other := config

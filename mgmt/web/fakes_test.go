@@ -96,7 +96,7 @@ func (s system) Status(context.Context) mgmt.Status {
 			{Name: "lo", Up: true, MTU: 65536, Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}},
 			{Name: "vpn0", Up: true, MTU: 1400, Addresses: []netip.Prefix{netip.MustParsePrefix("10.99.0.1/32")}, Role: "VPN"},
 		},
-		Warnings: []mgmt.Warning{{What: "clock <b>", Wrong: "the host's is off by 2m0s, more than time.max_offset (10s)", Fix: "set the host's clock right"}},
+		Warnings: []mgmt.Warning{{What: "clock <b>", Wrong: "the host's clock is off by 2m0s, more than time.max_offset (10s)", Fix: "set the host's clock right"}},
 	}
 }
 

@@ -280,7 +280,7 @@ func TestToken(t *testing.T) {
 			t.Errorf("%s: who sees the secret", c.kind)
 		}
 		step := motp.Step(clock{}.Corrected())
-		for code, says := range map[string]string{"<i>": "no code of the token", c.code(step + 60): "10 minutes ahead"} {
+		for code, says := range map[string]string{"<i>": "not a code of the token", c.code(step + 60): "10 minutes ahead"} {
 			w := b.ask(administrator, "/users/alice/token", url.Values{"code": {code}})
 			if w.Code != http.StatusUnprocessableEntity || !strings.Contains(faultOf(w.Body.String(), "code"), says) || strings.Contains(w.Body.String(), "<i>") {
 				t.Errorf("%s %q: %d %q", c.kind, code, w.Code, faultOf(w.Body.String(), "code"))

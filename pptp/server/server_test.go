@@ -479,7 +479,7 @@ func TestListenErrors(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	_, err = server.Listen(server.Config{Listen: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, nil)
-	if err == nil || !strings.Contains(err.Error(), "203.0.113.1 is no address of this machine") {
+	if err == nil || !strings.Contains(err.Error(), "203.0.113.1 is not an address of this machine") {
 		t.Errorf("%v", err)
 	}
 }

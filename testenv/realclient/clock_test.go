@@ -145,7 +145,7 @@ func TestTimeServers(t *testing.T) {
 			a.start(100 * time.Second)
 			b.start(100 * time.Second)
 			c.start(100 * time.Second)
-		}, timesync.Off, 100, 3, []bool{false, false, false}, "warn  clock (time.servers): the host's is off by 1m"},
+		}, timesync.Off, 100, 3, []bool{false, false, false}, "warn  clock (time.servers): the host's clock is off by 1m"},
 		{"right again", func() {
 			restart(a, 0)
 			restart(b, 0)

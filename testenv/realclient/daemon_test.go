@@ -49,7 +49,7 @@ func TestStartUpErrors(t *testing.T) {
 	t.Run("interface in use", func(t *testing.T) {
 		lab.IP("link", "add", "vpn0", "type", "bridge")
 		defer lab.IP("link", "delete", "vpn0")
-		if out := lab.Fails(t, ""); !strings.Contains(out, "there is an interface vpn0 already") {
+		if out := lab.Fails(t, ""); !strings.Contains(out, "the interface vpn0 exists already") {
 			t.Errorf("%q", out)
 		}
 	})

@@ -71,7 +71,7 @@ func scanAdministrator(row interface{ Scan(dest ...any) error }, seal *sealer) (
 	}
 	a.Added, a.LastLogIn = time.UnixMilli(added), milliTime(logIn)
 	if a.TOTPSecret, err = seal.unseal(a.Name, adminTOTP, sealed); err != nil {
-		return state.Administrator{}, fmt.Errorf("administrator %s: the TOTP secret is %w: take it away", a.Name, err)
+		return state.Administrator{}, fmt.Errorf("administrator %s: the TOTP secret is %w: remove it", a.Name, err)
 	}
 	return a, nil
 }

@@ -82,7 +82,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, ed
 		e := &edits[i]
 		d, err := s.draft(ctx, tx, e, how)
 		if first := seen[usermgmt.Fold(e.Name)]; err == nil && first != nil {
-			err = &usermgmt.RuleError{Field: "name", Text: fmt.Sprintf("line %d has it, too", first.Line)}
+			err = &usermgmt.RuleError{Field: "name", Text: fmt.Sprintf("line %d has the same value", first.Line)}
 		}
 		seen[usermgmt.Fold(e.Name)] = e
 		if err != nil {
@@ -123,7 +123,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, ed
 // empty file is more likely a mistake than a wish.
 func (s *Store) prune(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, keep map[string]*usermgmt.Edit) ([]usermgmt.Outcome, error) {
 	if len(keep) == 0 {
-		return nil, &usermgmt.RuleError{Field: "name", Text: "there is no user to keep: an empty list does not remove all users"}
+		return nil, &usermgmt.RuleError{Field: "name", Text: "the list is empty: vpnd does not remove all users at once"}
 	}
 	all, err := allNames(ctx, tx)
 	if err != nil {
@@ -173,7 +173,7 @@ func (s *Store) draft(ctx context.Context, tx *sql.Tx, e *usermgmt.Edit, how use
 		return d, &changeError{err}
 	}
 	if d.p.Name != old.Name {
-		return d, &usermgmt.RuleError{Field: "name", Text: "cannot be changed: add a user of the new name and remove " + old.Name}
+		return d, &usermgmt.RuleError{Field: "name", Text: "cannot be changed: add a user with the new name and remove " + old.Name}
 	}
 	d.p.Clean()
 	if d.p.Index == 0 {

@@ -31,8 +31,8 @@ type OccupiedError struct {
 
 // Error says what is wrong, where, and how to fix it.
 func (e *OccupiedError) Error() string {
-	return fmt.Sprintf("%s is there already, and is not overwritten: stop the daemon and move users.db, users.db-wal, users.db-shm and key "+
-		"away from %s, or name another state_dir; nothing was changed", e.Path, filepath.Dir(e.Path))
+	return fmt.Sprintf("%s exists already and is not overwritten: stop the daemon and move users.db, users.db-wal, users.db-shm and key "+
+		"away from %s, or set another state_dir; nothing was changed", e.Path, filepath.Dir(e.Path))
 }
 
 // Backup writes the table as it is at this moment, and its key, to w, while others use it. The database is
@@ -132,7 +132,7 @@ func Restore(ctx context.Context, dir string, backup io.Reader) (users int, err 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	if err := unpack(tmp, backup); err != nil {
-		return 0, fmt.Errorf("this is not a whole backup of vpnd: %w; nothing was changed", err)
+		return 0, fmt.Errorf("this is not a complete backup of vpnd: %w; nothing was changed", err)
 	}
 	if users, err = inspect(ctx, tmp); err != nil {
 		return 0, fmt.Errorf("the backup: %w", err)
@@ -150,11 +150,11 @@ func unpack(dir string, backup io.Reader) error {
 		header, err := archive.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return fmt.Errorf("it holds no file %s", want.name)
+			return fmt.Errorf("it has no file %s", want.name)
 		case err != nil:
 			return err
 		case header.Name != want.name || header.Typeflag != tar.TypeReg || header.Size > want.most:
-			return fmt.Errorf("it holds %q where %s is to be", header.Name, want.name)
+			return fmt.Errorf("it has %q in the place of %s", header.Name, want.name)
 		}
 		file, err := os.OpenFile(filepath.Join(dir, want.name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, filePerm) //nolint:gosec // one of two names, in a folder of ours
 		if err != nil {

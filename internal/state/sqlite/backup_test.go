@@ -20,7 +20,7 @@ func backup(t *testing.T, s *sqlite.Store) []byte {
 }
 
 // TestBackup backs up what is in use, under a key that another process has changed, and restores it
-// into a folder that is not there yet.
+// into a folder that does not exist yet.
 func TestBackup(t *testing.T) {
 	dir := filled(t)
 	a, b := openStore(t, dir), openStore(t, dir)
@@ -96,7 +96,7 @@ func TestRestoreCutShort(t *testing.T) {
 	}
 }
 
-// TestRestoreRefuses holds Restore against files that are no whole backup: nothing is left of them.
+// TestRestoreRefuses holds Restore against files that are not complete backups: nothing is left of them.
 func TestRestoreRefuses(t *testing.T) {
 	good := backup(t, openStore(t, filled(t)))
 	other := keyOf(t, filled(t))
@@ -127,14 +127,14 @@ func TestRestoreRefuses(t *testing.T) {
 		says string
 	}{
 		"nothing":        {nil, "no file key"},
-		"garbage":        {bytes.Repeat([]byte("x"), 5000), "not a whole backup"},
-		"cut short":      {good[:len(good)/2], "not a whole backup"},
+		"garbage":        {bytes.Repeat([]byte("x"), 5000), "not a complete backup"},
+		"cut short":      {good[:len(good)/2], "not a complete backup"},
 		"the key alone":  {pack(both[:1], files["key"]), "no file users.db"},
-		"another file":   {pack([]string{"../../key", "users.db"}, files["key"], files["users.db"]), "where key is to be"},
-		"key of another": {pack(both, other, files["users.db"]), "is not the one"},
+		"another file":   {pack([]string{"../../key", "users.db"}, files["key"], files["users.db"]), "in the place of key"},
+		"key of another": {pack(both, other, files["users.db"]), "is not the key with which"},
 		"no key":         {pack(both, []byte("what"), files["users.db"]), "does not hold a key"},
 		"no database":    {pack(both, files["key"], []byte("hello")), "not an SQLite database"},
-		"a huge key":     {pack(both, make([]byte, 5000), files["users.db"]), "where key is to be"},
+		"a huge key":     {pack(both, make([]byte, 5000), files["users.db"]), "in the place of key"},
 	} {
 		to := filepath.Join(t.TempDir(), "state")
 		_, err := sqlite.Restore(t.Context(), to, bytes.NewReader(c.data))

@@ -62,7 +62,7 @@ func TestConfirmReadsWhatHasChanged(t *testing.T) {
 		}, "account disabled", 2},
 		"damaged": {func(t *testing.T, _ *sqlite.Store, dir string) {
 			raw(t, dir, `UPDATE users SET password = x'00' WHERE fold = 'bob'`)
-		}, "user table: user bob: password is sealed under another key, or damaged", 2},
+		}, "user table: user bob: password is sealed with another key, or damaged", 2},
 		"no table": {func(t *testing.T, _ *sqlite.Store, dir string) {
 			raw(t, dir, `ALTER TABLE users RENAME TO lost`)
 		}, "user table: ", 1},

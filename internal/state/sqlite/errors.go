@@ -34,8 +34,8 @@ func (e *NewerError) Error() string {
 
 // Fault gives what is wrong and the fix.
 func (e *NewerError) Fault() (wrong, fix string) {
-	return fmt.Sprintf("the user table %s has version %d, and this vpnd knows versions up to %d", e.Path, e.Found, e.Known),
-		"run the newer vpnd that wrote it, or put an older backup in its place"
+	return fmt.Sprintf("the user table %s has version %d, but this vpnd supports only versions up to %d", e.Path, e.Found, e.Known),
+		"run the newer vpnd that wrote it, or restore an older backup"
 }
 
 // DamagedError tells of a database that cannot be read. Nothing was changed.
@@ -52,7 +52,7 @@ func (e *DamagedError) Error() string {
 // Fault gives what is wrong and the fix.
 func (e *DamagedError) Fault() (wrong, fix string) {
 	return fmt.Sprintf("the user table %s is damaged (%s)", e.Path, e.Text),
-		"put a backup in its place, or move it away with its -wal and -shm files and add the users again"
+		"restore a backup, or move it away with its -wal and -shm files and add the users again"
 }
 
 // told is the text of an error that changed nothing.

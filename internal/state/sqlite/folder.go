@@ -34,7 +34,7 @@ func prepareFolder(dir string) error {
 		return err
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s is not a folder: name another state_dir", dir)
+		return fmt.Errorf("%s is not a folder: set another state_dir", dir)
 	}
 	if info.Mode().Perm() == dirPerm {
 		return nil
@@ -48,7 +48,7 @@ func prepareFolder(dir string) error {
 		ours = ours || entry.Name() == databaseFile || entry.Name() == keyFile
 	}
 	if !ours {
-		return fmt.Errorf("%s has mode %04o and holds files that are not vpnd's: name a folder of its own as state_dir, or run chmod 0700 %s",
+		return fmt.Errorf("%s has mode %04o and contains files that are not vpnd's: set state_dir to a folder of its own, or run chmod 0700 %s",
 			dir, info.Mode().Perm(), dir)
 	}
 	return os.Chmod(dir, dirPerm)
@@ -68,7 +68,7 @@ func prepareDatabase(dir, path string) error {
 		return err
 	}
 	if err := os.Chmod(path, filePerm); err != nil && !errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: the table takes a folder that can be written to: mount it so, or name another state_dir", err)
+		return fmt.Errorf("%w: vpnd must be able to write to the folder: mount it for writing, or set another state_dir", err)
 	}
 	return nil
 }

@@ -131,7 +131,7 @@ func (s *Store) findKey(ctx context.Context, q querier) (seal *sealer, path stri
 			}
 		}
 		if err == nil {
-			err = &KeyError{proper, s.path, "is not the one that this user table was sealed under"}
+			err = &KeyError{proper, s.path, "is not the key with which this user table was sealed"}
 		}
 	}
 	return nil, "", err
@@ -230,7 +230,7 @@ func (s *Store) Rekey(ctx context.Context) error {
 		return err
 	}
 	if err := s.purge(ctx); err != nil {
-		return fmt.Errorf("the new key is in force, but copies under the old key may be left until the daemon is started again: %w", err)
+		return fmt.Errorf("the new key is active, but copies sealed with the old key may remain until the daemon restarts: %w", err)
 	}
 	return nil
 }

@@ -288,7 +288,7 @@ func TestReadOnly(t *testing.T) {
 		must(t, s.Add(t.Context(), simple("ben")))
 		must(t, s.Close())
 		must(t, syscall.Mount("vpnd", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
-		if _, err := sqlite.Open(t.Context(), dir, state.Options{}); err == nil || !strings.Contains(err.Error(), "read-only file system: the table takes a folder") {
+		if _, err := sqlite.Open(t.Context(), dir, state.Options{}); err == nil || !strings.Contains(err.Error(), "read-only file system: vpnd must be able to write to the folder") {
 			t.Error(err)
 		}
 		table, err := sqlite.OpenCopy(t.Context(), dir)

@@ -219,7 +219,7 @@ func (s *Store) keepDaemonsOut() (unlock func(), err error) {
 	}
 	if err := unix.Flock(int(folder.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
 		_ = folder.Close()
-		return nil, fmt.Errorf("the daemon that serves from %s is of an older version, and its table is not brought up to date meanwhile: restart the daemon first (%w)", s.dir, err)
+		return nil, fmt.Errorf("the daemon that uses %s has an older version, and its table cannot be converted while it runs: restart the daemon first (%w)", s.dir, err)
 	}
 	return func() { _ = folder.Close() }, nil
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-var errUnseal = errors.New("sealed under another key, or damaged")
+var errUnseal = errors.New("sealed with another key, or damaged")
 
 // A sealer seals fields at rest.
 type sealer struct {

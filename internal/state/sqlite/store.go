@@ -154,7 +154,7 @@ func (s *Store) damaged(err error) error {
 	case sqlite3.SQLITE_BUSY:
 		return fmt.Errorf("%s: another process has held it for over %v: %w", s.path, busyLimit, err)
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
-		return fmt.Errorf("%s: the disk is full, or failing; make room in %s: %w", s.path, filepath.Dir(s.path), err)
+		return fmt.Errorf("%s: the disk is full or fails; make room in %s: %w", s.path, filepath.Dir(s.path), err)
 	default:
 		return fmt.Errorf("%s: %w", s.path, err)
 	}

@@ -81,7 +81,7 @@ func TestMigrates(t *testing.T) {
 	}
 }
 
-// TestFirstStartTwice starts several at once on a folder that is not there yet.
+// TestFirstStartTwice starts several at once on a folder that does not exist yet.
 func TestFirstStartTwice(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	var all sync.WaitGroup
@@ -208,7 +208,7 @@ func TestRefusals(t *testing.T) {
 		{"lost key", func(t *testing.T, dir string) { t.Helper(); must(t, os.Remove(filepath.Join(dir, "key"))) }, is[*sqlite.KeyError], []string{"key is lost", "backup"}},
 		{"another key", func(t *testing.T, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, "key"), []byte(strings.Repeat("ab", 32)), 0o600))
-		}, is[*sqlite.KeyError], []string{"is not the one", "backup"}},
+		}, is[*sqlite.KeyError], []string{"is not the key with which", "backup"}},
 		{"key of garbage", func(t *testing.T, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, "key"), []byte("what"), 0o600))
 		}, is[*sqlite.KeyError], []string{"does not hold a key"}},
@@ -341,7 +341,7 @@ func TestDamagedRows(t *testing.T) {
 	if len(sound) != 3 || sound[0].Name != "alice" || len(damaged) != 2 || damaged["bob"] == nil || damaged["carol"] == nil {
 		t.Errorf("%v, %v", sound, damaged)
 	}
-	for name, want := range map[string]string{"bob": "user bob: password is sealed under another key", "carol": "user carol: address cannot be read: "} {
+	for name, want := range map[string]string{"bob": "user bob: password is sealed with another key", "carol": "user carol: address cannot be read: "} {
 		_, _, err := s.Account(t.Context(), name)
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), ": remove the user and add it again") {
 			t.Errorf("%s: %v, want %q and what to do", name, err, want)
