@@ -79,8 +79,13 @@ func (a *API) registerAttempts(api huma.API) {
 		})
 }
 
+// Attempts gives the last dial-ins of a user, or of every user, as the function does.
+func (a *API) Attempts(ctx context.Context, user string, limit int) ([]Attempt, error) {
+	return Attempts(ctx, a.cfg.Users, user, limit)
+}
+
 func (a *API) attempts(ctx context.Context, user string, limit int) (*struct{ Body []Attempt }, error) {
-	list, err := Attempts(ctx, a.cfg.Users, user, limit)
+	list, err := a.Attempts(ctx, user, limit)
 	if err != nil {
 		return nil, problem(err)
 	}

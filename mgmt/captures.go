@@ -100,7 +100,7 @@ func (a *API) registerCaptures(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		write, err := a.cfg.Captures.Begin(ctx, of)
+		write, err := a.BeginCapture(ctx, of)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return nil, huma.Error404NotFound(err.Error())
@@ -114,6 +114,11 @@ func (a *API) registerCaptures(api huma.API) {
 			SendCapture(h.Context(), w, of, write)
 		}}, nil
 	})
+}
+
+// BeginCapture begins a capture as Captures do.
+func (a *API) BeginCapture(ctx context.Context, of CaptureOf) (CaptureWriter, error) {
+	return a.cfg.Captures.Begin(ctx, of)
 }
 
 // streamed writes an answer that goes on, to a reader who may not stand still for ever.

@@ -20,6 +20,9 @@ func GuidePerson(p usermgmt.Profile) guide.Person {
 	}
 }
 
+// Guide is what clients have to know of the server.
+func (a *API) Guide() guide.Server { return a.cfg.Guide() }
+
 // ConnectPage is the page for a user's client. The server is at the address, or where the daemon knows, if that is
 // empty.
 func (a *API) ConnectPage(ctx context.Context, user, client, address string) (guide.Page, error) {
@@ -27,7 +30,7 @@ func (a *API) ConnectPage(ctx context.Context, user, client, address string) (gu
 	if err != nil {
 		return guide.Page{}, err
 	}
-	server := a.cfg.Guide()
+	server := a.Guide()
 	if address != "" {
 		server.Address = address
 	}

@@ -78,11 +78,16 @@ func (a *API) registerConnections(api huma.API) {
 			Reason string `query:"reason" maxLength:"100" pattern:"^[^\\x00-\\x1f\\x7f]*$" doc:"For the log and the client" default:"dropped by the administrator"`
 		},
 		) (*struct{}, error) {
-			if !a.cfg.Sessions.Drop(ctx, in.ID, in.Reason) {
+			if !a.Drop(ctx, in.ID, in.Reason) {
 				return nil, huma.Error404NotFound("there is no connection " + in.ID + ": it may have ended already")
 			}
 			return nil, nil
 		})
+}
+
+// Drop hangs up a connection as Sessions do.
+func (a *API) Drop(ctx context.Context, id, reason string) bool {
+	return a.cfg.Sessions.Drop(ctx, id, reason)
 }
 
 // Connections lists the connections that are asked for, with their rates.

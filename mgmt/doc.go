@@ -34,8 +34,6 @@ type Clock interface {
 type Users interface {
 	auth.Users
 	auth.Ledger
-	Add(ctx context.Context, p usermgmt.Profile) error
-	Update(ctx context.Context, name string, change func(*usermgmt.Profile) error) error
 	Apply(ctx context.Context, edits []usermgmt.Edit, how usermgmt.How) ([]usermgmt.Outcome, error)
 	Remove(ctx context.Context, names ...string) error
 	Get(ctx context.Context, name string) (usermgmt.Profile, error)

@@ -56,12 +56,18 @@ func (a *API) History(ctx context.Context, q state.HistoryQuery) ([]Event, state
 	if err != nil {
 		return nil, sum, err
 	}
+	events, err := a.Events(ctx, q)
+	return events, sum, err
+}
+
+// Events gives the entries of the history that are asked for, the newest first.
+func (a *API) Events(ctx context.Context, q state.HistoryQuery) ([]Event, error) {
 	entries, err := a.cfg.Users.History(ctx, q)
 	events := make([]Event, len(entries))
 	for i, e := range entries {
 		events[i] = EventOf(e)
 	}
-	return events, sum, err
+	return events, err
 }
 
 // knownEvents reports events that are not among all.

@@ -77,6 +77,23 @@ func New(cfg Config) *API {
 	return a
 }
 
+// Version is the daemon's release.
+func (a *API) Version() string { return a.cfg.Version }
+
+// Clock is the clock that one-time passwords are verified by.
+func (a *API) Clock() Clock { return a.cfg.Clock }
+
+// System is the daemon and its machine; nil: it tells no status.
+func (a *API) System() System { return a.cfg.System }
+
+// Settings say what is set now; nil: nothing can be changed while the daemon serves.
+func (a *API) Settings() CurrentSettings {
+	if a.cfg.Settings == nil {
+		return nil
+	}
+	return a.cfg.Settings
+}
+
 // Run measures rates until ctx is done.
 func (a *API) Run(ctx context.Context) {
 	ticker := time.NewTicker(sampleEvery)

@@ -48,15 +48,15 @@ func (a *API) pools() *onePoolsView {
 }
 
 func (a *API) changePools(ctx context.Context, in *changePools) (*onePoolsView, error) {
-	if err := a.ChangePools(ctx, asSeen(&in.Precondition, in.Body.apply)); err != nil {
+	if err := a.ChangePools(ctx, in.Precondition, sets(in.Body.apply)); err != nil {
 		return nil, problem(err)
 	}
 	return a.pools(), nil
 }
 
 // ChangePools changes the address pools as ChangeServices does services.
-func (a *API) ChangePools(ctx context.Context, change func(*PoolSettings) error) error {
-	return changed(a, a.cfg.Settings.Pools, change, func(to PoolSettings) error { return a.cfg.Settings.SetPools(ctx, to) })
+func (a *API) ChangePools(ctx context.Context, provided Precondition, change func(*PoolSettings) error) error {
+	return changed(a, provided, a.cfg.Settings.Pools, change, func(to PoolSettings) error { return a.cfg.Settings.SetPools(ctx, to) })
 }
 
 // apply puts what is given into the settings.

@@ -5,9 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"vpnd/mgmt/access"
+	"vpnd/usermgmt"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -21,17 +24,26 @@ type Precondition struct {
 	IfNoneMatch []string `header:"If-None-Match" doc:"Entity tags. If one matches, the answer is 412 and nothing changes"`
 }
 
-// holds reports that a resource with the state is not as it has to be.
+// AsSeen has a resource be as it was with a tag, which StateTag gave.
+func AsSeen(tag string) Precondition { return Precondition{IfMatch: []string{quoted(tag)}} }
+
+// ErrChanged tells that somebody else has changed a user, or a setting, meanwhile.
+var ErrChanged = errors.New("somebody else has made a change meanwhile: look again")
+
+// errUnchanged tells that a resource still has a tag that it must not have.
+var errUnchanged = errors.New("a tag of If-None-Match matches")
+
+// holds reports, by ErrChanged or errUnchanged, that a resource with the state is not as it has to be.
 func (p *Precondition) holds(state string) error {
 	is := func(tag string) bool {
 		tag = strings.TrimSpace(tag)
 		return tag == "*" || stateOf(tag) == state
 	}
 	if len(p.IfMatch) > 0 && !slices.ContainsFunc(p.IfMatch, is) {
-		return huma.Error412PreconditionFailed(ErrChanged.Error(), &huma.ErrorDetail{Location: "header.If-Match", Message: "is not the current tag"})
+		return ErrChanged
 	}
 	if slices.ContainsFunc(p.IfNoneMatch, is) {
-		return huma.Error412PreconditionFailed("a tag of If-None-Match matches", &huma.ErrorDetail{Location: "header.If-None-Match", Message: "is the current tag"})
+		return errUnchanged
 	}
 	return nil
 }
@@ -48,8 +60,16 @@ func stateOf(tag string) string {
 // quoted is the entity tag of a state.
 func quoted(state string) string { return `"` + state + `"` }
 
-// StateTag is the state of what is set: another one for each other settings. It tells nothing of secrets.
+// StateTag is the fingerprint of what is set, of settings or a user's profile: another one for each
+// change, secrets included. It tells nothing of secrets.
 func StateTag(set any) string {
+	if p, ok := set.(*usermgmt.Profile); ok {
+		texts := make([]string, len(usermgmt.Fields))
+		for i, f := range usermgmt.Fields {
+			texts[i] = f.Get(p)
+		}
+		return digest([]byte(access.Proof(texts...)))
+	}
 	text, _ := json.Marshal(set) // plain fields
 	if p, ok := set.(PPPSettings); ok {
 		return digest(text, []byte(p.MutualPAP.Proof))

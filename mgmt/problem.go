@@ -102,6 +102,10 @@ func problem(err error) error {
 	}
 	conflict := (*ConflictError)(nil)
 	switch {
+	case errors.Is(err, ErrChanged):
+		return huma.Error412PreconditionFailed(err.Error(), &huma.ErrorDetail{Location: "header.If-Match", Message: "is not the current tag"})
+	case errors.Is(err, errUnchanged):
+		return huma.Error412PreconditionFailed(err.Error(), &huma.ErrorDetail{Location: "header.If-None-Match", Message: "is the current tag"})
 	case errors.As(err, &conflict):
 		return huma.Error409Conflict(err.Error())
 	case is(err, auth.ErrNoUser, state.ErrNoAdministrator, state.ErrNoToken):

@@ -6,36 +6,42 @@ import (
 	"time"
 )
 
+// CurrentSettings say what is set now.
+type CurrentSettings interface {
+	// Services says which services take calls.
+	Services() ServiceSet
+	// PPP is PPP General Setup.
+	PPP() PPPSettings
+	// Time says how the host's clock is watched.
+	Time() TimeSettings
+	// Pools are the addresses that clients get.
+	Pools() PoolSettings
+	// Overridden names the keys of the configuration file that a change was laid over, such as services.pptp.
+	Overridden() []string
+	// ShutdownState says whether the daemon is to end.
+	ShutdownState() ShutdownState
+}
+
 // Settings are what is changed while the daemon serves. A change lasts: it is laid over the configuration
 // file at the next start, too. Errors are fit to be shown; of a field they are a FieldError, several joined; a ConflictError leaves all as it was.
 type Settings interface {
-	// Services says which services take calls.
-	Services() ServiceSet
+	CurrentSettings
+
 	// SetServices turns services on and off. One that goes off takes no more calls, and hangs up those
 	// that it has if drop is true. It is done completely, or not at all.
 	SetServices(ctx context.Context, to ServiceSet, drop bool) error
-	// PPP is PPP General Setup.
-	PPP() PPPSettings
 	// SetPPP has connections that begin from now on negotiate so.
 	SetPPP(ctx context.Context, to PPPSettings) error
-	// Time says how the host's clock is watched.
-	Time() TimeSettings
 	// SetTime has the clock watched so from now on.
 	SetTime(ctx context.Context, to TimeSettings) error
-	// Pools are the addresses that clients get.
-	Pools() PoolSettings
 	// SetPools has connections that begin from now on get these addresses. A pool that a user names cannot go.
 	SetPools(ctx context.Context, to PoolSettings) error
-	// Overridden names the keys of the configuration file that a change was laid over, such as services.pptp.
-	Overridden() []string
 
 	// ShutDown ends the daemon: no more calls are taken, and what is open is hung up after within, or
 	// at once if that is 0, or never if it is NoLimit. With the last connection the daemon ends.
 	ShutDown(ctx context.Context, within time.Duration) error
 	// CancelShutdown takes that back while it waits: the services are as they were.
 	CancelShutdown(ctx context.Context) error
-	// ShutdownState says whether the daemon is to end.
-	ShutdownState() ShutdownState
 }
 
 // NoLimit has ShutDown wait for as long as there is a connection.

@@ -107,36 +107,37 @@ func (a *API) services() *oneServiceView {
 }
 
 func (a *API) changeServices(ctx context.Context, in *changeServices) (*oneServiceView, error) {
-	if err := a.ChangeServices(ctx, in.Body.Drop, asSeen(&in.Precondition, in.Body.apply)); err != nil {
+	if err := a.ChangeServices(ctx, in.Precondition, in.Body.Drop, sets(in.Body.apply)); err != nil {
 		return nil, problem(err)
 	}
 	return a.services(), nil
 }
 
-// ChangeServices turns services on and off as change says. Change sees them as they are, and nobody else
-// changes them meanwhile; its error stops it.
-func (a *API) ChangeServices(ctx context.Context, drop bool, change func(*ServiceSet) error) error {
-	return changed(a, a.cfg.Settings.Services, change, func(to ServiceSet) error { return a.cfg.Settings.SetServices(ctx, to, drop) })
+// ChangeServices turns services on and off as change says, if the precondition holds. Change sees them as
+// they are, and nobody else changes them meanwhile; its error stops it.
+func (a *API) ChangeServices(ctx context.Context, provided Precondition, drop bool, change func(*ServiceSet) error) error {
+	return changed(a, provided, a.cfg.Settings.Services, change, func(to ServiceSet) error { return a.cfg.Settings.SetServices(ctx, to, drop) })
 }
 
 // changed is how ChangeServices and its like work.
-func changed[S any](a *API, now func() S, change func(*S) error, set func(S) error) error {
+func changed[S any](a *API, provided Precondition, now func() S, change func(*S) error, set func(S) error) error {
 	a.settings.Lock()
 	defer a.settings.Unlock()
 	s := now()
-	if err := change(&s); err != nil {
+	err := provided.holds(StateTag(s))
+	if err == nil {
+		err = change(&s)
+	}
+	if err != nil {
 		return err
 	}
 	return set(s)
 }
 
-// asSeen is a change of what is as the asker has seen it.
-func asSeen[S any](p *Precondition, change func(*S)) func(*S) error {
+// sets is a change that cannot fail.
+func sets[S any](apply func(*S)) func(*S) error {
 	return func(s *S) error {
-		if err := p.holds(StateTag(*s)); err != nil {
-			return err
-		}
-		change(s)
+		apply(s)
 		return nil
 	}
 }
@@ -154,15 +155,15 @@ func (a *API) ppp() *onePPPView {
 }
 
 func (a *API) changePPP(ctx context.Context, in *changePPP) (*onePPPView, error) {
-	if err := a.ChangePPP(ctx, asSeen(&in.Precondition, in.Body.apply)); err != nil {
+	if err := a.ChangePPP(ctx, in.Precondition, sets(in.Body.apply)); err != nil {
 		return nil, problem(err)
 	}
 	return a.ppp(), nil
 }
 
 // ChangePPP changes PPP General Setup as ChangeServices does services.
-func (a *API) ChangePPP(ctx context.Context, change func(*PPPSettings) error) error {
-	return changed(a, a.cfg.Settings.PPP, change, func(to PPPSettings) error { return a.cfg.Settings.SetPPP(ctx, to) })
+func (a *API) ChangePPP(ctx context.Context, provided Precondition, change func(*PPPSettings) error) error {
+	return changed(a, provided, a.cfg.Settings.PPP, change, func(to PPPSettings) error { return a.cfg.Settings.SetPPP(ctx, to) })
 }
 
 // apply puts what is given into the settings.
@@ -193,28 +194,38 @@ func shutdownTag(s ShutdownState) string {
 }
 
 func (a *API) cancelShutdown(ctx context.Context, in *Precondition) (*struct{}, error) {
+	return nil, problem(a.CancelShutdown(ctx, *in))
+}
+
+// CancelShutdown has the daemon take calls again, if the precondition holds.
+func (a *API) CancelShutdown(ctx context.Context, provided Precondition) error {
 	a.settings.Lock()
 	defer a.settings.Unlock()
-	if err := in.holds(shutdownTag(a.cfg.Settings.ShutdownState())); err != nil {
-		return nil, err
+	if err := provided.holds(shutdownTag(a.cfg.Settings.ShutdownState())); err != nil {
+		return err
 	}
-	return nil, problem(a.cfg.Settings.CancelShutdown(ctx))
+	return a.cfg.Settings.CancelShutdown(ctx)
 }
 
 func (a *API) shutDown(ctx context.Context, in *shutDown) (*oneShutdown, error) {
-	a.settings.Lock()
-	defer a.settings.Unlock()
-	if err := in.holds(shutdownTag(a.cfg.Settings.ShutdownState())); err != nil {
-		return nil, err
-	}
 	within, err := in.Body.within()
 	if err == nil {
-		err = a.cfg.Settings.ShutDown(ctx, within)
+		err = a.ShutDown(ctx, in.Precondition, within)
 	}
 	if err != nil {
 		return nil, problem(err)
 	}
 	return a.shutdown(), nil
+}
+
+// ShutDown ends the daemon as Settings do, if the precondition holds.
+func (a *API) ShutDown(ctx context.Context, provided Precondition, within time.Duration) error {
+	a.settings.Lock()
+	defer a.settings.Unlock()
+	if err := provided.holds(shutdownTag(a.cfg.Settings.ShutdownState())); err != nil {
+		return err
+	}
+	return a.cfg.Settings.ShutDown(ctx, within)
 }
 
 // within is the time that connections have.

@@ -3,9 +3,6 @@ package mgmt
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,7 +14,7 @@ import (
 )
 
 // table keeps the profiles as they were read last, since reading ten thousand unseals as many secrets. It
-// reads them again after a change by any process.
+// reads them again after a change by another process.
 type table struct {
 	mu         sync.Mutex
 	generation uint64
@@ -56,11 +53,38 @@ func (t *table) profiles(ctx context.Context, users Users) ([]stored, error) {
 		for name, err := range damaged {
 			all = append(all, stored{&usermgmt.Profile{Name: name}, err})
 		}
-		slices.SortFunc(all, func(x, y stored) int { return cmp.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name)) })
+		slices.SortFunc(all, byName)
 		t.all, t.generation = all, generation
 	}
 	return slices.Clone(t.all), nil
 }
+
+// UsersChanged tells the API of a change of users by this process: it need not read all of them again.
+func (a *API) UsersChanged(c usermgmt.Change) { a.table.change(c) }
+
+// change makes a change in the profiles, if they are of the generation before it.
+func (t *table) change(c usermgmt.Change) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.all == nil || c.Before != t.generation {
+		return // they are read when they are asked for
+	}
+	gone := map[string]bool{}
+	for _, name := range c.Removed {
+		gone[name] = true
+	}
+	for i := range c.Stored {
+		gone[c.Stored[i].Name] = true
+	}
+	all := slices.DeleteFunc(slices.Clone(t.all), func(s stored) bool { return gone[s.Name] })
+	for i := range c.Stored {
+		all = append(all, stored{&c.Stored[i], nil})
+	}
+	slices.SortFunc(all, byName)
+	t.all, t.generation = all, c.Generation
+}
+
+func byName(x, y stored) int { return cmp.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name)) }
 
 // UserQuery picks users, and their order.
 type UserQuery struct {
@@ -143,46 +167,84 @@ func truth(b bool) int {
 	return 0
 }
 
-// ErrChanged tells that somebody else has changed a user, or a setting, meanwhile.
-var ErrChanged = errors.New("somebody else has made a change meanwhile: look again")
+// AddUser adds a user, and gives it as it is stored. The error may be usermgmt.ErrExists, or hold
+// RuleErrors.
+func (a *API) AddUser(ctx context.Context, p usermgmt.Profile) (usermgmt.Profile, error) {
+	return a.edit(ctx, usermgmt.How{Add: true}, p.Name, func(to *usermgmt.Profile) error { *to = p; return nil })
+}
 
-// ChangeUser changes a user as change does, if the user is still as the tag of Profile says; else the error
-// is ErrChanged. It may be auth.ErrNoUser, or hold RuleErrors.
-func (a *API) ChangeUser(ctx context.Context, name, tag string, change func(*usermgmt.Profile) error) error {
-	return a.cfg.Users.Update(ctx, name, func(p *usermgmt.Profile) error {
-		if tagOf(p) != tag {
-			return ErrChanged
+// ChangeUser changes a user as change does, if the precondition holds, and gives it as it is stored then.
+// The error may be ErrChanged or auth.ErrNoUser, or hold RuleErrors.
+func (a *API) ChangeUser(ctx context.Context, name string, provided Precondition, change func(*usermgmt.Profile) error) (usermgmt.Profile, error) {
+	return a.edit(ctx, usermgmt.How{Change: true}, name, func(p *usermgmt.Profile) error {
+		if err := provided.holds(StateTag(p)); err != nil {
+			return err
 		}
 		return change(p)
 	})
 }
 
-// Profile gives what is set for a user, secrets included, with the tag that ChangeUser takes.
+// edit makes one edit, and gives the user as it is stored then.
+func (a *API) edit(ctx context.Context, how usermgmt.How, name string, change func(*usermgmt.Profile) error) (usermgmt.Profile, error) {
+	outcomes, err := a.cfg.Users.Apply(ctx, []usermgmt.Edit{{Name: name, Change: change}}, how)
+	if one := (*usermgmt.EditError)(nil); errors.As(err, &one) {
+		err = one.Err
+	}
+	if err != nil {
+		return usermgmt.Profile{}, err
+	}
+	return outcomes[0].Profile, nil
+}
+
+// EnableUsers enables or disables users, all of them or none.
+func (a *API) EnableUsers(ctx context.Context, on bool, names ...string) error {
+	edits := make([]usermgmt.Edit, len(names))
+	for i, name := range names {
+		edits[i] = usermgmt.Edit{Name: name, Change: func(p *usermgmt.Profile) error { p.Enabled = on; return nil }}
+	}
+	_, err := a.cfg.Users.Apply(ctx, edits, usermgmt.How{Change: true})
+	return err
+}
+
+// RemoveUsers removes users, all of them or none, if the precondition holds for each.
+func (a *API) RemoveUsers(ctx context.Context, provided Precondition, names ...string) error {
+	return a.cfg.Users.Remove(provided.ofUsers(ctx), names...)
+}
+
+// UnlockUsers lets users in again that too many failures locked, as RemoveUsers removes them.
+func (a *API) UnlockUsers(ctx context.Context, provided Precondition, names ...string) error {
+	return a.cfg.Users.Unlock(provided.ofUsers(ctx), names...)
+}
+
+// ofUsers has the Users act only if the precondition holds.
+func (p *Precondition) ofUsers(ctx context.Context) context.Context {
+	if len(p.IfMatch)+len(p.IfNoneMatch) == 0 {
+		return ctx // a user that is damaged, and has no tag, can be removed
+	}
+	return usermgmt.Provided(ctx, func(stored *usermgmt.Profile) error { return p.holds(StateTag(stored)) })
+}
+
+// Profile gives what is set for a user, secrets included, with the tag that AsSeen takes.
 func (a *API) Profile(ctx context.Context, name string) (p usermgmt.Profile, tag string, err error) {
 	p, err = a.cfg.Users.Get(ctx, name)
-	return p, tagOf(&p), err
+	return p, StateTag(&p), err
 }
 
-// User gives a user as it is shown.
-func (a *API) User(ctx context.Context, name string) (User, error) {
-	p, err := a.cfg.Users.Get(ctx, name)
-	if err != nil {
-		return User{}, err
-	}
-	return a.shown(ctx, p)
-}
-
-func (a *API) shown(ctx context.Context, p usermgmt.Profile) (User, error) {
+// User gives a user as it is shown, by the profile.
+func (a *API) User(ctx context.Context, p usermgmt.Profile) (User, error) {
 	now := a.cfg.Clock.Corrected()
 	r, err := a.cfg.Users.RecordOf(ctx, p.Name, usermgmt.Month(now))
 	return ViewUser(&p, r, a.open()[p.Name], now), err
 }
 
 // Verify holds a code of a user's token, as it shows it now, against what is stored of it: the last step of
-// an enrolment. A right code counts as used. The error may be auth.ErrNoUser, auth.ErrNoToken or an
-// auth.EnrolError.
-func (a *API) Verify(ctx context.Context, name, code string) error {
-	p, err := a.cfg.Users.Get(ctx, name)
+// an enrolment. A right code counts as used. The error may be ErrChanged, auth.ErrNoUser, auth.ErrNoToken
+// or an auth.EnrolError.
+func (a *API) Verify(ctx context.Context, name string, provided Precondition, code string) error {
+	p, tag, err := a.Profile(ctx, name)
+	if err == nil {
+		err = provided.holds(tag)
+	}
 	if err != nil {
 		return err
 	}
@@ -211,20 +273,4 @@ func (a *API) open() map[string][]UserConnection {
 		by[c.User] = append(by[c.User], UserConnection{c.ID, c.Type, c.RemoteIP, c.VirtualIP, c.Since.UTC()})
 	}
 	return by
-}
-
-// tagKey makes tags that tell nothing of the secrets that they cover.
-var tagKey = func() (key [32]byte) {
-	_, _ = rand.Read(key[:])
-	return key
-}()
-
-// tagOf is the entity tag of a profile: another one for every change, secrets included.
-func tagOf(p *usermgmt.Profile) string {
-	h := sha256.New()
-	h.Write(tagKey[:])
-	for _, f := range usermgmt.Fields {
-		h.Write([]byte(f.Get(p) + "\x00"))
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
 }

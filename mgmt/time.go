@@ -60,15 +60,15 @@ func (a *API) timeSettings() *timeSettingsView {
 }
 
 func (a *API) changeTime(ctx context.Context, in *changeTime) (*timeSettingsView, error) {
-	if err := a.ChangeTime(ctx, asSeen(&in.Precondition, in.Body.apply)); err != nil {
+	if err := a.ChangeTime(ctx, in.Precondition, sets(in.Body.apply)); err != nil {
 		return nil, problem(err)
 	}
 	return a.timeSettings(), nil
 }
 
 // ChangeTime changes the watch over the clock as ChangeServices does services.
-func (a *API) ChangeTime(ctx context.Context, change func(*TimeSettings) error) error {
-	return changed(a, a.cfg.Settings.Time, change, func(to TimeSettings) error { return a.cfg.Settings.SetTime(ctx, to) })
+func (a *API) ChangeTime(ctx context.Context, provided Precondition, change func(*TimeSettings) error) error {
+	return changed(a, provided, a.cfg.Settings.Time, change, func(to TimeSettings) error { return a.cfg.Settings.SetTime(ctx, to) })
 }
 
 // apply puts what is given into the settings.

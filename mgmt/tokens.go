@@ -125,7 +125,7 @@ func (a *API) removeToken(ctx context.Context, in *removeToken) (*struct{}, erro
 		err = in.holds(stateOf(t.ETag))
 	}
 	if err != nil {
-		return nil, err
+		return nil, problem(err)
 	}
 	return nil, problem(a.cfg.Access.RemoveToken(ctx, t.Body.Name))
 }

@@ -169,6 +169,7 @@ func (d *daemon) setUp(ctx context.Context) error {
 		CheckAddress: func(a netip.Addr) error { return d.shown.Load().cfg.Network.CheckAddress(a) },
 		CheckPool:    func(name string) error { return d.shown.Load().cfg.Network.CheckPool(name) },
 		Changed: func(ctx context.Context, c usermgmt.Change) {
+			d.api.UsersChanged(c)
 			_ = d.do(ctx, func() error { // a daemon that ends needs no changes
 				d.usersChanged(ctx, c)
 				return nil

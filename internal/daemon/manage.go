@@ -79,7 +79,7 @@ func (d *daemon) manage(ctx context.Context) error {
 	}
 	d.api = mgmt.New(cfg)
 	d.recorder.tell = d.api.Publish
-	if err := d.manageByHTTPS(ctx, web.New(web.Config{API: d.api, Managed: cfg, Gate: d.gate, Issuer: d.cfg.L2TP.Hostname, Log: d.log})); err != nil {
+	if err := d.manageByHTTPS(ctx, web.New(web.Config{API: d.api, Gate: d.gate, Issuer: d.cfg.L2TP.Hostname, Log: d.log})); err != nil {
 		return err
 	}
 	return d.manageBySocket()

@@ -50,7 +50,7 @@ func (p *Pages) showAdministrators(w http.ResponseWriter, r *http.Request, d adm
 	if d.Tokens, err = p.cfg.Gate.Tokens(r.Context()); err != nil {
 		return err
 	}
-	d.Change, d.Now = mayChange(r), p.cfg.Managed.Clock.Corrected()
+	d.Change, d.Now = mayChange(r), p.cfg.API.Clock().Corrected()
 	d.Invite = invite.fill(distinct("invite-", []control{
 		{Name: "name", Label: "Name", Type: "text", MaxLength: 64, Hint: "Empty: the person who opens the link chooses it."},
 		roleControl(access.Administrator),
@@ -196,7 +196,7 @@ func (p *Pages) newToken(w http.ResponseWriter, r *http.Request) error {
 	if days, err := strconv.Atoi(r.PostForm.Get("days")); err != nil || days < 0 || days > 3650 {
 		f.wrong("days", "Choose how long the token is valid.")
 	} else if days > 0 {
-		expires = p.cfg.Managed.Clock.Corrected().AddDate(0, 0, days)
+		expires = p.cfg.API.Clock().Corrected().AddDate(0, 0, days)
 	}
 	if f.faults != nil {
 		return p.showAdministrators(w, r, administratorsData{}, form{}, f)

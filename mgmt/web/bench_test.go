@@ -16,6 +16,7 @@ import (
 	"vpnd/internal/timesync"
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
+	"vpnd/usermgmt"
 )
 
 // sessions are connections that a test sets.
@@ -64,26 +65,35 @@ type bench struct {
 	dir      string // of store
 	store    *sqlite.Store
 	gate     *access.Gate
+	managed  mgmt.Config
+	api      *mgmt.API
 	pages    *Pages
 }
 
 func setUp(t testing.TB) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	store, err := sqlite.Open(t.Context(), dir, state.Options{})
+	b := &bench{t: t, sessions: &sessions{}, dir: dir}
+	var err error
+	b.store, err = sqlite.Open(t.Context(), dir, state.Options{Changed: func(_ context.Context, c usermgmt.Change) { b.api.UsersChanged(c) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
+		if err := b.store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	b := &bench{t: t, sessions: &sessions{}, dir: dir, store: store}
-	managed := mgmt.Config{Sessions: b.sessions, Users: store, Clock: clock{}, Version: "1.2.3"}
-	b.gate = access.New(access.Config{Store: store, Now: clock{}.Corrected})
-	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Gate: b.gate})
+	b.managed = mgmt.Config{Sessions: b.sessions, Users: b.store, Clock: clock{}, Version: "1.2.3"}
+	b.gate = access.New(access.Config{Store: b.store, Now: clock{}.Corrected})
+	b.serve()
 	return b
+}
+
+// serve makes pages of what is managed.
+func (b *bench) serve() {
+	b.api = mgmt.New(b.managed)
+	b.pages = New(Config{API: b.api, Gate: b.gate, Issuer: "gate"})
 }
 
 // connect opens n connections.

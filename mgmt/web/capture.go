@@ -42,7 +42,7 @@ func captureOf(user, connection, who string) captureForm {
 // askCapture asks how a connection shall be captured.
 func (p *Pages) askCapture(w http.ResponseWriter, r *http.Request) error {
 	id := r.URL.Query().Get("connection")
-	for _, c := range p.cfg.Managed.Sessions.Connections() {
+	for _, c := range p.cfg.API.Connections(mgmt.ConnectionQuery{}) {
 		if c.ID == id {
 			who := c.User + ", " + c.Type + " from " + c.RemoteIP.String()
 			return p.render(w, r, "capture.html", view{Title: "Capture", Data: captureOf("", id, who)})
@@ -72,10 +72,7 @@ func (p *Pages) capture(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) beginCapture(ctx context.Context, of mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
-	if p.cfg.Managed.Captures == nil {
-		return nil, fault{http.StatusNotFound, "This daemon cannot capture."}
-	}
-	write, err := p.cfg.Managed.Captures.Begin(ctx, of)
+	write, err := p.cfg.API.BeginCapture(ctx, of)
 	switch {
 	case errors.Is(err, mgmt.ErrNotFound):
 		return nil, fault{http.StatusNotFound, "This connection has ended. A user's page captures the next one from its first frame."}

@@ -34,7 +34,7 @@ func (p *Pages) time(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) showTime(w http.ResponseWriter, r *http.Request, f form, v view) error {
-	d := clockData{View: p.cfg.Managed.Clock.View(), Change: mayChange(r)}
+	d := clockData{View: p.cfg.API.Clock().View(), Change: mayChange(r)}
 	d.Graph = offsetGraph(d.Measurements, d.MaxOffset)
 	for i := len(d.Measurements) - 1; i >= 0 && len(d.Last) < lastMeasurements; i-- {
 		d.Last = append(d.Last, d.Measurements[i])
@@ -72,7 +72,7 @@ func (p *Pages) setTime(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f := form{values: r.PostForm}
-	err := p.cfg.API.ChangeTime(r.Context(), replaced(r, mgmt.TimeSettings{
+	err := p.cfg.API.ChangeTime(r.Context(), asSeen(r), replaced(mgmt.TimeSettings{
 		Servers:  words(r.PostForm.Get("servers")),
 		Interval: strings.TrimSpace(r.PostForm.Get("interval")), MaxOffset: strings.TrimSpace(r.PostForm.Get("max_offset")),
 	}))
@@ -90,10 +90,10 @@ func (p *Pages) setTime(w http.ResponseWriter, r *http.Request) error {
 
 // inquire asks the time servers now.
 func (p *Pages) inquire(w http.ResponseWriter, r *http.Request) error {
-	if err := p.cfg.Managed.Clock.Inquire(r.Context()); err != nil {
+	if err := p.cfg.API.Clock().Inquire(r.Context()); err != nil {
 		return failed(w, r, "/time", "The time servers give no time: "+err.Error()+". Their answers are below.")
 	}
-	v := p.cfg.Managed.Clock.View()
+	v := p.cfg.API.Clock().View()
 	if v.State == timesync.NoServers {
 		return failed(w, r, "/time", "There is no time server. Set one below.")
 	}

@@ -93,7 +93,7 @@ func (p *Pages) connectPage(ctx context.Context, d *connectData, address string)
 	}
 	person := ""
 	if err == nil && (d.User == "" || d.Fault != "") {
-		server := p.cfg.Managed.Guide()
+		server := p.cfg.API.Guide()
 		server.Address = cmp.Or(address, server.Address)
 		d.Page, err = guide.Connect(d.Client, server, anybody)
 	} else {

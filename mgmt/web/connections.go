@@ -60,16 +60,16 @@ const (
 
 // refusals are the last ones of all users.
 func (p *Pages) refusals(ctx context.Context) (attemptTable, error) {
-	entries, err := p.cfg.Managed.Users.History(ctx, state.HistoryQuery{
+	events, err := p.cfg.API.Events(ctx, state.HistoryQuery{
 		Events: []string{state.EventRefused}, Since: time.Now().Add(-refusedFor), Limit: lastAttempts,
 	})
-	attempts := make([]mgmt.Attempt, len(entries))
-	for i, e := range entries {
-		attempts[i] = mgmt.AttemptOf(mgmt.EventOf(e))
+	attempts := make([]mgmt.Attempt, len(events))
+	for i, e := range events {
+		attempts[i] = mgmt.AttemptOf(e)
 	}
 	rows := together(attempts, lastRefusals)
 	for i := range rows {
-		_, missing := p.cfg.Managed.Users.Get(ctx, rows[i].User)
+		_, _, missing := p.cfg.API.Profile(ctx, rows[i].User)
 		rows[i].Known = missing == nil
 	}
 	return attemptTable{Rows: rows, People: true}, err
@@ -123,7 +123,7 @@ func (p *Pages) connections(w http.ResponseWriter, r *http.Request) error {
 	for _, c := range mgmt.Page(l.paging(), open) {
 		index, ok := indices[c.User]
 		if !ok {
-			if profile, err := p.cfg.Managed.Users.Get(r.Context(), c.User); err == nil {
+			if profile, _, err := p.cfg.API.Profile(r.Context(), c.User); err == nil {
 				index = profile.Index
 			}
 			indices[c.User] = index
@@ -191,7 +191,7 @@ func (p *Pages) dropAll(w http.ResponseWriter, r *http.Request, ids []string, re
 	}
 	dropped := 0
 	for _, id := range ids {
-		if p.cfg.Managed.Sessions.Drop(r.Context(), id, reason) {
+		if p.cfg.API.Drop(r.Context(), id, reason) {
 			dropped++
 		}
 	}

@@ -160,12 +160,11 @@ func setUpDaemon(t testing.TB) (*bench, *settings) {
 			s.pools.Pools = map[string]mgmt.AddressPool{pool.Name: of}
 		}
 	}
-	managed := b.pages.cfg.Managed
-	managed.Settings, managed.System, managed.Clock, managed.Window = s, system{}, measured{}, 3*time.Minute
-	managed.Captures = captures{}
-	managed.Guide = func() guide.Server {
+	b.managed.Settings, b.managed.System, b.managed.Clock, b.managed.Window = s, system{}, measured{}, 3*time.Minute
+	b.managed.Captures = captures{}
+	b.managed.Guide = func() guide.Server {
 		return guide.Server{PPTP: true, L2TP: true, Authentication: allMethods, MPPE: "optional"}
 	}
-	b.pages = New(Config{API: mgmt.New(managed), Managed: managed, Gate: b.gate, Issuer: "gate"})
+	b.serve()
 	return b, s
 }

@@ -167,7 +167,7 @@ const historyRead = 1000
 func (p *Pages) historyFile(w http.ResponseWriter, r *http.Request) error {
 	q, _ := historyOf(r, listOf(r, nil, "").Search)
 	q.Limit = historyRead
-	entries, err := p.cfg.Managed.Users.History(r.Context(), q)
+	events, err := p.cfg.API.Events(r.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -178,14 +178,14 @@ func (p *Pages) historyFile(w http.ResponseWriter, r *http.Request) error {
 		"time", "event", "user", "connection", "type", "remote_ip", "virtual_ip", "auth", "encryption", "seconds", "tx_bytes", "rx_bytes", "reason", "by",
 	}}
 	for {
-		for _, e := range entries {
-			rows = append(rows, cellsOf(mgmt.EventOf(e)))
+		for _, e := range events {
+			rows = append(rows, cellsOf(e))
 		}
-		if err := file.WriteAll(rows); err != nil || len(entries) < historyRead {
+		if err := file.WriteAll(rows); err != nil || len(events) < historyRead {
 			return nil //nolint:nilerr // whoever has gone needs no file
 		}
-		rows, q.Before = rows[:0], entries[len(entries)-1].ID
-		if entries, err = p.cfg.Managed.Users.History(r.Context(), q); err != nil {
+		rows, q.Before = rows[:0], events[len(events)-1].ID
+		if events, err = p.cfg.API.Events(r.Context(), q); err != nil {
 			p.cfg.Log.Error("page", "path", r.URL.Path, "error", err)
 			panic(http.ErrAbortHandler) // the reader learns that the file is not whole
 		}

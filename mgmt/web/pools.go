@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,15 +106,17 @@ func readPool(f *form, prefix string) mgmt.AddressPool {
 	return pool
 }
 
-// readPools takes all pools from a form.
-func readPools(values url.Values, now mgmt.PoolSettings) (mgmt.PoolSettings, form) {
-	f := form{values: values}
-	to := mgmt.PoolSettings{AddressPool: readPool(&f, ""), Pools: map[string]mgmt.AddressPool{}}
+// readPools takes all pools from a form, and notes in it what cannot be read.
+func readPools(f *form, now mgmt.PoolSettings) mgmt.PoolSettings {
+	to := mgmt.PoolSettings{AddressPool: readPool(f, ""), Pools: map[string]mgmt.AddressPool{}}
 	for name := range now.Pools {
-		to.Pools[name] = readPool(&f, poolPrefix(name))
+		to.Pools[name] = readPool(f, poolPrefix(name))
 	}
-	return to, f
+	return to
 }
+
+// errFaulty stops a change by a form that has faults.
+var errFaulty = errors.New("the form has faults")
 
 // setPools changes the addresses that clients get.
 func (p *Pages) setPools(w http.ResponseWriter, r *http.Request) error {
@@ -123,19 +124,19 @@ func (p *Pages) setPools(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now := settings.Pools()
-	if r.PostForm.Get("tag") != mgmt.StateTag(now) {
-		return p.showPPP(w, r, settings, form{}, form{values: r.PostForm}, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
+	f := form{values: r.PostForm}
+	err = p.cfg.API.ChangePools(r.Context(), asSeen(r), func(now *mgmt.PoolSettings) error {
+		*now = readPools(&f, *now)
+		if len(f.faults) > 0 {
+			return errFaulty
+		}
+		return nil
+	})
+	if errors.Is(err, mgmt.ErrChanged) {
+		return p.showPPP(w, r, settings, form{}, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
-	to, f := readPools(r.PostForm, now)
-	if len(f.faults) == 0 {
-		err = p.cfg.API.ChangePools(r.Context(), replaced(r, to))
-		if errors.Is(err, mgmt.ErrChanged) {
-			return p.showPPP(w, r, settings, form{}, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
-		}
-		if err := f.missed(err); err != nil {
-			return p.showPPP(w, r, settings, form{}, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing was changed: " + err.Error(), Wrong: true})
-		}
+	if err := f.missed(err); err != nil && !errors.Is(err, errFaulty) {
+		return p.showPPP(w, r, settings, form{}, f, view{Status: http.StatusUnprocessableEntity, Notice: "Nothing was changed: " + err.Error(), Wrong: true})
 	}
 	if len(f.faults) > 0 {
 		return p.showPPP(w, r, settings, form{}, f, view{})

@@ -60,7 +60,7 @@ type view struct {
 // fragment=NAME gets what the file's template of that name makes of v, if there is one, and nothing around it.
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, file string, v view) error {
 	v.Who, _ = access.Of(r.Context())
-	v.Change, v.Path, v.Version = mayChange(r), r.URL.Path, p.cfg.Managed.Version
+	v.Change, v.Path, v.Version = mayChange(r), r.URL.Path, p.cfg.API.Version()
 	t, name := p.templates[file], "layout"
 	if f := r.Form.Get("fragment"); slices.Contains(fragments, f) && t.Lookup(f) != nil {
 		name = f

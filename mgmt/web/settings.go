@@ -28,11 +28,12 @@ func (p *Pages) settingRoutes() []route {
 }
 
 // settings are those that can be changed. A daemon may have none.
-func (p *Pages) settings() (mgmt.Settings, error) {
-	if p.cfg.Managed.Settings == nil {
+func (p *Pages) settings() (mgmt.CurrentSettings, error) {
+	settings := p.cfg.API.Settings()
+	if settings == nil {
 		return nil, fault{http.StatusNotFound, "The settings of this daemon cannot be changed while it runs."}
 	}
-	return p.cfg.Managed.Settings, nil
+	return settings, nil
 }
 
 // overtaken is the notice of a form that began with other settings than there are now.
@@ -78,13 +79,13 @@ type serviceRun struct {
 }
 
 // running says how the services do.
-func (p *Pages) running(settings mgmt.Settings) []serviceRun {
+func (p *Pages) running(settings mgmt.CurrentSettings) []serviceRun {
 	now, leaving := settings.Services(), settings.ShutdownState().Pending
 	all := []serviceRun{{Name: "PPTP", On: now.PPTP}, {Name: "L2TP", On: now.L2TP}}
 	for i := range all {
 		all[i].Leaving = leaving && all[i].On
 	}
-	for _, c := range p.cfg.Managed.Sessions.Connections() {
+	for _, c := range p.cfg.API.Connections(mgmt.ConnectionQuery{}) {
 		if c.Type == "PPTP" {
 			all[0].Connections++
 		} else {
@@ -103,7 +104,7 @@ func (p *Pages) services(w http.ResponseWriter, r *http.Request) error {
 	return p.showServices(w, r, settings, form{}, view{})
 }
 
-func (p *Pages) showServices(w http.ResponseWriter, r *http.Request, settings mgmt.Settings, f form, v view) error {
+func (p *Pages) showServices(w http.ResponseWriter, r *http.Request, settings mgmt.CurrentSettings, f form, v view) error {
 	now := settings.Services()
 	d := settingsData{Tag: mgmt.StateTag(now), Change: mayChange(r), Running: p.running(settings)}
 	d.Overridden = overridden(settings, "services.")
@@ -119,19 +120,19 @@ func (p *Pages) showServices(w http.ResponseWriter, r *http.Request, settings mg
 	return p.render(w, r, "settings.html", v)
 }
 
-// replaced is a change to what a form sets, if the form began with the settings that there are now.
-func replaced[S any](r *http.Request, to S) func(*S) error {
+// asSeen has what a form changes be as it was when the form began.
+func asSeen(r *http.Request) mgmt.Precondition { return mgmt.AsSeen(r.PostForm.Get("tag")) }
+
+// replaced is a change to what a form sets.
+func replaced[S any](to S) func(*S) error {
 	return func(now *S) error {
-		if r.PostForm.Get("tag") != mgmt.StateTag(*now) {
-			return mgmt.ErrChanged
-		}
 		*now = to
 		return nil
 	}
 }
 
 // overridden are the keys below a prefix that a change was laid over.
-func overridden(settings mgmt.Settings, prefix string) []string {
+func overridden(settings mgmt.CurrentSettings, prefix string) []string {
 	return slices.DeleteFunc(slices.Clone(settings.Overridden()), func(key string) bool { return !strings.HasPrefix(key, prefix) })
 }
 
@@ -143,7 +144,7 @@ func (p *Pages) setServices(w http.ResponseWriter, r *http.Request) error {
 	}
 	f := form{values: r.PostForm}
 	to := mgmt.ServiceSet{PPTP: r.PostForm.Has("pptp"), L2TP: r.PostForm.Has("l2tp")}
-	err = p.cfg.API.ChangeServices(r.Context(), r.PostForm.Has("drop"), replaced(r, to))
+	err = p.cfg.API.ChangeServices(r.Context(), asSeen(r), r.PostForm.Has("drop"), replaced(to))
 	if errors.Is(err, mgmt.ErrChanged) {
 		return p.showServices(w, r, settings, f, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
@@ -175,7 +176,7 @@ func methods(ticked, now []string) []string {
 	return chosen
 }
 
-func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.Settings, f, pools form, v view) error {
+func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.CurrentSettings, f, pools form, v view) error {
 	now := settings.PPP()
 	d := settingsData{Tag: mgmt.StateTag(now), Change: mayChange(r), Overridden: overridden(settings, "ppp."), Pools: p.pools()}
 	if d.Pools != nil {
@@ -225,31 +226,16 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f, to := form{values: r.PostForm}, settings.PPP()
-	if r.PostForm.Get("tag") != mgmt.StateTag(to) {
-		return p.showPPP(w, r, settings, f, form{}, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
-	}
-	to.Authentication, to.MPPE = methods(r.PostForm["authentication"], to.Authentication), r.PostForm.Get("mppe")
-	to.MPPEStateful = r.PostForm.Has("mppe_stateful")
-	to.EchoInterval, to.CHAPInterval = strings.TrimSpace(r.PostForm.Get("echo_interval")), strings.TrimSpace(r.PostForm.Get("chap_interval"))
-	if len(to.Authentication) == 0 {
-		f.wrong("authentication", "is missing: select at least one.")
-	}
-	to.MutualPAP = mgmt.MutualPAP{}
-	if r.PostForm.Has("mutual_pap") {
-		to.MutualPAP.User, to.MutualPAP.Password = r.PostForm.Get("mutual_pap.user"), r.PostForm.Get("mutual_pap.password")
-		if to.MutualPAP.User == "" {
-			f.wrong("mutual_pap.user", "is missing: enter the name that the server sends.")
+	f := form{values: r.PostForm}
+	var own map[string]string // faults that the page finds
+	err = p.cfg.API.ChangePPP(r.Context(), asSeen(r), func(now *mgmt.PPPSettings) error {
+		readPPP(&f, now)
+		own = maps.Clone(f.faults)
+		if len(own) > 0 {
+			now.EchoFailures = -1 // which is refused, so that nothing is stored and all else that is wrong is told, too
 		}
-	}
-	if to.EchoFailures, err = strconv.Atoi(strings.TrimSpace(r.PostForm.Get("echo_failures"))); err != nil {
-		f.wrong("echo_failures", "is not a whole number: 4 is usual.")
-	}
-	own := maps.Clone(f.faults)
-	if len(own) > 0 {
-		to.EchoFailures = -1 // which is refused, so that nothing is stored and all else that is wrong is told, too
-	}
-	err = p.cfg.API.ChangePPP(r.Context(), replaced(r, to))
+		return nil
+	})
 	if errors.Is(err, mgmt.ErrChanged) {
 		return p.showPPP(w, r, settings, f, form{}, view{Status: http.StatusConflict, Notice: overtaken, Wrong: true})
 	}
@@ -264,4 +250,26 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 		return p.showPPP(w, r, settings, f, form{}, view{})
 	}
 	return done(w, r, "/ppp", "PPP General Setup is changed. New connections use it.")
+}
+
+// readPPP takes PPP General Setup from a form, and notes in it what is wrong.
+func readPPP(f *form, to *mgmt.PPPSettings) {
+	text := func(name string) string { return strings.TrimSpace(f.values.Get(name)) }
+	to.Authentication, to.MPPE = methods(f.values["authentication"], to.Authentication), f.values.Get("mppe")
+	to.MPPEStateful = f.values.Has("mppe_stateful")
+	to.EchoInterval, to.CHAPInterval = text("echo_interval"), text("chap_interval")
+	if len(to.Authentication) == 0 {
+		f.wrong("authentication", "is missing: select at least one.")
+	}
+	to.MutualPAP = mgmt.MutualPAP{}
+	if f.values.Has("mutual_pap") {
+		to.MutualPAP.User, to.MutualPAP.Password = f.values.Get("mutual_pap.user"), f.values.Get("mutual_pap.password")
+		if to.MutualPAP.User == "" {
+			f.wrong("mutual_pap.user", "is missing: enter the name that the server sends.")
+		}
+	}
+	var err error
+	if to.EchoFailures, err = strconv.Atoi(text("echo_failures")); err != nil {
+		f.wrong("echo_failures", "is not a whole number: 4 is usual.")
+	}
 }

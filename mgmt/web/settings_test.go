@@ -174,7 +174,8 @@ func TestClockOff(t *testing.T) {
 	for offset, want := range map[float64]string{
 		12.5: "Clock 12.5 s behind (limit 10 s)", -90: "Clock 1m30s ahead (limit 10 s)", 3600: "Clock 1 h behind (limit 10 s)",
 	} {
-		b.pages.cfg.Managed.Clock = behind{offset: offset}
+		b.managed.Clock = behind{offset: offset}
+		b.serve()
 		if body := b.ask(viewer, "/time", nil).Body.String(); !strings.Contains(body, `<span class="badge warn">`+want+"</span>") {
 			t.Errorf("no %q in %s", want, body)
 		}

@@ -22,10 +22,11 @@ func (p *Pages) status(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) showStatus(w http.ResponseWriter, r *http.Request, f form) error {
-	if p.cfg.Managed.System == nil {
+	system := p.cfg.API.System()
+	if system == nil {
 		return fault{http.StatusNotFound, "This daemon has no status."}
 	}
-	d := statusData{Status: p.cfg.Managed.System.Status(r.Context()), Change: mayChange(r)}
+	d := statusData{Status: system.Status(r.Context()), Change: mayChange(r)}
 	if settings, err := p.settings(); err == nil {
 		d.CanEnd, d.Shutdown, d.Running = true, settings.ShutdownState(), p.running(settings)
 	}
@@ -48,7 +49,7 @@ func (p *Pages) shutDown(w http.ResponseWriter, r *http.Request) error {
 		if !settings.ShutdownState().Pending { // the page was an old one
 			return failed(w, r, "/status", "No shutdown is pending.")
 		}
-		if err := settings.CancelShutdown(r.Context()); err != nil {
+		if err := p.cfg.API.CancelShutdown(r.Context(), mgmt.Precondition{}); err != nil {
 			return failed(w, r, "/status", "The shutdown was not cancelled: "+err.Error())
 		}
 		return done(w, r, "/status", "The shutdown is cancelled. The daemon accepts calls again.")
@@ -61,7 +62,7 @@ func (p *Pages) shutDown(w http.ResponseWriter, r *http.Request) error {
 			return p.showStatus(w, r, f)
 		}
 	}
-	if err := settings.ShutDown(r.Context(), within); err != nil {
+	if err := p.cfg.API.ShutDown(r.Context(), mgmt.Precondition{}, within); err != nil {
 		return failed(w, r, "/status", "The daemon keeps running: "+err.Error())
 	}
 	return done(w, r, "/status", "The daemon accepts no new calls, and ends after the last connection.")

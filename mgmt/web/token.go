@@ -15,6 +15,7 @@ import (
 	"vpnd/auth/totp"
 	"vpnd/internal/amount"
 	"vpnd/internal/qrcode"
+	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
 )
@@ -106,7 +107,7 @@ func (t userTable) showToken(w http.ResponseWriter, r *http.Request, f, codes fo
 	if err != nil {
 		return notThere(err)
 	}
-	d := tokenData{At: t.at(p.Name), User: p.Name, Kind: "mOTP", Clock: t.cfg.Managed.Clock.Corrected()}
+	d := tokenData{At: t.at(p.Name), User: p.Name, Kind: "mOTP", Clock: t.cfg.API.Clock().Corrected()}
 	issuer, link := t.cfg.Issuer, ""
 	switch tokenOf(&p) {
 	case noToken:
@@ -141,7 +142,7 @@ func (t userTable) showToken(w http.ResponseWriter, r *http.Request, f, codes fo
 // verify holds a code of a user's token against what is stored.
 func (t userTable) verify(w http.ResponseWriter, r *http.Request) error {
 	name, f := r.PathValue("name"), form{values: r.PostForm}
-	err := t.cfg.API.Verify(r.Context(), name, strings.TrimSpace(r.PostForm.Get("code")))
+	err := t.cfg.API.Verify(r.Context(), name, mgmt.Precondition{}, strings.TrimSpace(r.PostForm.Get("code")))
 	if enrol := (*auth.EnrolError)(nil); errors.As(err, &enrol) {
 		f.wrong("code", err.Error()+".")
 		return t.showToken(w, r, f, form{})

@@ -54,7 +54,7 @@ func (t userTable) showProfile(w http.ResponseWriter, r *http.Request, f *profil
 		d.At = t.at(f.profile.Name)
 		v.Title = t.one + " " + f.profile.Name
 		var err error
-		if d.User, err = t.cfg.API.User(r.Context(), f.profile.Name); err != nil {
+		if d.User, err = t.cfg.API.User(r.Context(), f.profile); err != nil {
 			return notThere(err)
 		}
 		if err := t.happened(r.Context(), f.profile.Name, &d); err != nil {
@@ -69,27 +69,28 @@ func (t userTable) showProfile(w http.ResponseWriter, r *http.Request, f *profil
 
 // happened puts the last attempts and changes of a user into d.
 func (p *Pages) happened(ctx context.Context, name string, d *userData) error {
-	attempts, err := mgmt.Attempts(ctx, p.cfg.Managed.Users, name, lastAttempts)
+	attempts, err := p.cfg.API.Attempts(ctx, name, lastAttempts)
 	if err != nil {
 		return err
 	}
-	entries, err := p.cfg.Managed.Users.History(ctx, state.HistoryQuery{User: name, Events: userChanges, Limit: lastEvents})
+	events, err := p.cfg.API.Events(ctx, state.HistoryQuery{User: name, Events: userChanges, Limit: lastEvents})
 	if err != nil {
 		return err
 	}
 	d.Attempts.Rows = together(attempts, lastEvents)
-	d.Changes = make([]historyRow, len(entries))
-	for i, e := range entries {
-		d.Changes[i] = rowOf(mgmt.AttemptOf(mgmt.EventOf(e)))
+	d.Changes = make([]historyRow, len(events))
+	for i, e := range events {
+		d.Changes[i] = rowOf(mgmt.AttemptOf(e))
 	}
 	return nil
 }
 
 func (p *Pages) pools() []mgmt.Pool {
-	if p.cfg.Managed.System == nil {
+	system := p.cfg.API.System()
+	if system == nil {
 		return nil
 	}
-	return p.cfg.Managed.System.Pools()
+	return system.Pools()
 }
 
 // addUser adds a user as the form says.
@@ -101,7 +102,7 @@ func (t userTable) addUser(w http.ResponseWriter, r *http.Request) error {
 	profile := usermgmt.New(strings.TrimSpace(r.PostForm.Get("name")))
 	err := apply(r.PostForm, &profile)
 	if err == nil {
-		err = t.cfg.Managed.Users.Add(r.Context(), profile)
+		profile, err = t.cfg.API.AddUser(r.Context(), profile)
 	}
 	if errors.Is(err, usermgmt.ErrExists) {
 		f.wrong("name", "There is a user of that name already: choose another one.")
@@ -111,21 +112,24 @@ func (t userTable) addUser(w http.ResponseWriter, r *http.Request) error {
 	if len(f.faults) > 0 {
 		return t.showProfile(w, r, f, "", view{})
 	}
-	return t.stored(w, r, usermgmt.Profile{}, profile.Name, "is added")
+	return t.stored(w, r, usermgmt.Profile{}, profile, "is added")
 }
 
 // changeUser stores what the form says, unless somebody else has stored something meanwhile.
 func (t userTable) changeUser(w http.ResponseWriter, r *http.Request) error {
 	name, tag := r.PathValue("name"), r.PostForm.Get("tag")
-	before, _, err := t.cfg.API.Profile(r.Context(), name)
-	if err != nil {
-		return notThere(err)
-	}
-	f := &profileForm{form: form{values: r.PostForm}, profile: before}
+	f := &profileForm{form: form{values: r.PostForm}}
 	if kind := r.PostForm.Get("generate"); kind != "" {
+		var err error
+		if f.profile, _, err = t.cfg.API.Profile(r.Context(), name); err != nil {
+			return notThere(err)
+		}
 		return t.generate(w, r, f, tag, kind)
 	}
-	err = t.cfg.API.ChangeUser(r.Context(), name, tag, func(p *usermgmt.Profile) error { return apply(r.PostForm, p) })
+	profile, err := t.cfg.API.ChangeUser(r.Context(), name, asSeen(r), func(p *usermgmt.Profile) error {
+		f.profile = *p
+		return apply(r.PostForm, p)
+	})
 	if errors.Is(err, mgmt.ErrChanged) {
 		var now string
 		if f.profile, now, err = t.cfg.API.Profile(r.Context(), name); err != nil {
@@ -142,18 +146,14 @@ func (t userTable) changeUser(w http.ResponseWriter, r *http.Request) error {
 	if len(f.faults) > 0 {
 		return t.showProfile(w, r, f, tag, view{})
 	}
-	return t.stored(w, r, before, before.Name, "is changed")
+	return t.stored(w, r, f.profile, profile, "is changed")
 }
 
 // stored leads on: to the enrolment of a new token, or to the list.
-func (t userTable) stored(w http.ResponseWriter, r *http.Request, before usermgmt.Profile, name, what string) error {
-	profile, _, err := t.cfg.API.Profile(r.Context(), name)
-	if err != nil {
-		return notThere(err)
-	}
+func (t userTable) stored(w http.ResponseWriter, r *http.Request, before, profile usermgmt.Profile, what string) error {
 	if profile.MOTPSecret != before.MOTPSecret && profile.MOTPSecret != "" || profile.TOTPSecret != before.TOTPSecret && profile.TOTPSecret != "" {
 		t.shown.allow(r.Context(), profile, time.Now())
-		return done(w, r, t.at(name)+"/token", fmt.Sprintf("%s %s. Give the user the token now: its secret is not shown again.", profile.Name, what))
+		return done(w, r, t.at(profile.Name)+"/token", fmt.Sprintf("%s %s. Give the user the token now: its secret is not shown again.", profile.Name, what))
 	}
 	return done(w, r, t.base, profile.Name+" "+what+".")
 }
@@ -161,9 +161,9 @@ func (t userTable) stored(w http.ResponseWriter, r *http.Request, before usermgm
 // whoChanged says who was faster.
 func (t userTable) whoChanged(ctx context.Context, name string) string {
 	who := "Somebody else"
-	entries, err := t.cfg.Managed.Users.History(ctx, state.HistoryQuery{User: name, Limit: lastEvents})
+	events, err := t.cfg.API.Events(ctx, state.HistoryQuery{User: name, Limit: lastEvents})
 	if err == nil {
-		for _, e := range entries {
+		for _, e := range events {
 			if e.Event == state.EventChanged && e.By != "" {
 				who = e.By
 				break

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -192,16 +191,16 @@ func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
 	switch do := r.PostForm.Get("do"); do {
 	case "enable", "disable":
 		what = do + "d"
-		err = t.enable(r.Context(), names, do == "enable")
+		err = t.cfg.API.EnableUsers(r.Context(), do == "enable", names...)
 	case "unlock":
 		what = "unlocked"
-		err = t.cfg.Managed.Users.Unlock(r.Context(), names...)
+		err = t.cfg.API.UnlockUsers(r.Context(), mgmt.Precondition{}, names...)
 	case "remove":
 		if r.PostForm.Get("confirm") != "yes" {
 			return t.askRemove(w, r, names, back)
 		}
 		what = "removed"
-		err = t.cfg.Managed.Users.Remove(r.Context(), names...)
+		err = t.cfg.API.RemoveUsers(r.Context(), mgmt.Precondition{}, names...)
 	default:
 		return fault{http.StatusBadRequest, "The form asks for nothing that the page can do."}
 	}
@@ -215,15 +214,6 @@ func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
 		return done(w, r, back, names[0]+" is "+what+".")
 	}
 	return done(w, r, back, fmt.Sprintf("%d users are %s.", len(names), what))
-}
-
-func (t userTable) enable(ctx context.Context, names []string, on bool) error {
-	edits := make([]usermgmt.Edit, len(names))
-	for i, name := range names {
-		edits[i] = usermgmt.Edit{Name: name, Change: func(p *usermgmt.Profile) error { p.Enabled = on; return nil }}
-	}
-	_, err := t.cfg.Managed.Users.Apply(ctx, edits, usermgmt.How{Change: true})
-	return err
 }
 
 // askRemove asks whether the users shall be removed.

@@ -18,11 +18,10 @@ const maxForm = 64 << 10
 
 // Config is what pages are made with.
 type Config struct {
-	API     *mgmt.API
-	Managed mgmt.Config // what the API was made with
-	Gate    Gate
-	Issuer  string       // name of the server in the users' apps
-	Log     *slog.Logger // nil: none
+	API    *mgmt.API
+	Gate   Gate
+	Issuer string       // name of the server in the users' apps
+	Log    *slog.Logger // nil: none
 }
 
 // Gate is who may manage the daemon, and how they get in: an access.Gate.

@@ -193,7 +193,8 @@ func TestPagesAreSound(t *testing.T) {
 // A page that has no room for a request says when to try again.
 func TestRetryAfter(t *testing.T) {
 	b, _ := setUpDaemon(t)
-	b.pages.cfg.Managed.Captures = noCaptures{}
+	b.managed.Captures = noCaptures{}
+	b.serve()
 	w := b.ask(administrator, "/captures", url.Values{"user": {"alice"}, "minutes": {"1"}})
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "10" {
 		t.Errorf("a capture: %d, %v", w.Code, w.Header())
