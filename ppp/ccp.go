@@ -134,26 +134,10 @@ func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
 	encrypted := c.encrypted()
 	switch p.Code {
 	case wire.ResetRequest:
-		if c.opened() && c.out.strength != 0 {
-			// RFC 3078 section 8.2 needs no Reset-Ack, RFC 1962 section 3 does, and Linux decrypts nothing before
-			// it: the flushed packet comes after it.
-			c.e.send(wire.CCP, wire.Packet{Code: wire.ResetAck, ID: p.ID})
-			c.e.emit(CryptoReset{})
-			if c.out.stateless && !c.e.cfg.MPPE.Reordered { // there is nothing to reset, and none of ours was late
-				c.complain(now)
-			}
-		}
+		c.reset(now, p.ID)
 	case wire.ResetAck:
 	case wire.TerminateRequest:
-		was := c.opened()
-		c.receive(now, p)
-		switch {
-		case was:
-			c.finished()
-		case !c.required(): // Windows ends CCP when its compression is not taken, and wants packets in clear at once
-			c.state, c.deadline, c.beginAt = fsm.Stopped, time.Time{}, time.Time{}
-			c.finished()
-		}
+		c.terminate(now, p)
 	default:
 		if c.over && p.Code == wire.ConfigureRequest && (c.state == fsm.Closed || c.state == fsm.Stopped) {
 			c.state, c.over, c.begun = fsm.Stopped, false, false // the peer has thought again
@@ -162,6 +146,33 @@ func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
 	}
 	if c.e.phase == phaseNetwork && c.encrypted() && !encrypted {
 		c.e.ipcp.hurry(now)
+	}
+}
+
+// reset answers a Reset-Request.
+func (c *ccp) reset(now time.Time, id uint8) {
+	if !c.opened() || c.out.strength == 0 {
+		return
+	}
+	// RFC 3078 section 8.2 needs no Reset-Ack, RFC 1962 section 3 does, and Linux decrypts nothing before
+	// it: the flushed packet comes after it.
+	c.e.send(wire.CCP, wire.Packet{Code: wire.ResetAck, ID: id})
+	c.e.emit(CryptoReset{})
+	if c.out.stateless && !c.e.cfg.MPPE.Reordered { // there is nothing to reset, and none of ours was late
+		c.complain(now)
+	}
+}
+
+// terminate takes a Terminate-Request.
+func (c *ccp) terminate(now time.Time, p wire.Packet) {
+	was := c.opened()
+	c.receive(now, p)
+	switch {
+	case was:
+		c.finished()
+	case !c.required(): // Windows ends CCP when its compression is not taken, and wants packets in clear at once
+		c.state, c.deadline, c.beginAt = fsm.Stopped, time.Time{}, time.Time{}
+		c.finished()
 	}
 }
 

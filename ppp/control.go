@@ -52,31 +52,53 @@ func (c *control) do(now time.Time, event fsm.Event) {
 	}
 	before := c.state
 	c.state = tr.Next
-	if c.state != fsm.Opened && c.state < fsm.ReqSent {
+	if c.state < fsm.ReqSent {
 		c.waiting = false
 	}
 	if tr.Actions.Has(fsm.TLD) {
 		c.n.down()
 	}
-	if tr.Actions.Has(fsm.IRC) {
+	c.setRestart(now, tr.Actions)
+	c.send(now, tr.Actions)
+	c.setDeadline(now, before)
+	if tr.Actions.Has(fsm.TLU) {
+		c.failures = 0
+		c.n.up()
+	}
+	if tr.Actions.Has(fsm.TLF) {
+		c.n.finished()
+	}
+}
+
+// setRestart does what actions want of the restart counter.
+func (c *control) setRestart(now time.Time, actions fsm.Action) {
+	if actions.Has(fsm.IRC) {
 		c.restart = c.e.cfg.MaxConfigure
-		if tr.Actions.Has(fsm.STR) {
+		if actions.Has(fsm.STR) {
 			c.restart = c.e.cfg.MaxTerminate
 		}
 	}
-	if tr.Actions.Has(fsm.ZRC) {
+	if actions.Has(fsm.ZRC) {
 		c.restart = 0
 		c.deadline = now.Add(c.e.cfg.RestartTimer)
 	}
-	if tr.Actions.Has(fsm.SCR) {
+}
+
+// send sends what actions want.
+func (c *control) send(now time.Time, actions fsm.Action) {
+	if actions.Has(fsm.SCR) {
 		c.sendRequest(now)
 	}
-	if tr.Actions.Has(fsm.STR) {
+	if actions.Has(fsm.STR) {
 		c.sendTerminate(now)
 	}
-	if tr.Actions.Has(fsm.SCA) || tr.Actions.Has(fsm.SCN) || tr.Actions.Has(fsm.STA) || tr.Actions.Has(fsm.SCJ) || tr.Actions.Has(fsm.SER) {
+	if actions.Has(fsm.SCA) || actions.Has(fsm.SCN) || actions.Has(fsm.STA) || actions.Has(fsm.SCJ) || actions.Has(fsm.SER) {
 		c.e.send(c.protocol, c.reply)
 	}
+}
+
+// setDeadline sets the restart timer for the state that follows the state before.
+func (c *control) setDeadline(now time.Time, before fsm.State) {
 	switch c.state {
 	case fsm.Opened, fsm.Initial, fsm.Starting, fsm.Closed, fsm.Stopped:
 		c.deadline = time.Time{}
@@ -85,13 +107,6 @@ func (c *control) do(now time.Time, event fsm.Event) {
 			c.deadline = now.Add(c.e.cfg.RestartTimer)
 		}
 	case fsm.Closing, fsm.Stopping, fsm.ReqSent, fsm.AckSent:
-	}
-	if tr.Actions.Has(fsm.TLU) {
-		c.failures = 0
-		c.n.up()
-	}
-	if tr.Actions.Has(fsm.TLF) {
-		c.n.finished()
 	}
 }
 
@@ -152,19 +167,25 @@ func (c *control) receiveRequest(now time.Time, p wire.Packet) {
 	if err != nil {
 		return
 	}
-	if c.state == fsm.Closing || c.state == fsm.Stopping || c.state == fsm.Initial || c.state == fsm.Starting {
-		return
-	}
-	if c.state == fsm.Closed {
+	switch c.state {
+	case fsm.Closing, fsm.Stopping, fsm.Initial, fsm.Starting:
+	case fsm.Closed:
 		c.reply = wire.Packet{Code: wire.TerminateAck, ID: p.ID}
 		c.do(now, fsm.RCRPlus)
-		return
+	case fsm.Opened:
+		if p.ID == c.ackedID && bytes.Equal(p.Body, c.acked) {
+			// Our Ack was lost, or the frame was doubled: nothing new is being asked.
+			c.e.send(c.protocol, wire.Packet{Code: wire.ConfigureAck, ID: p.ID, Body: p.Body})
+			return
+		}
+		c.answer(now, p, options)
+	case fsm.Stopped, fsm.ReqSent, fsm.AckRcvd, fsm.AckSent:
+		c.answer(now, p, options)
 	}
-	if c.state == fsm.Opened && p.ID == c.ackedID && bytes.Equal(p.Body, c.acked) {
-		// Our Ack was lost, or the frame was doubled: nothing new is being asked.
-		c.e.send(c.protocol, wire.Packet{Code: wire.ConfigureAck, ID: p.ID, Body: p.Body})
-		return
-	}
+}
+
+// answer acknowledges the options of a request, or says which it does not take.
+func (c *control) answer(now time.Time, p wire.Packet, options []wire.Option) {
 	nak, reject := c.n.check(options)
 	if len(reject) == 0 && c.failures >= c.e.cfg.MaxFailure {
 		reject = among(options, nak) // RFC 1661 section 4.6

@@ -213,30 +213,31 @@ func (l *lcp) check(options []wire.Option) (nak, reject []wire.Option) {
 	return nak, reject
 }
 
+// fixedLengths are the lengths of the options that have one, in bytes without the header.
+var fixedLengths = map[uint8]int{optMRU: 2, optAsyncmap: 4, optMagic: 4, optPFC: 0, optACFC: 0}
+
 // judge takes one option of the peer: not ok is to be rejected, a value to be Nak'ed with it.
 func (l *lcp) judge(o wire.Option) (value []byte, ok bool) {
-	switch {
-	case o.Type == optMRU && len(o.Data) == 2:
+	if n, known := fixedLengths[o.Type]; known && len(o.Data) != n {
+		return nil, false
+	}
+	switch o.Type {
+	case optMRU:
 		l.peerMRU = binary.BigEndian.Uint16(o.Data)
 		if l.peerMRU < minMRU {
 			return binary.BigEndian.AppendUint16(nil, minMRU), true
 		}
-	case o.Type == optAsyncmap && len(o.Data) == 4:
-	case o.Type == optAuth && l.e.cfg.Role == Client:
+	case optAsyncmap:
+	case optAuth:
 		return l.judgeAuth(o.Data)
-	case o.Type == optAuth && l.e.cfg.Mutual.User != "":
-		if methodOf(o.Data) != PAP {
-			return authData[PAP], true
-		}
-		l.mutual = true
-	case o.Type == optMagic && len(o.Data) == 4:
+	case optMagic:
 		magic := binary.BigEndian.Uint32(o.Data)
 		if magic == 0 || magic == l.magic {
 			return l.otherMagic()
 		}
-	case o.Type == optPFC && len(o.Data) == 0:
+	case optPFC:
 		l.peerPFC = true
-	case o.Type == optACFC && len(o.Data) == 0:
+	case optACFC:
 		l.peerACFC = true
 	default:
 		return nil, false
@@ -253,8 +254,22 @@ func (l *lcp) allowed() []Method {
 	return l.e.cfg.Auth
 }
 
-// judgeAuth takes the method that a server asks for.
-func (l *lcp) judgeAuth(data []byte) ([]byte, bool) {
+// judgeAuth takes the method that a peer asks for: a server, or a client that wants to know the server.
+func (l *lcp) judgeAuth(data []byte) (value []byte, ok bool) {
+	switch {
+	case l.e.cfg.Role == Client:
+		return l.choose(data)
+	case l.e.cfg.Mutual.User == "":
+		return nil, false
+	case methodOf(data) != PAP:
+		return authData[PAP], true
+	}
+	l.mutual = true
+	return nil, true
+}
+
+// choose takes the method that a server asks for, or names another.
+func (l *lcp) choose(data []byte) (value []byte, ok bool) {
 	m, allowed := methodOf(data), l.allowed()
 	if slices.Contains(allowed, m) {
 		l.method = m

@@ -198,24 +198,33 @@ func (t *Port) decrypt(p *Params, b *pktbuf.Buf) bool {
 		}
 		return false
 	}
-	switch {
-	case len(inner) > 0 && inner[0] == protoIPv4:
-		inner = b.TrimFront(1)
-	case len(inner) > 1 && inner[0] == 0 && inner[1] == protoIPv4:
-		inner = b.TrimFront(2)
-	default:
+	if !trimIPv4(b) {
 		t.plane.drop(DropCipher)
 		if !isOther(inner) {
 			t.notDecrypted(p)
 		}
 		return false
 	}
-	if header(inner) == nil {
+	if header(b.Bytes()) == nil {
 		t.plane.drop(DropMalformed)
 		t.notDecrypted(p)
 		return false
 	}
 	t.lost = 0
+	return true
+}
+
+// trimIPv4 takes the protocol number of IPv4, of one or two bytes, off the front of b; false: there is another.
+func trimIPv4(b *pktbuf.Buf) bool {
+	f := b.Bytes()
+	switch {
+	case len(f) > 0 && f[0] == protoIPv4:
+		b.TrimFront(1)
+	case len(f) > 1 && f[0] == 0 && f[1] == protoIPv4:
+		b.TrimFront(2)
+	default:
+		return false
+	}
 	return true
 }
 
@@ -268,7 +277,7 @@ func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
 		t.dhcp(b)
 		return
 	}
-	if dst[0] >= 224 && (c == nil || !c.multicast || !isMulticast(dst)) {
+	if dst[0] >= 224 && !c.passesGroup(dst) {
 		t.plane.drop(DropMulticast)
 		b.Release()
 		return
@@ -364,6 +373,9 @@ func (t *Port) filtered(checks []check, ip ipv4, b *pktbuf.Buf) (taken bool) {
 	}
 	return false
 }
+
+// passesGroup reports whether packets to a are multicast that the user may send.
+func (c *chain) passesGroup(a [4]byte) bool { return c != nil && c.multicast && isMulticast(a) }
 
 // isMulticast tells a group (RFC 1112 section 4) from what else is no host's address.
 func isMulticast(a [4]byte) bool { return a[0] >= 224 && a[0] < 240 }

@@ -114,20 +114,10 @@ func ParseAVPs(body []byte, secret string) ([]AVP, error) {
 		if len(avps) == maxAVPs {
 			return nil, ErrTooMuch
 		}
-		if len(body) < avpHeader {
-			return nil, ErrShort
+		a, n, err := parseAVP(body)
+		if err != nil {
+			return nil, err
 		}
-		bits := binary.BigEndian.Uint16(body)
-		n := int(bits & avpLength)
-		if n < avpHeader || n > len(body) {
-			return nil, ErrLength
-		}
-		a := AVP{
-			Mandatory: bits&avpMandatory != 0, Hidden: bits&avpHidden != 0,
-			Vendor: binary.BigEndian.Uint16(body[2:]), Type: Attribute(binary.BigEndian.Uint16(body[4:])),
-			Value: body[avpHeader:n],
-		}
-		a.Known = bits&avpReserved == 0 && a.Vendor == 0 && a.Type <= lastAttribute && a.Type != unassigned
 		if a.Hidden && (a.Known || a.Mandatory) {
 			if blocks += hidingBlocks(len(a.Value), len(secret), len(vector)); blocks > maxBlocks {
 				return nil, ErrTooMuch
@@ -144,6 +134,25 @@ func ParseAVPs(body []byte, secret string) ([]AVP, error) {
 		body = body[n:]
 	}
 	return avps, nil
+}
+
+// parseAVP reads the AVP at the start of body, which is n bytes long. A hidden value is left as it is.
+func parseAVP(body []byte) (a AVP, n int, err error) {
+	if len(body) < avpHeader {
+		return AVP{}, 0, ErrShort
+	}
+	bits := binary.BigEndian.Uint16(body)
+	n = int(bits & avpLength)
+	if n < avpHeader || n > len(body) {
+		return AVP{}, 0, ErrLength
+	}
+	a = AVP{
+		Mandatory: bits&avpMandatory != 0, Hidden: bits&avpHidden != 0,
+		Vendor: binary.BigEndian.Uint16(body[2:]), Type: Attribute(binary.BigEndian.Uint16(body[4:])),
+		Value: body[avpHeader:n],
+	}
+	a.Known = bits&avpReserved == 0 && a.Vendor == 0 && a.Type <= lastAttribute && a.Type != unassigned
+	return a, n, nil
 }
 
 // AppendAVP appends an AVP that is not hidden.

@@ -77,40 +77,49 @@ func parseHeader(b []byte) (h Header, at, end int, err error) {
 	if h.Control && (flags&bitLength == 0 || !h.HasSeq || flags&bitOffset != 0) {
 		return Header{}, 0, 0, ErrHeader
 	}
-	at = 2
+	least := leastLen(flags)
+	if len(b) < least {
+		return Header{}, 0, 0, ErrShort
+	}
+	at, end = 2, len(b)
 	if flags&bitLength != 0 {
-		if len(b) < at+2 {
-			return Header{}, 0, 0, ErrShort
-		}
-		n := int(binary.BigEndian.Uint16(b[at:]))
-		if n > len(b) || n < at+2 {
-			return Header{}, 0, 0, ErrLength
-		}
-		b = b[:n]
+		end = int(binary.BigEndian.Uint16(b[at:]))
 		at += 2
 	}
-	if len(b) < at+4 {
+	switch {
+	case end > len(b):
+		return Header{}, 0, 0, ErrLength
+	case end < least:
 		return Header{}, 0, 0, ErrShort
 	}
 	h.Tunnel, h.Session = binary.BigEndian.Uint16(b[at:]), binary.BigEndian.Uint16(b[at+2:])
 	at += 4
 	if h.HasSeq {
-		if len(b) < at+4 {
-			return Header{}, 0, 0, ErrShort
-		}
 		h.Ns, h.Nr = binary.BigEndian.Uint16(b[at:]), binary.BigEndian.Uint16(b[at+2:])
 		at += 4
 	}
 	if flags&bitOffset != 0 {
-		if len(b) < at+2 {
-			return Header{}, 0, 0, ErrShort
-		}
 		at += 2 + int(binary.BigEndian.Uint16(b[at:]))
-		if at > len(b) {
-			return Header{}, 0, 0, ErrLength
-		}
 	}
-	return h, at, len(b), nil
+	if at > end {
+		return Header{}, 0, 0, ErrLength
+	}
+	return h, at, end, nil
+}
+
+// leastLen is the length of a header with these flags, without the padding behind an offset.
+func leastLen(flags uint16) int {
+	n := 6
+	if flags&bitLength != 0 {
+		n += 2
+	}
+	if flags&bitSequence != 0 {
+		n += 4
+	}
+	if flags&bitOffset != 0 {
+		n += 2
+	}
+	return n
 }
 
 // AppendControl appends a whole control message with body, its AVPs; an empty one is an

@@ -49,26 +49,27 @@ const (
 	TypeSetLinkInfo
 )
 
-// messages gives each type its name and its exact length in bytes, header included.
+// messages gives each type its name, its exact length in bytes, header included, and an empty message.
 var messages = [...]struct {
-	name string
-	len  int
+	name  string
+	len   int
+	blank func() Message
 }{
-	TypeStartRequest:          {"Start-Control-Connection-Request", 156},
-	TypeStartReply:            {"Start-Control-Connection-Reply", 156},
-	TypeStopRequest:           {"Stop-Control-Connection-Request", 16},
-	TypeStopReply:             {"Stop-Control-Connection-Reply", 16},
-	TypeEchoRequest:           {"Echo-Request", 16},
-	TypeEchoReply:             {"Echo-Reply", 20},
-	TypeOutgoingCallRequest:   {"Outgoing-Call-Request", 168},
-	TypeOutgoingCallReply:     {"Outgoing-Call-Reply", 32},
-	TypeIncomingCallRequest:   {"Incoming-Call-Request", 220},
-	TypeIncomingCallReply:     {"Incoming-Call-Reply", 24},
-	TypeIncomingCallConnected: {"Incoming-Call-Connected", 28},
-	TypeCallClearRequest:      {"Call-Clear-Request", 16},
-	TypeCallDisconnectNotify:  {"Call-Disconnect-Notify", 148},
-	TypeWANErrorNotify:        {"WAN-Error-Notify", 40},
-	TypeSetLinkInfo:           {"Set-Link-Info", 24},
+	TypeStartRequest:          {"Start-Control-Connection-Request", 156, blank[StartRequest]},
+	TypeStartReply:            {"Start-Control-Connection-Reply", 156, blank[StartReply]},
+	TypeStopRequest:           {"Stop-Control-Connection-Request", 16, blank[StopRequest]},
+	TypeStopReply:             {"Stop-Control-Connection-Reply", 16, blank[StopReply]},
+	TypeEchoRequest:           {"Echo-Request", 16, blank[EchoRequest]},
+	TypeEchoReply:             {"Echo-Reply", 20, blank[EchoReply]},
+	TypeOutgoingCallRequest:   {"Outgoing-Call-Request", 168, blank[OutgoingCallRequest]},
+	TypeOutgoingCallReply:     {"Outgoing-Call-Reply", 32, blank[OutgoingCallReply]},
+	TypeIncomingCallRequest:   {"Incoming-Call-Request", 220, blank[IncomingCallRequest]},
+	TypeIncomingCallReply:     {"Incoming-Call-Reply", 24, blank[IncomingCallReply]},
+	TypeIncomingCallConnected: {"Incoming-Call-Connected", 28, blank[IncomingCallConnected]},
+	TypeCallClearRequest:      {"Call-Clear-Request", 16, blank[CallClearRequest]},
+	TypeCallDisconnectNotify:  {"Call-Disconnect-Notify", 148, blank[CallDisconnectNotify]},
+	TypeWANErrorNotify:        {"WAN-Error-Notify", 40, blank[WANErrorNotify]},
+	TypeSetLinkInfo:           {"Set-Link-Info", 24, blank[SetLinkInfo]},
 }
 
 // String is the name that RFC 2637 gives the message.
@@ -131,7 +132,7 @@ func Parse(b []byte) (Message, int, error) {
 		if n != messages[typ].len {
 			return nil, 0, ErrLength
 		}
-		m = blank(typ)
+		m = messages[typ].blank()
 	}
 	if len(b) < n {
 		return nil, 0, ErrShort
@@ -140,41 +141,12 @@ func Parse(b []byte) (Message, int, error) {
 	return m, n, nil
 }
 
-func blank(t Type) Message {
-	switch t {
-	case TypeStartRequest:
-		return new(StartRequest)
-	case TypeStartReply:
-		return new(StartReply)
-	case TypeStopRequest:
-		return new(StopRequest)
-	case TypeStopReply:
-		return new(StopReply)
-	case TypeEchoRequest:
-		return new(EchoRequest)
-	case TypeEchoReply:
-		return new(EchoReply)
-	case TypeOutgoingCallRequest:
-		return new(OutgoingCallRequest)
-	case TypeOutgoingCallReply:
-		return new(OutgoingCallReply)
-	case TypeIncomingCallRequest:
-		return new(IncomingCallRequest)
-	case TypeIncomingCallReply:
-		return new(IncomingCallReply)
-	case TypeIncomingCallConnected:
-		return new(IncomingCallConnected)
-	case TypeCallClearRequest:
-		return new(CallClearRequest)
-	case TypeCallDisconnectNotify:
-		return new(CallDisconnectNotify)
-	case TypeWANErrorNotify:
-		return new(WANErrorNotify)
-	case TypeSetLinkInfo:
-		return new(SetLinkInfo)
-	default:
-		return new(Raw)
-	}
+// blank makes a message of one type.
+func blank[T any, M interface {
+	*T
+	Message
+}]() Message {
+	return M(new(T))
 }
 
 func header(b []byte, kind uint16, t Type, n int) []byte {
