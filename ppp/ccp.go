@@ -134,7 +134,7 @@ func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
 	encrypted := c.encrypted()
 	switch p.Code {
 	case wire.ResetRequest:
-		c.reset(now, p.ID)
+		c.answerReset(now, p.ID)
 	case wire.ResetAck:
 	case wire.TerminateRequest:
 		c.terminate(now, p)
@@ -149,8 +149,8 @@ func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
 	}
 }
 
-// reset answers a Reset-Request.
-func (c *ccp) reset(now time.Time, id uint8) {
+// answerReset answers a Reset-Request.
+func (c *ccp) answerReset(now time.Time, id uint8) {
 	if !c.opened() || c.out.strength == 0 {
 		return
 	}

@@ -49,7 +49,23 @@ var names = []struct {
 
 // Guess tells a file's format by its name, or else by how it begins; "": it cannot.
 func Guess(name string, data []byte) Format {
-	base := strings.ToLower(filepath.Base(name))
+	if format := guessByName(strings.ToLower(filepath.Base(name))); format != "" {
+		return format
+	}
+	for line := range bytes.Lines(data) {
+		text := strings.TrimSpace(string(line))
+		switch {
+		case strings.HasPrefix(text, "#") && strings.Contains(text, " by RouterOS "):
+			return RouterOS
+		case text == "" || text == "---" || text[0] == '#':
+			continue
+		}
+		return guessByLine(text, data)
+	}
+	return ""
+}
+
+func guessByName(base string) Format {
 	switch filepath.Ext(base) {
 	case ".csv":
 		return CSV
@@ -63,27 +79,22 @@ func Guess(name string, data []byte) Format {
 			return n.format
 		}
 	}
-	for line := range bytes.Lines(data) {
-		text := strings.TrimSpace(string(line))
-		switch columns, _ := header(text); {
-		case text == "" || text == "---":
-			continue
-		case strings.HasPrefix(text, "#") && strings.Contains(text, " by RouterOS "):
-			return RouterOS
-		case text[0] == '#':
-			continue
-		case separator(text) != 0, slices.Contains(columns, "name"):
-			return CSV
-		case text == "users:" || text == "-" || strings.HasPrefix(text, "- "):
-			return YAML
-		case text[0] == '/' && slices.Contains(strings.FieldsFunc(text, menuSign), "ppp"):
-			return RouterOS
-		case strings.HasSuffix(text, `:\`):
-			return NPPPDUsers
-		case bytes.Contains(data, []byte("<pfsense>")), bytes.Contains(data, []byte("<opnsense>")):
-			return PfSense
-		}
-		return ""
+	return ""
+}
+
+// guessByLine tells it by the first line that is no comment.
+func guessByLine(text string, data []byte) Format {
+	switch columns, _ := header(text); {
+	case separator(text) != 0, slices.Contains(columns, "name"):
+		return CSV
+	case text == "users:" || text == "-" || strings.HasPrefix(text, "- "):
+		return YAML
+	case text[0] == '/' && slices.Contains(strings.FieldsFunc(text, menuSign), "ppp"):
+		return RouterOS
+	case strings.HasSuffix(text, `:\`):
+		return NPPPDUsers
+	case bytes.Contains(data, []byte("<pfsense>")), bytes.Contains(data, []byte("<opnsense>")):
+		return PfSense
 	}
 	return ""
 }

@@ -48,31 +48,37 @@ func (r *reader) readRouterOS(data []byte) {
 		if len(c.words) == 0 && len(c.keys) == 0 {
 			break
 		}
-		path, verb, behind := c.resolve(menu)
-		switch {
-		case c.changesInScript(path):
-			r.Records++
-			r.fault(c.line, "a script makes or changes users here, and vpnd runs none: write a line with add, name and password for each user")
-		case verb == "" && len(path) > len(secretMenu) && isSecretMenu(path[:len(secretMenu)]):
-			r.Records++
-			r.fault(c.line, "%.32q is no command of this menu that is known", path[len(secretMenu)])
-		case verb == "":
-			menu = path
-		case !isSecretMenu(path) || slices.Contains(harmless, verb):
-		case verb == "add" && len(behind) > 0:
-			r.Records++
-			r.fault(c.line, "behind add there is a word without a name and =: a value with spaces needs quotes")
-		case verb == "add":
-			r.Records++
-			r.routerSecret(c)
-		default:
-			r.Records++
-			r.fault(c.line, "%s changes a user that is there already: write what is to become of it into its line with add", verb)
-		}
+		menu = r.routerCommand(c, menu)
 	}
 	if r.Records == 0 {
 		r.fault(0, `no "/ppp secret add" is in this export`)
 	}
+}
+
+// routerCommand takes a command that was given in menu, and gives the menu of the next one.
+func (r *reader) routerCommand(c command, menu []string) []string {
+	path, verb, behind := c.resolve(menu)
+	switch {
+	case c.changesInScript(path):
+		r.Records++
+		r.fault(c.line, "a script makes or changes users here, and vpnd runs none: write a line with add, name and password for each user")
+	case verb == "" && len(path) > len(secretMenu) && isSecretMenu(path[:len(secretMenu)]):
+		r.Records++
+		r.fault(c.line, "%.32q is no command of this menu that is known", path[len(secretMenu)])
+	case verb == "":
+		return path
+	case !isSecretMenu(path) || slices.Contains(harmless, verb):
+	case verb == "add" && len(behind) > 0:
+		r.Records++
+		r.fault(c.line, "behind add there is a word without a name and =: a value with spaces needs quotes")
+	case verb == "add":
+		r.Records++
+		r.routerSecret(c)
+	default:
+		r.Records++
+		r.fault(c.line, "%s changes a user that is there already: write what is to become of it into its line with add", verb)
+	}
+	return menu
 }
 
 // isSecretMenu reports whether a path leads to the users. A terminal takes names that are shortened.
@@ -135,53 +141,68 @@ func cutPrompt(words []string) (menu, rest []string) {
 
 // routerSecret takes one user.
 func (r *reader) routerSecret(c command) {
-	name := c.args["name"]
-	a := account{line: c.line, name: name, fields: map[string]string{}}
-	service := c.args["service"]
-	_, shown := c.args["password"]
-	switch {
-	case slices.Contains(unmatched, service):
-		r.skip(c.line, "%.64q is for the service %s, which vpnd has not", name, service)
+	a := account{line: c.line, name: c.args["name"], fields: map[string]string{}}
+	if !r.routerService(c, &a) {
 		return
-	case !shown && name != "":
-		r.fault(c.line, "%.64q has no password here: export with show-sensitive (RouterOS 7), or without hide-sensitive (RouterOS 6)", name)
-		return
-	case len(c.computed) > 0:
-		r.fault(c.line, "%.64q: the value of %.200s is a variable or an expression: write the value itself ($ as \\$ in quotes)",
-			name, strings.Join(c.computed, ", "))
-		return
-	case service == "pptp" || service == "l2tp":
-		a.services = []auth.Service{auth.Service(service)}
-	case service != "" && service != "any":
-		r.fault(c.line, "%.64q: the service %.32q is not known", name, service)
+	}
+	if from := c.args["caller-id"]; from != "" && oneAddress(from) == "" {
+		r.fault(c.line, "%.64q: caller-id is not an address from which alone the user may dial: take it out", a.name)
 		return
 	}
 	var left []string
 	for _, key := range c.keys {
-		text := c.args[key]
-		switch {
-		case key == "name" || key == "service" || text == "":
-		case key == "password" || key == "comment":
-			a.fields[key] = text
-		case key == "disabled":
-			a.fields["enabled"] = map[bool]string{true: "no", false: "yes"}[text == "yes" || text == "true"]
-		case key == "remote-address" && oneAddress(text) != "":
-			a.fields["address"] = oneAddress(text)
-		case key == "caller-id" && oneAddress(text) != "":
-			a.fields["remote-node"] = oneAddress(text)
-		case key == "caller-id":
-			r.fault(c.line, "%.64q: caller-id is not an address from which alone the user may dial: take it out", name)
-			return
-		case key == "local-address" || key == "profile" && strings.HasPrefix(text, "default"):
-			// The server's own address, and a profile that says nothing of a user.
-		default:
+		if !a.routerField(key, c.args[key]) {
 			left = append(left, key)
 		}
 	}
 	if len(left) > 0 {
-		r.note(c.line, "%.64q: left out: %.200s", name, strings.Join(left, ", "))
+		r.note(c.line, "%.64q: left out: %.200s", a.name, strings.Join(left, ", "))
 	}
 	r.account(a)
+}
+
+// routerService takes the user's service; false: the user cannot be taken.
+func (r *reader) routerService(c command, a *account) bool {
+	name, service := a.name, c.args["service"]
+	_, shown := c.args["password"]
+	switch {
+	case slices.Contains(unmatched, service):
+		r.skip(c.line, "%.64q is for the service %s, which vpnd has not", name, service)
+		return false
+	case !shown && name != "":
+		r.fault(c.line, "%.64q has no password here: export with show-sensitive (RouterOS 7), or without hide-sensitive (RouterOS 6)", name)
+		return false
+	case len(c.computed) > 0:
+		r.fault(c.line, "%.64q: the value of %.200s is a variable or an expression: write the value itself ($ as \\$ in quotes)",
+			name, strings.Join(c.computed, ", "))
+		return false
+	case service == "pptp" || service == "l2tp":
+		a.services = []auth.Service{auth.Service(service)}
+	case service != "" && service != "any":
+		r.fault(c.line, "%.64q: the service %.32q is not known", name, service)
+		return false
+	}
+	return true
+}
+
+// routerField takes an argument of the user; false: vpnd has nothing like it.
+func (a *account) routerField(key, text string) bool {
+	switch {
+	case key == "name" || key == "service" || text == "":
+	case key == "password" || key == "comment":
+		a.fields[key] = text
+	case key == "disabled":
+		a.fields["enabled"] = map[bool]string{true: "no", false: "yes"}[text == "yes" || text == "true"]
+	case key == "remote-address" && oneAddress(text) != "":
+		a.fields["address"] = oneAddress(text)
+	case key == "caller-id":
+		a.fields["remote-node"] = oneAddress(text)
+	case key == "local-address" || key == "profile" && strings.HasPrefix(text, "default"):
+		// The server's own address, and a profile that says nothing of a user.
+	default:
+		return false
+	}
+	return true
 }
 
 // command takes the next command; without words and keys: there is none; not ok: a quote or a bracket is

@@ -74,13 +74,8 @@ func (s *scanner) word() (string, bool) {
 			s.line++
 		}
 		switch {
-		case c == '\\' && s.more() && s.data[s.at] == '\n':
-			s.at++
-			s.line++
 		case c == '\\' && s.more():
-			var b byte
-			b, s.at = escaped(s.data, s.at, pppdSigns)
-			word.WriteByte(b)
+			s.escape(&word)
 		case quote != 0 && c == quote:
 			quote = 0
 		case quote == 0 && (c == '"' || c == '\''):
@@ -90,6 +85,18 @@ func (s *scanner) word() (string, bool) {
 		}
 	}
 	return word.String(), quote == 0
+}
+
+// escape takes what follows a backslash. The end of a line is no part of the word.
+func (s *scanner) escape(word *strings.Builder) {
+	if s.data[s.at] == '\n' {
+		s.at++
+		s.line++
+		return
+	}
+	var b byte
+	b, s.at = escaped(s.data, s.at, pppdSigns)
+	word.WriteByte(b)
 }
 
 // escaped is the byte that the text behind a backslash means, and where what follows begins: one of
