@@ -9,6 +9,7 @@ import (
 	"testing"
 	"vpnd/internal/state"
 	"vpnd/usermgmt"
+	"vpnd/usermgmt/usertest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -75,30 +76,34 @@ func TestNull(t *testing.T) {
 // Each field of a profile is set by the API and shown, but for secrets.
 func TestEachFieldOfAUser(t *testing.T) {
 	b := setUp(t)
-	resp := b.do("POST", "/api/v1/users", `{"name":"alice","index":7,"enabled":false,"password":"geheim","motp_secret":"0123456789abcdef","motp_pin":"1234",
-		"dial_in":["l2tp"],"ipsec":"must","remote_node":"203.0.113.0/24","address":"10.99.0.20","pool":"staff","group":"field-work",
-		"idle_timeout":60,"session_time":"8h","max_connections":0,"further":"refuse","schedule":"Mon-Fri 08:00-18:00 UTC","expires":"2027-12-31",
-		"netbios":"block","multicast":"pass","up_limit":"1M","down_limit":2000000,"quota":"50G","comment":"of sales"}`, nil)
-	b.do("POST", "/api/v1/users", `{"name":"bob","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`, nil)
-	if resp.StatusCode != http.StatusCreated {
+	alice := map[string]any{"name": "alice"}
+	for name, text := range usertest.Texts {
+		alice[strings.ReplaceAll(name, "-", "_")] = text
+	}
+	alice["enabled"] = false
+	body, err := json.Marshal(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp := b.do("POST", "/api/v1/users", string(body), nil); resp.StatusCode != http.StatusCreated {
 		t.Fatalf("%s, want 201 Created", resp.Status)
 	}
-	fresh := usermgmt.New("")
+	b.do("POST", "/api/v1/users", `{"name":"bob","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`, nil)
 	for _, f := range usermgmt.Fields {
-		user := "alice"
+		user, want := "alice", usertest.Texts[f.Name]
 		if f.Name == "totp-secret" { // nobody has two tokens
-			user = "bob"
+			user, want = "bob", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 		}
 		p, err := b.store.Get(t.Context(), user)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.Get(&p) == f.Get(&fresh) {
-			t.Errorf("%s is %q as in a new user: set it in this test to another value", f.Name, f.Get(&p))
+		if f.Get(&p) != want {
+			t.Errorf("%s is %q, want %q", f.Name, f.Get(&p), want)
 		}
 		var shown map[string]any
 		b.do("GET", "/api/v1/users/"+user, "", &shown)
-		if _, ok := shown[strings.ReplaceAll(f.Name, "-", "_")]; ok == f.Secret {
+		if _, ok := shown[f.Key()]; ok == f.Secret {
 			t.Errorf("%s is shown: %v, want %v", f.Name, ok, !f.Secret)
 		}
 	}

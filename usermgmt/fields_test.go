@@ -7,6 +7,7 @@ import (
 	"time"
 	"vpnd/internal/state/statetest"
 	"vpnd/usermgmt"
+	"vpnd/usermgmt/usertest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -80,5 +81,16 @@ func TestFields(t *testing.T) {
 	f, _ := usermgmt.FieldNamed("expires")
 	if err := f.Set(&to, "2027-12-31"); err != nil || !to.Expires.Equal(time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC)) || f.Get(&to) != "2027-12-31" {
 		t.Errorf("%v, %v, %s", err, to.Expires, f.Get(&to))
+	}
+}
+
+// Each field of the user for tests is set, to another value than a new user has.
+func TestUserForTests(t *testing.T) {
+	fresh, full := usermgmt.New("anna"), usertest.Full("anna")
+	for _, f := range usermgmt.Fields {
+		got, want := f.Get(&full), usertest.Texts[f.Name]
+		if got != want || got == f.Get(&fresh) && f.Name != "totp-secret" {
+			t.Errorf("the user for tests has the %s %q, and a new user %q: set it to another value in usertest", f.Name, got, f.Get(&fresh))
+		}
 	}
 }

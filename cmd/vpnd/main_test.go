@@ -131,6 +131,11 @@ func TestUserShowAndList(t *testing.T) {
 		"usual_addresses": []any{}, "usual_locked_until": nil, "connections": []any{},
 		"traffic": map[string]any{"month": usermgmt.Month(time.Now()), "rx_bytes": 0.0, "tx_bytes": 0.0}, "changed": true,
 	}
+	for _, f := range usermgmt.Fields { // those that came later, which TestUserJSONIsThatOfTheAPI tests
+		if _, ok := want[f.Key()]; !ok {
+			delete(one, f.Key())
+		}
+	}
 	if diff := cmp.Diff(want, one); diff != "" {
 		t.Error(diff)
 	}

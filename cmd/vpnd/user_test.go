@@ -18,6 +18,7 @@ import (
 	"vpnd/internal/state/sqlite"
 	"vpnd/mgmt"
 	"vpnd/usermgmt"
+	"vpnd/usermgmt/usertest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -58,20 +59,16 @@ func (h house) file(name, text string) string {
 func TestUserFields(t *testing.T) {
 	h := newHouse(t)
 	h.file("vpnd.yaml", "state_dir: "+h.dir+"\nnetwork: {pools: {staff: {pool: 10.98.0.10-10.98.0.250}}}\n")
-	values := map[string]string{
-		"index": "9", "password": "geheim", "motp-secret": "9b1f6c07d2e85a43", "motp-pin": "0042", "dial-in": "l2tp", "ipsec": "nice", "remote-node": "203.0.113.0/24",
-		"address": "10.99.0.20", "pool": "staff", "group": "field-work", "idle-timeout": "1m0s", "session-time": "8h0m0s", "max-connections": "1", "further": "refuse", "schedule": "Mon-Fri 08:00-18:00 UTC",
-		"expires": "2027-12-31", "netbios": "block", "multicast": "pass", "up-limit": "10M", "down-limit": "20M", "quota": "50G", "comment": "on call",
-	}
 	args := []string{"user", "add", "anna", "--disabled"}
-	for name, text := range values {
-		args = append(args, "--"+name, text)
+	for name, text := range usertest.Texts {
+		if name != "enabled" {
+			args = append(args, "--"+name, text)
+		}
 	}
 	h.ok("", args...)
 	p := h.profile("anna")
-	values["enabled"], values["totp-secret"] = "no", ""
 	for _, f := range usermgmt.Fields {
-		if want, ok := values[f.Name]; !ok || f.Get(&p) != want {
+		if want := usertest.Texts[f.Name]; f.Get(&p) != want {
 			t.Errorf("%s is %q, want %q", f.Name, f.Get(&p), want)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
+	"vpnd/usermgmt/usertest"
 )
 
 var (
@@ -138,18 +139,8 @@ func TestAddUser(t *testing.T) {
 // All fields of the profile are on the form, and what the form shows is what is stored when nothing is changed.
 func TestEveryField(t *testing.T) {
 	b, _ := setUpDaemon(t)
-	p := usermgmt.New("alice")
-	for field, text := range map[string]string{
-		"index": "7", "enabled": "no", "password": "geheim", "dial-in": "l2tp", "ipsec": "must", "remote-node": "203.0.113.0/24", "address": "10.99.0.77",
-		"pool": "guests", "idle-timeout": "61s", "session-time": "90m", "further": "refuse", "schedule": "Mon-Fri 08:00-18:00 Europe/Berlin",
-		"expires": "2099-12-31", "netbios": "block", "multicast": "pass", "up-limit": "10M", "down-limit": "500k", "quota": "50G", "comment": `"><i>`,
-		"motp-secret": "0123456789abcdef", "motp-pin": "123456",
-	} {
-		f, _ := usermgmt.FieldNamed(field)
-		if err := f.Set(&p, text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	p := usertest.Full("alice")
+	p.Pool, p.Comment = "guests", `"><i>`
 	if err := b.store.Add(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +173,7 @@ func TestEveryField(t *testing.T) {
 		f.Set("enabled", "yes")
 		f.Set("no-password", "yes")
 	}), "/users")
-	if p := b.profile("alice"); p.IdleTimeout != 0 || len(p.Services) != 1 || p.Services[0] != "pptp" || !p.Enabled || p.Password != "" || p.MOTPPIN != "123456" {
+	if p := b.profile("alice"); p.IdleTimeout != 0 || len(p.Services) != 1 || p.Services[0] != "pptp" || !p.Enabled || p.Password != "" || p.MOTPPIN != "1234" {
 		t.Errorf("%+v", p)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 )
 
 // SyncOff has a store no longer wait for the disk: what a benchmark compares with.
@@ -29,3 +30,6 @@ const BatchSize = batchSize
 
 // Queued is how many small writes wait for a transaction.
 func (s *Store) Queued() int { return len(s.small) }
+
+// Migrations are the statements that lead from a version to a later one.
+func Migrations(from, to int) string { return strings.Join(migrations[from:to], "\n") }

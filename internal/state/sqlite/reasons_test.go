@@ -2,6 +2,8 @@ package sqlite_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -42,13 +44,10 @@ var oldTexts = []struct {
 // TestMigratesReasons opens a table of version 6, whose history has texts alone. They stay, and get their codes; one that
 // nobody knows, and the text of a change, get none.
 func TestMigratesReasons(t *testing.T) {
-	dir := t.TempDir()
-	s, err := sqlite.Open(t.Context(), dir, state.Options{})
-	must(t, err)
-	must(t, s.Close())
+	dir := filepath.Join(t.TempDir(), "state")
+	must(t, os.CopyFS(dir, os.DirFS("testdata/version1")))
 	old := strings.Builder{}
-	old.WriteString(`DROP TRIGGER user_added; DROP TRIGGER user_changed; DROP TRIGGER user_removed;
-		ALTER TABLE history DROP COLUMN cause; ALTER TABLE history DROP COLUMN arguments; PRAGMA user_version = 6;`)
+	old.WriteString(sqlite.Migrations(1, 6) + "PRAGMA user_version = 6;")
 	entry := func(event, text string) {
 		fmt.Fprintf(&old, `INSERT INTO history (at, event, fold, user, connection, type, peer, address, auth, encryption, reason, seconds, rx, tx, by)
 			VALUES (0, '%s', 'anna', 'anna', '', 'PPTP', '', '', '', '', '%s', 0, 0, 0, '');`, event, strings.ReplaceAll(text, "'", "''"))
@@ -60,7 +59,7 @@ func TestMigratesReasons(t *testing.T) {
 	entry(state.EventChanged, "unknown user")
 	raw(t, dir, old.String())
 
-	s = openStore(t, dir)
+	s := openStore(t, dir)
 	all, err := s.History(t.Context(), state.HistoryQuery{})
 	must(t, err)
 	slices.Reverse(all)

@@ -4,10 +4,10 @@ package statetest
 import (
 	"net/netip"
 	"testing"
-	"time"
 	"vpnd/auth"
 	"vpnd/internal/state"
 	"vpnd/usermgmt"
+	"vpnd/usermgmt/usertest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -52,7 +52,7 @@ func opened(t *testing.T, open Open, opts state.Options) state.Store {
 	return store
 }
 
-const secret = "f3a1c09d5be2478890aa1b2c3d4e5f60"
+const secret = usertest.Secret
 
 // Values compares values that have addresses and schedules in them.
 var Values = cmp.Options{
@@ -60,16 +60,12 @@ var Values = cmp.Options{
 	cmp.Comparer(func(a, b auth.Schedule) bool { return a.String() == b.String() }),
 }
 
-// Full is a profile with a value in each field, but for a TOTP secret, which goes with no mOTP secret.
+// Full is a profile with a value in each field, but for a TOTP secret, which goes with no mOTP secret. The
+// user may dial in once.
 func Full(name string) usermgmt.Profile {
-	return usermgmt.Profile{
-		Name: name, Enabled: true, Password: "pass wörd", MOTPSecret: secret, MOTPPIN: "1234",
-		Services: []auth.Service{auth.L2TP, auth.PPTP}, IPsec: usermgmt.IPsecMust, Address: netip.MustParseAddr("10.99.0.77"),
-		IdleTimeout: 5 * time.Minute, SessionTime: time.Hour, Comment: "from Köln",
-		Index: 7, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"), Pool: "staff", Group: "field-work", MaxConnections: 1, Further: usermgmt.Refuse,
-		Schedule: "Mon-Fri 08:00-18:00 UTC", Expires: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), BlockNetBIOS: true, PassMulticast: true,
-		UpLimit: 1_000_000, DownLimit: 2_000_000, Quota: 5_000_000_000,
-	}
+	p := usertest.Full(name)
+	p.Enabled, p.MaxConnections = true, 1
+	return p
 }
 
 // Simple is a profile with a password, and the lowest index that is free.

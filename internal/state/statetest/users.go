@@ -35,15 +35,15 @@ func testProfiles(t *testing.T, store state.Store) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	schedule, err := auth.ParseSchedule("Mon-Fri 08:00-18:00 UTC")
+	schedule, err := auth.ParseSchedule("Mon-Fri 08:00-18:00 Europe/Berlin")
 	must(t, err)
 	want := auth.Account{
 		Name: "bob", Enabled: true, Password: "pass wörd", Token: motp.Token{Secret: secret, PIN: "1234"},
-		Services: []auth.Service{auth.L2TP, auth.PPTP}, IPsecMust: true, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"),
-		Schedule: schedule, Expires: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC),
+		Services: []auth.Service{auth.L2TP}, IPsecMust: true, RemoteNode: netip.MustParsePrefix("203.0.113.0/24"),
+		Schedule: schedule, Expires: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
 		Terms: auth.Terms{
-			Address: netip.MustParseAddr("10.99.0.77"), Pool: "staff", Group: "field-work", IdleTimeout: 5 * time.Minute, SessionTime: time.Hour, MaxConnections: 1,
-			RefuseFurther: true, BlockNetBIOS: true, PassMulticast: true, UpLimit: 1_000_000, DownLimit: 2_000_000, Quota: 5_000_000_000,
+			Address: netip.MustParseAddr("10.99.0.77"), Pool: "staff", Group: "field-work", IdleTimeout: 61 * time.Second, SessionTime: 90 * time.Minute,
+			MaxConnections: 1, RefuseFurther: true, BlockNetBIOS: true, PassMulticast: true, UpLimit: 10_000_000, DownLimit: 500_000, Quota: 50_000_000_000,
 		},
 	}
 	if diff := cmp.Diff(want, account, Values); diff != "" {
