@@ -15,10 +15,10 @@ var (
 	ErrExists = errors.New("the user exists already")
 )
 
-// Table is a user table. Names are compared without regard to case. For an unknown name every method
-// gives ErrNoUser, but Add, Apply and List, and those that then give nothing: Account, Token,
-// Standing, LastAddress, RecordOf and Traffic. Each change of a user adds an entry to the history.
-// A Table is safe for concurrent use.
+// Table is a user table. Names are compared without regard to case. For an unknown name, Account,
+// AccountAndCheck, Token, Standing, RecordOf, LastAddress and Traffic give nothing, Rewind does
+// nothing, and AddTraffic counts all the same; all others but Add and Apply give ErrNoUser. Each change
+// of a user adds an entry to the history. A Table is safe for concurrent use.
 type Table interface {
 	auth.Users
 	auth.Checker

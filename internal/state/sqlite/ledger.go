@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
-	"time"
 	"vpnd/auth"
 	"vpnd/internal/state"
 	"vpnd/usermgmt"
@@ -182,7 +181,7 @@ func (s *Store) standing(ctx context.Context, q querier, user string) (auth.Stan
 
 // complete puts the columns of a user's row into a standing that are no plain numbers.
 func complete(v *auth.Standing, user string, strangers, home int64, addresses string) (err error) {
-	v.Strangers.LockedUntil, v.Usual.LockedUntil = fromMilli(strangers), fromMilli(home)
+	v.Strangers.LockedUntil, v.Usual.LockedUntil = milliTime(strangers), milliTime(home)
 	if v.Addresses, err = parseAddresses(addresses); err != nil {
 		return fmt.Errorf("user %s: %w", user, err)
 	}
@@ -223,28 +222,13 @@ func (s *Store) ChangeStanding(ctx context.Context, user string, change func(aut
 		}
 		stored <- v
 		return upsert(ctx, tx, user, s.stmts.setStanding,
-			v.Strangers.Count, v.Strangers.Locks, toMilli(v.Strangers.LockedUntil),
-			v.Usual.Count, v.Usual.Locks, toMilli(v.Usual.LockedUntil), strings.Join(addresses, " "))
+			v.Strangers.Count, v.Strangers.Locks, milli(v.Strangers.LockedUntil),
+			v.Usual.Count, v.Usual.Locks, milli(v.Usual.LockedUntil), strings.Join(addresses, " "))
 	})
 	if err != nil {
 		return auth.Standing{}, err
 	}
 	return <-stored, nil
-}
-
-// toMilli is Unix time in milliseconds, 0 for the zero time.
-func toMilli(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMilli(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
 }
 
 // LastAddress implements usermgmt.Table.

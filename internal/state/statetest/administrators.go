@@ -48,7 +48,7 @@ func testAdministrators(t *testing.T, store state.Store) {
 		all[i].Added = time.Time{}
 	}
 	if diff := cmp.Diff([]state.Administrator{administrator("alice"), viewer}, all); diff != "" {
-		t.Error(diff)
+		t.Errorf("administrators (-want +got):\n%s", diff)
 	}
 	must(t, store.ChangeAdministrator(ctx, "BOB", "password", func(a *state.Administrator) { a.Name, a.Password, a.TOTPSecret = "carl", "another", "MFRGG" }))
 	if b, err := store.Administrator(ctx, "bob"); b.Name != "Bob" || b.Password != "another" || b.TOTPSecret != "MFRGG" || err != nil {
@@ -246,7 +246,7 @@ func testTokens(t *testing.T, store state.Store) {
 	}
 	probe.By, got.Added = "root", time.Time{}
 	if diff := cmp.Diff(probe, got); diff != "" {
-		t.Error(diff)
+		t.Errorf("token (-want +got):\n%s", diff)
 	}
 	all, err := store.AdminTokens(ctx)
 	if err != nil || len(all) != 2 || all[0].Name != "backup" || !all[0].Expires.IsZero() || all[1].Name != "Probe" {

@@ -84,11 +84,11 @@ func testEdits(t *testing.T, store state.Store) {
 	}
 	users := []string{"3anna10.99.0.21 0s", "1ben10.99.0.20 0s", "2carlinvalid IP 5m0s", "4dorainvalid IP 5m0s", "5emilinvalid IP 5m0s"}
 	if diff := cmp.Diff(users, summaries(t, store)); diff != "" {
-		t.Error(diff)
+		t.Errorf("users (-want +got):\n%s", diff)
 	}
 	entries, err := store.History(ctx, state.HistoryQuery{User: "anna", Limit: 1})
 	if err != nil || len(entries) != 1 || entries[0].Event != state.EventChanged || entries[0].Reason != "index: 1 -> 3, address: 10.99.0.20 -> 10.99.0.21" || entries[0].By != "root" {
-		t.Errorf("%+v, %v", entries, err)
+		t.Errorf("the last entry of anna is %+v, %v, want the values of her change, by root", entries, err)
 	}
 	apply(edits[1:3], []usermgmt.Outcome{{Name: "anna"}, {Name: "ben"}}) // there is nothing to change
 }
@@ -113,7 +113,7 @@ func testFaultyEdits(t *testing.T, store state.Store) {
 	}
 	got, err := store.Apply(ctx, edits, usermgmt.How{Add: true, Change: true})
 	if got != nil || err == nil || !errors.Is(err, failed) {
-		t.Fatalf("%+v, %v", got, err)
+		t.Fatalf("got %+v, %v, want no outcomes, and the error of the edit of dora", got, err)
 	}
 	var lines []string
 	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
@@ -125,10 +125,10 @@ func testFaultyEdits(t *testing.T, store state.Store) {
 	}
 	want := []string{"2 two words name", "3 ben password,ipsec,quota", "5 GOOD name", "6 dora ", "4 carl address,index", "9 fred index"}
 	if diff := cmp.Diff(want, lines); diff != "" {
-		t.Error(diff)
+		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	if all, err := store.List(ctx); err != nil || len(all) != 2 || all[0].Comment != "" {
-		t.Errorf("%+v, %v", all, err)
+		t.Errorf("there are %+v, %v, want the two users as before", all, err)
 	}
 	for _, c := range []struct {
 		name string
@@ -145,11 +145,11 @@ func testFaultyEdits(t *testing.T, store state.Store) {
 		}
 	}
 	if _, err := store.Get(ctx, "anna"); err != nil {
-		t.Error(err)
+		t.Errorf("after a Remove that failed anna is gone: %v", err)
 	}
 	must(t, store.Remove(ctx, "anna", "OWNER"))
 	if all, err := store.List(ctx); err != nil || len(all) != 0 {
-		t.Errorf("%+v, %v", all, err)
+		t.Errorf("there are %+v, %v, want no users", all, err)
 	}
 }
 

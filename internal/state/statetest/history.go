@@ -34,10 +34,10 @@ func testHistory(t *testing.T, store state.Store) {
 	}
 	connected.ID = all[0].ID
 	if diff := cmp.Diff(connected, all[0], cmpopts.EquateComparable(netip.Addr{})); diff != "" {
-		t.Error(diff)
+		t.Errorf("entry (-want +got):\n%s", diff)
 	}
 	if c := all[1]; c.Event != state.EventChanged || c.Reason != "password, idle-timeout: 0s -> 1m0s, comment: none -> remark" || c.By != "root" || time.Since(c.At) > time.Hour {
-		t.Errorf("%+v", c)
+		t.Errorf("the entry of the change is %+v, want what was changed, by root, now", c)
 	}
 	if strings.Contains(fmt.Sprint(all), "another") {
 		t.Error("the history tells a password")
@@ -65,7 +65,7 @@ func testHistory(t *testing.T, store state.Store) {
 	}
 	sum, err := store.HistorySum(ctx, state.HistoryQuery{User: "alice", Limit: 1})
 	if want := (state.HistorySum{Entries: 3, Time: time.Hour, Rx: 1 << 40, Tx: 2}); err != nil || sum != want {
-		t.Errorf("%+v, %v", sum, err)
+		t.Errorf("the sum is %+v, %v, want %+v", sum, err, want)
 	}
 }
 
@@ -158,7 +158,7 @@ func testSearches(t *testing.T, store state.Store) {
 		}
 		for _, e := range found {
 			if e.User == "first" && (e.Why.Code != inUse.Code || e.Why.Args != inUse.Args || e.Text() != inUse.String()) {
-				t.Errorf("%+v", e.Why)
+				t.Errorf("the reason is %+v, want %+v", e.Why, inUse)
 			}
 		}
 	}
@@ -194,7 +194,7 @@ func testValues(t *testing.T, s state.Store) {
 func testConnected(t *testing.T, store state.Store) {
 	ctx := t.Context()
 	if by, err := store.Connected(ctx); len(by) != 0 || err != nil {
-		t.Errorf("%+v, %v", by, err)
+		t.Errorf("at first %+v, %v are connected, want nobody", by, err)
 	}
 	at := time.UnixMilli(1464048000123)
 	for _, e := range []state.Entry{
@@ -223,14 +223,14 @@ func testConnected(t *testing.T, store state.Store) {
 	}
 	must(t, store.Record(ctx, state.Entry{At: at, Event: state.EventStarted}))
 	if by, err := store.Connected(ctx); len(by) != 0 || err != nil {
-		t.Errorf("after a start: %+v, %v", by, err)
+		t.Errorf("after a start %+v, %v are connected, want nobody", by, err)
 	}
 }
 
 // The oldest entry is by date: a clock that was put back dates later entries earlier.
 func testOldestEntry(t *testing.T, s state.Store) {
 	if at, err := s.OldestEntry(t.Context()); err != nil || !at.IsZero() {
-		t.Errorf("without entries: %v, %v", at, err)
+		t.Errorf("without entries the oldest is of %v, %v, want none", at, err)
 	}
 	first := time.UnixMilli(1_700_000_000_000)
 	for _, at := range []time.Time{first.Add(time.Hour), first, first.Add(time.Minute)} {

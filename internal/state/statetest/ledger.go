@@ -129,7 +129,7 @@ func race(t *testing.T, step int64, stores ...state.Store) int64 {
 			<-start
 			ok, err := stores[i%len(stores)].Advance(t.Context(), "alice", auth.TokenState{LastStep: step, Offset: int64(i)})
 			if err != nil {
-				t.Error(err)
+				t.Errorf("Advance: %v, want no error", err)
 			}
 			if ok {
 				won.Add(1)
@@ -154,10 +154,10 @@ func testRemovedUsers(t *testing.T, store state.Store) {
 		t.Errorf("a used step was accepted of the user that came back: %v, %v", ok, err)
 	}
 	if v, err := store.Standing(ctx, "alice"); v != (auth.Standing{}) || err != nil {
-		t.Error(v, err)
+		t.Errorf("the user came back with the standing %+v, %v, want none", v, err)
 	}
 	if a, err := store.LastAddress(ctx, "alice"); a.IsValid() || err != nil {
-		t.Error(a, err)
+		t.Errorf("the user came back with the last address %v, %v, want none", a, err)
 	}
 }
 
@@ -168,14 +168,14 @@ func testTraffic(t *testing.T, store state.Store) {
 	must(t, store.AddTraffic(ctx, "2026-11", map[string]usermgmt.Traffic{"ALICE": {Rx: 10, Tx: 20}}))
 	got, err := store.Traffic(ctx, "Alice", usermgmt.Month(time.Date(2026, 12, 1, 1, 0, 0, 0, time.FixedZone("", 7200))))
 	if got != (usermgmt.Traffic{Rx: 11, Tx: 22}) || got.Total() != 33 || err != nil {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("the traffic of alice is %+v, %v, want 11 and 22", got, err)
 	}
 	must(t, store.Prune(ctx, time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC), 10))
 	if old, err := store.Traffic(ctx, "alice", "2026-10"); old != (usermgmt.Traffic{}) || err != nil {
-		t.Errorf("%+v, %v", old, err)
+		t.Errorf("the traffic of a month that was pruned is %+v, %v, want none", old, err)
 	}
 	if now, err := store.Traffic(ctx, "bob", "2026-11"); now.Tx != 5 || err != nil {
-		t.Errorf("%+v, %v", now, err)
+		t.Errorf("the traffic of bob is %+v, %v, want 5 to bob", now, err)
 	}
 }
 

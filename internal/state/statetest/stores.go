@@ -19,7 +19,7 @@ import (
 func testAddresses(t *testing.T, open Open) {
 	s := opened(t, open, state.Options{CheckAddress: func(a netip.Addr) error { return fmt.Errorf("%s is outside the pool", a) }})
 	if err := s.Add(t.Context(), Full("alice")); err == nil || err.Error() != "address: 10.99.0.77 is outside the pool" {
-		t.Error(err)
+		t.Errorf("got %v, want the error of CheckAddress", err)
 	}
 }
 
@@ -38,7 +38,7 @@ func testPools(t *testing.T, open Open) {
 	there = false
 	alice.Name = "bob"
 	if err := s.Add(t.Context(), alice); err == nil || err.Error() != "pool: there is no pool staff" {
-		t.Error(err)
+		t.Errorf("a new user in a pool that is gone: %v, want the error of CheckPool", err)
 	}
 	set := func(change func(*usermgmt.Profile)) error {
 		return s.Update(t.Context(), "alice", func(p *usermgmt.Profile) error {
@@ -47,7 +47,7 @@ func testPools(t *testing.T, open Open) {
 		})
 	}
 	if err := set(func(p *usermgmt.Profile) { p.Pool = "guests" }); err == nil || err.Error() != "pool: there is no pool guests" {
-		t.Error(err)
+		t.Errorf("another pool that is gone: %v, want the error of CheckPool", err)
 	}
 	must(t, set(func(p *usermgmt.Profile) { p.Enabled = false }))
 	must(t, set(func(p *usermgmt.Profile) { p.Pool = "" }))

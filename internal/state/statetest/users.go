@@ -25,7 +25,7 @@ func testProfiles(t *testing.T, store state.Store) {
 	alice := Simple("Alice")
 	alice.Index = 1
 	if diff := cmp.Diff([]usermgmt.Profile{alice, Full("bob")}, got, Values); diff != "" {
-		t.Error(diff)
+		t.Errorf("users (-want +got):\n%s", diff)
 	}
 	sound, damaged, err := store.Sound(ctx)
 	if diff := cmp.Diff(got, sound, Values); diff != "" || len(damaged) != 0 || err != nil {
@@ -47,7 +47,7 @@ func testProfiles(t *testing.T, store state.Store) {
 		},
 	}
 	if diff := cmp.Diff(want, account, Values); diff != "" {
-		t.Error(diff)
+		t.Errorf("account (-want +got):\n%s", diff)
 	}
 	must(t, store.Update(ctx, "bob", func(p *usermgmt.Profile) error {
 		p.MOTPSecret, p.MOTPPIN, p.Enabled, p.Address, p.Services = "", "", false, netip.Addr{}, nil
@@ -55,11 +55,11 @@ func testProfiles(t *testing.T, store state.Store) {
 	}))
 	account, _, err = store.Account(ctx, "bob")
 	if err != nil || account.Token != nil || account.Enabled || account.Terms.Address.IsValid() || len(account.Services) != 0 {
-		t.Errorf("after the change: %+v, %v", account, err)
+		t.Errorf("after the change the account is %+v, %v, want it disabled, without token, address and services", account, err)
 	}
 	must(t, store.Remove(ctx, "bob"))
 	if _, ok, err := store.Account(ctx, "bob"); ok || err != nil {
-		t.Errorf("a removed user: %v, %v", ok, err)
+		t.Errorf("a removed user has an account: %v, %v, want none", ok, err)
 	}
 }
 
@@ -67,16 +67,16 @@ func testNames(t *testing.T, store state.Store) {
 	ctx := t.Context()
 	must(t, store.Add(ctx, Simple("Alice")))
 	if err := store.Add(ctx, Simple("aLICE")); !errors.Is(err, usermgmt.ErrExists) {
-		t.Errorf("the same name in another case: %v", err)
+		t.Errorf("the same name in another case: %v, want %v", err, usermgmt.ErrExists)
 	}
 	if a, ok, err := store.Account(ctx, "ALICE"); !ok || err != nil || a.Name != "Alice" {
-		t.Errorf("got %+v, %v, %v", a, ok, err)
+		t.Errorf("the account of ALICE is %+v, %v, %v, want that of Alice", a, ok, err)
 	}
 	if ok, err := store.Advance(ctx, "ALICE", auth.TokenState{LastStep: 7}); !ok || err != nil {
-		t.Error(ok, err)
+		t.Errorf("a first step of ALICE: %v, %v, want it accepted", ok, err)
 	}
 	if state, err := store.Token(ctx, "alice"); state.LastStep != 7 || err != nil {
-		t.Error(state, err)
+		t.Errorf("the token of alice is %+v, %v, want step 7", state, err)
 	}
 }
 
@@ -192,34 +192,33 @@ func testIndexes(t *testing.T, store state.Store) {
 
 func testUnknownUsers(t *testing.T, store state.Store) {
 	ctx := t.Context()
+	_, got := store.Get(ctx, "x")
 	for what, err := range map[string]error{
 		"Update": store.Update(ctx, "x", func(*usermgmt.Profile) error { return nil }), "Remove": store.Remove(ctx, "x"), "Unlock": store.Unlock(ctx, "x"),
 		"ChangeStanding": fail(ctx, store, "x"), "SetLastAddress": store.SetLastAddress(ctx, "x", netip.MustParseAddr("10.0.0.1")),
+		"Get": got,
 	} {
 		if !errors.Is(err, usermgmt.ErrNoUser) {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("%s: %v, want %v", what, err, usermgmt.ErrNoUser)
 		}
 	}
-	if _, err := store.Get(ctx, "x"); !errors.Is(err, usermgmt.ErrNoUser) {
-		t.Error(err)
+	for what, accept := range map[string]func(context.Context, string, auth.TokenState) (bool, error){"Advance": store.Advance, "Recentre": store.Recentre} {
+		if ok, err := accept(ctx, "x", auth.TokenState{LastStep: 1}); ok || !errors.Is(err, usermgmt.ErrNoUser) {
+			t.Errorf("%s: %v, %v, want %v", what, ok, err, usermgmt.ErrNoUser)
+		}
 	}
-	if ok, err := store.Advance(ctx, "x", auth.TokenState{LastStep: 1}); ok || !errors.Is(err, usermgmt.ErrNoUser) {
-		t.Error(ok, err)
-	}
+	must(t, store.Rewind(ctx, "x", 1))
 	if _, ok, err := store.Account(ctx, "x"); ok || err != nil {
-		t.Error(ok, err)
-	}
-	if ok, err := store.Recentre(ctx, "x", auth.TokenState{LastStep: 1}); ok || !errors.Is(err, usermgmt.ErrNoUser) {
-		t.Error(ok, err)
+		t.Errorf("Account: %v, %v, want none", ok, err)
 	}
 	if v, err := store.Standing(ctx, "x"); v != (auth.Standing{}) || err != nil {
-		t.Error(v, err)
+		t.Errorf("Standing: %+v, %v, want none", v, err)
 	}
-	if s, err := store.Token(ctx, "x"); s != (auth.TokenState{}) || err != nil {
-		t.Error(s, err)
+	if token, err := store.Token(ctx, "x"); token != (auth.TokenState{}) || err != nil {
+		t.Errorf("Token: %+v, %v, want none", token, err)
 	}
 	if a, err := store.LastAddress(ctx, "x"); a.IsValid() || err != nil {
-		t.Error(a, err)
+		t.Errorf("LastAddress: %v, %v, want none", a, err)
 	}
 }
 
@@ -271,28 +270,28 @@ func testErrorsChangeNothing(t *testing.T, store state.Store) {
 	must(t, store.Add(ctx, Full("alice")))
 	own := errors.New("changed my mind")
 	if err := store.Update(ctx, "alice", func(p *usermgmt.Profile) error { p.Enabled = false; return own }); !errors.Is(err, own) {
-		t.Error(err)
+		t.Errorf("Update: %v, want the error of its change", err)
 	}
 	err := store.Update(ctx, "alice", func(p *usermgmt.Profile) error { p.Name = "eve"; return nil })
 	if got := brokenFields(err); !slices.Equal(got, []string{"name"}) {
-		t.Error(err)
+		t.Errorf("another name: %v, want a RuleError of the name", err)
 	}
 	if err := store.Update(ctx, "alice", func(p *usermgmt.Profile) error { p.MOTPPIN = "1"; return nil }); len(brokenFields(err)) != 1 {
-		t.Error(err)
+		t.Errorf("a PIN of one digit: %v, want one RuleError", err)
 	}
 	p, err := store.Get(ctx, "alice")
 	must(t, err)
 	if diff := cmp.Diff(Full("alice"), p, Values); diff != "" {
-		t.Error(diff)
+		t.Errorf("user (-want +got):\n%s", diff)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if ok, err := store.Advance(ended, "alice", auth.TokenState{LastStep: 1}); ok && err != nil {
-		t.Error("both accepted and failed")
+		t.Errorf("a context that has ended: accepted, with the error %v, want one of them", err)
 	}
 	must(t, store.Close())
 	if ok, err := store.Advance(ctx, "alice", auth.TokenState{LastStep: 5}); ok || err == nil {
-		t.Errorf("after Close: %v, %v", ok, err)
+		t.Errorf("after Close a step is accepted: %v, %v, want an error", ok, err)
 	}
 }
 
