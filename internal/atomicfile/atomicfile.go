@@ -87,7 +87,7 @@ func Sweep(dir string) {
 			continue
 		}
 		if lock(file) == nil {
-			_, _ = os.Remove(path+"-journal"), os.Remove(path) // SQLite puts the former beside a copy that it makes
+			_, _ = os.Remove(path+"-journal"), os.Remove(path) // SQLite writes the former next to its copy
 		}
 		_ = file.Close()
 	}

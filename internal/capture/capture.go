@@ -1,5 +1,5 @@
-// Package capture records PPP frames as pcapng, for Wireshark, without secrets. Who gives it a frame never waits:
-// what finds the queue full is dropped, and counted.
+// Package capture records PPP frames as pcapng, for Wireshark, without secrets. Callers never wait:
+// a frame that finds the queue full is dropped and counted.
 package capture
 
 import (
@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// queueLen is how many frames may wait for whoever reads the recording, in MiB 1.5 at most.
+	// queueLen is how many frames may wait for the reader of the recording: at most 1.5 MiB.
 	queueLen = 1024
 	// maxSources is how many connections one recording tells from one another.
 	maxSources = 1024

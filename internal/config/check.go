@@ -115,7 +115,7 @@ func (h Hooks) check(report reporter) {
 	}
 }
 
-// maxUnauthenticated leaves users half of what the servers of both carriers bear.
+// maxUnauthenticated leaves users half of the calls that the servers of both carriers can hold.
 const maxUnauthenticated = 4096
 
 func (l Limits) check(report reporter) {
@@ -290,7 +290,7 @@ func checkInterface(report reporter, key, name string) {
 	}
 }
 
-// checkOther checks the name of an interface beside vpnd's own; "" is none.
+// checkOther checks the name of an interface that must differ from vpnd's own; "" is none.
 func checkOther(report reporter, key, name, own string) {
 	if name == "" {
 		return

@@ -25,7 +25,7 @@ var defaults []byte
 
 // Config is the whole configuration.
 type Config struct {
-	StateDir   string       // folder of the user table and all that must last
+	StateDir   string       // folder of the user table and everything else that must persist
 	Listen     []netip.Addr // outer IPv4 addresses; 0.0.0.0 is every one
 	Services   Services
 	PPP        PPP

@@ -185,7 +185,7 @@ func scalar[T any](to *T, parse func(string) (T, error)) setter {
 	}
 }
 
-// list sets *to from a sequence of values, or from one value alone.
+// list sets *to from a sequence of values, or from a single value.
 func list[T any](to *[]T, parse func(string) (T, error)) setter {
 	return listOf(to, func(v *T) setter { return scalar(v, parse) })
 }

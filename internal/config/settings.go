@@ -126,7 +126,7 @@ func scalarNode(text string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
 }
 
-// String writes keys and values, but for those that hold a password.
+// String writes keys and values, without those that hold a password.
 func (s Settings) String() string {
 	parts := s.Keys()
 	for i, key := range parts {

@@ -287,7 +287,7 @@ func newClock(cfg config.Config, log *slog.Logger) *timesync.Clock {
 	return timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset, Logger: log})
 }
 
-// start runs what serves. What fails for good comes out of the channel.
+// start runs the servers. The channel gives the error of one that has failed.
 func (d *daemon) start(ctx context.Context) <-chan error {
 	failed := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)

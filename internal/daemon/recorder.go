@@ -47,7 +47,7 @@ func newRecorder(h history, log *slog.Logger, counts *metrics.Metrics) *recorder
 	return r
 }
 
-// close writes what waits. What is added later is lost.
+// close writes the entries that wait. Later ones are lost.
 func (r *recorder) close() {
 	close(r.stop)
 	<-r.ended

@@ -134,7 +134,7 @@ func (d *daemon) openServices(to config.Services) (undo func(), err error) {
 	return undo, nil
 }
 
-// drainServices has those services take no more calls that are not wanted.
+// drainServices drains the services that are not wanted: they accept no new calls.
 func (d *daemon) drainServices(to config.Services) {
 	for _, s := range d.services {
 		if !s.wanted(to) {

@@ -189,7 +189,7 @@ func poolSettings(p mgmt.PoolSettings, file config.Network) config.Settings {
 
 // poolsInUse reports pools that users name and that go.
 func (d *daemon) poolsInUse(ctx context.Context, n config.Network) error {
-	profiles, _, err := d.store.Sound(ctx) // users that are damaged are refused, whatever their pool is
+	profiles, _, err := d.store.Sound(ctx) // damaged users are refused anyway
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ type check func(ipv4) Drop
 // wait, and may not keep ip.
 type Tap func(received bool, ip []byte)
 
-// chain is a policy as the data path has it: what is not asked for costs nothing.
+// chain is a policy as the data path uses it: a check that nobody asked for costs nothing.
 type chain struct {
 	policy    Policy
 	multicast bool
@@ -103,7 +103,7 @@ const (
 	// for which TCP pauses when what it has sent is lost: a shorter one would go to waste meanwhile, and TCP
 	// over a short way would reach half of the limit.
 	burstTime = 400 * time.Millisecond
-	// minBurst is at the least, in bytes: some packets of the largest size.
+	// minBurst is the smallest depth in bytes: some packets of the largest size.
 	minBurst = 16 << 10
 )
 

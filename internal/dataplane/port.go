@@ -127,7 +127,7 @@ func (t *Port) Remove() {
 	t.plane.remove(t)
 	t.rx.Lock()
 	t.tx.Lock()
-	t.tx.Unlock() //nolint:staticcheck // whoever had it has finished
+	t.tx.Unlock() //nolint:staticcheck // its holder has finished
 	t.rx.Unlock()
 }
 

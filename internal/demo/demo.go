@@ -45,7 +45,7 @@ type user struct {
 	up            dial.Event
 }
 
-// demo is what stands.
+// demo is the running demonstration.
 type demo struct {
 	out    io.Writer
 	binary string
@@ -197,7 +197,7 @@ func (d *demo) table(context.Context) error {
 func (d *demo) replay(ctx context.Context) error {
 	u := d.users[0]
 	d.say("%s's password %s is tried once more, as somebody would who has overheard it.", u.name, u.code)
-	p, err := d.start(u, "vpndial1") // beside the first, which is still there
+	p, err := d.start(u, "vpndial1") // in addition to the first, which is still there
 	if err != nil {
 		return err
 	}

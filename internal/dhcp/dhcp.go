@@ -40,7 +40,7 @@ func (c Config) Answer(reply, request []byte) ([]byte, bool) {
 		return nil, false
 	}
 	inform.ClientIPAddr = ip.SrcIP
-	// There is no relay on a link: what a client says of one would only come back to it.
+	// There is no relay on a link: an answer to one would only come back to the client.
 	inform.GatewayIPAddr = net.IPv4zero
 	inform.Options.Del(dhcpv4.OptionRelayAgentInformation)
 	ack, err := c.ack(inform)

@@ -57,7 +57,7 @@ type Options struct {
 	Password  func(ctx context.Context) (string, error)
 	Secret    string         // of the L2TP tunnel
 	Interface string         // name of the TUN interface
-	Routes    []netip.Prefix // what is reached through the connection, besides the server itself
+	Routes    []netip.Prefix // reached through the connection, in addition to the server itself
 	Report    time.Duration  // between two transfer figures; 0: at the end only
 }
 

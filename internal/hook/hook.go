@@ -40,7 +40,7 @@ type Facts struct {
 	Reason                                       reason.Reason // down: why it ended
 }
 
-// Stats are what stands now, and how many runs have failed since the start, by hook.
+// Stats are the current figures, and how many runs have failed since the start, by hook.
 type Stats struct {
 	Running, Waiting int
 	Failed           map[string]uint64
@@ -59,7 +59,7 @@ type Runner struct {
 	ready   []*run
 	waiting int // runs that have not begun
 	running int
-	idle    chan struct{} // closed when there is nothing any more, while Close waits
+	idle    chan struct{} // closed when nothing is left, while Close waits
 }
 
 // kind is a hook.
@@ -77,7 +77,7 @@ var names = [...]string{before: "before", up: "up", down: "down"}
 type run struct {
 	kind  kind
 	facts Facts
-	begun atomic.Bool // or nobody waits for it any more
+	begun atomic.Bool // or nobody waits for it now
 	done  func(error)
 }
 

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// bounded takes no more than maxConnections connections, and of one source no more than
-// maxOfSource, so that it cannot keep the others out. What is over is closed at once.
+// bounded accepts at most maxConnections connections, and from one source at most
+// maxOfSource, so that it cannot keep the others out. It closes further ones at once.
 type bounded struct {
 	net.Listener
 	mu    sync.Mutex

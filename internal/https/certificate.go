@@ -27,7 +27,7 @@ import (
 const (
 	certificateFile, certificateKeyFile = "management.crt", "management.key"
 
-	certificateLife  = 820 * 24 * time.Hour // Apple's clients take no more than 825 days
+	certificateLife  = 820 * 24 * time.Hour // Apple's clients accept at most 825 days
 	certificateCheck = time.Second          // between two looks at the files
 )
 
@@ -71,7 +71,7 @@ func (c *certificate) watch(cert, key string) {
 	c.cert, c.key, c.stamp = cert, key, stampOf(cert, key)
 }
 
-// get implements tls.Config.GetCertificate. What cannot be read leaves the one before in force.
+// get implements tls.Config.GetCertificate. If the files cannot be read, it keeps the certificate before.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

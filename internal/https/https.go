@@ -1,5 +1,5 @@
 // Package https serves management by HTTPS: the listener, its limits and its certificate. Until
-// there is an administrator it listens on loopback alone.
+// there is an administrator it listens only on loopback.
 package https
 
 import (
@@ -101,7 +101,7 @@ func chooseCertificate(cfg Config) (*certificate, error) {
 	return c, err
 }
 
-// newServer makes a server of TLS 1.2 and later. It speaks HTTP/1.1 alone: an HTTP/2 stream that
+// newServer makes a server of TLS 1.2 and later. It speaks only HTTP/1.1: an HTTP/2 stream that
 // has a deadline for each write, as events have, ends with the first pause.
 func newServer(handler http.Handler, cert *certificate, p patience, log *slog.Logger) *http.Server {
 	s := &http.Server{

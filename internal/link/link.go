@@ -91,7 +91,7 @@ type Datagram struct {
 	Src netip.Addr     // the address that the peer dialled
 }
 
-// BatchSize is how many datagrams one system call carries at the most.
+// BatchSize is the largest number of datagrams in one system call.
 const BatchSize = 64
 
 // Batch gathers the datagrams that one goroutine sends, so that one system call takes many.
@@ -107,7 +107,7 @@ var batches = sync.Pool{New: func() any { return new(Batch) }}
 // TakeBatch lends an empty Batch to who needs one for a moment; Done is its end.
 func TakeBatch() *Batch { return batches.Get().(*Batch) }
 
-// Done is Flush, after which b must not be used any more.
+// Done is Flush. After it, b must not be used.
 func (b *Batch) Done() {
 	b.Flush()
 	batches.Put(b)

@@ -132,7 +132,7 @@ func (r *Reader) Read() ([]Packet, error) {
 	}
 	for i := range r.bufs {
 		if r.bufs[i] != nil && (i >= r.n || r.pkts[i].Buf != nil) {
-			r.bufs[i].Reset() // whoever looked at it may have cut it
+			r.bufs[i].Reset() // its reader may have cut it
 			continue
 		}
 		r.bufs[i] = pktbuf.Get()

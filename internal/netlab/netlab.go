@@ -116,7 +116,7 @@ func (n *Namespace) Start(cmd *exec.Cmd, ended <-chan struct{}) error {
 	return start(cmd, ended, func() error { return netns.Set(n.fd) })
 }
 
-// Start starts a process that dies with this one, whatever becomes of it. The kernel ties that to the
+// Start starts a process that dies with this one in any case. The kernel ties that to the
 // thread, not to the process, that starts it: the thread is kept until ended is closed.
 func Start(cmd *exec.Cmd, ended <-chan struct{}) error {
 	return start(cmd, ended, func() error { return nil })

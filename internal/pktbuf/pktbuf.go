@@ -60,8 +60,8 @@ func (b *Buf) Append(p []byte) bool {
 	return true
 }
 
-// Prepend grows the payload by n bytes to the front and returns it whole; the new bytes hold
-// whatever was there. It returns nil, and changes nothing, when the room is used up.
+// Prepend grows the payload by n bytes to the front and returns it whole. It does not clear the
+// new bytes. It returns nil, and changes nothing, when the room is used up.
 func (b *Buf) Prepend(n int) []byte {
 	if n < 0 || n > b.off {
 		return nil

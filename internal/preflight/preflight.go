@@ -298,7 +298,7 @@ func dns(cfg config.Config) Finding {
 }
 
 func dnsServers(n config.Network, servers []netip.Addr) Finding {
-	f := Finding{What: "DNS servers that users are told (network.dns)", Fix: "set network.dns, or set it to [] if users need none"}
+	f := Finding{What: "DNS servers for users (network.dns)", Fix: "set network.dns, or set it to [] if users need none"}
 	switch {
 	case n.DNS != nil && len(servers) == 0:
 		f.What += ": none, as configured"

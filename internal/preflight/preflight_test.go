@@ -8,7 +8,7 @@ import (
 
 // The finding says which DNS servers users are told, and why.
 func TestDNSServers(t *testing.T) {
-	const what = "DNS servers that users are told (network.dns)"
+	const what = "DNS servers for users (network.dns)"
 	servers := []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("10.1.2.3")}
 	for name, c := range map[string]struct {
 		masquerade   string

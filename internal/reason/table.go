@@ -5,7 +5,7 @@ import "slices"
 // Row is what there is to say about a code.
 type Row struct {
 	Code Code
-	// Text is for the log and the pages. {name} is an argument. What stands in brackets is left out if its argument
+	// Text is for the log and the pages. {name} is an argument. A part in brackets is left out if its argument
 	// is empty.
 	Text string
 	// Peer is told to the peer: in a Terminate-Request (RFC 1661 section 5.5), in the result of an L2TP message (RFC 2661
@@ -26,7 +26,7 @@ type Row struct {
 // Result is an L2TP result code and, for code 2 and 4, its error code.
 type Result struct{ Code, Error uint16 }
 
-// Advice is for whoever looks after the server.
+// Advice is for the administrator of the server.
 type Advice struct {
 	Means string // holds placeholders of the text
 	Fix   string // holds tasks in braces, such as {unlock}; empty: there is nothing to fix

@@ -24,7 +24,7 @@ func (s *session) answer() {
 	}
 }
 
-// next takes the question that is to be answered now. Without one, answer has to end, even if the peer asks right after that:
+// next takes the question that must be answered now. Without one, answer has to end, even if the peer asks right after that:
 // ask begins another answer then.
 func (s *session) next() *ppp.Authenticate {
 	s.mu.Lock()

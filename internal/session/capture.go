@@ -84,7 +84,7 @@ func (m *Manager) setCaptures(change func([]*Capture) ([]*Capture, error)) error
 	return nil
 }
 
-// tapAll has the data of all connections of c recorded, or not any more.
+// tapAll starts or ends the recording of the data of all connections of c.
 func (m *Manager) tapAll(c *Capture) {
 	if !c.All {
 		return

@@ -14,7 +14,7 @@ type Kind struct {
 // PoolUse is how much of a pool is in use, in addresses.
 type PoolUse struct{ Size, Used int }
 
-// Counters are a Manager's counters since it was made, and what stands now.
+// Counters are a Manager's counters since its start, and its current figures.
 type Counters struct {
 	Open      map[Kind]int
 	Pending   int                           // sessions that are not up yet
@@ -66,7 +66,7 @@ func (m *Manager) account(c *Counters) []*session {
 	return all
 }
 
-// count has s count as open as kind, the zero value: not any more. The caller holds the Manager's lock.
+// count counts s as open as kind; the zero value: as not open. The caller holds the Manager's lock.
 func (m *Manager) count(s *session, kind Kind) {
 	if s.table.counted != (Kind{}) {
 		m.open[s.table.counted]--
@@ -77,7 +77,7 @@ func (m *Manager) count(s *session, kind Kind) {
 }
 
 // addMoved adds what a session has moved to what those have that are gone, once. The caller holds the
-// Manager's lock, and the session's port passes nothing any more.
+// Manager's lock, and the session's port no longer passes packets.
 func (m *Manager) addMoved(s *session) {
 	if port := s.port.Load(); port != nil && m.sessions[s.id] == s {
 		m.moved[s.info.Type] = sum(m.moved[s.info.Type], port.Stats())

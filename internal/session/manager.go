@@ -57,16 +57,16 @@ type Watcher interface {
 	Up(c Connection)
 	// Regroup is told when the group of a connection's user has changed from oldGroup. It must not wait.
 	Regroup(c Connection, oldGroup string)
-	// Down is told when no packet passes any more, of each connection that Up was told of. It must not wait. Nobody
-	// else gets the address until release is called, which is for once.
+	// Down hears of each connection that Up heard of, when no packet passes any longer. It must not wait. Nobody
+	// else gets the address until it calls release, once.
 	Down(c Connection, why reason.Reason, release func())
 }
 
 // A Discarder is a Watcher that has something to take back when a connection does not come up that Before has let in.
 type Discarder interface {
 	Watcher
-	// Discard is told of such a connection. It must not wait. Nobody else gets the address until release is called,
-	// which is for once.
+	// Discard hears of such a connection. It must not wait. Nobody else gets the address until it calls release,
+	// once.
 	Discard(c Connection, release func())
 }
 
@@ -76,7 +76,7 @@ type Refusal struct {
 	Type           link.Type // "": it is a sum
 	Reason         reason.Reason
 	Remote         netip.Addr // of a sum: invalid when it is of several
-	LeftOut        bool       // there are too many: it is to be counted, and not to be kept
+	LeftOut        bool       // there are too many: count it, but do not store it
 	Sum            int        // how many were left out, each counted; 0: it is no sum
 }
 
@@ -106,7 +106,7 @@ type Config struct {
 	Now         func() time.Time // the clock that auth.Terms.Until goes by; nil: time.Now
 	MaxSessions int              // 16384
 	LogIns      int              // of one user that are let in within a minute; 600
-	MaxPending  int              // sessions of one outer address that are not up yet; 1024: what the limits of both carriers add up to
+	MaxPending  int              // sessions of one outer address that are not up yet; 1024: the sum of the limits of both carriers
 	Logger      *slog.Logger
 	Trace       string  // a user's name or a peer's address: its negotiation is logged
 	Watcher     Watcher // nil: nobody is asked or told

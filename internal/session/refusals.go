@@ -112,7 +112,7 @@ func (r *refusals) makeRoom(now time.Time) {
 	delete(r.by, victim)
 }
 
-// sum tells what was left out since the last sum: of those that were refused most, each by itself, and of the rest.
+// sum reports the refusals left out since the last sum: each of the sources with the most, and the rest together.
 func (r *refusals) sum() {
 	type sum struct {
 		source netip.Addr

@@ -73,7 +73,7 @@ type session struct {
 
 // logIn is the log-in that is under way, or the last one.
 type logIn struct {
-	question  *ppp.Authenticate // that is to be answered next
+	question  *ppp.Authenticate // to be answered next
 	answering bool              // questions are being answered
 	verifying bool              // and one has no answer yet
 	lost      reason.Reason     // why the call ended while it had none
@@ -359,7 +359,7 @@ func (s *session) soon(f func(e *ppp.Engine, now time.Time)) {
 	}()
 }
 
-// end is the end of everything, but for the last words to the carrier. The caller holds the lock.
+// end ends everything except the carrier's call. The caller holds the lock.
 func (s *session) end(why reason.Reason) {
 	if s.over {
 		return
@@ -385,7 +385,7 @@ func (s *session) end(why reason.Reason) {
 	default:
 		s.m.refused(s, Refusal{User: s.account.user, Reason: why}, nil)
 	}
-	s.leave(why) // now that nobody is told of the address any more
+	s.leave(why) // now that nobody hears of the address any longer
 	s.link.Close(why)
 	s.m.gone(s, s.takeUnreported(s.final))
 }

@@ -61,7 +61,7 @@ func (m *Manager) settleClaim(s *session, user string, terms auth.Terms) (replac
 	return replaced, nil
 }
 
-// tooMany are the connections that the user cannot keep beside s, the oldest. The caller holds the lock.
+// tooMany are the user's oldest connections, which must end because of s. The caller holds the lock.
 func (m *Manager) tooMany(s *session, user string, terms auth.Terms) []*session {
 	var settled []*session
 	for _, other := range m.users[user] {

@@ -43,7 +43,7 @@ type Administrator struct {
 	LastLogIn  time.Time // zero: none
 }
 
-// AdminSession is a log-in of an administrator that lasts.
+// AdminSession is a session of an administrator.
 type AdminSession struct {
 	Name, Role  string // of the administrator, as they are now
 	Began, Seen time.Time
@@ -67,7 +67,7 @@ type AdminToken struct {
 // SetUpLink makes an administrator, or gives one a new password, once.
 type SetUpLink struct {
 	Hash       []byte
-	Name, Role string // name empty: whoever uses it chooses
+	Name, Role string // name empty: the person who uses it chooses
 	First      bool   // it counts while there is no administrator
 	Expires    time.Time
 }

@@ -10,7 +10,7 @@ import (
 
 // Events of the history.
 const (
-	EventStarted      = "started" // the daemon: whoever was connected before is not any more
+	EventStarted      = "started" // the daemon: earlier connections have ended
 	EventConnected    = "connected"
 	EventDisconnected = "disconnected"
 	EventRefused      = "refused"

@@ -155,7 +155,7 @@ func (c *Changes) save() error {
 	return nil
 }
 
-// keep is save for a change that the daemon can do without a list: dial-in matters more.
+// keep saves the list for a change that does not need it: if that fails, it only warns, because dial-in matters more.
 func (c *Changes) keep() {
 	if err := c.save(); err != nil {
 		c.warnings = append(c.warnings, fmt.Sprintf("%v: if the daemon is killed, the next one cannot undo its changes", err))

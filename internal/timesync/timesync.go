@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// lookEvery is how often the clocks are compared: timers stand still while the host is suspended.
+// lookEvery is how often the clocks are compared: timers stop while the host is suspended.
 const lookEvery = 10 * time.Second
 
 // Config is what a Clock is made with.
@@ -167,7 +167,7 @@ func (c *Clock) measure(ctx context.Context, wanted bool) {
 	c.mu.Unlock()
 	answers := c.ask(ctx, servers)
 	if ctx.Err() != nil {
-		return // whoever asks has gone: that says nothing of the servers
+		return // the caller has gone: this says nothing about the servers
 	}
 	var events []event
 	c.mu.Lock()

@@ -23,7 +23,7 @@ type View struct {
 // ServerView is one server's answer.
 type ServerView struct {
 	Server    string  `json:"server"`
-	Address   string  `json:"address"` // that the name stood for; "": it was not found
+	Address   string  `json:"address"` // of the name; "": it was not found
 	Offset    float64 `json:"offset"`
 	RoundTrip float64 `json:"round_trip"`
 	Stratum   int     `json:"stratum"`

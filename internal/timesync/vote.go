@@ -14,7 +14,7 @@ const serverError = 250 * time.Millisecond
 // Answer is what came of asking one server.
 type Answer struct {
 	Server    string
-	Address   netip.AddrPort // that the name stood for
+	Address   netip.AddrPort // of the name
 	Offset    time.Duration  // the server's time less the host's
 	RoundTrip time.Duration
 	Stratum   int

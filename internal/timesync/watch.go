@@ -15,7 +15,7 @@ const (
 	firstRetry = 16 * time.Second
 	// gap is between the beginnings of two measurements, however often the clock jumps.
 	gap = 10 * time.Second
-	// denied is for how long a server is left alone that wants no more questions.
+	// denied is how long vpnd does not ask a server that wants no more questions.
 	denied = 24 * time.Hour
 	// maxKept is how many measurements are kept: those of a week, at one an hour.
 	maxKept = 168
@@ -31,8 +31,8 @@ var (
 // Reading is what the host's clocks show at one moment.
 type Reading struct {
 	Wall time.Time     // the host's clock
-	Mono time.Duration // goes steadily, and stands still while the host is suspended
-	Boot time.Duration // goes steadily, suspended or not
+	Mono time.Duration // runs steadily, but stops while the host is suspended
+	Boot time.Duration // runs steadily, also while the host is suspended
 }
 
 // Status says in a word or two what is known of the host's clock.
@@ -114,7 +114,7 @@ type watch struct {
 	maxOffset time.Duration
 
 	state     State
-	told      map[string]kind // what was last said of a server
+	told      map[string]kind // the last event of each server
 	reference Reading         // what jumps are told by
 	at        time.Duration   // of the measurement that state has; Boot
 	asked     time.Duration   // when the last measurement began; Boot

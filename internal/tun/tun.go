@@ -193,7 +193,7 @@ func addRoute(index int, p netip.Prefix, cfg Config) error {
 	return nil
 }
 
-// SetRoutes replaces the routes that Configure has set: what is new comes before what is old goes.
+// SetRoutes replaces the routes of Configure. It adds the new ones before it removes the old ones.
 func (d *Device) SetRoutes(routes []netip.Prefix) error {
 	l, err := netlink.LinkByName(d.name)
 	if err != nil {

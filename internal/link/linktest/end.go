@@ -1,4 +1,4 @@
-// Package linktest stands in, in tests of the carriers, for who takes and places calls.
+// Package linktest accepts and places calls in tests of the carriers.
 package linktest
 
 import (

@@ -184,7 +184,7 @@ func install(dir, tmp string) error {
 	if err := syncFiles(filepath.Join(tmp, keyFile), filepath.Join(tmp, databaseFile)); err != nil {
 		return err
 	}
-	// There is no database: what is left of it, or of its key, is of no use, and would harm another.
+	// There is no database: its remains and its key are useless, and would damage another one.
 	for _, path := range []string{database, database + "-wal", database + "-shm"} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

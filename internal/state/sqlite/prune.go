@@ -9,7 +9,7 @@ import (
 )
 
 // sharedHistory has the entries by what shares room in the history. Kinds: what was changed, and the daemon's own events; connections;
-// refusals of users that there are; other refusals. Users share the room of a kind: whoever floods it loses entries of his own.
+// refusals of users that there are; other refusals. Users share the room of a kind: a user who floods it loses only own entries.
 const sharedHistory = `SELECT id, kind, CASE WHEN kind IN (1, 2) THEN fold ELSE '' END AS share FROM (SELECT id, fold, CASE
 	WHEN event IN ('` + state.EventConnected + `', '` + state.EventDisconnected + `') THEN 1
 	WHEN event = '` + state.EventRefused + `' AND fold IN (SELECT fold FROM users) THEN 2
@@ -64,7 +64,7 @@ func sharesOf(ctx context.Context, tx *sql.Tx) (shares [4][]int, err error) {
 	return shares, rows.Err()
 }
 
-// fair is how much each of those that want some of a room gets at the most, when none gets less for another's sake.
+// fair is the largest share of a room that each may get, so that a large demand takes nothing from a small one.
 func fair(wanted []int, room int) int {
 	wanted = slices.Sorted(slices.Values(wanted))
 	for i, n := range wanted {

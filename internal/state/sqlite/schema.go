@@ -10,7 +10,7 @@ import (
 )
 
 // migrations lead from each version of the database to the next; the number of the last is
-// PRAGMA user_version. What stands here is never changed, only added to.
+// PRAGMA user_version. Never change a migration, only add new ones.
 var migrations = []string{
 	`CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 	INSERT INTO meta VALUES ('generation', 1);
@@ -87,7 +87,7 @@ var migrations = []string{
 	);
 	CREATE INDEX history_user ON history (fold, id);`,
 
-	// Who may manage the daemon. Of passwords, sessions, tokens and links there are hashes alone.
+	// Administrators. Passwords, sessions, tokens and links are stored only as hashes.
 	`CREATE TABLE administrators (
 		fold        TEXT PRIMARY KEY,  -- the name in lower case
 		name        TEXT NOT NULL,

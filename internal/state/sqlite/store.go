@@ -26,7 +26,7 @@ const (
 type Store struct {
 	dir, path string
 	opts      state.Options
-	inMemory  bool // a copy, beside which no file is changed
+	inMemory  bool // a copy, whose store changes no file
 	found     int  // the database's version before it was brought up to date
 	db        *sql.DB
 	stmts     statements
@@ -35,8 +35,8 @@ type Store struct {
 	copies    atomic.Bool // the write-ahead log has copies of secrets that are gone
 
 	small   chan *smallWrite
-	closing chan struct{} // closed when no more is taken
-	stopped chan struct{} // closed when no more is written
+	closing chan struct{} // closed when it accepts no more work
+	stopped chan struct{} // closed when it writes no more
 	once    sync.Once
 }
 
@@ -117,7 +117,7 @@ func (s *Store) Close() error {
 	s.once.Do(func() { close(s.closing) })
 	<-s.stopped
 	if s.copies.Load() {
-		_, _ = s.cleanLog(context.Background(), 0) // else it is done by whoever closes the database last
+		_, _ = s.cleanLog(context.Background(), 0) // otherwise the last program that closes the database does it
 	}
 	return s.db.Close()
 }
