@@ -18,23 +18,40 @@ import (
 type table struct {
 	mu         sync.Mutex
 	generation uint64
-	all        []stored // in the order of their names; nil: not read yet
+	all        []StoredUser // in the order of their names; nil: not read yet
 }
 
-// stored is a user's profile.
-type stored struct {
+// StoredUser is a user's profile.
+type StoredUser struct {
 	*usermgmt.Profile
 	damaged error // why there is none but for the name
 }
 
-// record is what is known of the user beside the profile, and whether either is damaged.
-func (s stored) record(r usermgmt.Record) usermgmt.Record {
+// Record is what is known of the user beside the profile, and whether either is damaged.
+func (s StoredUser) Record(r usermgmt.Record) usermgmt.Record {
 	r.Damaged = cmp.Or(s.damaged, r.Damaged)
 	return r
 }
 
+// ReadUsers reads all users, those that are damaged, too, in the order of their names.
+func ReadUsers(ctx context.Context, users Users) ([]StoredUser, error) {
+	sound, damaged, err := users.Sound(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]StoredUser, 0, len(sound)+len(damaged))
+	for i := range sound {
+		all = append(all, StoredUser{&sound[i], nil})
+	}
+	for name, err := range damaged {
+		all = append(all, StoredUser{&usermgmt.Profile{Name: name}, err})
+	}
+	slices.SortFunc(all, byName)
+	return all, nil
+}
+
 // profiles gives them in a slice of the caller's own.
-func (t *table) profiles(ctx context.Context, users Users) ([]stored, error) {
+func (t *table) profiles(ctx context.Context, users Users) ([]StoredUser, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	generation, err := users.Generation(ctx) // before the list, which is then as new at least
@@ -42,18 +59,10 @@ func (t *table) profiles(ctx context.Context, users Users) ([]stored, error) {
 		return nil, err
 	}
 	if t.all == nil || generation != t.generation {
-		sound, damaged, err := users.Sound(ctx)
+		all, err := ReadUsers(ctx, users)
 		if err != nil {
 			return nil, err
 		}
-		all := make([]stored, 0, len(sound)+len(damaged))
-		for i := range sound {
-			all = append(all, stored{&sound[i], nil})
-		}
-		for name, err := range damaged {
-			all = append(all, stored{&usermgmt.Profile{Name: name}, err})
-		}
-		slices.SortFunc(all, byName)
 		t.all, t.generation = all, generation
 	}
 	return slices.Clone(t.all), nil
@@ -76,21 +85,24 @@ func (t *table) change(c usermgmt.Change) {
 	for i := range c.Stored {
 		gone[c.Stored[i].Name] = true
 	}
-	all := slices.DeleteFunc(slices.Clone(t.all), func(s stored) bool { return gone[s.Name] })
+	all := slices.DeleteFunc(slices.Clone(t.all), func(s StoredUser) bool { return gone[s.Name] })
 	for i := range c.Stored {
-		all = append(all, stored{&c.Stored[i], nil})
+		all = append(all, StoredUser{&c.Stored[i], nil})
 	}
 	slices.SortFunc(all, byName)
 	t.all, t.generation = all, c.Generation
 }
 
-func byName(x, y stored) int { return cmp.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name)) }
+func byName(x, y StoredUser) int {
+	return cmp.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name))
+}
 
 // UserQuery picks users, and their order.
 type UserQuery struct {
-	Search string `query:"q" maxLength:"100" doc:"A part of the name or the comment"`
-	Show   string `query:"show" enum:"disabled,expired,locked,damaged,connected,never" doc:"Those of this status, or that are connected, or never were; left out: all"`
-	Sort   string `query:"sort" enum:"name,-name,index,-index,enabled,-enabled,connections,-connections,comment,-comment" default:"name"`
+	Search string   `query:"q" maxLength:"100" doc:"A part of the name or the comment"`
+	Show   string   `query:"show" enum:"disabled,expired,locked,damaged,connected,never" doc:"Those of this status, or that are connected, or never were; left out: all"`
+	Names  []string // only these; nil: all
+	Sort   string   `query:"sort" enum:"name,-name,index,-index,enabled,-enabled,connections,-connections,comment,-comment" default:"name"`
 }
 
 // What Show of a UserQuery may be, beside the statuses.
@@ -105,8 +117,11 @@ func (a *API) Users(ctx context.Context, q UserQuery, p Paging) ([]User, int, er
 	if err != nil {
 		return nil, 0, err
 	}
+	if q.Names != nil {
+		profiles = named(profiles, q.Names)
+	}
 	if text := strings.ToLower(q.Search); text != "" {
-		profiles = slices.DeleteFunc(profiles, func(p stored) bool {
+		profiles = slices.DeleteFunc(profiles, func(p StoredUser) bool {
 			return !strings.Contains(strings.ToLower(p.Name), text) && !strings.Contains(strings.ToLower(p.Comment), text)
 		})
 	}
@@ -116,10 +131,10 @@ func (a *API) Users(ctx context.Context, q UserQuery, p Paging) ([]User, int, er
 		return nil, 0, err
 	}
 	if q.Show != "" {
-		profiles = slices.DeleteFunc(profiles, func(p stored) bool { return !shows(q.Show, p, records.Of(p.Name), len(open[p.Name]), now) })
+		profiles = slices.DeleteFunc(profiles, func(p StoredUser) bool { return !shows(q.Show, p, records.Of(p.Name), len(open[p.Name]), now) })
 	}
 	by, down := strings.CutPrefix(q.Sort, "-")
-	slices.SortStableFunc(profiles, func(x, y stored) int {
+	slices.SortStableFunc(profiles, func(x, y StoredUser) int {
 		n := compareUsers(by, x.Profile, y.Profile, open)
 		if down {
 			n = -n
@@ -128,20 +143,29 @@ func (a *API) Users(ctx context.Context, q UserQuery, p Paging) ([]User, int, er
 	})
 	users := []User{}
 	for _, p := range Page(p, profiles) {
-		users = append(users, ViewUser(p.Profile, p.record(records.Of(p.Name)), open[p.Name], now))
+		users = append(users, ViewUser(p.Profile, p.Record(records.Of(p.Name)), open[p.Name], now))
 	}
 	return users, len(profiles), nil
 }
 
+// named are the users of the names.
+func named(users []StoredUser, names []string) []StoredUser {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[usermgmt.Fold(name)] = true
+	}
+	return slices.DeleteFunc(users, func(u StoredUser) bool { return !wanted[usermgmt.Fold(u.Name)] })
+}
+
 // shows reports whether a user is among those that a query wants.
-func shows(show string, p stored, r usermgmt.Record, open int, now time.Time) bool {
+func shows(show string, p StoredUser, r usermgmt.Record, open int, now time.Time) bool {
 	switch show {
 	case ShowConnected:
 		return open > 0
 	case ShowNever:
 		return open == 0 && r.Standing.Addresses == auth.Standing{}.Addresses
 	default:
-		return statusOf(p.Profile, p.record(r), now) == show
+		return statusOf(p.Profile, p.Record(r), now) == show
 	}
 }
 

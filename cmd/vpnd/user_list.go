@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"vpnd/internal/state"
+	"vpnd/mgmt"
 	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
@@ -131,7 +132,7 @@ func keys[T any](choices map[string]T) []string {
 
 // listUsers gives the users in the order of their names. Of one that is damaged there is only the name.
 func listUsers(cmd *cobra.Command, users state.Store) ([]userView, error) {
-	profiles, damaged, err := users.Sound(cmd.Context())
+	stored, err := mgmt.ReadUsers(cmd.Context(), users)
 	if err != nil {
 		return nil, err
 	}
@@ -144,16 +145,9 @@ func listUsers(cmd *cobra.Command, users state.Store) ([]userView, error) {
 	if err != nil {
 		return nil, err
 	}
-	views := make([]userView, 0, len(profiles)+len(damaged))
-	for i := range profiles {
-		p := &profiles[i]
-		views = append(views, viewOf(p, records.Of(p.Name), up[p.Name], now))
+	views := make([]userView, len(stored))
+	for i, u := range stored {
+		views[i] = viewOf(u.Profile, u.Record(records.Of(u.Name)), up[u.Name], now)
 	}
-	for name, err := range damaged {
-		r := records.Of(name)
-		r.Damaged = err
-		views = append(views, viewOf(&usermgmt.Profile{Name: name}, r, up[name], now))
-	}
-	slices.SortFunc(views, userOrders["name"])
 	return views, nil
 }

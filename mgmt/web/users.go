@@ -225,14 +225,9 @@ func (t userTable) askRemove(w http.ResponseWriter, r *http.Request, names []str
 	if d.Match {
 		names = names[:min(len(names), mostNamed)]
 	}
-	users, _, err := t.cfg.API.Users(r.Context(), mgmt.UserQuery{}, mgmt.Paging{Limit: math.MaxInt32}) // those that are damaged, too
-	if err != nil {
+	var err error
+	if d.Users, _, err = t.cfg.API.Users(r.Context(), mgmt.UserQuery{Names: names}, mgmt.Paging{Limit: len(names)}); err != nil {
 		return err
-	}
-	for _, u := range users {
-		if slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, u.Name) }) {
-			d.Users = append(d.Users, u)
-		}
 	}
 	if !d.Match {
 		d.Total = len(d.Users)
