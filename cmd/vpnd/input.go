@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"unicode/utf8"
+	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -50,7 +51,8 @@ func (l *lines) next() (string, error) {
 // secret asks for a field without echo.
 func (in *input) secret(field string) (string, error) {
 	if in.terminal() {
-		return promptOn(in.cmd, in.cmd.InOrStdin().(*os.File), label(field)+": ")
+		f, _ := usermgmt.FieldNamed(field)
+		return promptOn(in.cmd, in.cmd.InOrStdin().(*os.File), f.Label+": ")
 	}
 	return in.line("--" + field)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"vpnd/usermgmt"
 
 	"github.com/spf13/cobra"
@@ -128,13 +127,4 @@ func (f *userFlags) put(name string, text func() (string, error)) error {
 		err = f.cmd.Flags().Set(name, s)
 	}
 	return err
-}
-
-// label is how a field is called in front of people, such as mOTP PIN.
-func label(field string) string {
-	words := strings.ReplaceAll(field, "-", " ")
-	for from, to := range map[string]string{"motp": "mOTP", "totp": "TOTP", "pin": "PIN", "ipsec": "IPsec", "netbios": "NetBIOS"} {
-		words = strings.ReplaceAll(words, from, to)
-	}
-	return words
 }

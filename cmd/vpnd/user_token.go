@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"vpnd/auth"
 	"vpnd/auth/motp"
@@ -27,7 +28,7 @@ The code then counts as used: the first dial-in needs the next one.%s`
 
 // enrolment is the command line of user motp and user totp.
 type enrolment struct {
-	kind        string // "motp" or "totp"
+	kind        string // "mOTP" or "TOTP"
 	secret, pin string
 	code        string
 	issuer      string
@@ -42,7 +43,7 @@ type token interface {
 }
 
 func newUserMotpCommand() *cobra.Command {
-	e := enrolment{kind: "motp"}
+	e := enrolment{kind: "mOTP"}
 	cmd := e.command("Give a user a mOTP token, with a QR code", fmt.Sprintf(enrolHelp, "a Mobile-OTP (mOTP) token", motpHelp))
 	cmd.Flags().StringVar(&e.secret, "secret", "", "use this secret of 16 to 32 `HEX` digits, or of a motp link, instead of a new one; -: asks for it, or reads it from standard input")
 	cmd.Flags().StringVar(&e.pin, "pin", "", "PIN of 4 to 7 `DIGITS` (default: vpnd asks for it)")
@@ -51,7 +52,7 @@ func newUserMotpCommand() *cobra.Command {
 }
 
 func newUserTotpCommand() *cobra.Command {
-	e := enrolment{kind: "totp"}
+	e := enrolment{kind: "TOTP"}
 	cmd := e.command("Give a user a TOTP app, with a QR code", fmt.Sprintf(enrolHelp, "a token of an authenticator app (TOTP, RFC 6238)", ""))
 	cmd.Flags().StringVar(&e.secret, "secret", "", "use this secret in `BASE32`, or of an otpauth link, instead of a new one; -: asks for it, or reads it from standard input")
 	return cmd
@@ -59,7 +60,7 @@ func newUserTotpCommand() *cobra.Command {
 
 func (e *enrolment) command(short, long string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: e.kind + " NAME", Short: short, Long: long, Args: named("NAME"), ValidArgsFunction: oneUser,
+		Use: strings.ToLower(e.kind) + " NAME", Short: short, Long: long, Args: named("NAME"), ValidArgsFunction: oneUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if e.noVerify && e.code != "" {
 				return usagef(cmd, "--code and --no-verify exclude each other")
@@ -136,7 +137,7 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users state.Store
 			return err
 		}
 	}
-	return told(cmd, users, outcomes[0], " with a "+label(e.kind)+" token", shown)
+	return told(cmd, users, outcomes[0], " with a "+e.kind+" token", shown)
 }
 
 func tokenOf(p usermgmt.Profile) string {
@@ -156,17 +157,17 @@ func (e *enrolment) make(cmd *cobra.Command, in *input) (token, func(*usermgmt.P
 	switch e.secret {
 	case "":
 		draw := motp.NewSecret
-		if e.kind == "totp" {
+		if e.kind == "TOTP" {
 			draw = totp.NewSecret
 		}
 		e.secret, err = draw(rand.Reader)
 	case "-":
-		e.secret, err = in.secret(e.kind + "-secret")
+		e.secret, err = in.secret(strings.ToLower(e.kind) + "-secret")
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if e.kind == "totp" {
+	if e.kind == "TOTP" {
 		secret := totp.Clean(e.secret)
 		change := func(p *usermgmt.Profile) error {
 			p.TOTPSecret, p.MOTPSecret, p.MOTPPIN = secret, "", ""
