@@ -156,7 +156,7 @@ func TestDialRefused(t *testing.T) {
 	p.cut = true
 	p.run(p.said("client closed"))
 	if fmt.Sprint(p.events) != "[client closed: no answer]" {
-		t.Errorf("%q", p.events)
+		t.Errorf(`got %q, want "[client closed: no answer]"`, p.events)
 	}
 }
 

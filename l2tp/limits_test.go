@@ -83,7 +83,7 @@ func TestUnproven(t *testing.T) {
 		}
 		said := p.wait(10 * time.Second)
 		if closed := len(p.ended) > 0; closed == c.open || said != "" {
-			t.Errorf("%s: %v, %q", c.name, p.ended, said)
+			t.Errorf("%s: %v, %q, want closed %v, and no answer", c.name, p.ended, said, !c.open)
 		}
 	}
 }
@@ -126,7 +126,7 @@ func TestThousandCalls(t *testing.T) {
 		p.say(0, nil)
 	}
 	if got := p.say(0, message(wire.Hello)); got != "ZLB" {
-		t.Errorf("%s", got)
+		t.Errorf("got %s, want ZLB", got)
 	}
 	if len(p.ended) != n || p.ended[n-1] != "2000 all at once" || int(p.nr) < n+n/2 {
 		t.Errorf("%d ended, the last one %s; %d messages", len(p.ended), p.ended[len(p.ended)-1], p.nr)
@@ -207,11 +207,11 @@ func TestCallAVPs(t *testing.T) {
 		}
 		p.want(1006, message(kind, unknown), want)
 		if len(p.ended) != 1 || !strings.HasPrefix(p.ended[0], "1006 client ") {
-			t.Errorf("%v: %v", kind, p.ended)
+			t.Errorf("%v: %v, want one end, of call 1006 by the client", kind, p.ended)
 		}
 		if want == "CDN" {
 			if r := result(t, p.raw[0]); r.Code != 2 || r.Error != 8 {
-				t.Errorf("%v: %v", kind, r)
+				t.Errorf("%v: %v, want the codes 2 and 8", kind, r)
 			}
 		}
 		p.want(0, icrq(7, unknown), "CDN")
@@ -299,12 +299,12 @@ func TestForgedEnds(t *testing.T) {
 	}
 	p.drain()
 	if len(p.ended) != 0 {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want no end", p.ended)
 	}
 	p.want(1005, cdn, "ZLB")
 	p.want(0, stop, "ZLB")
 	if len(p.ended) != 1 {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want one end", p.ended)
 	}
 }
 

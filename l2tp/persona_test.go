@@ -43,7 +43,7 @@ func TestPersonaWindows(t *testing.T) {
 		vendor(311, 1, bytes.Repeat([]byte{0xAB}, 16)...)), "ZLB ICRP")
 	p.want(1001, message(wire.ICCN, avp(wire.AttrSpeed, 0x3B, 0x9A, 0xCA, 0), avp(wire.AttrFramingType, 0, 0, 0, 1), avp(29, 0, 4)), "ZLB")
 	if p.c.Host() != "Test-PC" || len(p.ended) > 0 {
-		t.Errorf("%q %v", p.c.Host(), p.ended)
+		t.Errorf(`%q %v, want "Test-PC", and no end`, p.c.Host(), p.ended)
 	}
 	p.want(1001, message(wire.CDN, avp(wire.AttrResultCode, 0, 3, 0, 0), avp(wire.AttrSessionID, 0, 1)), "ZLB")
 	p.want(0, message(wire.StopCCN, avp(wire.AttrTunnelID, 0, 6), avp(wire.AttrResultCode, 0, 6, 0, 0)), "ZLB")
@@ -92,7 +92,7 @@ func TestPersonaAndroid(t *testing.T) {
 		p.wait(10 * time.Second)
 	}
 	if len(p.ended) > 0 {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want no end", p.ended)
 	}
 }
 
@@ -107,11 +107,11 @@ func TestPersonaApple(t *testing.T) {
 	p.want(0, message(wire.ICRQ, avp(wire.AttrSessionID, 0x12, 0x34), avp(wire.AttrSerial, 0, 0, 0, 1)), "ZLB ICRP")
 	p.want(1000+0x1234, message(wire.ICCN, avp(wire.AttrSpeed, 0, 0x0F, 0x42, 0x40), avp(wire.AttrFramingType, 0, 0, 0, 3)), "ZLB")
 	if p.c.Host() != "Annas-MacBook.local" {
-		t.Errorf("%q", p.c.Host())
+		t.Errorf(`got %q, want "Annas-MacBook.local"`, p.c.Host())
 	}
 	p.want(1000+0x1234, message(wire.CDN, avp(wire.AttrResultCode, 3, 0), avp(wire.AttrSessionID, 0x12, 0x34)), "ZLB")
 	if fmt.Sprint(p.ended) != "[5660 client disconnected the call (result 3)]" {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want [5660 client disconnected the call (result 3)]", p.ended)
 	}
 	p.want(0, message(wire.StopCCN, avp(wire.AttrTunnelID, 0, 9), avp(wire.AttrResultCode, 1, 0)), "ZLB")
 	p = newPeer(t, l2tp.Config{Secret: "s"})

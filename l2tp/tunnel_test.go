@@ -136,7 +136,7 @@ func (p *peer) open() {
 		}
 	}
 	if got := p.say(1005, message(wire.ICCN)); got != "ZLB" { // at once
-		p.t.Fatalf("%s", got)
+		p.t.Fatalf("got %s, want ZLB", got)
 	}
 }
 
@@ -147,17 +147,17 @@ func TestDialIn(t *testing.T) {
 		t.Errorf("host %q, peer %d", p.c.Host(), p.c.Peer())
 	}
 	if got := p.say(1005, message(wire.CDN, avp(wire.AttrResultCode, 3, 0), avp(wire.AttrSessionID, 0, 5))); got != "ZLB" {
-		t.Errorf("%s", got)
+		t.Errorf("got %s, want ZLB", got)
 	}
 	if fmt.Sprint(p.ended) != "[1005 client disconnected the call (result 3)]" {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want [1005 client disconnected the call (result 3)]", p.ended)
 	}
 	if got := p.say(0, message(wire.StopCCN, avp(wire.AttrTunnelID, 0, 9), avp(wire.AttrResultCode, 0, 1))); got != "ZLB" {
-		t.Errorf("%s", got)
+		t.Errorf("got %s, want ZLB", got)
 	}
 	p.wait(time.Minute)
 	if got := p.ended[len(p.ended)-1]; got != "closed client closed the tunnel" {
-		t.Errorf("%s", got)
+		t.Errorf("got %s, want closed client closed the tunnel", got)
 	}
 }
 
@@ -213,7 +213,7 @@ func TestSecret(t *testing.T) {
 	for _, right := range []bool{true, false} {
 		p := newPeer(t, l2tp.Config{Secret: "s"})
 		if got := p.say(0, sccrq(avp(wire.AttrChallenge, 1, 2, 3))); got != "SCCRP" {
-			t.Fatalf("%s", got)
+			t.Fatalf("got %s, want SCCRP", got)
 		}
 		_, body, _ := wire.ParseHeader(p.raw[0])
 		avps, _ := wire.ParseAVPs(body, "")
@@ -252,7 +252,7 @@ func TestSecretOfServer(t *testing.T) {
 	}
 	p.wait(time.Minute)
 	if got := strings.Join(p.ended, ", "); got != "refused client does not accept our tunnel secret, closed client does not accept our tunnel secret" {
-		t.Errorf("%s", got)
+		t.Errorf("got %s, want refused client does not accept our tunnel secret, closed client does not accept our tunnel secret", got)
 	}
 }
 
@@ -269,7 +269,7 @@ func TestHalfOpen(t *testing.T) {
 	}
 	p.wait(time.Minute)
 	if fmt.Sprint(p.ended) != "[closed no SCCCN within 20s]" {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want [closed no SCCCN within 20s]", p.ended)
 	}
 }
 
@@ -277,13 +277,13 @@ func TestHelloAndSilence(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
 	p.open()
 	if got := p.wait(61 * time.Second); got != "Hello Hello" {
-		t.Errorf("%s", got)
+		t.Errorf("got %s, want Hello Hello", got)
 	}
 	if got := p.wait(60 * time.Second); got != "Hello Hello Hello" {
-		t.Errorf("%s", got)
+		t.Errorf("got %s, want Hello Hello Hello", got)
 	}
 	if fmt.Sprint(p.ended) != "[1005 client no longer answers closed client no longer answers]" {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want [1005 client no longer answers closed client no longer answers]", p.ended)
 	}
 	// Android: Hello is never acknowledged, but data comes
 	p = newPeer(t, l2tp.Config{})
@@ -299,7 +299,7 @@ func TestHelloAndSilence(t *testing.T) {
 		p.wait(time.Second)
 	}
 	if len(p.ended) != 0 {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want no end", p.ended)
 	}
 }
 
@@ -368,11 +368,11 @@ func TestStop(t *testing.T) {
 	p.said = nil
 	p.drain()
 	if got := strings.Join(p.said, " "); got != "StopCCN" {
-		t.Errorf("%s", got)
+		t.Errorf("got %s, want StopCCN", got)
 	}
 	p.say(0, nil)
 	if fmt.Sprint(p.ended) != "[1005 shutting down closed shutting down]" {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want [1005 shutting down closed shutting down]", p.ended)
 	}
 }
 

@@ -151,7 +151,7 @@ func TestKeysAfterRechallenge(t *testing.T) {
 	r.e.Tick(r.now)
 	r.drain()
 	if !strings.Contains(strings.Join(r.out, "\n"), "CHAP Challenge") {
-		t.Fatalf("%q", r.out)
+		t.Fatalf("got %q, want a CHAP Challenge in it", r.out)
 	}
 	response := r.prove()
 	if up := r.up(); up == nil || up.Encrypter != first {
@@ -163,7 +163,7 @@ func TestKeysAfterRechallenge(t *testing.T) {
 	packet := []byte{0x00, 0x21, 'h', 'i'}
 	header := r.up().Encrypter.Seal(packet)
 	if err := mppe.NewDecrypter(down, mppe.Bits128, true).Open(header, packet); err != nil || string(packet) != "\x00\x21hi" {
-		t.Errorf("%v, %q", err, packet)
+		t.Errorf(`%v, %q, want nil, "\x00\x21hi"`, err, packet)
 	}
 
 	client := clientConfig()

@@ -276,7 +276,7 @@ func TestFalseServer(t *testing.T) {
 	l.b.Grant(l.now, ppp.Grant{Password: "something else", Local: inner, Peer: given})
 	l.run(20 * time.Second)
 	if l.a.closed == nil || l.a.closed.Reason.Code != reason.ServerUnproven {
-		t.Errorf("%v", l.a.closed)
+		t.Errorf("got %v, want the code %s", l.a.closed, reason.ServerUnproven)
 	}
 }
 
@@ -294,7 +294,7 @@ func TestRefusedForWantOfAnAddress(t *testing.T) {
 				want = reason.ServerRefusesLogIn // there is no code that says more
 			}
 			if l.a.closed == nil || l.a.closed.Reason.Code != want {
-				t.Errorf("%v, %s: %+v", method, code, l.a.closed)
+				t.Errorf("%v, %s: %+v, want the code %s", method, code, l.a.closed, want)
 			}
 		}
 	}

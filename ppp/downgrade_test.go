@@ -276,7 +276,7 @@ func TestNoPasswordWithoutKeys(t *testing.T) {
 			}
 			tx, _ := event.(ppp.Transmit)
 			if text := wire.Format(tx.Frame); strings.HasPrefix(text, "PAP ") || strings.Contains(text, "ConfAck") {
-				t.Errorf("%x: %s", data, text)
+				t.Errorf("%x: %s, want no PAP and no Configure-Ack", data, text)
 			}
 		}
 	}

@@ -232,7 +232,7 @@ func TestEventsAreStrings(t *testing.T) {
 	}
 	for name, want := range map[string]ppp.Method{"pap": ppp.PAP, "chap": ppp.CHAPMD5, "mschap": ppp.MSCHAPv1, "mschapv2": ppp.MSCHAPv2} {
 		if got, err := ppp.ParseMethod(name); err != nil || got != want {
-			t.Errorf("%s: %v, %v", name, got, err)
+			t.Errorf("%s: %v, %v, want %v", name, got, err, want)
 		}
 	}
 	if _, err := ppp.ParseMethod("eap"); err == nil {

@@ -194,7 +194,6 @@ func (r *raw) respond(user string, id uint8) []string {
 
 // check wants nothing open and no password told without authentication, and nothing after the end.
 func (r *raw) check() {
-	r.t.Helper()
 	asked := false
 	for i, event := range r.all {
 		switch event.(type) {

@@ -209,7 +209,7 @@ func (l *wireLink) wantSameKeys() {
 		packet := []byte{0x00, 0x21, 'h', 'e', 'l', 'l', 'o'}
 		header := out.Seal(packet)
 		if err := in.Open(header, packet); err != nil || string(packet[2:]) != "hello" {
-			l.t.Errorf("%s: %v, %q", name, err, packet)
+			l.t.Errorf(`%s: %v, %q, want nil, "hello" behind the protocol number`, name, err, packet)
 		}
 	}
 }

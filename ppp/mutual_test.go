@@ -138,7 +138,7 @@ func TestMutualRequest(t *testing.T) {
 	r.say(papLogin(1))
 	user, password, err := wire.ParsePAP(r.ask[wire.PAP].Body)
 	if err != nil || string(user) != "vigor" || string(password) != "schwarz" {
-		t.Errorf("%q %q %v", user, password, err)
+		t.Errorf(`%q %q %v, want "vigor" "schwarz" nil`, user, password, err)
 	}
 }
 

@@ -307,7 +307,7 @@ func TestClientInsistsOnAddress(t *testing.T) {
 		all = append(all, r.out...)
 		closed, ok := r.all[len(r.all)-1].(ppp.Closed)
 		if !ok || closed.Reason.String() != c.reason || r.up() != nil {
-			t.Errorf("%s: %v", name, r.all)
+			t.Errorf("%s: %v, want the end %q, and no network", name, r.all, c.reason)
 		}
 		text := strings.Join(all, "\n")
 		if !strings.Contains(text, `LCP TermReq id=`) || !strings.Contains(text, c.reason) {
@@ -365,7 +365,7 @@ func TestNegotiationAnewEnds(t *testing.T) {
 		ack()
 	}
 	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Reason.String() != "IPCP was not agreed within 1m0s" {
-		t.Errorf("%v", r.all)
+		t.Errorf(`got %v, want the end "IPCP was not agreed within 1m0s"`, r.all)
 	}
 }
 
@@ -418,7 +418,7 @@ func TestIdentificationIsCleaned(t *testing.T) {
 		}
 	}
 	if len(notes) != 3 || notes[0] != "identification MSRASV5.20" || !strings.HasPrefix(notes[2], `identification \x00\x01\xff\x1b[2J`) || len(notes[2]) > 300 {
-		t.Errorf("%q", notes)
+		t.Errorf("got %q, want three notes, the first and the last identifications without control characters", notes)
 	}
 }
 
@@ -544,7 +544,7 @@ func TestPeerHangsUp(t *testing.T) {
 	r.want(r.say(frame(wire.LCP, wire.TerminateRequest, 5, []byte("bye")...)), "LCP TermAck id=0x5")
 	closed, ok := r.all[len(r.all)-1].(ppp.Closed)
 	if !ok || closed.Reason.String() != `peer hung up: it says "bye"` || !closed.Peer {
-		t.Errorf("%v", r.all)
+		t.Errorf(`got %v, want an end by the peer: peer hung up: it says "bye"`, r.all)
 	}
 	r.want(r.say(papLogin(9)))
 }

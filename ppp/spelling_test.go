@@ -41,7 +41,7 @@ func TestNameInCodePage(t *testing.T) {
 		r.say(proof(t, m, id, challenge, "k\xE4the", "geheim"))
 		a, ok := r.all[len(r.all)-1].(ppp.Authenticate)
 		if !ok || a.User != "käthe" || !a.Proof.Verify("geheim") {
-			t.Errorf("%v: %+v", m, r.all)
+			t.Errorf("%v: %+v, want a proof of käthe by geheim", m, r.all)
 		}
 	}
 }
@@ -62,7 +62,7 @@ func TestRefusalOfMSCHAP(t *testing.T) {
 		r.pass(10 * time.Second)
 		closed, ok := r.all[len(r.all)-1].(ppp.Closed)
 		if !ok || closed.Reason.Code != want {
-			t.Errorf("%s: %+v", message, r.all)
+			t.Errorf("%s: %+v, want the code %s", message, r.all, want)
 		}
 	}
 }

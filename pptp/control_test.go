@@ -115,24 +115,24 @@ func TestDialIn(t *testing.T) {
 			t.Fatalf("in pieces of %d: %s", piece, types(said))
 		}
 		if r := said[0].(*wire.StartReply); r.Result != 1 || r.Host != "hub" || r.Version != 0x0100 {
-			t.Errorf("%+v", r)
+			t.Errorf("got %+v, want result 1, host hub, version 1.0", r)
 		}
 		if r := said[1].(*wire.OutgoingCallReply); r.Result != 1 || r.PeerCallID != 7 || r.CallID != 1001 || r.Window == 0 {
-			t.Errorf("%+v", r)
+			t.Errorf("got %+v, want result 1, the calls 7 and 1001, a window", r)
 		}
 		if p.c.Peer() != "anonymous" {
 			t.Errorf("peer %q", p.c.Peer())
 		}
 		said = p.say(&wire.CallClearRequest{CallID: 7})
 		if types(said) != "Call-Disconnect-Notify" || said[0].(*wire.CallDisconnectNotify).CallID != 1001 {
-			t.Errorf("%v", said)
+			t.Errorf("got %v, want a Call-Disconnect-Notify of call 1001", said)
 		}
 		if fmt.Sprint(p.ended) != "[1001 client cleared the call]" {
-			t.Errorf("%v", p.ended)
+			t.Errorf("got %v, want [1001 client cleared the call]", p.ended)
 		}
 		said = p.say(&wire.StopRequest{Reason: 1})
 		if types(said) != "Stop-Control-Connection-Reply" || p.ended[1] != "closed client closed the control connection" {
-			t.Errorf("%v, %v", said, p.ended)
+			t.Errorf("%v, %v, want a Stop-Control-Connection-Reply, and the end: client closed the control connection", said, p.ended)
 		}
 	}
 }
@@ -188,16 +188,16 @@ func TestSeveralCalls(t *testing.T) {
 	p.said = nil
 	p.drain()
 	if fmt.Sprint(p.ended) != "[1001 dropped]" {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want [1001 dropped]", p.ended)
 	}
 	p.refuse = true
 	if r := p.say(&wire.OutgoingCallRequest{CallID: 9})[0].(*wire.OutgoingCallReply); r.Result != 4 || r.CallID != 0 {
-		t.Errorf("%+v", r)
+		t.Errorf("got %+v, want result 4 without a call", r)
 	}
 	p.c.Down(reason.New(reason.Dropped, "connection reset"))
 	p.drain()
 	if fmt.Sprint(p.ended[1:]) != "[1002 connection reset closed connection reset]" {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want [1002 connection reset closed connection reset]", p.ended)
 	}
 }
 
@@ -234,17 +234,17 @@ func TestTimers(t *testing.T) {
 		p := newPeer(t, pptp.Config{})
 		p.wait(10 * time.Second)
 		if fmt.Sprint(p.ended) != "[closed no Start-Control-Connection-Request within 10s]" {
-			t.Errorf("%v", p.ended)
+			t.Errorf("got %v, want [closed no Start-Control-Connection-Request within 10s]", p.ended)
 		}
 	})
 	t.Run("no call", func(t *testing.T) {
 		p := newPeer(t, pptp.Config{})
 		p.say(hello)
 		if got := types(p.wait(2 * time.Minute)); got != "Stop-Control-Connection-Request" {
-			t.Errorf("%s", got)
+			t.Errorf("got %s, want Stop-Control-Connection-Request", got)
 		}
 		if fmt.Sprint(p.ended) != "[closed client did not answer Stop-Control-Connection-Request]" {
-			t.Errorf("%v", p.ended)
+			t.Errorf("got %v, want [closed client did not answer Stop-Control-Connection-Request]", p.ended)
 		}
 	})
 	t.Run("echo", func(t *testing.T) {
@@ -253,20 +253,20 @@ func TestTimers(t *testing.T) {
 		for range 10 {
 			said := p.wait(time.Minute)
 			if types(said) != "Echo-Request" {
-				t.Fatalf("%s", types(said))
+				t.Fatalf("got %s, want Echo-Request", types(said))
 			}
 			p.say(&wire.EchoReply{ID: said[0].(*wire.EchoRequest).ID, Result: 1})
 		}
 		p.wait(2 * time.Minute)
 		if fmt.Sprint(p.ended) != "[1001 client does not answer Echo-Request closed client does not answer Echo-Request]" {
-			t.Errorf("%v", p.ended)
+			t.Errorf("got %v, want [1001 client does not answer Echo-Request closed client does not answer Echo-Request]", p.ended)
 		}
 	})
 	t.Run("echo off", func(t *testing.T) {
 		p := newPeer(t, pptp.Config{EchoInterval: -1})
 		p.say(hello, dial)
 		if said := p.wait(24 * time.Hour); len(said) != 0 || len(p.ended) != 0 {
-			t.Errorf("%v, %v", said, p.ended)
+			t.Errorf("%v, %v, want nothing said and no end", said, p.ended)
 		}
 	})
 	t.Run("we stop", func(t *testing.T) {
@@ -276,11 +276,11 @@ func TestTimers(t *testing.T) {
 		p.said = nil
 		p.drain()
 		if types(p.said) != "Call-Disconnect-Notify Stop-Control-Connection-Request" {
-			t.Errorf("%s", types(p.said))
+			t.Errorf("got %s, want Call-Disconnect-Notify Stop-Control-Connection-Request", types(p.said))
 		}
 		p.say(&wire.StopReply{Result: 1})
 		if fmt.Sprint(p.ended) != "[1001 shutting down closed stopped]" {
-			t.Errorf("%v", p.ended)
+			t.Errorf("got %v, want [1001 shutting down closed stopped]", p.ended)
 		}
 	})
 }
@@ -291,14 +291,14 @@ func TestClearedAtOnce(t *testing.T) {
 	p.say(hello)
 	said := p.say(dial, &wire.CallClearRequest{CallID: 7}, &wire.CallClearRequest{CallID: 7})
 	if types(said) != "Outgoing-Call-Reply Call-Disconnect-Notify" || said[1].(*wire.CallDisconnectNotify).CallID != 1001 {
-		t.Errorf("%s", types(said))
+		t.Errorf("got %s, want an Outgoing-Call-Reply and a Call-Disconnect-Notify of call 1001", types(said))
 	}
 	if fmt.Sprint(p.ended) != "[1001 client hung up at once]" {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want [1001 client hung up at once]", p.ended)
 	}
 	p.refuse = true
 	if said := p.say(dial, &wire.CallClearRequest{CallID: 7}); types(said) != "Outgoing-Call-Reply" {
-		t.Errorf("%s", types(said))
+		t.Errorf("got %s, want Outgoing-Call-Reply", types(said))
 	}
 	p.refuse = false
 	if said := p.say(dial); types(said) != "Outgoing-Call-Reply" || said[0].(*wire.OutgoingCallReply).Result != 1 {
@@ -322,7 +322,6 @@ func every(mine, yours uint16) []wire.Message {
 // play says the messages that bytes choose, two bytes each, and checks what holds in any order:
 // at most two answers to one, each call that was accepted ends once, and nothing follows the end.
 func play(t *testing.T, script []byte) {
-	t.Helper()
 	p := newPeer(t, pptp.Config{MaxCalls: 4})
 	for ; len(script) > 1; script = script[2:] {
 		ids := []uint16{0, 1, 2, 7, 1001, 1002, 1003, 0xFFFF}
@@ -351,7 +350,7 @@ func play(t *testing.T, script []byte) {
 		}
 	}
 	if len(ends) != len(p.calls)+1 || ends["closed"] != 1 || !strings.HasPrefix(p.ended[len(p.ended)-1], "closed") {
-		t.Errorf("%v", p.ended)
+		t.Errorf("got %v, want an end of each call, and then of the connection", p.ended)
 	}
 }
 

@@ -92,7 +92,7 @@ func TestLostPacketDoesNotStall(t *testing.T) {
 	}
 	r.Expire(start.Add(pptp.ReorderTimeout), i.deliver)
 	if !slices.Equal(i.got, []uint32{0, 2}) || r.Waiting() {
-		t.Errorf("%v", i.got)
+		t.Errorf("got %v, want 0 and 2, and nothing that waits", i.got)
 	}
 	r.Put(start, 5, numbered(5), i.deliver)
 	r.Put(start, 7, numbered(7), i.deliver)
@@ -121,7 +121,7 @@ func TestReceiverTimeout(t *testing.T) {
 	}
 	r.Expire(start.Add(time.Minute), i.deliver)
 	if !slices.Equal(i.got, []uint32{1}) {
-		t.Errorf("%v", i.got)
+		t.Errorf("got %v, want 1", i.got)
 	}
 }
 
@@ -199,7 +199,7 @@ func TestBeginsAtOne(t *testing.T) {
 	r.Expire(start.Add(pptp.ReorderTimeout), i.deliver)
 	r.Put(start.Add(pptp.ReorderTimeout), 2, numbered(2), i.deliver)
 	if !slices.Equal(i.got, []uint32{1, 2}) {
-		t.Errorf("%v", i.got)
+		t.Errorf("got %v, want 1 and 2", i.got)
 	}
 }
 
@@ -221,7 +221,7 @@ func TestLateFlood(t *testing.T) {
 	}
 	r.Put(start, 1<<30+1, numbered(1<<30+1), i.deliver)
 	if !slices.Equal(i.got, []uint32{1 << 30, 1<<30 + 1, 1<<30 + 2}) {
-		t.Errorf("%v", i.got)
+		t.Errorf("got %v, want three in order from 1<<30", i.got)
 	}
 }
 

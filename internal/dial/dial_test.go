@@ -137,7 +137,7 @@ func TestControlConnectionFails(t *testing.T) {
 				t.Errorf("status %d, want %d with %q: %s", status, c.status, c.want, d.Said())
 			}
 			if e, ok := d.Event(dial.Failed); !ok || e.Status != c.status || !strings.Contains(d.Said(), e.Reason) {
-				t.Errorf("%+v", e)
+				t.Errorf("got %+v, want the status %d", e, c.status)
 			}
 		})
 	}

@@ -64,7 +64,7 @@ func TestReviseFindsALogInThatWaits(t *testing.T) {
 		cfg.Watcher = watcher{before: func(session.Connection) error {
 			s.m.Revise(func(c session.Connection) (auth.Terms, reason.Reason) {
 				if c.User != "alice" {
-					t.Errorf("%+v", c)
+					t.Errorf("got %+v, want the user alice", c)
 				}
 				return auth.Terms{Group: "new"}, reason.Reason{}
 			})
@@ -75,7 +75,7 @@ func TestReviseFindsALogInThatWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	if all := s.m.Connections(); len(all) != 1 || all[0].Group != "new" {
-		t.Errorf("%+v", all)
+		t.Errorf("got %+v, want one connection, of the group new", all)
 	}
 }
 
@@ -136,7 +136,7 @@ func TestReplacesInAFullPool(t *testing.T) {
 				cfg.Pools = map[string]session.Pool{"": {Addresses: addresses}}
 				cfg.Watcher = watcher{before: func(c session.Connection) error {
 					if c.Virtual != only {
-						t.Errorf("%+v", c)
+						t.Errorf("got %+v, want the address %v", c, only)
 					}
 					return nil
 				}}
@@ -150,7 +150,7 @@ func TestReplacesInAFullPool(t *testing.T) {
 				s.passes(c)
 			}
 			if all := s.m.Connections(); len(all) != 1 {
-				t.Errorf("%+v", all)
+				t.Errorf("got %+v, want one connection", all)
 			}
 		})
 	}
@@ -188,7 +188,7 @@ func TestPoolsAreReplacedDuringLogIn(t *testing.T) {
 		}
 	}
 	if all := s.m.Addresses(); len(all) != 2 || all[0] == all[1] {
-		t.Errorf("%v", all)
+		t.Errorf("got %v, want two different addresses", all)
 	}
 }
 
@@ -214,7 +214,7 @@ func TestOneRefusalForACall(t *testing.T) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.all) != 1 || strings.HasSuffix(n.all[0], "alice ") {
-		t.Errorf("%q", n.all)
+		t.Errorf("got %q, want one note, with a reason", n.all)
 	}
 }
 

@@ -80,7 +80,6 @@ func BenchmarkLogIn(b *testing.B) {
 
 // logIns has b.N clients dial and hang up, and weighs that.
 func logIns(b *testing.B, dial func(i int) (*testenv.Client, error)) {
-	b.Helper()
 	b.ReportAllocs()
 	spent := processorTime(b)
 	b.ResetTimer()
@@ -112,7 +111,6 @@ func BenchmarkIdleSessions(b *testing.B) {
 const crowdOf = "VPND_TEST_CROWD"
 
 func idle(b *testing.B, kind string, n int) {
-	b.Helper()
 	if os.Getenv(crowdOf) != "" {
 		crowd(b, kind, n)
 		return
@@ -152,7 +150,6 @@ const dialled = "dialled"
 // crowd dials n sessions of the server in the process that has started this one, and keeps them until it is
 // told to go.
 func crowd(b *testing.B, kind string, n int) {
-	b.Helper()
 	s := newCrowd(b)
 	clients := make([]*testenv.Client, n)
 	parallel(n, func(i int) {
@@ -198,7 +195,7 @@ func BenchmarkCounters(b *testing.B) {
 	b.ResetTimer()
 	for b.Loop() {
 		if c := s.m.Counters(); c.Open[session.Kind{Type: "L2TP", Encryption: "none"}] != 10_000 {
-			b.Fatalf("%+v", c)
+			b.Fatalf("got %+v, want 10,000 open by L2TP", c)
 		}
 	}
 	b.StopTimer()

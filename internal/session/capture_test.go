@@ -87,7 +87,6 @@ func TestCapture(t *testing.T) {
 }
 
 func captureOf(t *testing.T, method ppp.Method) {
-	t.Helper()
 	s := newStack(t, func(c *session.Config) { c.PPP.Auth = []ppp.Method{method} })
 	user, peer := s.capture(session.Capture{User: "ALICE"}), s.capture(session.Capture{Peer: clientIP, All: true})
 	other := config(method)
@@ -114,7 +113,7 @@ func captureOf(t *testing.T, method ppp.Method) {
 	}
 	of, file := user.frames(t)
 	if len(of) != 2 { // the one that was refused, and the one that was let in
-		t.Fatalf("%v: %q", method, of)
+		t.Fatalf("%v: %q, want two connections", method, of)
 	}
 	seen := 0
 	for id, lines := range of {
@@ -135,7 +134,7 @@ func captureOf(t *testing.T, method ppp.Method) {
 		}
 	}
 	if seen != 2 {
-		t.Errorf("%v: %q", method, of)
+		t.Errorf("%v: %q, want a verdict for each of two", method, of)
 	}
 	from, whole := peer.frames(t)
 	if len(from) != 3 {
@@ -149,7 +148,7 @@ func captureOf(t *testing.T, method ppp.Method) {
 		}
 	}
 	if ups != 1 {
-		t.Errorf("%v: %q", method, from)
+		t.Errorf("%v: %q, want one that came up", method, from)
 	}
 	for _, secret := range []string{"geheim", "falsch", other.Password} {
 		if bytes.Contains(file, []byte(secret)) || bytes.Contains(whole, []byte(secret)) {
@@ -167,32 +166,32 @@ func TestCaptureOfConnection(t *testing.T) {
 	}
 	id := s.m.Connections()[0].ID
 	if _, err := s.m.Capture(session.Capture{Connection: "nothing", To: capture.New()}); !errors.Is(err, session.ErrNoConnection) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %v", err, session.ErrNoConnection)
 	}
 	control, all := s.capture(session.Capture{Connection: id}), s.capture(session.Capture{Connection: id, All: true})
 	for range 2 {
 		s.capture(session.Capture{User: "nobody"})
 	}
 	if _, err := s.m.Capture(session.Capture{User: "alice", To: capture.New()}); !errors.Is(err, session.ErrCaptures) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %v", err, session.ErrCaptures)
 	}
 	s.passes(c)
 	if of, _ := all.frames(t); len(of[id]) != 2 {
-		t.Errorf("%q", of)
+		t.Errorf("got %q, want two frames of %s", of, id)
 	}
 	again := s.capture(session.Capture{User: "alice", All: true}) // there is a place again
 	s.passes(c)
 	again.stop()
 	s.passes(c) // nobody records any more
 	if of, _ := again.frames(t); len(of[id]) != 2 {
-		t.Errorf("%q", of)
+		t.Errorf("got %q, want two frames of %s", of, id)
 	}
 	c.Hangup()
 	s.empty()
 	of, _ := control.frames(t)
 	has(t, id, of[id], "received LCP TermReq", "sent LCP TermAck")
 	if len(of) != 1 || len(of[id]) != 2 {
-		t.Errorf("%q", of)
+		t.Errorf("got %q, want two frames, all of %s", of, id)
 	}
 }
 

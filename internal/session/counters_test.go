@@ -62,7 +62,7 @@ func TestCounters(t *testing.T) {
 		}
 	}
 	if over.Pools[""].Used != 0 || over.Verifying != 0 || over.Waiting != 0 {
-		t.Errorf("%+v", over)
+		t.Errorf("got %+v, want no address in use, and no log-in under way", over)
 	}
 }
 

@@ -32,7 +32,7 @@ func TestBothCarriers(t *testing.T) {
 			s.passes(c)
 			s.passes(byPPTP)
 			if list := s.m.Connections(); len(list) != 2 || list[1].Type != "L2TP" || list[1].Remote != clientIP {
-				t.Errorf("%+v", list)
+				t.Errorf("got %+v, want two connections, the second by L2TP from %v", list, clientIP)
 			}
 			c.Hangup()
 			s.wait("the call is gone", func() bool { return s.l2tp.Stats().Calls == 0 && s.m.Count() == 1 })
@@ -92,7 +92,7 @@ func TestPacketsOverTheMRU(t *testing.T) {
 	s.dev.in <- long
 	s.wait("ICMP says so", func() bool { return len(s.dev.packets()) > before })
 	if icmp := s.dev.packets()[before]; icmp[9] != 1 || icmp[20] != 3 || icmp[21] != 4 || binary.BigEndian.Uint16(icmp[26:]) != 1280 {
-		t.Errorf("%x", icmp)
+		t.Errorf("got %x, want ICMP that asks for fragments of 1280 bytes", icmp)
 	}
 }
 
@@ -127,11 +127,11 @@ func TestInform(t *testing.T) {
 	_, answer := c.Packets()
 	udp, ok := gopacket.NewPacket(answer, layers.LayerTypeIPv4, gopacket.Default).Layer(layers.LayerTypeUDP).(*layers.UDP)
 	if !ok {
-		t.Fatalf("%x", answer)
+		t.Fatalf("got %x, want an answer to DHCPINFORM", answer)
 	}
 	ack, err := dhcpv4.FromBytes(udp.Payload)
 	if err != nil || ack.MessageType() != dhcpv4.MessageTypeAck || ack.DomainName() != "example.net" || ack.TransactionID != inform.TransactionID {
-		t.Errorf("%v %v", err, ack)
+		t.Errorf("%v %v, want an acknowledgement with example.net", err, ack)
 	}
 	if n := len(s.dev.packets()); n != 0 {
 		t.Errorf("%d packets reach the system", n)

@@ -68,7 +68,6 @@ func TestDiscard(t *testing.T) {
 }
 
 func discards(t *testing.T, ends bool) {
-	t.Helper()
 	asked, answer := make(chan struct{}), make(chan struct{})
 	discarded := make(chan func(), 2)
 	s := newStack(t, func(c *session.Config) {
@@ -80,7 +79,7 @@ func discards(t *testing.T, ends bool) {
 			},
 			func(c session.Connection, release func()) {
 				if c.User != "alice" || !c.Virtual.IsValid() {
-					t.Errorf("%+v", c)
+					t.Errorf("got %+v, want alice with an address", c)
 				}
 				discarded <- release
 			},
@@ -124,7 +123,7 @@ func TestWatcherRefuses(t *testing.T) {
 		c.Watcher = watcher{
 			before: func(c session.Connection) error {
 				if c.User != "alice" || !c.Virtual.IsValid() || c.Remote != clientIP || c.Auth != "MS-CHAPv2" {
-					t.Errorf("%+v", c)
+					t.Errorf("got %+v, want alice with an address, from %v by MS-CHAPv2", c, clientIP)
 				}
 				return errors.New("not today")
 			},
@@ -132,7 +131,7 @@ func TestWatcherRefuses(t *testing.T) {
 		}
 	})
 	if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), "may not dial in") {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want a refusal: the user may not dial in", err)
 	}
 	s.wait("the log says why", func() bool {
 		return strings.Contains(s.log.String(), `cause=hook_refused reason="before hook: not today"`)

@@ -106,7 +106,7 @@ func TestSwappedPackets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := s.m.Connections()[0].Encryption; got != encryption {
-				t.Errorf("%s", got)
+				t.Errorf("got %s, want %s", got, encryption)
 			}
 			network, _ := c.Network()
 			var out link.Batch

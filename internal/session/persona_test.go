@@ -33,7 +33,7 @@ func TestPersonas(t *testing.T) {
 			}
 			d.wait("nothing is left", func() bool { return d.m.Count() == 0 && d.pool.InUse() == 0 })
 			if d.m.Panics() > 0 {
-				t.Errorf("%s", d.log)
+				t.Errorf("got %s, want no fault of the server", d.log)
 			}
 		})
 	}

@@ -105,7 +105,7 @@ func TestRefusalsWithoutASession(t *testing.T) {
 			t.Errorf("the log has no %s:\n%s", want, &log)
 		}
 		if text := log.String(); strings.Contains(text, `msg="refusals left out"`) || strings.Count(text, "\n") != sumSources+1 {
-			t.Errorf("%s", text)
+			t.Errorf("got %s, want %d lines, and none of refusals left out", text, sumSources+1)
 		}
 		if n := m.Counters().LeftOut; n != 997+95 {
 			t.Errorf("%d are left out", n)

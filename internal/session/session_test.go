@@ -34,14 +34,14 @@ func TestConnection(t *testing.T) {
 	s.passes(c)
 	list := s.m.Connections()
 	if len(list) != 1 {
-		t.Fatalf("%+v", list)
+		t.Fatalf("got %+v, want one connection", list)
 	}
 	got := list[0]
 	if got.User != "alice" || got.Type != "PPTP" || got.Encryption != "MPPE-128 stateless" || got.Auth != "MS-CHAPv2" || got.Remote != clientIP || len(got.ID) != 12 {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want alice by PPTP from %v, with MS-CHAPv2 and MPPE-128", got, clientIP)
 	}
 	if got.Stats.RxPackets != 1 || got.Stats.TxPackets != 1 || got.Stats.RxBytes != 28 {
-		t.Errorf("%+v", got.Stats)
+		t.Errorf("got %+v, want one packet each way, of 28 bytes", got.Stats)
 	}
 	if n := s.m.Drop("ALICE", reason.New(reason.Dropped, "dropped by an administrator")); n != 1 {
 		t.Errorf("%d dropped", n)
@@ -185,7 +185,7 @@ func TestPoolEmptyAndFixedAddress(t *testing.T) {
 	<-old.Closed()
 	s.passes(again)
 	if !strings.Contains(s.log.String(), "replaced by a new dial-in of the user") {
-		t.Errorf("%s", s.log)
+		t.Errorf("got %s, want a new dial-in to replace the connection", s.log)
 	}
 }
 
@@ -350,7 +350,7 @@ func TestShutdown(t *testing.T) {
 	for _, c := range clients {
 		<-c.Closed()
 		if c.End().Reason.Code != reason.PeerHungUp {
-			t.Errorf("%q", c.End().Reason)
+			t.Errorf("got %q, want %s", c.End().Reason, reason.PeerHungUp)
 		}
 	}
 	if ctx.Err() != nil {

@@ -76,7 +76,7 @@ func TestFurtherConnectionReplacesTheOldest(t *testing.T) {
 		t.Errorf("%v of %v", list, ids)
 	}
 	if !n.has("disconnected alice replaced by a new dial-in of the user") {
-		t.Errorf("%q", n.all)
+		t.Errorf("got %q, want a new dial-in to replace alice's", n.all)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestRefusedByProfile(t *testing.T) {
 		var before usermgmt.Profile
 		s.change(func(p *usermgmt.Profile) { before = *p; c.change(p) })
 		if _, err := s.dial(config()); err == nil || !strings.Contains(err.Error(), c.told) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: %v, want %q", name, err, c.told)
 		}
 		s.wait(name+": it is said why", func() bool { return strings.Contains(s.log.String(), c.log) })
 		s.change(func(p *usermgmt.Profile) { index := p.Index; *p = before; p.Index = index })
@@ -232,7 +232,7 @@ func TestEndByTheCorrectedClock(t *testing.T) {
 	<-c.Closed()
 	s.empty()
 	if !strings.Contains(s.log.String(), "the user's schedule ends") {
-		t.Errorf("%s", s.log)
+		t.Errorf("got %s, want the user's schedule to end it", s.log)
 	}
 }
 
@@ -269,7 +269,7 @@ func TestUsage(t *testing.T) {
 	}
 	s.passes(c)
 	if got := s.m.Usage(); len(got) != 1 || got["alice"] != (session.Usage{Rx: 28, Tx: 28}) {
-		t.Errorf("%v", got)
+		t.Errorf("got %v, want 28 bytes each way, of alice alone", got)
 	}
 	s.passes(c)
 	s.passes(c)
@@ -300,7 +300,7 @@ func TestPools(t *testing.T) {
 	}
 	network, _ := c.Network()
 	if network.Local != netip.MustParseAddr("10.98.0.2") || !slices.Equal(network.DNS, dns) {
-		t.Errorf("%+v", network)
+		t.Errorf("got %+v, want the address 10.98.0.2 and the servers %v", network, dns)
 	}
 	s.change(func(p *usermgmt.Profile) { p.Pool, p.Address = "", netip.MustParseAddr("10.98.0.7") })
 	fixed, err := s.dial(cfg)
@@ -308,7 +308,7 @@ func TestPools(t *testing.T) {
 		t.Fatal(err)
 	}
 	if network, _ := fixed.Network(); network.Local != netip.MustParseAddr("10.98.0.7") {
-		t.Errorf("%+v", network)
+		t.Errorf("got %+v, want the address 10.98.0.7", network)
 	}
 
 	// Other pools: who is in one of them stays, and nobody else gets the address.
@@ -344,7 +344,7 @@ func TestPlainL2TP(t *testing.T) {
 	s.m.RefusePlainL2TP(true)
 	c, err := s.dialL2TP(d, config(ppp.PAP))
 	if err == nil || !strings.Contains(err.Error(), "no user may use L2TP without IPsec") || s.m.Count() != 0 {
-		t.Errorf("%v: %v", c, err)
+		t.Errorf("%v: %v, want no session: no user may use L2TP without IPsec", c, err)
 	}
 	s.m.RefusePlainL2TP(false)
 	c, err = s.dialL2TP(d, config(ppp.PAP))

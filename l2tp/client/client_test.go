@@ -102,7 +102,7 @@ func TestCall(t *testing.T) {
 				}
 				theirs := <-srv.calls
 				if info := ours.Link.Info(); info.Type != "L2TP" || info.Remote != at {
-					t.Errorf("%+v", info)
+					t.Errorf("got %+v, want the type L2TP and the remote end %v", info, at)
 				}
 				if from := theirs.Link.Info().Remote; d.Local.IsValid() && from.Addr() != d.Local.Addr() {
 					t.Errorf("it dials from %v, want %v", from, d.Local.Addr())
@@ -188,7 +188,7 @@ func TestNoSink(t *testing.T) {
 	srv := start(t, l2tp.Config{})
 	full := errors.New("full")
 	if _, err := (&client.Dialer{}).Dial(t.Context(), at, func(link.Link) (link.Sink, error) { return nil, full }); !errors.Is(err, full) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %v", err, full)
 	}
 	srv.empty()
 }
@@ -206,7 +206,7 @@ func TestSilence(t *testing.T) {
 		_, err := d.Dial(ctx, at, func(link.Link) (link.Sink, error) { return nil, errors.New("no call") })
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v", err)
+			t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
 		}
 		_ = silent.SetReadDeadline(time.Now().Add(time.Second))
 		if n, _, err := silent.ReadFrom(make([]byte, 200)); err != nil || n < 50 {

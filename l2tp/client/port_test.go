@@ -135,7 +135,7 @@ func TestServerPicksAPort(t *testing.T) {
 		}
 		if h, frame, err := wire.ParseHeader(b[:n]); err == nil && !h.Control {
 			if string(frame) != "to the port" || h.Tunnel != 5 || h.Session != 6 {
-				t.Errorf("%+v %q", h, frame)
+				t.Errorf(`%+v %q, want tunnel 5, session 6, "to the port"`, h, frame)
 			}
 			break
 		}

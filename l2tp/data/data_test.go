@@ -77,10 +77,10 @@ func TestOrder(t *testing.T) {
 		got += frame
 	}
 	if got != "abcdef" {
-		t.Errorf("%q", s.frames)
+		t.Errorf(`got %q, want "abcdef"`, s.frames)
 	}
 	if !k.Down(reason.New(reason.Dropped, "over")) || k.Down(reason.New(reason.Dropped, "again")) || !k.Over() || len(s.down) != 1 || s.down[0] != "over" {
-		t.Errorf("%v", s.down)
+		t.Errorf(`got %v, want one end, by "over"`, s.down)
 	}
 	if err := receive(t, k, wire.Header{}, "after the end"); !errors.Is(err, data.ErrOver) {
 		t.Errorf("after the end: %v", err)
@@ -122,7 +122,7 @@ func TestSend(t *testing.T) {
 		k.SetPeer(0x1234, 0xABCD)
 		if !required {
 			if h := sent(t, k); h != (wire.Header{Tunnel: 0x1234, Session: 0xABCD}) {
-				t.Errorf("%+v", h)
+				t.Errorf("got %+v, want the identifiers 0x1234 and 0xABCD alone", h)
 			}
 			if err := receive(t, k, wire.Header{HasSeq: true}, "x"); err != nil {
 				t.Fatal(err)
@@ -146,7 +146,7 @@ func sent(t *testing.T, k *data.Call) wire.Header {
 	k.Send(b, &out)
 	h, payload, err := wire.ParseHeader(b.Bytes())
 	if err != nil || string(payload) != "frame" {
-		t.Errorf("%x: %v", b.Bytes(), err)
+		t.Errorf(`%x: %v, want a header, and behind it "frame"`, b.Bytes(), err)
 	}
 	return h
 }

@@ -155,7 +155,7 @@ func TestReopen(t *testing.T) {
 			break
 		}
 		if h.Nr != ns {
-			t.Fatalf("%+v %x", h, body)
+			t.Fatalf("%+v %x, want Nr %d", h, body, ns)
 		}
 	}
 	if c.tunnel == 0 || c.tunnel == tunnel {
@@ -167,7 +167,7 @@ func TestReopen(t *testing.T) {
 	c.tunnel, c.ns, c.nr = second, 1, 1
 	c.say(wire.SCCCN)
 	if why := <-old.down; why != "client opened its tunnel again" {
-		t.Errorf("%q", why)
+		t.Errorf(`got %q, want "client opened its tunnel again"`, why)
 	}
 	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
 	c.call = c.hear(wire.ICRP, wire.AttrSessionID)
@@ -175,7 +175,7 @@ func TestReopen(t *testing.T) {
 	<-sessions
 	c.echo("hello", false)
 	if n := srv.Stats(); n.Tunnels != 1 || n.Calls != 1 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v, want one tunnel with one call", n)
 	}
 	if want := `host=` + strings.Repeat(`<\x1b\n`, 21) + "<\n"; !strings.Contains(log.String(), want) {
 		t.Errorf("the log has no %s: %s", want, log)
@@ -257,6 +257,6 @@ func TestHiddenAVPInTheFirstMessage(t *testing.T) {
 		t.Errorf("%d lines, %d told: %s", n, told.Load(), log)
 	}
 	if st := srv.Stats(); st.Tunnels != 0 {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want no tunnel", st)
 	}
 }

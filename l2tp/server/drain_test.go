@@ -23,7 +23,7 @@ func ends(t *testing.T, srv *server.Server) {
 		}
 	}
 	if err := srv.Resume(); !errors.Is(err, link.ErrEnded) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %v", err, link.ErrEnded)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestDrainHalfOpen(t *testing.T) {
 	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
 	c.call = c.hear(wire.ICRP, wire.AttrSessionID)
 	if st := srv.Stats(); st.HalfOpen != 1 || st.Calls != 1 {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want a half-open tunnel with one call", st)
 	}
 	srv.Drain()
 	c.say(wire.ICCN)
@@ -115,7 +115,7 @@ func TestDrainWithoutCalls(t *testing.T) {
 	srv, _ := start(t)
 	srv.Drain()
 	if err := srv.Resume(); !errors.Is(err, link.ErrEnded) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %v", err, link.ErrEnded)
 	}
 	free(t)
 	start(t)

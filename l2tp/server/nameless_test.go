@@ -32,10 +32,10 @@ func TestPersonaDIR300(t *testing.T) {
 			c.ns-- // data has no part in the numbers of control messages
 			c.say(wire.CDN, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(3)), wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
 			if why := <-s.down; why != "client disconnected the call (result 3)" {
-				t.Errorf("%q", why)
+				t.Errorf(`got %q, want "client disconnected the call (result 3)"`, why)
 			}
 			if d := srv.Stats().Dropped; d["unknown tunnel or call"] != 0 || d["wrong source address"] != 0 {
-				t.Errorf("%v", d)
+				t.Errorf("got %v, want no unknown tunnel and no wrong source address", d)
 			}
 		})
 	}
@@ -144,7 +144,7 @@ func TestNamelessWithoutTheSecret(t *testing.T) {
 			}
 			c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
 			if why := <-refused; why != "wrong tunnel secret" {
-				t.Errorf("%q", why)
+				t.Errorf(`got %q, want "wrong tunnel secret"`, why)
 			}
 			if n := srv.Stats().HalfOpen; n != 1 || len(sessions) != 0 {
 				t.Errorf("%d half-open tunnels, %d sessions", n, len(sessions))

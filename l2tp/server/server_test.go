@@ -185,7 +185,7 @@ func (c *client) echo(frame string, numbered bool) {
 			continue
 		}
 		if string(body) != frame || h.Tunnel != 9 || h.Session != 5 || h.HasSeq != numbered {
-			c.t.Errorf("%+v %q", h, body)
+			c.t.Errorf("%+v %q, want tunnel 9, session 5, %q, with a number: %v", h, body, frame, numbered)
 		}
 		return
 	}
@@ -197,7 +197,7 @@ func TestCall(t *testing.T) {
 	c.dial()
 	s := <-sessions
 	if info := s.l.Info(); info.Type != "L2TP" || info.Local != at.Addr() || info.Remote.Addr().String() != "127.0.3.2" {
-		t.Errorf("%+v", info)
+		t.Errorf("got %+v, want L2TP from 127.0.3.2 to %v", info, at.Addr())
 	}
 	c.echo("hello", false)
 	c.echo("with numbers", true) // a peer that sends them gets them
@@ -210,7 +210,7 @@ func TestCall(t *testing.T) {
 	stranger.say(wire.StopCCN)
 	c.echo("still here", true)
 	if d := srv.Stats().Dropped; d["wrong source address"] != 2 || d["unknown tunnel or call"] != 1 || d["late or doubled"] != 1 {
-		t.Errorf("%v", d)
+		t.Errorf("got %v, want 2 from a wrong source address, 1 of an unknown call, 1 doubled", d)
 	}
 	_ = stranger.conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if n, err := stranger.conn.Read(make([]byte, 100)); err == nil {
@@ -218,7 +218,7 @@ func TestCall(t *testing.T) {
 	}
 	s.l.Close(reason.New(reason.Dropped, "dropped"))
 	if why := <-s.down; why != "dropped" {
-		t.Errorf("%q", why)
+		t.Errorf(`got %q, want "dropped"`, why)
 	}
 	c.hear(wire.CDN, wire.AttrSessionID)
 }

@@ -46,7 +46,7 @@ func (c *client) open(own uint16) {
 		}
 		avps, err := wire.ParseAVPs(body, "")
 		if err != nil || wire.MessageType(binary.BigEndian.Uint16(avps[0].Value)) != wire.SCCRP {
-			c.t.Fatalf("%v, %v", avps, err)
+			c.t.Fatalf("%v, %v, want an SCCRP", avps, err)
 		}
 		for _, a := range avps {
 			if a.Type == wire.AttrTunnelID {
@@ -62,7 +62,7 @@ func waitFor(t *testing.T, srv *server.Server, is func(server.Stats) bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !is(srv.Stats()); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%+v", srv.Stats())
+			t.Fatalf("got %+v, want other numbers within the time", srv.Stats())
 		}
 	}
 }
@@ -105,7 +105,7 @@ func TestUnauthenticatedTunnelIsTold(t *testing.T) {
 		others.open(id + 1)
 	}
 	if first.hear(wire.StopCCN, wire.AttrTunnelID); first.result().Code != 6 {
-		t.Errorf("%v", first.result())
+		t.Errorf("got %v, want the code 6", first.result())
 	}
 }
 
@@ -126,7 +126,7 @@ func TestUnauthenticatedCalls(t *testing.T) {
 		}
 		for _, s := range made[:roomPerSource] {
 			if why := <-s.down; why != strangers.ErrNoRoom.String() {
-				t.Errorf("%q", why)
+				t.Errorf("got %q, want %q", why, strangers.ErrNoRoom.String())
 			}
 		}
 		gone += roomPerSource
@@ -154,7 +154,7 @@ func TestAuthenticatedTunnelStays(t *testing.T) {
 	user.echo("still here", false)
 	ofUser.l.Close(reason.New(reason.Dropped, "dropped"))
 	if why := <-ofUser.down; why != "dropped" {
-		t.Errorf("%q", why)
+		t.Errorf(`got %q, want "dropped"`, why)
 	}
 	// Its tunnel counts again, and is the newest one: the next one that goes is the oldest.
 	waitFor(t, srv, func(st server.Stats) bool {
@@ -183,7 +183,7 @@ func TestRefusedTunnelIsHalfOpen(t *testing.T) {
 	waitFor(t, srv, func(st server.Stats) bool { return st.HalfOpen == 11 })
 	user.echo("still here", false)
 	if st := srv.Stats(); st.Tunnels != 12 || st.UnauthenticatedTunnels != 0 {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want 12 tunnels, none without a user", st)
 	}
 }
 
@@ -211,7 +211,7 @@ func TestNamelessToANamedTunnel(t *testing.T) {
 			user.hear(wire.ICRP, wire.AttrSessionID)
 			user.echo("still here", false)
 			if st := srv.Stats(); st.Tunnels != 1 || st.Calls != 2 {
-				t.Errorf("%+v", st)
+				t.Errorf("got %+v, want 1 tunnel with 2 calls", st)
 			}
 		})
 	}

@@ -72,11 +72,11 @@ func TestAttributes(t *testing.T) {
 		value := octets[6:]
 		avps, err := wire.ParseAVPs(octets, "")
 		if err != nil || len(avps) != 1 {
-			t.Errorf("%s: %v", a.name, err)
+			t.Errorf("%s: %v, want one AVP", a.name, err)
 			continue
 		}
 		if g := avps[0]; !g.Known || g.Hidden || g.Vendor != 0 || g.Type != a.kind || g.Mandatory != a.mandatory || !bytes.Equal(g.Value, value) {
-			t.Errorf("%s: %+v", a.name, g)
+			t.Errorf("%s: %+v, want the attribute %d, mandatory %v, with %x", a.name, g, a.kind, a.mandatory, value)
 		}
 		if got := wire.AppendAVP(nil, a.mandatory, a.kind, value); !bytes.Equal(got, octets) {
 			t.Errorf("%s: %x, want %x", a.name, got, octets)
@@ -117,7 +117,7 @@ func TestAttributes(t *testing.T) {
 	} {
 		avps, err := wire.ParseAVPs(a.avp, "")
 		if err != nil || len(avps) != 1 || avps[0].Known != a.known || !avps[0].Mandatory {
-			t.Errorf("%s: %+v, %v", a.name, avps, err)
+			t.Errorf("%s: %+v, %v, want one mandatory AVP, known %v", a.name, avps, err, a.known)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func TestTwoVectors(t *testing.T) {
 	body = wire.AppendHidden(body, true, wire.AttrHostName, []byte("two"), secret, b)
 	avps, err := wire.ParseAVPs(body, secret)
 	if err != nil || len(avps) != 4 || string(avps[1].Value) != "one" || string(avps[3].Value) != "two" {
-		t.Errorf("%+v, %v", avps, err)
+		t.Errorf(`%+v, %v, want four AVPs, with "one" and "two"`, avps, err)
 	}
 	if avps, err := wire.ParseAVPs(body, "wrong"); !errors.Is(err, wire.ErrHidden) || avps != nil {
 		t.Errorf("under a wrong secret: %+v, %v", avps, err)
@@ -140,7 +140,7 @@ func TestTwoVectors(t *testing.T) {
 	// An unknown AVP that need not be understood is passed over, though it be hidden.
 	optional := []byte{0x40, 8, 0x01, 0x37, 0, 1, 1, 2}
 	if avps, err := wire.ParseAVPs(optional, ""); err != nil || len(avps) != 1 || avps[0].Known {
-		t.Errorf("%+v, %v", avps, err)
+		t.Errorf("%+v, %v, want one AVP, not known", avps, err)
 	}
 	optional[0] |= 0x80
 	if _, err := wire.ParseAVPs(optional, ""); !errors.Is(err, wire.ErrHidden) {
@@ -179,7 +179,7 @@ func TestCostIsBounded(t *testing.T) {
 			body = wire.AppendHidden(body, true, wire.AttrHostName, make([]byte, c.value), secret, vector)
 		}
 		if avps, err := wire.ParseAVPs(body, secret); !errors.Is(err, wire.ErrTooMuch) || avps != nil {
-			t.Errorf("%s: %d, %v", name, len(avps), err)
+			t.Errorf("%s: %d, %v, want none, %v", name, len(avps), err, wire.ErrTooMuch)
 		}
 		body = wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
 		body = wire.AppendHidden(body, true, wire.AttrHostName, make([]byte, c.value), secret, vector)

@@ -81,7 +81,7 @@ func TestCaptures(t *testing.T) {
 				default:
 				}
 				if a.Hidden || !a.Known {
-					t.Errorf("%s: %+v", name, a)
+					t.Errorf("%s: %+v, want a known AVP that is not hidden", name, a)
 				}
 				again = wire.AppendAVP(again, a.Mandatory, a.Type, a.Value)
 			}

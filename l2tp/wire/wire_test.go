@@ -23,7 +23,7 @@ func TestWindowsSCCRQ(t *testing.T) {
 	}
 	avps, err := wire.ParseAVPs(body, "")
 	if err != nil || len(avps) != 9 || string(avps[5].Value) != "Test-PC" || string(avps[6].Value) != "Microsoft" {
-		t.Errorf("%+v, %v", avps, err)
+		t.Errorf(`%+v, %v, want nine AVPs, with "Test-PC" and "Microsoft"`, avps, err)
 	}
 	for n := range windowsSCCRQ {
 		if _, _, err := wire.ParseHeader(windowsSCCRQ[:n]); err == nil {

@@ -15,7 +15,7 @@ func FuzzParseFailure(f *testing.F) {
 	f.Fuzz(func(t *testing.T, message string) {
 		code, text := chap.ParseFailure(message)
 		if code < 0 || code > 9_999_999_999 || !strings.Contains(message, text) || code == 0 && text != message && !strings.HasPrefix(message, "E=0") {
-			t.Errorf("%q: %d %q", message, code, text)
+			t.Errorf("%q: %d %q, want a code of at most ten digits, and a text out of the message", message, code, text)
 		}
 	})
 }

@@ -50,7 +50,6 @@ func TestTable(t *testing.T) {
 }
 
 func checkCell(t *testing.T, state fsm.State, event fsm.Event, name, cell string) {
-	t.Helper()
 	got, ok := fsm.Step(state, event)
 	if cell == "-" {
 		if ok || got.Next != state || got.Actions != 0 {

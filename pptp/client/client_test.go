@@ -101,7 +101,7 @@ func TestCall(t *testing.T) {
 		}
 		theirs := <-calls
 		if info := ours.Link.Info(); info.Type != "PPTP" || info.Remote != at || info.Local != clientIP || theirs.Link.Info().Remote.Addr() != clientIP {
-			t.Errorf("%+v, %+v", info, theirs.Link.Info())
+			t.Errorf("%+v, %+v, want PPTP from %v to %v", info, theirs.Link.Info(), clientIP, at)
 		}
 		ours.Say("\xff\x03to the server")
 		theirs.Want(theirs.Frames, "to the server")
@@ -145,7 +145,7 @@ func TestRefused(t *testing.T) {
 	d := newDialer(t)
 	refuse <- errors.New("no room")
 	if _, err := dial(t, d, 10*time.Second); reason.Of(err).Code != reason.ServerRefusesCall || !strings.Contains(err.Error(), "busy, 4 in its Outgoing-Call-Reply") {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %s: busy, 4 in its Outgoing-Call-Reply", err, reason.ServerRefusesCall)
 	}
 	ours, err := dial(t, d, 10*time.Second)
 	if err != nil {

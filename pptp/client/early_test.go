@@ -62,7 +62,7 @@ func TestFramesBeforeTheAnswer(t *testing.T) {
 		}
 		_, _ = tcp.Write((&wire.OutgoingCallReply{CallID: 9, PeerCallID: request.CallID, Result: 1}).Append(nil))
 		if m := hear(); m != nil {
-			t.Errorf("%+v", m)
+			t.Errorf("got %+v, want nothing", m)
 		}
 		_ = tcp.Close()
 	}()

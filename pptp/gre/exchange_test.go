@@ -165,10 +165,10 @@ func TestDown(t *testing.T) {
 	k.Down(reason.New(reason.Dropped, "over"))
 	k.Down(reason.New(reason.Dropped, "again"))
 	if len(s.down) != 1 || s.down[0] != "over" || !k.Over() || s.frames != 0 {
-		t.Errorf("%+v", s)
+		t.Errorf(`got %+v, want no frame, and one end by "over"`, s)
 	}
 	if x.packet(start, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true}, 4))) || x.Dropped()["unknown call"] != 1 {
-		t.Errorf("%v", x.Dropped())
+		t.Errorf("got %v, want one packet of an unknown call", x.Dropped())
 	}
 	if k.receive(start, 0, pktbuf.Get()) {
 		t.Error("a reader that had found the call before delivers")
@@ -309,6 +309,6 @@ func TestExpect(t *testing.T) {
 	k.Down(reason.New(reason.Dropped, "over"))
 	late := new(sink)
 	if k.Begin(late); late.frames != 0 || len(late.down) != 1 || len(k.early) != 0 {
-		t.Errorf("%+v", late)
+		t.Errorf("got %+v, want no frame, and one end", late)
 	}
 }

@@ -204,7 +204,7 @@ func TestForgedNumber(t *testing.T) {
 		if seq == 50 {
 			victim.send(1<<30, "forged")
 			if got := s.frame(t); got != "forged" {
-				t.Fatalf("%q", got)
+				t.Fatalf(`got %q, want "forged"`, got)
 			}
 			victim.packet()
 		}

@@ -28,7 +28,7 @@ func TestClientThatObeysTheWindow(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 	if got := s.frame(t); got != "upload" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "upload"`, got)
 	}
 }
 

@@ -31,7 +31,7 @@ func (c *concentrator) ends() {
 	c.t.Helper()
 	waitFor(c.t, func() bool { return c.Stats().Connections == 0 })
 	if err := c.Resume(); !errors.Is(err, link.ErrEnded) {
-		c.t.Errorf("%v", err)
+		c.t.Errorf("got %v, want %v", err, link.ErrEnded)
 	}
 }
 
@@ -73,10 +73,10 @@ func TestDrain(t *testing.T) {
 		t.Errorf("the first call ends: %q", got)
 	}
 	if m, ok := c.hear().(*wire.CallDisconnectNotify); !ok {
-		t.Errorf("%+v", m)
+		t.Errorf("got %+v, want a Call-Disconnect-Notify", m)
 	}
 	if m, ok := c.hear().(*wire.StopRequest); !ok {
-		t.Errorf("%+v", m)
+		t.Errorf("got %+v, want a Stop-Control-Connection-Request", m)
 	}
 	c.say(&wire.StopReply{Result: 1})
 	srv.ends()
@@ -111,7 +111,7 @@ func TestDrainWithoutCalls(t *testing.T) {
 	srv := start(t, server.Config{})
 	srv.Drain()
 	if err := srv.Resume(); !errors.Is(err, link.ErrEnded) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %v", err, link.ErrEnded)
 	}
 	start(t, server.Config{})
 }
@@ -152,7 +152,7 @@ func TestDrainRace(t *testing.T) {
 	clients.Wait()
 	keep.say(&wire.EchoRequest{ID: 3})
 	if m, ok := keep.hear().(*wire.EchoReply); !ok {
-		t.Errorf("%+v", m)
+		t.Errorf("got %+v, want an Echo-Reply", m)
 	}
 }
 

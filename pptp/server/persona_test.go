@@ -16,12 +16,12 @@ func (c *client) open(start *wire.StartRequest, call *wire.OutgoingCallRequest) 
 	c.t.Helper()
 	c.say(start)
 	if r, ok := c.hear().(*wire.StartReply); !ok || r.Result != 1 || r.Version != wire.Version {
-		c.t.Fatalf("%+v", r)
+		c.t.Fatalf("got %+v, want a Start-Control-Connection-Reply with result 1 and version 1.0", r)
 	}
 	c.say(call)
 	r, ok := c.hear().(*wire.OutgoingCallReply)
 	if !ok || r.Result != 1 || r.PeerCallID != call.CallID || r.CallID == 0 {
-		c.t.Fatalf("%+v", r)
+		c.t.Fatalf("got %+v, want an Outgoing-Call-Reply with result 1 for call %d", r, call.CallID)
 	}
 	c.call = r.CallID
 }
@@ -56,10 +56,10 @@ func TestPersonaWindows(t *testing.T) {
 	c.say(standard)
 	c.say(&wire.CallClearRequest{CallID: 0x6E1F})
 	if m, ok := c.hear().(*wire.CallDisconnectNotify); !ok || m.CallID != c.call {
-		t.Errorf("%+v", m)
+		t.Errorf("got %+v, want a Call-Disconnect-Notify of call %d", m, c.call)
 	}
 	if got := s.ended(t); got != "client cleared the call" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "client cleared the call"`, got)
 	}
 	_ = c.tcp.Close()
 	waitFor(t, func() bool { st := srv.Stats(); return st.Calls == 0 && st.Connections == 0 })
@@ -82,11 +82,11 @@ func TestPersonaAndroid(t *testing.T) {
 	}
 	c.send(0, "still there")
 	if got := s.frame(t); got != "still there" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "still there"`, got)
 	}
 	_ = c.tcp.Close()
 	if got := s.ended(t); got != "client closed the control connection" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "client closed the control connection"`, got)
 	}
 	waitFor(t, func() bool { st := srv.Stats(); return st.Calls == 0 && st.Connections == 0 })
 }
@@ -124,13 +124,13 @@ func TestPersonaTwoBehindOneAddress(t *testing.T) {
 	a.send(0, "a's")
 	b.send(0, "b's")
 	if got := ofA.frame(t) + ofB.frame(t); got != "a'sb's" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "a'sb's"`, got)
 	}
 	a.say(&wire.CallClearRequest{CallID: 7})
 	ofA.ended(t)
 	b.send(1, "b is untouched")
 	if got := ofB.frame(t); got != "b is untouched" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "b is untouched"`, got)
 	}
 }
 
@@ -140,10 +140,10 @@ func TestSessionEndsEarly(t *testing.T) {
 	srv.early = true
 	c := dial(t)
 	if m, ok := c.hear().(*wire.CallDisconnectNotify); !ok || m.CallID != c.call {
-		t.Errorf("%+v", m)
+		t.Errorf("got %+v, want a Call-Disconnect-Notify of call %d", m, c.call)
 	}
 	if got := srv.session().ended(t); got != "early" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "early"`, got)
 	}
 	waitFor(t, func() bool { return srv.Stats().Calls == 0 })
 }

@@ -199,7 +199,7 @@ func (c *client) dial(id uint16) {
 	c.say(&wire.OutgoingCallRequest{CallID: id})
 	r, ok := c.hear().(*wire.OutgoingCallReply)
 	if !ok || r.Result != 1 || r.PeerCallID != id {
-		c.t.Fatalf("%+v", r)
+		c.t.Fatalf("got %+v, want an Outgoing-Call-Reply with result 1 for call %d", r, id)
 	}
 	c.call = r.CallID
 }
@@ -236,7 +236,7 @@ func TestCall(t *testing.T) {
 	s := srv.session()
 	info := s.l.Info()
 	if info.Type != "PPTP" || info.Remote.Addr() != clientIP || info.Local != serverIP || info.CallID != c.call {
-		t.Errorf("%+v", info)
+		t.Errorf("got %+v, want PPTP from %v to %v, call %d", info, clientIP, serverIP, c.call)
 	}
 	for _, seq := range []uint32{1, 0, 2, 2, 4, 3} { // swapped, doubled
 		c.send(seq, fmt.Sprintf("frame %d", seq))
@@ -256,7 +256,7 @@ func TestCall(t *testing.T) {
 	for i := range uint32(3) {
 		h, payload := c.packet()
 		if payload != fmt.Sprintf("answer %d", i) || h.CallID != 7 || !h.HasSeq || h.Seq != i {
-			t.Errorf("%+v %q", h, payload)
+			t.Errorf(`%+v %q, want call 7, number %d, "answer %d"`, h, payload, i, i)
 		}
 		if h.HasAck != (i == 0) || i == 0 && h.Ack != 4 {
 			t.Errorf("acknowledgement: %+v", h)
@@ -264,17 +264,17 @@ func TestCall(t *testing.T) {
 	}
 	c.send(6, "after a loss") // 5 never comes: it is not waited for
 	if got := s.frame(t); got != "after a loss" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "after a loss"`, got)
 	}
 	if h, payload := c.packet(); h.HasSeq || !h.HasAck || h.Ack != 6 || payload != "" {
 		t.Errorf("a bare acknowledgement: %+v %q", h, payload)
 	}
 	s.l.Close(reason.New(reason.Dropped, "dropped"))
 	if m, ok := c.hear().(*wire.CallDisconnectNotify); !ok || m.CallID != c.call {
-		t.Errorf("%+v", m)
+		t.Errorf("got %+v, want a Call-Disconnect-Notify of call %d", m, c.call)
 	}
 	if got := s.ended(t); got != "dropped" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "dropped"`, got)
 	}
 	b := pktbuf.Get()
 	s.l.Send(b, &out) // is released
@@ -301,11 +301,11 @@ func TestStrangersPackets(t *testing.T) {
 	}
 	c.send(0, "mine")
 	if got := s.frame(t); got != "mine" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "mine"`, got)
 	}
 	d := srv.Stats().Dropped
 	if d["wrong source address"] != 1 || d["unknown call"] != 1 || d["malformed"] == 0 {
-		t.Errorf("%v", d)
+		t.Errorf("got %v, want 1 from a wrong source address, 1 of an unknown call, and malformed ones", d)
 	}
 }
 
@@ -316,12 +316,12 @@ func TestClientVanishes(t *testing.T) {
 	c.dial(8)
 	second := srv.session()
 	if srv.Stats().Calls != 2 {
-		t.Errorf("%+v", srv.Stats())
+		t.Errorf("got %+v, want 2 calls", srv.Stats())
 	}
 	_ = c.tcp.Close()
 	for _, s := range []*session{first, second} {
 		if got := s.ended(t); got != "client closed the control connection" {
-			t.Errorf("%q", got)
+			t.Errorf(`got %q, want "client closed the control connection"`, got)
 		}
 	}
 	waitFor(t, func() bool { st := srv.Stats(); return st.Calls == 0 && st.Connections == 0 })
@@ -347,7 +347,7 @@ func TestRefusedCall(t *testing.T) {
 	c.hear()
 	c.say(&wire.OutgoingCallRequest{CallID: 1})
 	if r, ok := c.hear().(*wire.OutgoingCallReply); !ok || r.Result == 1 {
-		t.Errorf("%+v", r)
+		t.Errorf("got %+v, want an Outgoing-Call-Reply that refuses", r)
 	}
 	srv.refuse = nil
 	c.dial(2)
@@ -367,14 +367,14 @@ func TestShutdownHangsUp(t *testing.T) {
 		close(done)
 	}()
 	if m, ok := c.hear().(*wire.CallDisconnectNotify); !ok {
-		t.Errorf("%+v", m)
+		t.Errorf("got %+v, want a Call-Disconnect-Notify", m)
 	}
 	if m, ok := c.hear().(*wire.StopRequest); !ok {
-		t.Errorf("%+v", m)
+		t.Errorf("got %+v, want a Stop-Control-Connection-Request", m)
 	}
 	c.say(&wire.StopReply{Result: 1})
 	if got := s.ended(t); got != "server is shutting down" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "server is shutting down"`, got)
 	}
 	select {
 	case <-done:
@@ -399,7 +399,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	for seq := range uint32(1000) {
 		user.send(seq, "meanwhile")
 		if got := s.frame(t); got != "meanwhile" {
-			t.Fatalf("%q", got)
+			t.Fatalf(`got %q, want "meanwhile"`, got)
 		}
 		if _, err := deaf.tcp.Write(flood); err != nil {
 			break
@@ -408,7 +408,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	waitFor(t, func() bool { return srv.Stats().Connections == 1 })
 	user.say(&wire.EchoRequest{ID: 1})
 	if m, ok := user.hear().(*wire.EchoReply); !ok || m.ID != 1 {
-		t.Errorf("%+v", m)
+		t.Errorf("got %+v, want an Echo-Reply to request 1", m)
 	}
 }
 
@@ -476,10 +476,10 @@ func TestListenErrors(t *testing.T) {
 	start(t, server.Config{})
 	_, err := server.Listen(server.Config{Listen: []netip.Addr{serverIP}, Port: 17230}, nil)
 	if err == nil || !strings.Contains(err.Error(), "TCP port 17230 of 127.0.1.1 is in use") {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want TCP port 17230 of 127.0.1.1 to be in use", err)
 	}
 	_, err = server.Listen(server.Config{Listen: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, nil)
 	if err == nil || !strings.Contains(err.Error(), "203.0.113.1 is not an address of this machine") {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want 203.0.113.1 to be no address of this machine", err)
 	}
 }

@@ -33,7 +33,7 @@ func (c *concentrator) logIn(from netip.Addr) (*client, *session) {
 	link.Authenticated(s.l)
 	user.send(0, "hello")
 	if got := s.frame(c.t); got != "hello" {
-		c.t.Errorf("%q", got)
+		c.t.Errorf(`got %q, want "hello"`, got)
 	}
 	return user, s
 }
@@ -90,7 +90,7 @@ func TestUnauthenticatedCalls(t *testing.T) {
 		}
 		for _, s := range first[:roomPerSource] {
 			if why := s.ended(t); why != strangers.ErrNoRoom.String() {
-				t.Errorf("%q", why)
+				t.Errorf("got %q, want %q", why, strangers.ErrNoRoom.String())
 			}
 		}
 		for notified := 0; notified < roomPerSource; {
@@ -124,7 +124,7 @@ func TestAuthenticatedConnectionStays(t *testing.T) {
 	ofUser.frame(t)
 	ofUser.l.Close(reason.New(reason.Dropped, "dropped"))
 	if why := ofUser.ended(t); why != "dropped" {
-		t.Errorf("%q", why)
+		t.Errorf(`got %q, want "dropped"`, why)
 	}
 	// Its connection counts again, and is the newest one: the next one that goes is the oldest.
 	waitFor(t, func() bool {

@@ -26,7 +26,7 @@ func TestCaptures(t *testing.T) {
 			if segment := p.TCP(); len(segment) > 0 {
 				m, n, err := wire.Parse(segment)
 				if err != nil || n != len(segment) {
-					t.Fatalf("%s: %x: %d, %v", name, segment, n, err)
+					t.Fatalf("%s: %x: %d, %v, want %d, nil", name, segment, n, err, len(segment))
 				}
 				if got := m.Append(nil); !bytes.Equal(got, segment) {
 					t.Errorf("%s: %v is\n%x, want\n%x", name, m.Type(), got, segment)
@@ -56,7 +56,7 @@ func TestCaptures(t *testing.T) {
 		}
 		dialIn := []string{"Start-Control-Connection-Request", "Start-Control-Connection-Reply", "Outgoing-Call-Request", "Outgoing-Call-Reply"}
 		if len(said[name]) < 4 || !slices.Equal(said[name][:4], dialIn) {
-			t.Errorf("%s: %v", name, said[name])
+			t.Errorf("%s: %v, want %v at the start", name, said[name], dialIn)
 		}
 	}
 	if control < 40 || data < 800 || acks < 40 {
