@@ -9,7 +9,7 @@ const (
 	// ourWindow is how many control messages the peer may have unacknowledged.
 	ourWindow     = 8
 	defaultWindow = 4
-	maxQueue      = 64 // messages that wait for their turn, until no more are taken from the peer
+	maxQueue      = 64 // messages that wait for their turn, until we accept no more from the peer
 	maxTries      = 5
 )
 
@@ -89,7 +89,7 @@ func (c *channel) resume(now time.Time) {
 	}
 }
 
-// ack sends an acknowledgement alone (ZLB).
+// ack sends only an acknowledgement (ZLB).
 func (c *channel) ack() {
 	c.out(wire.AppendControl(nil, wire.Header{Tunnel: c.peer, Ns: c.ns, Nr: c.nr}, nil))
 }

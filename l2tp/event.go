@@ -8,7 +8,7 @@ type Event interface{ event() }
 // Transmit is a datagram for the peer.
 type Transmit struct{ Datagram []byte }
 
-// Opened says that the tunnel that we dialled stands: Tunnel.Call may be used.
+// Opened says that the tunnel that we dialled is open: Tunnel.Call may be used.
 type Opened struct{}
 
 // Answered says that a call of ours was taken: data messages carry the peer's session.

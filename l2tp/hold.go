@@ -22,7 +22,7 @@ func (t *Tunnel) hold(h wire.Header, avps []wire.AVP, body []byte) bool {
 	}
 	next := int(h.Ns-t.ch.nr) == len(t.held)
 	switch {
-	case next && len(avps) > 0 && kindOf(avps) == wire.StopCCN: // what waits is of no use then
+	case next && len(avps) > 0 && kindOf(avps) == wire.StopCCN: // the queued messages are useless then
 		t.held, t.ch.nr = nil, h.Ns
 		return false
 	case next && len(t.held) < ourWindow:

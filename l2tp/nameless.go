@@ -7,7 +7,7 @@ import (
 )
 
 // mine reports whether a message is for this tunnel. A peer that never used our identifier may leave it out of all its
-// messages, as D-Link's DIR-300 does. One that did use it always will: what comes without it may be forged.
+// messages, as D-Link's DIR-300 does. One that did use it always will: a message without it may be forged.
 func (t *Tunnel) mine(h wire.Header) bool {
 	if h.Tunnel == 0 {
 		return !t.named
@@ -39,7 +39,7 @@ func (t *Tunnel) tooEarly(h wire.Header, avps []wire.AVP) bool {
 }
 
 // harmful reports whether a message without our identifier would end a tunnel whose peer has not shown yet that it hears
-// us. A forger needs no more for it than the address and port of a client that dials: it changes nothing.
+// us. A forger needs only the address and port of a client that dials, so the message changes nothing.
 func (t *Tunnel) harmful(h wire.Header, avps []wire.AVP, err error) bool {
 	switch {
 	case h.Tunnel != 0, t.state != stateHandshake && !t.unproven():

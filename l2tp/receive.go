@@ -8,7 +8,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// Receive takes a control message. What cannot be read is dropped, without an answer.
+// Receive takes a control message. It drops one that it cannot read, without an answer.
 func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 	if t.state == stateClosed {
 		return
@@ -43,7 +43,7 @@ func (t *Tunnel) repeated(h wire.Header, body []byte) {
 	}
 }
 
-// read gives the AVPs of a message. It is not ok if the message is to be dropped. The error is that of an AVP that is
+// read gives the AVPs of a message. It is not ok if the message must be dropped. The error is that of an AVP that is
 // hidden by another secret.
 func (t *Tunnel) read(h wire.Header, body []byte) (avps []wire.AVP, ok bool, err error) {
 	if t.state == stateIdle && (h.Ns != 0 || h.Nr != 0 || len(body) == 0) {

@@ -88,7 +88,7 @@ func (t *Tunnel) HalfOpen() bool { return !t.shown }
 // unproven reports whether the tunnel is open, but the peer has not shown yet that it hears us.
 func (t *Tunnel) unproven() bool { return t.state == stateOpen && !t.shown }
 
-// Next takes the next event off the queue. Events are to be drained after each call.
+// Next takes the next event off the queue. The caller must drain the events after each call.
 func (t *Tunnel) Next() (Event, bool) {
 	if len(t.events) == 0 {
 		t.events = nil

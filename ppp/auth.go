@@ -77,11 +77,11 @@ type authentication struct {
 	retried   bool // the peer has been given another try
 	challenge [16]byte
 	proof     Proof
-	user      string // server: who was let in, and by which password, for later challenges
+	user      string // server: the user that was let in, and the password, for later challenges
 	password  string
-	asked     [sha256.Size]byte // what the last answer was given to
+	asked     [sha256.Size]byte // the question of the last answer
 	answer    wire.Packet       // the last answer; a retransmitted question gets it again
-	request   wire.Packet       // what is repeated until it is answered
+	request   wire.Packet       // repeated until it is answered
 	sends     int
 	repeatAt  time.Time // in authDone: when to challenge again
 	endAt     time.Time
@@ -243,7 +243,7 @@ func success(proof Proof, password string) string {
 	return welcome
 }
 
-// Grant answers Authenticate: the peer is let in. It does nothing when no answer is awaited any more.
+// Grant answers Authenticate: the peer is let in. It does nothing if the engine no longer waits for an answer.
 func (e *Engine) Grant(now time.Time, g Grant) {
 	a := &e.auth
 	if e.phase != phaseAuthenticate || a.state != authWaiting {

@@ -26,7 +26,7 @@ var mppeBits = map[mppe.Strength]uint32{mppe.Bits128: mppe128, mppe.Bits56: mppe
 const (
 	// againAfter is how long packets must have been decrypted before CCP begins again another time.
 	againAfter = time.Minute
-	// maxComplaints of the peer in a row, with pauses of complaintsWithin at the most, mean that it decrypts nothing.
+	// maxComplaints of the peer in a row, with pauses of at most complaintsWithin, mean that it cannot decrypt.
 	maxComplaints    = 16
 	complaintsWithin = 10 * time.Second
 )
@@ -49,12 +49,12 @@ func mppeData(bits uint32, stateless bool) []byte {
 // least is the weakest encryption that each direction may have; 0: packets may go in clear.
 type least struct{ in, out mppe.Strength }
 
-// ccp is the Compression Control Protocol, RFC 1962, for MPPE alone. A request says what its sender
+// ccp is the Compression Control Protocol, RFC 1962, only for MPPE. A request says what its sender
 // can decrypt: the peer's is about our Encrypter, ours about our Decrypter.
 type ccp struct {
 	control
 	in, out stream // in: what we ask for
-	least   least  // it grows with what is agreed, and lasts as long as the link
+	least   least  // it grows with each agreement, and stays until the link ends
 	beginAt time.Time
 	naks    int
 	open    bool // our request leaves the strength to the peer
@@ -115,7 +115,7 @@ func (c *ccp) tick(now time.Time) {
 // has been agreed on this link before.
 func (c *ccp) required() bool { return c.least != least{} }
 
-// encrypted reports whether packets are, and no weaker than they have to be.
+// encrypted reports whether packets are encrypted, with the required strength.
 func (c *ccp) encrypted() bool {
 	return c.opened() && c.in.strength+c.out.strength != 0 && c.in.strength >= c.least.in && c.out.strength >= c.least.out
 }

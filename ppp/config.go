@@ -210,7 +210,7 @@ type NetworkUp struct {
 	Encrypter   *mppe.Encrypter // nil: packets to the peer go in clear
 	Decrypter   *mppe.Decrypter // nil: packets from the peer come in clear
 	Encryption  string          // "MPPE-128 stateless", or "none"
-	Required    bool            // a packet of the peer in clear is to be dropped
+	Required    bool            // packets of the peer in clear must be dropped
 	PFC, ACFC   bool            // the peer takes short protocol numbers, and frames without FF 03
 }
 

@@ -12,7 +12,7 @@ import (
 type negotiator interface {
 	// request gives the options that we ask for.
 	request() []wire.Option
-	// check judges the peer's request: what is to be Nak'ed, with which values, and what Rejected.
+	// check judges the peer's request: which options to Nak, with which values, and which to Reject.
 	// If neither, the request is taken as agreed.
 	check(options []wire.Option) (nak, reject []wire.Option)
 	// nakked and rejected take the peer's answer to our request; a false ends the layer.
@@ -40,7 +40,7 @@ type control struct {
 	failures int     // Naks and Rejects sent since the last Ack
 	refused  []uint8 // types of the peer's options that were rejected
 	reply    wire.Packet
-	farewell string // what a Terminate-Request says
+	farewell string // the text of a Terminate-Request
 }
 
 func (c *control) opened() bool { return c.state == fsm.Opened }
@@ -221,7 +221,7 @@ func (c *control) answer(now time.Time, p wire.Packet, options []wire.Option) {
 	c.do(now, fsm.RCRMinus)
 }
 
-// refuse remembers that an option was rejected; there are 256 at the most.
+// refuse remembers that an option was rejected. At most 256 options exist.
 func (c *control) refuse(option uint8) {
 	if !slices.Contains(c.refused, option) {
 		c.refused = append(c.refused, option)

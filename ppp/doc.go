@@ -5,10 +5,10 @@
 // The owner calls Start, Receive, Tick when Deadline has come, and after each call drains Next. An
 // Engine is one state machine: its methods must not run at the same time.
 //
-// What is implemented, and what is not:
+// Implemented, and not implemented:
 //
 //	RFC 1661  3.7      phases; but a peer that hangs up loses the call with its Terminate-Ack, without a restart
-//	                   time to end it by itself: xl2tpd that ends a call does not dial again while its tunnel stands
+//	                   time to end it by itself: xl2tpd that ends a call does not dial again while its tunnel is open
 //	          4.1-4.6  the automaton, every cell but the passive and restart options
 //	          5        all codes; Code-Reject and Protocol-Reject cut to the peer's MRU
 //	          6.1      MRU: ours is asked for, the smaller of both rules each direction
@@ -20,7 +20,7 @@
 //	RFC 1334  2        PAP; either end shows itself (Config.Mutual)
 //	RFC 1994           CHAP with MD5, again on an open link when asked to
 //	RFC 2433, 2759     MS-CHAP 1 and 2; the engine offers retry; no Change-Password
-//	RFC 1962           CCP with MPPE alone; Reset-Request and Reset-Ack
+//	RFC 1962           CCP only with MPPE; Reset-Request and Reset-Ack
 //	RFC 3078, 3079     MPPE of 40, 56 and 128 bits, stateless and stateful; MPPC compression is refused
 //	RFC 1332           IP-Address; IP-Compression-Protocol is rejected: no VJ
 //	RFC 1877           primary and secondary DNS and NBNS

@@ -41,9 +41,9 @@ type Engine struct {
 
 	grant   Grant
 	keys    *keys
-	up      bool // the last word to the owner was NetworkUp
+	up      bool // the last event for the owner was NetworkUp
 	wasUp   bool // there was a NetworkUp
-	changed bool // what NetworkUp said holds no more
+	changed bool // the data of NetworkUp have changed
 	failed  reason.Reason
 	why     reason.Reason
 	byPeer  bool
@@ -78,7 +78,7 @@ func (e *Engine) Start(now time.Time) {
 }
 
 // Receive takes a frame of the peer: any but data of an open link, which the owner handles itself.
-// The frame is not kept. What cannot be read is dropped.
+// The frame is not kept. A frame that cannot be read is dropped.
 func (e *Engine) Receive(now time.Time, frame []byte) {
 	if e.phase == phaseDead || e.phase == phaseClosed {
 		return
@@ -292,7 +292,7 @@ func (e *Engine) finish(why reason.Reason, byPeer bool) {
 	e.emit(Closed{Reason: e.why, Peer: e.byPeer})
 }
 
-// Next takes the next event off the queue. Events are to be drained after each call.
+// Next takes the next event off the queue. The caller must drain the events after each call.
 func (e *Engine) Next() (Event, bool) {
 	if len(e.events) == 0 {
 		e.events = nil

@@ -138,7 +138,7 @@ func (i *ipcp) disagreement() reason.Reason {
 	}
 }
 
-// want is the value that an option of the peer has to have; not ok: it is to be rejected.
+// want is the value that an option of the peer must have; not ok: reject it.
 func (i *ipcp) want(o wire.Option) (netip.Addr, bool) {
 	if len(o.Data) != 4 {
 		return netip.Addr{}, false

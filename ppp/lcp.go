@@ -216,7 +216,7 @@ func (l *lcp) check(options []wire.Option) (nak, reject []wire.Option) {
 // fixedLengths are the lengths of the options that have one, in bytes without the header.
 var fixedLengths = map[uint8]int{optMRU: 2, optAsyncmap: 4, optMagic: 4, optPFC: 0, optACFC: 0}
 
-// judge takes one option of the peer: not ok is to be rejected, a value to be Nak'ed with it.
+// judge takes one option of the peer. Not ok means reject; a value means Nak with this value.
 func (l *lcp) judge(o wire.Option) (value []byte, ok bool) {
 	if n, known := fixedLengths[o.Type]; known && len(o.Data) != n {
 		return nil, false

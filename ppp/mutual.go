@@ -12,7 +12,7 @@ import (
 type mutual struct {
 	e        *Engine
 	done     bool        // the client has accepted the server
-	request  wire.Packet // server: what is repeated until it is answered
+	request  wire.Packet // server: repeated until it is answered
 	repeatAt time.Time
 	endAt    time.Time
 }

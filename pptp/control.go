@@ -76,7 +76,7 @@ type Cleared struct {
 	Reason reason.Reason
 }
 
-// Closed is the last event: the connection is to be closed.
+// Closed is the last event: the owner must close the connection.
 type Closed struct{ Reason reason.Reason }
 
 func (Write) event()   {}
@@ -125,7 +125,7 @@ func New(cfg Config, now time.Time) *Control {
 // Peer is the name that the peer gave itself, as it sent it: at most 64 bytes of anything.
 func (c *Control) Peer() string { return c.peer }
 
-// Next takes the next event off the queue. Events are to be drained after each call.
+// Next takes the next event off the queue. The caller must drain the events after each call.
 func (c *Control) Next() (Event, bool) {
 	if len(c.events) == 0 {
 		c.events = nil
@@ -147,7 +147,7 @@ func (c *Control) Receive(now time.Time, p []byte) {
 	}
 }
 
-// parse takes whole messages off the front of buf. What is left is shorter than the longest message.
+// parse takes whole messages off the front of buf. The rest is shorter than the longest message.
 func (c *Control) parse(now time.Time) {
 	at := 0
 	for c.state != stateClosed {

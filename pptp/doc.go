@@ -6,7 +6,7 @@
 // A dialling client is the PNS of the RFC: it opens the control connection and sends the
 // Outgoing-Call-Request.
 //
-// What of RFC 2637 is implemented, and what is not:
+// The parts of RFC 2637 that are implemented, and those that are not:
 //
 //	2.1-2.4   Start- and Stop-Control-Connection: version 1.0 alone; another is told so
 //	2.5-2.6   Echo, both ways, every 60 s; a peer that does not answer ends with its calls

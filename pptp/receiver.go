@@ -100,7 +100,7 @@ func (r *Receiver) skip(deliver func(*pktbuf.Buf)) {
 	r.run(deliver)
 }
 
-// Waiting reports whether packets wait for one that is missing: Expire is to be called.
+// Waiting reports whether packets wait for a missing one: the caller must call Expire.
 func (r *Receiver) Waiting() bool { return r.held > 0 }
 
 // Expire gives up holes until nothing is left that has waited for the timeout.

@@ -87,7 +87,7 @@ type call struct {
 	*data.Call
 	socket  *mmsg.Conn
 	server  netip.AddrPort // that we dialled
-	answers netip.AddrPort // where its answers come from, perhaps another port (RFC 2661 section 8.1); changed by read alone
+	answers netip.AddrPort // where its answers come from, perhaps another port (RFC 2661 section 8.1); only read changes it
 	tunnel  uint16
 	id      uint16
 	accept  link.Accept
@@ -99,7 +99,7 @@ type call struct {
 	alarm alarm.Alarm
 }
 
-// do runs f on the tunnel's machine and does what it wants; what concerns the session, without the lock.
+// do runs f on the tunnel's machine and handles its events; those of the session without the lock.
 func (c *call) do(f func()) {
 	c.mu.Lock()
 	if heard := c.heard.Load(); heard != 0 {
@@ -253,7 +253,7 @@ func (c *call) Close(why reason.Reason) {
 	}
 }
 
-// Forsake closes the socket without a word: the server hears nothing any more.
+// Forsake closes the socket without a message to the server.
 func (c *call) Forsake() {
 	_ = c.socket.Close()
 	c.do(func() { c.ctl.Forget(reason.New(reason.GivenUp)) })

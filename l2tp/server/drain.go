@@ -7,9 +7,9 @@ import (
 	"vpnd/internal/reason"
 )
 
-// Drain takes no more calls: a peer that asks for a tunnel hears that there is no room, and tunnels
-// without a call are closed. What calls there are go on; with the last tunnel the server ends, as by Shutdown.
-// Until then Resume takes it back. When Drain returns, link.Accept is not called any more.
+// Drain accepts no new calls: a peer that asks for a tunnel hears that there is no room, and tunnels
+// without a call are closed. Open calls stay. The server ends with the last tunnel, as by Shutdown.
+// Until then Resume cancels the drain. After Drain has returned, link.Accept is not called.
 func (s *Server) Drain() {
 	s.taking.Lock()
 	s.draining.Store(true)

@@ -97,7 +97,7 @@ type drops struct {
 	malformed, unknown, source, late, limit atomic.Uint64
 }
 
-// Stats are the server's counters since it started, and what stands now.
+// Stats are the server's counters since it started, and its current figures.
 type Stats struct {
 	Tunnels, Calls int
 	HalfOpen       int // of Tunnels: their peers have not shown that they hear us
@@ -156,7 +156,7 @@ func (s *Server) read(c *mmsg.Conn) {
 }
 
 // datagram takes one datagram. It leaves the Buf of one that it drops, and of a control message, to its
-// caller. What is dropped is counted, not answered and not logged: anybody can send it.
+// caller. Dropped packets are counted, but not answered and not logged: anybody can send them.
 func (s *Server) datagram(c *mmsg.Conn, now time.Time, p *mmsg.Packet) (taken bool) {
 	h, err := wire.TrimHeader(p.Buf)
 	if err != nil {

@@ -54,7 +54,7 @@ func (t *tunnel) do(f func()) {
 	}
 }
 
-// step runs f on the tunnel's machine and does what it wants. What concerns calls is done without the
+// step runs f on the tunnel's machine and handles its events. It handles those of calls without the
 // lock: a session may be in the middle of something.
 func (t *tunnel) step(f func()) {
 	t.mu.Lock()

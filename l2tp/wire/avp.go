@@ -77,7 +77,7 @@ const (
 	lastAttribute Attribute = 39
 )
 
-// What one message may cost: anybody can send one, and all peers wait for it. Real ones have 30 AVPs at the most, and cost
+// The limits of the work for one message: anybody can send one, and all peers wait for it. Real ones have at most 30 AVPs, and cost
 // less than this if all of them are hidden.
 const (
 	maxAVPs   = 64
@@ -168,7 +168,7 @@ func AppendAVP(b []byte, mandatory bool, t Attribute, value []byte) []byte {
 }
 
 // AppendHidden appends a hidden AVP (RFC 2661 section 4.3); vector is the value of the Random Vector AVP
-// that stands before it.
+// before it.
 func AppendHidden(b []byte, mandatory bool, t Attribute, value []byte, secret string, vector []byte) []byte {
 	at := len(b)
 	b = AppendAVP(b, mandatory, t, Hide(t, value, secret, vector, 0))

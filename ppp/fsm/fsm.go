@@ -43,7 +43,7 @@ const (
 	Up       Event = iota // the lower layer is ready
 	Down                  // the lower layer is gone
 	Open                  // the link is wanted
-	Close                 // the link is not wanted any more
+	Close                 // the link is no longer wanted
 	TOPlus                // time-out with restart counter above zero
 	TOMinus               // time-out with the restart counter expired
 	RCRPlus               // Configure-Request, acceptable

@@ -7,11 +7,11 @@ const (
 	encrypted = 0x1000 // bit D
 	countMask = 0x0FFF
 	counts    = countMask + 1
-	// maxLate is how many counts are taken for those of late packets where there may be some.
+	// maxLate is how many counts belong to late packets where there may be some.
 	maxLate = 256
 )
 
-// Errors of Open. The packet is to be dropped.
+// Errors of Open. The caller must drop the packet.
 var (
 	// ErrLate is a packet from the past: its key is gone.
 	ErrLate = errors.New("mppe: packet from the past")
@@ -107,7 +107,7 @@ func (d *Decrypter) KeyChanges(header uint16) int {
 	}
 }
 
-// Open decrypts p, what follows the MPPE header, in place. On an error p holds nothing of use.
+// Open decrypts p, what follows the MPPE header, in place. After an error, p has no useful content.
 func (d *Decrypter) Open(header uint16, p []byte) error {
 	if len(p) < 2 {
 		return ErrShort

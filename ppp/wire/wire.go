@@ -71,7 +71,7 @@ var (
 const HeaderLen = 4
 
 // ParseFrame takes a frame with or without address and control bytes (FF 03) and with a protocol
-// number of one or two bytes, whatever was negotiated. The error is ErrShort or ErrNumber.
+// number of one or two bytes, with any negotiated options. The error is ErrShort or ErrNumber.
 func ParseFrame(frame []byte) (Protocol, []byte, error) {
 	if len(frame) >= 2 && frame[0] == 0xFF && frame[1] == 0x03 {
 		frame = frame[2:]
@@ -134,7 +134,7 @@ type Option struct {
 const maxOptions = 32
 
 // ParseOptions splits the body of a Configure packet. The error is ErrShort, ErrLength or ErrMany; then
-// nothing of the packet is to be used.
+// the caller must not use the packet.
 func ParseOptions(body []byte) ([]Option, error) {
 	var options []Option
 	for len(body) > 0 {

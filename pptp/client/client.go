@@ -22,7 +22,7 @@ import (
 
 const (
 	dialTime = 10 * time.Second
-	stopTime = 3 * time.Second // for the server's last words
+	stopTime = 3 * time.Second // for the server's last messages
 	speed    = 100_000_000     // bits per second
 	window   = 64              // packets
 )
@@ -48,7 +48,7 @@ func New(local netip.Addr) (*Dialer, error) {
 	return d, nil
 }
 
-// Close ends the Dialer; its calls are to be closed before.
+// Close ends the Dialer. The caller must close its calls first.
 func (d *Dialer) Close() {
 	_ = d.socket.Close()
 	d.calls.Stop()

@@ -177,7 +177,7 @@ func (k *Call) acknowledge(out *link.Batch) {
 	}
 }
 
-// attend does what time alone brings: packets that have waited too long, and an acknowledgement that
+// attend handles what is due: packets that have waited too long, and an acknowledgement that
 // found no packet to go with. It reports whether there is more to come.
 func (k *Call) attend(now time.Time, out *link.Batch) (more bool) {
 	k.rx.Lock()

@@ -16,10 +16,10 @@ import (
 	"vpnd/pptp/wire"
 )
 
-// idsKept is how many call identifiers that were given back last are not given out again.
+// idsKept is how many of the call identifiers that were returned last are not used again.
 const idsKept = 4096
 
-// Exchange finds the call that a packet belongs to, whatever socket it came by: one table for all.
+// Exchange finds the call of a packet from any socket: one table for all.
 type Exchange struct {
 	ReorderTimeout time.Duration // of the Receiver of each call
 
@@ -37,7 +37,7 @@ type Exchange struct {
 	keptAt  int
 }
 
-// NewExchange makes an Exchange for at most maxCalls calls (32768 at the most), whose identifiers are
+// NewExchange makes an Exchange for at most maxCalls calls (at most 32768), whose identifiers are
 // drawn from random.
 func NewExchange(maxCalls int, random io.Reader) *Exchange {
 	x := &Exchange{max: min(maxCalls, 32768), random: random}
@@ -139,14 +139,14 @@ func (x *Exchange) Read(c *mmsg.Conn) {
 	}
 }
 
-// Run does what time alone brings to calls, until Stop.
+// Run handles what is due for calls, until Stop.
 func (x *Exchange) Run() { x.attention.run() }
 
 // Stop ends Run.
 func (x *Exchange) Stop() { x.attention.once.Do(func() { close(x.attention.stop) }) }
 
 // packet takes one IP packet as the raw socket gives it. It leaves the Buf of one that it drops to its
-// caller. What is dropped is counted, not answered and not logged: anybody can send it.
+// caller. Dropped packets are counted, but not answered and not logged: anybody can send them.
 func (x *Exchange) packet(now time.Time, p *mmsg.Packet) (taken bool) {
 	b := p.Buf
 	ip := b.Bytes()
@@ -218,7 +218,7 @@ func (o *overdue) take(due []*Call) []*Call {
 // attentionEvery is how often calls are looked at that wait for something.
 const attentionEvery = 50 * time.Millisecond
 
-// attention is the list of the calls for which time alone will bring something to do. One goroutine
+// attention is the list of the calls for which something will be due. One goroutine
 // looks after it, and sleeps while it is empty.
 type attention struct {
 	mu    sync.Mutex

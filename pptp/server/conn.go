@@ -28,7 +28,7 @@ type conn struct {
 	local  netip.Addr
 
 	mu      sync.Mutex
-	written sync.Cond // what waited in out is on its way
+	written sync.Cond // the bytes that waited in out are being sent
 	ctl     *pptp.Control
 	calls   map[uint16]*call
 	alarm   alarm.Alarm
@@ -84,7 +84,7 @@ func (c *conn) do(f func(now time.Time)) {
 	}
 }
 
-// step runs f on the control machine and does what it wants. What concerns calls is done without the
+// step runs f on the control machine and handles its events. It handles those of calls without the
 // lock: a session may be in the middle of something.
 func (c *conn) step(f func(now time.Time)) {
 	c.mu.Lock()

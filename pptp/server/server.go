@@ -91,7 +91,7 @@ type Server struct {
 	stopping bool // by Shutdown, or because it is drained
 }
 
-// Stats are the server's counters since it started, and what stands now.
+// Stats are the server's counters since it started, and its current figures.
 type Stats struct {
 	Connections, Calls int
 	// UnauthenticatedConnections and UnauthenticatedCalls are those of them on which no user has logged in.
@@ -248,9 +248,9 @@ func (s *Server) gone(c *conn) {
 	s.endDrained()
 }
 
-// Drain takes no more calls: the TCP listeners are closed, and control connections without a call. What
-// calls there are go on; with the last control connection the server ends, as by Shutdown. Until then
-// Resume takes it back. When Drain returns, link.Accept is not called any more.
+// Drain accepts no new calls: it closes the TCP listeners, and control connections without a call.
+// Open calls stay. The server ends with the last control connection, as by Shutdown. Until then
+// Resume cancels the drain. After Drain has returned, link.Accept is not called.
 func (s *Server) Drain() {
 	s.taking.Lock()
 	s.draining.Store(true)

@@ -12,7 +12,7 @@ const (
 	flagKey = 0x2000
 	flagSeq = 0x1000
 	flagAck = 0x0080
-	// greFixed are the bits C, R, K, s and Ver, greWant how they must stand. Recur and Flags are
+	// greFixed are the bits C, R, K, s and Ver, greWant their required values. Recur and Flags are
 	// ignored: they change nothing in how the packet is read.
 	greFixed = 0xE807
 	greWant  = flagKey | 1

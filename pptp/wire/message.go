@@ -95,7 +95,7 @@ type Message interface {
 type Raw struct {
 	MessageType uint16 // 1: control message
 	ControlType Type
-	Body        []byte // what follows the header; borrowed from the bytes parsed
+	Body        []byte // the bytes after the header; borrowed from the parsed bytes
 }
 
 // Type is the Control Message Type as it came.
