@@ -37,7 +37,7 @@ type Attempt struct {
 type Token interface {
 	// Code is the one-time password that begins with step, a multiple of Stride.
 	Code(step int64) string
-	// Stride is for how many steps a one-time password stands.
+	// Stride is the number of steps for which a one-time password is valid.
 	Stride() int64
 }
 
@@ -54,14 +54,14 @@ type Account struct {
 	Schedule   Schedule     // when the user may be connected
 	Expires    time.Time    // from when on the user may not; zero: never
 	Terms      Terms
-	Fault      string // what keeps the account from being understood, so that it is refused; "": nothing
+	Fault      string // the part of the account that cannot be understood, so that it is refused; "": none
 }
 
 // Terms are the limits of a user's connections.
 type Terms struct {
 	Address        netip.Addr    // fixed inner address; invalid: from the pool
 	Pool           string        // the pool's name; "": the one without a name
-	Group          string        // what firewalls know the user by; "": none
+	Group          string        // the user's group for firewalls; "": none
 	IdleTimeout    time.Duration // of user data; 0: none
 	SessionTime    time.Duration // 0: unlimited
 	MaxConnections int           // at once; 0: unlimited

@@ -16,7 +16,7 @@ import (
 // farSteps is how far a code outside of the window is searched for, for the log or an administrator: a day.
 const farSteps = 24 * 60 * 60 / motp.StepSeconds
 
-// decoy stands in for what a user lacks, so that a refusal costs the same work whoever it is.
+// decoy stands in for what a user lacks, so that a refusal costs the same work for every user.
 var decoy = Account{Password: "\x00no password", Token: motp.Token{Secret: "00000000000000000000000000000000", PIN: "0000"}}
 
 // Config is what an Authenticator is made with.
@@ -37,7 +37,7 @@ type Outcome struct {
 	// answer.
 	Explain func() reason.Reason
 	// Confirm, of one that is OK, gives the outcome by the user table as it is by now: the user may have been
-	// disabled, removed or given another password. It is to be called last, before the user is let in.
+	// disabled, removed or given another password. The caller must call it last, before it lets the user in.
 	Confirm func(ctx context.Context) Outcome
 
 	told bool // the refusal itself tells the peer that the password is right, such as of a disabled account
@@ -114,7 +114,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 type claim struct {
 	name    string
 	account Account
-	check   Check // of account; nil: it is to be read again
+	check   Check // of account; nil: read it again
 	known   bool
 	state   TokenState
 }
@@ -233,7 +233,7 @@ func (a *Authenticator) search(c claim, proof Proof, now time.Time) (m match, tr
 	for _, upper := range []bool{false, true} {
 		for step := range a.window(c.state, now) {
 			tried++
-			if step%token.Stride() != 0 { // the same work, whatever the token
+			if step%token.Stride() != 0 { // the same work for every token
 				proof.Verify(decoy.Token.Code(step))
 				continue
 			}
@@ -258,7 +258,7 @@ func (a *Authenticator) finish(proof Proof, tried int) {
 }
 
 // counterpart is a decoy for a password: a proof works longer on characters beyond ASCII, which clients write in
-// different ways. Both together cost the same work, whatever the password.
+// different ways. Both together cost the same work for every password.
 func counterpart(password string) string {
 	if strings.ContainsFunc(password, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return decoy.Password

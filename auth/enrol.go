@@ -19,7 +19,7 @@ func (e *EnrolError) Error() string {
 }
 
 // Enrol holds a code of a new token against what the server has of it, by up to window to either side of
-// now. It gives what is to be remembered of the token, so that the code counts as used. The error is an
+// now. It returns what to remember of the token, so that the code counts as used. The error is an
 // EnrolError.
 func Enrol(token Token, code string, now time.Time, window time.Duration) (TokenState, error) {
 	current, width := motp.Step(now), int64(window/(motp.StepSeconds*time.Second))

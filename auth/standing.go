@@ -88,7 +88,7 @@ type standings struct {
 
 	mu     sync.Mutex
 	by     map[string]*standing
-	write  chan struct{} // something is to be written
+	write  chan struct{} // there is something to write
 	done   chan struct{}
 	closed chan struct{}
 	once   sync.Once
@@ -116,7 +116,7 @@ func (s *standings) close() {
 	<-s.closed
 }
 
-// enter begins an attempt. It is to be ended by leave, even after an error.
+// enter begins an attempt. The caller must end it by leave, even after an error.
 func (s *standings) enter(ctx context.Context, user string) error {
 	s.mu.Lock()
 	st := s.by[user]
@@ -207,7 +207,7 @@ func (s *standings) run() {
 	}
 }
 
-// flush writes the changes. What cannot be written now stays for the next time.
+// flush writes the changes. It keeps those that it cannot write for the next time.
 func (s *standings) flush() {
 	s.mu.Lock()
 	var users []string

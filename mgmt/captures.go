@@ -121,7 +121,7 @@ func (a *API) BeginCapture(ctx context.Context, of CaptureOf) (CaptureWriter, er
 	return a.cfg.Captures.Begin(ctx, of)
 }
 
-// streamed writes an answer that goes on, to a reader who may not stand still for ever.
+// streamed writes an answer that goes on, and ends it if the reader stops reading.
 type streamed struct {
 	io.Writer
 	c *http.ResponseController
@@ -134,7 +134,7 @@ func SendCapture(ctx context.Context, w http.ResponseWriter, of CaptureOf, write
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": of.file(time.Now())}))
 	h.Set("X-Accel-Buffering", "no")
 	s := &streamed{w, http.NewResponseController(w)}
-	_ = write(ctx, s) // whoever reads it has left, or sees it cut short
+	_ = write(ctx, s) // the reader has left, or sees a short answer
 	_ = s.extend()    // for the end of the answer, after a silence
 }
 

@@ -33,7 +33,7 @@ func rateBetween(a, b point) Rate {
 	return Rate{float64(b.rx-a.rx) * 8 / seconds, float64(b.tx-a.tx) * 8 / seconds}
 }
 
-// rates keeps the last counters of each connection: rates are those of the last seconds, whoever asks.
+// rates keeps the last counters of each connection: rates are those of the last seconds, for every caller.
 type rates struct {
 	mu    sync.Mutex
 	start time.Time          // of the first sample

@@ -111,7 +111,7 @@ func items(schema *huma.Schema) *huma.Schema {
 	return schema.Items
 }
 
-// member is what a key of an object stands for, by the name that the schema has for it.
+// member is the schema of a key of an object, by the name in the schema.
 func member(schema *huma.Schema, key string) (string, *huma.Schema) {
 	if schema == nil {
 		return key, nil

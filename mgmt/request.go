@@ -17,7 +17,7 @@ import (
 // lists are the headers that hold lists: they may come in several lines (RFC 9110 section 5.3).
 var lists = []string{"Accept", "Content-Encoding", "If-Match", "If-None-Match"}
 
-// joinLists makes one line of each of them: huma reads the first line alone.
+// joinLists makes one line of each of them: huma reads only the first line.
 func joinLists(h http.Header) {
 	for _, name := range lists {
 		if lines := h.Values(name); len(lines) > 1 {
@@ -43,7 +43,7 @@ func unreadable(r *http.Request) (status int, text string) {
 // password another one.
 var errNotText = errors.New("is not text in UTF-8")
 
-// textFormats are those of huma, but of bodies that are text alone.
+// textFormats are those of huma, but they accept only bodies of text.
 func textFormats() map[string]huma.Format {
 	formats := maps.Clone(huma.DefaultFormats)
 	for name, f := range formats {

@@ -26,7 +26,7 @@ type Client struct {
 	Watch func(frame []byte) bool
 	// Swap has each two packets leave in the wrong order, from the first on.
 	Swap bool
-	// Wrap, if not nil, stands between the engine and the call.
+	// Wrap, if not nil, is between the engine and the call.
 	Wrap func(link.Link) link.Link
 
 	*dial.Conn
@@ -180,7 +180,7 @@ func (c *Client) SendIP(out *link.Batch, packets ...[]byte) {
 	out.Flush()
 }
 
-// Forsake ends the control connection without a word, and knows nothing of the call any more.
+// Forsake ends the control connection without a message, and forgets the call.
 func (c *Client) Forsake() {
 	if f, ok := c.Link().(interface{ Forsake() }); ok {
 		f.Forsake()

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// StepSeconds is how long one code stands, in seconds.
+	// StepSeconds is how long one code is valid, in seconds.
 	StepSeconds = 10
 	// CodeLen is the length of a code in hexadecimal digits.
 	CodeLen = 6
@@ -89,7 +89,7 @@ func (t Token) Code(step int64) string {
 	return hex.EncodeToString(sum[:CodeLen/2])
 }
 
-// Stride is for how many steps a code stands: one.
+// Stride is the number of steps for which a code is valid: one.
 func (t Token) Stride() int64 { return 1 }
 
 // URL is the link that token apps read, as text or as a QR code. The PIN is not in it: the user types it.

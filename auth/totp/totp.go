@@ -1,4 +1,4 @@
-// Package totp computes time-based one-time passwords of six digits that stand for 30 seconds, by
+// Package totp computes time-based one-time passwords of six digits that are valid for 30 seconds, by
 // HMAC-SHA-1, as authenticator apps do (RFC 6238). It reads no clock.
 package totp
 
@@ -15,7 +15,7 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// period is for how many seconds a code stands.
+// period is how many seconds a code is valid.
 const period = 30
 
 const (
@@ -92,7 +92,7 @@ func otherThan(parameters map[string]string) (others []string) {
 	return others
 }
 
-// Stride is for how many steps of motp.StepSeconds a code stands.
+// Stride is the number of steps of motp.StepSeconds for which a code is valid.
 func (t Token) Stride() int64 { return period / motp.StepSeconds }
 
 // Code is the one-time password that begins with step; "" for a secret that Check does not take.

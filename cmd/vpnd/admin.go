@@ -147,7 +147,7 @@ func newAdminSetCommand() *cobra.Command {
 	return cmd
 }
 
-// withoutHim adds the fix to the error that the last administrator would go.
+// withoutHim adds the fix to the error about removing the last administrator.
 func withoutHim(err error, fix string) error {
 	if errors.Is(err, state.ErrLastAdministrator) {
 		return fmt.Errorf("%w: %s", err, fix)

@@ -59,7 +59,7 @@ func watchConnections(ctx context.Context, cmd *cobra.Command, c *client.Client)
 	defer ticker.Stop()
 	for {
 		if !asJSON(cmd) {
-			// To the upper left, and clear from there: a page that stands still.
+			// To the upper left, and clear from there: the page does not scroll.
 			if _, err := io.WriteString(cmd.OutOrStdout(), "\x1b[H\x1b[J"); err != nil {
 				return err
 			}

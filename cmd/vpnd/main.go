@@ -159,7 +159,7 @@ func several(name string) cobra.PositionalArgs {
 	}
 }
 
-// atMost wants no more than n arguments.
+// atMost allows at most n arguments.
 func atMost(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > n {

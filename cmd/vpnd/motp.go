@@ -15,7 +15,7 @@ func newMotpCommand() *cobra.Command {
 	return cmd
 }
 
-// printOne prints a value: as the field of a document with --json, else alone on a line.
+// printOne prints a value: as the field of a document with --json, otherwise on a line of its own.
 func printOne(cmd *cobra.Command, field, value string) error {
 	if asJSON(cmd) {
 		return printJSON(cmd, map[string]string{field: value})

@@ -24,7 +24,7 @@ func passwordFrom(cmd *cobra.Command, flag, path string) (string, error) {
 	return lines[0], nil
 }
 
-// linesFrom reads the first n lines, none of which may be empty: what is missing makes the command line wrong.
+// linesFrom reads the first n lines, none of which may be empty. If one is missing, the command line is wrong.
 func linesFrom(cmd *cobra.Command, flag, path string, n int) ([]string, error) {
 	in, name := cmd.InOrStdin(), "standard input"
 	if path != "-" {

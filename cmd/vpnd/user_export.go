@@ -67,7 +67,7 @@ type fileView struct {
 	Users int    `json:"users,omitzero"` // in an export
 }
 
-// writeFile has a file of mode 0600 stand at path in one piece, or not at all; one that is there is replaced.
+// writeFile writes a complete file of mode 0600 at path, or none. It replaces an existing one.
 func writeFile(path string, write func(io.Writer) error) error {
 	if info, statErr := os.Stat(path); statErr == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s exists and is not a regular file: choose another name", path)

@@ -99,7 +99,7 @@ func printHistory(cmd *cobra.Command, entries []state.Entry, limit int) error {
 	return nil
 }
 
-// details is what there is to say of an entry beside its event.
+// details is the text of an entry after its event.
 func details(e state.Entry) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }

@@ -73,7 +73,7 @@ func newUserImportCommand() *cobra.Command {
 			content, faults := exchange.Read(f, data, readSecret)
 			return withUsers(cmd, func(users state.Store) error {
 				try := how
-				try.DryRun = try.DryRun || faults != nil // what else is wrong is told, too
+				try.DryRun = try.DryRun || faults != nil // report other faults, too
 				outcomes, err := users.Apply(cmd.Context(), content.Edits, try)
 				if err := tellLeftOut(cmd, args[0], f, content); err != nil {
 					return err

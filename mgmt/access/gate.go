@@ -23,7 +23,7 @@ const (
 
 var sessionLives = state.Lifetimes{Idle: time.Hour, Whole: 12 * time.Hour, Most: 16}
 
-// Store keeps what lasts. Only hashes of secrets are given to it, but for those of TOTP.
+// Store keeps what must persist. It gets only hashes of secrets, except those of TOTP.
 type Store interface {
 	state.Administrators
 	Record(ctx context.Context, entries ...state.Entry) error

@@ -24,9 +24,10 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 
 // Guard lets requests through to next, with an Identity, and refuses the others.
 //
-// Whoever asks is known by the session's cookie or "Authorization: Bearer" with an API token. Nobody need be known for /login,
-// /setup, /static/, /healthz and /readyz. Else the API and /metrics answer 401, and pages lead to
-// /login?to=PATH. A viewer may look, log out, and change what is below /account; other writing is 403, and so is what another site's page sends.
+// The session's cookie, or "Authorization: Bearer" with an API token, identifies a caller. /login, /setup,
+// /static/, /healthz and /readyz need neither. For other paths, the API and /metrics answer 401, and pages lead
+// to /login?to=PATH. A viewer may look, log out, and make changes below /account. Other changes get 403, and so
+// do requests from pages of other sites.
 func (g *Gate) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setHeaders(w, r)
@@ -73,7 +74,7 @@ func open(p string) bool {
 	return strings.HasPrefix(p, "/static/") && path.Clean(p) == p
 }
 
-// own reports whether a path is about who asks alone.
+// own reports whether a path is only about the caller.
 func own(p string) bool {
 	return p == "/logout" || p == "/account" || strings.HasPrefix(p, "/account/") && path.Clean(p) == p
 }
@@ -188,7 +189,7 @@ func within(now, stored time.Time, life time.Duration) bool {
 	return since < life && since >= -state.ClockSlack
 }
 
-// watch has the request end when who asks may not ask any more. What it gives is called when the request is answered.
+// watch ends the request when its caller loses the right to it. The function that it returns is called after the answer.
 func (g *Gate) watch(ctx context.Context, end func(), c credential, id Identity) (done func()) {
 	var timer *time.Timer
 	started := make(chan struct{})

@@ -16,8 +16,9 @@ func (g *Gate) FirstLink(ctx context.Context) (string, error) {
 	return g.addLink(ctx, state.SetUpLink{Role: string(Administrator), First: true})
 }
 
-// NewLink makes a set-up link that counts once, within 24 hours, and gives its secret part. With a name it is for that account,
-// in place of an earlier link: it makes it, or gives it a new password. Without, who uses it chooses a name.
+// NewLink makes a set-up link that works once, within 24 hours, and returns its secret part. With a name it is for that
+// account and replaces an earlier link: it adds the account, or sets a new password. Without a name, the person
+// who uses it chooses one.
 func (g *Gate) NewLink(ctx context.Context, name string, role Role) (string, error) {
 	role, err := ParseRole(string(role))
 	if err != nil {
@@ -35,7 +36,7 @@ func (g *Gate) addLink(ctx context.Context, l state.SetUpLink) (string, error) {
 	return secret, nil
 }
 
-// LinkName is the name of the account that a set-up link is for; "": who uses it chooses one. The error may be ErrLink.
+// LinkName is the name of the account that a set-up link is for; "": the person who uses it chooses one. The error may be ErrLink.
 func (g *Gate) LinkName(ctx context.Context, link string) (string, error) {
 	if !likeSecret(link) {
 		return "", ErrLink

@@ -9,7 +9,7 @@ import (
 	"unicode"
 )
 
-// placeholder stands for the server where its address is not known.
+// placeholder replaces the server's address where it is not known.
 const placeholder = "SERVER"
 
 // Server is what a client has to know of the server.
@@ -66,7 +66,7 @@ type Way struct {
 	OnPage [][]Part `json:"-"` // the texts of Steps, with links for commands
 }
 
-// Step is a step of a way, with what is to be typed.
+// Step is a step of a way, with a command to type.
 type Step struct {
 	Text string `json:"text"`
 	Code string `json:"code,omitempty"`

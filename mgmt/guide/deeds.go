@@ -14,7 +14,7 @@ type Part struct{ Text, Link string }
 // A deed is what a text tells a reader to do, in braces. In a terminal it is a command, on the pages a link to where it is done.
 type deed struct{ command, label, link string }
 
-// deeds are all of them, by what the texts call them. NAME stands for the user, and QUERY for the user in a query.
+// deeds are all of them, by what the texts call them. NAME is replaced by the user, and QUERY by the user in a query.
 var deeds = map[string]deed{
 	"user":            {"vpnd user show NAME", "the profile", "/users/NAME"},
 	"unlock":          {"vpnd user unlock NAME", "Unlock", "/users/NAME#status"},

@@ -26,7 +26,7 @@ var encryptions = []string{
 	"none", "MPPE-40 stateless", "MPPE-40 stateful", "MPPE-56 stateless", "MPPE-56 stateful", "MPPE-128 stateless", "MPPE-128 stateful",
 }
 
-// other stands for a value of a label that is not of the fixed set.
+// other replaces values of a label that are not in the fixed set.
 const other = "other"
 
 // Config is what Metrics are made with.

@@ -26,7 +26,7 @@ type clockData struct {
 	Tag      string
 }
 
-const lastMeasurements = 10 // in the table beside the graph
+const lastMeasurements = 10 // in the table below the graph
 
 // time is Time and Date.
 func (p *Pages) time(w http.ResponseWriter, r *http.Request) error {

@@ -12,7 +12,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// anybody stands for a user where none is named.
+// anybody is the user where none is named.
 var anybody = guide.Person{Name: "USER", Password: true, PPTP: true, L2TP: true}
 
 type connectData struct {

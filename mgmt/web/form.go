@@ -42,7 +42,7 @@ type control struct {
 	Placeholder string
 	Focus       bool
 	Wide        bool   // it has a row of its own
-	Generate    string // the token that a button beside it makes a secret for
+	Generate    string // the token for which a button next to it makes a secret
 	For         string // the choice of another control that it belongs to
 	Stored      string // what those who only look see in place of the value
 	Overtaken   bool   // somebody else has stored another value meanwhile, as the hint says

@@ -52,7 +52,7 @@ type historyData struct {
 type historyRow struct {
 	mgmt.Attempt
 	Word, Kind string    // Kind: of the badge
-	Count      int       // of the events that the row stands for
+	Count      int       // of the events in the row
 	First      time.Time // the oldest of them
 	Advised    bool      // the advice is shown
 	Known      bool      // there is such a user
@@ -95,7 +95,7 @@ func together(attempts []mgmt.Attempt, most int) []historyRow {
 	return rows
 }
 
-// goesOn reports whether an attempt is one more of those that the row stands for.
+// goesOn reports whether an attempt belongs to those of the row.
 func (row *historyRow) goesOn(a mgmt.Attempt) bool {
 	last := &row.Attempt
 	return a.Event.Event == state.EventRefused && last.Event.Event == a.Event.Event && last.User == a.User && last.Type == a.Type &&
@@ -182,7 +182,7 @@ func (p *Pages) historyFile(w http.ResponseWriter, r *http.Request) error {
 			rows = append(rows, cellsOf(e))
 		}
 		if err := file.WriteAll(rows); err != nil || len(events) < historyRead {
-			return nil //nolint:nilerr // whoever has gone needs no file
+			return nil //nolint:nilerr // a reader who has gone needs no file
 		}
 		rows, q.Before = rows[:0], events[len(events)-1].ID
 		if events, err = p.cfg.API.Events(r.Context(), q); err != nil {

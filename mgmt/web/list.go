@@ -29,7 +29,7 @@ type list struct {
 	query  url.Values
 }
 
-// listOf reads a request. What it cannot make sense of is as if it were not there.
+// listOf reads a request. It ignores what it does not understand.
 func listOf(r *http.Request, columns []column, sort string) list {
 	q := r.URL.Query()
 	q.Del("fragment")
@@ -132,7 +132,7 @@ type column struct {
 	Title  string // says more
 	Number bool   // set to the right
 	Class  string // of its cells
-	Hidden bool   // the name is for screen readers alone
+	Hidden bool   // the name is only for screen readers
 
 	// heads fills these.
 	Link  string // sorts by it

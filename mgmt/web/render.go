@@ -21,7 +21,7 @@ var templates embed.FS
 // shared are the templates that every page may use.
 var shared = []string{"templates/layout.html", "templates/controls.html", "templates/fields.html", "templates/lists.html"}
 
-// parse reads the templates of all pages. Each stands on its own, beside the shared ones.
+// parse reads the templates of all pages. Each has its own set, together with the shared ones.
 func parse() map[string]*template.Template {
 	base := template.Must(template.New("").Funcs(functions).ParseFS(templates, shared...))
 	files, err := fs.Glob(templates, "templates/*.html")
@@ -96,7 +96,7 @@ func send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	if status != 0 {
 		w.WriteHeader(status)
 	}
-	_, _ = w.Write(body) // whoever has gone needs no page
+	_, _ = w.Write(body) // a reader who has gone needs no page
 }
 
 // minPacked is the shortest body that is packed, in bytes: a packet's worth.

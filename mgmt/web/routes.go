@@ -60,7 +60,7 @@ type section struct {
 // entry is a page in the navigation.
 type entry struct {
 	Path, Name string
-	Change     bool // for administrators alone
+	Change     bool // only for administrators
 	Current    bool
 }
 

@@ -218,7 +218,7 @@ func (b *Browser) AwaitTrue(script string) {
 	b.fail("in vain: " + script)
 }
 
-// fail ends the test with what is to be seen.
+// fail ends the test and shows the page.
 func (b *Browser) fail(what string) {
 	b.t.Helper()
 	b.Shot("failed")
