@@ -228,7 +228,7 @@ const carriers = 2
 func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
 	return session.Config{
 		PPP: pppConfig(d.cfg.PPP), Local: d.cfg.Network.Address, Auth: timed{authenticator, d.metrics}, Pools: d.pools, Leases: d.store, Recorder: d.recorder, Used: d.used,
-		Plane: d.plane, Now: d.clock.Corrected, Watcher: newWatcher(d), Logger: d.log, Trace: d.cfg.Log.Trace,
+		Plane: d.plane, Now: d.clock.Corrected, Hooks: newConnectionHooks(d), Logger: d.log, Trace: d.cfg.Log.Trace,
 		Refusals: refusals(d.cfg.History), MaxPending: carriers * d.cfg.Limits.UnauthenticatedPerAddress,
 		LogIns: d.cfg.Limits.LogInsPerUser,
 	}

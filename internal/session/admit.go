@@ -106,7 +106,7 @@ func (s *session) readmits(user string) (bool, error) {
 	return s.account.in, nil
 }
 
-// grant has a user whose proof was right counted as connected, takes an address for it, and asks the Watcher.
+// grant has a user whose proof was right counted as connected, takes an address for it, and asks the hooks.
 // From the beginning Revise finds the session, so that no change of the user is missed.
 func (s *session) grant(account auth.Account, method ppp.Method) error {
 	if quota := account.Terms.Quota; quota > 0 && s.m.cfg.Used != nil {
@@ -165,10 +165,10 @@ func (s *session) forgo(user string) {
 		return
 	}
 	s.leave(reason.Reason{})
-	s.lease, s.watcher, s.account.user = leased{}, watched{}, ""
+	s.lease, s.hooks, s.account.user = leased{}, hooked{}, ""
 }
 
-// address takes an address for the user. One that is wanted, and that a Watcher has not released yet, is waited for.
+// address takes an address for the user. One that is wanted, and that the hooks have not released yet, is waited for.
 func (s *session) address(account auth.Account) (netip.Addr, Pool, error) {
 	want := account.Terms.Address
 	if !want.IsValid() {

@@ -43,7 +43,7 @@ func TestChangedDuringLogIn(t *testing.T) {
 			var s *stack
 			s = newStack(t, func(cfg *session.Config) {
 				cfg.Recorder = n
-				cfg.Watcher = watcher{before: func(session.Connection) error { c.change(s); return nil }}
+				cfg.Hooks = hooks{before: func(session.Connection) error { c.change(s); return nil }}
 			})
 			if _, err := s.dial(config()); err == nil {
 				t.Error("the user is let in")
@@ -61,7 +61,7 @@ func TestChangedDuringLogIn(t *testing.T) {
 func TestReviseFindsALogInThatWaits(t *testing.T) {
 	var s *stack
 	s = newStack(t, func(cfg *session.Config) {
-		cfg.Watcher = watcher{before: func(session.Connection) error {
+		cfg.Hooks = hooks{before: func(session.Connection) error {
 			s.m.Revise(func(c session.Connection) (auth.Terms, reason.Reason) {
 				if c.User != "alice" {
 					t.Errorf("got %+v, want the user alice", c)
@@ -104,7 +104,7 @@ func TestRefusedLogInReplacesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				cfg.Pools["full"] = session.Pool{Addresses: addresses}
-				cfg.Recorder, cfg.Watcher = n, watcher{before: func(session.Connection) error { return deny }}
+				cfg.Recorder, cfg.Hooks = n, hooks{before: func(session.Connection) error { return deny }}
 			})
 			s.change(func(p *usermgmt.Profile) { p.MaxConnections = 1 })
 			first, err := s.dial(config())
@@ -134,7 +134,7 @@ func TestReplacesInAFullPool(t *testing.T) {
 					t.Fatal(err)
 				}
 				cfg.Pools = map[string]session.Pool{"": {Addresses: addresses}}
-				cfg.Watcher = watcher{before: func(c session.Connection) error {
+				cfg.Hooks = hooks{before: func(c session.Connection) error {
 					if c.Virtual != only {
 						t.Errorf("got %+v, want the address %v", c, only)
 					}
@@ -169,7 +169,7 @@ func TestPoolsAreReplacedDuringLogIn(t *testing.T) {
 	asked, answer := make(chan struct{}, 2), make(chan struct{})
 	s := newStack(t, func(cfg *session.Config) {
 		cfg.Pools = pools()
-		cfg.Watcher = watcher{before: func(session.Connection) error { asked <- struct{}{}; <-answer; return nil }}
+		cfg.Hooks = hooks{before: func(session.Connection) error { asked <- struct{}{}; <-answer; return nil }}
 	})
 	up := make(chan error, 2)
 	dial := func() {
@@ -197,7 +197,7 @@ func TestOneRefusalForACall(t *testing.T) {
 	n := new(notes)
 	asked, answer := make(chan struct{}), make(chan struct{})
 	s := newStack(t, func(cfg *session.Config) {
-		cfg.Recorder, cfg.Watcher = n, watcher{before: func(session.Connection) error { close(asked); <-answer; return nil }}
+		cfg.Recorder, cfg.Hooks = n, hooks{before: func(session.Connection) error { close(asked); <-answer; return nil }}
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

@@ -7,7 +7,7 @@ import (
 	"vpnd/ppp"
 )
 
-// lease is the address of a connection that is gone, for as long as a Watcher needs it.
+// lease is the address of a connection that is gone, for as long as the hooks need it.
 type lease struct {
 	user string
 	addr netip.Addr
@@ -15,16 +15,16 @@ type lease struct {
 	over chan struct{} // closed when the address has been given back
 }
 
-// before asks the Watcher whether a user may have an address. Of a call that ends meanwhile it gives the address back: nobody
-// else has it while the Watcher may still be at work for this one.
+// before asks the hooks whether a user may have an address. Of a call that ends meanwhile it gives the address back: nobody
+// else has it while the hooks may still be at work for this one.
 func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, method ppp.Method) error {
-	w := s.m.cfg.Watcher
-	if w == nil {
+	h := s.m.cfg.Hooks
+	if h == nil {
 		return nil
 	}
 	s.mu.Lock()
 	over := s.over
-	s.watcher.asked = !over
+	s.hooks.asked = !over
 	c := Connection{
 		ID: s.id, User: account.Name, Group: account.Terms.Group, Type: s.info.Type, Auth: method.String(), Remote: s.source(), Virtual: addr, DNS: pool.DNS,
 	}
@@ -32,25 +32,25 @@ func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, metho
 	if over {
 		return errStopped
 	}
-	err := w.Before(s.m.ctx, c)
+	err := h.Before(s.m.ctx, c)
 	if why := reason.Of(err); why.Code == reason.Internal {
 		err = reason.New(reason.HookRefused, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.watcher.asked, s.watcher.allowed = false, err == nil
+	s.hooks.asked, s.hooks.allowed = false, err == nil
 	if s.over {
 		s.discard(c, s.lease.release)
 	}
 	return err
 }
 
-// leave gives the session's address back: at once, or when the Watcher that was told of it has released it. The
+// leave gives the session's address back: at once, or when the hooks that were told of it have released it. The
 // caller holds the session's lock.
 func (s *session) leave(why reason.Reason) {
 	release := func() {}
 	if s.lease.addr.IsValid() {
-		if !s.watcher.asked && !s.watcher.allowed {
+		if !s.hooks.asked && !s.hooks.allowed {
 			s.lease.pool.Addresses.Give(s.lease.addr)
 			return
 		}
@@ -58,9 +58,9 @@ func (s *session) leave(why reason.Reason) {
 	}
 	c := s.described()
 	switch {
-	case s.watcher.told:
-		s.m.cfg.Watcher.Down(c, why, release)
-	case s.watcher.asked:
+	case s.hooks.told:
+		s.m.cfg.Hooks.Down(c, why, release)
+	case s.hooks.asked:
 		s.lease.release = release
 	default:
 		if !c.Virtual.IsValid() {
@@ -70,9 +70,9 @@ func (s *session) leave(why reason.Reason) {
 	}
 }
 
-// discard tells the Watcher of a connection that it has let in and that does not come up.
+// discard tells the hooks of a connection that they have let in and that does not come up.
 func (s *session) discard(c Connection, release func()) {
-	if d, ok := s.m.cfg.Watcher.(Discarder); ok && s.watcher.allowed {
+	if d, ok := s.m.cfg.Hooks.(Discarder); ok && s.hooks.allowed {
 		d.Discard(c, release)
 		return
 	}

@@ -16,51 +16,51 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// watcher is a session.Watcher of functions; nil: nothing is done.
-type watcher struct {
+// hooks are session.ConnectionHooks of functions; nil: nothing is done.
+type hooks struct {
 	before  func(session.Connection) error
 	up      func(session.Connection)
 	regroup func(c session.Connection, before string)
 	down    func(c session.Connection, why reason.Reason, release func())
 }
 
-func (w watcher) Before(_ context.Context, c session.Connection) error {
-	if w.before == nil {
+func (h hooks) Before(_ context.Context, c session.Connection) error {
+	if h.before == nil {
 		return nil
 	}
-	return w.before(c)
+	return h.before(c)
 }
 
-func (w watcher) Up(c session.Connection) {
-	if w.up != nil {
-		w.up(c)
+func (h hooks) Up(c session.Connection) {
+	if h.up != nil {
+		h.up(c)
 	}
 }
 
-func (w watcher) Regroup(c session.Connection, before string) {
-	if w.regroup != nil {
-		w.regroup(c, before)
+func (h hooks) Regroup(c session.Connection, before string) {
+	if h.regroup != nil {
+		h.regroup(c, before)
 	}
 }
 
-func (w watcher) Down(c session.Connection, why reason.Reason, release func()) {
-	if w.down == nil {
+func (h hooks) Down(c session.Connection, why reason.Reason, release func()) {
+	if h.down == nil {
 		release()
 		return
 	}
-	w.down(c, why, release)
+	h.down(c, why, release)
 }
 
-// discarder is a watcher that is told of connections that do not come up.
+// discarder are hooks that are told of connections that do not come up.
 type discarder struct {
-	watcher
+	hooks
 	discard func(c session.Connection, release func())
 }
 
 func (d discarder) Discard(c session.Connection, release func()) { d.discard(c, release) }
 
-// What a Watcher has let in and does not come up is told to it, once, and nobody gets the address before it has
-// released it: when the user is refused after that, and when the call ends while the Watcher is at work.
+// What the hooks have let in and does not come up is told to them, once, and nobody gets the address before
+// they have released it: when the user is refused after that, and when the call ends while they are at work.
 func TestDiscard(t *testing.T) {
 	for name, ends := range map[string]bool{"refused": false, "ended": true} {
 		t.Run(name, func(t *testing.T) { discards(t, ends) })
@@ -71,8 +71,8 @@ func discards(t *testing.T, ends bool) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	discarded := make(chan func(), 2)
 	s := newStack(t, func(c *session.Config) {
-		c.Watcher = discarder{
-			watcher{
+		c.Hooks = discarder{
+			hooks{
 				before: func(session.Connection) error { asked <- struct{}{}; <-answer; return nil },
 				up:     func(session.Connection) { t.Error("it is up") },
 				down:   func(session.Connection, reason.Reason, func()) { t.Error("it is down") },
@@ -96,7 +96,7 @@ func discards(t *testing.T, ends bool) {
 		}
 		s.empty()
 		if n := s.pool.InUse(); n != 1 {
-			t.Errorf("%d addresses are in use while the Watcher is at work", n)
+			t.Errorf("%d addresses are in use while the hooks are at work", n)
 		}
 	} else {
 		s.change(func(p *usermgmt.Profile) { p.Enabled = false })
@@ -117,10 +117,10 @@ func discards(t *testing.T, ends bool) {
 	}
 }
 
-// A Watcher that says no refuses, and nothing is left of the dial-in.
-func TestWatcherRefuses(t *testing.T) {
+// Hooks that say no refuse, and nothing is left of the dial-in.
+func TestHooksRefuse(t *testing.T) {
 	s := newStack(t, func(c *session.Config) {
-		c.Watcher = watcher{
+		c.Hooks = hooks{
 			before: func(c session.Connection) error {
 				if c.User != "alice" || !c.Virtual.IsValid() || c.Remote != clientIP || c.Auth != "MS-CHAPv2" {
 					t.Errorf("got %+v, want alice with an address, from %v by MS-CHAPv2", c, clientIP)
@@ -142,7 +142,7 @@ func TestWatcherRefuses(t *testing.T) {
 	}
 }
 
-// While a Watcher keeps the address of a connection that is gone, nobody else gets it, not from a new set of
+// While the hooks keep the address of a connection that is gone, nobody else gets it, not from a new set of
 // pools either; a user whose fixed address it is waits.
 func TestAddressWaitsForRelease(t *testing.T) {
 	only := netip.MustParseAddr("10.99.0.7")
@@ -156,7 +156,7 @@ func TestAddressWaitsForRelease(t *testing.T) {
 	releases := make(chan func(), 2)
 	s := newStack(t, func(c *session.Config) {
 		c.Pools = pools()
-		c.Watcher = watcher{down: func(_ session.Connection, why reason.Reason, release func()) {
+		c.Hooks = hooks{down: func(_ session.Connection, why reason.Reason, release func()) {
 			if why.IsZero() {
 				t.Error("there is no reason")
 			}
@@ -199,11 +199,11 @@ func TestAddressWaitsForRelease(t *testing.T) {
 	s.empty()
 }
 
-// A Watcher is told of each change of a group, and the end has the last one.
+// The hooks are told of each change of a group, and the end has the last one.
 func TestRegroup(t *testing.T) {
 	var told []string
 	s := newStack(t, func(c *session.Config) {
-		c.Watcher = watcher{
+		c.Hooks = hooks{
 			up:      func(c session.Connection) { told = append(told, "up "+c.Group) },
 			regroup: func(c session.Connection, before string) { told = append(told, before+" to "+c.Group) },
 			down: func(c session.Connection, _ reason.Reason, release func()) {

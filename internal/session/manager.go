@@ -48,8 +48,8 @@ type Recorder interface {
 	Refused(r Refusal)
 }
 
-// Watcher has a say in connections, and has what it wants done as they come and go.
-type Watcher interface {
+// ConnectionHooks have a say in connections, and do what is to be done as they come and go.
+type ConnectionHooks interface {
 	// Before is asked of a user whose proof was right, before the client is told. It may take its time; an error
 	// refuses, and its text is the reason.
 	Before(ctx context.Context, c Connection) error
@@ -62,9 +62,9 @@ type Watcher interface {
 	Down(c Connection, why reason.Reason, release func())
 }
 
-// A Discarder is a Watcher that has something to take back when a connection does not come up that Before has let in.
+// A Discarder are hooks that have something to take back when a connection does not come up that Before has let in.
 type Discarder interface {
-	Watcher
+	ConnectionHooks
 	// Discard hears of such a connection. It must not wait. Nobody else gets the address until it calls release,
 	// once.
 	Discard(c Connection, release func())
@@ -108,8 +108,8 @@ type Config struct {
 	LogIns      int              // of one user that are let in within a minute; 600
 	MaxPending  int              // sessions of one outer address that are not up yet; 1024: the sum of the limits of both carriers
 	Logger      *slog.Logger
-	Trace       string  // a user's name or a peer's address: its negotiation is logged
-	Watcher     Watcher // nil: nobody is asked or told
+	Trace       string          // a user's name or a peer's address: its negotiation is logged
+	Hooks       ConnectionHooks // nil: nobody is asked or told
 	Refusals    Refusals
 }
 
@@ -139,7 +139,7 @@ type Manager struct {
 	logIns     map[string]*rate.Limiter // of each user
 	pending    map[netip.Addr]int       // by outer address
 	unreported map[string]Usage         // of connections that are gone, not yet in an answer of Usage
-	leaving    map[netip.Addr]*lease    // addresses that a Watcher has not released yet
+	leaving    map[netip.Addr]*lease    // addresses that the hooks have not released yet
 	open       map[Kind]int
 	moved      map[link.Type]dataplane.Stats // by sessions that are gone, by type
 	closed     bool

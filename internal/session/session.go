@@ -56,7 +56,7 @@ type session struct {
 	login    logIn
 	account  account
 	lease    leased
-	watcher  watched
+	hooks    hooked
 	activity activity
 
 	// The connection, once packets may pass.
@@ -95,13 +95,13 @@ type leased struct {
 	addr    netip.Addr
 	pool    Pool       // that addr is from
 	heir    netip.Addr // to be taken over from an older connection; only answer changes it, and reads it without the lock
-	release func()     // of addr, for the Watcher, which had not answered when the call ended
+	release func()     // of addr, for the hooks, which had not answered when the call ended
 }
 
-// watched is what the Watcher knows.
-type watched struct {
-	asked   bool // whether the user may connect; it has not answered yet
-	allowed bool // it has said yes
+// hooked is what the hooks know.
+type hooked struct {
+	asked   bool // whether the user may connect; they have not answered yet
+	allowed bool // they have said yes
 	told    bool // that the connection is up
 }
 
@@ -273,9 +273,9 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 			return
 		}
 		s.port.Store(port)
-		if w := s.m.cfg.Watcher; w != nil {
-			s.since, s.crypto, s.watcher.told = now, v.Encryption, true
-			w.Up(s.described())
+		if h := s.m.cfg.Hooks; h != nil {
+			s.since, s.crypto, s.hooks.told = now, v.Encryption, true
+			h.Up(s.described())
 		}
 	}
 	port.SetPolicy(policy(s.account.terms))
@@ -325,12 +325,12 @@ func (s *session) setTerms(t auth.Terms) {
 	})
 }
 
-// setTermsLocked takes terms over, and tells the Watcher of another group. The caller holds the lock.
+// setTermsLocked takes terms over, and tells the hooks of another group. The caller holds the lock.
 func (s *session) setTermsLocked(t auth.Terms) {
 	oldGroup := s.account.terms.Group
 	s.account.terms = s.m.toHostClock(t)
-	if s.watcher.told && t.Group != oldGroup {
-		s.m.cfg.Watcher.Regroup(s.described(), oldGroup)
+	if s.hooks.told && t.Group != oldGroup {
+		s.m.cfg.Hooks.Regroup(s.described(), oldGroup)
 	}
 }
 

@@ -258,7 +258,7 @@ func TestAddressOutlivesItsConnection(t *testing.T) {
 	var s *stack
 	inUse := make(chan int, 1)
 	s = newStack(t, func(c *session.Config) {
-		c.Watcher = watcher{down: func(_ session.Connection, _ reason.Reason, release func()) {
+		c.Hooks = hooks{down: func(_ session.Connection, _ reason.Reason, release func()) {
 			inUse <- s.pool.InUse()
 			release()
 		}}

@@ -1,9 +1,7 @@
 package session
 
 import (
-	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 	"vpnd/auth"
 	"vpnd/internal/dataplane"
@@ -172,64 +170,3 @@ func (s *session) admitted() (Connection, bool) {
 
 // RefusePlainL2TP has calls by L2TP refused before a peer can send a password, or not.
 func (m *Manager) RefusePlainL2TP(refuse bool) { m.noPlainL2TP.Store(refuse) }
-
-// poolFor picks the pool of a user: the one that holds the fixed address, or the named one.
-func (m *Manager) poolFor(terms auth.Terms) (Pool, error) {
-	if terms.Address.IsValid() {
-		for _, p := range m.pools {
-			if p.Addresses.Contains(terms.Address) {
-				return p, nil
-			}
-		}
-		return Pool{}, reason.New(reason.AddressOutside, terms.Address)
-	}
-	p, ok := m.pools[terms.Pool]
-	if !ok {
-		return Pool{}, reason.New(reason.NoPool, strconv.Quote(terms.Pool))
-	}
-	return p, nil
-}
-
-// SetPools replaces the pools. Connections whose address is in none of them keep it, or are hung up if
-// keep is false.
-func (m *Manager) SetPools(pools map[string]Pool, keep bool) {
-	m.poolsLock.Lock()
-	defer m.poolsLock.Unlock()
-	m.pools = pools
-	m.moveLeases(pools)
-	for _, s := range m.all() {
-		if !s.move(pools) && !keep {
-			s.close(reason.New(reason.AddressLeftPool))
-		}
-	}
-}
-
-// move has the session's address held in the pool of pools that has it; false: none has.
-func (s *session) move(pools map[string]Pool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over || !s.lease.addr.IsValid() {
-		return true
-	}
-	for _, p := range pools {
-		if p.Addresses.Contains(s.lease.addr) {
-			p.Addresses.Adopt(s.account.user, s.lease.addr)
-			s.lease.pool = p
-			return true
-		}
-	}
-	return false
-}
-
-// Addresses are the inner addresses that connections have.
-func (m *Manager) Addresses() []netip.Addr {
-	var all []netip.Addr
-	for _, s := range m.all() {
-		s.mu.Lock()
-		if s.lease.addr.IsValid() && !s.over {
-			all = append(all, s.lease.addr)
-		}
-		s.mu.Unlock()
-	}
-	return all
-}

@@ -266,46 +266,46 @@ func TestTrafficThatIsNotStored(t *testing.T) {
 	}
 }
 
-// While the system does not answer, be it for the disk, nobody who tells the watcher of connections waits; and the
+// While the system does not answer, be it for the disk, nobody who tells the hooks of connections waits; and the
 // address of one that has gone is kept from others.
-func TestWatcherKeepsNobodyWaiting(t *testing.T) {
-	w := newWatcher(&daemon{changes: new(sysnet.Changes)})
+func TestHooksKeepNobodyWaiting(t *testing.T) {
+	h := newConnectionHooks(&daemon{changes: new(sysnet.Changes)})
 	c := session.Connection{ID: "a", Virtual: netip.MustParseAddr("10.99.0.10")}
-	if err := w.Before(t.Context(), c); err != nil {
+	if err := h.Before(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	released := make(chan struct{})
-	w.system.Lock()
-	w.Up(c)
+	h.system.Lock()
+	h.Up(c)
 	c.Group = "staff"
-	w.Regroup(c, "")
-	w.Down(c, reason.New(reason.ShuttingDown), func() { close(released) })
-	w.Discard(session.Connection{ID: "b"}, func() {})
+	h.Regroup(c, "")
+	h.Down(c, reason.New(reason.ShuttingDown), func() { close(released) })
+	h.Discard(session.Connection{ID: "b"}, func() {})
 	select {
 	case <-released:
 		t.Error("the address is released before the system is done with it")
 	default:
 	}
-	w.system.Unlock()
+	h.system.Unlock()
 	<-released
-	w.d.wg.Wait()
-	if len(w.holders) != 0 {
-		t.Errorf("%v", w.holders)
+	h.d.wg.Wait()
+	if len(h.holders) != 0 {
+		t.Errorf("%v", h.holders)
 	}
 }
 
 // The address of a connection that another one of the user replaces stays set up for that one.
-func TestWatcherHandsOver(t *testing.T) {
-	w := newWatcher(&daemon{changes: new(sysnet.Changes)})
+func TestHooksHandOver(t *testing.T) {
+	h := newConnectionHooks(&daemon{changes: new(sysnet.Changes)})
 	addr := netip.MustParseAddr("10.99.0.10")
 	for _, id := range []string{"old", "new"} {
-		if err := w.Before(t.Context(), session.Connection{ID: id, Virtual: addr}); err != nil {
+		if err := h.Before(t.Context(), session.Connection{ID: id, Virtual: addr}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.Down(session.Connection{ID: "old", Virtual: addr}, reason.New(reason.Replaced), func() {})
-	w.d.wg.Wait()
-	if left := w.holders[addr]; len(left) != 1 || left[0].id != "new" {
+	h.Down(session.Connection{ID: "old", Virtual: addr}, reason.New(reason.Replaced), func() {})
+	h.d.wg.Wait()
+	if left := h.holders[addr]; len(left) != 1 || left[0].id != "new" {
 		t.Errorf("%v", left)
 	}
 }
