@@ -124,8 +124,7 @@ func (a *API) registerAdministrators(api huma.API) {
 		"Remove an administrator, and end the sessions", tagAdministrators,
 		http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed)),
 		func(ctx context.Context, in *removeAdministrator) (*struct{}, error) {
-			err := a.ifAdministrator(ctx, in.Name, &in.Precondition, func() error { return a.cfg.Access.Remove(ctx, in.Name, in.Force) })
-			return nil, problem(err)
+			return nil, problem(a.RemoveAdministrator(ctx, in.Name, in.Precondition, in.Force))
 		})
 }
 
@@ -145,23 +144,32 @@ func (a *API) changeAdministrator(ctx context.Context, in *changeAdministrator) 
 		return nil, problem(&usermgmt.RuleError{Field: "name", Text: "cannot be changed: add an administrator with the new name and remove " + in.Name})
 	}
 	change := access.Change{Role: (*access.Role)(in.Body.Role), Password: in.Body.Password, TOTPSecret: in.Body.TOTPSecret, Code: in.Body.Code}
-	err := a.ifAdministrator(ctx, in.Name, &in.Precondition, func() error {
-		_, err := a.cfg.Access.Change(ctx, in.Name, change)
-		return err
-	})
-	if err != nil {
+	if err := a.ChangeAdministrator(ctx, in.Name, in.Precondition, change); err != nil {
 		return nil, problem(err)
 	}
 	return a.administrator(ctx, in.Name)
 }
 
-// ifAdministrator changes an account if it is as the asker has seen it.
-func (a *API) ifAdministrator(ctx context.Context, name string, p *Precondition, change func() error) error {
+// ChangeAdministrator changes an account as access.Gate does, if the precondition holds.
+func (a *API) ChangeAdministrator(ctx context.Context, name string, provided Precondition, change access.Change) error {
+	return a.ifAdministrator(ctx, name, provided, func() error {
+		_, err := a.cfg.Access.Change(ctx, name, change)
+		return err
+	})
+}
+
+// RemoveAdministrator removes an account as access.Gate does, if the precondition holds.
+func (a *API) RemoveAdministrator(ctx context.Context, name string, provided Precondition, evenLast bool) error {
+	return a.ifAdministrator(ctx, name, provided, func() error { return a.cfg.Access.Remove(ctx, name, evenLast) })
+}
+
+// ifAdministrator changes an account if the precondition holds.
+func (a *API) ifAdministrator(ctx context.Context, name string, provided Precondition, change func() error) error {
 	a.admins.Lock()
 	defer a.admins.Unlock()
 	account, err := a.cfg.Access.Account(ctx, name)
 	if err == nil {
-		err = p.holds(accountTag(account))
+		err = provided.holds(accountTag(account))
 	}
 	if err != nil {
 		return err

@@ -105,27 +105,39 @@ func (a *API) addToken(ctx context.Context, in *newToken) (*madeToken, error) {
 }
 
 func (a *API) getToken(ctx context.Context, in *namedToken) (*oneToken, error) {
-	tokens, err := a.cfg.Access.Tokens(ctx)
+	t, err := a.token(ctx, in.Name)
 	if err != nil {
 		return nil, problem(err)
 	}
-	i := slices.IndexFunc(tokens, func(t access.Token) bool { return strings.EqualFold(t.Name, in.Name) })
-	if i < 0 {
-		return nil, problem(state.ErrNoToken)
-	}
-	t := TokenOf(tokens[i])
 	return &oneToken{quoted(StateTag(t)), t}, nil
 }
 
+func (a *API) token(ctx context.Context, name string) (Token, error) {
+	tokens, err := a.cfg.Access.Tokens(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	i := slices.IndexFunc(tokens, func(t access.Token) bool { return strings.EqualFold(t.Name, name) })
+	if i < 0 {
+		return Token{}, state.ErrNoToken
+	}
+	return TokenOf(tokens[i]), nil
+}
+
 func (a *API) removeToken(ctx context.Context, in *removeToken) (*struct{}, error) {
+	return nil, problem(a.RemoveToken(ctx, in.Name, in.Precondition))
+}
+
+// RemoveToken ends an API token, if the precondition holds.
+func (a *API) RemoveToken(ctx context.Context, name string, provided Precondition) error {
 	a.admins.Lock()
 	defer a.admins.Unlock()
-	t, err := a.getToken(ctx, &namedToken{in.Name})
+	t, err := a.token(ctx, name)
 	if err == nil {
-		err = in.holds(stateOf(t.ETag))
+		err = provided.holds(StateTag(t))
 	}
 	if err != nil {
-		return nil, problem(err)
+		return err
 	}
-	return nil, problem(a.cfg.Access.RemoveToken(ctx, t.Body.Name))
+	return a.cfg.Access.RemoveToken(ctx, t.Name)
 }

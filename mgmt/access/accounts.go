@@ -132,24 +132,6 @@ func (g *Gate) secret(secret, code string) (string, int64, error) {
 	return secret, step, nil
 }
 
-// SetRole is Change of the role.
-func (g *Gate) SetRole(ctx context.Context, name string, role Role) error {
-	_, err := g.Change(ctx, name, Change{Role: &role})
-	return err
-}
-
-// SetPassword is Change of the password.
-func (g *Gate) SetPassword(ctx context.Context, name, password string) error {
-	_, err := g.Change(ctx, name, Change{Password: &password})
-	return err
-}
-
-// SetTOTP is Change of the secret of TOTP.
-func (g *Gate) SetTOTP(ctx context.Context, name, secret, code string) error {
-	_, err := g.Change(ctx, name, Change{TOTPSecret: &secret, Code: code})
-	return err
-}
-
 // Remove removes an account with its sessions; the last administrator only if evenLast, and else the error is
 // state.ErrLastAdministrator.
 func (g *Gate) Remove(ctx context.Context, name string, evenLast bool) error {

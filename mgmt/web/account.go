@@ -10,6 +10,7 @@ import (
 	"vpnd/auth/totp"
 	"vpnd/internal/qrcode"
 	"vpnd/internal/state"
+	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 )
 
@@ -100,6 +101,14 @@ func (p *Pages) proves(r *http.Request, a access.Account, f *form) (bool, error)
 	return err == nil, nil
 }
 
+// changeAccount changes an account, whoever has changed it meanwhile.
+func (p *Pages) changeAccount(r *http.Request, name string, change access.Change) error {
+	return p.cfg.API.ChangeAdministrator(r.Context(), name, mgmt.Precondition{}, change)
+}
+
+// withoutApp is a change after which log-ins take no code of an app.
+func withoutApp() access.Change { return access.Change{TOTPSecret: new(string)} }
+
 // changePassword changes the own password.
 func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) error {
 	a, err := p.own(r)
@@ -115,7 +124,8 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if ok {
-		err := p.cfg.Gate.SetPassword(r.Context(), a.Name, password(r, "password"))
+		to := password(r, "password")
+		err := p.changeAccount(r, a.Name, access.Change{Password: &to})
 		if err == nil {
 			return done(w, r, "/login", "Your password is changed. Log in with it.")
 		}
@@ -173,7 +183,7 @@ func (p *Pages) setApp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if ok {
-		err := p.cfg.Gate.SetTOTP(r.Context(), a.Name, secret, strings.TrimSpace(r.PostForm.Get("code")))
+		err := p.changeAccount(r, a.Name, access.Change{TOTPSecret: &secret, Code: strings.TrimSpace(r.PostForm.Get("code"))})
 		if err == nil {
 			return done(w, r, "/login", "Your app is set up. Log in again, with a code of the app.")
 		}
@@ -198,7 +208,7 @@ func (p *Pages) dropApp(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return p.showAccount(w, r, form{}, f)
 	}
-	if err := p.cfg.Gate.SetTOTP(r.Context(), a.Name, "", ""); err != nil {
+	if err := p.changeAccount(r, a.Name, withoutApp()); err != nil {
 		return err
 	}
 	return done(w, r, "/login", "Your app is removed. Log in with your password.")

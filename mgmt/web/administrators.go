@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"vpnd/internal/state"
+	"vpnd/mgmt"
 	"vpnd/mgmt/access"
 	"vpnd/usermgmt"
 )
@@ -146,15 +147,14 @@ func (p *Pages) resetAdministrator(w http.ResponseWriter, r *http.Request) error
 // setRole changes what somebody may do.
 func (p *Pages) setRole(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
-	err := p.cfg.Gate.SetRole(r.Context(), name, access.Role(r.PostForm.Get("role")))
-	return p.changed(w, r, err, "The role of "+name+" is changed.")
+	role := access.Role(r.PostForm.Get("role"))
+	return p.changed(w, r, p.changeAccount(r, name, access.Change{Role: &role}), "The role of "+name+" is changed.")
 }
 
 // dropOtherApp turns the authenticator app of somebody off, who has lost it.
 func (p *Pages) dropOtherApp(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
-	err := p.cfg.Gate.SetTOTP(r.Context(), name, "", "")
-	return p.changed(w, r, err, "Log-ins of "+name+" no longer ask for a code.")
+	return p.changed(w, r, p.changeAccount(r, name, withoutApp()), "Log-ins of "+name+" no longer ask for a code.")
 }
 
 // removeAdministrator removes an account.
@@ -165,7 +165,7 @@ func (p *Pages) removeAdministrator(w http.ResponseWriter, r *http.Request) erro
 		f.wrong("sure", "Tick this to remove the account.")
 		return p.showAdministrator(w, r, f)
 	}
-	return p.changed(w, r, p.cfg.Gate.Remove(r.Context(), name, false), name+" is removed.")
+	return p.changed(w, r, p.cfg.API.RemoveAdministrator(r.Context(), name, mgmt.Precondition{}, false), name+" is removed.")
 }
 
 // changed leads back to the list of administrators after a change of one.
@@ -218,5 +218,5 @@ func (p *Pages) askToken(w http.ResponseWriter, r *http.Request) error {
 // removeToken ends an API token.
 func (p *Pages) removeToken(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
-	return p.changed(w, r, p.cfg.Gate.RemoveToken(r.Context(), name), "The token "+name+" is removed.")
+	return p.changed(w, r, p.cfg.API.RemoveToken(r.Context(), name, mgmt.Precondition{}), "The token "+name+" is removed.")
 }

@@ -84,8 +84,8 @@ func setUp(t testing.TB) *bench {
 			t.Error(err)
 		}
 	})
-	b.managed = mgmt.Config{Sessions: b.sessions, Users: b.store, Clock: clock{}, Version: "1.2.3"}
 	b.gate = access.New(access.Config{Store: b.store, Now: clock{}.Corrected})
+	b.managed = mgmt.Config{Sessions: b.sessions, Users: b.store, Clock: clock{}, Version: "1.2.3", Access: b.gate}
 	b.serve()
 	return b
 }

@@ -33,13 +33,8 @@ type Gate interface {
 	NewLink(ctx context.Context, name string, role access.Role) (string, error)
 	Administrators(ctx context.Context) ([]access.Account, error)
 	Account(ctx context.Context, name string) (access.Account, error)
-	SetRole(ctx context.Context, name string, role access.Role) error
-	SetPassword(ctx context.Context, name, password string) error
-	SetTOTP(ctx context.Context, name, secret, code string) error
-	Remove(ctx context.Context, name string, evenLast bool) error
 	Tokens(ctx context.Context) ([]access.Token, error)
 	NewToken(ctx context.Context, name string, role access.Role, expires time.Time) (string, error)
-	RemoveToken(ctx context.Context, name string) error
 }
 
 // Pages answers requests for pages and what belongs to them. It is safe for concurrent use.
