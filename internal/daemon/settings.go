@@ -2,13 +2,15 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
-	"time"
+	"unicode/utf8"
 	"vpnd/internal/config"
 	"vpnd/internal/session"
 	"vpnd/internal/state"
 	"vpnd/mgmt"
+	"vpnd/mgmt/access"
 )
 
 var errEnding = &mgmt.ConflictError{Text: "the daemon is ending"}
@@ -108,73 +110,106 @@ func (s settings) SetServices(ctx context.Context, to mgmt.ServiceSet, drop bool
 	})
 }
 
-// pendingShutdown is a shutdown that waits for the last connection to go.
-type pendingShutdown struct {
-	by    string
-	since time.Time
-	at    time.Time // when what is left is hung up; zero: never
+// with lays settings over the configuration, and says what that changes; "": nothing. Fields names the field of mgmt that
+// a key is.
+func (d *daemon) with(set config.Settings, fields *strings.Replacer) (next config.Config, what string, err error) {
+	next, err = d.cfg.With(set)
+	if faults := config.Faults(nil); errors.As(err, &faults) {
+		errs := make([]error, len(faults))
+		for i, f := range faults {
+			errs[i] = &mgmt.FieldError{Field: strings.Trim(fields.Replace("^"+f.Key+"$"), "^$"), Text: f.Text()}
+		}
+		return next, "", errors.Join(errs...)
+	}
+	return next, next.Settings(d.cfg).String(), err
 }
 
-// shutdownDue reports whether a shutdown has waited long enough.
-func (d *daemon) shutdownDue(now time.Time) bool {
-	l := d.pendingShutdown
-	return l != nil && (d.sessions.Count() == 0 || !l.at.IsZero() && !now.Before(l.at))
+// The fields that keys of the configuration are; ^ and $ are around a key.
+var (
+	pppFields  = strings.NewReplacer("^ppp.", "")
+	timeFields = strings.NewReplacer("^time.", "")
+	poolFields = strings.NewReplacer("^network.pool$", "ranges", "^network.", "", ".pool$", ".ranges")
+)
+
+// valid is text that YAML can hold.
+func valid(text string) string { return strings.ToValidUTF8(text, string(utf8.RuneError)) }
+
+func allValid(texts []string) []string {
+	list := make([]string, len(texts))
+	for i, text := range texts {
+		list[i] = valid(text)
+	}
+	return list
 }
 
-// ShutDown implements mgmt.Settings.
-func (s settings) ShutDown(ctx context.Context, within time.Duration) error {
+// PPP implements mgmt.Settings.
+func (s settings) PPP() mgmt.PPPSettings {
+	p := s.d.shown.Load().cfg.PPP
+	pap := mgmt.MutualPAP{User: p.MutualPAP.User, HasPassword: p.MutualPAP.Password != "", Proof: access.Proof(p.MutualPAP.Password)}
+	return mgmt.PPPSettings{
+		Authentication: p.Authentication, MPPE: p.MPPE, MPPEStateful: p.MPPEStateful, EchoInterval: p.EchoInterval.String(),
+		EchoFailures: p.EchoFailures, CHAPInterval: p.CHAPInterval.String(),
+		MutualPAP: pap,
+	}
+}
+
+// SetPPP implements mgmt.Settings.
+func (s settings) SetPPP(ctx context.Context, to mgmt.PPPSettings) error {
 	d := s.d
 	return d.do(ctx, func() error {
-		l := &pendingShutdown{by: state.Actor(ctx), since: time.Now()}
-		what := "after the last connection"
-		if within != mgmt.NoLimit {
-			l.at = l.since.Add(within)
-			what += ", within " + within.String()
+		next, what, err := d.with(pppSettings(to, d.cfg.PPP.MutualPAP.Password), pppFields)
+		if err != nil || what == "" {
+			return err
 		}
-		if within <= 0 {
-			what = "at once"
+		if err := d.keep(ctx, next, what); err != nil {
+			return err
 		}
-		d.pendingShutdown = l
-		d.ready.Store(false)
-		d.drainServices(config.Services{})
-		d.show()
-		d.recorder.add(state.Entry{Event: state.EventShutdown, Reason: what, By: l.by})
-		d.log.Info("shutdown", "when", what, "connections", d.sessions.Count(), "by", l.by)
+		d.sessions.SetPPP(pppConfig(next.PPP))
 		return nil
 	})
 }
 
-// CancelShutdown implements mgmt.Settings.
-func (s settings) CancelShutdown(ctx context.Context) error {
+// pppSettings are the settings of PPP General Setup, with the password that there is unless it has one.
+func pppSettings(p mgmt.PPPSettings, password string) config.Settings {
+	pap := p.MutualPAP
+	switch {
+	case pap.User == "":
+		pap.Password = ""
+	case pap.Password == "":
+		pap.Password = password
+	}
+	return config.SettingsOf(map[string]any{
+		"ppp.authentication": p.Authentication, "ppp.mppe": p.MPPE, "ppp.mppe_stateful": p.MPPEStateful,
+		"ppp.echo_interval": p.EchoInterval, "ppp.echo_failures": p.EchoFailures, "ppp.chap_interval": p.CHAPInterval,
+		"ppp.mutual_pap": map[string]string{
+			"user": valid(pap.User), "password": valid(pap.Password),
+		},
+	})
+}
+
+// Time implements mgmt.Settings.
+func (s settings) Time() mgmt.TimeSettings {
+	t := s.d.shown.Load().cfg.Time
+	return mgmt.TimeSettings{Servers: append([]string{}, t.Servers...), Interval: t.Interval.String(), MaxOffset: t.MaxOffset.String()}
+}
+
+// SetTime implements mgmt.Settings.
+func (s settings) SetTime(ctx context.Context, to mgmt.TimeSettings) error {
 	d := s.d
 	return d.do(ctx, func() error {
-		if d.pendingShutdown == nil {
-			return &mgmt.ConflictError{Text: "no shutdown is pending"}
+		next, what, err := d.with(config.SettingsOf(map[string]any{
+			"time.servers": allValid(to.Servers), "time.interval": valid(to.Interval), "time.max_offset": valid(to.MaxOffset),
+		}), timeFields)
+		if err != nil || what == "" {
+			return err
 		}
-		if _, err := d.openServices(d.cfg.Services); err != nil {
-			return &mgmt.ConflictError{Text: err.Error()}
+		if err := d.keep(ctx, next, what); err != nil {
+			return err
 		}
-		d.pendingShutdown = nil
-		d.ready.Store(true)
-		d.show()
-		by := state.Actor(ctx)
-		d.recorder.add(state.Entry{Event: state.EventResumed, Reason: "shutdown cancelled", By: by})
-		d.log.Info("shutdown cancelled", "by", by)
+		d.watchClock(next.Time)
 		return nil
 	})
 }
 
-// ShutdownState implements mgmt.Settings.
-func (s settings) ShutdownState() mgmt.ShutdownState {
-	state := mgmt.ShutdownState{Connections: s.d.sessions.Count()}
-	l := s.d.shown.Load().pendingShutdown
-	if l == nil {
-		return state
-	}
-	since, at := l.since.UTC(), l.at.UTC()
-	state.Pending, state.By, state.Since = true, l.by, &since
-	if !l.at.IsZero() {
-		state.At = &at
-	}
-	return state
-}
+// watchClock has the clock watched as the configuration says.
+func (d *daemon) watchClock(t config.Time) { d.clock.Watch(t.Servers, t.Interval, t.MaxOffset) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"time"
 	"vpnd/auth"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
@@ -94,34 +93,3 @@ func (d *daemon) revise() {
 		return a.TermsAt(now), reason.Reason{}
 	})
 }
-
-// prune bounds the history. A clock that is wrong after a start has an hour to be put right, before entries are forgotten for
-// their age.
-func (d *daemon) prune(ctx context.Context) {
-	var before time.Time
-	if now := time.Now(); now.Sub(d.since) >= pruneEvery {
-		oldest, err := d.store.OldestEntry(ctx)
-		d.warnIf("reading the history", err)
-		if err == nil {
-			before = forgetBefore(now, d.clock.Corrected(), oldest, d.cfg.History.Age)
-		}
-	}
-	d.recorder.written.Store(0)
-	d.warnIf("pruning the history", d.store.Prune(ctx, before, d.cfg.History.Entries))
-}
-
-// forgetBefore is the time before which what happened is forgotten. Entries have the host's time, and the traffic of months
-// the corrected one: the earlier counts. A clock that is far ahead for some hours costs some days, and not all there is.
-func forgetBefore(host, corrected, oldest time.Time, age time.Duration) time.Time {
-	before := host.Add(-age)
-	if corrected.Before(host) {
-		before = corrected.Add(-age)
-	}
-	if most := oldest.Add(pruneMost); !oldest.IsZero() && most.Before(before) {
-		return most
-	}
-	return before
-}
-
-// crowded reports whether the history has grown so much that pruning cannot wait.
-func (d *daemon) crowded() bool { return d.recorder.written.Load() > int64(d.cfg.History.Entries/10) }

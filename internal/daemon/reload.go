@@ -2,44 +2,10 @@ package daemon
 
 import (
 	"context"
-	"fmt"
-	"net/netip"
 	"reflect"
-	"slices"
 	"strings"
 	"vpnd/internal/config"
-	"vpnd/internal/dhcp"
-	"vpnd/internal/ippool"
-	"vpnd/internal/resolvconf"
-	"vpnd/internal/session"
 )
-
-// makePools makes the pools of a configuration. Of those made of old, the ones whose addresses are
-// the same go on.
-func makePools(n, old config.Network, made map[string]session.Pool) (map[string]session.Pool, error) {
-	pools := map[string]session.Pool{}
-	for name, p := range n.AllPools() {
-		servers := resolvconf.ForUsers(n, p.DNS)
-		pool := session.Pool{
-			DNS: servers, NBNS: p.WINS,
-			DHCP: dhcp.Config{Server: n.Address, DNS: servers, NBNS: p.WINS, Domain: n.Domain, Routes: n.Routes}.Answer,
-		}
-		if before, ok := made[name]; ok && slices.Equal(old.AllPools()[name].Addresses, p.Addresses) {
-			pool.Addresses = before.Addresses
-		} else {
-			ranges := make([]ippool.Range, len(p.Addresses))
-			for i, r := range p.Addresses {
-				ranges[i] = ippool.Range(r)
-			}
-			var err error
-			if pool.Addresses, err = ippool.New(ranges, n.Address); err != nil {
-				return nil, fmt.Errorf("network.pool %s: %w", name, err)
-			}
-		}
-		pools[name] = pool
-	}
-	return pools, nil
-}
 
 // reload takes what of a new configuration can be taken while serving, and says what cannot.
 func (d *daemon) reload(ctx context.Context, load func() (config.Config, error)) {
@@ -89,31 +55,6 @@ func (d *daemon) reloadOpen(cfg config.Config) error {
 		return err
 	}
 	d.drainServices(services)
-	return nil
-}
-
-// reloadNetwork replaces the pools, and what the system knows of them.
-func (d *daemon) reloadNetwork(n config.Network) error {
-	pools, err := makePools(n, d.cfg.Network, d.pools)
-	if err != nil {
-		return err
-	}
-	covered := n.Prefixes()
-	all := slices.Clone(covered)
-	for _, a := range d.sessions.Addresses() {
-		if !slices.ContainsFunc(covered, func(p netip.Prefix) bool { return p.Contains(a) }) {
-			all = append(all, netip.PrefixFrom(a, 32)) // until it is gone, or the daemon is
-		}
-	}
-	if err := d.tun.SetRoutes(all); err != nil {
-		return err
-	}
-	if err := d.changes.SetPool(all); err != nil {
-		return err
-	}
-	d.warnIf("network.nftables_table", d.changes.RestoreSets())
-	d.sessions.SetPools(pools, n.PoolChange == "keep")
-	d.pools = pools
 	return nil
 }
 
