@@ -1,4 +1,4 @@
-// Package vpnd_test holds the walls of the house as a test: who may import whom, and why.
+// Package vpnd_test checks the rules of the repository: the imports that are allowed, and why.
 package vpnd_test
 
 import (
@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// A wall says that the packages below one of from, but for those below one of except, may import
-// nothing that matches one of deny.
+// A wall says that the packages below one of from, except those below one of except, must not import
+// anything that matches one of deny.
 type wall struct {
 	why    string
 	from   []string
@@ -30,7 +30,7 @@ var walls = []wall{
 		deny:   []string{"=net", "os", "log", "golang.org/x/sys", "github.com"},
 	},
 	{
-		why:  "a carrier knows no PPP: the two meet in internal/session",
+		why:  "a carrier knows nothing of PPP: internal/session connects them",
 		from: []string{"pptp", "l2tp", "internal/link", "internal/pktbuf"},
 		deny: []string{"vpnd/ppp", "vpnd/auth", "vpnd/usermgmt", "vpnd/internal/state", "vpnd/internal/session", "vpnd/internal/daemon"},
 	},
@@ -40,7 +40,7 @@ var walls = []wall{
 		deny: []string{"vpnd/pptp", "vpnd/l2tp", "vpnd/auth", "vpnd/usermgmt", "vpnd/internal"},
 	},
 	{
-		why:  "the wire formats stand at the bottom",
+		why:  "the wire formats import nothing of the protocols",
 		from: []string{"ppp/wire", "ppp/fsm", "ppp/chap", "ppp/mppe", "pptp/wire", "l2tp/wire", "internal/link", "internal/pktbuf"},
 		deny: []string{"=vpnd/ppp", "=vpnd/pptp", "=vpnd/l2tp"},
 	},
@@ -77,7 +77,7 @@ var walls = []wall{
 		deny:   []string{"modernc.org"},
 	},
 	{
-		why:  "management knows the user table, and of the rest what its small interfaces say; the pages stand on the API",
+		why:  "management knows the user table, and the rest only by its small interfaces",
 		from: []string{"mgmt"},
 		deny: []string{"vpnd/internal/session", "vpnd/internal/dataplane", "vpnd/internal/daemon", "vpnd/internal/hook", "vpnd/internal/capture", "vpnd/pptp", "vpnd/l2tp"},
 	},
@@ -93,12 +93,12 @@ var walls = []wall{
 		deny: []string{"vpnd/internal/config", "vpnd/mgmt", "vpnd/usermgmt", "vpnd/auth"},
 	},
 	{
-		why:  "hooks and metrics are told what they have to know",
+		why:  "hooks and metrics get their data from their callers",
 		from: []string{"internal/hook", "internal/qrcode", "mgmt/metrics"},
 		deny: []string{"vpnd"},
 	},
 	{
-		why:  "every part may give a reason, and a reason knows no part",
+		why:  "every part may use reasons, but reasons know no part",
 		from: []string{"internal/reason"},
 		deny: []string{"vpnd"},
 	},
@@ -108,7 +108,7 @@ var walls = []wall{
 		deny: []string{"vpnd/internal/session", "vpnd/internal/dataplane", "vpnd/internal/hook", "vpnd/internal/capture", "vpnd/mgmt", "vpnd/ppp"},
 	},
 	{
-		why:    "internal/daemon is the only place that knows all",
+		why:    "only internal/daemon knows all parts",
 		from:   []string{"."},
 		except: []string{"cmd", "internal/daemon"},
 		deny:   []string{"vpnd/internal/daemon", "vpnd/internal/preflight"},
@@ -151,12 +151,12 @@ func TestWalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !seen["vpnd/internal/pktbuf"] {
-		t.Fatal("nothing imports vpnd/internal/pktbuf: the walk misses the tree")
+		t.Fatal("found no import of vpnd/internal/pktbuf: the walk missed the tree")
 	}
 }
 
-// TestWallsAreFelt breaks each wall in thought and wants to see it noticed.
-func TestWallsAreFelt(t *testing.T) {
+// TestWallsRefuse checks that a forbidden import of each kind is found.
+func TestWallsRefuse(t *testing.T) {
 	for _, c := range []struct {
 		dir, imported string
 		denied        bool
@@ -194,13 +194,13 @@ func TestWallsAreFelt(t *testing.T) {
 	}
 }
 
-// written are the places that may call a function that writes files, and what they write. All else that must
-// survive a crash is written by internal/atomicfile.
+// written are the places that may call a function that writes files, and what they write.
+// internal/atomicfile writes everything that must survive a crash.
 var written = map[string]map[string]string{
 	"os.Rename(":     {},
 	"os.Create(":     {},
 	"os.CreateTemp(": {},
-	"os.WriteFile(":  {"internal/sysnet/sysnet.go": "a switch of the kernel's", "internal/demo/demo.go": "the configuration of a demonstration"},
+	"os.WriteFile(":  {"internal/sysnet/sysnet.go": "a kernel setting", "internal/demo/demo.go": "the configuration of a demonstration"},
 }
 
 func TestFilesThatLast(t *testing.T) {
@@ -220,7 +220,7 @@ func TestFilesThatLast(t *testing.T) {
 		}
 		for call, may := range written {
 			if strings.Contains(string(source), call) && may[path] == "" {
-				t.Errorf("%s calls %s): write what must last by internal/atomicfile", path, call)
+				t.Errorf("%s calls %s): write files that must survive a crash with internal/atomicfile", path, call)
 			}
 		}
 		return nil
@@ -230,7 +230,7 @@ func TestFilesThatLast(t *testing.T) {
 	}
 }
 
-// TestPackagesAreDocumented wants a package comment in every package.
+// TestPackagesAreDocumented checks that every package has a package comment.
 func TestPackagesAreDocumented(t *testing.T) {
 	documented := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
@@ -255,7 +255,7 @@ func TestPackagesAreDocumented(t *testing.T) {
 	}
 }
 
-// TestFuzzTargetsHaveInputs wants committed inputs for each fuzz target, from which a short run begins.
+// TestFuzzTargetsHaveInputs checks that each fuzz target has committed inputs, from which a short run begins.
 func TestFuzzTargetsHaveInputs(t *testing.T) {
 	target := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
 	found := 0

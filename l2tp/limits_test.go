@@ -30,7 +30,7 @@ func TestAnswersAreBounded(t *testing.T) {
 				p.say(0, again)
 				answer := bytes.Join(p.raw, nil)
 				if len(answer) > 3*(wire.MaxHeader+len(again)) || len(p.raw) > 1 {
-					t.Errorf("%s, secret %q: %d octets answer %d", name, secret, len(answer), wire.MaxHeader+len(again))
+					t.Errorf("%s, secret %q: %d bytes answer %d", name, secret, len(answer), wire.MaxHeader+len(again))
 				}
 			}
 			if said := p.wait(19 * time.Second); said != "" {
@@ -44,7 +44,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		t.Errorf("our name is cut without need: %q", p.raw)
 	}
 	if busy := l2tp.Busy(9, 77); len(busy) > 3*(wire.MaxHeader+len(short)) || len(busy) < 12 {
-		t.Errorf("%d octets", len(busy))
+		t.Errorf("%d bytes", len(busy))
 	}
 }
 
@@ -70,7 +70,7 @@ func TestUnproven(t *testing.T) {
 		} {
 			p.want(0, m.body, m.want)
 			if n := len(bytes.Join(p.raw, nil)); n > 3*(wire.MaxHeader+len(m.body)) {
-				t.Errorf("%d octets answer %d", n, wire.MaxHeader+len(m.body))
+				t.Errorf("%d bytes answer %d", n, wire.MaxHeader+len(m.body))
 			}
 		}
 		if said := p.wait(15 * time.Second); said != "" || !p.c.HalfOpen() {
@@ -162,21 +162,21 @@ func TestAVPsOfAnyLength(t *testing.T) {
 			p := newPeer(t, l2tp.Config{})
 			// the second one of its kind is passed over
 			if got := p.say(0, message(wire.SCCRQ, avp(wire.AttrProtocolVersion, 1, 0), avp(wire.AttrTunnelID, 0, 9), odd)); got != "SCCRP" && (got != "StopCCN" || kind != wire.AttrChallenge) {
-				t.Fatalf("attribute %d of %d octets in an SCCRQ: %q", kind, n, got)
+				t.Fatalf("attribute %d of %d bytes in an SCCRQ: %q", kind, n, got)
 			}
 			if len(p.c.Host()) > 1017 {
-				t.Errorf("host of %d octets", len(p.c.Host()))
+				t.Errorf("host of %d bytes", len(p.c.Host()))
 			}
 			p = newPeer(t, l2tp.Config{})
 			p.open()
 			for _, m := range []wire.MessageType{wire.ICRQ, wire.ICCN, wire.WEN, wire.SLI, wire.Hello, wire.OCRQ, wire.CDN, wire.StopCCN} {
 				if got := p.say(1005, message(m, odd)); !strings.Contains(got, "ZLB") && !strings.Contains(got, "CDN") {
-					t.Fatalf("attribute %d of %d octets in an %v: %q", kind, n, m, got)
+					t.Fatalf("attribute %d of %d bytes in an %v: %q", kind, n, m, got)
 				}
 			}
 			p.wait(time.Minute)
 			if last := p.ended[len(p.ended)-1]; last != "closed client closed the tunnel" {
-				t.Errorf("attribute %d of %d octets: %s", kind, n, last)
+				t.Errorf("attribute %d of %d bytes: %s", kind, n, last)
 			}
 		}
 	}
@@ -262,7 +262,7 @@ func TestConnected(t *testing.T) {
 }
 
 // A message other than Hello that is given up ends the tunnel only if nothing came meanwhile, data included.
-func TestGivenUpBesideData(t *testing.T) {
+func TestGivenUpDuringData(t *testing.T) {
 	for _, data := range []bool{false, true} {
 		p := newPeer(t, l2tp.Config{})
 		p.open()

@@ -35,7 +35,7 @@ func TestPersonaWindows(t *testing.T) {
 		wire.AppendAVP(nil, false, wire.AttrFirmware, []byte{6, 0}), avp(wire.AttrHostName, []byte("Test-PC")...),
 		wire.AppendAVP(nil, false, wire.AttrVendorName, []byte("Microsoft")), avp(wire.AttrTunnelID, 0, 6), avp(wire.AttrReceiveWindow, 0, 8))
 	if wire.MaxHeader+len(sccrq) != 100 {
-		t.Errorf("%d octets", wire.MaxHeader+len(sccrq))
+		t.Errorf("%d bytes", wire.MaxHeader+len(sccrq))
 	}
 	p.want(0, sccrq, "SCCRP")
 	p.want(0, message(wire.SCCCN), "ZLB")

@@ -188,7 +188,7 @@ func TestAnswers(t *testing.T) {
 		{"unknown type without M", true, wire.AppendAVP(nil, false, wire.AttrMessageType, u16(99)), "ZLB", ""},
 		{"reserved bits", true, message(wire.Hello, []byte{0x04, 8, 0, 0, 0, 7, 'x', 'y'}), "ZLB", ""},
 		{"reserved bits with M", true, message(wire.Hello, []byte{0x84, 8, 0, 0, 0, 7, 'x', 'y'}), "StopCCN", "1005 client sent an unknown mandatory AVP"},
-		{"a hidden AVP that is to be passed over", true, message(wire.Hello, []byte{0x40, 8, 0x01, 0x37, 0, 1, 1, 2}), "ZLB", ""},
+		{"a hidden AVP that must be ignored", true, message(wire.Hello, []byte{0x40, 8, 0x01, 0x37, 0, 1, 1, 2}), "ZLB", ""},
 		{"a hidden AVP without a secret", true, message(wire.Hello, []byte{0xC0, 8, 0, 0, 0, 7, 1, 2}), "StopCCN", "1005 cannot decode a hidden AVP: is the secret right?, refused cannot decode a hidden AVP: is the secret right?"},
 		{"ICRQ without a session", true, message(wire.ICRQ), "ZLB", ""},
 		{"ICRQ with a session of one octet", true, message(wire.ICRQ, avp(wire.AttrSessionID, 7)), "ZLB", ""},

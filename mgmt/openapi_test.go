@@ -85,7 +85,7 @@ func (d *documented) call(id string, args map[string]string, body any, status in
 		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // the test's client is on the socket
 	}}
 	if err := openapi3filter.ValidateRequest(d.t.Context(), asked); err != nil && status < http.StatusBadRequest {
-		d.t.Errorf("%s: what is asked is not as documented: %v", id, err)
+		d.t.Errorf("%s: the request is not as documented: %v", id, err)
 	}
 	req.Body = io.NopCloser(bytes.NewReader(data))
 	resp, err := d.http.Do(req)

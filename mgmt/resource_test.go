@@ -503,7 +503,7 @@ func TestEventsAgain(t *testing.T) {
 		t.Fatalf("%s, ids %q", got, ids)
 	}
 	if messages, again := read(ids[0], 1); strings.Join(messages, ", ") != "retry: 3000, event: alive, event: event" || len(again) != 1 || again[0] != ids[1] {
-		t.Errorf("%q, ids %q, want %s alone", messages, again, ids[1])
+		t.Errorf("%q, ids %q, want only %s", messages, again, ids[1])
 	}
 
 	// Who was cut off before the first event has an id to come back with, too.

@@ -281,7 +281,7 @@ func TestFalseServer(t *testing.T) {
 }
 
 // A client tells a server that has no address left from one that refuses it, whatever the authentication.
-func TestRefusedForWantOfAnAddress(t *testing.T) {
+func TestRefusedWithoutAFreeAddress(t *testing.T) {
 	for _, method := range []ppp.Method{ppp.PAP, ppp.CHAPMD5, ppp.MSCHAPv1, ppp.MSCHAPv2} {
 		for code, want := range map[reason.Code]reason.Code{reason.PoolEmpty: reason.ServerNoAddress, reason.TypeNotAllowed: reason.ServerForbidsLogIn} {
 			client := clientConfig()

@@ -252,12 +252,12 @@ func TestStreamsLastAsLongAsCCP(t *testing.T) {
 		t.Fatal("nothing was negotiated")
 	}
 	if l.a.up.Encrypter != a.Encrypter || l.a.up.Decrypter != a.Decrypter || l.b.up.Encrypter != b.Encrypter || l.b.up.Decrypter != b.Decrypter {
-		t.Error("the streams begin anew with IPCP")
+		t.Error("the streams restart with IPCP")
 	}
 	l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, 201, 18, 6, 1, 0, 0, 0x40))
 	l.run(10 * time.Second)
 	l.wantUp()
 	if l.a.up.Encrypter == a.Encrypter || l.a.up.Decrypter == a.Decrypter || l.b.up.Encrypter == b.Encrypter || l.b.up.Decrypter == b.Decrypter {
-		t.Error("CCP anew keeps the old streams")
+		t.Error("CCP that starts again keeps the old streams")
 	}
 }

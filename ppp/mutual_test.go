@@ -262,7 +262,7 @@ func TestMutualClient(t *testing.T) {
 		r.want(r.say(frame(wire.PAP, wire.PAPAck, r.ask[wire.PAP].ID)))
 		r.wantClosed(reason.New(reason.ServerSilent, 30*time.Second))
 	})
-	t.Run("server that offers CHAP alone", func(t *testing.T) {
+	t.Run("server that offers only CHAP", func(t *testing.T) {
 		client := clientConfig()
 		client.Role, client.Mutual = ppp.Client, vigor
 		r := newRaw(t, client)
@@ -297,7 +297,7 @@ func TestMutualStranger(t *testing.T) {
 }
 
 // LCP that begins again begins both authentications again, or the client's alone, as it is agreed then.
-func TestMutualAnew(t *testing.T) {
+func TestMutualAgain(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		r := newRaw(t, mutualServer())
 		r.openMutual()

@@ -341,7 +341,7 @@ func TestClientGivesIn(t *testing.T) {
 }
 
 // An open link whose peer begins to negotiate again and never ends is over after the set-up time.
-func TestNegotiationAnewEnds(t *testing.T) {
+func TestRepeatedNegotiationEnds(t *testing.T) {
 	r := newRaw(t, papOnly)
 	r.openPAP()
 	r.openIPCP()
@@ -386,7 +386,7 @@ func TestRepliesAreCut(t *testing.T) {
 	} {
 		r.say(f)
 		if len(r.raw) != 1 || len(r.raw[0]) > 4+128 || len(r.raw[0]) < 4+100 {
-			t.Errorf("%s: %d frames, the first has %d octets", name, len(r.raw), len(r.raw[0]))
+			t.Errorf("%s: %d frames, the first has %d bytes", name, len(r.raw), len(r.raw[0]))
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // A peer that begins some phase again and again has no more time than any other until packets pass.
-func TestSetupEndsWhateverIsRestarted(t *testing.T) {
+func TestSetupEndsDespiteRestarts(t *testing.T) {
 	lcp := func(r *raw, id uint8) {
 		r.say(frame(wire.LCP, wire.ConfigureRequest, id, 2, 6, 0, 0, 0, id))
 		r.ack(wire.LCP)

@@ -64,7 +64,7 @@ func TestClock(t *testing.T) {
 
 // A flood of SCCRQs from 100,000 ports of 500 addresses, while 20 users transfer: they lose nothing, and the
 // server's memory stays within its bounds.
-func TestFloodBesideUsers(t *testing.T) {
+func TestFloodWithUsers(t *testing.T) {
 	lab := testenv.New(t)
 	server := lab.Serve(t, "network: {pool: 10.99.0.10-10.99.0.60}\n")
 	server.AddUser(testenv.User{Name: "alice", Password: "geheim", Options: []string{"--max-connections", "0"}})

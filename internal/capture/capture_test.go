@@ -91,7 +91,7 @@ func TestSizeIsBounded(t *testing.T) {
 	}
 	_, frames := read(t, out.Bytes())
 	if out.Len() > limit || out.Len() < limit-2500 || len(frames) < 90 {
-		t.Errorf("%d octets, %d frames", out.Len(), len(frames))
+		t.Errorf("%d bytes, %d frames", out.Len(), len(frames))
 	}
 }
 

@@ -211,7 +211,7 @@ func TestContradictions(t *testing.T) {
 }
 
 // What contradicts something is told beside what cannot be read, but nothing that follows from that.
-func TestContradictionsBesideOtherFaults(t *testing.T) {
+func TestContradictionsAndOtherFaults(t *testing.T) {
 	_, err := config.Parse("f", []byte(`mangement: {}
 ppp: {mru: 100, mppe: required, authentication: [cha]}
 network:

@@ -281,7 +281,7 @@ func TestCheck(t *testing.T) {
 }
 
 // Beside its own daemon Check finds all in order. What another process holds is in the way all the same.
-func TestCheckBesideDaemon(t *testing.T) {
+func TestCheckWithDaemon(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		addUser(t, cfg, "alice")
 		cfg.Network.Masquerade = "br0"
@@ -403,7 +403,7 @@ func TestManage(t *testing.T) {
 		}
 		history, read := store.History(t.Context(), state.HistoryQuery{Events: []string{state.EventDropped}})
 		if read != nil || len(history) != 1 || history[0].User != "alice" || history[0].Reason != "go home" || history[0].By == "" {
-			t.Errorf("%+v, %v: who dropped is not in the history", history, read)
+			t.Errorf("%+v, %v: the history does not say who dropped it", history, read)
 		}
 		if err := store.Close(); err != nil {
 			t.Error(err)

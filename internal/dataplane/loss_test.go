@@ -148,7 +148,7 @@ func TestResetWithoutEffect(t *testing.T) {
 }
 
 // Packets of other protocols, which nobody takes, are no sign of a loss; garbage is, and few in a row are not.
-func TestWhatIsLost(t *testing.T) {
+func TestLostPackets(t *testing.T) {
 	good := udp(alice, local, 100)
 	for _, c := range []struct {
 		inner  string

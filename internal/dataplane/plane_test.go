@@ -431,7 +431,7 @@ func TestFragments(t *testing.T) {
 			data = append(data, f[20:]...)
 		}
 		if !bytes.Equal(data, packet[20:]) {
-			t.Errorf("MRU %d: the data is not the same: %d octets of %d", mru, len(data), len(packet)-20)
+			t.Errorf("MRU %d: the data is not the same: %d bytes of %d", mru, len(data), len(packet)-20)
 		}
 	}
 }
@@ -540,7 +540,7 @@ func FuzzPort(f *testing.F) {
 		for _, w := range b.links {
 			for _, f := range w.frames {
 				if len(f) > 4+68 {
-					t.Errorf("a frame of %d octets to a peer of MRU 68", len(f))
+					t.Errorf("a frame of %d bytes to a peer of MRU 68", len(f))
 				}
 			}
 		}

@@ -92,7 +92,7 @@ func TestManyRoutes(t *testing.T) {
 		t.Errorf("%d routes", len(got))
 	}
 	if reply, _ := c.Answer(nil, inform(t, dhcpv4.MessageTypeInform)); len(reply) > 1400 {
-		t.Errorf("%d octets", len(reply))
+		t.Errorf("%d bytes", len(reply))
 	}
 }
 
@@ -119,7 +119,7 @@ func TestNoAnswer(t *testing.T) {
 	for n := range whole {
 		reply, ok := c.Answer(nil, whole[:n])
 		if ok && n < 28+240 {
-			t.Errorf("%d octets are answered: %x", n, reply)
+			t.Errorf("%d bytes are answered: %x", n, reply)
 		}
 	}
 }

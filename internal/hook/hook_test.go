@@ -136,7 +136,7 @@ func TestRefusal(t *testing.T) {
 	}
 	b.close()
 	if log := b.log.String(); !strings.Contains(log, `hook=before`) || !strings.Contains(log, `no\x1b[2J`) || len(log) > 3000 {
-		t.Errorf("%d octets: %s", len(log), log)
+		t.Errorf("%d bytes: %s", len(log), log)
 	}
 	if n := b.Stats().Failed["before"]; n != 1 {
 		t.Errorf("%d failures", n)

@@ -40,14 +40,14 @@ func TestSelfSigned(t *testing.T) {
 		t.Errorf("fingerprint %s", first)
 	}
 	if again := read(names, now.Add(700*24*time.Hour)); again != first {
-		t.Error("it is made anew without need")
+		t.Error("it is replaced without need")
 	}
 	if other := read(namesOf(netip.MustParseAddrPort("192.0.2.2:8443")), now); other == first {
-		t.Error("it is not made anew for another address")
+		t.Error("it is not replaced for another address")
 	}
 	second := read(names, now)
 	if late := read(names, now.Add(800*24*time.Hour)); late == second {
-		t.Error("it is not made anew before it ends")
+		t.Error("it is not replaced before it expires")
 	}
 	if files, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(files) != 2 {
 		t.Errorf("%v, %v", files, err)

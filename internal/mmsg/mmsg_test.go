@@ -107,7 +107,7 @@ func TestCutBuffersAreWholeAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got[0].Buf.Len() != 3 {
-			t.Fatalf("round %d: %d octets", round, got[0].Buf.Len())
+			t.Fatalf("round %d: %d bytes", round, got[0].Buf.Len())
 		}
 		got[0].Buf.TrimFront(3)
 	}

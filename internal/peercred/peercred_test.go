@@ -30,7 +30,7 @@ func TestListen(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("got %v, %v, want a socket for its owner alone", info, err)
+		t.Errorf("got %v, %v, want a socket only for its owner", info, err)
 	}
 	us, err := user.Current()
 	if err != nil {

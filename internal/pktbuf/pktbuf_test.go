@@ -10,7 +10,7 @@ func TestHeadersAreAddedAndTaken(t *testing.T) {
 	b := pktbuf.Get()
 	defer b.Release()
 	if b.Len() != 0 || len(b.Room()) != pktbuf.Size-pktbuf.Headroom {
-		t.Fatalf("%d octets, room for %d", b.Len(), len(b.Room()))
+		t.Fatalf("%d bytes, room for %d", b.Len(), len(b.Room()))
 	}
 	b.SetLen(copy(b.Room(), "payload"))
 	if !b.Append([]byte(" and more")) {
@@ -47,7 +47,7 @@ func TestBounds(t *testing.T) {
 	}
 	b.SetLen(1 << 20)
 	if b.Len() != pktbuf.Size {
-		t.Errorf("%d octets", b.Len())
+		t.Errorf("%d bytes", b.Len())
 	}
 	if got := b.TrimFront(1 << 20); len(got) != 0 || b.Len() != 0 {
 		t.Error("more is taken than there is")

@@ -67,6 +67,6 @@ func TestDrawings(t *testing.T) {
 		t.Errorf("%d lines of %d", len(lines), len([]rune(lines[0])))
 	}
 	if _, err := qrcode.Encode(strings.Repeat("x", 5000)); err == nil {
-		t.Error("a text of 5000 octets has a code")
+		t.Error("a text of 5000 bytes has a code")
 	}
 }

@@ -219,7 +219,7 @@ func TestOneRefusalForACall(t *testing.T) {
 }
 
 // A quota that cannot be looked at refuses, and says why; so does a user table that does not answer.
-func TestRefusesWhatIsNotKnown(t *testing.T) {
+func TestRefusesUnreadable(t *testing.T) {
 	locked := errors.New("users.db: another process has held it for over 10 s")
 	for text, change := range map[string]func(c *session.Config){
 		"cannot read the user's traffic: " + locked.Error(): func(c *session.Config) {

@@ -85,7 +85,7 @@ func TestPacketsOverTheMRU(t *testing.T) {
 	s.dev.in <- slices.Clone(long)
 	s.wait("two fragments arrive", func() bool { n, _ := c.Packets(); return n == 2 })
 	if _, last := c.Packets(); len(last) > 1280 || last[6]&0x20 != 0 {
-		t.Errorf("%d octets: %x", len(last), last[:20])
+		t.Errorf("%d bytes: %x", len(last), last[:20])
 	}
 	long[6] = 0x40 // DF
 	before := len(s.dev.packets())

@@ -269,7 +269,7 @@ func TestUsage(t *testing.T) {
 	}
 	s.passes(c)
 	if got := s.m.Usage(); len(got) != 1 || got["alice"] != (session.Usage{Rx: 28, Tx: 28}) {
-		t.Errorf("got %v, want 28 bytes each way, of alice alone", got)
+		t.Errorf("got %v, want 28 bytes each way, only of alice", got)
 	}
 	s.passes(c)
 	s.passes(c)

@@ -210,7 +210,7 @@ func TestSilence(t *testing.T) {
 		}
 		_ = silent.SetReadDeadline(time.Now().Add(time.Second))
 		if n, _, err := silent.ReadFrom(make([]byte, 200)); err != nil || n < 50 {
-			t.Errorf("an SCCRQ of %d octets, %v", n, err)
+			t.Errorf("an SCCRQ of %d bytes, %v", n, err)
 		}
 	}
 }

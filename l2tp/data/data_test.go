@@ -109,7 +109,7 @@ func TestNumbersFarAway(t *testing.T) {
 		}
 	}
 	if lost := 1<<16 - int(next); lost > 2*1<<12 {
-		t.Errorf("%d messages are lost beside as many forged ones", lost)
+		t.Errorf("%d messages are lost among as many forged ones", lost)
 	}
 }
 
@@ -122,7 +122,7 @@ func TestSend(t *testing.T) {
 		k.SetPeer(0x1234, 0xABCD)
 		if !required {
 			if h := sent(t, k); h != (wire.Header{Tunnel: 0x1234, Session: 0xABCD}) {
-				t.Errorf("got %+v, want the identifiers 0x1234 and 0xABCD alone", h)
+				t.Errorf("got %+v, want only the identifiers 0x1234 and 0xABCD", h)
 			}
 			if err := receive(t, k, wire.Header{HasSeq: true}, "x"); err != nil {
 				t.Fatal(err)

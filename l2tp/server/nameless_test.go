@@ -86,7 +86,7 @@ func TestNamelessFlood(t *testing.T) {
 }
 
 // Messages under a client's address, but without our identifier, do not disturb it while its tunnel is opened.
-func TestNamelessBesideAClient(t *testing.T) {
+func TestNamelessWithAClient(t *testing.T) {
 	_, sessions := start(t)
 	c := connect(t, "127.0.3.2:0")
 	c.request()

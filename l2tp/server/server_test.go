@@ -214,7 +214,7 @@ func TestCall(t *testing.T) {
 	}
 	_ = stranger.conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if n, err := stranger.conn.Read(make([]byte, 100)); err == nil {
-		t.Errorf("a stranger is answered %d octets", n)
+		t.Errorf("a stranger is answered %d bytes", n)
 	}
 	s.l.Close(reason.New(reason.Dropped, "dropped"))
 	if why := <-s.down; why != "dropped" {

@@ -83,7 +83,7 @@ func TestAttributes(t *testing.T) {
 		}
 		for n := 1; n < len(octets); n++ {
 			if _, err := wire.ParseAVPs(octets[:n], ""); !errors.Is(err, wire.ErrShort) && !errors.Is(err, wire.ErrLength) {
-				t.Errorf("%s cut to %d octets: %v", a.name, n, err)
+				t.Errorf("%s cut to %d bytes: %v", a.name, n, err)
 			}
 		}
 		if a.kind == wire.AttrMessageType || a.kind == wire.AttrRandomVector {

@@ -19,7 +19,7 @@ var windowsSCCRQ = []byte("\xc8\x02\x00\x64\x00\x00\x00\x00\x00\x00\x00\x00" +
 func TestWindowsSCCRQ(t *testing.T) {
 	h, body, err := wire.ParseHeader(windowsSCCRQ)
 	if err != nil || len(windowsSCCRQ) != 100 || !h.Control || h.Tunnel != 0 || !wire.IsSCCRQ(body) {
-		t.Fatalf("%d octets, %+v, %v", len(windowsSCCRQ), h, err)
+		t.Fatalf("%d bytes, %+v, %v", len(windowsSCCRQ), h, err)
 	}
 	avps, err := wire.ParseAVPs(body, "")
 	if err != nil || len(avps) != 9 || string(avps[5].Value) != "Test-PC" || string(avps[6].Value) != "Microsoft" {
@@ -27,7 +27,7 @@ func TestWindowsSCCRQ(t *testing.T) {
 	}
 	for n := range windowsSCCRQ {
 		if _, _, err := wire.ParseHeader(windowsSCCRQ[:n]); err == nil {
-			t.Errorf("cut to %d octets it is taken", n)
+			t.Errorf("cut to %d bytes it is taken", n)
 		}
 	}
 }
@@ -94,7 +94,7 @@ func TestAVPLengths(t *testing.T) {
 	}
 	for n := 1; n < len(good); n++ {
 		if _, err := wire.ParseAVPs(good[:n], ""); err == nil {
-			t.Fatalf("cut to %d octets it is taken", n)
+			t.Fatalf("cut to %d bytes it is taken", n)
 		}
 	}
 	reserved, err := wire.ParseAVPs([]byte{0x84, 8, 0, 0, 0, 7, 1, 2}, "")
@@ -113,7 +113,7 @@ func TestHiding(t *testing.T) {
 		body[at] |= 0x40
 		avps, err := wire.ParseAVPs(body, secret)
 		if err != nil || len(avps) != 2 || !bytes.Equal(avps[1].Value, value) {
-			t.Fatalf("%d octets: %v", n, err)
+			t.Fatalf("%d bytes: %v", n, err)
 		}
 		if _, err := wire.ParseAVPs(body[at:], secret); !errors.Is(err, wire.ErrHidden) {
 			t.Errorf("without a random vector: %v", err)
@@ -138,9 +138,9 @@ func TestHiding(t *testing.T) {
 			body[at] |= 0x40
 			avps, err := wire.ParseAVPs(body, secret)
 			if good := n >= 2 && inner <= n-2; good != (err == nil) || !good && !errors.Is(err, wire.ErrHidden) {
-				t.Fatalf("length %d in %d octets: %v", inner, n, err)
+				t.Fatalf("length %d in %d bytes: %v", inner, n, err)
 			} else if good && len(avps[1].Value) != inner {
-				t.Fatalf("length %d in %d octets reveals %d", inner, n, len(avps[1].Value))
+				t.Fatalf("length %d in %d bytes reveals %d", inner, n, len(avps[1].Value))
 			}
 		}
 	}
@@ -190,7 +190,7 @@ func FuzzParse(f *testing.F) {
 			total += len(a.Value)
 		}
 		if err == nil && total > len(b) {
-			t.Errorf("%d octets of values from %d", total, len(b))
+			t.Errorf("%d bytes of values from %d", total, len(b))
 		}
 		wire.IsSCCRQ(body)
 	})

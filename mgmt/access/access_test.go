@@ -351,7 +351,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%d attempts with another name at a usual address", n)
 	}
 	if _, err := h.LogIn(t.Context(), home, "root", password, ""); err != nil {
-		t.Errorf("beside somebody at the same address who uses it up: %v", err)
+		t.Errorf("with another client at the same address that uses up the limit: %v", err)
 	}
 	if n := attempts("root", there); n == 0 || n > 10 {
 		t.Errorf("%d attempts for a name at its usual address", n)
@@ -456,7 +456,7 @@ func TestTokens(t *testing.T) {
 	}
 	// A token that does not count is not made up for by a session.
 	if _, from := h.ask("GET", "/api/v1/users", bearer(forged), with(h.logIn("root", access.Administrator))); from != "-" {
-		t.Error("a forged token is taken beside a session")
+		t.Error("a forged token is accepted together with a session")
 	}
 	h.pass(time.Hour)
 	if _, from := h.ask("GET", "/api/v1/users", bearer(secret)); from != "-" {

@@ -292,7 +292,7 @@ func TestLabels(t *testing.T) {
 			bare++
 		}
 		if n := len(wrapped.FindAllString(body, -1)); bare != n {
-			t.Errorf("%s: %d controls have no label of their own, and %d stand in one", page.path, bare, n)
+			t.Errorf("%s: %d controls have no label of their own, and %d are in one", page.path, bare, n)
 		}
 		for _, m := range refs.FindAllStringSubmatch(body, -1) {
 			for id := range strings.FieldsSeq(m[1]) {

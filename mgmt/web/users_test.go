@@ -268,7 +268,7 @@ func TestToken(t *testing.T) {
 			return has
 		}
 		if !shown(administrator) || shown(second) || shown(viewer) || shown(access.Identity{Name: administrator.Name, Role: access.Administrator, Token: true}) {
-			t.Errorf("%s: who sees the secret", c.kind)
+			t.Errorf("%s: wrong people see the secret", c.kind)
 		}
 		step := motp.Step(clock{}.Corrected())
 		for code, says := range map[string]string{"<i>": "not a code of the token", c.code(step + 60): "10 minutes ahead"} {

@@ -91,7 +91,7 @@ func TestViewer(t *testing.T) {
 	}
 	for _, path := range []string{"/administrators", "/administrators/admin", "/tokens/x/remove"} {
 		if w := b.ask(viewer, path, nil); w.Code != http.StatusForbidden {
-			t.Errorf("%s shows a viewer who manages: %d", path, w.Code)
+			t.Errorf("%s shows a viewer the administrators: %d", path, w.Code)
 		}
 	}
 	for _, who := range []access.Identity{viewer, nobody} {

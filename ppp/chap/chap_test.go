@@ -101,13 +101,13 @@ func TestLengths(t *testing.T) {
 	for n := range 64 {
 		value := make([]byte, n)
 		if _, err := chap.NewMD5(1, nil, value); errors.Is(err, chap.ErrLength) == (n == 16) {
-			t.Errorf("MD5 of %d octets: %v", n, err)
+			t.Errorf("MD5 of %d bytes: %v", n, err)
 		}
 		if _, err := chap.NewV1([8]byte{}, value); errors.Is(err, chap.ErrLength) == (n == 49) {
-			t.Errorf("MS-CHAP of %d octets: %v", n, err)
+			t.Errorf("MS-CHAP of %d bytes: %v", n, err)
 		}
 		if _, err := chap.NewV2("", [16]byte{}, value); errors.Is(err, chap.ErrLength) == (n == 49) {
-			t.Errorf("MS-CHAPv2 of %d octets: %v", n, err)
+			t.Errorf("MS-CHAPv2 of %d bytes: %v", n, err)
 		}
 	}
 }

@@ -92,7 +92,7 @@ func TestMalformed(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, stateless bool) {
 		for _, p := range [][]byte{nil, {}, {0x21}} {
 			if err := d.Open(0x9000, p); !errors.Is(err, mppe.ErrShort) {
-				t.Errorf("%d octets: %v", len(p), err)
+				t.Errorf("%d bytes: %v", len(p), err)
 			}
 		}
 		if err := d.Open(0x8000, packet(0)); !errors.Is(err, mppe.ErrClear) {
@@ -146,7 +146,7 @@ func FuzzOpen(f *testing.F) {
 		length := len(p)
 		for range 3 {
 			if err := d.Open(header, p); err == nil && (header&0x1000 == 0 || len(p) < 2) {
-				t.Fatalf("header %04x with %d octets is taken", header, len(p))
+				t.Fatalf("header %04x with %d bytes is taken", header, len(p))
 			}
 			header++
 		}

@@ -36,7 +36,7 @@ func TestParsePacketTruncated(t *testing.T) {
 	whole := wire.Packet{Code: wire.EchoRequest, ID: 7, Body: []byte("12345678")}.Append(nil)
 	for n := range whole {
 		if _, err := wire.ParsePacket(whole[:n]); err == nil {
-			t.Errorf("%d of %d octets are taken", n, len(whole))
+			t.Errorf("%d of %d bytes are taken", n, len(whole))
 		}
 	}
 	padded := append(bytes.Clone(whole), 0, 0, 0)
@@ -74,7 +74,7 @@ func TestFormatHides(t *testing.T) {
 	}
 	raw := wire.Packet{Code: wire.Identification, Body: []byte("\x00\x00\x00\x00\x1b[2J\n<script>\xff")}.Append(wire.AppendFrame(nil, wire.LCP))
 	if got := wire.Format(raw); strings.Contains(got, "\x1b") || strings.Contains(got, "\n") || strings.Contains(got, "\xff") {
-		t.Errorf("raw octets of the peer in %q", got)
+		t.Errorf("raw bytes of the peer in %q", got)
 	}
 }
 

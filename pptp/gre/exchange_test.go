@@ -104,7 +104,7 @@ func TestIdentifiers(t *testing.T) {
 		}
 	}
 	if _, err := x.NewCall(Route{}); err == nil {
-		t.Error("no random octets, and no error")
+		t.Error("no random bytes, and no error")
 	}
 }
 
@@ -223,7 +223,7 @@ func FuzzPacket(f *testing.F) {
 		}
 		k.receiver.Expire(start.Add(time.Hour), k.deliver)
 		if s.octets > 3*len(ip) {
-			t.Fatalf("%x: %d octets are delivered", ip, s.octets)
+			t.Fatalf("%x: %d bytes are delivered", ip, s.octets)
 		}
 	})
 }

@@ -34,7 +34,7 @@ func TestGRE(t *testing.T) {
 			}
 			for i := range b {
 				if _, _, err := wire.ParseGRE(b[:i]); err == nil {
-					t.Errorf("%d octets of %d taken", i, len(b))
+					t.Errorf("%d bytes of %d taken", i, len(b))
 				}
 			}
 			if _, p, err := wire.ParseGRE(append(b, 0, 0, 0)); err != nil || len(p) != tt.payload {
@@ -76,7 +76,7 @@ func FuzzParseGRE(f *testing.F) {
 			return
 		}
 		if h.Len()+len(p) > len(b) || len(p) > 0 && !h.HasSeq {
-			t.Fatalf("%+v with %d octets of payload in %d", h, len(p), len(b))
+			t.Fatalf("%+v with %d bytes of payload in %d", h, len(p), len(b))
 		}
 		out := make([]byte, h.Len()+len(p))
 		h.Put(out, len(p))

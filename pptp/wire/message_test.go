@@ -105,7 +105,7 @@ func TestMessages(t *testing.T) {
 			}
 			for i := range want {
 				if m, n, err := wire.Parse(want[:i]); !errors.Is(err, wire.ErrShort) || m != nil || n != 0 {
-					t.Fatalf("Parse of %d octets: %v, %d, %v; want ErrShort", i, m, n, err)
+					t.Fatalf("Parse of %d bytes: %v, %d, %v; want ErrShort", i, m, n, err)
 				}
 			}
 		})
@@ -157,10 +157,10 @@ func TestTextIsCut(t *testing.T) {
 		t.Fatalf("Parse: %d, %v", n, err)
 	}
 	if got := m.(*wire.StartRequest).Host; got != long[:64] {
-		t.Errorf("host %q, want 64 octets", got)
+		t.Errorf("host %q, want 64 bytes", got)
 	}
 	if b := (&wire.Raw{MessageType: 1, ControlType: 99, Body: make([]byte, 1000)}).Append(nil); len(b) != wire.MaxLen {
-		t.Errorf("raw message of %d octets, want %d", len(b), wire.MaxLen)
+		t.Errorf("raw message of %d bytes, want %d", len(b), wire.MaxLen)
 	}
 }
 
@@ -180,11 +180,11 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if n < wire.HeaderLen || n > len(b) {
-			t.Fatalf("took %d of %d octets", n, len(b))
+			t.Fatalf("took %d of %d bytes", n, len(b))
 		}
 		again, n2, err := wire.Parse(m.Append(nil))
 		if err != nil || n2 != n {
-			t.Fatalf("own message: %d octets, %v; want %d", n2, err, n)
+			t.Fatalf("own message: %d bytes, %v; want %d", n2, err, n)
 		}
 		if diff := cmp.Diff(m, again); diff != "" {
 			t.Fatal(diff)

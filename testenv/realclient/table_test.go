@@ -143,7 +143,7 @@ func (s *site) transfer(t *testing.T, mebibytes int) {
 	}
 	got, err := os.ReadFile(up)
 	if err != nil || md5Sum(got) != md5Of('y', size) {
-		t.Errorf("to the server: %d octets, %v", len(got), err)
+		t.Errorf("to the server: %d bytes, %v", len(got), err)
 	}
 }
 
@@ -402,10 +402,10 @@ func TestSizes(t *testing.T) {
 					}{{"do", mru.size, true}, {"do", mru.size + 1, false}, {"dont", mru.size + 1, true}, {"dont", 3000, true}} {
 						out, err := s.lab.Command("ping", "-c", "1", "-w", "10", "-M", c.fragment, "-s", fmt.Sprint(c.size-28), "-I", "10.99.0.1", addr).CombinedOutput()
 						if (err == nil) != c.arrives {
-							t.Errorf("%d octets, -M %s: arrives %v: %s", c.size, c.fragment, err == nil, out)
+							t.Errorf("%d bytes, -M %s: arrives %v: %s", c.size, c.fragment, err == nil, out)
 						}
 						if mtu := regexp.MustCompile(fmt.Sprintf(`mtu ?= ?%d\b`, mru.size)); !c.arrives && !mtu.Match(out) {
-							t.Errorf("%d octets: nothing says %v: %s", c.size, mtu, out)
+							t.Errorf("%d bytes: nothing says %v: %s", c.size, mtu, out)
 						}
 					}
 					s.hangup()

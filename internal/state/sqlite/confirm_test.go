@@ -29,7 +29,7 @@ func (r *reads) AccountAndCheck(ctx context.Context, name string) (auth.Account,
 }
 
 // A log-in reads its user's row once, and again only if anybody has written to the table before the user is let in.
-func TestConfirmReadsWhatHasChanged(t *testing.T) {
+func TestConfirmReadsChanges(t *testing.T) {
 	const none = ""
 	comment := func(p *usermgmt.Profile) error { p.Comment = "new"; return nil }
 	for name, c := range map[string]struct {

@@ -258,7 +258,7 @@ func scribble(t *testing.T, dir string, from, to int64) {
 	must(t, err)
 	to = min(to, info.Size())
 	if to <= from {
-		t.Fatalf("the file has %d octets", info.Size())
+		t.Fatalf("the file has %d bytes", info.Size())
 	}
 	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, int(to-from)), from)
 	must(t, err)
