@@ -124,35 +124,16 @@ func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
 		return o, usagef(cmd, "PPTP has no tunnel secret: remove --secret and --secret-file")
 	case f.secret != "" && f.secretFile != "":
 		return o, usagef(cmd, "--secret and --secret-file exclude each other")
-	}
-	if len(f.iface) == 0 || len(f.iface) > 15 {
+	case len(f.iface) == 0 || len(f.iface) > 15:
 		return o, usagef(cmd, "--interface %q: use 1 to 15 characters", f.iface)
 	}
-	for _, r := range f.routes {
-		if r == "default" {
-			r = "0.0.0.0/0"
-		}
-		p, err := netip.ParsePrefix(r)
-		if err != nil || !p.Addr().Is4() {
-			return o, usagef(cmd, "--route %q: use an IPv4 prefix such as 192.168.1.0/24, or default", r)
-		}
-		o.Routes = append(o.Routes, p.Masked())
-	}
-	o.PPP = ppp.Config{User: f.user, MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional, Reordered: o.Type == link.L2TP}, MustProve: len(f.auth) > 0}
-	if f.mppe {
-		o.PPP.MPPE.Mode = ppp.MPPERequired
-	}
-	for _, name := range f.methods() {
-		m, err := ppp.ParseMethod(name)
-		if err != nil {
-			return o, usagef(cmd, "--auth: %v", err)
-		}
-		o.PPP.Auth = append(o.PPP.Auth, m)
-	}
-	if f.mppe && !slices.Contains(o.PPP.Auth, ppp.MSCHAPv2) && !slices.Contains(o.PPP.Auth, ppp.MSCHAPv1) {
-		return o, usagef(cmd, "--mppe needs mschapv2 or mschap for its keys: add one of them to --auth")
-	}
 	var err error
+	if o.Routes, err = f.prefixes(cmd); err != nil {
+		return o, err
+	}
+	if o.PPP, err = f.negotiation(cmd, o.Type); err != nil {
+		return o, err
+	}
 	if f.secretFile != "" {
 		if o.Secret, err = passwordFrom(cmd, "--secret-file", f.secretFile); err != nil {
 			return o, err
@@ -160,6 +141,41 @@ func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
 	}
 	o.Password, err = f.passwords(cmd)
 	return o, err
+}
+
+// prefixes are those of --route.
+func (f *dialFlags) prefixes(cmd *cobra.Command) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, r := range f.routes {
+		if r == "default" {
+			r = "0.0.0.0/0"
+		}
+		p, err := netip.ParsePrefix(r)
+		if err != nil || !p.Addr().Is4() {
+			return nil, usagef(cmd, "--route %q: use an IPv4 prefix such as 192.168.1.0/24, or default", r)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}
+
+// negotiation is what the client negotiates, without its password.
+func (f *dialFlags) negotiation(cmd *cobra.Command, kind link.Type) (ppp.Config, error) {
+	c := ppp.Config{User: f.user, MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional, Reordered: kind == link.L2TP}, MustProve: len(f.auth) > 0}
+	if f.mppe {
+		c.MPPE.Mode = ppp.MPPERequired
+	}
+	for _, name := range f.methods() {
+		m, err := ppp.ParseMethod(name)
+		if err != nil {
+			return c, usagef(cmd, "--auth: %v", err)
+		}
+		c.Auth = append(c.Auth, m)
+	}
+	if f.mppe && !slices.Contains(c.Auth, ppp.MSCHAPv2) && !slices.Contains(c.Auth, ppp.MSCHAPv1) {
+		return c, usagef(cmd, "--mppe needs mschapv2 or mschap for its keys: add one of them to --auth")
+	}
+	return c, nil
 }
 
 // methods are those that were asked for. A static password goes nowhere in clear unless that was.

@@ -67,24 +67,26 @@ func (f *userFlags) read() (func(*usermgmt.Profile) error, error) {
 	if err := f.readSecrets(); err != nil {
 		return nil, err
 	}
-	change := func(p *usermgmt.Profile) error {
-		for _, field := range usermgmt.Fields {
-			switch {
-			case field.Name == "enabled" && f.given("enabled", "disabled"):
-				p.Enabled = f.given("enabled") && f.enabled || f.given("disabled") && !f.disabled
-			case field.Name != "enabled" && f.given(field.Name):
-				if err := field.Set(p, *f.texts[field.Name]); err != nil {
-					return fmt.Errorf("--%w", err)
-				}
+	trial := usermgmt.New("") // so that a wrong value is told before the table is held
+	return f.change, f.change(&trial)
+}
+
+// change sets the fields that were given.
+func (f *userFlags) change(p *usermgmt.Profile) error {
+	for _, field := range usermgmt.Fields {
+		switch {
+		case field.Name == "enabled" && f.given("enabled", "disabled"):
+			p.Enabled = f.given("enabled") && f.enabled || f.given("disabled") && !f.disabled
+		case field.Name != "enabled" && f.given(field.Name):
+			if err := field.Set(p, *f.texts[field.Name]); err != nil {
+				return fmt.Errorf("--%w", err)
 			}
 		}
-		if f.given("motp-secret") && p.MOTPSecret == "" && !f.given("motp-pin") {
-			p.MOTPPIN = ""
-		}
-		return nil
 	}
-	trial := usermgmt.New("") // so that a wrong value is told before the table is held
-	return change, change(&trial)
+	if f.given("motp-secret") && p.MOTPSecret == "" && !f.given("motp-pin") {
+		p.MOTPPIN = ""
+	}
+	return nil
 }
 
 // readSecrets puts what is not on the command line into the texts.

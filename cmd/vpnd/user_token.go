@@ -87,17 +87,9 @@ func (e *enrolment) command(short, long string) *cobra.Command {
 }
 
 func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users state.Store, name string) error {
-	how := usermgmt.How{Change: true}
-	p, err := users.Get(cmd.Context(), name)
-	if errors.Is(err, usermgmt.ErrNoUser) {
-		p, how = usermgmt.New(name), usermgmt.How{Add: true}
-		err = nil
-	}
+	p, how, err := e.profile(cmd, users, name)
 	if err != nil {
 		return err
-	}
-	if had := tokenOf(p); had != "" && !e.fresh {
-		return &exitError{statusExists, fmt.Errorf("user %s has a %s token already: give --new to replace it; nothing was changed", p.Name, had)}
 	}
 	if e.issuer == "" {
 		e.issuer = cfg.L2TP.Hostname
@@ -138,6 +130,18 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users state.Store
 		}
 	}
 	return told(cmd, users, outcomes[0], " with a "+e.kind+" token", shown)
+}
+
+// profile is the user's, which may be new. It has no token that is to be kept.
+func (e *enrolment) profile(cmd *cobra.Command, users state.Store, name string) (usermgmt.Profile, usermgmt.How, error) {
+	p, err := users.Get(cmd.Context(), name)
+	if errors.Is(err, usermgmt.ErrNoUser) {
+		return usermgmt.New(name), usermgmt.How{Add: true}, nil
+	}
+	if had := tokenOf(p); err == nil && had != "" && !e.fresh {
+		err = &exitError{statusExists, fmt.Errorf("user %s has a %s token already: give --new to replace it; nothing was changed", p.Name, had)}
+	}
+	return p, usermgmt.How{Change: true}, err
 }
 
 func tokenOf(p usermgmt.Profile) string {

@@ -47,19 +47,12 @@ func (c Config) check(report reporter) {
 	c.Network.check(report)
 	c.checkPool(report)
 	within(report, "motp.window", c.MOTP.Window, 10*time.Second, maxDay)
-	if c.MOTP.MaxFailures < 1 || c.MOTP.MaxFailures > 1000 {
-		report(fmt.Sprintf("%d is not between 1 and 1000", c.MOTP.MaxFailures), "", "motp.max_failures")
-	}
+	within(report, "motp.max_failures", c.MOTP.MaxFailures, 1, 1000)
 	within(report, "history.age", c.History.Age, time.Hour, 10*365*maxDay)
-	if c.History.Entries < 100 || c.History.Entries > 10_000_000 {
-		report(fmt.Sprintf("%d is not between 100 and 10000000", c.History.Entries), "", "history.entries")
-	}
+	within(report, "history.entries", c.History.Entries, 100, 10_000_000)
 	c.Limits.check(report)
-	for key, n := range map[string]int{"history.refusals": c.History.Refusals, "history.refusals_of_source": c.History.RefusalsOfSource} {
-		if n < 1 || n > 100_000 {
-			report(fmt.Sprintf("%d is not between 1 and 100000", n), "", key)
-		}
-	}
+	within(report, "history.refusals", c.History.Refusals, 1, 100_000)
+	within(report, "history.refusals_of_source", c.History.RefusalsOfSource, 1, 100_000)
 	c.Time.check(report)
 	if l := c.Management.Listen; l != "" {
 		if _, err := netip.ParseAddrPort(l); err != nil {
@@ -107,28 +100,20 @@ func (h Hooks) check(report reporter) {
 		}
 	}
 	within(report, "hooks.timeout", h.Timeout, 100*time.Millisecond, time.Minute)
-	if h.AtOnce < 1 || h.AtOnce > 1000 {
-		report(fmt.Sprintf("%d is not between 1 and 1000", h.AtOnce), "", "hooks.at_once")
-	}
-	if h.Refusals < 1 || h.Refusals > 1000 {
-		report(fmt.Sprintf("%d is not between 1 and 1000", h.Refusals), "", "hooks.refusals")
-	}
+	within(report, "hooks.at_once", h.AtOnce, 1, 1000)
+	within(report, "hooks.refusals", h.Refusals, 1, 1000)
 }
 
 // maxUnauthenticated leaves users half of the calls that the servers of both carriers can hold.
 const maxUnauthenticated = 4096
 
 func (l Limits) check(report reporter) {
-	if l.Unauthenticated < 16 || l.Unauthenticated > maxUnauthenticated {
-		report(fmt.Sprintf("%d is not between 16 and %d", l.Unauthenticated, maxUnauthenticated), "", "limits.unauthenticated")
-	}
+	within(report, "limits.unauthenticated", l.Unauthenticated, 16, maxUnauthenticated)
 	if l.UnauthenticatedPerAddress < 1 || l.UnauthenticatedPerAddress > l.Unauthenticated {
 		report(fmt.Sprintf("%d is not between 1 and limits.unauthenticated, %d", l.UnauthenticatedPerAddress, l.Unauthenticated), "",
 			"limits.unauthenticated_per_address", "limits.unauthenticated")
 	}
-	if l.LogInsPerUser < 10 || l.LogInsPerUser > 100_000 {
-		report(fmt.Sprintf("%d is not between 10 and 100000", l.LogInsPerUser), "", "limits.log_ins_per_user")
-	}
+	within(report, "limits.log_ins_per_user", l.LogInsPerUser, 10, 100_000)
 }
 
 func (t Time) check(report reporter) {
@@ -177,12 +162,8 @@ func (p PPP) check(report reporter) {
 	if (p.MPPE == "required" || p.MPPE == "maximum") && !slices.Contains(p.Authentication, "mschapv2") && !slices.Contains(p.Authentication, "mschap") {
 		report("MPPE gets its keys only from MS-CHAP", "offer mschapv2 in ppp.authentication, or set ppp.mppe to off", "ppp.mppe", "ppp.authentication")
 	}
-	if p.MPPEKeyChanges < minKeyChanges || p.MPPEKeyChanges > maxKeyChanges {
-		report(fmt.Sprintf("%d is not between %d and %d", p.MPPEKeyChanges, minKeyChanges, maxKeyChanges), "", "ppp.mppe_key_changes")
-	}
-	if p.MRU < minMRU || p.MRU > maxMRU {
-		report(fmt.Sprintf("%d is not between %d and %d", p.MRU, minMRU, maxMRU), "", "ppp.mru")
-	}
+	within(report, "ppp.mppe_key_changes", p.MPPEKeyChanges, minKeyChanges, maxKeyChanges)
+	within(report, "ppp.mru", p.MRU, minMRU, maxMRU)
 	if p.EchoInterval != 0 {
 		within(report, "ppp.echo_interval", p.EchoInterval, time.Second, time.Hour)
 	}
@@ -322,9 +303,9 @@ func atMostTwo(report reporter, key string, servers []netip.Addr) {
 	}
 }
 
-func within(report reporter, key string, v, lowest, highest time.Duration) {
+func within[V int | int64 | time.Duration](report reporter, key string, v, lowest, highest V) {
 	if v < lowest || v > highest {
-		report(fmt.Sprintf("%s is not between %s and %s", v, lowest, highest), "", key)
+		report(fmt.Sprintf("%v is not between %v and %v", v, lowest, highest), "", key)
 	}
 }
 

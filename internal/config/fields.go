@@ -23,37 +23,8 @@ func (c *Config) fields() section {
 			"pptp": scalar(&c.Services.PPTP, parseBool),
 			"l2tp": scalar(&c.Services.L2TP, parseBool),
 		},
-		"ppp": section{
-			"authentication":   list(&c.PPP.Authentication, oneOf("mschapv2", "mschap", "chap", "pap")),
-			"mppe":             scalar(&c.PPP.MPPE, oneOf("off", "optional", "required", "maximum")),
-			"mppe_stateful":    scalar(&c.PPP.MPPEStateful, parseBool),
-			"mppe_key_changes": scalar(&c.PPP.MPPEKeyChanges, parseInt),
-			"mru":              scalar(&c.PPP.MRU, parseInt),
-			"echo_interval":    scalar(&c.PPP.EchoInterval, parseDuration),
-			"echo_failures":    scalar(&c.PPP.EchoFailures, parseInt),
-			"chap_interval":    scalar(&c.PPP.CHAPInterval, parseDuration),
-			"mutual_pap": section{
-				"user":     scalar(&c.PPP.MutualPAP.User, parseText),
-				"password": scalar(&c.PPP.MutualPAP.Password, parseText),
-			},
-		},
-		"network": section{
-			"interface": scalar(&c.Network.Interface, parseText),
-			"address":   scalar(&c.Network.Address, parseIPv4),
-			"pool":      ranges(&c.Network.Pool),
-			"dns":       orUnset(&c.Network.DNS, parseIPv4),
-			"wins":      list(&c.Network.WINS, parseIPv4),
-			"pools": entries(&c.Network.Pools, func(p *Pool) section {
-				return section{"pool": ranges(&p.Addresses), "dns": orUnset(&p.DNS, parseIPv4), "wins": list(&p.WINS, parseIPv4)}
-			}),
-			"pool_change":    scalar(&c.Network.PoolChange, oneOf("keep", "drop")),
-			"proxy_arp":      scalar(&c.Network.ProxyARP, parseText),
-			"masquerade":     scalar(&c.Network.Masquerade, parseText),
-			"nftables_table": scalar(&c.Network.NFTablesTable, parseText),
-			"user_to_user":   scalar(&c.Network.UserToUser, parseBool),
-			"routes":         list(&c.Network.Routes, parsePrefix),
-			"domain":         scalar(&c.Network.Domain, parseText),
-		},
+		"ppp":     c.PPP.fields(),
+		"network": c.Network.fields(),
 		"l2tp": section{
 			"secret":         scalar(&c.L2TP.Secret, parseText),
 			"hostname":       scalar(&c.L2TP.Hostname, parseText),
@@ -99,6 +70,43 @@ func (c *Config) fields() section {
 			"format": scalar(&c.Log.Format, oneOf("text", "json")),
 			"trace":  scalar(&c.Log.Trace, parseText),
 		},
+	}
+}
+
+func (p *PPP) fields() section {
+	return section{
+		"authentication":   list(&p.Authentication, oneOf("mschapv2", "mschap", "chap", "pap")),
+		"mppe":             scalar(&p.MPPE, oneOf("off", "optional", "required", "maximum")),
+		"mppe_stateful":    scalar(&p.MPPEStateful, parseBool),
+		"mppe_key_changes": scalar(&p.MPPEKeyChanges, parseInt),
+		"mru":              scalar(&p.MRU, parseInt),
+		"echo_interval":    scalar(&p.EchoInterval, parseDuration),
+		"echo_failures":    scalar(&p.EchoFailures, parseInt),
+		"chap_interval":    scalar(&p.CHAPInterval, parseDuration),
+		"mutual_pap": section{
+			"user":     scalar(&p.MutualPAP.User, parseText),
+			"password": scalar(&p.MutualPAP.Password, parseText),
+		},
+	}
+}
+
+func (n *Network) fields() section {
+	return section{
+		"interface": scalar(&n.Interface, parseText),
+		"address":   scalar(&n.Address, parseIPv4),
+		"pool":      ranges(&n.Pool),
+		"dns":       orUnset(&n.DNS, parseIPv4),
+		"wins":      list(&n.WINS, parseIPv4),
+		"pools": entries(&n.Pools, func(p *Pool) section {
+			return section{"pool": ranges(&p.Addresses), "dns": orUnset(&p.DNS, parseIPv4), "wins": list(&p.WINS, parseIPv4)}
+		}),
+		"pool_change":    scalar(&n.PoolChange, oneOf("keep", "drop")),
+		"proxy_arp":      scalar(&n.ProxyARP, parseText),
+		"masquerade":     scalar(&n.Masquerade, parseText),
+		"nftables_table": scalar(&n.NFTablesTable, parseText),
+		"user_to_user":   scalar(&n.UserToUser, parseBool),
+		"routes":         list(&n.Routes, parsePrefix),
+		"domain":         scalar(&n.Domain, parseText),
 	}
 }
 
