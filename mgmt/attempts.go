@@ -32,7 +32,7 @@ func AttemptOf(e Event) Attempt {
 
 // Attempts gives the last dial-ins of a user, the newest first, and among them what was refused before any
 // name was said to the addresses that the user usually comes from. "" is every user.
-func Attempts(ctx context.Context, users Users, user string, limit int) ([]Attempt, error) {
+func Attempts(ctx context.Context, users Users, history History, user string, limit int) ([]Attempt, error) {
 	q := state.HistoryQuery{User: user, Events: state.Attempts, Limit: limit}
 	if user != "" {
 		p, err := users.Get(ctx, user)
@@ -49,7 +49,7 @@ func Attempts(ctx context.Context, users Users, user string, limit int) ([]Attem
 			}
 		}
 	}
-	entries, err := users.History(ctx, q)
+	entries, err := history.History(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (a *API) registerAttempts(api huma.API) {
 
 // Attempts gives the last dial-ins of a user, or of every user, as the function does.
 func (a *API) Attempts(ctx context.Context, user string, limit int) ([]Attempt, error) {
-	return Attempts(ctx, a.cfg.Users, user, limit)
+	return Attempts(ctx, a.cfg.Users, a.cfg.History, user, limit)
 }
 
 func (a *API) attempts(ctx context.Context, user string, limit int) (*struct{ Body []Attempt }, error) {

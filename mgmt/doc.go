@@ -42,6 +42,10 @@ type Users interface {
 	RecordOf(ctx context.Context, user, month string) (usermgmt.Record, error)
 	Generation(ctx context.Context) (uint64, error)
 	Unlock(ctx context.Context, names ...string) error
+}
+
+// History is what happened.
+type History interface {
 	History(ctx context.Context, q state.HistoryQuery) ([]state.Entry, error)
 	HistorySum(ctx context.Context, q state.HistoryQuery) (state.HistorySum, error)
 }

@@ -52,7 +52,7 @@ func EventOf(e state.Entry) Event {
 
 // History gives the entries that are asked for, the newest first, and how many there are without offset and limit.
 func (a *API) History(ctx context.Context, q state.HistoryQuery) ([]Event, state.HistorySum, error) {
-	sum, err := a.cfg.Users.HistorySum(ctx, q)
+	sum, err := a.cfg.History.HistorySum(ctx, q)
 	if err != nil {
 		return nil, sum, err
 	}
@@ -62,7 +62,7 @@ func (a *API) History(ctx context.Context, q state.HistoryQuery) ([]Event, state
 
 // Events gives the entries of the history that are asked for, the newest first.
 func (a *API) Events(ctx context.Context, q state.HistoryQuery) ([]Event, error) {
-	entries, err := a.cfg.Users.History(ctx, q)
+	entries, err := a.cfg.History.History(ctx, q)
 	events := make([]Event, len(entries))
 	for i, e := range entries {
 		events[i] = EventOf(e)

@@ -83,7 +83,7 @@ func benchmarkUsers(b *testing.B, query string) {
 	if _, err := store.Apply(b.Context(), edits, usermgmt.How{Add: true}); err != nil {
 		b.Fatal(err)
 	}
-	api := mgmt.New(mgmt.Config{Sessions: &sessions{}, Users: store, Settings: newSettings(), Clock: clock{}, Version: "1"})
+	api := mgmt.New(mgmt.Config{Sessions: &sessions{}, Users: store, History: store, Settings: newSettings(), Clock: clock{}, Version: "1"})
 	for b.Loop() {
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/users"+query, http.NoBody))

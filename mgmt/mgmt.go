@@ -21,6 +21,7 @@ const maxBody = 64 << 10
 type Config struct {
 	Sessions Sessions
 	Users    Users
+	History  History
 	Settings Settings
 	Clock    Clock
 	System   System

@@ -80,7 +80,7 @@ func setUp(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, sessions: &sessions{}, settings: newSettings(), dir: dir, store: store, socket: filepath.Join(t.TempDir(), "s")}
-	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, Settings: b.settings, Clock: clock{true}, Window: 3 * time.Minute, Version: "1", Access: access.New(access.Config{Store: store}), Guide: func() guide.Server {
+	b.api = mgmt.New(mgmt.Config{Sessions: b.sessions, Users: store, History: store, Settings: b.settings, Clock: clock{true}, Window: 3 * time.Minute, Version: "1", Access: access.New(access.Config{Store: store}), Guide: func() guide.Server {
 		return guide.Server{PPTP: true, L2TP: true, Authentication: []string{"mschapv2"}, MPPE: "optional"}
 	}})
 	l, err := net.Listen("unix", b.socket)

@@ -54,7 +54,7 @@ func TestNoRoomForAStream(t *testing.T) {
 		t.Errorf("%d streams of one, %d listeners", open, b.api.Listeners())
 	}
 
-	api := mgmt.New(mgmt.Config{Sessions: b.sessions, Users: b.store, Settings: b.settings, Clock: clock{}, Version: "1", Captures: noCaptures{}})
+	api := mgmt.New(mgmt.Config{Sessions: b.sessions, Users: b.store, History: b.store, Settings: b.settings, Clock: clock{}, Version: "1", Captures: noCaptures{}})
 	w := httptest.NewRecorder()
 	api.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/api/v1/captures?user=alice", strings.NewReader("")))
 	wantNoRoom(t, w.Result())

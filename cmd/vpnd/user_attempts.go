@@ -25,7 +25,7 @@ func newUserAttemptsCommand() *cobra.Command {
 			}
 			name := strings.Join(args, "")
 			return withUsers(cmd, func(users state.Store) error {
-				list, err := mgmt.Attempts(cmd.Context(), users, name, limit)
+				list, err := mgmt.Attempts(cmd.Context(), users, users, name, limit)
 				switch {
 				case err != nil:
 					return err

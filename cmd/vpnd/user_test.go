@@ -169,7 +169,7 @@ func TestUserJSONIsThatOfTheAPI(t *testing.T) {
 	var byAPI []string
 	h.withStore(func(s state.Store) error {
 		daemon := calls{list: []mgmt.Connection{up}}
-		api := mgmt.New(mgmt.Config{Users: s, Sessions: daemon, Clock: daemon, Version: "1"})
+		api := mgmt.New(mgmt.Config{Users: s, History: s, Sessions: daemon, Clock: daemon, Version: "1"})
 		for _, path := range []string{"", "/anna", "/ben"} {
 			w := httptest.NewRecorder()
 			api.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/users"+path, http.NoBody))

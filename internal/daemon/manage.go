@@ -72,7 +72,7 @@ func (c managedClock) Inquire(ctx context.Context) error {
 func (d *daemon) manage(ctx context.Context) error {
 	d.gate = access.New(access.Config{Store: d.store, Now: d.clock.Corrected, Logger: d.log})
 	cfg := mgmt.Config{
-		Sessions: managed{d}, Users: d.store, Settings: settings{d}, Clock: managedClock{d.clock}, System: managed{d},
+		Sessions: managed{d}, Users: d.store, History: d.store, Settings: settings{d}, Clock: managedClock{d.clock}, System: managed{d},
 		Captures: captures{d}, Guide: func() guide.Server { return GuideServer(d.shown.Load().cfg) },
 		Window: d.cfg.MOTP.Window, Version: buildinfo.Read().Release, Ready: d.ready.Load, Access: d.gate,
 		Metrics: d.metrics.Handler(),

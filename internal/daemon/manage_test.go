@@ -31,7 +31,7 @@ func managedByHTTPS(t *testing.T) *daemon {
 	d := &daemon{cfg: config.Default(), store: store, log: slog.New(slog.DiscardHandler)}
 	d.cfg.StateDir, d.cfg.Management.Listen = t.TempDir(), "127.0.0.1:0"
 	d.gate = access.New(access.Config{Store: store, Logger: d.log})
-	d.api = mgmt.New(mgmt.Config{Users: store, Clock: managedClock{timesync.New(timesync.Config{})}, Version: "1", Access: d.gate, Sessions: nobodyConnected{}})
+	d.api = mgmt.New(mgmt.Config{Users: store, History: store, Clock: managedClock{timesync.New(timesync.Config{})}, Version: "1", Access: d.gate, Sessions: nobodyConnected{}})
 	t.Cleanup(func() {
 		d.undoAll()
 		_ = store.Close()

@@ -51,7 +51,7 @@ func serve(t *testing.T, listen string) (*Server, *access.Gate, *lockedLog) {
 	text := new(lockedLog)
 	log := slog.New(slog.NewTextHandler(text, nil))
 	gate := access.New(access.Config{Store: store, Logger: log})
-	api := mgmt.New(mgmt.Config{Users: store, Version: "1", Access: gate})
+	api := mgmt.New(mgmt.Config{Users: store, History: store, Version: "1", Access: gate})
 	s, err := New(Config{Listen: netip.MustParseAddrPort(listen), StateDir: t.TempDir(), Handler: api, Administrators: gate, Logger: log})
 	if err != nil {
 		t.Fatal(err)

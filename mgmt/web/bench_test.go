@@ -85,7 +85,7 @@ func setUp(t testing.TB) *bench {
 		}
 	})
 	b.gate = access.New(access.Config{Store: b.store, Now: clock{}.Corrected})
-	b.managed = mgmt.Config{Sessions: b.sessions, Users: b.store, Clock: clock{}, Version: "1.2.3", Access: b.gate}
+	b.managed = mgmt.Config{Sessions: b.sessions, Users: b.store, History: b.store, Clock: clock{}, Version: "1.2.3", Access: b.gate}
 	b.serve()
 	return b
 }
