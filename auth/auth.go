@@ -1,5 +1,5 @@
-// Package auth answers who somebody is: a proof that a peer has given meets the candidate passwords
-// of the user it claims to be. It knows neither the protocol of the proof nor where users are stored.
+// Package auth authenticates users: it compares the proof of a peer with the candidate passwords of
+// the user that the peer claims to be. It knows neither the protocol of the proof nor the storage.
 package auth
 
 import (

@@ -1,5 +1,5 @@
 // Package l2tp is the Layer Two Tunneling Protocol, RFC 2661, as a network server (LNS) speaks it to
-// clients that dial in, and as such a client (LAC) does: one Tunnel a peer, with its reliable control
+// clients that dial in, and as such a client (LAC) does: one Tunnel per peer, with its reliable control
 // channel and its sessions. It does no I/O, reads no clock and starts no goroutine: messages and the time
 // go in, events come out.
 //

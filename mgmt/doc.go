@@ -1,6 +1,6 @@
-// Package mgmt is Connection Management: the API of a daemon, /api/v1, as JSON over HTTP, described by
-// /api/v1/openapi.json. It knows the parts that it manages by the small interfaces below; whoever may use
-// it is decided by who serves its Handler.
+// Package mgmt is Connection Management: the API of a daemon, /api/v1, with JSON over HTTP.
+// /api/v1/openapi.json describes it. It uses the parts that it manages through the small interfaces
+// below. The server of its Handler controls the access.
 package mgmt
 
 import (

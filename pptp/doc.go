@@ -8,7 +8,7 @@
 //
 // The parts of RFC 2637 that are implemented, and those that are not:
 //
-//	2.1-2.4   Start- and Stop-Control-Connection: version 1.0 alone; another is told so
+//	2.1-2.4   Start- and Stop-Control-Connection: only version 1.0; a peer with another one gets an error
 //	2.5-2.6   Echo, both ways, every 60 s; a peer that does not answer ends with its calls
 //	2.7-2.8   Outgoing-Call: several on one connection; speeds and windows are taken as they come
 //	2.9-2.11  Incoming-Call: refused with a result, there is no line here on which calls come in

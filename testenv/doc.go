@@ -1,5 +1,5 @@
-// Package testenv has what tests need that dial in for real: network namespaces, a vpnd daemon in one
-// of them, and clients: real ones in guests with a Linux kernel of their own, and our own.
+// Package testenv has everything for tests with real dial-ins: network namespaces, a vpnd daemon in one
+// of them, real clients in guests with their own Linux kernel, and our own client.
 //
 // A Lab is a wire in a network namespace, which New makes. Lab.Serve runs a daemon at ServerAddress;
 // Server.AddUser gives it users, with tokens for one-time passwords. A host on the wire is one of two:
@@ -12,11 +12,11 @@
 //     l2tp, hangup, l2tp_hangup, gone, address, serve_pptp, serve_l2tp, and code SECRET PIN for a one-time
 //     password of that moment. Guest.Cut pulls the cable.
 //
-// Lab.Capture records what passes an interface; the recording of a test that fails is kept as pcapng. A
-// Clock is that of a user's token, which a test moves.
+// Lab.Capture records the packets on an interface. If the test fails, the recording stays, as pcapng.
+// A Clock is the clock of a user's token. A test can move it.
 //
-// Other modules may use everything here but Client: our own client without an interface, for this
-// project's tests of the wire. Its methods take types of internal packages.
+// Other modules may use everything here except Client. It is our own client without an interface, for
+// this project's tests of the wire, and its methods use types of internal packages.
 //
 //	lab := testenv.New(t)
 //	server := lab.Serve(t, "ppp: {mppe: required}\n")
@@ -31,7 +31,7 @@
 //		t.Error(dialIn.Said())
 //	}
 //
-// All of it needs root and the Debian packages that scripts/install-test-packages installs. Everything
-// goes with the test. The folder examples has a module of its own that uses it: its go.mod shows the two
+// The package needs root and the Debian packages that scripts/install-test-packages installs. Everything
+// ends with the test. The folder examples has a module of its own as an example: its go.mod shows the two
 // lines that another project needs, the requirement of vpnd, and vpnd/cmd/vpnd as a tool.
 package testenv

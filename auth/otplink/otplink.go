@@ -1,5 +1,5 @@
-// Package otplink reads and writes the links by which apps for one-time passwords take a secret, and reads
-// secrets as people paste them: in groups, or as the whole link.
+// Package otplink reads and writes the links that bring a secret into apps for one-time passwords. It also
+// reads secrets as people paste them: in groups, or as the whole link.
 package otplink
 
 import (

@@ -1,5 +1,5 @@
-// Command vpnd is a VPN server for PPTP and L2TP dial-in, and the commands that go with it. Results go to
-// standard output, messages to standard error. With --json both are JSON, one object a line on standard
+// Command vpnd is a VPN server for PPTP and L2TP dial-in, with its commands. Results go to standard
+// output, messages to standard error. With --json both are JSON, one object per line on standard
 // error. The exit statuses are in exit.go.
 package main
 

@@ -1,5 +1,5 @@
-// Package alarm is the one timer that the owner of a protocol engine has. An engine reads no clock: it
-// says when it wants to be called.
+// Package alarm is the timer of the owner of a protocol engine. An engine reads no clock: it tells its
+// owner when to call it.
 package alarm
 
 import "time"

@@ -1,4 +1,4 @@
-// Package amount writes amounts and lists for people, on pages and terminals alike.
+// Package amount formats amounts and lists for people, on pages and terminals.
 package amount
 
 import (

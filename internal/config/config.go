@@ -1,5 +1,5 @@
-// Package config reads the daemon's configuration: YAML with embedded defaults, of which all faults
-// are told at once, each with its line and column.
+// Package config reads the daemon's configuration: YAML with embedded defaults. It reports all faults
+// at once, each with its line and column.
 package config
 
 import (

@@ -1,4 +1,4 @@
-// Package daemon puts the parts together: the only place that knows all of them.
+// Package daemon connects the parts. It is the only package that knows all of them.
 package daemon
 
 import (

@@ -1,5 +1,5 @@
 // Package dataplane moves IP packets between the TUN device and the calls, and does nothing else. A
-// packet is not copied, nothing is allocated for it, and no lock is taken that sessions share.
+// packet costs no copy, no allocation, and no lock that sessions share.
 package dataplane
 
 import (

@@ -1,5 +1,5 @@
-// Package demo shows a server and its clients on one machine: in network namespaces without a name and a
-// folder of its own, so that nothing is left behind, not even by a kill.
+// Package demo shows a server and its clients on one machine. It uses network namespaces without a
+// name and a folder of its own, so it leaves nothing behind, even after a kill.
 package demo
 
 import (

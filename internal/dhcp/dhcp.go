@@ -1,5 +1,5 @@
-// Package dhcp answers the DHCPINFORM that Windows sends over a link that is up (RFC 2131 section 3.4):
-// it asks for what IPCP cannot tell, the routes above all.
+// Package dhcp answers the DHCPINFORM that Windows sends over an open link (RFC 2131 section 3.4) to
+// ask for settings that IPCP does not have, mainly routes.
 package dhcp
 
 import (

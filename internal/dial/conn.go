@@ -1,5 +1,5 @@
-// Package dial is the client's side: PPP over a call that a carrier has dialled, and a TUN device for
-// what passes.
+// Package dial is the client: PPP over a call that a carrier has dialled, and a TUN device for the
+// packets.
 package dial
 
 import (

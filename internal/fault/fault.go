@@ -1,4 +1,4 @@
-// Package fault has errors that say what is wrong and how to fix it, each in a field of its own.
+// Package fault has errors with two fields: what is wrong, and how to fix it.
 package fault
 
 import "errors"

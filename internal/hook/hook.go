@@ -1,5 +1,5 @@
-// Package hook runs an administrator's commands before, at and after connections: bounded in time and number, in
-// order for each connection, and never while anybody who moves packets waits.
+// Package hook runs an administrator's commands before, at and after connections. Their time and number are
+// limited, they run in order for each connection, and packets never wait for them.
 package hook
 
 import (

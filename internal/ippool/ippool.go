@@ -1,6 +1,5 @@
-// Package ippool hands the inner addresses of dial-in users out: each to one connection at a
-// time, the user's fixed address or last one where there is such, and never the address that the
-// client itself has outside.
+// Package ippool assigns inner addresses to dial-in users: each to one connection at a time. It
+// prefers the user's fixed or last address, and never assigns the client's own outer address.
 package ippool
 
 import (

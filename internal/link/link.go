@@ -1,7 +1,7 @@
-// Package link is the seam between a carrier (PPTP, L2TP) and a session: the carrier makes a
-// Link for each call it accepts and hands it to Accept, which answers with the Sink of that call.
-// The session says when a user has logged in, the carrier when the peer has confirmed a call. Nothing
-// else passes between the two.
+// Package link is the interface between a carrier (PPTP, L2TP) and a session. The carrier makes a
+// Link for each call and passes it to Accept, which returns the Sink of the call. The session tells
+// the carrier when a user has logged in. The carrier tells the session when the peer has confirmed a
+// call. Nothing else passes between them.
 package link
 
 import (

@@ -1,5 +1,5 @@
-// Package mmsg reads and writes datagrams in batches, one system call (recvmmsg, sendmmsg) for
-// many, straight into packet buffers and without an allocation for each.
+// Package mmsg reads and writes datagrams in batches, with one system call (recvmmsg, sendmmsg) for
+// many. It uses packet buffers directly and allocates nothing for a datagram.
 package mmsg
 
 import (

@@ -1,5 +1,5 @@
-// Package netlab makes network namespaces without a name, which end with the last process that is in
-// them, and runs things there.
+// Package netlab makes network namespaces without a name, which end with their last process, and runs
+// commands in them.
 package netlab
 
 import (

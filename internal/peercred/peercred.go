@@ -1,5 +1,5 @@
-// Package peercred listens on a Unix socket for root and the daemon's own user, whom the kernel
-// names (SO_PEERCRED).
+// Package peercred listens on a Unix socket for root and the daemon's own user. The kernel tells it
+// the user of each client (SO_PEERCRED).
 package peercred
 
 import (

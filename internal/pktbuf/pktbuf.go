@@ -1,6 +1,6 @@
 // Package pktbuf is the packet buffer that travels from a socket to the TUN device and back:
-// a fixed store with room in front, so that each layer puts its header before the payload
-// without a copy. Buffers come from a pool that has no lock which all sessions share.
+// a fixed array with room in front, so that each layer can put its header before the payload
+// without a copy. Buffers come from a pool without a lock that all sessions share.
 package pktbuf
 
 import "sync"

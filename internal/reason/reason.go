@@ -1,6 +1,6 @@
 // Package reason says why a log-in was refused, or why a call, a connection or a tunnel ended. A Reason is a value: a code
-// with arguments. The table has a row for each code: the text for the log and the pages, what the peer is told, what
-// the reason means and how to fix it. docs/reasons.md is made from the table.
+// with arguments. The table has a row for each code: the texts for the log, the pages and the peer, the meaning
+// and the fix. docs/reasons.md is generated from the table.
 package reason
 
 import (

@@ -1,5 +1,5 @@
-// Package session is one call from its first frame to the last: link, PPP engine, authentication,
-// address and data path; and the table of the connections that there are.
+// Package session is one call from its first frame to its last: link, PPP engine, authentication,
+// address and data path. Its Manager has the table of all connections.
 package session
 
 import (

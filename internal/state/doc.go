@@ -1,9 +1,9 @@
-// Package state is all that lasts of the daemon: the users with their ledger, the history, the
+// Package state is the daemon's persistent state: the users with their ledger, the history, the
 // administrators with their sessions, tokens and set-up links, and the settings that were changed
-// while it served. It has the types and the interface of the store that keeps them.
+// at run time. It has the types and the interface of the store.
 //
-// Each implementation is a package of its own, and runs the conformance test of statetest:
-// internal/state/sqlite keeps all in a folder.
+// Each implementation is a package of its own and runs the conformance test of statetest.
+// internal/state/sqlite stores everything in a folder.
 package state
 
 import (

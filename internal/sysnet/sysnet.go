@@ -1,5 +1,5 @@
-// Package sysnet changes the system's network settings for the daemon, and takes back exactly what it
-// has changed: at exit, and after a crash at the next start.
+// Package sysnet changes the system's network settings for the daemon, and undoes exactly these
+// changes: at exit, or after a crash at the next start.
 package sysnet
 
 import (

@@ -1,9 +1,9 @@
-// Package timesync watches the host's clock: it measures by how much it is off, against several NTP servers,
-// and notices that it jumped, or that the host was suspended, without them. It never sets the clock.
+// Package timesync watches the host's clock. It measures the clock's offset with several NTP servers. Without
+// them, it notices when the clock jumps and when the host was suspended. It never sets the clock.
 //
-// The servers are asked in parallel; the time is the median of those that agree, if they are more than half
-// of those that answer. Names of one address have one vote. A measurement counts for three intervals, or until
-// the clock jumps; else the host's clock counts as it is.
+// It asks the servers in parallel. The time is the median of those that agree, if they are more than half of
+// those that answer. Names of one address have one vote. A measurement is valid for three intervals, or until
+// the clock jumps. Without a valid measurement, the host's clock is used.
 package timesync
 
 import (

@@ -1,4 +1,4 @@
-// Package client dials L2TP servers: it is the LAC of RFC 2661, with one call a tunnel.
+// Package client dials L2TP servers: it is the LAC of RFC 2661, with one call per tunnel.
 package client
 
 import (

@@ -1,6 +1,6 @@
 // Package wire is the format of L2TP version 2 (RFC 2661): the header of control and data messages
-// (section 3.1) and the attribute-value pairs of control messages (section 4). What Parse functions
-// return points into the message, but for hidden values; nothing is allocated by a length field.
+// (section 3.1) and the attribute-value pairs of control messages (section 4). The results of
+// Parse functions point into the message, except hidden values. No length field causes an allocation.
 package wire
 
 import (

@@ -1,6 +1,6 @@
-// Package access says who may manage the daemon over HTTPS: administrators with their passwords, roles and
-// TOTP, their sessions, API tokens for programs, and one-time set-up links. It keeps nothing itself but the limits of
-// log-ins; what lasts is in a Store, so that a change by any process counts with the next request.
+// Package access controls the access over HTTPS: administrators with their passwords, roles and TOTP, their
+// sessions, API tokens for programs, and one-time set-up links. It keeps only the limits of log-ins itself.
+// Everything else is in a Store, so a change by any process takes effect with the next request.
 package access
 
 import (

@@ -1,4 +1,4 @@
-// Package client asks a daemon by the API of package mgmt.
+// Package client is a client of the API of package mgmt.
 package client
 
 import (

@@ -1,3 +1,3 @@
-// Package guide holds what a person is told: why a dial-in failed and what to do about it, how a client is set
-// up, and what the error numbers of clients mean. It is texts and the rules that pick them, and nothing else.
+// Package guide has the help texts for people: the reasons of failed dial-ins with their fixes, the set-up of
+// clients, and the error numbers of clients. It contains only texts and the rules that select them.
 package guide

@@ -1,5 +1,5 @@
-// Package metrics shows what a daemon does in Prometheus's exposition format. Its labels have few values, fixed
-// by the program or the configuration: never a user's name, an address, or a text that a peer has sent.
+// Package metrics writes the daemon's metrics in Prometheus's exposition format. Its labels have few values, fixed
+// by the program or the configuration: never a user's name, an address, or a text of a peer.
 package metrics
 
 import (

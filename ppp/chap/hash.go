@@ -1,7 +1,7 @@
-// Package chap holds the proofs by which a peer shows that it knows a password: PAP (RFC 1334),
-// CHAP with MD5 (RFC 1994), MS-CHAP (RFC 2433) and MS-CHAPv2 (RFC 2759). A proof is checked
-// against candidate passwords; it does not know where they come from. Comparisons take constant
-// time. DES, MD4, MD5 and SHA-1 are what these protocols are made of.
+// Package chap has the proofs by which a peer shows that it knows a password: PAP (RFC 1334),
+// CHAP with MD5 (RFC 1994), MS-CHAP (RFC 2433) and MS-CHAPv2 (RFC 2759). A proof verifies candidate
+// passwords from any source. Comparisons take constant time. These protocols require DES, MD4, MD5
+// and SHA-1.
 package chap
 
 import (

@@ -1,7 +1,7 @@
 // Package fsm is the option negotiation automaton of RFC 1661 section 4, which LCP, CCP and the
-// network control protocols share. It is a table and nothing else: timers, counters and frames
-// belong to the caller. The options Passive and Restart of section 4.1 are not used: a peer that
-// stays silent is given up, and Open in an open state changes nothing.
+// network control protocols share. It is only a table: timers, counters and frames belong to the
+// caller. It does not use the options Passive and Restart of section 4.1: it gives up a silent peer,
+// and Open in an open state changes nothing.
 package fsm
 
 // State is a state of the automaton, numbered as in RFC 1661 section 4.1.

@@ -1,6 +1,6 @@
-// Package wire is what PPP looks like on the wire: frames (RFC 1661 section 2), the packets of LCP
-// and the control protocols (section 5), their options (section 6), and a readable form of them.
-// What Parse functions return points into the frame; nothing is allocated by a peer's length field.
+// Package wire is the format of PPP: frames (RFC 1661 section 2), the packets of LCP and the control
+// protocols (section 5), their options (section 6), and a readable form of them. The results of Parse
+// functions point into the frame. No length field of a peer causes an allocation.
 package wire
 
 import (

@@ -1,4 +1,4 @@
-// Package client dials PPTP servers: it is the PNS of RFC 2637. One Dialer takes any number of calls.
+// Package client dials PPTP servers: it is the PNS of RFC 2637. One Dialer can make any number of calls.
 package client
 
 import (

@@ -1,6 +1,6 @@
-// Package browser drives a headless Chromium over the pages of a server: what an administrator does there,
-// as a test. It needs the Debian package chromium-headless-shell, and holds axe-core (see axe-core/LICENSE)
-// to look for faults of accessibility.
+// Package browser drives a headless Chromium through the pages of a server, as an administrator would. It
+// needs the Debian package chromium-headless-shell, and includes axe-core (see axe-core/LICENSE) to check
+// accessibility.
 package browser
 
 import (

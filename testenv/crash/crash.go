@@ -1,5 +1,4 @@
-// Package crash kills a process at each step at which it changes files, for tests of what the next process
-// finds.
+// Package crash kills a process at each step of its changes to files, for tests of the next process.
 package crash
 
 import (

@@ -1,6 +1,6 @@
-// Package persona has clients that say, byte for byte, what real ones say. They are played against a PPP engine and
-// against the whole server, which so share no mistake with a client. Proofs and encrypted packets are of OpenSSL, or
-// recorded ones of pppd and Linux.
+// Package persona has clients that send the same bytes as real ones. Tests play them against a PPP engine and against
+// the whole server, so that a client of our own cannot hide a mistake. Proofs and encrypted packets come from OpenSSL,
+// or from recordings of pppd and Linux.
 package persona
 
 import (

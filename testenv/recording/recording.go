@@ -1,5 +1,5 @@
-// Package recording reads recorded dial-ins: the fixtures of tests that hold the protocols against what
-// programs of others put on the wire.
+// Package recording reads recorded dial-ins. Tests use them to compare the protocols with the bytes of
+// other programs.
 package recording
 
 import (

@@ -1,6 +1,6 @@
-// Package strangers bounds what peers hold of a carrier before a user has logged in there: hosts (tunnels, control
-// connections) and the calls on them. When there is one more than a limit allows, another one goes. So whoever comes from
-// another address gets in, however much one address holds.
+// Package strangers limits the hosts (tunnels, control connections) of a carrier on which no user has logged in,
+// and the calls on them. Above a limit, another one must go. So a client from another address can always
+// connect, even if one address has reached its limit.
 package strangers
 
 import (
