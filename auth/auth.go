@@ -81,14 +81,19 @@ type Users interface {
 	Account(ctx context.Context, name string) (account Account, ok bool, err error)
 }
 
-// A Checker is Users that can tell for less than another Account whether one has changed since.
-type Checker interface {
-	// AccountAndCheck is Account with a Check of what it gives.
-	AccountAndCheck(ctx context.Context, name string) (account Account, check Check, ok bool, err error)
+// A Reader is Users that reads at once what a log-in needs.
+type Reader interface {
+	// Read gives the record of name; not ok: there is none.
+	Read(ctx context.Context, name string) (r Record, ok bool, err error)
 }
 
-// Check reports whether an account is still stored as it was read, by whomever it may have been changed.
-type Check func(ctx context.Context) (unchanged bool, err error)
+// Record is an account with the state of its token, as both are stored at one moment.
+type Record struct {
+	Account Account
+	Token   TokenState
+	// Unchanged reports for less than another Read that no program has written to the user table since. Nil: it cannot be told.
+	Unchanged func(ctx context.Context) (bool, error)
+}
 
 // ErrNoUser is the error of a Ledger that is told of a user who is not there.
 var ErrNoUser = errors.New("no such user")

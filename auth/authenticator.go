@@ -106,64 +106,63 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 		return out
 	}
 	a.standings.succeed(c.name, source)
-	out.Confirm = func(ctx context.Context) Outcome { return a.confirm(ctx, at, c, out) }
+	out.Confirm = func(ctx context.Context) Outcome { return a.confirm(ctx, at, c, m) }
 	return out
 }
 
 // claim is who a peer says that it is.
 type claim struct {
-	name    string
-	account Account
-	check   Check // of account; nil: read it again
-	known   bool
-	state   TokenState
+	name  string
+	known bool
+	Record
 }
 
-func (a *Authenticator) claimed(ctx context.Context, user string) (c claim, err error) {
-	c.name = user
+func (a *Authenticator) claimed(ctx context.Context, user string) (*claim, error) {
+	var err error
+	c := &claim{name: user}
 	if _, name, found := strings.Cut(user, `\`); found {
 		c.name = name
 	}
-	if checker, ok := a.users.(Checker); ok {
-		c.account, c.check, c.known, err = checker.AccountAndCheck(ctx, c.name)
+	reader, atOnce := a.users.(Reader)
+	if atOnce {
+		c.Record, c.known, err = reader.Read(ctx, c.name)
 	} else {
-		c.account, c.known, err = a.users.Account(ctx, c.name)
-	}
-	if err != nil {
-		return c, err
+		c.Account, c.known, err = a.users.Account(ctx, c.name)
 	}
 	if c.known {
-		c.name = c.account.Name
+		c.name = c.Account.Name
 	}
-	c.state, err = a.ledger.Token(ctx, c.name)
+	if err == nil && !atOnce {
+		c.Token, err = a.ledger.Token(ctx, c.name)
+	}
 	return c, err
 }
 
 // judge gives the verdict on a proof that was found to be m, and stores a one-time password as used.
-func (a *Authenticator) judge(ctx context.Context, at Attempt, c claim, m match, now time.Time) Outcome {
+func (a *Authenticator) judge(ctx context.Context, at Attempt, c *claim, m match, now time.Time) Outcome {
 	if !m.ok {
 		if !c.known {
 			return denied(reason.New(reason.UnknownUser))
 		}
-		return a.fail(at, c.account, c.state, now)
+		return a.fail(at, c.Account, c.Token, now)
 	}
 	if until := a.standings.lockedUntil(c.name, Network(at.Source), now); !until.IsZero() {
 		return denied(reason.New(reason.UserLocked, until))
 	}
-	if m.oneTime && a.fromWrongClock(c.state, now) {
-		if err := rewind(ctx, a.ledger, c.name, c.state); err != nil {
+	if m.oneTime && a.fromWrongClock(c.Token, now) {
+		if err := rewind(ctx, a.ledger, c.name, c.Token); err != nil {
 			return denied(reason.New(reason.UserTable, err))
 		}
-		c.state.LastStep = 0
+		c.Token.LastStep = 0
 	}
 	switch {
-	case m.oneTime && m.step == c.state.LastStep:
+	case m.oneTime && m.step == c.Token.LastStep:
 		return denied(reason.New(reason.UsedCode))
-	case m.oneTime && m.step < c.state.LastStep:
+	case m.oneTime && m.step < c.Token.LastStep:
 		return denied(reason.New(reason.OldCode))
 	}
-	if why := c.account.Refuses(at.Service, at.Source, now); !why.IsZero() {
-		return Outcome{Account: c.account, Reason: why, told: true}
+	if why := c.Account.Refuses(at.Service, at.Source, now); !why.IsZero() {
+		return Outcome{Account: c.Account, Reason: why, told: true}
 	}
 	if m.oneTime {
 		stored, err := a.ledger.Advance(ctx, c.name, TokenState{LastStep: m.step, Offset: m.step - motp.Step(now)})
@@ -174,40 +173,42 @@ func (a *Authenticator) judge(ctx context.Context, at Attempt, c claim, m match,
 			return denied(reason.New(reason.UsedCode))
 		}
 	}
-	c.account.Terms = c.account.TermsAt(now)
-	return Outcome{OK: true, Account: c.account, Candidate: m.candidate, OneTime: m.oneTime}
+	return admitted(c.Account, m, now)
 }
 
 // again gives the account of a claim by the user table as it is now.
-func (a *Authenticator) again(ctx context.Context, c claim) (Account, bool, error) {
-	if c.check != nil {
-		if unchanged, err := c.check(ctx); unchanged || err != nil {
-			return c.account, true, err
+func (a *Authenticator) again(ctx context.Context, c *claim) (Account, bool, error) {
+	if c.Unchanged != nil {
+		if unchanged, err := c.Unchanged(ctx); unchanged || err != nil {
+			return c.Account, true, err
 		}
 	}
 	return a.users.Account(ctx, c.name)
 }
 
 // confirm holds the outcome of a claim that was OK against the user table as it is now.
-func (a *Authenticator) confirm(ctx context.Context, at Attempt, c claim, was Outcome) Outcome {
+func (a *Authenticator) confirm(ctx context.Context, at Attempt, c *claim, m match) Outcome {
 	account, known, err := a.again(ctx, c)
 	switch {
 	case err != nil:
 		return denied(reason.New(reason.UserTable, err))
 	case !known:
 		return denied(reason.New(reason.UserRemoved))
-	case was.OneTime && !reflect.DeepEqual(account.Token, was.Account.Token):
+	case m.oneTime && !reflect.DeepEqual(account.Token, c.Account.Token):
 		return denied(reason.New(reason.TokenChanged))
-	case !was.OneTime && account.Password != was.Account.Password:
+	case !m.oneTime && account.Password != c.Account.Password:
 		return denied(reason.New(reason.PasswordChanged))
 	}
 	now := a.cfg.Now()
 	if why := account.Refuses(at.Service, at.Source, now); !why.IsZero() {
 		return Outcome{Account: account, Reason: why}
 	}
+	return admitted(account, m, now)
+}
+
+func admitted(account Account, m match, now time.Time) Outcome {
 	account.Terms = account.TermsAt(now)
-	was.Account = account
-	return was
+	return Outcome{OK: true, Account: account, Candidate: m.candidate, OneTime: m.oneTime}
 }
 
 func denied(why reason.Reason) Outcome { return Outcome{Reason: why} }
@@ -215,23 +216,23 @@ func denied(why reason.Reason) Outcome { return Outcome{Reason: why} }
 // search tries the user's candidates: the password, the codes of the window from the learned offset
 // outwards, then those in upper case. What the account lacks is tried with a decoy. It gives how many were
 // tried, too.
-func (a *Authenticator) search(c claim, proof Proof, now time.Time) (m match, tried int) {
-	password, token := c.account.Password, c.account.Token
+func (a *Authenticator) search(c *claim, proof Proof, now time.Time) (m match, tried int) {
+	password, token := c.Account.Password, c.Account.Token
 	if !c.known || password == "" {
 		password = decoy.Password
 	}
 	tried++
 	right := proof.Verify(password)
 	proof.Verify(counterpart(password))
-	if right && c.known && c.account.Password != "" {
+	if right && c.known && c.Account.Password != "" {
 		return match{ok: true, candidate: password}, tried
 	}
 	if !c.known || token == nil {
 		token = decoy.Token
 	}
-	owned := c.known && c.account.Token != nil
+	owned := c.known && c.Account.Token != nil
 	for _, upper := range []bool{false, true} {
-		for step := range a.window(c.state, now) {
+		for step := range a.window(c.Token, now) {
 			tried++
 			if step%token.Stride() != 0 { // the same work for every token
 				proof.Verify(decoy.Token.Code(step))

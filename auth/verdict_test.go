@@ -166,9 +166,10 @@ type checked struct {
 	err error
 }
 
-func (c *checked) AccountAndCheck(ctx context.Context, name string) (auth.Account, auth.Check, bool, error) {
+func (c *checked) Read(ctx context.Context, name string) (auth.Record, bool, error) {
 	was, ok, err := c.Account(ctx, name)
-	return was, func(context.Context) (bool, error) { return reflect.DeepEqual(c.users[was.Name], was), c.err }, ok, err
+	unchanged := func(context.Context) (bool, error) { return reflect.DeepEqual(c.users[was.Name], was), c.err }
+	return auth.Record{Account: was, Unchanged: unchanged}, ok, err
 }
 
 // An account that has not changed is not read again, though it is held against the clock; one of which nobody can tell

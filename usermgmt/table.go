@@ -21,7 +21,7 @@ var (
 // of a user adds an entry to the history. A Table is safe for concurrent use.
 type Table interface {
 	auth.Users
-	auth.Checker
+	auth.Reader
 	auth.Ledger
 	auth.Rewinder
 

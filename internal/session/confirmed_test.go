@@ -51,17 +51,19 @@ func say(to link.Sink, code wire.Code) {
 	to.Frame(b)
 }
 
-// The first request goes out when the peer has confirmed the call, however late that is, or has sent its first frame. Where
-// no peer ever confirms a call, it goes out shortly after the answer to it.
+// The first request goes out with the peer's first frame, or 20 ms after the peer has confirmed the call, however late
+// that is. Where no peer ever confirms a call, it goes out shortly after the answer to it.
 func TestBeginsWhenConfirmed(t *testing.T) {
 	for name, c := range map[string]struct {
 		confirms        bool
 		confirmed, says time.Duration // 0: never
 		begins          time.Duration
 	}{
-		"at once":                       {true, time.Millisecond, 0, time.Millisecond},
-		"after 500 ms":                  {true, 500 * time.Millisecond, 0, 500 * time.Millisecond},
-		"after 2 s":                     {true, 2 * time.Second, 0, 2 * time.Second},
+		"after 1 ms":                    {true, time.Millisecond, 0, 21 * time.Millisecond},
+		"after 500 ms":                  {true, 500 * time.Millisecond, 0, 520 * time.Millisecond},
+		"after 2 s":                     {true, 2 * time.Second, 0, 2020 * time.Millisecond},
+		"the client is ready":           {true, 500 * time.Millisecond, 505 * time.Millisecond, 505 * time.Millisecond},
+		"the client is late":            {true, 500 * time.Millisecond, 600 * time.Millisecond, 520 * time.Millisecond},
 		"the ICCN comes late":           {true, 700 * time.Millisecond, 600 * time.Millisecond, 600 * time.Millisecond},
 		"the ICCN never comes":          {true, 0, 900 * time.Millisecond, 900 * time.Millisecond},
 		"nothing comes":                 {true, 0, 0, 10 * time.Second},

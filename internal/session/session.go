@@ -24,6 +24,9 @@ const (
 	// confirmDelay is the same where the peer confirms the call, and we begin when it does: it may be far away,
 	// and what it says may have to be repeated.
 	confirmDelay = 10 * time.Second
+	// readyDelay is how long we wait for the first frame once the call is confirmed. A client that has its PPP ready
+	// speaks at once, and is answered with our request; one that first starts a process would miss that request.
+	readyDelay = 20 * time.Millisecond
 )
 
 // session is one call. Its fields are grouped by what guards them; docs/adr/0002-session-lock.md has the order of the
@@ -140,7 +143,11 @@ func (s *session) begin() {
 // Confirmed is told by the carrier that the peer has confirmed the call.
 func (s *session) Confirmed() {
 	defer s.survive()
-	s.do(s.start)
+	s.do(func(now time.Time) {
+		if ready := now.Add(readyDelay); ready.Before(s.startAt) {
+			s.startAt = ready
+		}
+	})
 }
 
 // Frame takes a frame of the peer: user data goes its own way, the rest to the engine.

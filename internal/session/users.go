@@ -61,17 +61,16 @@ func (m *Manager) settleClaim(s *session, user string, terms auth.Terms) (replac
 
 // tooMany are the user's oldest connections, which must end because of s. The caller holds the lock.
 func (m *Manager) tooMany(s *session, user string, terms auth.Terms) []*session {
+	if terms.MaxConnections == 0 {
+		return nil
+	}
 	var settled []*session
 	for _, other := range m.users[user] {
 		if other != s && other.table.settled {
 			settled = append(settled, other)
 		}
 	}
-	over := len(settled) + 1 - terms.MaxConnections
-	if terms.MaxConnections == 0 || over <= 0 {
-		return nil
-	}
-	return settled[:over]
+	return settled[:max(0, len(settled)+1-terms.MaxConnections)]
 }
 
 // giveUp undoes claim.

@@ -158,7 +158,7 @@ type changeError struct{ error }
 
 // draft makes the profile that e wants, and holds it against the rules that need no look at others.
 func (s *Store) draft(ctx context.Context, tx *sql.Tx, e *usermgmt.Edit, how usermgmt.How) (draft, error) {
-	old, _, err := s.get(ctx, tx, e.Name)
+	old, err := s.get(ctx, tx, s.stmts.user, e.Name)
 	known := err == nil
 	switch {
 	case known && !how.Change:

@@ -23,9 +23,9 @@ func (r *reads) Account(ctx context.Context, name string) (auth.Account, bool, e
 	return r.Store.Account(ctx, name)
 }
 
-func (r *reads) AccountAndCheck(ctx context.Context, name string) (auth.Account, auth.Check, bool, error) {
+func (r *reads) Read(ctx context.Context, name string) (auth.Record, bool, error) {
 	r.n++
-	return r.Store.AccountAndCheck(ctx, name)
+	return r.Store.Read(ctx, name)
 }
 
 // A log-in reads its user's row once, and again only if anybody has written to the table before the user is let in.
@@ -100,15 +100,15 @@ func TestCheckSeesEachWrite(t *testing.T) {
 		writes = append([]string{`UPDATE users SET ` + column + ` = ` + column}, writes...)
 	}
 	for _, write := range writes {
-		_, check, ok, err := s.AccountAndCheck(t.Context(), "Alice")
+		alice, ok, err := s.Read(t.Context(), "Alice")
 		if !ok || err != nil {
 			t.Fatalf("before %s: found %v (error %v), want alice", write, ok, err)
 		}
-		if same, err := check(t.Context()); !same || err != nil {
+		if same, err := alice.Unchanged(t.Context()); !same || err != nil {
 			t.Errorf("before %s: unchanged %v (error %v), want true", write, same, err)
 		}
 		raw(t, dir, write)
-		if same, err := check(t.Context()); same || err != nil {
+		if same, err := alice.Unchanged(t.Context()); same || err != nil {
 			t.Errorf("after %s: unchanged %v (error %v), want false", write, same, err)
 		}
 	}

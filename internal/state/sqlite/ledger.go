@@ -102,7 +102,7 @@ func (s *Store) queued(batch []*smallWrite) []*smallWrite {
 // Token implements auth.Ledger.
 func (s *Store) Token(ctx context.Context, user string) (auth.TokenState, error) {
 	var t auth.TokenState
-	err := s.stmts.token.QueryRowContext(ctx, usermgmt.Fold(user)).Scan(&t.LastStep, &t.Offset, &t.Centre)
+	err := readRow(ctx, s.stmts.token, usermgmt.Fold(user)).Scan(&t.LastStep, &t.Offset, &t.Centre)
 	return t, s.orNothing(err)
 }
 
@@ -165,7 +165,7 @@ func (s *Store) standing(ctx context.Context, q querier, user string) (auth.Stan
 		strangers, home int64
 		addresses       string
 	)
-	err := in(ctx, q, s.stmts.standing).QueryRowContext(ctx, usermgmt.Fold(user)).
+	err := readRow(ctx, in(ctx, q, s.stmts.standing), usermgmt.Fold(user)).
 		Scan(&v.Strangers.Count, &v.Strangers.Locks, &strangers, &v.Usual.Count, &v.Usual.Locks, &home, &addresses)
 	if errors.Is(err, sql.ErrNoRows) {
 		return auth.Standing{}, nil
@@ -234,7 +234,7 @@ func (s *Store) ChangeStanding(ctx context.Context, user string, change func(aut
 // LastAddress implements usermgmt.Table.
 func (s *Store) LastAddress(ctx context.Context, user string) (netip.Addr, error) {
 	var text string
-	err := s.stmts.lastAddress.QueryRowContext(ctx, usermgmt.Fold(user)).Scan(&text)
+	err := readRow(ctx, s.stmts.lastAddress, usermgmt.Fold(user)).Scan(&text)
 	if err := s.orNothing(err); err != nil || text == "" {
 		return netip.Addr{}, err
 	}

@@ -7,10 +7,10 @@ import (
 
 // statements are what a log-in reads and writes. Each connection parses them once.
 type statements struct {
-	user, userGeneration        *sql.Stmt
-	token, advance, recentre    *sql.Stmt
-	standing, setStanding       *sql.Stmt
-	lastAddress, setLastAddress *sql.Stmt
+	user, record, userGeneration *sql.Stmt
+	token, advance, recentre     *sql.Stmt
+	standing, setStanding        *sql.Stmt
+	lastAddress, setLastAddress  *sql.Stmt
 }
 
 // prepare has the statements parsed. They end with the database.
@@ -19,7 +19,9 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&st.user, userAndGeneration},
+		{&st.user, selectUsers + ` WHERE fold = ?`},
+		{&st.record, `SELECT ` + columns + `, ` + generation + `, ifnull(last_step, 0), ifnull(step_offset, 0), ifnull(step_centre, 0)
+			FROM users LEFT JOIN ledger USING (fold) WHERE fold = ?`},
 		{&st.userGeneration, `SELECT ` + generation + ` FROM users WHERE fold = ?`},
 		{&st.token, `SELECT last_step, step_offset, step_centre FROM ledger WHERE fold = ?`},
 		{&st.advance, `INSERT INTO ledger (fold, last_step, step_offset)
@@ -48,6 +50,12 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 		*s.stmt = stmt
 	}
 	return nil
+}
+
+// readRow reads a row by one of the statements. The context cannot interrupt that: it takes microseconds, and both the
+// driver and database/sql would start a goroutine to watch the context.
+func readRow(ctx context.Context, stmt *sql.Stmt, args ...any) *sql.Row {
+	return stmt.QueryRowContext(context.WithoutCancel(ctx), args...)
 }
 
 // in gives a statement to run on q, the database or one of its transactions.

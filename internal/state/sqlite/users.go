@@ -24,9 +24,7 @@ var (
 	selectUsers = `SELECT ` + columns + ` FROM users`
 	insertUser  = `INSERT INTO users (fold, ` + columns + `) VALUES (?, ?` + strings.Repeat(", ?", len(usermgmt.Fields)) + `)` //nolint:gosec // columns of Fields
 
-	// userAndGeneration reads both as they are at one moment.
-	userAndGeneration = `SELECT ` + columns + `, ` + generation + ` FROM users WHERE fold = ?`
-	generation        = `(SELECT value FROM meta WHERE name = 'generation')`
+	generation = `(SELECT value FROM meta WHERE name = 'generation')`
 )
 
 // Remove implements usermgmt.Table.
@@ -98,7 +96,7 @@ func (s *Store) provided(ctx context.Context, q querier, name string) error {
 	if holds == nil {
 		return nil
 	}
-	p, _, err := s.get(ctx, q, name)
+	p, err := s.get(ctx, q, s.stmts.user, name)
 	if err != nil {
 		return err
 	}
@@ -107,7 +105,7 @@ func (s *Store) provided(ctx context.Context, q querier, name string) error {
 
 // Get implements usermgmt.Table.
 func (s *Store) Get(ctx context.Context, name string) (usermgmt.Profile, error) {
-	p, _, err := s.get(ctx, s.db, name)
+	p, err := s.get(ctx, s.db, s.stmts.user, name)
 	return p, s.damaged(err)
 }
 
@@ -174,28 +172,32 @@ func (s *Store) Sound(ctx context.Context) (sound []usermgmt.Profile, damaged ma
 
 // Account implements auth.Users.
 func (s *Store) Account(ctx context.Context, name string) (auth.Account, bool, error) {
-	account, _, ok, err := s.AccountAndCheck(ctx, name)
-	return account, ok, err
+	r, ok, err := s.Read(ctx, name)
+	return r.Account, ok, err
 }
 
-// AccountAndCheck implements auth.Checker. The check compares the generation of the table, which triggers
-// count: it notices whatever any program has written to it.
-func (s *Store) AccountAndCheck(ctx context.Context, name string) (auth.Account, auth.Check, bool, error) {
-	p, generation, err := s.get(ctx, s.db, name)
+// Read implements auth.Reader. Unchanged compares the generation of the table, which triggers count.
+func (s *Store) Read(ctx context.Context, name string) (auth.Record, bool, error) {
+	var (
+		generation uint64
+		token      auth.TokenState
+	)
+	p, err := s.get(ctx, s.db, s.stmts.record, name, &generation, &token.LastStep, &token.Offset, &token.Centre)
 	if errors.Is(err, usermgmt.ErrNoUser) {
-		return auth.Account{}, nil, false, nil
+		return auth.Record{}, false, nil
 	}
 	if err != nil {
-		return auth.Account{}, nil, false, s.damaged(err)
+		return auth.Record{}, false, s.damaged(err)
 	}
-	return p.Account(), func(ctx context.Context) (bool, error) {
+	unchanged := func(ctx context.Context) (bool, error) {
 		var now uint64
-		err := s.stmts.userGeneration.QueryRowContext(ctx, usermgmt.Fold(name)).Scan(&now)
+		err := readRow(ctx, s.stmts.userGeneration, usermgmt.Fold(name)).Scan(&now)
 		if errors.Is(err, sql.ErrNoRows) {
 			return false, nil
 		}
 		return err == nil && now == generation, s.damaged(err)
-	}, true, nil
+	}
+	return auth.Record{Account: p.Account(), Token: token, Unchanged: unchanged}, true, nil
 }
 
 // Generation implements usermgmt.Table.
@@ -300,17 +302,17 @@ func values(p *usermgmt.Profile, sealed sealedSecrets) []any {
 	return all
 }
 
-// get reads a user, and the generation of the table with it.
-func (s *Store) get(ctx context.Context, q querier, name string) (p usermgmt.Profile, generation uint64, err error) {
-	byName := in(ctx, q, s.stmts.user)
+// get reads a user by a statement, and what follows the user's columns there.
+func (s *Store) get(ctx context.Context, q querier, by *sql.Stmt, name string, more ...any) (p usermgmt.Profile, err error) {
+	by = in(ctx, q, by)
 	err = s.unsealing(ctx, q, func(seal *sealer) error {
-		p, err = scan(byName.QueryRowContext(ctx, usermgmt.Fold(name)), seal, &generation)
+		p, err = scan(readRow(ctx, by, usermgmt.Fold(name)), seal, more...)
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = noUser(name)
 	}
-	return p, generation, err
+	return p, err
 }
 
 // scan takes a profile out of a row, and what follows it there. With an error it gives at least the name.

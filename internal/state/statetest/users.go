@@ -320,30 +320,36 @@ func testConditions(t *testing.T, store state.Store) {
 func testChecks(t *testing.T, store state.Store) {
 	ctx := t.Context()
 	must(t, store.Add(ctx, Full("alice")))
-	read := func() auth.Check {
+	read := func() auth.Record {
 		t.Helper()
-		account, check, ok, err := store.AccountAndCheck(ctx, "ALICE")
-		if !ok || err != nil || account.Name != "alice" {
-			t.Fatalf("the account is %+v, %v, %v, want alice's", account, ok, err)
+		r, ok, err := store.Read(ctx, "ALICE")
+		if !ok || err != nil || r.Account.Name != "alice" {
+			t.Fatalf("the record is %+v, %v, %v, want alice's", r, ok, err)
 		}
-		return check
+		return r
 	}
-	check := read()
-	_, err := store.Advance(ctx, "alice", auth.TokenState{LastStep: 1})
+	alice, used := read(), auth.TokenState{LastStep: 1, Offset: 2}
+	if alice.Token != (auth.TokenState{}) {
+		t.Errorf("the token of a new user: %+v, want nothing known", alice.Token)
+	}
+	_, err := store.Advance(ctx, "alice", used)
 	must(t, err)
-	if same, err := check(ctx); !same || err != nil {
+	if again := read(); again.Token != used {
+		t.Errorf("the token after a log-in: %+v, want %+v", again.Token, used)
+	}
+	if same, err := alice.Unchanged(ctx); !same || err != nil {
 		t.Errorf("after a change of the ledger: %v, %v, want unchanged", same, err)
 	}
 	must(t, store.Update(ctx, "alice", func(p *usermgmt.Profile) error { p.Comment = "new"; return nil }))
-	if same, err := check(ctx); same || err != nil {
+	if same, err := alice.Unchanged(ctx); same || err != nil {
 		t.Errorf("after a change: %v, %v, want changed", same, err)
 	}
-	check = read()
+	alice = read()
 	must(t, store.Remove(ctx, "alice"))
-	if same, err := check(ctx); same || err != nil {
+	if same, err := alice.Unchanged(ctx); same || err != nil {
 		t.Errorf("after the removal: %v, %v, want changed", same, err)
 	}
-	if _, _, ok, err := store.AccountAndCheck(ctx, "alice"); ok || err != nil {
+	if _, ok, err := store.Read(ctx, "alice"); ok || err != nil {
 		t.Errorf("a removed user has an account: %v, %v", ok, err)
 	}
 }
