@@ -27,18 +27,18 @@ type Field struct {
 	MaxLength int      // of the text in the form, in characters; 0: any
 	Number    bool     // the text is digits
 
+	Column string // of the database; "": as Key
+	// What the column holds of the profile, and where to scan the column to: load takes it from there
+	// into the profile. A secret has neither, since its column is sealed.
+	Value func(*Profile) any
+	Scan  func(*Profile) (to any, load func() error)
+
 	get   func(*Profile) string
 	set   func(*Profile, string) error
 	typed func(*Profile) string
 	json  func(*Profile) any
 	clean func(*Profile)
 	check func(*Profile) error
-
-	Column string // of the database; "": as Key
-	// What the column holds of the profile, and where to scan the column to: load takes it from there
-	// into the profile. A secret has neither, since its column is sealed.
-	Value func(*Profile) any
-	Scan  func(*Profile) (to any, load func() error)
 }
 
 // Choice is one of the values that a control offers.

@@ -88,7 +88,7 @@ var Fields = []Field{
 		Usage: "`NUMBER` of the profile, from 1 (a new user: the lowest free number)",
 		Part:  partAccount, Label: "Index", Hint: "Number of the profile. Leave it empty for a new user to take the lowest free number.",
 	}),
-	field(yesNo, func(p *Profile) *bool { return &p.Enabled }, Field{
+	field(yesNo(), func(p *Profile) *bool { return &p.Enabled }, Field{
 		Name: "enabled", Default: "yes",
 		Usage: "whether the user may dial in: `yes` or no",
 		Part:  partAccount, Label: "Enable this account",

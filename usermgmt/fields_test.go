@@ -51,7 +51,7 @@ func TestFields(t *testing.T) {
 	from.TOTPSecret = "GEZDGNBVGY3TQOJQ"
 	for _, f := range usermgmt.Fields {
 		if f.Get(&from) == f.Get(&to) {
-			t.Errorf("Full leaves %s as it is in an empty profile: give it another value there, so that the tests see whether it is kept", f.Name)
+			t.Errorf("the user for tests has the %s of an empty profile: set another value in usermgmt/usertest", f.Name)
 		}
 		if err := f.Set(&to, f.Get(&from)); err != nil {
 			t.Error(err)
@@ -90,7 +90,7 @@ func TestUserForTests(t *testing.T) {
 	for _, f := range usermgmt.Fields {
 		got, want := f.Get(&full), usertest.Texts[f.Name]
 		if got != want || got == f.Get(&fresh) && f.Name != "totp-secret" {
-			t.Errorf("the user for tests has the %s %q, and a new user %q: set it to another value in usertest", f.Name, got, f.Get(&fresh))
+			t.Errorf("the user for tests has the %s %q, and a new user %q: set another value in usermgmt/usertest", f.Name, got, f.Get(&fresh))
 		}
 	}
 }

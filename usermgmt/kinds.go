@@ -36,11 +36,6 @@ type kind[T, C any] struct {
 
 // The kinds of fields that take any value, or have one rule for all fields.
 var (
-	yesNo = kind[bool, bool]{
-		text:  func(b bool) string { return oneOf(b, "yes", "no") },
-		parse: func(to *bool, s string) error { return choose(to, s, "yes", "no") },
-		store: same[bool], load: assign[bool], json: asIs[bool], values: []string{"yes", "no"},
-	}
 	anyText     = word[string]()
 	serviceList = kind[[]auth.Service, string]{
 		text: services, parse: parseServices, store: storeServices, load: loadServices,
@@ -117,6 +112,13 @@ func choice(yes, no string) kind[bool, bool] {
 		parse: func(to *bool, s string) error { return choose(to, s, yes, no) },
 		store: same[bool], load: assign[bool], values: []string{yes, no},
 	}
+}
+
+// yesNo is a choice that the API has as true and false.
+func yesNo() kind[bool, bool] {
+	k := choice("yes", "no")
+	k.json = asIs[bool]
+	return k
 }
 
 // count is a number up to most; zero is the text of 0.
