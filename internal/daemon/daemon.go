@@ -76,6 +76,13 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	if opts.Ready != nil {
 		opts.Ready()
 	}
+	err := d.serve(ctx, opts, failed)
+	d.shutDown()
+	return err
+}
+
+// serve does what there is to do until the daemon has to end; an error says that something has failed.
+func (d *daemon) serve(ctx context.Context, opts Options, failed <-chan error) error {
 	ticker := time.NewTicker(cmp.Or(opts.Watch, watchEvery))
 	defer ticker.Stop()
 	accounting := time.NewTicker(accountEvery)
@@ -86,10 +93,8 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	for {
 		select {
 		case <-ctx.Done():
-			d.shutDown()
 			return nil
 		case err := <-failed:
-			d.shutDown()
 			return err
 		case <-opts.Reload:
 			d.reload(ctx, opts.Load)
@@ -102,7 +107,6 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 				d.prune(ctx)
 			}
 			if d.shutdownDue(time.Now()) {
-				d.shutDown()
 				return nil
 			}
 		case f := <-d.work:

@@ -174,37 +174,48 @@ func (s *Store) migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fresh := version == 0
-		for ; version < len(migrations); version++ {
-			if _, err := tx.ExecContext(ctx, migrations[version]); err != nil {
-				return fmt.Errorf("to version %d: %w", version+1, err)
-			}
-			if version+1 == reasonCodes {
-				if err := codeOldReasons(ctx, tx); err != nil {
-					return err
-				}
-			}
+		if err := advance(ctx, tx, version); err != nil {
+			return err
 		}
-		if fresh {
-			seal, err := s.firstKey()
-			if err != nil {
-				return err
-			}
-			sealed, err := seal.seal("", keyCheck, keyCheck)
-			if err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, `INSERT INTO meta VALUES (?, ?)`, keyCheck, sealed); err != nil {
-				return err
-			}
+		if version > 0 {
+			return nil
 		}
-		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version))
-		return err
+		return s.storeKeyCheck(ctx, tx)
 	})
 	if err != nil || s.seal.Load() != nil {
 		return err
 	}
 	return s.openKey(ctx)
+}
+
+// advance brings the tables from a version to the present one.
+func advance(ctx context.Context, tx *sql.Tx, version int) error {
+	for ; version < len(migrations); version++ {
+		if _, err := tx.ExecContext(ctx, migrations[version]); err != nil {
+			return fmt.Errorf("to version %d: %w", version+1, err)
+		}
+		if version+1 == reasonCodes {
+			if err := codeOldReasons(ctx, tx); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version))
+	return err
+}
+
+// storeKeyCheck stores, in a new database, what tells later whether a key fits it.
+func (s *Store) storeKeyCheck(ctx context.Context, tx *sql.Tx) error {
+	seal, err := s.firstKey()
+	if err != nil {
+		return err
+	}
+	sealed, err := seal.seal("", keyCheck, keyCheck)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO meta VALUES (?, ?)`, keyCheck, sealed)
+	return err
 }
 
 // keepDaemonsOut has no daemon serve from the folder while its table is brought up to date. One that serves
