@@ -24,7 +24,7 @@ type Precondition struct {
 	IfNoneMatch []string `header:"If-None-Match" doc:"Entity tags. If one matches, the answer is 412 and nothing changes"`
 }
 
-// AsSeen has a resource be as it was with a tag, which StateTag gave.
+// AsSeen requires that a resource still has a tag of StateTag.
 func AsSeen(tag string) Precondition { return Precondition{IfMatch: []string{quoted(tag)}} }
 
 // ErrChanged tells that somebody else has changed a user, or a setting, meanwhile.

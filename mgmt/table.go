@@ -68,7 +68,7 @@ func (t *table) profiles(ctx context.Context, users Users) ([]StoredUser, error)
 	return slices.Clone(t.all), nil
 }
 
-// UsersChanged tells the API of a change of users by this process: it need not read all of them again.
+// UsersChanged tells the API of a change of users by this process, so that it need not read all users again.
 func (a *API) UsersChanged(c usermgmt.Change) { a.table.change(c) }
 
 // change makes a change in the profiles, if they are of the generation before it.

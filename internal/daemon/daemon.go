@@ -64,6 +64,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	d.log = newLogger(opts.Log, cfg.Log.Format, d.level)
 	defer d.undoAll()
 	if err := d.setUp(ctx); err != nil {
+		close(d.ending)
 		return err
 	}
 	d.show()

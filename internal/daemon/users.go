@@ -40,8 +40,8 @@ func (d *daemon) watchUsers(ctx context.Context) {
 	d.revise()
 }
 
-// usersChanged brings to the connections what the daemon itself has changed in the user table. Only if
-// another process has made a change meanwhile, it reads the table.
+// usersChanged applies a change that the daemon itself has made in the user table. It reads the table only
+// if another process has made a change meanwhile.
 func (d *daemon) usersChanged(ctx context.Context, c usermgmt.Change) {
 	switch {
 	case c.Generation <= d.generation:
@@ -61,7 +61,7 @@ func (d *daemon) usersChanged(ctx context.Context, c usermgmt.Change) {
 	d.revise()
 }
 
-// revise holds the connections against the accounts, and the pools against their fixed addresses.
+// revise applies the accounts to the connections, and reserves their fixed addresses in the pools.
 func (d *daemon) revise() {
 	if d.accounts == nil {
 		return // nobody is known yet

@@ -69,8 +69,8 @@ func send(c *http.Client, method, url, kind, body string) error {
 	return nil
 }
 
-// A connection ends as soon as the API or a page has disabled its user, although the daemon does not look at the
-// user table. What another process has changed by then counts, too.
+// A connection ends as soon as the API or a page has disabled its user, although the daemon does not look at
+// the user table. A change that another process has made by then counts, too.
 func TestChangeOfUserCountsAtOnce(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		free, err := net.Listen("tcp", "127.0.0.1:0")

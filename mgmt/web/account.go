@@ -101,7 +101,7 @@ func (p *Pages) proves(r *http.Request, a access.Account, f *form) (bool, error)
 	return err == nil, nil
 }
 
-// changeAccount changes an account, whoever has changed it meanwhile.
+// changeAccount changes an account, whatever its tag is.
 func (p *Pages) changeAccount(r *http.Request, name string, change access.Change) error {
 	return p.cfg.API.ChangeAdministrator(r.Context(), name, mgmt.Precondition{}, change)
 }

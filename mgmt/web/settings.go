@@ -120,7 +120,7 @@ func (p *Pages) showServices(w http.ResponseWriter, r *http.Request, settings mg
 	return p.render(w, r, "settings.html", v)
 }
 
-// asSeen has what a form changes be as it was when the form began.
+// asSeen requires that nobody has made a change since the form was shown.
 func asSeen(r *http.Request) mgmt.Precondition { return mgmt.AsSeen(r.PostForm.Get("tag")) }
 
 // replaced is a change to what a form sets.

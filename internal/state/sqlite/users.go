@@ -207,7 +207,7 @@ func (s *Store) Generation(ctx context.Context) (uint64, error) {
 	return g, s.damaged(err)
 }
 
-// change is transact for what makes a new generation. Do notes in made what it changes.
+// change is transact for what makes a new generation. Do adds its changes to made.
 func (s *Store) change(ctx context.Context, do func(tx *sql.Tx, made *usermgmt.Change) error) error {
 	var made usermgmt.Change
 	err := s.transact(ctx, func(tx *sql.Tx) error {
