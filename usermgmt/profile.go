@@ -135,7 +135,7 @@ func Fold(name string) string { return strings.ToLower(name) }
 
 // Account is the profile as authentication sees it.
 func (p *Profile) Account() auth.Account {
-	schedule, _ := auth.ParseSchedule(p.Schedule)
+	schedule, err := auth.ParseSchedule(p.Schedule)
 	a := auth.Account{
 		Name: p.Name, Enabled: p.Enabled, Password: p.Password, Services: p.Services,
 		IPsecMust: p.IPsec == IPsecMust, RemoteNode: p.RemoteNode, Schedule: schedule, Expires: p.Expires,
@@ -150,11 +150,13 @@ func (p *Profile) Account() auth.Account {
 		a.Terms.MaxConnections = 1
 	}
 	// The values were valid when they were stored. Since then a time zone may be gone, or a row damaged.
-	for _, name := range []string{"schedule", "ipsec", "further"} {
-		if f, _ := FieldNamed(name); a.Fault == "" {
-			if err := f.check(p); err != nil {
-				a.Fault = name + ": " + err.Error()
-			}
+	if err != nil {
+		a.Fault = "schedule: " + err.Error()
+	}
+	for _, name := range []string{"ipsec", "further"} {
+		f, _ := FieldNamed(name)
+		if err := f.check(p); err != nil {
+			a.Fault = name + ": " + err.Error()
 		}
 	}
 	switch {
