@@ -71,7 +71,7 @@ func dialled(b *testing.B, kind string, mode ppp.MPPEMode, n int) (*testenv.Lab,
 	b.Helper()
 	lab := testenv.New(b)
 	server := lab.NewServer(b, "")
-	server.ServePages(pages, "network: {pool: 10.99.0.2-10.99.255.254}\nppp: {echo_interval: 5m}\n")
+	server.ServePages(pages, "network: {pool: 10.99.0.2-10.99.255.254}\nppp: {echo_interval: 5m}\nlimits: {log_ins_per_user: 100000}\n")
 	server.VPND("user", "add", "alice", "--password", "geheim", "--max-connections", "0")
 	server.Start()
 	host := lab.Host(b)
