@@ -217,20 +217,25 @@ func denied(why reason.Reason) Outcome { return Outcome{Reason: why} }
 // outwards, then those in upper case. What the account lacks is tried with a decoy. It gives how many were
 // tried, too.
 func (a *Authenticator) search(c *claim, proof Proof, now time.Time) (m match, tried int) {
-	password, token := c.Account.Password, c.Account.Token
+	password := c.Account.Password
 	if !c.known || password == "" {
 		password = decoy.Password
 	}
-	tried++
 	right := proof.Verify(password)
 	proof.Verify(counterpart(password))
 	if right && c.known && c.Account.Password != "" {
-		return match{ok: true, candidate: password}, tried
+		return match{ok: true, candidate: password}, 1
 	}
-	if !c.known || token == nil {
+	m, tried = a.searchCodes(c, proof, now)
+	return m, 1 + tried
+}
+
+// searchCodes tries the codes of the user's token.
+func (a *Authenticator) searchCodes(c *claim, proof Proof, now time.Time) (m match, tried int) {
+	token, owned := c.Account.Token, c.known && c.Account.Token != nil
+	if !owned {
 		token = decoy.Token
 	}
-	owned := c.known && c.Account.Token != nil
 	for _, upper := range []bool{false, true} {
 		for step := range a.window(c.Token, now) {
 			tried++

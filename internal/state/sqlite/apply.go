@@ -61,6 +61,21 @@ type draft struct {
 	out   *usermgmt.Outcome
 }
 
+// comesTo fills the outcome in, and reports whether the edit changes anything.
+func (d *draft) comesTo(out *usermgmt.Outcome) bool {
+	d.out = out
+	out.Name, out.Profile = d.p.Name, d.p
+	if !d.known {
+		out.Event = usermgmt.Added
+		return true
+	}
+	if out.Fields = usermgmt.Differences(&d.old, &d.p); out.Fields == "" {
+		return false
+	}
+	out.Event = usermgmt.Changed
+	return true
+}
+
 func (s *Store) apply(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, edits []usermgmt.Edit, how usermgmt.How) ([]usermgmt.Outcome, error) {
 	outcomes := make([]usermgmt.Outcome, len(edits))
 	drafts := make([]draft, 0, len(edits))
@@ -91,13 +106,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, ed
 			}
 			continue
 		}
-		outcomes[i].Name, outcomes[i].Profile = d.p.Name, d.p
-		d.out = &outcomes[i]
-		if fields := usermgmt.Differences(&d.old, &d.p); !d.known || fields != "" {
-			d.out.Event, d.out.Fields = usermgmt.Changed, fields
-			if !d.known {
-				d.out.Event, d.out.Fields = usermgmt.Added, ""
-			}
+		if d.comesTo(&outcomes[i]) {
 			drafts = append(drafts, d)
 		}
 	}
