@@ -100,7 +100,7 @@ func byName(x, y StoredUser) int {
 // UserQuery picks users, and their order.
 type UserQuery struct {
 	Search string   `query:"q" maxLength:"100" doc:"A part of the name or the comment"`
-	Show   string   `query:"show" enum:"disabled,expired,locked,damaged,connected,never" doc:"Those of this status, or that are connected, or never were; left out: all"`
+	Show   string   `query:"show" enum:"disabled,expired,locked,damaged,connected,never" doc:"Only users with this status, connected users, or users that have never connected; missing: all"`
 	Names  []string // only these; nil: all
 	Sort   string   `query:"sort" enum:"name,-name,index,-index,enabled,-enabled,connections,-connections,comment,-comment" default:"name"`
 }

@@ -16,23 +16,23 @@ type User struct {
 	Name        string `json:"name"`
 	Index       int    `json:"index" doc:"Number of the profile"`
 	Enabled     bool   `json:"enabled"`
-	Status      string `json:"status" enum:"enabled,disabled,expired,locked,damaged" doc:"Whether the user gets in"`
-	Damaged     string `json:"damaged,omitempty" doc:"What of the stored user cannot be read, and what to do; left out: nothing. Of such a user only the name is known"`
+	Status      string `json:"status" enum:"enabled,disabled,expired,locked,damaged" doc:"Whether the user can log in"`
+	Damaged     string `json:"damaged,omitempty" doc:"The damage of the stored user, and the fix; missing: none. Of a damaged user only the name is known"`
 	HasPassword bool   `json:"has_password"`
 	HasMOTP     bool   `json:"has_motp"`
 	HasTOTP     bool   `json:"has_totp"`
 
 	UserFields
 
-	LastAddress string     `json:"last_address" doc:"The virtual address that the user had last"`
+	LastAddress string     `json:"last_address" doc:"The last virtual address of the user"`
 	Failures    int        `json:"failures" doc:"Failed log-ins that count towards a lock"`
-	LockedUntil *time.Time `json:"locked_until" doc:"At addresses from which the user did not get in of late; null: not locked"`
+	LockedUntil *time.Time `json:"locked_until" doc:"Lock at addresses from which the user has not logged in recently; null: not locked"`
 
-	UsualAddresses []string   `json:"usual_addresses" doc:"Addresses and prefixes from which the user got in last"`
-	UsualLocked    *time.Time `json:"usual_locked_until" doc:"At the usual addresses; null: not locked"`
+	UsualAddresses []string   `json:"usual_addresses" doc:"Addresses and prefixes of the last log-ins"`
+	UsualLocked    *time.Time `json:"usual_locked_until" doc:"Lock at the usual addresses; null: not locked"`
 
-	Connections []UserConnection `json:"connections" doc:"Open now, the oldest first"`
-	Traffic     UserTraffic      `json:"traffic" doc:"Of this month, without what is connected now"`
+	Connections []UserConnection `json:"connections" doc:"Open connections, oldest first"`
+	Traffic     UserTraffic      `json:"traffic" doc:"Traffic of this month, without open connections"`
 }
 
 // UserConnection is an open connection of a user.
@@ -40,13 +40,13 @@ type UserConnection struct {
 	ID        string     `json:"id"`
 	Type      string     `json:"type" doc:"PPTP, L2TP or L2TP/IPsec"`
 	RemoteIP  netip.Addr `json:"remote_ip" doc:"The client's outer address"`
-	VirtualIP netip.Addr `json:"virtual_ip" doc:"The address that the client was given"`
+	VirtualIP netip.Addr `json:"virtual_ip" doc:"The client's address inside the VPN"`
 	Since     time.Time  `json:"since"`
 }
 
 // UserTraffic is what a user has moved in a month.
 type UserTraffic struct {
-	Month   string `json:"month" doc:"Of UTC, such as 2026-11"`
+	Month   string `json:"month" doc:"Month in UTC, such as 2026-11"`
 	RxBytes uint64 `json:"rx_bytes" doc:"From the user"`
 	TxBytes uint64 `json:"tx_bytes" doc:"To the user"`
 }

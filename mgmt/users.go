@@ -14,7 +14,7 @@ type (
 		Name string `path:"name" maxLength:"64"`
 	}
 	newUserView struct {
-		Location string `header:"Location" doc:"Where the user is"`
+		Location string `header:"Location" doc:"Path of the user"`
 		ETag     string `header:"ETag"`
 		Body     User
 	}
@@ -23,7 +23,7 @@ type (
 		Body User
 	}
 	userList struct {
-		Total int `header:"X-Total-Count" doc:"How many there are in all pages"`
+		Total int `header:"X-Total-Count" doc:"Number of users in all pages"`
 		Body  []User
 	}
 	listUsers struct {
@@ -38,7 +38,7 @@ type (
 		Name string `path:"name" maxLength:"64"`
 		Precondition
 		Body struct {
-			Code string `json:"code" maxLength:"16" doc:"That the token or the app shows now"`
+			Code string `json:"code" maxLength:"16" doc:"The current code of the token or the app"`
 		}
 	}
 	newUser struct {
@@ -51,7 +51,7 @@ type (
 		Name string `path:"name" maxLength:"64"`
 		Precondition
 		Body struct {
-			Name string `json:"name,omitempty" doc:"The user's own: a name cannot be changed"`
+			Name string `json:"name,omitempty" doc:"The user's current name: names cannot be changed"`
 			UserInput
 		}
 	}
@@ -75,14 +75,14 @@ func (a *API) registerUsers(api huma.API) {
 	})
 	huma.Register(api, operation("get-user", http.MethodGet, "/users/{name}", "Show a user", tagUsers, http.StatusNotFound),
 		func(ctx context.Context, in *namedUser) (*oneUser, error) { return a.getUser(ctx, in.Name) })
-	huma.Register(api, operation("change-user", http.MethodPatch, "/users/{name}", "Change what the body names", tagUsers,
+	huma.Register(api, operation("change-user", http.MethodPatch, "/users/{name}", "Change the fields in the body", tagUsers,
 		http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.changeUser)
-	huma.Register(api, operation("remove-user", http.MethodDelete, "/users/{name}", "Remove a user and hang up his connections", tagUsers,
+	huma.Register(api, operation("remove-user", http.MethodDelete, "/users/{name}", "Remove a user and hang up the user's connections", tagUsers,
 		http.StatusNotFound, http.StatusPreconditionFailed),
 		func(ctx context.Context, in *changedUser) (*struct{}, error) {
 			return nil, problem(a.RemoveUsers(ctx, in.Precondition, in.Name))
 		})
-	huma.Register(api, operation("unlock-user", http.MethodPost, "/users/{name}/unlock", "Let a user in again that too many failures locked", tagUsers,
+	huma.Register(api, operation("unlock-user", http.MethodPost, "/users/{name}/unlock", "Unlock a user after too many failures", tagUsers,
 		http.StatusNotFound, http.StatusPreconditionFailed),
 		func(ctx context.Context, in *changedUser) (*oneUser, error) {
 			if err := a.UnlockUsers(ctx, in.Precondition, in.Name); err != nil {
@@ -90,7 +90,7 @@ func (a *API) registerUsers(api huma.API) {
 			}
 			return a.getUser(ctx, in.Name)
 		})
-	huma.Register(api, operation("verify-user", http.MethodPost, "/users/{name}/verify", "Verify a code of a user's new token, which counts as used then", tagUsers,
+	huma.Register(api, operation("verify-user", http.MethodPost, "/users/{name}/verify", "Verify a code of a user's new token. The code then counts as used", tagUsers,
 		http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), a.verifyUser)
 }
 

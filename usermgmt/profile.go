@@ -54,16 +54,16 @@ func (p *Profile) check() error {
 		broken("password", "the user needs a password, a mOTP secret with its PIN, or a TOTP secret")
 	}
 	if p.TOTPSecret != "" && p.MOTPSecret != "" {
-		broken("totp-secret", "the user has a mOTP token already: take one of them away")
+		broken("totp-secret", "the user has a mOTP token already: remove one of the two")
 	}
 	if p.MOTPSecret == "" && p.MOTPPIN != "" {
-		broken("motp-secret", "is missing: a mOTP PIN goes with a secret")
+		broken("motp-secret", "is missing: a mOTP PIN needs a secret")
 	}
 	if p.MOTPSecret != "" && p.MOTPPIN == "" {
-		broken("motp-pin", "is missing: a mOTP secret goes with a PIN")
+		broken("motp-pin", "is missing: a mOTP secret needs a PIN")
 	}
 	if p.Address.IsValid() && p.MaxConnections > 1 {
-		broken("max-connections", "a fixed address is for one connection: set 1, or no address")
+		broken("max-connections", "a fixed address allows only one connection: set 1, or remove the address")
 	}
 	for _, f := range Fields {
 		if err := f.check(p); err != nil {
@@ -117,10 +117,10 @@ func CheckName(name string) error {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(signs, r)
 	}
 	if name == "" || len(name) > maxName || name[0] == '-' || strings.ContainsFunc(name, func(r rune) bool { return !good(r) }) {
-		return &RuleError{"name", fmt.Sprintf("must have 1 to %d letters (a to z), digits and %s, and not begin with -", maxName, signs)}
+		return &RuleError{"name", fmt.Sprintf("must have 1 to %d letters (a to z), digits and %s, and must not begin with -", maxName, signs)}
 	}
 	if name == "." || name == ".." {
-		return &RuleError{"name", "must not be " + name + ", which no address of a page can end in: add a letter or a digit"}
+		return &RuleError{"name", "must not be " + name + ", because the address of a page cannot end in it: add a letter or a digit"}
 	}
 	return nil
 }

@@ -213,7 +213,7 @@ func TestUserImportAndExport(t *testing.T) {
 	want := bad + ": csv: 5 records, 4 users, 0 skipped\n" +
 		bad + ":2: anna: the user exists already\n" +
 		bad + ":3: ben: ipsec: \"maybe\" is not one of none, nice, must\n" +
-		bad + ":4: the line has 1 columns, and the header 4\n" +
+		bad + ":4: the line has 1 columns, but the header has 4\n" +
 		bad + ":6: emil: address: 10.99.0.20 is taken by user dora\n" +
 		"vpnd: " + bad + ": 4 faults; nothing was imported; give --replace to change users that exist already\n"
 	if r.status != 12 || r.stderr != want || r.stdout != "" {
@@ -237,15 +237,15 @@ func TestUserImportAndExport(t *testing.T) {
 	h.fails("", "use one of csv, yaml, chap-secrets", "user", "import", "-", "--format", "xml")
 	word := h.file("word", "geheim # remark\n")
 	r = h.run("ben * @"+word+" *\nben * geheim * -- mtu 1400\n", "user", "import", "-", "--format", "chap-secrets")
-	want = "-:2: \"ben\" is in line 1 already, with the same password\n-:2: \"ben\": the options of pppd behind -- are left out\n" +
+	want = "-:2: \"ben\" is in line 1 already, with the same password\n-:2: \"ben\": ignored pppd's options after --\n" +
 		"-: chap-secrets: 2 records, 1 user, 1 skipped\n1 user added, 0 changed, 0 unchanged\n"
 	if r.status != 0 || r.stderr != want || h.profile("ben").Password != "geheim" {
 		t.Errorf("%+v", r)
 	}
-	h.fails("carl * @"+h.dir+" *\n", "cannot be read: "+h.dir+" is not a regular file with one secret", "user", "import", "-", "--format", "chap-secrets")
+	h.fails("carl * @"+h.dir+" *\n", "cannot be read ("+h.dir+" is not a regular file with one secret", "user", "import", "-", "--format", "chap-secrets")
 	ansi := h.file("ansi.csv", "name;password\ncarl;gr\xfcn\n")
 	h.fails("", ansi+":2: this is not UTF-8", "user", "import", ansi)
-	h.fails("", "there is no encoding", "user", "import", ansi, "--encoding", "x")
+	h.fails("", "is unknown: use one of cp437", "user", "import", ansi, "--encoding", "x")
 	h.ok("", "user", "import", ansi, "--encoding", "windows-1252")
 	if p := h.profile("carl"); p.Password != "grün" {
 		t.Errorf("%+v", p)

@@ -117,7 +117,7 @@ func (f *profileForm) storedNow(name string) string {
 		return ""
 	}
 	if field.Secret {
-		return "Somebody else has stored another one."
+		return "Somebody else has stored another value."
 	}
 	stored := profileForm{profile: f.profile}
 	return "Stored now: " + cmp.Or(stored.text(name), "nothing") + "."
@@ -246,7 +246,7 @@ func (f *profileForm) tokenChosen() string {
 }
 
 func (f *profileForm) poolChoices(now string) []usermgmt.Choice {
-	choices := []usermgmt.Choice{{Text: "the one without a name"}}
+	choices := []usermgmt.Choice{{Text: "the pool without a name"}}
 	for _, name := range f.pools {
 		if name != "" {
 			choices = append(choices, usermgmt.Choice{Value: name, Text: name})

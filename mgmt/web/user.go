@@ -105,7 +105,7 @@ func (t userTable) addUser(w http.ResponseWriter, r *http.Request) error {
 		profile, err = t.cfg.API.AddUser(r.Context(), profile)
 	}
 	if errors.Is(err, usermgmt.ErrExists) {
-		f.wrong("name", "There is a user of that name already: choose another one.")
+		f.wrong("name", "A user with this name exists. Choose another name.")
 	} else if err := f.broken(err); err != nil {
 		return err
 	}
@@ -170,13 +170,13 @@ func (t userTable) whoChanged(ctx context.Context, name string) string {
 			}
 		}
 	}
-	return who + " has changed this profile while you did. Your changes are not stored: compare what is marked “Stored now”, and press OK again to store yours."
+	return who + " changed this profile while you did. Your changes are not stored. Compare the values marked “Stored now”, and press OK again to store yours."
 }
 
 // notThere is the fault of a user that is not there.
 func notThere(err error) error {
 	if errors.Is(err, usermgmt.ErrNoUser) {
-		return fault{http.StatusNotFound, "There is no such user. Somebody may have removed the profile: look in the list."}
+		return fault{http.StatusNotFound, "This user does not exist. Somebody may have removed the profile: look in the list."}
 	}
 	return err
 }

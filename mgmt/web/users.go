@@ -183,9 +183,9 @@ func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case len(names) == 0:
-		return failed(w, r, back, "Tick the users first.")
+		return failed(w, r, back, "First select the users.")
 	case len(names) > maxPicked && r.PostForm.Get("match") != "yes":
-		return failed(w, r, back, fmt.Sprintf("These are more than %d users: tick fewer at once.", maxPicked))
+		return failed(w, r, back, fmt.Sprintf("These are more than %d users. Select fewer at once.", maxPicked))
 	}
 	var what string
 	switch do := r.PostForm.Get("do"); do {
@@ -202,10 +202,10 @@ func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
 		what = "removed"
 		err = t.cfg.API.RemoveUsers(r.Context(), mgmt.Precondition{}, names...)
 	default:
-		return fault{http.StatusBadRequest, "The form asks for nothing that the page can do."}
+		return fault{http.StatusBadRequest, "The page does not know this action."}
 	}
 	if errors.Is(err, usermgmt.ErrNoUser) {
-		return failed(w, r, back, "Nothing was changed: somebody has removed a user meanwhile ("+err.Error()+").")
+		return failed(w, r, back, "Nothing was changed: somebody removed a user meanwhile ("+err.Error()+").")
 	}
 	if err != nil {
 		return err
@@ -233,7 +233,7 @@ func (t userTable) askRemove(w http.ResponseWriter, r *http.Request, names []str
 		d.Total = len(d.Users)
 	}
 	if len(d.Users) == 0 {
-		return failed(w, r, back, "There is nobody to remove: somebody has removed them meanwhile.")
+		return failed(w, r, back, "There is nobody to remove: somebody removed them meanwhile.")
 	}
 	return t.render(w, r, "remove.html", view{Title: "Remove users", Data: d})
 }

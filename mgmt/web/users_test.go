@@ -209,7 +209,7 @@ func TestFaults(t *testing.T) {
 	}
 	b.add("alice")
 	w = b.ask(administrator, "/users/-new", url.Values{"name": {"ALICE"}, "password": {"x"}})
-	if w.Code != http.StatusUnprocessableEntity || !strings.Contains(faultOf(w.Body.String(), "name"), "already") {
+	if w.Code != http.StatusUnprocessableEntity || !strings.Contains(faultOf(w.Body.String(), "name"), "exists") {
 		t.Errorf("%d %q", w.Code, faultOf(w.Body.String(), "name"))
 	}
 }
@@ -223,7 +223,7 @@ func TestConflict(t *testing.T) {
 	mine.Set("comment", "mine")
 	w := b.ask(administrator, "/users/alice", mine)
 	body := w.Body.String()
-	if w.Code != http.StatusConflict || !strings.Contains(body, "carol has changed this profile") || !strings.Contains(body, "Stored now: 60.") || b.profile("alice").Comment != "" {
+	if w.Code != http.StatusConflict || !strings.Contains(body, "carol changed this profile") || !strings.Contains(body, "Stored now: 60.") || b.profile("alice").Comment != "" {
 		t.Errorf("%d %s", w.Code, body)
 	}
 	again := formOf(body)
@@ -340,7 +340,7 @@ func TestChangeMany(t *testing.T) {
 	if users, err := b.store.List(t.Context()); err != nil || len(users) != 3 {
 		t.Errorf("%d users", len(users))
 	}
-	if w := b.ask(administrator, "/users/user3", nil); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "no such user") {
+	if w := b.ask(administrator, "/users/user3", nil); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "This user does not exist") {
 		t.Errorf("%d", w.Code)
 	}
 }

@@ -15,7 +15,7 @@ func (r *reader) readMPD(data []byte) {
 		r.Records++
 		words := mpdWords(text)
 		if len(words) > 1 && strings.HasPrefix(words[1], "!") {
-			r.fault(l.number, "a program gives the password of %.64q: put the password here (a password that begins with ! goes into a CSV file)", words[0])
+			r.fault(l.number, "a program supplies the password of %.64q: write the password itself (use a CSV file for a password that begins with !)", words[0])
 			continue
 		}
 		r.bsdAccount(l.number, words)
@@ -77,11 +77,11 @@ func (r *reader) readPPP(data []byte) {
 			continue
 		}
 		if len(words) > 3 {
-			r.note(number, "%.64q: label and number to call back are left out", words[0])
+			r.note(number, "%.64q: ignored label and call-back number", words[0])
 			words = words[:3]
 		}
 		if len(words) > 1 && words[1] == "*" {
-			r.fault(number, "the password of %.64q is that of a user of the system, which nobody can read: put one here", words[0])
+			r.fault(number, "the password of %.64q is that of a system user, which nobody can read: write a password here", words[0])
 			continue
 		}
 		if len(words) == 3 && words[2] == "*" {
@@ -124,11 +124,11 @@ func (r *reader) bsdAccount(line int, words []string) {
 	case len(words) < 2 || len(words) > 3:
 		r.fault(line, "a line has name, password and perhaps an address; this one has %d words", len(words))
 	case words[0] == "*":
-		r.fault(line, "the name * is everybody, and vpnd has users with names: take the line out")
+		r.fault(line, "the name * means everybody, but users of vpnd need names: remove the line")
 	case len(words) == 2 && oneAddress(words[1]) != "":
 		r.fault(line, "an address is where the password belongs")
 	case len(words) == 3 && oneAddress(words[2]) == "":
-		r.fault(line, "a user of vpnd has one fixed address, or without any one of the pool")
+		r.fault(line, "a user of vpnd has one fixed address, or none: then it gets one of the pool")
 	default:
 		a := account{line: line, name: words[0], fields: map[string]string{"password": words[1]}}
 		if len(words) == 3 {
@@ -149,7 +149,7 @@ func (r *reader) readNPPPD(data []byte) {
 		parts := strings.Split(text, ":")
 		a := account{line: l.number, name: strings.TrimSpace(parts[0]), fields: map[string]string{}}
 		if strings.Contains(a.name, "|") || len(parts) < 2 {
-			r.fault(l.number, `this is no user; write name:\ and then :password=...:\`)
+			r.fault(l.number, `this is not a user: write name:\ and then :password=...:\`)
 			continue
 		}
 		if r.capabilities(&a, parts[1:]) {
@@ -171,10 +171,10 @@ func (r *reader) capabilities(a *account, parts []string) bool {
 		switch {
 		case name == "":
 		case !valued:
-			r.fault(a.line, "%.64q: a field has no =, and cannot be read; write a colon in a password as \\c", a.name)
+			r.fault(a.line, "%.64q: a field has no =: write a colon in a password as \\c", a.name)
 			return false
 		case name == "tc":
-			r.fault(a.line, "%.64q: the field tc names another user, and cannot be read: write its fields here", a.name)
+			r.fault(a.line, "%.64q: the field tc refers to another user, which is not supported: write its fields here", a.name)
 			return false
 		case name == "password":
 			a.fields["password"] = text
@@ -185,7 +185,7 @@ func (r *reader) capabilities(a *account, parts []string) bool {
 			}
 		case name == "framed-ip-netmask" && text == "255.255.255.255":
 		default:
-			r.note(a.line, "%.64q: %.32s is left out", a.name, name)
+			r.note(a.line, "%.64q: ignored %.32s", a.name, name)
 		}
 	}
 	return true

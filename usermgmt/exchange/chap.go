@@ -19,18 +19,18 @@ func (r *reader) readChapSecrets(data []byte) {
 		r.Records++
 		switch {
 		case !ok:
-			r.fault(line, "a quote is not closed; what follows is not read")
+			r.fault(line, "a quote is not closed; the rest was not read")
 			return
 		case len(words) < 3:
 			r.fault(line, "a line has client, server and secret; this one has %d words", len(words))
 		case words[0] == "*":
-			r.fault(line, "the client * is everybody, and vpnd has users with names: take the line out")
+			r.fault(line, "the client * means everybody, but users of vpnd need names: remove the line")
 		case len(words) == 3 && (oneAddress(words[2]) != "" || words[2] == "*"):
 			r.fault(line, "an address is where the secret belongs. A file of name, password and address has another format: "+
 				"%s (FreeBSD's mpd5) or %s (BSD's ppp)", MPDSecret, PPPSecret)
 		default:
 			if len(words) == 3 && s.cut {
-				r.note(line, "%.64q: the secret ends before #, as pppd reads it; quotes around it make # a part of it", words[0])
+				r.note(line, "%.64q: the secret ends before #, as in pppd; to include #, quote the secret", words[0])
 			}
 			r.chapAccount(line, words)
 		}
@@ -46,7 +46,7 @@ func (r *reader) chapAccount(line int, words []string) {
 	rest := words[3:]
 	if i := slices.Index(rest, "--"); i >= 0 {
 		if i+1 < len(rest) {
-			r.note(line, "%.64q: the options of pppd behind -- are left out", a.name)
+			r.note(line, "%.64q: ignored pppd's options after --", a.name)
 		}
 		rest = rest[:i]
 	}
@@ -95,25 +95,25 @@ var (
 func (r *reader) chapSecret(line int, name, word string) (string, bool) {
 	switch {
 	case word == "@login":
-		r.fault(line, "the password of %.64q is that of a user of the system, which nobody can read: put one here", name)
+		r.fault(line, "the password of %.64q is that of a system user, which nobody can read: write a password here", name)
 		return "", false
 	case hashSign.MatchString(word):
-		r.fault(line, "a hash is in the place of the password of %.64q, and nobody can read it: put the password here", name)
+		r.fault(line, "the password of %.64q is a hash, which nobody can read: write the password itself", name)
 		return "", false
 	case oldHashSign.MatchString(word):
-		r.note(line, "%.64q: the secret has 13 characters; if it is a hash, as pap-secrets may have, put the password in its place", name)
+		r.note(line, "%.64q: the secret has 13 characters; if it is a hash, as pap-secrets may have, replace it with the password", name)
 	}
 	if !strings.HasPrefix(word, "@/") {
 		return word, true
 	}
 	path := word[1:]
 	if r.open == nil {
-		r.fault(line, "the secret is in the file %s: put it here", path)
+		r.fault(line, "the secret is in the file %s: write it here", path)
 		return "", false
 	}
 	data, err := r.open(path)
 	if err != nil {
-		r.fault(line, "the secret is in another file: put it here, for that file cannot be read: %v", err)
+		r.fault(line, "the secret is in another file that cannot be read (%v): write the secret here", err)
 		return "", false
 	}
 	s := scanner{data: string(data), line: 1}
@@ -122,7 +122,7 @@ func (r *reader) chapSecret(line int, name, word string) (string, bool) {
 			return words[0], true
 		}
 	}
-	r.fault(line, "the secret is in the file %s, which has none: put it here", path)
+	r.fault(line, "the secret should be in the file %s, which has none: write it here", path)
 	return "", false
 }
 
@@ -132,11 +132,11 @@ func (r *reader) chapAddress(line int, words []string) (string, bool) {
 	case len(words) == 0 || len(words) == 1 && words[0] == "*":
 		return "", true
 	case len(words) == 1 && words[0] == "-":
-		r.fault(line, "the address - allows none: take the line out")
+		r.fault(line, "the address - allows no address: remove the line")
 		return "", false
 	case len(words) == 1 && oneAddress(words[0]) != "":
 		return oneAddress(words[0]), true
 	}
-	r.fault(line, "a user of vpnd has one fixed address, or with * any of the pool")
+	r.fault(line, "a user of vpnd has one fixed address, or any address of the pool (*)")
 	return "", false
 }

@@ -62,12 +62,12 @@ func (r *reader) readCSV(data []byte) {
 	// that is the separator.
 	file.Comma, file.FieldsPerRecord, file.TrimLeadingSpace = comma, -1, comma != '\t'
 	if !strings.ContainsRune(separators+"|", comma) {
-		r.fault(1, "%q separates no columns; there are comma, semicolon, tab and |", string(comma))
+		r.fault(1, "%q cannot separate columns: use a comma, a semicolon, a tab or |", string(comma))
 		return
 	}
 	names, err := file.Read()
 	if err != nil {
-		r.fault(1, "the header is missing; write the names of the columns into this line, such as name,password,dial-in")
+		r.fault(1, "the header is missing: write the names of the columns into this line, such as name,password,dial-in")
 		return
 	}
 	for len(names) > 0 && strings.TrimSpace(names[len(names)-1]) == "" {
@@ -85,11 +85,11 @@ func (r *reader) readHeader(file *csv.Reader, names []string) (table, bool) {
 	isName := func(column string) bool { return strings.EqualFold(strings.TrimSpace(column), "name") }
 	if !slices.ContainsFunc(names, isName) {
 		// No word of the line is told: without a header it is a user with a password.
-		r.fault(line, "the header has no column name; write the names of the columns into this line, such as name,password,dial-in")
+		r.fault(line, "the header has no column \"name\": write the names of the columns into this line, such as name,password,dial-in")
 		return t, false
 	}
 	if strings.Contains(strings.Join(names, ""), "\r") {
-		r.fault(line, "the line has ends of lines of a Macintosh within it: save the file with those of Windows or Unix")
+		r.fault(line, "the line contains line ends of a Macintosh: save the file with line ends of Windows or Unix")
 		return t, false
 	}
 	seen := map[string]bool{}
@@ -100,7 +100,7 @@ func (r *reader) readHeader(file *csv.Reader, names []string) (table, bool) {
 			continue
 		}
 		if seen[column] {
-			r.fault(line, "the column %.64q is there twice", column)
+			r.fault(line, "the column %.64q appears twice: remove one", column)
 			ok = false
 		}
 		seen[column] = true
@@ -123,7 +123,7 @@ func (r *reader) readRecords(t table) {
 		}
 		if at := (*csv.ParseError)(nil); errors.As(err, &at) {
 			r.Records++
-			r.fault(at.StartLine, "%v; what follows is not read", at.Err)
+			r.fault(at.StartLine, "%v; the rest was not read", at.Err)
 			return
 		}
 		for len(record) > len(t.fields) && strings.TrimSpace(record[len(record)-1]) == "" {
@@ -135,7 +135,7 @@ func (r *reader) readRecords(t table) {
 		r.Records++
 		line, _ := t.file.FieldPos(0)
 		if len(record) != len(t.fields) {
-			r.fault(line, "the line has %d columns, and the header %d", len(record), len(t.fields))
+			r.fault(line, "the line has %d columns, but the header has %d", len(record), len(t.fields))
 			continue
 		}
 		r.readRecord(line, record, t)
@@ -153,7 +153,7 @@ func (r *reader) readRecord(line int, record []string, t table) {
 		case t.fields[i].Name != "":
 			values = append(values, value{t.fields[i], text})
 		case strings.TrimSpace(text) != "":
-			r.fault(line, "column %d holds something, and the header has no name for it", i+1)
+			r.fault(line, "column %d has a value, but the header has no name for it", i+1)
 			return
 		}
 	}
@@ -166,13 +166,13 @@ var shortened = regexp.MustCompile(`^\d([.,]\d+)?E[+-]\d+$`)
 // doubt tells when a name or a password may be another one than was meant.
 func (r *reader) doubt(line int, name string, column int, text string, t table) {
 	if shortened.MatchString(text) {
-		r.note(line, "%.64q: the %s looks like a long number that a spreadsheet has shortened: compare it, and make the column text",
+		r.note(line, "%.64q: the %s looks like a long number that a spreadsheet has shortened: check it, and format the column as text",
 			name, cmp.Or(t.fields[column].Name, "name"))
 	}
 	at, from := t.file.FieldPos(column)
 	raw := t.lines[at-1]
 	if column != t.nameAt && text != "" && from > 1 && raw[from-1] != '"' && raw[from-2] == ' ' && t.file.TrimLeadingSpace {
-		r.note(line, "%.64q: spaces before the password are left out; in quotes they are a part of it", name)
+		r.note(line, "%.64q: ignored spaces before the password; to keep them, quote the password", name)
 	}
 }
 

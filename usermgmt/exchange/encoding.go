@@ -46,7 +46,7 @@ func Decode(encoding string, data []byte) ([]byte, error) {
 	}
 	known, ok := encodings[strings.ToLower(encoding)]
 	if !ok {
-		return nil, fmt.Errorf("there is no encoding %.64q; those there are: %s", encoding, strings.Join(Encodings(), ", "))
+		return nil, fmt.Errorf("the encoding %.64q is unknown: use one of %s", encoding, strings.Join(Encodings(), ", "))
 	}
 	if known == unicode.UTF8 {
 		if err := checkUTF8(data); err != nil {
@@ -79,14 +79,14 @@ func checkUTF8(data []byte) error {
 	if at := bytes.IndexByte(data, 0); at >= 0 {
 		return &LineError{
 			1 + bytes.Count(data[:at], []byte("\n")),
-			"a byte 0 is here: the file is UTF-16 (Excel's \"Unicode text\") without its mark, for which there is --encoding utf-16le, or no text at all",
+			"a byte 0 is here: the file is not text, or UTF-16 (Excel's \"Unicode text\") without a byte order mark: give --encoding utf-16le for that",
 		}
 	}
 	line := 0
 	for text := range bytes.Lines(data) {
 		line++
 		if !utf8.Valid(text) {
-			return &LineError{line, "this is not UTF-8. Excel and Notepad of Western countries write Windows-1252 and call it ANSI: " +
+			return &LineError{line, "this is not UTF-8. Excel and Notepad in Western countries write Windows-1252 and call it ANSI: " +
 				"--encoding windows-1252 reads it, or save the file as UTF-8 (\"CSV UTF-8\" in Excel)"}
 		}
 	}

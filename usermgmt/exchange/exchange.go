@@ -106,7 +106,7 @@ func (r *reader) field(line int, name string) (usermgmt.Field, bool) {
 		for _, f := range usermgmt.Fields {
 			known = append(known, f.Name)
 		}
-		r.fault(line, "there is no field %.64q; those there are: %s", name, strings.Join(known, ", "))
+		r.fault(line, "the field %.64q is unknown: use one of %s", name, strings.Join(known, ", "))
 	}
 	return f, ok
 }
@@ -138,7 +138,7 @@ func (r *reader) account(a account) {
 	first := &r.accounts[i]
 	for _, f := range usermgmt.Fields {
 		if first.fields[f.Name] != a.fields[f.Name] {
-			r.fault(a.line, "%.64q is in line %d with another %s; a user of vpnd has one: keep one of the lines", a.name, first.line, f.Name)
+			r.fault(a.line, "%.64q is in line %d with another %s, but a user of vpnd has only one: remove one of the lines", a.name, first.line, f.Name)
 			return
 		}
 	}

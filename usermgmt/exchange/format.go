@@ -32,7 +32,7 @@ var readers = map[Format]func(*reader, []byte){
 }
 
 // ErrFormat is the error for a format that is not there.
-var ErrFormat = errors.New("no such format of users")
+var ErrFormat = errors.New("unknown format of users")
 
 // names are parts of the names of files that have a format of their own. Their contents do not tell them
 // apart: a line of three words may be name, server and secret, or name, secret and address.

@@ -23,7 +23,7 @@ func (r *reader) readPfSense(data []byte) {
 		}
 		if err != nil {
 			line, _ = d.InputPos()
-			r.fault(line, "this is not XML: %s; what follows is not read", xmlFault(err))
+			r.fault(line, "this is not XML: %s; the rest was not read", xmlFault(err))
 			return
 		}
 		switch t := token.(type) {
@@ -43,7 +43,7 @@ func (r *reader) readPfSense(data []byte) {
 		}
 	}
 	if r.Records == 0 {
-		r.fault(0, "no user of an L2TP or PPTP server is in this config.xml")
+		r.fault(0, "this config.xml has no user of an L2TP or PPTP server")
 	}
 }
 
@@ -62,7 +62,7 @@ func (r *reader) pfSenseUser(d *xml.Decoder, start xml.StartElement, line int, s
 		IP       string `xml:"ip"`
 	}
 	if err := d.DecodeElement(&user, &start); err != nil {
-		r.fault(line, "this user cannot be read: %s; what follows is not read", xmlFault(err))
+		r.fault(line, "this user cannot be read: %s; the rest was not read", xmlFault(err))
 		return false
 	}
 	a := account{line: line, name: strings.TrimSpace(user.Name), services: []auth.Service{service}, fields: map[string]string{"password": user.Password}}

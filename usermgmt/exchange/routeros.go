@@ -42,7 +42,7 @@ func (r *reader) readRouterOS(data []byte) {
 	for {
 		c, ok := s.command()
 		if !ok {
-			r.fault(c.line, "a quote or a bracket is not closed; what follows is not read")
+			r.fault(c.line, "a quote or a bracket is not closed; the rest was not read")
 			return
 		}
 		if len(c.words) == 0 && len(c.keys) == 0 {
@@ -51,7 +51,7 @@ func (r *reader) readRouterOS(data []byte) {
 		menu = r.routerCommand(c, menu)
 	}
 	if r.Records == 0 {
-		r.fault(0, `no "/ppp secret add" is in this export`)
+		r.fault(0, `this export has no "/ppp secret add"`)
 	}
 }
 
@@ -61,22 +61,22 @@ func (r *reader) routerCommand(c command, menu []string) []string {
 	switch {
 	case c.changesInScript(path):
 		r.Records++
-		r.fault(c.line, "a script makes or changes users here, and vpnd runs none: write a line with add, name and password for each user")
+		r.fault(c.line, "a script adds or changes users here, but vpnd runs no scripts: write a line with add, name and password for each user")
 	case verb == "" && len(path) > len(secretMenu) && isSecretMenu(path[:len(secretMenu)]):
 		r.Records++
-		r.fault(c.line, "%.32q is no command of this menu that is known", path[len(secretMenu)])
+		r.fault(c.line, "%.32q is not a known command of this menu", path[len(secretMenu)])
 	case verb == "":
 		return path
 	case !isSecretMenu(path) || slices.Contains(harmless, verb):
 	case verb == "add" && len(behind) > 0:
 		r.Records++
-		r.fault(c.line, "behind add there is a word without a name and =: a value with spaces needs quotes")
+		r.fault(c.line, "a word after add has no name and =: quote values with spaces")
 	case verb == "add":
 		r.Records++
 		r.routerSecret(c)
 	default:
 		r.Records++
-		r.fault(c.line, "%s changes a user that is there already: write what is to become of it into its line with add", verb)
+		r.fault(c.line, "%s changes an existing user: write the final values into the user's line with add", verb)
 	}
 	return menu
 }
@@ -146,7 +146,7 @@ func (r *reader) routerSecret(c command) {
 		return
 	}
 	if from := c.args["caller-id"]; from != "" && oneAddress(from) == "" {
-		r.fault(c.line, "%.64q: caller-id is not an address from which alone the user may dial: take it out", a.name)
+		r.fault(c.line, "%.64q: caller-id is not an address: remove it", a.name)
 		return
 	}
 	var left []string
@@ -156,7 +156,7 @@ func (r *reader) routerSecret(c command) {
 		}
 	}
 	if len(left) > 0 {
-		r.note(c.line, "%.64q: left out: %.200s", a.name, strings.Join(left, ", "))
+		r.note(c.line, "%.64q: ignored: %.200s", a.name, strings.Join(left, ", "))
 	}
 	r.account(a)
 }
@@ -167,7 +167,7 @@ func (r *reader) routerService(c command, a *account) bool {
 	_, shown := c.args["password"]
 	switch {
 	case slices.Contains(unmatched, service):
-		r.skip(c.line, "%.64q is for the service %s, which vpnd has not", name, service)
+		r.skip(c.line, "%.64q is for the service %s, which vpnd does not have", name, service)
 		return false
 	case !shown && name != "":
 		r.fault(c.line, "%.64q has no password here: export with show-sensitive (RouterOS 7), or without hide-sensitive (RouterOS 6)", name)
@@ -179,7 +179,7 @@ func (r *reader) routerService(c command, a *account) bool {
 	case service == "pptp" || service == "l2tp":
 		a.services = []auth.Service{auth.Service(service)}
 	case service != "" && service != "any":
-		r.fault(c.line, "%.64q: the service %.32q is not known", name, service)
+		r.fault(c.line, "%.64q: the service %.32q is unknown", name, service)
 		return false
 	}
 	return true

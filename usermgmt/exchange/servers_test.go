@@ -54,7 +54,7 @@ ida * @/etc/ida *`,
 				"anna password=two words address=10.99.0.20", "ben password=sec#ret", `carl password=it is "so" dial-in=pptp`, `dora password=a\b" cAA  address=10.99.0.21`,
 				"emil password=pa# ss#12 address=10.99.0.22", "fred password=@Home2020 dial-in=l2tp", "hans password=p", "ida password=geheim",
 			},
-			told: []string{`7 "dora": the options of pppd`, `15 "hans": the secret ends before #`},
+			told: []string{`7 "dora": ignored pppd's options`, `15 "hans": the secret ends before #`},
 		},
 		{
 			format: exchange.ChapSecrets, name: "chap-secrets.old", // OpenWrt, and one server beside another
@@ -83,14 +83,14 @@ ida * @/etc/ida *`,
 			format: exchange.PPPSecret, name: "/etc/ppp/ppp.secret",
 			file:  "# Authname Authkey Peer's-IP Label Callback\nanna Summer-26 10.99.0.20\nben \"a b\\\" #c\" * work *\ncarl x\\\\y #z\n",
 			users: []string{"anna password=Summer-26 address=10.99.0.20", `ben password=a b" #c`, `carl password=x\y`},
-			told:  []string{`3 "ben": label`},
+			told:  []string{`3 "ben": ignored label`},
 		},
 		{
 			format: exchange.NPPPDUsers, name: "users",
 			file: "# $OpenBSD$\nanna:\\\n\t:password=a\\072b\\c\\\\:\\\n\t:framed-ip-address=10.99.0.20:\\\n\t:framed-ip-netmask=255.255.255.255:\nben:password=two words :calling-number=1:\n" +
 				"carl:password=\\x41\\C\\z:password=other:\n",
 			users: []string{`anna password=a:b:\ address=10.99.0.20`, "ben password=two words ", "carl password=x41:z"},
-			told:  []string{`6 "ben": calling-number is left out`},
+			told:  []string{`6 "ben": ignored calling-number`},
 		},
 		{
 			format: exchange.RouterOS, name: "backup",
@@ -121,7 +121,7 @@ add name=evil password=x
 				"anna password=Winter-26 dial-in=l2tp", `ben enabled=no password=!secret 4\$ € address=10.99.0.20 comment=Ben's "laptop": new`,
 				"dora password=x remote-node=203.0.113.9",
 			},
-			told: []string{`15 "carl" is for the service pppoe`, `16 "dora": left out: profile, routes`},
+			told: []string{`15 "carl" is for the service pppoe`, `16 "dora": ignored: profile, routes`},
 		},
 		{
 			format: exchange.RouterOS, name: "export.rsc",
@@ -196,7 +196,7 @@ func TestServerFaults(t *testing.T) {
 		},
 		{
 			exchange.MPDSecret, "anna\nben geheim 10.0.0.0/25\n* geheim\ncarl \"!/bin/geheim\"\ndora geheim 10.0.0.1 x\nemil 10.0.0.1\n",
-			[]string{"1 a line has name", "2 a user of vpnd has one", "3 the name *", `4 a program gives the password of "carl"`, "5 a line has name", "6 an address"},
+			[]string{"1 a line has name", "2 a user of vpnd has one", "3 the name *", `4 a program supplies the password of "carl"`, "5 a line has name", "6 an address"},
 			0,
 		},
 		{
@@ -205,30 +205,30 @@ func TestServerFaults(t *testing.T) {
 			}, 0,
 		},
 		{exchange.ChapSecrets, "anna * @login *\nben * $6$geheim$geheim *\ncarl * \"$2y$geheim\"\ndora * _geheimgeheimgeheim1 *\n", []string{
-			`1 the password of "anna" is that of a user of the system`, `2 a hash is in the place of the password of "ben"`, "3 a hash", "4 a hash",
+			`1 the password of "anna" is that of a system user`, `2 the password of "ben" is a hash`, `3 the password of "carl" is a hash`, `4 the password of "dora" is a hash`,
 		}, 0},
 		{exchange.NPPPDUsers, "anna\nben|b:password=geheim:\ncarl:tc=x:\ndora:framed-ip-address=x:\nemil::\nfred:password=ge:geheim:\n", []string{
-			"1 this is no user", "2 this is no user", `3 "carl": the field tc`, `4 "dora": framed-ip-address`, `5 "emil" has no password`, `6 "fred": a field has no =`,
+			"1 this is not a user", "2 this is not a user", `3 "carl": the field tc`, `4 "dora": framed-ip-address`, `5 "emil" has no password`, `6 "fred": a field has no =`,
 		}, 0},
 		{exchange.RouterOS, "/ppp secret\nadd name=anna service=l2tp\nadd password=geheim\nset [find name=x] password=geheim\nfoo\nadd name=ben password=geheim service=x\nadd name=carl password=geheim caller-id=00:11:22:33:44:55\nadd name=dora password=\"geheim\nadd name=emil password=geheim\n", []string{
-			`2 "anna" has no password here: export with show-sensitive`, "3 the name is missing", "4 set changes", `5 "foo" is no command`, `6 "ben": the service "x"`, `7 "carl": caller-id`, "8 a quote or a bracket",
+			`2 "anna" has no password here: export with show-sensitive`, "3 the name is missing", "4 set changes", `5 "foo" is not a known command`, `6 "ben": the service "x"`, `7 "carl": caller-id`, "8 a quote or a bracket",
 		}, 0},
 		{exchange.RouterOS, "/ppp secret\nadd name=anna password=$geheim\nadd name=ben password=\"a $geheim\"\nadd name=carl password=[:rndstr length=12]\nadd name=dora password=(\"geheim\" . $x)\n" +
 			"add name=emil password={geheim;x}\nadd name=fred password=ge heim\nadd name=(\"u\" . 1) password=geheim\nadd name=\"hans\" password=\"\\$x[1]{2}(3)\"\n", []string{
-			`2 "anna": the value of password is a variable`, `3 "ben": the value of password`, `4 "carl": the value of password`, "5 behind add there is a word", `6 "emil": the value of password`,
-			"7 behind add there is a word", "8 behind add",
+			`2 "anna": the value of password is a variable`, `3 "ben": the value of password`, `4 "carl": the value of password`, "5 a word after add", `6 "emil": the value of password`,
+			"7 a word after add", "8 a word after add",
 		}, 1},
 		{exchange.RouterOS, "/ppp secret add name=anna password=geheim\n:if ($x = 1) do={ /ppp secret add name=ben password=geheim }\n:foreach i in={1;2} do={/ppp/secret/add name=$i}\n" +
 			"{\n/ppp secret\nadd name=carl password=geheim\n}\n/ppp secret { add name=dora password=geheim }\n/ppp secret\n:do { add name=emil password=geheim } on-error={}\n" +
 			":foreach i in=[find] do={set $i password=geheim}\n:foreach i in=[find name=x] do={:put $i}\n:local s [get 0 name]\n/ip address\n:do { add address=10.0.0.1/24 } on-error={}\n", []string{
-			"2 a script makes or changes users", "3 a script", "4 a script", "8 a script", "10 a script", "11 a script",
+			"2 a script adds or changes users", "3 a script", "4 a script", "8 a script", "10 a script", "11 a script",
 		}, 1},
-		{exchange.RouterOS, "/ip address\nadd address=10.0.0.1/24\n", []string{`0 no "/ppp secret add"`}, 0},
+		{exchange.RouterOS, "/ip address\nadd address=10.0.0.1/24\n", []string{`0 this export has no "/ppp secret add"`}, 0},
 		{exchange.PfSense, "<pfsense><l2tp>\n<user><name>anna</name></user>\n<user><name>ben</name><password>geheim</password><ip>x</ip></user>\n<x>\n</pfsense>", []string{
 			`2 "anna" has no password`, `3 "ben": "x" is not an address`, "5 this is not XML",
 		}, 0},
 		{exchange.PfSense, "<pfsense><l2tp><user><name>anna</name><password>x&geheim</password></user></l2tp></pfsense>", []string{"1 this user cannot be read: an & is not written"}, 0},
-		{exchange.PfSense, "<pfsense></pfsense>", []string{"0 no user of an L2TP or PPTP server"}, 0},
+		{exchange.PfSense, "<pfsense></pfsense>", []string{"0 this config.xml has no user of an L2TP or PPTP server"}, 0},
 	} {
 		content, err := exchange.Read(c.format, []byte(c.file), nil)
 		var got []string
@@ -276,11 +276,11 @@ func TestDecode(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ encoding, data, want string }{
-		{"", "name\nGr\xfcn\n", "2 this is not UTF-8. Excel and Notepad of Western"},
+		{"", "name\nGr\xfcn\n", "2 this is not UTF-8. Excel and Notepad in Western"},
 		{"utf-8", "Gr\xfcn\n", "1 this is not UTF-8"},
-		{"", "n\x00a\x00\n", "1 a byte 0 is here: the file is UTF-16"},
+		{"", "n\x00a\x00\n", "1 a byte 0 is here: the file is not text, or UTF-16"},
 		{"windows-1252", "name\n\x81\n", "2 this is not windows-1252"},
-		{"ebcdic", "", `0 there is no encoding "ebcdic"; those there are: cp437, `},
+		{"ebcdic", "", `0 the encoding "ebcdic" is unknown: use one of cp437, `},
 	} {
 		_, err := exchange.Decode(c.encoding, []byte(c.data))
 		at := &exchange.LineError{Text: fmt.Sprint(err)}

@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const yamlHead = `Users of vpnd: vpnd user import --replace takes them back. What is left out of a user stays as
-it is; an empty value is that of a new user.`
+const yamlHead = `Users of vpnd: vpnd user import --replace reads them. Fields that are missing stay as they are.
+An empty value is the default of a new user.`
 
 // readYAML reads all documents of a file: a line --- begins another one.
 func (r *reader) readYAML(data []byte) {
@@ -49,7 +49,7 @@ func (r *reader) readDocument(list *yaml.Node) {
 		list = nil
 		for i := 0; i < len(top.Content); i += 2 {
 			if key := top.Content[i]; key.Value != "users" || list != nil {
-				r.fault(key.Line, "%.64q: the file holds one list with the name users, and nothing else", key.Value)
+				r.fault(key.Line, "%.64q: the file may contain only one list, named users", key.Value)
 				continue
 			}
 			list = top.Content[i+1]
@@ -80,7 +80,7 @@ func (r *reader) readUser(user *yaml.Node) {
 	for i := 0; i < len(user.Content); i += 2 {
 		key, node := user.Content[i], user.Content[i+1]
 		if seen[key.Value] {
-			r.fault(key.Line, "%.64q is there twice", key.Value)
+			r.fault(key.Line, "%.64q appears twice: remove one", key.Value)
 		}
 		seen[key.Value] = true
 		if node.Anchor != "" || !strings.HasPrefix(node.ShortTag(), "!!") {
@@ -88,7 +88,7 @@ func (r *reader) readUser(user *yaml.Node) {
 			continue
 		}
 		if tag := node.ShortTag(); node.Kind == yaml.ScalarNode && !slices.Contains(plainTags, tag) {
-			r.fault(node.Line, "%.64s: %.32s is not read: write the text itself, in quotes", key.Value, tag)
+			r.fault(node.Line, "%.64s: %.32s is not supported: write the text itself, in quotes", key.Value, tag)
 			continue
 		}
 		text, ok := scalar(node, key.Value == "dial-in")
