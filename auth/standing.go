@@ -64,8 +64,8 @@ func (s Standing) failed(source netip.Prefix, now time.Time, limit int) Standing
 	return s
 }
 
-// succeeded is s after a right log-in. It ends the row of failures of such addresses alone: an attack
-// from elsewhere does not begin again with each log-in of the user.
+// succeeded is s after a right log-in. It resets only the failures of such addresses: a log-in of the
+// user gives an attacker elsewhere no new guesses.
 func (s Standing) succeeded(source netip.Prefix) Standing {
 	*s.failures(source) = Failures{}
 	if !source.IsValid() {

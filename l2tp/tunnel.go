@@ -187,7 +187,7 @@ func begin(kind wire.MessageType) []byte {
 func u16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
 
 // connected is the SCCCN. It proves that the peer has heard our SCCRP by our identifier, or by the response to our
-// challenge. With neither the tunnel stands, as D-Link's DIR-300 needs it, but as one that is half-open: it has the same
+// challenge. With neither, the tunnel is open, as D-Link's DIR-300 needs it, but it counts as half-open: it has the same
 // time, nothing is repeated by itself, and it gets one call, whose identifier is the proof when the peer names it.
 func (t *Tunnel) connected(now time.Time, h wire.Header, avps []wire.AVP) {
 	proof := h.Tunnel == t.ours || t.challenge != nil

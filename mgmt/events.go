@@ -31,8 +31,8 @@ var (
 	errEnding    = errors.New("the daemon is shutting down: try again later")
 )
 
-// live are the events that listeners get. Changes of users and administrators are in the history alone: other processes
-// make them, too.
+// live are the events that listeners get. Changes of users and administrators are only in the history, because
+// other processes make them, too.
 var live = []string{
 	state.EventStarted, state.EventConnected, state.EventDisconnected, state.EventRefused, state.EventDropped,
 	state.EventCaptured, state.EventSettings, state.EventShutdown, state.EventResumed,

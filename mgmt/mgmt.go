@@ -171,7 +171,7 @@ func location(collection, name string) string {
 	return "/api/v1/" + collection + "/" + url.PathEscape(name)
 }
 
-// registerProbes answers whoever looks whether the daemon lives, or takes calls.
+// registerProbes answers probes: whether the daemon lives, and whether it accepts calls.
 func (a *API) registerProbes() {
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	a.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

@@ -16,7 +16,7 @@ import (
 )
 
 // An entity tag has two parts, "STATE-VIEW": what is set, which changes when somebody sets it, and all that the answer
-// shows, such as counters. If-Match looks at the first part alone: a counter is no reason to refuse a change.
+// shows, such as counters. If-Match compares only the first part: a counter is no reason to refuse a change.
 
 // Precondition is what a resource has to be for a change to be made (RFC 9110 section 13.1).
 type Precondition struct {

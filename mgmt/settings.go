@@ -22,25 +22,26 @@ type CurrentSettings interface {
 	ShutdownState() ShutdownState
 }
 
-// Settings are what is changed while the daemon serves. A change lasts: it is laid over the configuration
-// file at the next start, too. Errors are fit to be shown; of a field they are a FieldError, several joined; a ConflictError leaves all as it was.
+// Settings changes settings at run time. A change persists: it also overrides the configuration file at the
+// next start. Errors can be shown to users: a FieldError, or several joined, for fields. After a ConflictError,
+// nothing has changed.
 type Settings interface {
 	CurrentSettings
 
-	// SetServices turns services on and off. One that goes off takes no more calls, and hangs up those
-	// that it has if drop is true. It is done completely, or not at all.
+	// SetServices turns services on and off. One that is off accepts no new calls, and hangs up its open
+	// ones if drop is true. It makes the whole change or none.
 	SetServices(ctx context.Context, to ServiceSet, drop bool) error
-	// SetPPP has connections that begin from now on negotiate so.
+	// SetPPP sets what new connections negotiate.
 	SetPPP(ctx context.Context, to PPPSettings) error
-	// SetTime has the clock watched so from now on.
+	// SetTime sets how the daemon watches the clock.
 	SetTime(ctx context.Context, to TimeSettings) error
-	// SetPools has connections that begin from now on get these addresses. A pool that a user names cannot go.
+	// SetPools sets the addresses for new connections. It cannot remove a pool that a user names.
 	SetPools(ctx context.Context, to PoolSettings) error
 
-	// ShutDown ends the daemon: no more calls are taken, and what is open is hung up after within, or
-	// at once if that is 0, or never if it is NoLimit. With the last connection the daemon ends.
+	// ShutDown ends the daemon. It accepts no new calls, and hangs up open ones after within: immediately
+	// if that is 0, never if it is NoLimit. The daemon ends after the last connection.
 	ShutDown(ctx context.Context, within time.Duration) error
-	// CancelShutdown takes that back while it waits: the services are as they were.
+	// CancelShutdown cancels a pending shutdown and restores the services.
 	CancelShutdown(ctx context.Context) error
 }
 
@@ -101,7 +102,7 @@ type ShutdownState struct {
 	Connections int        `json:"connections" doc:"Open connections, and those that are being set up"`
 }
 
-// ConflictError is what stands in the way of a change, with the fix.
+// ConflictError says why a change is not possible, with the fix.
 type ConflictError struct{ Text string }
 
 // Error implements error.

@@ -14,7 +14,7 @@
 //	2.9-2.11  Incoming-Call: refused with a result, there is no line here on which calls come in
 //	2.12-2.13 Call-Clear and Call-Disconnect-Notify
 //	2.14-2.15 WAN-Error-Notify and Set-Link-Info: taken; accm has no meaning without a serial line
-//	3.1       the states of the control connection, but for its collision: a server dials nobody
+//	3.1       the states of the control connection, without its collision: a server dials nobody
 //	4.1       the enhanced GRE header, version 1
 //	4.2       the receive window of a peer is not waited for: Windows ignores it as well
 //	4.3       out of order: put in order within a small window, late packets dropped

@@ -11,13 +11,13 @@ import (
 // member of the API's JSON, a control of the form, and a column of the database.
 type Field struct {
 	Name    string // such as motp-pin
-	Usage   string // of the option; the word for its value stands between backquotes
+	Usage   string // of the option; the word for its value is between backquotes
 	Secret  bool   // it is written, and shown to nobody
 	Default string // as Set takes it: what a new user has; "": nothing
 
 	Part    string   // of the form
 	Label   string   // of the control
-	Hint    string   // beside the control
+	Hint    string   // below the control
 	Zero    string   // the word for 0
 	Unit    string   // of a number in the form
 	Choices []Choice // of the control; none: it takes a text
@@ -128,7 +128,7 @@ func FieldNamed(name string) (Field, bool) {
 // Differences names the fields in which b differs from a.
 func Differences(a, b *Profile) string { return differ(a, b, func(f Field) string { return f.Name }) }
 
-// Changes says how b differs from a, but for the values of secrets.
+// Changes says how b differs from a, without the values of secrets.
 func Changes(a, b *Profile) string {
 	return differ(a, b, func(f Field) string {
 		switch after := f.Get(b); {

@@ -120,7 +120,7 @@ func (e *EditError) Error() string {
 // Unwrap gives the fault.
 func (e *EditError) Unwrap() error { return e.Err }
 
-// Record is what a Table knows of a user beside the profile.
+// Record is what a Table knows of a user in addition to the profile.
 type Record struct {
 	Standing    auth.Standing
 	LastAddress netip.Addr // inner; invalid: none

@@ -132,7 +132,7 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users state.Store
 	return told(cmd, users, outcomes[0], " with a "+e.kind+" token", shown)
 }
 
-// profile is the user's, which may be new. It has no token that is to be kept.
+// profile is the user's, which may be new. It has no token that must stay.
 func (e *enrolment) profile(cmd *cobra.Command, users state.Store, name string) (usermgmt.Profile, usermgmt.How, error) {
 	p, err := users.Get(cmd.Context(), name)
 	if errors.Is(err, usermgmt.ErrNoUser) {

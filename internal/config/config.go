@@ -163,8 +163,8 @@ func Default() Config {
 	return c
 }
 
-// Load reads the file at path. An empty path is DefaultPath if that is there, and the defaults
-// alone if not. The error is Faults when the file could be read.
+// Load reads the file at path. With an empty path, it reads DefaultPath, or uses only the defaults if
+// that does not exist. The error is Faults if the file could be read.
 func Load(path string) (Config, error) {
 	named := path != ""
 	if !named {
@@ -181,7 +181,7 @@ func Load(path string) (Config, error) {
 	}
 }
 
-// Parse reads YAML over the defaults and checks the outcome. Name stands for the file in faults.
+// Parse reads YAML over the defaults and checks the outcome. Faults contain name as the file.
 // The error is Faults.
 func Parse(name string, data []byte) (Config, error) {
 	return decode(name, data, Default())

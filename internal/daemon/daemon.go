@@ -54,8 +54,8 @@ type Options struct {
 	Watch time.Duration
 }
 
-// Run serves until ctx is done, and then hangs everybody up. It either stands completely before it
-// calls Ready, or undoes what it has begun and says what is in the way and how to fix it.
+// Run serves until ctx is done, and then hangs up all calls. It either starts completely before it
+// calls Ready, or undoes its changes and returns what is wrong and how to fix it.
 func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	d := &daemon{
 		file: cfg, cfg: cfg, since: time.Now(), level: new(slog.LevelVar), traffic: newTraffic(), work: make(chan func()), ending: make(chan struct{}),

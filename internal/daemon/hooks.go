@@ -13,9 +13,9 @@ import (
 	"vpnd/internal/session"
 )
 
-// connectionHooks do what is to be done in the system as connections come and go, and run the
-// commands. What takes its time is done before the log-in is answered, or in a goroutine of its
-// own: a disk that hangs keeps no packet waiting.
+// connectionHooks change the system when connections come and go, and run the commands. Slow work
+// runs before the log-in is answered, or in a goroutine of its own, so packets never wait for a slow
+// disk.
 type connectionHooks struct {
 	d        *daemon
 	commands *hook.Runner // nil: there are none

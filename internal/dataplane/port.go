@@ -119,8 +119,8 @@ func (t *Port) ResetCipher() {
 	}
 }
 
-// Remove ends the port. When it has returned, no packet is sent or written for it any more. It must
-// not be called by the link or the TUN device from within a packet.
+// Remove ends the port. After it has returned, no packet is sent or written for it. The link and the
+// TUN device must not call it while they handle a packet.
 func (t *Port) Remove() {
 	t.gone.Store(true)
 	t.params.Store(nil)
@@ -441,8 +441,8 @@ func prependProtocol(b *pktbuf.Buf, protocol byte, short bool) {
 	}
 }
 
-// answer sends the source of a packet an ICMP message about it, not too often. mtu counts for
-// fragmentation needed alone.
+// answer sends the source of a packet an ICMP message about it, at a limited rate. It uses mtu only
+// for "fragmentation needed".
 func (t *Port) answer(about ipv4, kind, code byte, mtu int) {
 	if !due(&t.icmpAt, icmpEvery) {
 		return

@@ -63,7 +63,7 @@ func New(cfg ppp.Config, data Data) *Conn {
 }
 
 // Dial has the carrier dial a server and begins with PPP; it does not wait for the link to be up. wrap, if
-// not nil, stands between the carrier and PPP.
+// not nil, is between the carrier and PPP.
 func (c *Conn) Dial(ctx context.Context, carrier Carrier, server netip.AddrPort, wrap func(link.Link, link.Sink) (link.Link, link.Sink)) error {
 	_, err := carrier.Dial(ctx, server, func(l link.Link) (link.Sink, error) {
 		var sink link.Sink = c
@@ -92,7 +92,7 @@ func (c *Conn) Frame(b *pktbuf.Buf) {
 	})
 }
 
-// Down is told by the carrier, or by whoever gives the link up, that the call is over.
+// Down is called by the carrier, or by the owner that gives up the link, when the call is over.
 func (c *Conn) Down(why reason.Reason) {
 	c.do(func(time.Time) { c.engine.Down(why) })
 	c.overOnce.Do(func() { close(c.over) })

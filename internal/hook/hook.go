@@ -55,7 +55,7 @@ type Runner struct {
 	kill   context.CancelFunc
 
 	mu      sync.Mutex
-	chains  map[string][]*run // by session: what is to be run, in order; the first one runs or is ready
+	chains  map[string][]*run // by session: the runs to make, in order; the first one runs or is ready
 	ready   []*run
 	waiting int // runs that have not begun
 	running int

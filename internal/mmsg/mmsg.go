@@ -124,8 +124,8 @@ func (r *Reader) grow(room int) {
 	r.pkts = append(r.pkts, make([]Packet, room-len(r.pkts))...)
 }
 
-// Read waits for datagrams and returns those that have come. Who keeps a Buf sets its place in the
-// result to nil; the others are used again. The result is valid until the next Read.
+// Read waits for datagrams and returns those that have come. A caller that keeps a Buf sets its place in
+// the result to nil; the others are used again. The result is valid until the next Read.
 func (r *Reader) Read() ([]Packet, error) {
 	if room := len(r.bufs); r.n == room && room < link.BatchSize {
 		r.grow(2 * room)

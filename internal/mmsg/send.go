@@ -13,8 +13,8 @@ const (
 	// maxRun is the length, in bytes, of the UDP payloads that go to the system as one: no datagram may
 	// be longer, and it is one until it is cut.
 	maxRun = 65000
-	// singlyFor is how many batches go without UDP_SEGMENT once it was refused. That may be for one peer
-	// alone: IPsec, or a path whose MTU is shorter than the datagrams, does not bear it.
+	// singlyFor is how many batches go without UDP_SEGMENT once it was refused. The cause may be a
+	// single peer: IPsec, or a path whose MTU is shorter than the datagrams, does not allow it.
 	singlyFor = 1000
 )
 
@@ -63,7 +63,7 @@ func (c *Conn) WriteBatch(pkts []link.Datagram) {
 	senders.Put(s)
 }
 
-// gather makes messages of what is to be sent, with segments one of each run.
+// gather makes messages of the packets to send; with segments, one of each run.
 func (s *sender) gather(segments bool) {
 	s.at, s.n = 0, 0
 	for i := 0; i < len(s.pkts); s.n++ {
@@ -134,8 +134,8 @@ func control(oob *[]byte, level, kind int32, n int) unsafe.Pointer {
 	return unsafe.Pointer(&(*oob)[at+unix.CmsgLen(0)])
 }
 
-// send never waits: a message that the system refuses is skipped, but for a run that it will not cut, whose
-// datagrams are sent singly.
+// send never waits. It skips a message that the system refuses. If the system cannot cut a run, it sends the
+// datagrams of the run one by one.
 func (s *sender) send(fd uintptr) bool {
 	for s.at < s.n {
 		n, _, e := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.h.msgs[s.at])), uintptr(s.n-s.at), unix.MSG_DONTWAIT, 0, 0)

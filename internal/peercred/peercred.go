@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen makes the socket, in place of one that nobody listens on any more. It takes no more than
-// most connections at once.
+// Listen makes the socket and replaces one on which nobody listens. It accepts at most most
+// connections at once.
 func Listen(path string, most int) (net.Listener, error) {
 	if err := CheckFree(path); err != nil {
 		return nil, err

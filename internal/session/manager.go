@@ -48,7 +48,7 @@ type Recorder interface {
 	Refused(r Refusal)
 }
 
-// ConnectionHooks have a say in connections, and do what is to be done as they come and go.
+// ConnectionHooks can refuse connections, and act when connections come and go.
 type ConnectionHooks interface {
 	// Before is asked of a user whose proof was right, before the client is told. It may take its time; an error
 	// refuses, and its text is the reason.
@@ -342,8 +342,8 @@ func (m *Manager) DropType(kind link.Type, why reason.Reason) {
 	}
 }
 
-// Shutdown takes no more calls, hangs every session up and waits until all are gone, or for ctx; then
-// it cuts what is left.
+// Shutdown accepts no new calls, hangs up all sessions and waits until they are gone, or for ctx. Then
+// it cuts the rest.
 func (m *Manager) Shutdown(ctx context.Context, why reason.Reason) {
 	m.mu.Lock()
 	first := !m.closed

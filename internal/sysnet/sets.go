@@ -183,8 +183,8 @@ func (c *Changes) Leave(addr netip.Addr, group string) error {
 	return err
 }
 
-// Regroup moves the address of a connection from the set of one group to that of another. With an error it is in one of
-// them at the most.
+// Regroup moves the address of a connection from the set of one group to that of another. After an error it is in
+// at most one of them.
 func (c *Changes) Regroup(addr netip.Addr, from, to string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -106,8 +106,8 @@ const (
 	returned // to those that agree
 )
 
-// watch decides when the clock is to be measured and what a measurement means. It reads no clock and asks
-// nobody.
+// watch decides when to measure the clock and what a measurement means. It reads no clock and asks no
+// server.
 type watch struct {
 	servers   []string
 	interval  time.Duration

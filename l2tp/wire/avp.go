@@ -103,9 +103,9 @@ type AVP struct {
 	Value     []byte
 }
 
-// ParseAVPs takes the body of a control message apart. Hidden values are decoded with secret, but for
-// those that are to be passed over; the error is ErrHidden when that fails, ErrShort or ErrLength when the lengths lie, and
-// ErrTooMuch when no peer would send such a message: then nothing of the message is to be used.
+// ParseAVPs takes the body of a control message apart. It decodes hidden values with secret, except
+// those that must be ignored. The error is ErrHidden if that fails, ErrShort or ErrLength if the lengths are wrong, and
+// ErrTooMuch if no real peer sends such a message. After an error, the caller must not use the message.
 func ParseAVPs(body []byte, secret string) ([]AVP, error) {
 	var avps []AVP
 	var vector []byte

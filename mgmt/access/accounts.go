@@ -148,8 +148,8 @@ func (g *Gate) Tokens(ctx context.Context) ([]Token, error) {
 	return all, err
 }
 
-// NewToken makes an API token that counts until expires (zero: for good), and gives its secret, which is not known afterwards. The error may
-// join usermgmt.RuleErrors about "name", "role" or "expires", or be state.ErrTokenExists.
+// NewToken makes an API token that is valid until expires (zero: for ever), and returns its secret, which is not
+// stored. The error may join usermgmt.RuleErrors about "name", "role" or "expires", or be state.ErrTokenExists.
 func (g *Gate) NewToken(ctx context.Context, name string, role Role, expires time.Time) (string, error) {
 	role, err := ParseRole(string(role))
 	if !expires.IsZero() && !g.now().Before(expires) {

@@ -25,8 +25,7 @@ type Clock struct {
 	MaxOffset time.Duration
 }
 
-// Reading is what stands at one moment. What counts is counted since the daemon started, and never less than
-// in the Reading before.
+// Reading has the figures of one moment. Counters count from the start of the daemon and never decrease.
 type Reading struct {
 	Ready           bool
 	Open            map[Kind]int

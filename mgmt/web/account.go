@@ -194,7 +194,7 @@ func (p *Pages) setApp(w http.ResponseWriter, r *http.Request) error {
 	return p.showApp(w, r, f, secret)
 }
 
-// dropApp has log-ins to the own account take no code any more.
+// dropApp removes the authenticator app of the own account.
 func (p *Pages) dropApp(w http.ResponseWriter, r *http.Request) error {
 	a, err := p.own(r)
 	if err != nil {

@@ -97,7 +97,7 @@ func apply(values url.Values, p *usermgmt.Profile) error {
 	return nil
 }
 
-// text is what a field's control shows: what was typed, or what is stored but for secrets.
+// text is the value of a field's control: the typed one, or the stored one, but no stored secret.
 func (f *profileForm) text(name string) string {
 	if f.values != nil {
 		if text, ok := formText(f.values, name); ok {

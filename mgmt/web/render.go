@@ -50,7 +50,7 @@ type view struct {
 
 	// render fills these.
 	Who     access.Identity
-	Change  bool // Who may change something
+	Change  bool // Who may make changes
 	Path    string
 	Menu    []section
 	Version string
@@ -111,7 +111,7 @@ func pack(body []byte) []byte {
 }
 
 // menu is the navigation with the page at a path, or the page that it lies below, as the current one. Change has the pages in it
-// that are for administrators alone.
+// that are only for administrators.
 func menu(at string, change bool) []section {
 	all := make([]section, len(sections))
 	for i, s := range sections {

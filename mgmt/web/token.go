@@ -21,12 +21,12 @@ import (
 )
 
 const (
-	showFor  = 15 * time.Minute // that a new secret is shown to whoever has stored it
+	showFor  = 15 * time.Minute // how long its author can see a new secret
 	maxShown = 256              // secrets that are shown at once
 )
 
-// shownSecrets are those that were stored just now. A secret is shown to whoever has stored it, and to
-// nobody else, until its time is over, its user has proved it, or there are too many.
+// shownSecrets are the secrets that were stored just now. Only its author can see a secret, until its time
+// is over, its user has proved it, or there are too many.
 type shownSecrets struct {
 	mu   sync.Mutex
 	open []shownSecret // oldest first
@@ -40,7 +40,7 @@ type shownSecret struct {
 
 func secretOf(p *usermgmt.Profile) string { return p.MOTPSecret + p.TOTPSecret }
 
-// allow has the secret of a profile shown to whoever's request has the context.
+// allow lets the author of the request with the context see the secret of a profile.
 func (s *shownSecrets) allow(ctx context.Context, p usermgmt.Profile, now time.Time) {
 	who, _ := access.Of(ctx)
 	s.mu.Lock()

@@ -34,7 +34,7 @@ func (t userTable) newUser(w http.ResponseWriter, r *http.Request) error {
 	return t.showProfile(w, r, &profileForm{profile: usermgmt.New(""), added: true}, "", view{})
 }
 
-// user is the page of a user: the profile, as a form or to be looked at, and what happened of late.
+// user is the page of a user: the profile, as a form or only to read, and the latest events.
 func (t userTable) user(w http.ResponseWriter, r *http.Request) error {
 	profile, tag, err := t.cfg.API.Profile(r.Context(), r.PathValue("name"))
 	if err != nil {

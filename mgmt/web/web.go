@@ -108,7 +108,7 @@ func parseForm(r *http.Request) error {
 	return nil
 }
 
-// mayChange reports whether whoever asks may change something.
+// mayChange reports whether the caller may make changes.
 func mayChange(r *http.Request) bool {
 	who, _ := access.Of(r.Context())
 	return who.Role == access.Administrator

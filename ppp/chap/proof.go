@@ -63,7 +63,7 @@ func (p MD5) Verify(candidate string) bool {
 	return right == 1
 }
 
-// V1 is the proof of MS-CHAP, RFC 2433, by the NT response alone: the LAN Manager response gives
+// V1 is the proof of MS-CHAP, RFC 2433, only by the NT response: the LAN Manager response gives
 // the password away and is not looked at.
 type V1 struct {
 	Challenge  [8]byte

@@ -74,7 +74,7 @@ func IsASCII(password string) bool {
 	return !strings.ContainsFunc(password, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
-// spellings are the bytes that a client may send for password. Their number depends on password alone.
+// spellings are the bytes that a client may send for password. Their number depends only on password.
 func spellings(password string) []string {
 	list := []string{password}
 	if IsASCII(password) {

@@ -173,7 +173,7 @@ func (d *Decrypter) resync(count uint16, flags int, p []byte) {
 }
 
 // startsIPv4 reports whether p decrypts to a packet of protocol 0021 with a header of version 4 whose lengths
-// are true, and leaves all as it was. A protocol number alone comes out of one wrong key in 256.
+// are right. It changes nothing. One wrong key in 256 gives the right protocol number.
 func (d *Decrypter) startsIPv4(p []byte) bool {
 	trial := d.key.rc4
 	var head [6]byte

@@ -223,8 +223,8 @@ func (c *conn) newCall(peers uint16) (*call, error) {
 	return k, nil
 }
 
-// queue has bytes written without waiting: a peer that does not read holds nobody up. What waits is bounded: by holdBack
-// but for the answers to what was read last, and by a notify for each call.
+// queue writes bytes without waiting, so a peer that does not read blocks nobody. holdBack limits the waiting bytes,
+// except the answers to the last read and a notify for each call.
 func (c *conn) queue(p []byte) {
 	c.out = append(c.out, p...)
 	if !c.writing {

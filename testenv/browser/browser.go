@@ -243,7 +243,7 @@ func (b *Browser) Value(script string) string {
 	return text
 }
 
-// Text is what is to be read in what selector finds; empty: nothing is found.
+// Text is the text of the element that selector finds; empty: there is none.
 func (b *Browser) Text(selector string) string {
 	b.t.Helper()
 	return b.Value(fmt.Sprintf(`document.querySelector(%q)?.innerText ?? ""`, selector))

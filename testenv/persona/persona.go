@@ -171,7 +171,7 @@ func (p play) step(kind, rest string) (got string) {
 	return rest
 }
 
-// hear gives the server's next frame in readable form, but for one that may come and is not wanted now; "": there is none.
+// hear returns the server's next frame in readable form. It skips one that may come and is not wanted now. "": there is none.
 func (p play) hear(want string) string {
 	f := p.s.Hear()
 	if f == nil {

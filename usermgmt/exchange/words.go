@@ -117,7 +117,7 @@ func escaped(data string, at int, letters string) (byte, int) {
 	}
 	switch {
 	case end > from:
-		n, _ := strconv.ParseUint(data[from:end], base, 16) // there are digits alone
+		n, _ := strconv.ParseUint(data[from:end], base, 16) // only digits
 		return byte(n), end
 	case sign:
 		return 0, end // as the programs have it, in which no password can hold it

@@ -54,8 +54,8 @@ func prepareFolder(dir string) error {
 	return os.Chmod(dir, dirPerm)
 }
 
-// prepareDatabase makes an empty database file of mode 0600, whose mode SQLite copies to the files
-// beside it, or looks at the head of the one that is there before SQLite does.
+// prepareDatabase makes an empty database file of mode 0600, whose mode SQLite copies to its other
+// files, or checks the head of an existing one before SQLite does.
 func prepareDatabase(dir, path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, filePerm) //nolint:gosec // the administrator names the folder
 	if err == nil {

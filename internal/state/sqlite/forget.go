@@ -22,7 +22,7 @@ const (
 
 // SQLite leaves copies of what was deleted in three places: in free pages (which secure_delete fills with
 // zeros), in the gaps of pages whose rows were moved to others, and in the write-ahead log. The key that
-// unseals the copies may lie beside them, or in an old backup.
+// unseals the copies may be in the same folder, or in an old backup.
 
 // forget writes a table again, so that nothing of its former rows is left in its pages, and has transact clean
 // the write-ahead log.

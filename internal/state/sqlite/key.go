@@ -22,7 +22,7 @@ import (
 // The key lies in the file key; one that is about to take its place, in a file of another name that
 // begins with key and a point. The database says which of them it is sealed under, so there is no moment
 // at which a kill would lose the key: a new one is on the disk before a transaction seals all again, and
-// moves to its place after that. Whoever finds another than the file key fitting moves it there.
+// moves to its place after that. A process that finds that another file has the right key moves it there.
 const keyFile = "key"
 
 // keyCheck is sealed into the database to tell whether a key fits.
