@@ -1,5 +1,5 @@
 # sudo make run    builds vpnd and starts it on its embedded defaults
-# sudo make test   installs what the tests need and runs all of them
+# sudo make test   installs the packages for the tests and runs all tests
 # See README.md for the rest.
 
 GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
@@ -9,7 +9,7 @@ GOLANGCI_VERSION := v2.15.0
 
 VERSION := 0.1.0
 
-# What the program says of itself. A source without a repository sets both on the command line.
+# The release and the commit in the program. For a source without a repository, set both on the command line.
 RELEASE ?= $(shell git describe --tags --dirty 2>/dev/null)
 COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
 LDFLAGS = -X vpnd/internal/buildinfo.release=$(RELEASE) -X vpnd/internal/buildinfo.commit=$(COMMIT)
@@ -32,7 +32,7 @@ release: RELEASE = v$(VERSION)
 release:
 	GO='$(GO)' LDFLAGS='$(LDFLAGS)' scripts/release $(VERSION)
 
-# Not a part of test: it compiles everything four times.
+# This is not a part of test, because it compiles everything four times.
 release-check:
 	scripts/release-check
 
