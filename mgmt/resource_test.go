@@ -3,6 +3,7 @@ package mgmt_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,9 +27,9 @@ func (b *bench) furnish() {
 	} {
 		var made map[string]any
 		resp := b.do("POST", "/api/v1/"+path, body, &made)
-		where := "/api/v1/" + path + "/" + made["name"].(string)
+		where := fmt.Sprintf("/api/v1/%s/%v", path, made["name"])
 		if resp.StatusCode != http.StatusCreated || resp.Header.Get("Location") != where {
-			b.t.Errorf("%s: %s, Location %q, want %q", path, resp.Status, resp.Header.Get("Location"), where)
+			b.t.Fatalf("POST %s: %s, Location %q, want %q: %v", path, resp.Status, resp.Header.Get("Location"), where, made)
 		}
 		if resp := b.do("GET", where, "", nil); resp.StatusCode != http.StatusOK {
 			b.t.Errorf("GET %s: %s", where, resp.Status)

@@ -62,7 +62,7 @@ func TestUserMotp(t *testing.T) {
 		says   string
 		tries  int
 	}{
-		{func(string, int) string { return "000000" }, "vpnd: this is not a code of the token: the secret or the PIN differs, or the code is mistyped; nothing was changed", 3},
+		{func(string, int) string { return "00000x" }, "vpnd: this is not a code of the token: the secret or the PIN differs, or the code is mistyped; nothing was changed", 3},
 		{code(20 * time.Minute), "the token's clock is 20 minutes ahead: set the clock of the token, or of this machine; nothing was changed", 3},
 	} {
 		status, _, stderr := h.enrol(c.answer, "user", "motp", "anna", "--pin", "0042")
@@ -73,7 +73,7 @@ func TestUserMotp(t *testing.T) {
 	h.fails("", "no such user", "user", "show", "anna")
 	second := func(secret string, try int) string {
 		if try == 0 {
-			return "000000"
+			return "00000x"
 		}
 		return strings.ToUpper(code(time.Minute)(secret, try))
 	}
@@ -101,7 +101,7 @@ func TestUserMotp(t *testing.T) {
 	h.fails("", "use it as the TOTP secret", "user", "motp", "ben", "--pin", "1234", "--secret", "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ")
 	// A script that has secret and code.
 	token := motp.Token{Secret: testSecret, PIN: testPIN}
-	h.fails("", "not a code of the token", "user", "motp", "ben", "--secret", testSecret, "--pin", testPIN, "--code", "000000")
+	h.fails("", "not a code of the token", "user", "motp", "ben", "--secret", testSecret, "--pin", testPIN, "--code", "00000x")
 	h.ok("", "user", "motp", "ben", "--secret", "motp://x:y?secret="+testSecret, "--pin", testPIN, "--code", token.Code(motp.Step(time.Now())))
 	if p := h.profile("ben"); p.MOTPSecret != testSecret || p.MOTPPIN != testPIN {
 		t.Errorf("%+v", p)

@@ -22,8 +22,8 @@ const (
 	ServerHungUp        Code = "server_hung_up"
 	ServerMoves         Code = "server_changed_addresses"
 	ServerNoAnswer      Code = "server_no_answer"
-	ServerTunnelSecret  Code = "server_wrong_tunnel_secret" //nolint:gosec // no secret
-	ServerWantsSecret   Code = "server_wants_tunnel_secret" //nolint:gosec // no secret
+	ServerTunnelSecret  Code = "server_wrong_tunnel_secret"
+	ServerWantsSecret   Code = "server_wants_tunnel_secret"
 	ServerBadMessage    Code = "server_bad_message"
 	ServerUnknownAVP    Code = "server_unknown_avp"
 	ServerUnknownKind   Code = "server_unknown_message"

@@ -87,7 +87,16 @@ func Names(t *testing.T, dir string, do func(dir string)) string {
 		t.Fatal(err)
 	}
 	var steps strings.Builder
+	begun := map[string]string{} // calls that another thread's interrupted in the trace, by the thread
 	for line := range strings.Lines(string(data)) {
+		thread, _, _ := strings.Cut(line, " ")
+		if strings.Contains(line, "<unfinished ...>") {
+			begun[thread] = line
+			continue
+		}
+		if strings.Contains(line, " resumed>") {
+			line = begun[thread] + line
+		}
 		switch {
 		case !strings.HasSuffix(line, "= 0\n"): // in vain, such as a link where a file is
 		case strings.Contains(line, "link") || strings.Contains(line, "rename"):
