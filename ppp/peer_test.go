@@ -7,7 +7,6 @@ import (
 	"time"
 	"vpnd/internal/reason"
 	"vpnd/ppp"
-	"vpnd/ppp/mppe"
 	"vpnd/ppp/wire"
 )
 
@@ -242,26 +241,6 @@ func TestLCPOptions(t *testing.T) {
 	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 3, 1))) // half an option
 }
 
-func TestIPCPOptions(t *testing.T) {
-	r := newRaw(t, papOnly)
-	r.openPAP()
-	zero := []byte{0, 0, 0, 0}
-	ask := func(options ...byte) []byte {
-		var body []byte
-		for _, o := range options {
-			body = append(append(body, o, 6), zero...)
-		}
-		return frame(wire.IPCP, wire.ConfigureRequest, 7, body...)
-	}
-	// as Windows asks: addresses of a second DNS and of NBNS servers that there are not
-	r.want(r.say(ask(3, 129, 130, 131, 132)), "IPCP ConfRej id=0x7 <ms-wins 0.0.0.0> <ms-dns2 0.0.0.0> <ms-wins 0.0.0.0>")
-	r.want(r.say(ask(3, 129)), "IPCP ConfNak id=0x7 <addr 10.99.0.10> <ms-dns1 10.99.0.53>")
-	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 8, 3, 6, 192, 168, 0, 1)), "IPCP ConfNak id=0x8 <addr 10.99.0.10>")
-	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 9, 2, 6, 0, 0x2D, 15, 1)), "IPCP ConfRej id=0x9 <compress VJ")
-	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 10)), "IPCP ConfNak id=0xa <addr 10.99.0.10>")
-	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 11, 3, 6, 10, 99, 0, 10, 129, 6, 10, 99, 0, 53)), "IPCP ConfAck id=0xb")
-}
-
 // A peer that insists on a name server of its own is told no more than Max-Failure times of ours, and
 // then that there is none for it (RFC 1661 section 4.6).
 func TestMaxFailure(t *testing.T) {
@@ -275,98 +254,6 @@ func TestMaxFailure(t *testing.T) {
 	}
 	r.want(r.say(insist(5)), "IPCP ConfRej id=0x5 <ms-dns1 8.8.8.8>")
 	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 6, 3, 6, 10, 99, 0, 10)), "IPCP ConfAck id=0x6")
-}
-
-// An address that is not the user's comes to nothing, and both ends are told so. What was rejected is not asked for.
-func TestClientInsistsOnAddress(t *testing.T) {
-	own, none, unset := []byte{3, 6, 192, 168, 5, 77}, []byte(nil), []byte{3, 6, 0, 0, 0, 0}
-	const insists = "client insists on 192.168.5.77; alice's address is 10.99.0.10"
-	for name, c := range map[string]struct {
-		asks   func(n int) []byte // the n-th request
-		reason string
-	}{
-		"for ever": {func(int) []byte { return own }, insists},
-		"as pppd does, which keeps it without telling": {func(n int) []byte {
-			if n > 5 {
-				return none
-			}
-			return own
-		}, insists},
-		"no address":    {func(int) []byte { return none }, "client asks for no address; alice's address is 10.99.0.10"},
-		"0.0.0.0":       {func(int) []byte { return unset }, "client asks for no address; alice's address is 10.99.0.10"},
-		"after 0.0.0.0": {func(n int) []byte { return [][]byte{unset, own}[min(n, 1)] }, insists},
-	} {
-		r := newRaw(t, papOnly)
-		r.openPAP()
-		r.ack(wire.IPCP)
-		var all []string
-		for n := range 20 {
-			all = append(all, r.say(frame(wire.IPCP, wire.ConfigureRequest, uint8(n), c.asks(n)...))...)
-		}
-		r.pass(20 * time.Second)
-		all = append(all, r.out...)
-		closed, ok := r.all[len(r.all)-1].(ppp.Closed)
-		if !ok || closed.Reason.String() != c.reason || r.up() != nil {
-			t.Errorf("%s: %v, want the end %q, and no network", name, r.all, c.reason)
-		}
-		text := strings.Join(all, "\n")
-		if !strings.Contains(text, `LCP TermReq id=`) || !strings.Contains(text, c.reason) {
-			t.Errorf("%s: the client is not told:\n%s", name, text)
-		}
-		if _, after, rejected := strings.Cut(text, "IPCP ConfRej"); rejected && strings.Contains(after, "ConfNak") {
-			t.Errorf("%s: Nak'ed after it was rejected:\n%s", name, text)
-		}
-	}
-}
-
-// A client that gives in after a Reject gets its address; one that hangs up is told from others.
-func TestClientGivesIn(t *testing.T) {
-	for _, giveIn := range []bool{true, false} {
-		r := newRaw(t, papOnly)
-		r.openPAP()
-		r.ack(wire.IPCP)
-		for n := range uint8(6) {
-			r.say(frame(wire.IPCP, wire.ConfigureRequest, n, 3, 6, 192, 168, 5, 77))
-		}
-		if giveIn {
-			r.say(frame(wire.IPCP, wire.ConfigureRequest, 9, append([]byte{3, 6}, given.AsSlice()...)...))
-			if r.up() == nil {
-				t.Errorf("not up: %q", r.out)
-			}
-			continue
-		}
-		r.say(frame(wire.LCP, wire.TerminateRequest, 9, []byte("no")...))
-		r.wantClosed(reason.New(reason.ClientInsists, "192.168.5.77", "alice", "10.99.0.10", `"no"`))
-	}
-}
-
-// An open link whose peer begins to negotiate again and never ends is over after the set-up time.
-func TestRepeatedNegotiationEnds(t *testing.T) {
-	r := newRaw(t, papOnly)
-	r.openPAP()
-	r.openIPCP()
-	ack := func() {
-		for _, f := range r.raw {
-			if p, _ := wire.ParsePacket(f[4:]); f[2] == 0x80 && p.Code == wire.ConfigureRequest {
-				r.say(frame(wire.IPCP, wire.ConfigureAck, p.ID, p.Body...))
-				return
-			}
-		}
-	}
-	for i := range 100 {
-		if i%10 == 0 {
-			r.say(frame(wire.IPCP, wire.ConfigureRequest, uint8(50+i), 3, 6, 0, 0, 0, 0))
-			ack()
-		}
-		r.out, r.raw = nil, nil
-		r.now = r.now.Add(time.Second)
-		r.e.Tick(r.now)
-		r.drain()
-		ack()
-	}
-	if closed, ok := r.all[len(r.all)-1].(ppp.Closed); !ok || closed.Reason.String() != "IPCP was not agreed within 1m0s" {
-		t.Errorf(`got %v, want the end "IPCP was not agreed within 1m0s"`, r.all)
-	}
 }
 
 // A reply is never longer than the peer's MRU allows.
@@ -419,121 +306,6 @@ func TestIdentificationIsCleaned(t *testing.T) {
 	}
 	if len(notes) != 3 || notes[0] != "identification MSRASV5.20" || !strings.HasPrefix(notes[2], `identification \x00\x01\xff\x1b[2J`) || len(notes[2]) > 300 {
 		t.Errorf("got %q, want three notes, the first and the last identifications without control characters", notes)
-	}
-}
-
-// Windows sends a CCP Configure-Request again after CCP is open: data is held, the link stays, and
-// both streams begin again.
-func TestCCPRequestWhenOpen(t *testing.T) {
-	for _, mode := range []ppp.MPPEMode{ppp.MPPEOptional, ppp.MPPERequired} {
-		client := clientConfig()
-		client.MPPE.Mode = ppp.MPPERequired
-		l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: mode}})
-		l.start()
-		l.run(10 * time.Second)
-		l.wantUp()
-		ups := l.b.ups
-		for i := range uint8(20) {
-			l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, 100+i, 18, 6, 1, 0, 0, 0x40))
-			l.drain(l.b)
-			if l.b.up != nil {
-				t.Fatal("packets may pass while CCP is negotiated")
-			}
-			l.run(5 * time.Second)
-			l.wantUp()
-		}
-		if l.b.ups < ups+20 {
-			t.Errorf("%d times up", l.b.ups)
-		}
-	}
-}
-
-func TestCCPNakHasOneKeyBit(t *testing.T) {
-	client := clientConfig()
-	l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
-	l.start()
-	l.run(10 * time.Second)
-	for _, c := range []struct {
-		bits [4]byte
-		want string
-	}{
-		{[4]byte{1, 0, 0, 0}, "CCP ConfNak id=0x63 <mppe +H -M +S -L -D -C>"},
-		{[4]byte{1, 0, 0, 0xE1}, "CCP ConfNak id=0x63 <mppe +H -M +S -L -D -C>"},
-		{[4]byte{0, 0, 0, 0x60}, "CCP ConfNak id=0x63 <mppe -H -M +S -L -D -C>"},
-		{[4]byte{1, 0, 0, 0xA0}, "CCP ConfNak id=0x63 <mppe +H +M -S -L -D -C>"},
-		{[4]byte{1, 0, 0, 0x01}, "CCP ConfNak id=0x63 <mppe +H -M +S -L -D -C>"},
-		{[4]byte{0, 0, 0, 0x20}, "CCP ConfAck id=0x63 <mppe -H -M -S +L -D -C>"},
-	} {
-		l.frames = nil
-		l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, 99, append([]byte{18, 6}, c.bits[:]...)...))
-		l.drain(l.b)
-		got := ""
-		for _, f := range l.frames {
-			if strings.Contains(f, "ConfNak") || strings.Contains(f, "ConfAck") {
-				got = strings.TrimPrefix(f, "< ")
-			}
-		}
-		if got != c.want {
-			t.Errorf("%x: %s, want %s", c.bits, got, c.want)
-		}
-	}
-}
-
-// A peer that asks for no strength for ever does not keep the link from opening, nor us busy.
-func TestCCPForEver(t *testing.T) {
-	l := newLink(t, clientConfig(), ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
-	l.start()
-	l.run(10 * time.Second)
-	for i := range uint8(100) {
-		l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, i, 18, 6, 0, 0, 0, 0))
-		l.run(time.Second)
-	}
-	l.run(time.Minute)
-	if l.b.up == nil || l.b.up.Encryption != "none" || l.b.closed != nil {
-		t.Errorf("up %v, closed %v\n%s", l.b.up, l.b.closed, l.tail())
-	}
-}
-
-// IPCP that comes before required encryption is held back in silence.
-func TestIPCPWaitsForMPPE(t *testing.T) {
-	client := clientConfig()
-	client.MPPE.Mode = ppp.MPPERequired
-	l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPERequired}})
-	l.start()
-	for range 100 {
-		l.run(5 * time.Millisecond)
-		if !strings.Contains(l.tail(), "CCP ConfAck") {
-			l.b.Receive(l.now, frame(wire.IPCP, wire.ConfigureRequest, 200, 3, 6, 0, 0, 0, 0))
-		}
-	}
-	l.run(10 * time.Second)
-	l.wantUp()
-	ccp := false
-	for _, f := range l.frames {
-		ccp = ccp || strings.HasPrefix(f, "< CCP ConfAck")
-		if !ccp && strings.Contains(f, "IPCP") {
-			t.Errorf("%s before CCP", f)
-		}
-	}
-}
-
-func TestStatefulReset(t *testing.T) {
-	client := clientConfig()
-	client.MPPE = ppp.MPPE{Mode: ppp.MPPERequired}
-	l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPERequired, Strengths: []mppe.Strength{mppe.Bits128}}})
-	l.start()
-	l.run(10 * time.Second)
-	l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, 77, 18, 6, 0, 0, 0, 0x40)) // the client wants it stateful
-	l.run(10 * time.Second)
-	if got := l.b.up; got == nil || got.Encryption != "MPPE-128 stateless" && got.Encryption != "MPPE-128 stateful" {
-		t.Fatalf("up: %v\n%s", got, l.tail())
-	}
-	for range 100 {
-		l.a.ResetRequest(l.now)
-	}
-	l.run(time.Second / 2)
-	if l.b.resets != 1 {
-		t.Errorf("%d resets, want one", l.b.resets)
 	}
 }
 
