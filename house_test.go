@@ -300,3 +300,21 @@ func below(path string, names []string) bool {
 	}
 	return false
 }
+
+// TestFilesAreShort checks that no file has more than 500 lines.
+func TestFilesAreShort(t *testing.T) {
+	const limit = 500
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if n := strings.Count(string(source), "\n"); n > limit {
+			t.Errorf("%s has %d lines, want at most %d: split it by topic", path, n, limit)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
