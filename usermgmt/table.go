@@ -16,7 +16,7 @@ var (
 )
 
 // Table is a user table. Names are compared without regard to case. For an unknown name, Account,
-// AccountAndCheck, Token, Standing, RecordOf, LastAddress and Traffic give nothing, Rewind does
+// Read, Token, Standing, RecordOf, LastAddress and Traffic give nothing, Rewind does
 // nothing, and AddTraffic counts all the same; all others but Add and Apply give ErrNoUser. Each change
 // of a user adds an entry to the history. A Table is safe for concurrent use.
 type Table interface {

@@ -103,7 +103,7 @@ func (s settings) SetPools(ctx context.Context, to mgmt.PoolSettings) error {
 			d.warnIf("restoring the old pools", d.reloadNetwork(before))
 			return err
 		}
-		d.revise() // the users' fixed addresses are reserved in the new pools
+		d.revise(ctx) // the users' fixed addresses are reserved in the new pools
 		return nil
 	})
 }

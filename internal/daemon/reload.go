@@ -35,7 +35,7 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 	d.plane.SetKeyChanges(d.cfg.PPP.MPPEKeyChanges)
 	d.sessions.SetRefusals(refusals(d.cfg.History))
 	d.watchClock(d.cfg.Time)
-	d.revise()
+	d.revise(ctx)
 	d.prune(ctx)
 	d.log.Info("reloaded", attrs...)
 }

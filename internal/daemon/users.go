@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"time"
 	"vpnd/auth"
 	"vpnd/internal/reason"
 	"vpnd/internal/session"
@@ -37,7 +38,7 @@ func (d *daemon) watchUsers(ctx context.Context) {
 	for _, p := range profiles {
 		d.accounts[p.Name] = p.Account()
 	}
-	d.revise()
+	d.revise(ctx)
 }
 
 // usersChanged applies a change that the daemon itself has made in the user table. It reads the table only
@@ -58,11 +59,11 @@ func (d *daemon) usersChanged(ctx context.Context, c usermgmt.Change) {
 		d.accounts[p.Name] = p.Account()
 	}
 	d.generation = c.Generation
-	d.revise()
+	d.revise(ctx)
 }
 
 // revise applies the accounts to the connections, and reserves their fixed addresses in the pools.
-func (d *daemon) revise() {
+func (d *daemon) revise(ctx context.Context) {
 	if d.accounts == nil {
 		return // nobody is known yet
 	}
@@ -80,16 +81,26 @@ func (d *daemon) revise() {
 	d.sessions.RefusePlainL2TP(!plain)
 	now := d.clock.Corrected()
 	d.sessions.Revise(func(c session.Connection) (auth.Terms, reason.Reason) {
-		a, ok := d.accounts[c.User]
-		switch {
-		case d.damaged[c.User] != nil:
-			return auth.Terms{}, reason.New(reason.UserTable, d.damaged[c.User])
-		case !ok:
-			return auth.Terms{}, reason.New(reason.UserRemoved)
+		a, known := d.accounts[c.User]
+		why := refusal(a, known, c, now)
+		if err := d.damaged[c.User]; err != nil {
+			why = reason.New(reason.UserTable, err)
 		}
-		if why := a.Refuses(c.Service(), c.Remote, now); !why.IsZero() {
-			return auth.Terms{}, why
+		if why.IsZero() {
+			return a.TermsAt(now), why
 		}
-		return a.TermsAt(now), reason.Reason{}
+		// The user may have logged in after a change that the accounts lack.
+		if stored, known, err := d.store.Account(ctx, c.User); err == nil {
+			a, why = stored, refusal(stored, known, c, now)
+		}
+		return a.TermsAt(now), why
 	})
+}
+
+// refusal is why a user with the account, if it is known, cannot have the connection; zero: the user can.
+func refusal(a auth.Account, known bool, c session.Connection, now time.Time) reason.Reason {
+	if !known {
+		return reason.New(reason.UserRemoved)
+	}
+	return a.Refuses(c.Service(), c.Remote, now)
 }

@@ -132,3 +132,28 @@ func TestChangeOfUserCountsAtOnce(t *testing.T) {
 		})
 	})
 }
+
+// A user whom another process has just enabled stays connected when the daemon holds the connections against
+// the accounts as it read them before.
+func TestReviseKnowsNewerUsers(t *testing.T) {
+	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
+		f := newField(t, lab, cfg)
+		f.watch = time.Hour
+		if err := update(t.Context(), cfg, func(p *usermgmt.Profile) { p.Enabled = false }); err != nil {
+			return err
+		}
+		return f.run(func(ctx context.Context) error {
+			if err := update(ctx, cfg, func(p *usermgmt.Profile) { p.Enabled = true }); err != nil {
+				return err
+			}
+			c, err := f.dial(ctx, "PPTP", ppp.PAP)
+			if err != nil {
+				return err
+			}
+			f.reload <- struct{}{}
+			f.reload <- struct{}{} // the first one is done
+			f.pass(c)
+			return nil
+		})
+	})
+}
