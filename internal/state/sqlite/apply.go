@@ -24,7 +24,7 @@ func (s *Store) Apply(ctx context.Context, edits []usermgmt.Edit, how usermgmt.H
 		case how.DryRun:
 			return errDryRun
 		case slices.ContainsFunc(outcomes, func(o usermgmt.Outcome) bool { return o.Event == usermgmt.Changed }):
-			return s.forget(ctx, tx, "users")
+			return s.forgetUsers(ctx, tx)
 		}
 		return nil
 	})

@@ -95,6 +95,7 @@ func TestCheckSeesEachWrite(t *testing.T) {
 	s := openStore(t, dir)
 	must(t, s.Add(t.Context(), full("alice")))
 	must(t, s.Add(t.Context(), simple("bob")))
+	must(t, s.Update(t.Context(), "bob", func(p *usermgmt.Profile) error { p.Comment = "new"; return nil }))
 	writes := []string{`REPLACE INTO users SELECT * FROM users`, `DELETE FROM users WHERE fold = 'bob'`, `DELETE FROM users`}
 	for _, column := range columnsOf(t, dir) {
 		writes = append([]string{`UPDATE users SET ` + column + ` = ` + column}, writes...)

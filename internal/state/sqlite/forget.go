@@ -24,6 +24,20 @@ const (
 // zeros), in the gaps of pages whose rows were moved to others, and in the write-ahead log. The key that
 // unseals the copies may be in the same folder, or in an old backup.
 
+// forgetUsers is forget for the users. It does so without their triggers: they would run for each row, and keep
+// SQLite from clearing whole pages.
+func (s *Store) forgetUsers(ctx context.Context, tx *sql.Tx) error {
+	const drop = `DROP TRIGGER IF EXISTS user_added; DROP TRIGGER IF EXISTS user_changed; DROP TRIGGER IF EXISTS user_removed`
+	if _, err := tx.ExecContext(ctx, drop); err != nil {
+		return err
+	}
+	if err := s.forget(ctx, tx, "users"); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, userTriggers)
+	return err
+}
+
 // forget writes a table again, so that nothing of its former rows is left in its pages, and has transact clean
 // the write-ahead log.
 func (s *Store) forget(ctx context.Context, tx *sql.Tx, table string) error {

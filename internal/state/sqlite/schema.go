@@ -129,13 +129,15 @@ var migrations = []string{
 	`ALTER TABLE history ADD COLUMN cause TEXT NOT NULL DEFAULT '';      -- code of the reason
 	ALTER TABLE history ADD COLUMN arguments TEXT NOT NULL DEFAULT '';  -- of the reason, JSON`,
 
-	// Any program's change of a user makes a new generation.
-	`CREATE TRIGGER user_added AFTER INSERT ON users BEGIN ` + nextGeneration + `; END;
-	CREATE TRIGGER user_changed AFTER UPDATE ON users BEGIN ` + nextGeneration + `; END;
-	CREATE TRIGGER user_removed AFTER DELETE ON users BEGIN ` + nextGeneration + `; END;`,
+	userTriggers,
 }
 
 const nextGeneration = `UPDATE meta SET value = value + 1 WHERE name = 'generation'`
+
+// userTriggers have any program's change of a user make a new generation.
+const userTriggers = `CREATE TRIGGER user_added AFTER INSERT ON users BEGIN ` + nextGeneration + `; END;
+	CREATE TRIGGER user_changed AFTER UPDATE ON users BEGIN ` + nextGeneration + `; END;
+	CREATE TRIGGER user_removed AFTER DELETE ON users BEGIN ` + nextGeneration + `; END;`
 
 // reasonCodes is the version from which on reasons have codes.
 const reasonCodes = 7

@@ -39,7 +39,7 @@ func (s *Store) remove(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, n
 		return err
 	}
 	made.Removed = removed
-	return s.forget(ctx, tx, "users")
+	return s.forgetUsers(ctx, tx)
 }
 
 // Unlock implements usermgmt.Table.
