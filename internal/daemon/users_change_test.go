@@ -102,6 +102,11 @@ func TestChangeOfUserCountsAtOnce(t *testing.T) {
 				}
 				return send(pages, http.MethodPost, base+"/users", "application/x-www-form-urlencoded", "id=alice&do=disable")
 			},
+			"another process, before a reload": func() error {
+				err := update(t.Context(), cfg, func(p *usermgmt.Profile) { p.Enabled = false })
+				f.reload <- struct{}{}
+				return err
+			},
 			"API, after another process": func() error {
 				return errors.Join(
 					update(t.Context(), cfg, func(p *usermgmt.Profile) { p.Enabled = false }),
