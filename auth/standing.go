@@ -17,6 +17,8 @@ const (
 	// maxChanges is how many changes may wait for the disk before the address of another success is
 	// left out. Failures are never left out; the locks keep them few.
 	maxChanges = 64
+	// retryAfter is when changes are written again that could not be, such as to a full disk.
+	retryAfter = 10 * time.Second
 	// writers is how many standings are written at once; the ledger may store them together.
 	writers = 64
 )
@@ -197,9 +199,13 @@ func (s *standings) change(st *standing, change func(Standing) Standing) {
 func (s *standings) run() {
 	defer close(s.closed)
 	for {
+		var retry <-chan time.Time
+		if s.flush() > 0 {
+			retry = time.After(retryAfter) //nolint:forbidigo // a real disk
+		}
 		select {
 		case <-s.write:
-			s.flush()
+		case <-retry:
 		case <-s.done:
 			s.flush()
 			return
@@ -207,8 +213,8 @@ func (s *standings) run() {
 	}
 }
 
-// flush writes the changes. It keeps those that it cannot write for the next time.
-func (s *standings) flush() {
+// flush writes the changes. It keeps those that it cannot write for the next time, and gives the number of their users.
+func (s *standings) flush() (left int) {
 	s.mu.Lock()
 	var users []string
 	for user, st := range s.by {
@@ -227,6 +233,14 @@ func (s *standings) flush() {
 		})
 	}
 	wg.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.by {
+		if len(st.changes) > 0 {
+			left++
+		}
+	}
+	return left
 }
 
 func (s *standings) store(user string) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"vpnd/auth"
 )
@@ -226,4 +227,32 @@ func TestFailuresWaitForRoom(t *testing.T) {
 	if f := m.standing["dave"].Strangers; f.Count != 1 || f.Locks != 1 {
 		t.Errorf("stored %+v", f)
 	}
+}
+
+// Once there is room again, failures are stored without another attempt, so that an administrator can unlock the user.
+func TestFailuresAreStoredOnceThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, m, _ := setUp(t)
+		m.fsyncErr = errors.New("disk full")
+		for range 5 {
+			a.Authenticate(t.Context(), pap("dave", "x"))
+		}
+		synctest.Wait()
+		m.mu.Lock()
+		m.fsyncErr = nil
+		m.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		m.mu.Lock()
+		f := m.standing["dave"].Strangers
+		m.standing["dave"] = auth.Standing{} // the administrator unlocks the user
+		m.mu.Unlock()
+		if f.Locks != 1 {
+			t.Errorf("stored %+v, want one lock", f)
+		}
+		if out := a.Authenticate(t.Context(), pap("dave", "geheim")); !out.OK {
+			t.Errorf("an unlocked user is refused: %v", out.Reason)
+		}
+		a.Close()
+	})
 }

@@ -71,7 +71,7 @@ func TestStateful(t *testing.T) {
 			}`)
 			s.transfer(t, 1)
 			nft(t, s.lab.Namespace, "delete table ip lose\n")
-			s.must("ping -c 3 -i 0.2 -W 20 10.99.0.1")
+			s.must("ping -c 3 -i 0.2 -w 20 10.99.0.1") // an end asks for a reset once a second at most
 			s.hangup()
 			for _, what := range []string{"sent CCP ResetReq", "received CCP ResetReq", "received CCP ResetAck"} {
 				s.server.WaitLog(what)
