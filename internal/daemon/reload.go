@@ -59,7 +59,8 @@ func (d *daemon) reloadOpen(cfg config.Config) error {
 	return nil
 }
 
-// live is the old configuration with what a reload takes from the new one.
+// live is the old configuration with what a reload takes from the new one. In a section that is copied whole, a
+// reload has to apply each key, or the key has to be kept as PPP.MRU is.
 func live(old, now config.Config) config.Config {
 	old.Log.Level = now.Log.Level
 	old.Services = now.Services

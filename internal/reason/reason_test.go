@@ -106,16 +106,20 @@ func TestRowsAreComplete(t *testing.T) {
 
 // A peer that guesses hears the same, whatever was wrong.
 func TestPeerLearnsNothing(t *testing.T) {
-	for _, code := range []reason.Code{
+	guesses := []reason.Code{
 		reason.WrongPassword, reason.WrongCode, reason.TokenClockOff, reason.UnknownUser, reason.UserLocked, reason.SourceLimited, reason.UsedCode,
 		reason.OldCode, reason.CodeNotStored, reason.UserTable, reason.PasswordChanged, reason.TokenChanged, reason.UserRemoved,
-	} {
+	}
+	for _, code := range guesses {
 		r := reason.New(code, "secret of the server")
 		if r.Row().MSCHAP != 691 || r.Peer() != "Access denied" {
 			t.Errorf("%s: E=%d, %q", code, r.Row().MSCHAP, r.Peer())
 		}
 	}
 	for _, row := range reason.Table() {
+		if row.Label != "" && row.MSCHAP == reason.MSCHAPDenied && !slices.Contains(guesses, row.Code) {
+			t.Errorf("%s refuses a guess, and this test does not have it", row.Code)
+		}
 		if row.Label != "" && row.MSCHAP != 0 && row.Code != reason.NobodyWithout && row.Code != reason.ShuttingDown && row.Code != reason.ServiceOff {
 			if peer := reason.New(row.Code, "secret", "secret", "secret").Peer(); peer == "" || strings.Contains(peer, "secret") {
 				t.Errorf("%s: %q", row.Code, peer)

@@ -9,7 +9,8 @@ type Row struct {
 	// is empty.
 	Text string
 	// Peer is told to the peer: in a Terminate-Request (RFC 1661 section 5.5), in the result of an L2TP message (RFC 2661
-	// section 4.4.2), or in an answer of PAP and CHAP. Empty: nothing.
+	// section 4.4.2), or in an answer of PAP and CHAP. Empty: the text that belongs to MSCHAP, or nothing
+	// without that. sameText: Text itself.
 	Peer string
 	// Label counts the refusals in the metrics. Empty: not_negotiated, for a call that ended before its log-in was answered.
 	Label string
@@ -29,7 +30,7 @@ type Result struct{ Code, Error uint16 }
 // Advice is for the administrator of the server.
 type Advice struct {
 	Means string // holds placeholders of the text
-	Fix   string // holds tasks in braces, such as {unlock}; empty: there is nothing to fix
+	Fix   string // holds tasks of mgmt/guide in braces, such as {unlock}; empty: there is nothing to fix
 }
 
 // Error codes of a refused log-in (RFC 2759 section 6).
