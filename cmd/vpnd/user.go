@@ -105,10 +105,17 @@ func newUserShowCommand() *cobra.Command {
 	return cmd
 }
 
-// helpClient tells how a client is set up, for the server of the configuration.
+// helpClient tells how a client is set up, for the server of the configuration and the settings that override it.
 func helpClient(cmd *cobra.Command, users state.Store, name, client, address string) error {
 	cfg, err := loadConfig(cmd)
 	if err != nil {
+		return err
+	}
+	set, err := users.Settings(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if cfg, err = cfg.With(set); err != nil {
 		return err
 	}
 	p, err := users.Get(cmd.Context(), name)

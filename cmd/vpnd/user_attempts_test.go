@@ -46,6 +46,13 @@ func TestUserHelpClient(t *testing.T) {
 	if out := h.ok("", "user", "show", "anna", "--help-client", "windows"); !strings.Contains(out, "Add-VpnConnection") || !strings.Contains(out, "809") {
 		t.Error(out)
 	}
+	h.withStore(func(s state.Store) error {
+		_, err := s.SetSettings(t.Context(), map[string]string{"services.pptp": "false"}, state.Entry{})
+		return err
+	})
+	if out := h.ok("", "user", "show", "anna", "--help-client", "linux"); strings.Contains(out, "--type pptp") {
+		t.Errorf("a service that was switched off is offered:\n%s", out)
+	}
 	if r := h.run("", "user", "show", "anna", "--help-client", "beos"); r.status != 2 || !strings.Contains(r.stderr, "one of windows") {
 		t.Errorf("%+v", r)
 	}

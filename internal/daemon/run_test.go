@@ -238,7 +238,7 @@ func TestCheck(t *testing.T) {
 				Fix: "first load the rules that define it, or run nft add table inet filter", Fatal: true,
 			}},
 			{"services", func(c *config.Config) { c.Services = config.Services{} }, preflight.Finding{
-				What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Fix: "set services.pptp or services.l2tp to true",
+				What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Fix: "turn one on with 'vpnd services on pptp', or set services.pptp or services.l2tp to true",
 			}},
 			{"l2tp.secret", func(c *config.Config) { c.L2TP.Secret = "x" }, preflight.Finding{
 				What: "l2tp.secret", Wrong: "Apple's clients do not support tunnel secrets and cannot connect", Fix: "leave it empty if they must dial in",

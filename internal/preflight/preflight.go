@@ -318,7 +318,7 @@ func services(cfg config.Config) Finding {
 	if cfg.Services.PPTP || cfg.Services.L2TP {
 		return Finding{}
 	}
-	return Finding{What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Fix: "set services.pptp or services.l2tp to true"}
+	return Finding{What: "services", Wrong: "PPTP and L2TP are off: nobody can dial in", Fix: "turn one on with 'vpnd services on pptp', or set services.pptp or services.l2tp to true"}
 }
 
 func echo(cfg config.Config) Finding {
