@@ -258,17 +258,19 @@ func (e *Engine) Down(why reason.Reason) {
 	e.finish(why, true)
 }
 
-// hungUp says of a client's Terminate-Request what it cut short, and why, if the client says so.
+// hungUp says of the peer's Terminate-Request what it cut short, and why, if the peer says so.
 func (e *Engine) hungUp(text []byte) reason.Reason {
 	said := strconv.QuoteToASCII(string(text[:min(len(text), noteLen)]))
-	if e.cfg.Role == Client || len(text) == 0 || len(said) != min(len(text), noteLen)+2 { // binary, as Windows sends it
+	if len(text) == 0 || len(said) != min(len(text), noteLen)+2 { // binary, as Windows sends it
 		said = ""
 	}
 	code := reason.PeerHungUp
 	switch {
 	case e.ccp.renewing():
 		code = reason.HungUpUndecryptable
-	case e.up || e.cfg.Role == Client:
+	case e.cfg.Role == Client:
+		code = reason.ServerHungUp
+	case e.up:
 	case e.phase == phaseAuthenticate:
 		code = reason.HungUpInAuth
 	case e.phase == phaseNetwork && e.ipcp.insists.IsValid():

@@ -230,11 +230,11 @@ func parseDuration(to *time.Duration, s string) error {
 	if s == "" {
 		s = "0"
 	}
-	if n, err := strconv.Atoi(s); err == nil {
-		*to = time.Duration(n) * time.Second
-		return nil
+	text := s
+	if _, err := strconv.Atoi(s); err == nil {
+		text += "s"
 	}
-	d, err := time.ParseDuration(s)
+	d, err := time.ParseDuration(text)
 	if err != nil {
 		return fmt.Errorf("%q is not a duration such as 300s or 8h", s)
 	}

@@ -218,6 +218,7 @@ func TestFailures(t *testing.T) {
 		{"user set alice --password x --password-file y", 2, "exclude each other"},
 		{"user set alice --address here", 12, "not an IPv4 address"},
 		{"user set alice --idle-timeout 5m!", 12, "--idle-timeout: \"5m!\" is not a duration"},
+		{"user set alice --idle-timeout 36028797018963968", 12, "--idle-timeout: \"36028797018963968\" is not a duration"},
 		{"user set alice --enabled=maybe", 2, "invalid argument"},
 		{"user remove", 2, "NAME is missing"},
 		{"user remove alice bob", 10, `"bob": no such user`},

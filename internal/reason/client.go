@@ -41,6 +41,7 @@ const dialAgain = "Dial again. If it happens each time, look into the server's l
 // Advice that several codes share.
 var (
 	serverEnded       = Advice{"The server ended the call.", dialAgain}
+	serverHangsUp     = Advice{"The server hung up. {message}", dialAgain}
 	otherSecret       = Advice{"The server has another tunnel secret.", "Set the same L2TP tunnel secret at both ends."}
 	serverBreaksRules = Advice{"The server does not follow the protocol.", dialAgain}
 )
@@ -103,8 +104,8 @@ var clientRows = []Row{
 		Advice: Advice{"The server ended the control connection.", dialAgain},
 	},
 	{
-		Code: ServerHungUp, Text: "server hung up", Exit: ExitLost,
-		Advice: serverEnded,
+		Code: ServerHungUp, Text: "server hung up[: it says {message}]", Exit: ExitLost,
+		Advice: serverHangsUp,
 	},
 	{
 		Code: ServerMoves, Text: "server changed the addresses: client {client} and server {server} are now {newclient} and {newserver}", Peer: sameText, Exit: ExitLost,

@@ -349,8 +349,8 @@ func TestShutdown(t *testing.T) {
 	s.m.Shutdown(ctx, reason.New(reason.Dropped, "server is shutting down"))
 	for _, c := range clients {
 		<-c.Closed()
-		if c.End().Reason.Code != reason.PeerHungUp {
-			t.Errorf("got %q, want %s", c.End().Reason, reason.PeerHungUp)
+		if got, want := c.End().Reason.String(), `server hung up: it says "server is shutting down"`; got != want {
+			t.Errorf("the client is told %q, want %q", got, want)
 		}
 	}
 	if ctx.Err() != nil {
