@@ -40,8 +40,8 @@ release-check:
 # -p 2: the guests of testenv boot beside the other packages, not beside three of them.
 test:
 	@scripts/install-test-packages
-	VPND_REQUIRE_PRIVILEGED=1 $(GO) test -count=1 -p 2 -timeout 60m ./...
 	cd examples && VPND_REQUIRE_PRIVILEGED=1 $(GO) test -count=1 ./...
+	VPND_REQUIRE_PRIVILEGED=1 $(GO) test -count=1 -p 2 -timeout 60m ./...
 
 # The guests and browsers of testenv drive a daemon that the race detector does not see, and the tests with
 # Killed in their names begin hundreds of processes of one thread.
