@@ -17,35 +17,36 @@ import (
 // ErrClosed is the error of a Store that is closed.
 var ErrClosed = errors.New("the user table is closed")
 
-// Options are what a Store is told of its surroundings.
+// Options tell a Store about its surroundings.
 type Options struct {
-	// CheckAddress says what is wrong with a user's fixed address, such as that it is not in the
-	// pool. Nil: nothing is.
+	// CheckAddress reports a fault of a user's fixed address, for example that it is not in the
+	// pool. Nil: no address has a fault.
 	CheckAddress func(netip.Addr) error
-	// CheckPool says what is wrong with the name of a pool that a user is given, such as that there
-	// is none of that name. Nil: nothing is.
+	// CheckPool reports a fault of the name of a user's pool, for example that no pool has it. Nil:
+	// no name has a fault.
 	CheckPool func(string) error
-	// Changed learns of each change of users that this process has made, when it is on the disk.
-	// Nil: nobody does.
+	// Changed is called after each change of users by this process, when it is on the disk. Nil:
+	// nothing is called.
 	Changed func(context.Context, usermgmt.Change)
-	// Now dates what changes, such as entries of the history about users. Nil: time.Now.
+	// Now gives the time of changes, for example for history entries about users. Nil: time.Now.
 	Now func() time.Time
 }
 
-// Store keeps the state. A change and its entry in the history are stored together or not at all, and
-// are on the disk when the method returns. Several processes may use the same state at once; each sees
-// the others' changes immediately. A Store is safe for concurrent use.
+// Store keeps the state. A change and its entry in the history are stored together or not at all,
+// and are on the disk when the method returns. Several processes may use the same state at once,
+// and each sees the changes of the others immediately. A Store is safe for concurrent use.
 type Store interface {
 	usermgmt.Table
 	History
 	Administrators
 	Settings
 
-	// Prune forgets what happened before a time, traffic of earlier months included, and all entries
-	// of the history but about the newest most. Kinds of entries, and users, share that room: refusals
-	// in any number take nothing of the changes, nor those of a user of another's.
+	// Prune deletes events before a time, including the traffic of earlier months, and leaves about
+	// as many of the newest entries of the history as most says. Each kind of entry has its share
+	// of that room, and so has each user: any number of refusals displaces no changes, and no
+	// user's entries displace those of another user.
 	Prune(ctx context.Context, before time.Time, most int) error
-	// Close waits for the writes under way and ends the use of the Store.
+	// Close waits for the writes under way and closes the Store.
 	Close() error
 }
 
@@ -53,7 +54,7 @@ type Store interface {
 type Settings interface {
 	// Settings gives the settings by name.
 	Settings(ctx context.Context) (map[string]string, error)
-	// SetSettings replaces all settings, and adds e to the history, ascribed to whom By says. It gives
-	// that entry.
+	// SetSettings replaces all settings, and adds e to the history under the name that By has set.
+	// It returns that entry.
 	SetSettings(ctx context.Context, settings map[string]string, e Entry) (Entry, error)
 }

@@ -76,10 +76,10 @@ func scanAdministrator(row interface{ Scan(dest ...any) error }, seal *sealer) (
 	return a, nil
 }
 
-// adminTOTP is what an administrator's TOTP secret is sealed as.
+// adminTOTP is the field name under which an administrator's TOTP secret is sealed.
 const adminTOTP = "administrator totp_secret"
 
-// milliTime is the other way round of milli.
+// milliTime is the inverse of milli.
 func milliTime(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
@@ -87,7 +87,7 @@ func milliTime(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// milli is a time as it is stored; 0: zero.
+// milli is a time in its stored form; 0: zero.
 func milli(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -182,8 +182,8 @@ func (s *Store) changeAdministrator(ctx context.Context, tx *sql.Tx, name, what 
 	return s.recordAdmin(ctx, tx, a.Name+": "+what)
 }
 
-// endAdministrator ends the sessions of one, and the set-up links for the name. Of somebody who was an administrator and is none any
-// more it ends all links for a new account, too: they may be a way back in.
+// endAdministrator ends the sessions of an administrator, and the set-up links for the name. If
+// demoted is set, it also ends all links for new accounts: they may be a way back in.
 func endAdministrator(ctx context.Context, tx *sql.Tx, name string, demoted bool) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM admin_sessions WHERE fold = ?`, usermgmt.Fold(name)); err != nil {
 		return err
@@ -192,7 +192,7 @@ func endAdministrator(ctx context.Context, tx *sql.Tx, name string, demoted bool
 	return err
 }
 
-// notLast gives ErrLastAdministrator when there is but one.
+// notLast gives ErrLastAdministrator if only one is left.
 func notLast(ctx context.Context, tx *sql.Tx) error {
 	n, err := countAdministrators(ctx, tx)
 	if err == nil && n <= 1 {
@@ -230,8 +230,8 @@ func (s *Store) RemoveAdministrator(ctx context.Context, name string, evenLast b
 	})
 }
 
-// maxStepsAhead is an hour, in steps of TOTP codes. A step that is further ahead of a code that is right was stored while the clock was
-// ahead, and does not count.
+// maxStepsAhead is an hour, in steps of TOTP codes. A stored step that is further ahead of a
+// correct code comes from a clock that was ahead, and does not count.
 const maxStepsAhead = int64(time.Hour / (motp.StepSeconds * time.Second))
 
 // AdvanceAdministrator implements state.Administrators.
@@ -250,7 +250,7 @@ func (s *Store) AdvanceAdministrator(ctx context.Context, name string, step int6
 	return advanced && err == nil, err
 }
 
-// recordAdmin writes into the history what has been changed of who may manage the daemon.
+// recordAdmin records a change of administrators, tokens or set-up links in the history.
 func (s *Store) recordAdmin(ctx context.Context, tx *sql.Tx, what string) error {
 	return record(ctx, tx, state.Entry{At: s.opts.Now(), Event: state.EventAdminChanged, Reason: what, By: state.Actor(ctx)})
 }

@@ -9,7 +9,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// errDryRun takes a transaction back.
+// errDryRun rolls a transaction back.
 var errDryRun = errors.New("dry run")
 
 // Apply implements usermgmt.Table.
@@ -61,7 +61,7 @@ type draft struct {
 	out   *usermgmt.Outcome
 }
 
-// comesTo fills the outcome in, and reports whether the edit changes anything.
+// comesTo fills in the outcome, and reports whether the edit changes anything.
 func (d *draft) comesTo(out *usermgmt.Outcome) bool {
 	d.out = out
 	out.Name, out.Profile = d.p.Name, d.p
@@ -81,7 +81,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, ed
 	drafts := make([]draft, 0, len(edits))
 	seen := map[string]*usermgmt.Edit{}
 	var faults []error
-	// keep gathers what is wrong with an edit; any other error ends all.
+	// keep collects the faults of an edit; any other error ends everything.
 	keep := func(e *usermgmt.Edit, err error) error {
 		rule, change := (*usermgmt.RuleError)(nil), (*changeError)(nil)
 		switch {
@@ -111,7 +111,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, ed
 		}
 	}
 	if how.Prune {
-		// First: a user that goes may have the address of one that comes.
+		// First, because a removed user may have the address of a new one.
 		removed, err := s.prune(ctx, tx, made, seen)
 		if err != nil {
 			return nil, err
@@ -128,8 +128,8 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, ed
 	return outcomes, errors.Join(faults...)
 }
 
-// prune removes all users but those to keep, by their folded names. With none to keep it refuses: an
-// empty file is more likely a mistake than a wish.
+// prune removes all users except those to keep, by their folded names. If there are none to keep,
+// it refuses: an empty file is probably a mistake.
 func (s *Store) prune(ctx context.Context, tx *sql.Tx, made *usermgmt.Change, keep map[string]*usermgmt.Edit) ([]usermgmt.Outcome, error) {
 	if len(keep) == 0 {
 		return nil, &usermgmt.RuleError{Field: "name", Text: "the list is empty: vpnd does not remove all users at once"}
@@ -162,10 +162,10 @@ func allNames(ctx context.Context, q querier) (names []string, err error) {
 	return names, rows.Err()
 }
 
-// changeError is an error of an Edit's Change, and not of the Store.
+// changeError is an error from an Edit's Change, not from the Store.
 type changeError struct{ error }
 
-// draft makes the profile that e wants, and holds it against the rules that need no look at others.
+// draft makes the profile that e describes, and checks the rules that do not involve other users.
 func (s *Store) draft(ctx context.Context, tx *sql.Tx, e *usermgmt.Edit, how usermgmt.How) (draft, error) {
 	old, err := s.get(ctx, tx, s.stmts.user, e.Name)
 	known := err == nil
@@ -186,18 +186,19 @@ func (s *Store) draft(ctx context.Context, tx *sql.Tx, e *usermgmt.Edit, how use
 	}
 	d.p.Clean()
 	if d.p.Index == 0 {
-		d.p.Index = old.Index // a new user's is 0 still
+		d.p.Index = old.Index // a new user's is still 0
 	}
 	return d, d.p.Check()
 }
 
-// putAll stores drafts: first those that name their index, then the others with the lowest that are free.
+// putAll stores drafts: first those that name their index, then the others with the lowest free
+// indexes.
 func (s *Store) putAll(ctx context.Context, tx *sql.Tx, drafts []draft, keep func(*usermgmt.Edit, error) error) error {
 	for _, d := range drafts {
 		if !d.known || d.p.Index == d.old.Index && d.p.Address == d.old.Address {
 			continue
 		}
-		// Out of the way of those who take them.
+		// This frees the old indexes and addresses for the users who take them.
 		if _, err := tx.ExecContext(ctx, `UPDATE users SET idx = -idx, address = NULL WHERE fold = ?`, usermgmt.Fold(d.p.Name)); err != nil {
 			return err
 		}
@@ -246,7 +247,7 @@ func (s *Store) putDraft(ctx context.Context, tx *sql.Tx, d *draft, keep func(*u
 	return s.recordChange(ctx, tx, d.out.Event, d.p.Name, what)
 }
 
-// freeIndexes gives the n lowest indexes that nobody has.
+// freeIndexes gives the n lowest free indexes.
 func freeIndexes(ctx context.Context, tx *sql.Tx, n int) ([]int, error) {
 	if n == 0 {
 		return nil, nil

@@ -16,7 +16,7 @@ import (
 	"vpnd/internal/state"
 )
 
-// A backup is a tar file of two files: the key, and a database that is whole by itself.
+// A backup is a tar file with two files: the key, and a database that is complete by itself.
 
 const (
 	restorePrefix = "restore."
@@ -24,7 +24,7 @@ const (
 	maxDatabase   = 1 << 34 // bytes
 )
 
-// OccupiedError tells of a folder that holds a user table already. Nothing was changed.
+// OccupiedError says that a folder already holds a user table. Nothing was changed.
 type OccupiedError struct {
 	Path string
 }
@@ -35,8 +35,8 @@ func (e *OccupiedError) Error() string {
 		"away from %s, or set another state_dir; nothing was changed", e.Path, filepath.Dir(e.Path))
 }
 
-// Backup writes the table as it is at this moment, and its key, to w, while others use it. The database is
-// copied within its own folder first.
+// Backup writes the current table and its key to w, while others use it. It first copies the
+// database within its own folder.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	atomicfile.Sweep(s.dir)
 	snapshot, err := atomicfile.Part(s.dir)
@@ -72,7 +72,8 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	return archive.Close()
 }
 
-// snapshot copies the database into an empty file, and gives the key that the copy is sealed under.
+// snapshot copies the database into an empty file, and gives the key under which the copy is
+// sealed.
 func (s *Store) snapshot(ctx context.Context, path string) (*sealer, error) {
 	for range keyTries {
 		seal := s.seal.Load()
@@ -107,8 +108,8 @@ func checkOf(ctx context.Context, path string) ([]byte, error) {
 	return check, errors.Join(err, db.Close())
 }
 
-// Restore puts a backup into dir, which must not hold a user table, and gives how many users there are.
-// The error may be an OccupiedError. A kill meanwhile leaves what the next Restore completes.
+// Restore puts a backup into dir, which must not hold a user table, and gives the number of users.
+// The error may be an OccupiedError. After a kill the next Restore completes the work.
 func Restore(ctx context.Context, dir string, backup io.Reader) (users int, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return 0, err
@@ -168,7 +169,7 @@ func unpack(dir string, backup io.Reader) error {
 	return nil
 }
 
-// inspect opens a table, brings it up to date, and unseals and counts its users.
+// inspect opens a table, migrates it, and unseals and counts its users.
 func inspect(ctx context.Context, dir string) (int, error) {
 	s, err := open(ctx, dir, state.Options{})
 	if err != nil {
@@ -178,13 +179,14 @@ func inspect(ctx context.Context, dir string) (int, error) {
 	return len(all), errors.Join(err, s.Close())
 }
 
-// install moves key and database from tmp to dir, the key first: without the database it does no harm.
+// install moves key and database from tmp to dir. The key comes first: without the database it does
+// no harm.
 func install(dir, tmp string) error {
 	key, database := filepath.Join(dir, keyFile), filepath.Join(dir, databaseFile)
 	if err := syncFiles(filepath.Join(tmp, keyFile), filepath.Join(tmp, databaseFile)); err != nil {
 		return err
 	}
-	// There is no database: its remains and its key are useless, and would damage another one.
+	// There is no database. Its remains and its key are useless, and would damage another database.
 	for _, path := range []string{database, database + "-wal", database + "-shm"} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -201,7 +203,7 @@ func install(dir, tmp string) error {
 	return nil
 }
 
-// link gives a file of a backup its second name, where there is none or the same key.
+// link gives a file of a backup its second name, if that does not exist or has the same key.
 func link(from, to string) error {
 	err := os.Link(from, to)
 	if !errors.Is(err, fs.ErrExist) {

@@ -19,7 +19,7 @@ func backup(t *testing.T, s *sqlite.Store) []byte {
 	return b.Bytes()
 }
 
-// TestBackup backs up what is in use, under a key that another process has changed, and restores it
+// TestBackup backs up a table in use, under a key that another process has changed, and restores it
 // into a folder that does not exist yet.
 func TestBackup(t *testing.T) {
 	dir := filled(t)
@@ -52,7 +52,8 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// TestRestoreCutShort completes what a kill has left, and overwrites no key of another table.
+// TestRestoreCutShort completes a restore after a kill, and does not overwrite the key of another
+// table.
 func TestRestoreCutShort(t *testing.T) {
 	dir := filled(t)
 	data := backup(t, openStore(t, dir))
@@ -96,7 +97,8 @@ func TestRestoreCutShort(t *testing.T) {
 	}
 }
 
-// TestRestoreRefuses holds Restore against files that are not complete backups: nothing is left of them.
+// TestRestoreRefuses gives Restore files that are not complete backups. It must leave nothing of
+// them.
 func TestRestoreRefuses(t *testing.T) {
 	good := backup(t, openStore(t, filled(t)))
 	other := keyOf(t, filled(t))

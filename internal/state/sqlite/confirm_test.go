@@ -28,13 +28,14 @@ func (r *reads) Read(ctx context.Context, name string) (auth.Record, bool, error
 	return r.Store.Read(ctx, name)
 }
 
-// A log-in reads its user's row once, and again only if anybody has written to the table before the user is let in.
+// A log-in reads its user's row once, and again only if anybody has written to the table before the
+// user is let in.
 func TestConfirmReadsChanges(t *testing.T) {
 	const none = ""
 	comment := func(p *usermgmt.Profile) error { p.Comment = "new"; return nil }
 	for name, c := range map[string]struct {
-		change func(t *testing.T, s *sqlite.Store, dir string) // s is that of another process
-		reason string                                          // that the refusal begins with
+		change func(t *testing.T, s *sqlite.Store, dir string) // s belongs to another process
+		reason string                                          // beginning of the refusal
 		reads  int
 	}{
 		"nothing": {func(*testing.T, *sqlite.Store, string) {}, none, 1},
@@ -89,7 +90,7 @@ func TestConfirmReadsChanges(t *testing.T) {
 	}
 }
 
-// A check sees each write to the table, whichever program makes it.
+// A check sees each write to the table, by any program.
 func TestCheckSeesEachWrite(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)

@@ -12,11 +12,11 @@ import (
 	"vpnd/internal/state"
 )
 
-// ErrNoTable tells of a folder without a user table.
+// ErrNoTable says that a folder has no user table.
 var ErrNoTable = errors.New("there is no user table yet")
 
-// OpenCopy opens a copy of the user table in memory, for those who want to look and to change nothing, whatever
-// version the table has. The error may be ErrNoTable, a KeyError, NewerError or DamagedError.
+// OpenCopy opens a copy of the user table in memory, for callers that only read. The table may have
+// any version. The error may be ErrNoTable, a KeyError, NewerError or DamagedError.
 func OpenCopy(ctx context.Context, dir string) (*Store, error) {
 	s, err := openCopy(ctx, dir)
 	if err != nil {
@@ -44,7 +44,7 @@ func openCopy(ctx context.Context, dir string) (*Store, error) {
 	if s.db, err = sql.Open("sqlite", memory); err != nil {
 		return nil, err
 	}
-	if err := s.db.PingContext(ctx); err != nil { // it is there as long as a connection is
+	if err := s.db.PingContext(ctx); err != nil { // the copy exists as long as a connection does
 		return nil, errors.Join(err, s.db.Close())
 	}
 	if err := s.copyInto(ctx, memory); err != nil {
@@ -56,8 +56,8 @@ func openCopy(ctx context.Context, dir string) (*Store, error) {
 	return s, nil
 }
 
-// copyInto copies the database, which it reads only. Without a write-ahead log nobody has it open, and SQLite is
-// kept from making one.
+// copyInto copies the database and only reads it. Without a write-ahead log nobody has it open, and
+// SQLite is kept from making one.
 func (s *Store) copyInto(ctx context.Context, to string) error {
 	q := url.Values{"mode": {"ro"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", busyLimit.Milliseconds())}}
 	if _, err := os.Stat(s.path + "-wal"); errors.Is(err, fs.ErrNotExist) {
@@ -74,5 +74,6 @@ func (s *Store) copyInto(ctx context.Context, to string) error {
 	return errors.Join(err, db.Close())
 }
 
-// Versions are the one that the database had when it was opened, and the one that this program makes of it.
+// Versions are the version that the database had when it was opened, and the current version of
+// this program.
 func (s *Store) Versions() (found, current int) { return s.found, len(migrations) }

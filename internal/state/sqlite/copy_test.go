@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A copy shows a table of any older version as this program would make it. The folder stays as it is, whether a
-// process has it open, has gone, or was killed.
+// A copy shows a table of any older version in the form of this program. The folder stays
+// unchanged, whether a process has it open, has closed it, or was killed.
 func TestOpenCopy(t *testing.T) {
 	used := t.TempDir()
 	must(t, openStore(t, used).Add(t.Context(), full("alice")))
@@ -25,7 +25,7 @@ func TestOpenCopy(t *testing.T) {
 		s, err := sqlite.OpenCopy(t.Context(), dir)
 		must(t, err)
 		wantAlice(t, s)
-		must(t, s.Add(t.Context(), simple("ben"))) // goes into the copy
+		must(t, s.Add(t.Context(), simple("ben"))) // this changes the copy
 		must(t, s.Close())
 		after := contents(t, dir)
 		if name != "closed" { // SQLite keeps its locks in this file
@@ -88,7 +88,7 @@ func TestOpenCopyErrors(t *testing.T) {
 	}
 }
 
-// While a daemon of an older version serves from the folder, no command brings the table up to date under it.
+// While a daemon of an older version serves from the folder, no command migrates the table.
 func TestNoMigrationUnderDaemon(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.CopyFS(dir, os.DirFS("testdata/version1")))

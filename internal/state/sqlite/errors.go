@@ -4,7 +4,7 @@ import (
 	"fmt"
 )
 
-// KeyError tells of a key that is lost or does not fit the database. Nothing was changed.
+// KeyError says that the key is lost or does not fit the database. Nothing was changed.
 type KeyError struct {
 	Path, Database string
 	Text           string
@@ -21,7 +21,7 @@ func (e *KeyError) Fault() (wrong, fix string) {
 		fmt.Sprintf("put the key back from a backup, or move %s away and add the users again", e.Database)
 }
 
-// NewerError tells of a database that a newer vpnd has written. Nothing was changed.
+// NewerError says that a newer vpnd has written the database. Nothing was changed.
 type NewerError struct {
 	Path         string
 	Found, Known int // versions of the database
@@ -38,7 +38,7 @@ func (e *NewerError) Fault() (wrong, fix string) {
 		"run the newer vpnd that wrote it, or restore an older backup"
 }
 
-// DamagedError tells of a database that cannot be read. Nothing was changed.
+// DamagedError says that the database cannot be read. Nothing was changed.
 type DamagedError struct {
 	Path string
 	Text string
@@ -55,5 +55,5 @@ func (e *DamagedError) Fault() (wrong, fix string) {
 		"restore a backup, or move it away with its -wal and -shm files and add the users again"
 }
 
-// told is the text of an error that changed nothing.
+// told is the text of an error after which nothing was changed.
 func told(wrong, fix string) string { return wrong + ": " + fix + "; nothing was changed" }

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// SyncOff has a store no longer wait for the disk: what a benchmark compares with.
+// SyncOff makes a store no longer wait for the disk, as the baseline of a benchmark.
 func (s *Store) SyncOff(ctx context.Context) error {
 	var conns []*sql.Conn
 	var errs []error
-	for range readers + 1 { // all at once, so that each is another
+	for range readers + 1 { // all at once, so that each is another connection
 		conn, err := s.db.Conn(ctx)
 		if err != nil {
 			return err

@@ -18,8 +18,8 @@ const (
 	filePerm     = 0o600
 )
 
-// prepareFolder sees that dir is there and closed to others. A folder that is open to others is
-// closed when it is empty or ours, and refused when it holds something else.
+// prepareFolder makes sure that dir exists and is closed to others. It closes a folder that is open
+// to others if it is empty or ours, and refuses it if it holds something else.
 func prepareFolder(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // the folders above ours, as mkdir -p makes them
 		return err
@@ -54,8 +54,8 @@ func prepareFolder(dir string) error {
 	return os.Chmod(dir, dirPerm)
 }
 
-// prepareDatabase makes an empty database file of mode 0600, whose mode SQLite copies to its other
-// files, or checks the head of an existing one before SQLite does.
+// prepareDatabase makes an empty database file of mode 0600, or checks the header of an existing
+// one before SQLite does. SQLite copies the mode to its other files.
 func prepareDatabase(dir, path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, filePerm) //nolint:gosec // the administrator names the folder
 	if err == nil {
@@ -83,7 +83,7 @@ func checkHead(path string) error {
 	head := make([]byte, 100)
 	switch n, err := io.ReadFull(file, head); {
 	case errors.Is(err, io.EOF):
-		return nil // made, and not written yet
+		return nil // made, but not written yet
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return err
 	case n < len(head) || string(head[:16]) != "SQLite format 3\x00":
@@ -95,8 +95,8 @@ func checkHead(path string) error {
 	return nil
 }
 
-// giveToOwner gives a file that root has made to the owner of dir, so that a daemon that runs as
-// its own user can read what root's commands have written.
+// giveToOwner gives a file that root has made to the owner of dir. A daemon that runs as its own
+// user can then read the files that root's commands have written.
 func giveToOwner(dir string, file *os.File) error {
 	if os.Geteuid() != 0 {
 		return nil

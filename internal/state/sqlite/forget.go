@@ -9,23 +9,24 @@ import (
 	"time"
 )
 
-// purgeDue is in the table meta from the moment at which a new key is in force until purge has been through, so
-// that a kill in between puts purge off, and no more.
+// purgeDue is in the table meta from the moment a new key is in force until purge has finished. A
+// kill in between therefore only delays purge.
 const purgeDue = "purge_due"
 
 const (
 	// purgePatience is how long purge waits for readers.
 	purgePatience = 3 * time.Second
-	// cleanAgain is when the log is cleaned again that somebody else is cleaning: SQLite does not wait for that.
+	// cleanAgain is the time between two tries to clean the log while another connection cleans it:
+	// SQLite does not wait for that.
 	cleanAgain = 5 * time.Millisecond
 )
 
-// SQLite leaves copies of what was deleted in three places: in free pages (which secure_delete fills with
-// zeros), in the gaps of pages whose rows were moved to others, and in the write-ahead log. The key that
-// unseals the copies may be in the same folder, or in an old backup.
+// SQLite leaves copies of deleted data in three places: in free pages (which secure_delete fills
+// with zeros), in the gaps of pages whose rows were moved to other pages, and in the write-ahead
+// log. The key that unseals the copies may be in the same folder, or in an old backup.
 
-// forgetUsers is forget for the users. It does so without their triggers: they would run for each row, and keep
-// SQLite from clearing whole pages.
+// forgetUsers is forget for the users. It does so without their triggers: they would run for each
+// row, and keep SQLite from clearing whole pages.
 func (s *Store) forgetUsers(ctx context.Context, tx *sql.Tx) error {
 	const drop = `DROP TRIGGER IF EXISTS user_added; DROP TRIGGER IF EXISTS user_changed; DROP TRIGGER IF EXISTS user_removed`
 	if _, err := tx.ExecContext(ctx, drop); err != nil {
@@ -38,14 +39,14 @@ func (s *Store) forgetUsers(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// forget writes a table again, so that nothing of its former rows is left in its pages, and has transact clean
-// the write-ahead log.
+// forget rewrites a table, so that its pages keep nothing of its former rows, and makes transact
+// clean the write-ahead log.
 func (s *Store) forget(ctx context.Context, tx *sql.Tx, table string) error {
 	columns, rows, err := dump(ctx, tx, table)
 	if err != nil {
 		return err
 	}
-	// Without a condition: this fills the table's pages with zeros.
+	// Without a condition, this fills the table's pages with zeros.
 	if _, err := tx.ExecContext(ctx, `DELETE FROM `+table); err != nil { //nolint:gosec // one of our tables
 		return err
 	}
@@ -86,8 +87,8 @@ func dump(ctx context.Context, tx *sql.Tx, table string) (columns []string, rows
 	return columns, rows, found.Err()
 }
 
-// cleanLog empties the write-ahead log, once no other connection reads what was before. It keeps all writers
-// waiting meanwhile, so it gives up after patience and reports false.
+// cleanLog empties the write-ahead log, once no other connection reads earlier data. It blocks all
+// writers meanwhile, so it gives up after patience and reports false.
 func (s *Store) cleanLog(ctx context.Context, patience time.Duration) (bool, error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
@@ -129,8 +130,8 @@ func setPatience(ctx context.Context, conn *sql.Conn, patience time.Duration) er
 	return err
 }
 
-// purge writes the whole database again and empties the write-ahead log, so that copies go of which forget does
-// not know.
+// purge rewrites the whole database and empties the write-ahead log. This removes copies that
+// forget does not know of.
 func (s *Store) purge(ctx context.Context) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -148,7 +149,8 @@ func (s *Store) purge(ctx context.Context) error {
 	return s.damaged(err)
 }
 
-// purgeIfDue does what a kill has kept an earlier process from. It can wait for the next process again.
+// purgeIfDue does the purge that a kill has kept an earlier process from. If it fails, the next
+// process tries again.
 func (s *Store) purgeIfDue(ctx context.Context) {
 	if err := s.db.QueryRowContext(ctx, `SELECT 1 FROM meta WHERE name = ?`, purgeDue).Scan(new(int)); err == nil {
 		_ = s.purge(ctx)

@@ -17,7 +17,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// sealed are the secrets in a table's column as they are stored.
+// sealed gives the secrets in a table's column in their stored form.
 func sealed(t *testing.T, dir, query string) map[string][]byte {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "users.db"))
@@ -37,7 +37,7 @@ func sealed(t *testing.T, dir, query string) map[string][]byte {
 	return all
 }
 
-// found gives which of secrets lie in any file of a folder.
+// found gives the secrets that are in any file of a folder.
 func found(t *testing.T, dir string, secrets map[string][]byte) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -55,7 +55,7 @@ func found(t *testing.T, dir string, secrets map[string][]byte) []string {
 	return all
 }
 
-// crowd adds users in an order that has SQLite move rows between pages.
+// crowd adds users in an order that makes SQLite move rows between pages.
 func crowd(t *testing.T, s *sqlite.Store, n int) {
 	t.Helper()
 	for i := range n {
@@ -68,8 +68,8 @@ func crowd(t *testing.T, s *sqlite.Store, n int) {
 
 const passwords = `SELECT name, password FROM users`
 
-// TestSecretsVanish looks for secrets in the files as they are on the disk, while another process has them open:
-// under the old key after a new one, of users who are removed, and after a change.
+// TestSecretsVanish looks for secrets in the files on the disk, while another process has them
+// open: secrets under the old key after a change of the key, of removed users, and after a change.
 func TestSecretsVanish(t *testing.T) {
 	const users = 300
 	dir := t.TempDir()
@@ -124,8 +124,8 @@ func TestSecretsVanish(t *testing.T) {
 	}
 }
 
-// SQLite moves rows between pages when some become longer, and a copy may stay in the page before. The seed makes
-// such a case.
+// SQLite moves rows between pages when some become longer, and a copy may stay in the old page. The
+// seed makes such a case.
 func TestMovedSecretsVanish(t *testing.T) {
 	const users = 60
 	dir := t.TempDir()
@@ -158,7 +158,7 @@ func TestMovedSecretsVanish(t *testing.T) {
 	}
 }
 
-// A reader that is under way keeps the write-ahead log. The next write after it empties the log.
+// A reader under way keeps the write-ahead log. The next write after it empties the log.
 func TestSecretsVanishAfterReader(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
@@ -178,7 +178,8 @@ func TestSecretsVanishAfterReader(t *testing.T) {
 	}
 }
 
-// A kill while the key is changed leaves a table that opens, and in the end no secret under the old key.
+// A kill while the key is changed leaves a table that opens. In the end no secret under the old key
+// is left.
 func TestRekeyKilledAtEachStep(t *testing.T) {
 	before := map[string]map[string][]byte{}
 	crash.AtEachStep(t, func(dir string) {
@@ -203,7 +204,7 @@ func TestRekeyKilledAtEachStep(t *testing.T) {
 	})
 }
 
-// A kill while a table is made leaves what the next process completes.
+// After a kill while a table is made, the next process completes it.
 func TestFirstOpenKilledAtEachStep(t *testing.T) {
 	crash.AtEachStep(t, func(string) {}, func(dir string) {
 		_, err := sqlite.Open(t.Context(), dir, state.Options{})
@@ -220,7 +221,8 @@ func TestFirstOpenKilledAtEachStep(t *testing.T) {
 	})
 }
 
-// A kill during a backup leaves nothing beside the backup that is there, and nothing after the next one.
+// A kill during a backup leaves no file besides the existing backup, and none after the next
+// backup.
 func TestBackupKilledAtEachStep(t *testing.T) {
 	source := filled(t)
 	crash.AtEachStep(t, func(dir string) {

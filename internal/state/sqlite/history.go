@@ -18,7 +18,8 @@ const (
 	insertEntry   = `INSERT INTO history (` + entryColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	selectEntries = `SELECT id, ` + entryColumns + ` FROM history`
 	sumEntries    = `SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(rx), 0), coalesce(sum(tx), 0) FROM history`
-	// selectConnected takes the id of the daemon's start, and the events of a connection's begin and end.
+	// selectConnected takes the id of the daemon's start, and the events that begin and end a
+	// connection.
 	selectConnected = `SELECT id, ` + entryColumns + ` FROM history WHERE id > ?1 AND event = ?2
 		AND connection NOT IN (SELECT connection FROM history WHERE id > ?1 AND event = ?3) ORDER BY id`
 )
@@ -49,7 +50,7 @@ func text(a netip.Addr) string {
 	return a.String()
 }
 
-// where is the condition of the query, with its arguments.
+// where gives the condition of the query with its arguments.
 func where(q state.HistoryQuery) (condition string, args []any) {
 	condition, args = " WHERE id < ?", []any{int64(math.MaxInt64)}
 	if q.Before > 0 {

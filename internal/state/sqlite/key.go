@@ -19,19 +19,20 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// The key lies in the file key; one that is about to take its place, in a file of another name that
-// begins with key and a point. The database says which of them it is sealed under, so there is no moment
-// at which a kill would lose the key: a new one is on the disk before a transaction seals all again, and
-// moves to its place after that. A process that finds that another file has the right key moves it there.
+// keyFile is the file with the key. A key that is about to replace it is in a file whose name
+// begins with "key.". The database says which of them it is sealed under, so a kill at any moment
+// does not lose the key: a new key is on the disk before a transaction seals everything again, and
+// is moved to its place after that. A process that finds the right key in another file moves it
+// there.
 const keyFile = "key"
 
 // keyCheck is sealed into the database to tell whether a key fits.
 const keyCheck = "key_check"
 
-// keyTries bounds how often a key is looked for that others may be changing meanwhile.
+// keyTries limits how often the key is looked for, because others may be changing it meanwhile.
 const keyTries = 4
 
-// readKey reads a key file. The error is a KeyError when it is there and holds no key.
+// readKey reads a key file. The error is a KeyError if the file exists and holds no key.
 func (s *Store) readKey(path string) (*sealer, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the administrator names the folder
 	switch {
@@ -61,7 +62,7 @@ func parseKey(text []byte) ([]byte, error) {
 	return key, nil
 }
 
-// firstKey reads the key for a database that is not sealed yet, and makes it when there is none.
+// firstKey reads the key for a database that is not sealed yet, or makes one if there is none.
 func (s *Store) firstKey() (*sealer, error) {
 	path := filepath.Join(s.dir, keyFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -86,7 +87,7 @@ func drawKey(path string) (*sealer, error) {
 	return newSealer(key)
 }
 
-// openKey finds the key that the database is sealed under.
+// openKey finds the key under which the database is sealed.
 func (s *Store) openKey(ctx context.Context) error {
 	seal, path, err := s.findKey(ctx, s.db)
 	if err != nil {
@@ -107,7 +108,7 @@ func (s *Store) settle(path, proper string) error {
 	return nil
 }
 
-// findKey tries the keys that are there on the database. The error is a KeyError when none of them fits.
+// findKey tries the existing keys on the database. The error is a KeyError if none of them fits.
 func (s *Store) findKey(ctx context.Context, q querier) (seal *sealer, path string, err error) {
 	for range keyTries {
 		check, checkErr := readCheck(ctx, q)
@@ -155,8 +156,8 @@ func (s *Store) lacksCheck(err error) error {
 	return err
 }
 
-// sealWithCurrent sees that a transaction that writes seals under the database's key, which another
-// process may have changed.
+// sealWithCurrent makes sure that a writing transaction seals under the database's key, which
+// another process may have changed.
 func (s *Store) sealWithCurrent(ctx context.Context, tx *sql.Tx) error {
 	check, err := readCheck(ctx, tx)
 	if err != nil {
@@ -172,8 +173,8 @@ func (s *Store) sealWithCurrent(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// unsealing runs do with the key, and again when what do read was sealed under a key that another
-// process has made meanwhile.
+// unsealing runs do with the key. It runs do again if the data that do has read was sealed under a
+// new key of another process.
 func (s *Store) unsealing(ctx context.Context, q querier, do func(*sealer) error) error {
 	var err error
 	for range keyTries {
@@ -193,9 +194,9 @@ func (s *Store) unsealing(ctx context.Context, q querier, do func(*sealer) error
 	return err
 }
 
-// Rekey draws a new key and seals all under it, in one transaction. Other processes that have the folder
-// open take the new key when they next need it. A kill at any moment leaves either key in force. Nothing stays
-// in the files that was sealed under the old key.
+// Rekey draws a new key and seals everything under it, in one transaction. Other processes that
+// have the folder open take the new key when they next need it. A kill at any moment leaves either
+// key in force. The files keep nothing that was sealed under the old key.
 func (s *Store) Rekey(ctx context.Context) error {
 	proper := filepath.Join(s.dir, keyFile)
 	path := proper + "." + rand.Text()
@@ -221,7 +222,7 @@ func (s *Store) Rekey(ctx context.Context) error {
 		}
 		return nil
 	})
-	// After an error the new key stays where it is: the transaction may be on the disk nevertheless.
+	// After an error the new key stays where it is: the transaction may still be on the disk.
 	if err != nil {
 		return err
 	}
@@ -236,7 +237,7 @@ func (s *Store) Rekey(ctx context.Context) error {
 }
 
 // tidyKeys moves the key to its place and removes all others, which fit nothing. It runs in a
-// transaction that writes, so that no other process has just made one.
+// writing transaction, so that no other process has just made one.
 func (s *Store) tidyKeys(ctx context.Context, tx *sql.Tx, proper string) error {
 	_, path, err := s.findKey(ctx, tx)
 	if err == nil && path != proper {

@@ -15,7 +15,7 @@ import (
 	"vpnd/internal/state/sqlite"
 )
 
-// copied is a copy of a folder as it is at this moment.
+// copied is a copy of a folder at this moment.
 func copied(t *testing.T, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "copy")
@@ -48,8 +48,8 @@ func names(t *testing.T, dir string) string {
 	return strings.Join(all, " ")
 }
 
-// TestRekey changes the key while another process has the folder open, which reads, writes and changes
-// the key itself afterwards.
+// TestRekey changes the key while another process has the folder open. That process then reads,
+// writes and changes the key itself.
 func TestRekey(t *testing.T) {
 	dir := filled(t)
 	a, b := openStore(t, dir), openStore(t, dir)
@@ -64,7 +64,7 @@ func TestRekey(t *testing.T) {
 	wantAlice(t, a)
 	wantAlice(t, b)
 	must(t, a.Rekey(ctx))
-	must(t, b.Add(ctx, simple("ben"))) // sealed under a key that b has not seen
+	must(t, b.Add(ctx, simple("ben"))) // sealed under a key that b has not read
 	must(t, b.Rekey(ctx))
 	for _, s := range []*sqlite.Store{a, b, openStore(t, dir)} {
 		wantAlice(t, s)
@@ -78,7 +78,7 @@ func TestRekey(t *testing.T) {
 	if h, err := a.History(ctx, state.HistoryQuery{Limit: 1}); err != nil || h[0].Event != state.EventRekeyed || h[0].By != "root" {
 		t.Errorf("%+v, %v", h, err)
 	}
-	// The old key no longer opens, but what was sealed under it.
+	// The old key opens only what was sealed under it.
 	must(t, os.WriteFile(filepath.Join(copied(t, dir), "key"), before, 0o600))
 	wantAlice(t, openStore(t, sealed))
 	other := copied(t, dir)
@@ -88,7 +88,7 @@ func TestRekey(t *testing.T) {
 	}
 }
 
-// TestRekeyCutShort opens what a kill leaves before and after the transaction.
+// TestRekeyCutShort opens the folder after a kill before and after the transaction.
 func TestRekeyCutShort(t *testing.T) {
 	dir := filled(t)
 	old := keyOf(t, dir)
@@ -124,7 +124,7 @@ func TestRekeyCutShort(t *testing.T) {
 	}
 }
 
-// TestRekeyKilled kills processes at random moments while they change the key all the time.
+// TestRekeyKilled kills processes at random moments while they keep changing the key.
 func TestRekeyKilled(t *testing.T) {
 	if dir := os.Getenv(childDir); dir != "" {
 		s := openStore(t, dir)
@@ -196,7 +196,7 @@ func TestRekeyRaces(t *testing.T) {
 	}
 }
 
-// TestLeftOvers starts on what kills, full disks and people leave in the folder.
+// TestLeftOvers starts on the remains of kills, full disks and manual work in the folder.
 func TestLeftOvers(t *testing.T) {
 	put := func(name, text string) func(string) error {
 		return func(dir string) error { return os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600) }
@@ -249,7 +249,7 @@ func TestLeftOvers(t *testing.T) {
 	}
 }
 
-// withWAL is a copy of a folder in use, whose -wal holds what users.db does not.
+// withWAL is a copy of a folder in use, whose -wal holds data that users.db does not have.
 func withWAL(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -20,8 +20,8 @@ type smallWrite struct {
 	done chan error // has room for the answer
 }
 
-// write queues a small write and waits until it is on the disk. When ctx ends first it may still
-// be written.
+// write queues a small write and waits until it is on the disk. If ctx ends first, the write may
+// still happen.
 func (s *Store) write(ctx context.Context, do func(context.Context, *sql.Tx) error) error {
 	w := &smallWrite{do: do, done: make(chan error, 1)}
 	select {
@@ -46,14 +46,15 @@ func (s *Store) write(ctx context.Context, do func(context.Context, *sql.Tx) err
 	}
 }
 
-// writeSmall writes what is queued in one transaction after another, until the store is closed.
+// writeSmall writes the queued writes in one transaction after another, until the store is closed.
 func (s *Store) writeSmall() {
 	defer close(s.stopped)
 	batch := make([]*smallWrite, 0, batchSize)
 	for {
 		select {
 		case w := <-s.small:
-			// All that can run do so first: some of them are about to queue a write.
+			// Let all other goroutines that can run do so first: some of them are about to queue a
+			// write.
 			runtime.Gosched()
 			s.writeBatch(append(batch, w))
 		case <-s.closing:
@@ -62,8 +63,8 @@ func (s *Store) writeSmall() {
 	}
 }
 
-// writeBatch writes the batch, and what is queued by the time it is written, in one transaction, or, if
-// one of them fails, each in its own.
+// writeBatch writes the batch, and the writes that are queued meanwhile, in one transaction. If one
+// of them fails, each is written in its own transaction.
 func (s *Store) writeBatch(batch []*smallWrite) {
 	ctx := context.Background()
 	err := s.transact(ctx, func(tx *sql.Tx) error {
@@ -86,7 +87,7 @@ func (s *Store) writeBatch(batch []*smallWrite) {
 	}
 }
 
-// queued adds what is queued to the batch, as far as there is room.
+// queued adds queued writes to the batch, as far as there is room.
 func (s *Store) queued(batch []*smallWrite) []*smallWrite {
 	for len(batch) < batchSize {
 		select {
@@ -124,9 +125,10 @@ func (s *Store) Recentre(ctx context.Context, user string, state auth.TokenState
 	return s.advance(ctx, user, s.stmts.recentre, state.LastStep, state.Offset, state.Centre)
 }
 
-// advance runs a statement that writes one row, or none when the step is not later than the stored one.
+// advance runs a statement that writes one row, or none if the step is not later than the stored
+// one.
 func (s *Store) advance(ctx context.Context, user string, statement *sql.Stmt, args ...any) (bool, error) {
-	// A channel, and not a variable, since a write may end after its ctx.
+	// A channel and not a variable, because a write may end after its ctx.
 	advanced := make(chan bool, 2)
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		res, err := in(ctx, tx, statement).ExecContext(ctx, append([]any{usermgmt.Fold(user)}, args...)...)
@@ -138,7 +140,7 @@ func (s *Store) advance(ctx context.Context, user string, statement *sql.Stmt, a
 			_, err = known(ctx, tx, user)
 		}
 		select {
-		case <-advanced: // of a transaction that came to nothing
+		case <-advanced: // from a transaction that was rolled back
 		default:
 		}
 		advanced <- n == 1
@@ -150,7 +152,7 @@ func (s *Store) advance(ctx context.Context, user string, statement *sql.Stmt, a
 	return <-advanced, nil
 }
 
-// noFailures forgets all failures of a row of the ledger.
+// noFailures resets all failures in a row of the ledger.
 const noFailures = `failures = 0, locks = 0, locked_until = 0, usual_failures = 0, usual_locks = 0, usual_locked_until = 0`
 
 // Standing implements auth.Ledger.
@@ -179,7 +181,7 @@ func (s *Store) standing(ctx context.Context, q querier, user string) (auth.Stan
 	return v, nil
 }
 
-// complete puts the columns of a user's row into a standing that are no plain numbers.
+// complete fills in the columns of a user's row that are not plain numbers.
 func complete(v *auth.Standing, user string, strangers, home int64, addresses string) (err error) {
 	v.Strangers.LockedUntil, v.Usual.LockedUntil = milliTime(strangers), milliTime(home)
 	if v.Addresses, err = parseAddresses(addresses); err != nil {
@@ -252,7 +254,7 @@ func (s *Store) SetLastAddress(ctx context.Context, user string, a netip.Addr) e
 	})
 }
 
-// upsert runs a statement that writes user's row of the ledger, and none when there is no user.
+// upsert runs a statement that writes user's row of the ledger, or none if there is no such user.
 func upsert(ctx context.Context, tx *sql.Tx, user string, statement *sql.Stmt, args ...any) error {
 	res, err := in(ctx, tx, statement).ExecContext(ctx, append([]any{usermgmt.Fold(user)}, args...)...)
 	if err != nil {
@@ -265,7 +267,7 @@ func upsert(ctx context.Context, tx *sql.Tx, user string, statement *sql.Stmt, a
 	return err
 }
 
-// orNothing takes a missing row for the zero value.
+// orNothing treats a missing row as the zero value.
 func (s *Store) orNothing(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"vpnd/internal/state/sqlite"
 )
 
-// TestWritesShareATransaction queues writes while a transaction is open: it takes as many as it has room for
-// before it ends. A write with nobody behind it ends at once.
+// TestWritesShareATransaction queues writes while a transaction is open. The transaction takes as
+// many of them as fit before it ends. A write with none behind it ends at once.
 func TestWritesShareATransaction(t *testing.T) {
 	for _, others := range []int{0, 1, 50, sqlite.BatchSize + 10} {
 		t.Run(fmt.Sprint(others), func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestWritesShareATransaction(t *testing.T) {
 	}
 }
 
-// TestWriteFailsAlone has one write of a transaction fail: each of the others is stored, once.
+// TestWriteFailsAlone makes one write of a transaction fail: each of the others is stored, once.
 func TestWriteFailsAlone(t *testing.T) {
 	const others = 20
 	s := openStore(t, t.TempDir())
@@ -77,8 +77,8 @@ func counted(t *testing.T, s *sqlite.Store, user string, want int) {
 	}
 }
 
-// behind adds alice and bob, has a write of alice's stop in the midst of its transaction until n others are
-// queued, or as many as there is room for, and gives what became of all.
+// behind adds alice and bob, and stops a write of alice's in its transaction until n others are
+// queued, or as many as fit. It gives the errors of all writes.
 func behind(t *testing.T, s *sqlite.Store, n int, other func() error) []error {
 	t.Helper()
 	must(t, s.Add(t.Context(), simple("alice")))

@@ -26,7 +26,8 @@ import (
 	"vpnd/usermgmt"
 )
 
-// Log-ins against the store, as the daemon makes them: once-only under races, kills and full disks.
+// Log-ins against the store, as the daemon makes them: codes work only once, also under races,
+// kills and full disks.
 
 var (
 	noon  = time.Date(2026, 5, 6, 12, 0, 0, 0, time.UTC)
@@ -40,7 +41,7 @@ func otp(name string) usermgmt.Profile {
 	return p
 }
 
-// proofs are what a password shows by each protocol.
+// proofs give the proof of a password for each protocol.
 var proofs = []func(password string) auth.Proof{
 	func(password string) auth.Proof { return chap.PAP{Password: password} },
 	func(password string) auth.Proof {
@@ -74,7 +75,8 @@ func logIn(ctx context.Context, a *auth.Authenticator, user string, proof auth.P
 	return a.Authenticate(ctx, auth.Attempt{User: user, Proof: proof, Service: auth.PPTP, Source: home})
 }
 
-// TestRaces has 10,000 codes (with -short 1,000) raced for by all four protocols, over two daemons on one folder.
+// TestRaces uses each of 10,000 codes (with -short 1,000) at once with all four protocols, over two
+// daemons on one folder.
 func TestRaces(t *testing.T) {
 	const users = 100
 	rounds := 100
@@ -103,7 +105,8 @@ func TestRaces(t *testing.T) {
 				all.Go(func() {
 					got := daemons[(n+i+round)%len(daemons)].Authenticate(context.Background(), auth.Attempt{
 						User: fmt.Sprintf("user%d", n), Proof: proof(password), Service: auth.PPTP,
-						Source: netip.AddrFrom4([4]byte{198, 18 + byte(i), byte(round), byte(n)}), // one for each: refusals count against it
+						// Each has its own source, because refusals count against it.
+						Source: netip.AddrFrom4([4]byte{198, 18 + byte(i), byte(round), byte(n)}),
 					})
 					switch {
 					case got.OK:
@@ -127,7 +130,7 @@ func TestRaces(t *testing.T) {
 	}
 }
 
-// The environment of a test's child: the state folder.
+// childDir is the environment variable with the state folder of a test's child.
 const childDir = "VPND_TEST_STATE_DIR"
 
 func child(ctx context.Context, t *testing.T, dir string) *exec.Cmd {
@@ -140,8 +143,8 @@ func child(ctx context.Context, t *testing.T, dir string) *exec.Cmd {
 // killUsers log in at once, so that acceptances share transactions.
 var killUsers = []string{"anna", "ben", "carl"}
 
-// TestKilled kills daemons at random moments while they accept one code after another: none that a peer
-// may have been told of is accepted by the next.
+// TestKilled kills daemons at random moments while they accept one code after another. The next
+// daemon accepts no code whose success a peer may have been told.
 func TestKilled(t *testing.T) {
 	if dir := os.Getenv(childDir); dir != "" {
 		acceptForEver(t, dir)
@@ -178,12 +181,12 @@ func TestKilled(t *testing.T) {
 	all.Wait()
 }
 
-// dayWide is an authenticator whose window holds enough codes that its clock may stand.
+// dayWide is an authenticator whose window holds so many codes that its clock can stand still.
 func dayWide(s *sqlite.Store) *auth.Authenticator {
 	return auth.New(auth.Config{Window: 24 * time.Hour, Now: func() time.Time { return noon }}, s, s)
 }
 
-// acceptForEver logs in with one code after another and tells each success on standard output.
+// acceptForEver logs in with one code after another and prints each success on standard output.
 func acceptForEver(t *testing.T, dir string) {
 	t.Helper()
 	s := openStore(t, dir)
@@ -213,7 +216,7 @@ func acceptForEver(t *testing.T, dir string) {
 	t.Error("the codes have run out")
 }
 
-// killOne gives how many acceptances the child told of before it was killed.
+// killOne gives the number of acceptances that the child printed before it was killed.
 func killOne(t *testing.T, cmd *exec.Cmd, dir string) int {
 	t.Helper()
 	out, err := cmd.StdoutPipe()
@@ -261,8 +264,8 @@ func killOne(t *testing.T, cmd *exec.Cmd, dir string) int {
 	return told
 }
 
-// TestDiskFull fills the disk under a daemon: log-ins are refused with the reason, and go on when there is
-// room. It needs a file system of its own, and so a child in a mount namespace.
+// TestDiskFull fills the disk under a daemon: log-ins are refused with the reason, and work again
+// when there is room. It needs its own file system, and therefore a child in a mount namespace.
 func TestDiskFull(t *testing.T) {
 	if dir := os.Getenv(childDir); dir != "" {
 		must(t, syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
@@ -278,7 +281,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestReadOnly has a table on a file system that is mounted read-only: the error says how to fix it, and a copy is read.
+// TestReadOnly has a table on a read-only file system: the error says how to fix it, and a copy can
+// be read.
 func TestReadOnly(t *testing.T) {
 	if dir := os.Getenv(childDir); dir != "" {
 		must(t, syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
@@ -352,7 +356,8 @@ func fillDisk(t *testing.T, dir string) {
 	must(t, syscall.Unmount(dir, syscall.MNT_DETACH))
 }
 
-// BenchmarkLogIn is log-ins a second by MS-CHAPv2 and a one-time password, with 50 users at once.
+// BenchmarkLogIn measures log-ins per second by MS-CHAPv2 and a one-time password, with 50 users at
+// once.
 func BenchmarkLogIn(b *testing.B) {
 	for _, durable := range []bool{true, false} {
 		b.Run(map[bool]string{true: "durable", false: "fsync off"}[durable], func(b *testing.B) {

@@ -8,8 +8,9 @@ import (
 	"vpnd/internal/state"
 )
 
-// sharedHistory has the entries by what shares room in the history. Kinds: what was changed, and the daemon's own events; connections;
-// refusals of users that there are; other refusals. Users share the room of a kind: a user who floods it loses only own entries.
+// sharedHistory gives each entry with its kind and its share of the kind's room. The kinds are:
+// changes and the daemon's own events; connections; refusals of existing users; other refusals.
+// Users share the room of a kind, so a user who floods it loses only their own entries.
 const sharedHistory = `SELECT id, kind, CASE WHEN kind IN (1, 2) THEN fold ELSE '' END AS share FROM (SELECT id, fold, CASE
 	WHEN event IN ('` + state.EventConnected + `', '` + state.EventDisconnected + `') THEN 1
 	WHEN event = '` + state.EventRefused + `' AND fold IN (SELECT fold FROM users) THEN 2
@@ -18,12 +19,13 @@ const sharedHistory = `SELECT id, kind, CASE WHEN kind IN (1, 2) THEN fold ELSE 
 
 const (
 	countShares = `SELECT kind, COUNT(*) FROM (` + sharedHistory + `) GROUP BY kind, share`
-	// deleteOver deletes entries of a kind: of each share all but the newest so many.
+	// deleteOver deletes entries of a kind: in each share, all except the newest.
 	deleteOver = `DELETE FROM history WHERE id IN (SELECT id FROM (
 		SELECT id, row_number() OVER (PARTITION BY share ORDER BY id DESC) AS n FROM (` + sharedHistory + `) WHERE kind = ?) WHERE n > ?)`
 )
 
-// thinOut leaves about so many entries of the history: the oldest go, of the kinds that have the most.
+// thinOut leaves about as many entries of the history as most says. It deletes the oldest entries
+// of the largest kinds.
 func thinOut(ctx context.Context, tx *sql.Tx, most int) error {
 	shares, err := sharesOf(ctx, tx)
 	if err != nil {
@@ -64,7 +66,8 @@ func sharesOf(ctx context.Context, tx *sql.Tx) (shares [4][]int, err error) {
 	return shares, rows.Err()
 }
 
-// fair is the largest share of a room that each may get, so that a large demand takes nothing from a small one.
+// fair is the largest share of a room that each may get, so that a large demand takes nothing from
+// a small one.
 func fair(wanted []int, room int) int {
 	wanted = slices.Sorted(slices.Values(wanted))
 	for i, n := range wanted {

@@ -19,7 +19,8 @@ func old(text string, code reason.Code) oldReason {
 	return oldReason{regexp.MustCompile(`^(?:` + text + `)$`), code}
 }
 
-// oldReasons are the texts before version 7 of the database. The list is closed: a reason has a code since then.
+// oldReasons are the texts from before version 7 of the database. The list is closed: reasons have
+// had codes since then.
 var oldReasons = []oldReason{
 	old(`wrong one-time password(?:, user locked for ([^:]*))?: the token's clock is (.*)`, reason.TokenClockOff),
 	old(`wrong one-time password(?:, user locked for (.*?))?(?:, user locked until (.*) after too many failures)?`, reason.WrongCode),
@@ -130,7 +131,7 @@ var oldReasons = []oldReason{
 	old(`(SCCRQ .*|pptp: .*|l2tp: .*)`, reason.BadMessage),
 }
 
-// reasonOf is the reason of a text that was stored before reasons had codes.
+// reasonOf is the reason of a text from before reasons had codes.
 func reasonOf(text string) reason.Reason {
 	for _, o := range oldReasons {
 		if found := o.text.FindStringSubmatch(text); found != nil {
@@ -142,7 +143,7 @@ func reasonOf(text string) reason.Reason {
 	return reason.Reason{}
 }
 
-// codeOldReasons gives the old entries of the history their codes. They keep their text.
+// codeOldReasons gives the old entries of the history codes. The entries keep their text.
 func codeOldReasons(ctx context.Context, tx *sql.Tx) error {
 	texts, err := oldTexts(ctx, tx)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"vpnd/internal/state/sqlite"
 )
 
-// oldTexts are reasons as the history had them before version 7, with what they are now.
+// oldTexts are reasons in the form of the history before version 7, with their current codes.
 var oldTexts = []struct {
 	text string
 	why  reason.Reason
@@ -41,8 +41,8 @@ var oldTexts = []struct {
 	{"", reason.Reason{}},
 }
 
-// TestMigratesReasons opens a table of version 6, whose history has texts alone. They stay, and get their codes; one that
-// nobody knows, and the text of a change, get none.
+// TestMigratesReasons opens a table of version 6, whose history has only texts. They stay, and get
+// their codes. An unknown text, and the text of a change, get none.
 func TestMigratesReasons(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	must(t, os.CopyFS(dir, os.DirFS("testdata/version1")))

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// migrations lead from each version of the database to the next; the number of the last is
-// PRAGMA user_version. Never change a migration, only add new ones.
+// migrations lead from each version of the database to the next. Their number is the current
+// version, which is stored in PRAGMA user_version. Never change a migration, only add new ones.
 var migrations = []string{
 	`CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 	INSERT INTO meta VALUES ('generation', 1);
@@ -134,15 +134,15 @@ var migrations = []string{
 
 const nextGeneration = `UPDATE meta SET value = value + 1 WHERE name = 'generation'`
 
-// userTriggers have any program's change of a user make a new generation.
+// userTriggers make a new generation when any program changes a user.
 const userTriggers = `CREATE TRIGGER user_added AFTER INSERT ON users BEGIN ` + nextGeneration + `; END;
 	CREATE TRIGGER user_changed AFTER UPDATE ON users BEGIN ` + nextGeneration + `; END;
 	CREATE TRIGGER user_removed AFTER DELETE ON users BEGIN ` + nextGeneration + `; END;`
 
-// reasonCodes is the version from which on reasons have codes.
+// reasonCodes is the version since which reasons have codes.
 const reasonCodes = 7
 
-// migrate brings the database up to date and sees that the key fits it.
+// migrate brings the database up to date and makes sure that the key fits it.
 func (s *Store) migrate(ctx context.Context) error {
 	version, err := userVersion(ctx, s.db)
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	case version > len(migrations):
 		return &NewerError{s.path, version, len(migrations)}
 	case version == 0:
-		// New: there is nothing to check.
+		// The database is new: there is nothing to check.
 	default:
 		if err := s.checkIntegrity(ctx, s.db); err != nil {
 			return err
@@ -190,7 +190,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	return s.openKey(ctx)
 }
 
-// advance brings the tables from a version to the present one.
+// advance brings the tables from a version to the current one.
 func advance(ctx context.Context, tx *sql.Tx, version int) error {
 	for ; version < len(migrations); version++ {
 		if _, err := tx.ExecContext(ctx, migrations[version]); err != nil {
@@ -206,7 +206,7 @@ func advance(ctx context.Context, tx *sql.Tx, version int) error {
 	return err
 }
 
-// storeKeyCheck stores, in a new database, what tells later whether a key fits it.
+// storeKeyCheck stores the check in a new database that later tells whether a key fits it.
 func (s *Store) storeKeyCheck(ctx context.Context, tx *sql.Tx) error {
 	seal, err := s.firstKey()
 	if err != nil {
@@ -220,8 +220,8 @@ func (s *Store) storeKeyCheck(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// keepDaemonsOut has no daemon serve from the folder while its table is brought up to date. One that serves
-// already, of an older version, would not start again.
+// keepDaemonsOut keeps daemons from serving from the folder while its table is migrated. A daemon
+// of an older version that already serves would not start again.
 func (s *Store) keepDaemonsOut() (unlock func(), err error) {
 	if s.inMemory {
 		return func() {}, nil

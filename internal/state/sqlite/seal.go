@@ -15,7 +15,7 @@ var errUnseal = errors.New("sealed with another key, or damaged")
 type sealer struct {
 	key   []byte
 	aead  cipher.AEAD
-	check []byte // the key check of the database that it opened
+	check []byte // key check of the database that it has opened
 }
 
 func newSealer(key []byte) (*sealer, error) {
@@ -35,7 +35,7 @@ func (s *sealer) seal(user, field, text string) ([]byte, error) {
 	return s.aead.Seal(nonce, nonce, []byte(text), associated(user, field)), nil
 }
 
-// unseal is the other way round.
+// unseal is the inverse of seal.
 func (s *sealer) unseal(user, field string, sealed []byte) (string, error) {
 	if len(sealed) == 0 {
 		return "", nil
@@ -51,7 +51,7 @@ func (s *sealer) unseal(user, field string, sealed []byte) (string, error) {
 	return string(text), nil
 }
 
-// associated binds a sealed field to its place, so that it opens nowhere else.
+// associated ties a sealed field to its place, so that it cannot be unsealed elsewhere.
 func associated(user, field string) []byte {
 	return []byte("vpnd user\x00" + usermgmt.Fold(user) + "\x00" + field)
 }

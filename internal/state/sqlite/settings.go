@@ -6,7 +6,7 @@ import (
 	"vpnd/internal/state"
 )
 
-// setting is the field that a setting is sealed as, of no user.
+// setting is the field name under which a setting is sealed, for no user.
 func setting(name string) string { return "setting " + name }
 
 // Settings implements state.Settings.

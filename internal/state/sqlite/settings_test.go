@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Settings outlast a change of the key, and stand in the database sealed.
+// Settings survive a change of the key, and are sealed in the database.
 func TestSettingsSealed(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)

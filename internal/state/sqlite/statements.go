@@ -5,7 +5,7 @@ import (
 	"database/sql"
 )
 
-// statements are what a log-in reads and writes. Each connection parses them once.
+// statements are the statements of a log-in. Each connection parses them once.
 type statements struct {
 	user, record, userGeneration *sql.Stmt
 	token, advance, recentre     *sql.Stmt
@@ -13,7 +13,7 @@ type statements struct {
 	lastAddress, setLastAddress  *sql.Stmt
 }
 
-// prepare has the statements parsed. They end with the database.
+// prepare prepares the statements. They are closed with the database.
 func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 	for _, s := range []struct {
 		stmt **sql.Stmt
@@ -52,8 +52,8 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// readRow reads a row by one of the statements. The context cannot interrupt that: it takes microseconds, and both the
-// driver and database/sql would start a goroutine to watch the context.
+// readRow reads a row by one of the statements. The context cannot interrupt that: it takes
+// microseconds, and both the driver and database/sql would start a goroutine to watch the context.
 func readRow(ctx context.Context, stmt *sql.Stmt, args ...any) *sql.Row {
 	return stmt.QueryRowContext(context.WithoutCancel(ctx), args...)
 }

@@ -19,7 +19,7 @@ import (
 const (
 	readers   = 4                // connections
 	batchSize = 256              // small writes that share a transaction
-	busyLimit = 10 * time.Second // that another process may hold the database
+	busyLimit = 10 * time.Second // limit of another process's hold on the database
 )
 
 // Store is the state.Store in SQLite.
@@ -32,18 +32,18 @@ type Store struct {
 	stmts     statements
 	seal      atomic.Pointer[sealer]
 	writing   sync.Mutex  // held while this process has a transaction that writes
-	copies    atomic.Bool // the write-ahead log has copies of secrets that are gone
+	copies    atomic.Bool // the write-ahead log has copies of deleted secrets
 
 	small   chan *smallWrite
-	closing chan struct{} // closed when it accepts no more work
-	stopped chan struct{} // closed when it writes no more
+	closing chan struct{} // closed when the store accepts no more work
+	stopped chan struct{} // closed when the store writes no more
 	once    sync.Once
 }
 
 var _ state.Store = (*Store)(nil)
 
-// Open opens the user table in dir, and makes folder, key and table when they are not there. The
-// error may be a KeyError, NewerError or DamagedError.
+// Open opens the user table in dir, and makes folder, key and table if they do not exist. The error
+// may be a KeyError, NewerError or DamagedError.
 func Open(ctx context.Context, dir string, opts state.Options) (*Store, error) {
 	s, err := open(ctx, dir, opts)
 	if err != nil {
@@ -87,7 +87,7 @@ func newStore(dir string, opts state.Options) (*Store, error) {
 	}, nil
 }
 
-// begin has an open database serve.
+// begin prepares an open database for use.
 func (s *Store) begin(ctx context.Context) error {
 	s.db.SetMaxOpenConns(readers + 1)
 	s.db.SetMaxIdleConns(readers + 1)
@@ -101,9 +101,9 @@ func (s *Store) begin(ctx context.Context) error {
 	return nil
 }
 
-// dataSource asks for what every connection needs: a write is on the disk when it is committed
-// (WAL with synchronous FULL), what is deleted is overwritten, and a transaction waits for its turn when it
-// begins.
+// dataSource sets the options that every connection needs. A write is on the disk when it is
+// committed (WAL with synchronous FULL), deleted data is overwritten, and a transaction waits for
+// its turn when it begins.
 func dataSource(path string) string {
 	q := url.Values{
 		"_txlock": {"immediate"},
@@ -117,13 +117,14 @@ func (s *Store) Close() error {
 	s.once.Do(func() { close(s.closing) })
 	<-s.stopped
 	if s.copies.Load() {
-		_, _ = s.cleanLog(context.Background(), 0) // otherwise the last program that closes the database does it
+		// Otherwise the last program that closes the database does it.
+		_, _ = s.cleanLog(context.Background(), 0)
 	}
 	return s.db.Close()
 }
 
-// transact runs do in a transaction that writes. It is committed, on the disk, when transact
-// returns without an error, and has done nothing otherwise.
+// transact runs do in a writing transaction. If it returns without an error, the transaction is
+// committed and on the disk; otherwise it is rolled back.
 func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -132,7 +133,7 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 		return s.damaged(err)
 	}
 	if err := do(tx); err != nil {
-		_ = tx.Rollback() // the error of do is the one to tell
+		_ = tx.Rollback() // the error of do is the one to report
 		return s.damaged(err)
 	}
 	err = tx.Commit()
@@ -142,7 +143,7 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	return s.damaged(err)
 }
 
-// damaged makes a DamagedError of SQLite's errors for that, and leaves others as they are.
+// damaged turns SQLite's errors about damage into a DamagedError, and leaves others as they are.
 func (s *Store) damaged(err error) error {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {

@@ -61,7 +61,8 @@ func filled(t *testing.T) string {
 	return dir
 }
 
-// TestMigrates opens a table that the first version wrote, with the users bob and alice in this order.
+// TestMigrates opens a table that the first version wrote, with the users bob and alice in this
+// order.
 func TestMigrates(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	must(t, os.CopyFS(dir, os.DirFS("testdata/version1")))
@@ -80,7 +81,7 @@ func TestMigrates(t *testing.T) {
 	}
 }
 
-// TestFirstStartTwice starts several at once on a folder that does not exist yet.
+// TestFirstStartTwice starts several stores at once on a folder that does not exist yet.
 func TestFirstStartTwice(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	var all sync.WaitGroup
@@ -153,7 +154,7 @@ func TestOpenFolders(t *testing.T) {
 	}
 }
 
-// TestSealed looks for the secrets in all files but the key.
+// TestSealed looks for the secrets in all files except the key.
 func TestSealed(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
@@ -265,7 +266,7 @@ func scribble(t *testing.T, dir string, from, to int64) {
 	must(t, f.Close())
 }
 
-// contents are the names and checkable contents of the files that last.
+// contents gives the names and comparable contents of the permanent files.
 func contents(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -279,7 +280,7 @@ func contents(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// BenchmarkAdvance is durable steps a second with 50 callers at once.
+// BenchmarkAdvance measures durable steps per second with 50 callers at once.
 func BenchmarkAdvance(b *testing.B) {
 	s, err := sqlite.Open(b.Context(), b.TempDir(), state.Options{})
 	if err != nil {
@@ -309,7 +310,7 @@ func BenchmarkAdvance(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "steps/s")
 }
 
-// BenchmarkAccount is one look-up with its unsealing.
+// BenchmarkAccount measures one look-up with its unsealing.
 func BenchmarkAccount(b *testing.B) {
 	s, err := sqlite.Open(b.Context(), b.TempDir(), state.Options{})
 	if err != nil {
@@ -326,7 +327,7 @@ func BenchmarkAccount(b *testing.B) {
 	}
 }
 
-// A row that is damaged keeps nobody else's from being read, and lets its user do nothing.
+// A damaged row does not prevent reading the others, and its user can do nothing.
 func TestDamagedRows(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
@@ -355,7 +356,7 @@ func TestDamagedRows(t *testing.T) {
 	}
 }
 
-// A record that is damaged keeps nobody else's from being read.
+// A damaged record does not prevent reading the others.
 func TestDamagedRecords(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
@@ -371,7 +372,7 @@ func TestDamagedRecords(t *testing.T) {
 	}
 }
 
-// damage runs statements on the database past the store.
+// damage runs statements on the database, bypassing the store.
 func damage(t *testing.T, dir, statements string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "users.db"))

@@ -11,7 +11,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// columns are those of a profile, in the order of values and scan.
+// columns are the columns of a profile, in the order of values and scan.
 var columns = func() string {
 	all := "name"
 	for _, f := range usermgmt.Fields {
@@ -51,8 +51,9 @@ func (s *Store) Unlock(ctx context.Context, names ...string) error {
 	})
 }
 
-// each runs statements for each of names, and writes the event into the history if they change
-// something. It gives the names of those users as they were stored. The error names all that are not there.
+// each runs statements for each of names, and records the event in the history if they change
+// something. It gives the stored names of the changed users. The error names all users that do not
+// exist.
 func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event string, statements ...string) (done []string, err error) {
 	var missing []error
 	for _, name := range names {
@@ -90,7 +91,7 @@ func (s *Store) each(ctx context.Context, tx *sql.Tx, names []string, event stri
 	return done, errors.Join(missing...)
 }
 
-// provided asks what usermgmt.Provided has asked for.
+// provided checks the condition of usermgmt.Provided.
 func (s *Store) provided(ctx context.Context, q querier, name string) error {
 	holds := usermgmt.Condition(ctx)
 	if holds == nil {
@@ -128,8 +129,8 @@ func (s *Store) list(ctx context.Context, q querier) (all []usermgmt.Profile, er
 	return all, err
 }
 
-// everyUser reads the users in the order of their names. Of one that is damaged there is only the name. What do gives ends
-// it.
+// everyUser reads the users in the order of their names. A damaged user has only the name. An error
+// of do ends it.
 func everyUser(ctx context.Context, q querier, seal *sealer, do func(p usermgmt.Profile, damaged error) error) error {
 	rows, err := q.QueryContext(ctx, selectUsers+` ORDER BY fold`)
 	if err != nil {
@@ -176,7 +177,8 @@ func (s *Store) Account(ctx context.Context, name string) (auth.Account, bool, e
 	return r.Account, ok, err
 }
 
-// Read implements auth.Reader. Unchanged compares the generation of the table, which triggers count.
+// Read implements auth.Reader. Unchanged compares the generation of the table, which triggers
+// count.
 func (s *Store) Read(ctx context.Context, name string) (auth.Record, bool, error) {
 	var (
 		generation uint64
@@ -207,7 +209,7 @@ func (s *Store) Generation(ctx context.Context) (uint64, error) {
 	return g, s.damaged(err)
 }
 
-// change is transact for what makes a new generation. Do adds its changes to made.
+// change is transact for changes that make a new generation. Do adds its changes to made.
 func (s *Store) change(ctx context.Context, do func(tx *sql.Tx, made *usermgmt.Change) error) error {
 	var made usermgmt.Change
 	err := s.transact(ctx, func(tx *sql.Tx) error {
@@ -228,12 +230,12 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx, made *usermgmt.C
 	return err
 }
 
-// recordChange writes into the history who changed a user.
+// recordChange records in the history who changed a user.
 func (s *Store) recordChange(ctx context.Context, tx *sql.Tx, event, user, what string) error {
 	return record(ctx, tx, state.Entry{At: s.opts.Now(), Event: event, User: user, Reason: what, By: state.Actor(ctx)})
 }
 
-// put writes a checked profile that has its index, once that and its address are free.
+// put writes a checked profile that has its index, if the index and its address are free.
 func (s *Store) put(ctx context.Context, tx *sql.Tx, p *usermgmt.Profile) error {
 	var taken []error
 	if p.Address.IsValid() && s.opts.CheckAddress != nil {
@@ -266,7 +268,7 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, p *usermgmt.Profile) error 
 	return err
 }
 
-// sealedSecrets are those of a row, in the order of secrets.
+// sealedSecrets are the sealed secrets of a row, in the order of secrets.
 type sealedSecrets [][]byte
 
 // sealSecrets seals the secrets of a profile.
@@ -289,7 +291,7 @@ func (s *sealer) unsealInto(p *usermgmt.Profile, f *usermgmt.Field, sealed []byt
 	return f.Set(p, text)
 }
 
-// values are those of columns.
+// values are the values of columns.
 func values(p *usermgmt.Profile, sealed sealedSecrets) []any {
 	all := []any{p.Name}
 	for _, f := range usermgmt.Fields {
@@ -302,7 +304,7 @@ func values(p *usermgmt.Profile, sealed sealedSecrets) []any {
 	return all
 }
 
-// get reads a user by a statement, and what follows the user's columns there.
+// get reads a user by a statement, and the further columns into more.
 func (s *Store) get(ctx context.Context, q querier, by *sql.Stmt, name string, more ...any) (p usermgmt.Profile, err error) {
 	by = in(ctx, q, by)
 	err = s.unsealing(ctx, q, func(seal *sealer) error {
@@ -315,7 +317,8 @@ func (s *Store) get(ctx context.Context, q querier, by *sql.Stmt, name string, m
 	return p, err
 }
 
-// scan takes a profile out of a row, and what follows it there. With an error it gives at least the name.
+// scan reads a profile from a row, and the further columns into more. With an error it still gives
+// the name.
 func scan(row interface{ Scan(dest ...any) error }, seal *sealer, more ...any) (usermgmt.Profile, error) {
 	p, loads := new(usermgmt.Profile), make([]func() error, len(usermgmt.Fields))
 	to := append(make([]any, 0, 1+len(usermgmt.Fields)+len(more)), &p.Name)
@@ -341,7 +344,7 @@ func scan(row interface{ Scan(dest ...any) error }, seal *sealer, more ...any) (
 	return *p, nil
 }
 
-// known gives a user's name as it is stored, and ErrNoUser when there is none of that name.
+// known gives a user's stored name, or ErrNoUser if there is no such user.
 func known(ctx context.Context, q querier, name string) (string, error) {
 	var stored string
 	err := q.QueryRowContext(ctx, `SELECT name FROM users WHERE fold = ?`, usermgmt.Fold(name)).Scan(&stored)

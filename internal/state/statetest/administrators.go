@@ -67,7 +67,7 @@ func testAdministrators(t *testing.T, store state.Store) {
 	wantChanges(t, store, "root", "Bob added as viewer", "alice added as administrator", "Bob: password", "Bob removed")
 }
 
-// wantChanges compares the changes of administrators in the history, the oldest first.
+// wantChanges compares the changes of administrators in the history, oldest first.
 func wantChanges(t *testing.T, store state.Store, by string, want ...string) {
 	t.Helper()
 	entries, err := store.History(t.Context(), state.HistoryQuery{Events: []string{state.EventAdminChanged}})
@@ -219,7 +219,7 @@ func testSessionLimits(t *testing.T, store state.Store) {
 	}
 	want("bob", "2", "3", "4")
 	must(t, store.TouchAdminSession(ctx, []byte("bob"), noon.Add(2*time.Hour)))
-	begin("old", "alice", noon.Add(90*time.Minute)) // those that nobody has used for an hour end
+	begin("old", "alice", noon.Add(90*time.Minute)) // those that were not used for an hour end
 	want("bob", "old")
 	must(t, store.TouchAdminSession(ctx, []byte("bob"), noon.Add(12*time.Hour)))
 	begin("new", "alice", noon.Add(12*time.Hour+time.Second)) // bob's is 12 hours old
@@ -274,12 +274,12 @@ func link(t *testing.T, store state.Store, text string, l state.SetUpLink) {
 	t.Helper()
 	l.Hash, l.Role = []byte(text), state.RoleAdministrator
 	if l.Expires.IsZero() {
-		l.Expires = time.Now().Add(time.Hour) // the store asks its clock which links are over
+		l.Expires = time.Now().Add(time.Hour) // the store's clock decides which links have ended
 	}
 	must(t, store.AddSetUpLink(state.By(t.Context(), "root"), l))
 }
 
-// wantLinks compares which links count.
+// wantLinks compares which links are valid.
 func wantLinks(t *testing.T, store state.Store, among, want string) {
 	t.Helper()
 	var there []string
@@ -369,7 +369,7 @@ func testFirstAdministrator(t *testing.T, store state.Store) {
 	wantChanges(t, store, "root", "a set-up link for the first administrator", "a set-up link for the first administrator")
 }
 
-// testLinkLimits makes more links than there may be.
+// testLinkLimits makes more links than the limit allows.
 func testLinkLimits(t *testing.T, store state.Store) {
 	ends := time.Now().Add(time.Hour)
 	link(t, store, "late", state.SetUpLink{Expires: ends.Add(time.Hour)})

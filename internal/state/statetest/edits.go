@@ -22,7 +22,7 @@ func edit(name string, line int, change func(*usermgmt.Profile)) usermgmt.Edit {
 	return usermgmt.Edit{Name: name, Line: line, Change: func(p *usermgmt.Profile) error { change(p); return nil }}
 }
 
-// summaries are index, name, address and idle time-out of all users.
+// summaries gives index, name, address and idle time-out of all users.
 func summaries(t *testing.T, store state.Store) (texts []string) {
 	t.Helper()
 	all, err := store.List(t.Context())
@@ -44,7 +44,8 @@ func testEdits(t *testing.T, store state.Store) {
 		return func(p *usermgmt.Profile) { p.Index, p.Address = index, netip.AddrFrom4([4]byte{10, 99, 0, last}) }
 	}
 	edits := []usermgmt.Edit{
-		edit("dora", 1, func(p *usermgmt.Profile) { p.Password = "open sesame" }), // takes the lowest index that is left
+		// dora takes the lowest free index.
+		edit("dora", 1, func(p *usermgmt.Profile) { p.Password = "open sesame" }),
 		edit("ANNA", 2, at(3, 21)), // change hands
 		edit("ben", 3, at(1, 20)),
 		edit("carl", 4, func(p *usermgmt.Profile) { p.Index, p.Password = 2, "open sesame" }),
@@ -90,7 +91,8 @@ func testEdits(t *testing.T, store state.Store) {
 	if err != nil || len(entries) != 1 || entries[0].Event != state.EventChanged || entries[0].Reason != "index: 1 -> 3, address: 10.99.0.20 -> 10.99.0.21" || entries[0].By != "root" {
 		t.Errorf("the last entry of anna is %+v, %v, want the values of her change, by root", entries, err)
 	}
-	apply(edits[1:3], []usermgmt.Outcome{{Name: "anna"}, {Name: "ben"}}) // there is nothing to change
+	// Nothing changes.
+	apply(edits[1:3], []usermgmt.Outcome{{Name: "anna"}, {Name: "ben"}})
 }
 
 func testFaultyEdits(t *testing.T, store state.Store) {
@@ -163,7 +165,8 @@ func testPruningEdits(t *testing.T, store state.Store) {
 	how := usermgmt.How{Add: true, Change: true, Prune: true}
 	edits := []usermgmt.Edit{
 		edit("ANNA", 1, func(*usermgmt.Profile) {}),
-		edit("dora", 2, func(p *usermgmt.Profile) { p.Password, p.Address = "open sesame", netip.MustParseAddr("10.99.0.21") }), // ben's
+		// This is ben's address.
+		edit("dora", 2, func(p *usermgmt.Profile) { p.Password, p.Address = "open sesame", netip.MustParseAddr("10.99.0.21") }),
 	}
 	want := []usermgmt.Outcome{
 		{Name: "anna"}, {Name: "dora", Event: usermgmt.Added}, {Name: "ben", Event: usermgmt.Removed}, {Name: "carl", Event: usermgmt.Removed},
@@ -201,7 +204,8 @@ func testPruningEdits(t *testing.T, store state.Store) {
 	}
 }
 
-// A change of users is told once, when it is stored, with the profiles as they are stored.
+// testChanges checks that the store reports a change of users once, after it has stored it, with
+// the profiles as stored.
 func testChanges(t *testing.T, open Open) {
 	var store state.Store
 	var told []usermgmt.Change

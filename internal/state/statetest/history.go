@@ -69,7 +69,7 @@ func testHistory(t *testing.T, store state.Store) {
 	}
 }
 
-// testPruning forgets entries for their age, and then for their number.
+// testPruning deletes entries because of their age, and then because of their number.
 func testPruning(t *testing.T, store state.Store) {
 	for i := range 5 {
 		must(t, store.Record(t.Context(), state.Entry{At: time.UnixMilli(int64(i)), Event: state.EventStarted}))
@@ -134,7 +134,7 @@ func testAttempts(t *testing.T, store state.Store) {
 	}
 }
 
-// The search finds entries by the words of their reason's text, and by its arguments.
+// testSearches finds entries by the words of the reason's text, and by its arguments.
 func testSearches(t *testing.T, store state.Store) {
 	t.Helper()
 	inUse, locked := reason.New(reason.AddressInUse, "10.99.0.7", "Bob"), reason.New(reason.UserLocked, time.Unix(0, 0))
@@ -164,7 +164,8 @@ func testSearches(t *testing.T, store state.Store) {
 	}
 }
 
-// The history tells how a user was changed, but for the values of secrets.
+// testValues checks that the history shows how a user was changed, except for the values of
+// secrets.
 func testValues(t *testing.T, s state.Store) {
 	must(t, s.Add(t.Context(), Simple("alice")))
 	for _, c := range []struct {
@@ -198,7 +199,8 @@ func testConnected(t *testing.T, store state.Store) {
 	}
 	at := time.UnixMilli(1464048000123)
 	for _, e := range []state.Entry{
-		{Event: state.EventConnected, User: "anna", Connection: "lost"}, // and then the daemon is killed
+		// The daemon is killed after this.
+		{Event: state.EventConnected, User: "anna", Connection: "lost"},
 		{Event: state.EventStarted},
 		{Event: state.EventConnected, User: "anna", Connection: "a"},
 		{Event: state.EventConnected, User: "anna", Connection: "b", Address: netip.MustParseAddr("10.99.0.10")},
@@ -227,7 +229,8 @@ func testConnected(t *testing.T, store state.Store) {
 	}
 }
 
-// The oldest entry is by date: a clock that was put back dates later entries earlier.
+// testOldestEntry finds the oldest entry by date: a clock that was put back dates later entries
+// earlier.
 func testOldestEntry(t *testing.T, s state.Store) {
 	if at, err := s.OldestEntry(t.Context()); err != nil || !at.IsZero() {
 		t.Errorf("without entries the oldest is of %v, %v, want none", at, err)
@@ -241,7 +244,7 @@ func testOldestEntry(t *testing.T, s state.Store) {
 	}
 }
 
-// testThinningOut has floods of each kind leave the entries of the others.
+// testThinningOut has a flood of each kind, which leaves the entries of the other kinds.
 func testThinningOut(t *testing.T, store state.Store) {
 	t.Helper()
 	must(t, store.Add(t.Context(), Simple("alice")))

@@ -116,7 +116,7 @@ func testRaces(t *testing.T, store state.Store) {
 	}
 }
 
-// race advances alice to one step from 50 goroutines over all stores, and counts who won.
+// race advances alice to one step from 50 goroutines over all stores, and counts the successes.
 func race(t *testing.T, step int64, stores ...state.Store) int64 {
 	t.Helper()
 	var (

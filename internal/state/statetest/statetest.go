@@ -13,11 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// Open opens a Store of one state. Each call gives another Store of the same state, as another process
-// has it.
+// Open opens a Store of one state. Each call gives another Store of the same state, as in another
+// process.
 type Open func(state.Options) (state.Store, error)
 
-// TestStore checks a Store against everything that state.Store promises. Fresh makes an empty state.
+// TestStore checks a Store against everything that state.Store promises. Fresh makes an empty
+// state.
 func TestStore(t *testing.T, fresh func(*testing.T) Open) {
 	for name, test := range map[string]func(*testing.T, state.Store){
 		"profiles": testProfiles, "names": testNames, "rules": testRules, "unknown users": testUnknownUsers,
@@ -54,21 +55,21 @@ func opened(t *testing.T, open Open, opts state.Options) state.Store {
 
 const secret = usertest.Secret
 
-// Values compares values that have addresses and schedules in them.
+// Values are the options for comparing values that contain addresses and schedules.
 var Values = cmp.Options{
 	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
 	cmp.Comparer(func(a, b auth.Schedule) bool { return a.String() == b.String() }),
 }
 
-// Full is a profile with a value in each field, but for a TOTP secret, which goes with no mOTP secret. The
-// user may dial in once.
+// Full is a profile with a value in each field except the TOTP secret, which excludes an mOTP
+// secret. The user may dial in once.
 func Full(name string) usermgmt.Profile {
 	p := usertest.Full(name)
 	p.Enabled, p.MaxConnections = true, 1
 	return p
 }
 
-// Simple is a profile with a password, and the lowest index that is free.
+// Simple is a profile with a password and the lowest free index.
 func Simple(name string) usermgmt.Profile {
 	return usermgmt.Profile{Name: name, Enabled: true, Password: "open sesame", Services: []auth.Service{auth.PPTP}, IPsec: usermgmt.IPsecNone, Further: usermgmt.Replace}
 }

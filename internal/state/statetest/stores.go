@@ -23,7 +23,8 @@ func testAddresses(t *testing.T, open Open) {
 	}
 }
 
-// A pool that is not there is refused when a user is given it, and keeps nobody from changing a user that has it.
+// testPools gives a user a pool that does not exist, which is refused. A user who already has such
+// a pool can still be changed.
 func testPools(t *testing.T, open Open) {
 	there := true
 	s := opened(t, open, state.Options{CheckPool: func(name string) error {
@@ -53,7 +54,7 @@ func testPools(t *testing.T, open Open) {
 	must(t, set(func(p *usermgmt.Profile) { p.Pool = "" }))
 }
 
-// testTwoStores uses one state twice at once, as the daemon and the commands do.
+// testTwoStores uses one state from two stores at once, as the daemon and the commands do.
 func testTwoStores(t *testing.T, open Open) {
 	a, b := opened(t, open, state.Options{}), opened(t, open, state.Options{})
 	ctx := t.Context()
@@ -73,7 +74,7 @@ func testTwoStores(t *testing.T, open Open) {
 	}
 }
 
-// testReopening closes a store with something of each kind in it.
+// testReopening closes a store that contains something of each kind.
 func testReopening(t *testing.T, open Open) {
 	ctx := t.Context()
 	first, err := open(state.Options{})
@@ -110,7 +111,7 @@ func testReopening(t *testing.T, open Open) {
 	}
 }
 
-// testClock dates the changes by the clock that the store is given.
+// testClock has the changes dated by the clock that the store was given.
 func testClock(t *testing.T, open Open) {
 	now := time.UnixMilli(1464048000123)
 	s := opened(t, open, state.Options{Now: func() time.Time { return now }})
@@ -159,8 +160,8 @@ func testClose(t *testing.T, open Open) {
 	must(t, s.Close())
 }
 
-// testCloseUnderLoad closes under load: every caller gets an answer, and what was said to be
-// stored is stored.
+// testCloseUnderLoad closes under load: every caller gets an answer, and every write that was
+// reported as stored is stored.
 func testCloseUnderLoad(t *testing.T, open Open) {
 	s, err := open(state.Options{})
 	must(t, err)

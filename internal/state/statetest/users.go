@@ -80,7 +80,8 @@ func testNames(t *testing.T, store state.Store) {
 	}
 }
 
-// brokenRules are changes of a good profile, beside one of Full, and the fields whose rules they break.
+// brokenRules are changes of a good profile, in a table with one user of Full, and the fields whose
+// rules they break.
 var brokenRules = []struct {
 	fields string
 	change func(*usermgmt.Profile)
@@ -295,7 +296,7 @@ func testErrorsChangeNothing(t *testing.T, store state.Store) {
 	}
 }
 
-// testConditions changes users only as long as they are as somebody has seen them.
+// testConditions changes users only as long as they are as the caller has seen them.
 func testConditions(t *testing.T, store state.Store) {
 	must(t, store.Add(t.Context(), Simple("alice")))
 	other := errors.New("the user is another by now")
