@@ -11,10 +11,10 @@ import (
 	"vpnd/mgmt"
 )
 
-// captures is the daemon as mgmt has it capture.
+// captures implements mgmt.Captures.
 type captures struct{ d *daemon }
 
-// Begin implements mgmt.Captures. It notes in the history who captures whom.
+// Begin implements mgmt.Captures. It records in the history who captures whose frames.
 func (c captures) Begin(ctx context.Context, of mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
 	rec := capture.New()
 	stop, err := c.d.sessions.Capture(session.Capture{User: of.User, Connection: of.Connection, Peer: of.Peer, All: of.All, To: rec})

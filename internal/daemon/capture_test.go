@@ -24,8 +24,8 @@ import (
 	"github.com/google/gopacket/pcapgo"
 )
 
-// An administrator captures a user before he dials in, over the API: a whole file without the password, and a line in
-// the history.
+// An administrator captures a user before he dials in, over the API. The file is complete and
+// without the password, and the history has an entry.
 func TestCapture(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		cfg.PPP.Authentication = []string{"pap"}
@@ -120,7 +120,7 @@ func captured(t *testing.T, cfg config.Config) error {
 	return errors.Join(err, store.Close())
 }
 
-// tail writes on, and calls found when a frame of the kind has passed.
+// tail passes a file on, and calls found when it has a frame of the kind.
 type tail struct {
 	w     io.Writer
 	want  string

@@ -32,30 +32,33 @@ import (
 )
 
 const (
-	// hangUpTime is how long clients have for a proper good-bye when the daemon ends.
+	// hangUpTime is the time that clients have for an orderly hang-up when the daemon ends.
 	hangUpTime = 7 * time.Second
 	stopTime   = 3 * time.Second
-	// watchEvery is how often the user table is looked at for changes by other processes.
+	// watchEvery is how often the daemon checks the user table for changes by other processes.
 	watchEvery = time.Second
-	// accountEvery is how often traffic is added to the months of the users, and held against their quotas.
+	// accountEvery is how often traffic is added to the users' months and checked against their
+	// quotas.
 	accountEvery = 10 * time.Second
 	pruneEvery   = time.Hour
-	pruneMost    = 3 * 24 * time.Hour // of the history that is forgotten at once for its age
+	pruneMost    = 3 * 24 * time.Hour // of history deleted at once because of its age
 )
 
-// Options are what a Daemon is told besides the configuration.
+// Options are what a Daemon needs besides the configuration.
 type Options struct {
 	Log    io.Writer // the log goes here
-	Ready  func()    // called once when all is set up
+	Ready  func()    // called once when everything is set up
 	Reload <-chan struct{}
-	// Load reads the configuration again; nil: it cannot be reloaded.
+	// Load reads the configuration again. Nil: it cannot be reloaded.
 	Load func() (config.Config, error)
-	// Watch is how often the user table is looked at for changes by other processes; 0: each second.
+	// Watch is how often the daemon checks the user table for changes by other processes; 0: each
+	// second.
 	Watch time.Duration
 }
 
 // Run serves until ctx is done, and then hangs up all calls. It either starts completely before it
-// calls Ready, or undoes its changes and returns what is wrong and how to fix it.
+// calls Ready, or undoes its changes and returns an error that says what is wrong and how to fix
+// it.
 func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	d := &daemon{
 		file: cfg, cfg: cfg, since: time.Now(), level: new(slog.LevelVar), traffic: newTraffic(), work: make(chan func()), ending: make(chan struct{}),
@@ -82,7 +85,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	return err
 }
 
-// serve does what there is to do until the daemon has to end; an error says that something has failed.
+// serve runs the main loop until the daemon has to end. An error means that something has failed.
 func (d *daemon) serve(ctx context.Context, opts Options, failed <-chan error) error {
 	ticker := time.NewTicker(cmp.Or(opts.Watch, watchEvery))
 	defer ticker.Stop()
@@ -124,14 +127,14 @@ func (d *daemon) serve(ctx context.Context, opts Options, failed <-chan error) e
 }
 
 type daemon struct {
-	file  config.Config // as the file has it
-	cfg   config.Config // with set laid over it
+	file  config.Config // as read from the file
+	cfg   config.Config // file with set laid over it
 	set   config.Settings
 	shown atomic.Pointer[shown]
-	since time.Time // when it began
+	since time.Time // when the daemon began
 	log   *slog.Logger
 	level *slog.LevelVar
-	undo  []func() // in the order in which it was done
+	undo  []func() // in the order of the changes
 
 	store           state.Store
 	metrics         *metrics.Metrics
@@ -139,7 +142,7 @@ type daemon struct {
 	generation      uint64                  // of the user table, as accounts and damaged have it
 	accounts        map[string]auth.Account // by name; nil: not read yet
 	damaged         map[string]error        // why users are refused, by name
-	unread          bool                    // the user table could not be read when it was last tried
+	unread          bool                    // the last read of the user table failed
 	traffic         *traffic
 	pools           map[string]session.Pool
 	tun             *tun.Device
@@ -151,11 +154,11 @@ type daemon struct {
 	api             *mgmt.API
 	gate            *access.Gate
 	https           *https.Server // nil: off
-	started         atomic.Bool   // it serves
-	ready           atomic.Bool   // and takes calls: no shutdown is asked for
+	started         atomic.Bool   // the daemon serves
+	ready           atomic.Bool   // the daemon takes calls: no shutdown is pending
 	services        []*service
-	pendingShutdown *pendingShutdown // nil: no shutdown is asked for
-	work            chan func()      // of other goroutines, to be done in the daemon's own
+	pendingShutdown *pendingShutdown // nil: no shutdown is pending
+	work            chan func()      // from other goroutines, to run in the daemon's own
 	ending          chan struct{}    // closed when no more work is taken
 	wg              sync.WaitGroup
 }
@@ -226,8 +229,8 @@ func (d *daemon) setUp(ctx context.Context) error {
 	return err
 }
 
-// carriers are PPTP and L2TP. Each makes room when an address is at its limit, so the sessions of both have to have theirs:
-// else newcomers would be refused instead.
+// carriers are PPTP and L2TP. Each makes room when an address reaches its limit, so sessions need
+// room for both: otherwise newcomers would be refused.
 const carriers = 2
 
 func (d *daemon) sessionConfig(authenticator *auth.Authenticator) session.Config {
@@ -243,7 +246,7 @@ func refusals(h config.History) session.Refusals {
 	return session.Refusals{OfSource: h.RefusalsOfSource, Total: h.Refusals}
 }
 
-// pppConfig is what is negotiated with every client.
+// pppConfig is the configuration that is negotiated with every client.
 func pppConfig(p config.PPP) ppp.Config {
 	methods := make([]ppp.Method, 0, len(p.Authentication))
 	for _, name := range p.Authentication {
@@ -273,7 +276,7 @@ func pppConfig(p config.PPP) ppp.Config {
 	return cfg
 }
 
-// orNever turns the configuration's 0, off, into the engine's.
+// orNever turns the configuration's 0, which means off, into the engine's value.
 func orNever(interval time.Duration) time.Duration {
 	if interval == 0 {
 		return -1
@@ -287,12 +290,12 @@ func (d *daemon) warnIf(what string, err error) {
 	}
 }
 
-// newClock makes the clock that one-time passwords are verified by.
+// newClock makes the clock for verifying one-time passwords.
 func newClock(cfg config.Config, log *slog.Logger) *timesync.Clock {
 	return timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset, Logger: log})
 }
 
-// start runs the servers. The channel gives the error of one that has failed.
+// start runs the servers. The channel gives the error of a server that has failed.
 func (d *daemon) start(ctx context.Context) <-chan error {
 	failed := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
@@ -313,7 +316,7 @@ func (d *daemon) start(ctx context.Context) <-chan error {
 	return failed
 }
 
-// shutDown hangs everybody up.
+// shutDown hangs up all calls.
 func (d *daemon) shutDown() {
 	close(d.ending)
 	d.log.Info("shutting down", "connections", len(d.sessions.Connections()))

@@ -21,7 +21,7 @@ func parse(t *testing.T, text string) config.Range {
 	return config.Range{}
 }
 
-// Sessions without a user have room for those that both carriers let an address have.
+// The sessions have room for all calls without a user that both carriers accept from an address.
 func TestSessionsOfBothCarriers(t *testing.T) {
 	cfg := config.Default()
 	cfg.Limits.UnauthenticatedPerAddress = 700
@@ -56,7 +56,7 @@ func TestNeedRestart(t *testing.T) {
 	}
 }
 
-// Values that look the same when they are printed are told apart.
+// Values that print the same are still compared as different.
 func TestNeedRestartComparesValues(t *testing.T) {
 	old, now := config.Default(), config.Default()
 	old.Hooks.Up, now.Hooks.Up = []string{"/bin/hook", "a b"}, []string{"/bin/hook", "a", "b"}
@@ -74,7 +74,8 @@ func TestNeedRestartComparesValues(t *testing.T) {
 	}
 }
 
-// No key of the configuration changes unnoticed: a reload takes it, or says that it needs a restart.
+// No change of a configuration key goes unnoticed: a reload applies it, or says that it needs a
+// restart.
 func TestReloadNoticesEachKey(t *testing.T) {
 	old := config.Default()
 	var now config.Config
@@ -123,7 +124,7 @@ func change(t *testing.T, path string, v reflect.Value) {
 	}
 }
 
-// A reload makes new what has changed, and keeps the pools that have not, with the addresses in use.
+// A reload replaces the changed pools, and keeps the others with their addresses in use.
 func TestMakePools(t *testing.T) {
 	old := config.Default().Network
 	old.Pools = map[string]config.Pool{"staff": {Addresses: []config.Range{parse(t, "10.98.0.1-10.98.0.14")}}}
@@ -146,7 +147,7 @@ func TestMakePools(t *testing.T) {
 	}
 }
 
-// Users are told the host's DNS servers where the configuration sets none.
+// Users are told the host's DNS servers if the configuration sets none.
 func TestHostServers(t *testing.T) {
 	n := config.Default().Network
 	n.Masquerade = "br0"

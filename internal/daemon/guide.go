@@ -5,7 +5,7 @@ import (
 	"vpnd/mgmt/guide"
 )
 
-// GuideServer is what clients have to know of a server with the configuration.
+// GuideServer is the information about a server that clients need, from its configuration.
 func GuideServer(cfg config.Config) guide.Server {
 	s := guide.Server{
 		PPTP: cfg.Services.PPTP, L2TP: cfg.Services.L2TP, Authentication: cfg.PPP.Authentication, MPPE: cfg.PPP.MPPE, TunnelSecret: cfg.L2TP.Secret != "",

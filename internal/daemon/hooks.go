@@ -14,8 +14,8 @@ import (
 )
 
 // connectionHooks change the system when connections come and go, and run the commands. Slow work
-// runs before the log-in is answered, or in a goroutine of its own, so packets never wait for a slow
-// disk.
+// runs before the answer to the log-in, or in a goroutine of its own, so packets never wait for a
+// slow disk.
 type connectionHooks struct {
 	d        *daemon
 	commands *hook.Runner // nil: there are none
@@ -36,7 +36,7 @@ func newConnectionHooks(d *daemon) *connectionHooks {
 	return &connectionHooks{d: d, commands: d.hooks, inner: d.cfg.Network, holders: map[netip.Addr][]holder{}}
 }
 
-// newHooks makes what runs the hooks of a configuration; nil: it has none.
+// newHooks makes the Runner of the configured hooks; nil: there are none.
 func (d *daemon) newHooks(h config.Hooks) *hook.Runner {
 	if len(h.Before)+len(h.Up)+len(h.Down) == 0 {
 		return nil
@@ -44,8 +44,8 @@ func (d *daemon) newHooks(h config.Hooks) *hook.Runner {
 	return hook.New(hook.Config{Before: h.Before, Up: h.Up, Down: h.Down, Timeout: h.Timeout, AtOnce: h.AtOnce, Refusals: h.Refusals, Logger: d.log})
 }
 
-// Before implements session.ConnectionHooks. A user whose address is not in the firewall's sets
-// would get past its rules: the log-in is refused then.
+// Before implements session.ConnectionHooks. It refuses the log-in of a user whose address cannot
+// be put into the firewall's sets, because that user would get past its rules.
 func (h *connectionHooks) Before(ctx context.Context, c session.Connection) error {
 	if h.commands != nil {
 		if err := h.commands.Before(ctx, h.facts(c)); err != nil {
@@ -85,8 +85,8 @@ func (h *connectionHooks) Discard(c session.Connection, release func()) {
 	})
 }
 
-// Down implements session.ConnectionHooks. The address is released when both the system and the
-// hooks are done with it.
+// Down implements session.ConnectionHooks. It releases the address when both the system and the
+// hooks have finished with it.
 func (h *connectionHooks) Down(c session.Connection, why reason.Reason, release func()) {
 	var left atomic.Int32
 	done := func() {
@@ -107,8 +107,8 @@ func (h *connectionHooks) Down(c session.Connection, why reason.Reason, release 
 	})
 }
 
-// regroup moves the address of a connection into the set of its group. One that cannot be moved is
-// hung up.
+// regroup moves the address of a connection into the set of its group. If that fails, it hangs up
+// the connection.
 func (h *connectionHooks) regroup(c session.Connection) {
 	h.system.Lock()
 	defer h.system.Unlock()
@@ -126,7 +126,7 @@ func (h *connectionHooks) regroup(c session.Connection) {
 	}
 }
 
-// takeDown takes back what Before has set up, unless another connection has the address by now.
+// takeDown undoes Before, unless another connection has the address by now.
 func (h *connectionHooks) takeDown(c session.Connection) {
 	h.system.Lock()
 	defer h.system.Unlock()
@@ -146,7 +146,7 @@ func (h *connectionHooks) takeDown(c session.Connection) {
 	h.d.warnIf("network.nftables_table", h.d.changes.Leave(c.Virtual, group))
 }
 
-// later does a task after those before it, in no caller's time.
+// later queues a task behind the earlier ones. The caller does not wait for it.
 func (h *connectionHooks) later(task func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

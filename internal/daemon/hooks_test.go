@@ -23,7 +23,8 @@ import (
 	"vpnd/usermgmt"
 )
 
-// Hooks are run before, at and after a connection, the last one also when the server ends; one refuses.
+// Hooks run before, at and after a connection. The last one also runs when the server ends. One
+// refuses.
 func TestHooks(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		addUser(t, cfg, "alice")
@@ -70,7 +71,8 @@ func TestHooks(t *testing.T) {
 	})
 }
 
-// A connected user's address is in the set of the group, follows a change of that, and leaves with the connection.
+// The address of a connected user is in the set of the group, moves when the group changes, and
+// leaves with the connection.
 func TestGroups(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		store, err := sqlite.Open(t.Context(), cfg.StateDir, state.Options{})
@@ -130,7 +132,8 @@ func TestGroups(t *testing.T) {
 	})
 }
 
-// Without the firewall's table nobody is let in, and it is said why; with it dial-in goes on.
+// Without the firewall's table nobody is let in, and the log says why. With the table dial-in works
+// again.
 func TestNoTable(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		addUser(t, cfg, "alice")
@@ -173,7 +176,8 @@ func TestNoTable(t *testing.T) {
 	})
 }
 
-// A damaged row of the user table is told, its user is hung up and refused, and the others' changes count.
+// A damaged row of the user table is reported, its user is hung up and refused, and changes of
+// other users take effect.
 func TestDamagedRow(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		for _, name := range []string{"alice", "bob", "carol"} {
@@ -236,7 +240,8 @@ func TestDamagedRow(t *testing.T) {
 	})
 }
 
-// A quota holds against what is stored and what waits for the disk; when nothing can be read, against what was read last.
+// A quota counts both the stored traffic and the traffic that waits for the disk. If nothing can be
+// read, it counts the last known traffic.
 func TestTrafficThatIsNotStored(t *testing.T) {
 	full := errors.New("disk full")
 	tr := newTraffic()
@@ -266,8 +271,8 @@ func TestTrafficThatIsNotStored(t *testing.T) {
 	}
 }
 
-// While the system does not answer, be it for the disk, nobody who tells the hooks of connections waits; and the
-// address of one that has gone is kept from others.
+// While the system does not answer, for example because of the disk, no caller of the connection
+// hooks waits. The address of an ended connection is kept from others.
 func TestHooksKeepNobodyWaiting(t *testing.T) {
 	h := newConnectionHooks(&daemon{changes: new(sysnet.Changes)})
 	c := session.Connection{ID: "a", Virtual: netip.MustParseAddr("10.99.0.10")}
@@ -294,7 +299,8 @@ func TestHooksKeepNobodyWaiting(t *testing.T) {
 	}
 }
 
-// The address of a connection that another one of the user replaces stays set up for that one.
+// If another connection of the user takes over the address of a connection, the address stays set
+// up.
 func TestHooksHandOver(t *testing.T) {
 	h := newConnectionHooks(&daemon{changes: new(sysnet.Changes)})
 	addr := netip.MustParseAddr("10.99.0.10")

@@ -22,7 +22,7 @@ import (
 
 const maxManaged = 256 // connections to the socket at once
 
-// managed is the daemon as mgmt sees it.
+// managed gives mgmt its view of the daemon.
 type managed struct{ d *daemon }
 
 // Connections implements mgmt.Sessions.
@@ -59,7 +59,7 @@ func (m managed) Drop(ctx context.Context, id, text string) bool {
 	return dropped
 }
 
-// managedClock is the daemon's clock as mgmt sees it.
+// managedClock gives mgmt its view of the daemon's clock.
 type managedClock struct{ *timesync.Clock }
 
 // Inquire implements mgmt.Clock.
@@ -68,7 +68,7 @@ func (c managedClock) Inquire(ctx context.Context) error {
 	return err
 }
 
-// manage serves the API by HTTPS and on the socket, as far as the configuration names them.
+// manage serves the API by HTTPS and on the socket, as configured.
 func (d *daemon) manage(ctx context.Context) error {
 	d.gate = access.New(access.Config{Store: d.store, Now: d.clock.Corrected, Logger: d.log})
 	cfg := mgmt.Config{

@@ -21,7 +21,7 @@ import (
 	mgmtclient "vpnd/mgmt/client"
 )
 
-// managedByHTTPS is as much of a daemon as HTTPS needs.
+// managedByHTTPS is the part of a daemon that HTTPS needs.
 func managedByHTTPS(t *testing.T) *daemon {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "state"), state.Options{})
@@ -47,7 +47,7 @@ type nobodyConnected struct{}
 func (nobodyConnected) Connections() []mgmt.Connection            { return nil }
 func (nobodyConnected) Drop(context.Context, string, string) bool { return false }
 
-// over makes a client by token.
+// over makes a client with a token.
 func over(t *testing.T, d *daemon, token string) *mgmtclient.Client {
 	t.Helper()
 	c, err := mgmtclient.NewHTTPS("https://"+d.https.Addr().String(), token, mgmtclient.Trust{Fingerprint: d.https.Fingerprint()})
@@ -125,7 +125,7 @@ func TestTokensOverHTTPS(t *testing.T) {
 	}
 }
 
-// insecure asks who ever is there.
+// insecure is a client that accepts any certificate.
 func insecure() *http.Client {
 	return &http.Client{
 		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true, ForceAttemptHTTP2: true},

@@ -13,13 +13,13 @@ import (
 	pptpserver "vpnd/pptp/server"
 )
 
-// newMetrics makes the counters that the parts of the daemon are made with.
+// newMetrics makes the counters that the parts of the daemon share.
 func (d *daemon) newMetrics() *metrics.Metrics {
 	build := buildinfo.Read()
 	return metrics.New(metrics.Config{Version: build.Release, Commit: build.Commit, Causes: reason.Labels(), Read: d.reading})
 }
 
-// timed has it counted how long log-ins take to verify.
+// timed measures how long the verification of log-ins takes.
 type timed struct {
 	session.Authenticator
 	metrics *metrics.Metrics
@@ -32,7 +32,7 @@ func (t timed) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome {
 	return t.Authenticator.Authenticate(ctx, at)
 }
 
-// reading is the daemon as metrics sees it; before all is set up, nothing of it.
+// reading gives metrics its view of the daemon. Before everything is set up it is empty.
 func (d *daemon) reading() metrics.Reading {
 	if !d.started.Load() {
 		return metrics.Reading{}

@@ -33,7 +33,7 @@ func scrape(ctx context.Context, socket string) (string, error) {
 	return string(text), errors.Join(err, response.Body.Close())
 }
 
-// Dial-ins, let in and refused, are in the metrics, and nobody's name is.
+// The metrics count accepted and refused dial-ins, and contain no user's name.
 func TestMetrics(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		addUser(t, cfg, "alice")
@@ -64,7 +64,7 @@ func TestMetrics(t *testing.T) {
 				`vpnd_dropped_packets_total{part="PPTP",reason="malformed"} 0`, `vpnd_l2tp_tunnels{state="half-open"} 0`,
 				`vpnd_unauthenticated{of="tunnels",type="L2TP"} 0`, `vpnd_unauthenticated{of="calls",type="PPTP"} 0`, `vpnd_panics_total 0`,
 			}
-			var text string // a refusal is told first, and counted then
+			var text string // a refusal is reported first, and then counted
 			for deadline := time.Now().Add(30 * time.Second); len(wanted) > 0; {
 				if text, err = scrape(ctx, cfg.Management.Socket); err != nil || time.Now().After(deadline) {
 					t.Errorf("%v: want %q in\n%s", err, wanted, text)

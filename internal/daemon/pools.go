@@ -14,8 +14,8 @@ import (
 	"vpnd/mgmt"
 )
 
-// makePools makes the pools of a configuration. Of those made of old, the ones whose addresses are
-// the same go on.
+// makePools makes the pools of a configuration. It keeps the pools in made, which belong to old,
+// whose addresses are the same.
 func makePools(n, old config.Network, made map[string]session.Pool) (map[string]session.Pool, error) {
 	pools := map[string]session.Pool{}
 	for name, p := range n.AllPools() {
@@ -41,7 +41,7 @@ func makePools(n, old config.Network, made map[string]session.Pool) (map[string]
 	return pools, nil
 }
 
-// reloadNetwork replaces the pools, and what the system knows of them.
+// reloadNetwork replaces the pools, and updates the system's settings for them.
 func (d *daemon) reloadNetwork(n config.Network) error {
 	pools, err := makePools(n, d.cfg.Network, d.pools)
 	if err != nil {
@@ -51,7 +51,7 @@ func (d *daemon) reloadNetwork(n config.Network) error {
 	all := slices.Clone(covered)
 	for _, a := range d.sessions.Addresses() {
 		if !slices.ContainsFunc(covered, func(p netip.Prefix) bool { return p.Contains(a) }) {
-			all = append(all, netip.PrefixFrom(a, 32)) // until it is gone, or the daemon is
+			all = append(all, netip.PrefixFrom(a, 32)) // until the user or the daemon has gone
 		}
 	}
 	if err := d.tun.SetRoutes(all); err != nil {
@@ -108,8 +108,8 @@ func (s settings) SetPools(ctx context.Context, to mgmt.PoolSettings) error {
 	})
 }
 
-// poolSettings are the settings of the address pools. Where p names no DNS servers and the file sets none, they stay
-// unset.
+// poolSettings are the settings of the address pools. If p names no DNS servers and the file sets
+// none, they stay unset.
 func poolSettings(p mgmt.PoolSettings, file config.Network) config.Settings {
 	servers := func(list []string, file []netip.Addr) any {
 		if len(list) == 0 && file == nil {
@@ -137,7 +137,7 @@ func poolSettings(p mgmt.PoolSettings, file config.Network) config.Settings {
 	})
 }
 
-// poolsInUse reports pools that users name and that go.
+// poolsInUse reports pools that the change removes although users name them.
 func (d *daemon) poolsInUse(ctx context.Context, n config.Network) error {
 	profiles, _, err := d.store.Sound(ctx) // damaged users are refused anyway
 	if err != nil {

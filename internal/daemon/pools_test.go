@@ -25,7 +25,7 @@ func pool(start string, count int) mgmt.AddressPool {
 	return mgmt.AddressPool{Ranges: []mgmt.PoolRange{{Start: netip.MustParseAddr(start), Count: count}}, DNS: []string{}, WINS: []string{}}
 }
 
-// inPool has alice dial in, and wants her to get an address of the range.
+// inPool has alice dial in, and checks that she gets an address of the range.
 func (f *field) inPool(ctx context.Context, first, last string) {
 	f.t.Helper()
 	c, err := f.dial(ctx, "L2TP", ppp.PAP)
@@ -45,7 +45,7 @@ func (f *field) inPool(ctx context.Context, first, last string) {
 	f.pass(c)
 }
 
-// problem wants a problem document with a status and a text.
+// problem checks that err is a problem document with a status and a text.
 func problem(t *testing.T, err error, status int, text string) {
 	t.Helper()
 	if p := (*mgmtclient.ProblemError)(nil); !errors.As(err, &p) || p.Status != status || !strings.Contains(err.Error(), text) {
@@ -53,7 +53,8 @@ func problem(t *testing.T, err error, status int, text string) {
 	}
 }
 
-// Pools that are set count for the next dial-in, and outlast a restart. A pool that a user names cannot go.
+// New pools count for the next dial-in, and survive a restart. A pool that a user names cannot be
+// removed.
 func TestSetPools(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		f := newField(t, lab, cfg)
@@ -109,7 +110,7 @@ func update(ctx context.Context, cfg config.Config, change func(*usermgmt.Profil
 	return errors.Join(err, store.Close())
 }
 
-// Time servers that are set are asked, and outlast a restart; a reload takes those of the file.
+// New time servers are asked, and survive a restart; a reload applies those of the file.
 func TestSetTime(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		f := newField(t, lab, cfg)
@@ -139,9 +140,9 @@ func TestSetTime(t *testing.T) {
 			if _, err := f.api.ChangeTime(ctx, mgmt.TimeChange{Servers: []string{}}); err != nil {
 				return err
 			}
-			f.cfg.Time.Servers = []string{"127.0.0.1:9"} // in the file, and nothing says otherwise
+			f.cfg.Time.Servers = []string{"127.0.0.1:9"} // in the file, and nothing overrides it
 			f.reload <- struct{}{}
-			f.reload <- struct{}{} // the first one is done
+			f.reload <- struct{}{} // the first reload is done
 			if text, err := scrape(ctx, cfg.Management.Socket); err != nil || strings.Contains(text, noServers) {
 				t.Errorf("%v: no time servers after a reload in\n%s", err, text)
 			}

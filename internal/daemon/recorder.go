@@ -18,22 +18,22 @@ const (
 	recorderBatch = 256
 )
 
-// history keeps what a recorder writes.
+// history stores the entries of a recorder.
 type history interface {
 	Record(ctx context.Context, entries ...state.Entry) error
 }
 
-// recorder writes into the history what becomes of calls. Nobody waits for it: what finds its queue full is
-// lost, and counted.
+// recorder records events of calls in the history. Nobody waits for it: an entry that finds the
+// queue full is lost, and counted.
 type recorder struct {
 	history history
 	log     *slog.Logger
 	metrics *metrics.Metrics
-	tell    func(state.Entry) // of each as it happens; it must not wait
+	tell    func(state.Entry) // called for each entry as it happens; it must not block
 	queue   chan state.Entry
 	lost    atomic.Uint64
 	written atomic.Int64 // entries since the history was pruned
-	said    uint64       // of lost, in the log
+	said    uint64       // value of lost at the last log line
 	stop    chan struct{}
 	ended   chan struct{}
 }
@@ -47,7 +47,7 @@ func newRecorder(h history, log *slog.Logger, counts *metrics.Metrics) *recorder
 	return r
 }
 
-// close writes the entries that wait. Later ones are lost.
+// close writes the waiting entries. Later ones are lost.
 func (r *recorder) close() {
 	close(r.stop)
 	<-r.ended
@@ -84,7 +84,7 @@ func (r *recorder) run() {
 	}
 }
 
-// write writes the batch with what else waits.
+// write writes the batch together with the other waiting entries.
 func (r *recorder) write(batch []state.Entry) {
 	for more := true; more && len(batch) < recorderBatch; {
 		select {
@@ -134,8 +134,8 @@ func (r *recorder) Refused(f session.Refusal) {
 	})
 }
 
-// refusedCall gives what a server tells of tunnels and calls that it does not take: there is no session yet. Those that
-// keeps has too many of are not kept.
+// refusedCall gives the function that a server calls for tunnels and calls that it refuses before
+// there is a session. It records only those that keeps allows, which limits their number.
 func (r *recorder) refusedCall(kind link.Type, keeps func(peer netip.Addr) bool) func(peer netip.Addr, why reason.Reason) bool {
 	return func(peer netip.Addr, why reason.Reason) bool {
 		if !keeps(peer) {
@@ -152,8 +152,8 @@ func entry(event string, c session.Connection) state.Entry {
 	}
 }
 
-// prune bounds the history. A clock that is wrong after a start has an hour to be put right, before entries are forgotten for
-// their age.
+// prune limits the history. After a start, a wrong clock has an hour to be corrected before entries
+// are deleted because of their age.
 func (d *daemon) prune(ctx context.Context) {
 	var before time.Time
 	if now := time.Now(); now.Sub(d.since) >= pruneEvery {
@@ -167,8 +167,9 @@ func (d *daemon) prune(ctx context.Context) {
 	d.warnIf("pruning the history", d.store.Prune(ctx, before, d.cfg.History.Entries))
 }
 
-// forgetBefore is the time before which what happened is forgotten. Entries have the host's time, and the traffic of months
-// the corrected one: the earlier counts. A clock that is far ahead for some hours costs some days, and not all there is.
+// forgetBefore is the time before which history is deleted. Entries have the host's time, and the
+// traffic of months has the corrected one: the earlier one counts. A clock that is far ahead for
+// some hours costs some days of history, not all of it.
 func forgetBefore(host, corrected, oldest time.Time, age time.Duration) time.Time {
 	before := host.Add(-age)
 	if corrected.Before(host) {

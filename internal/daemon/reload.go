@@ -7,7 +7,8 @@ import (
 	"vpnd/internal/config"
 )
 
-// reload takes what of a new configuration can be taken while serving, and says what cannot.
+// reload applies the parts of a new configuration that can change while serving, and reports the
+// others.
 func (d *daemon) reload(ctx context.Context, load func() (config.Config, error)) {
 	if load == nil {
 		return
@@ -41,7 +42,8 @@ func (d *daemon) reload(ctx context.Context, load func() (config.Config, error))
 	d.log.Info("reloaded", attrs...)
 }
 
-// reloadOpen takes what may fail: services and pools. A shutdown that waits keeps the services as they are.
+// reloadOpen applies the parts that may fail: services and pools. A pending shutdown keeps the
+// services as they are.
 func (d *daemon) reloadOpen(cfg config.Config) error {
 	services := cfg.Services
 	if d.pendingShutdown != nil {
@@ -59,12 +61,12 @@ func (d *daemon) reloadOpen(cfg config.Config) error {
 	return nil
 }
 
-// live is the old configuration with what a reload takes from the new one. In a section that is copied whole, a
-// reload has to apply each key, or the key has to be kept as PPP.MRU is.
+// live is the old configuration with the parts of the new one that a reload applies. If a section
+// is copied whole, a reload has to apply each of its keys, or the key has to be kept as PPP.MRU is.
 func live(old, now config.Config) config.Config {
 	old.Log.Level = now.Log.Level
 	old.Services = now.Services
-	mru := old.PPP.MRU // the interface has it, too
+	mru := old.PPP.MRU // the interface has it too
 	old.PPP = now.PPP
 	old.PPP.MRU = mru
 	old.History = now.History
@@ -75,7 +77,7 @@ func live(old, now config.Config) config.Config {
 	return old
 }
 
-// needRestart names the sections in which something has changed that a reload does not take.
+// needRestart names the sections with changes that a reload does not apply.
 func needRestart(old, now config.Config) []string {
 	old = live(old, now)
 	var names []string

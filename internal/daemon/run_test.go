@@ -74,7 +74,7 @@ func newDialer(t *testing.T) *client.Dialer {
 	return d
 }
 
-// system is what a daemon changes.
+// system gives the system's state that a daemon changes.
 func system(t *testing.T) string {
 	t.Helper()
 	var all bytes.Buffer
@@ -90,7 +90,7 @@ func system(t *testing.T) string {
 	return all.String()
 }
 
-// A daemon that cannot start leaves the system as it was, whatever it had set up by then.
+// A daemon that cannot start leaves the system unchanged, at whatever step it fails.
 func TestFailedStart(t *testing.T) {
 	inside(t, func(_ *testenv.Lab, cfg config.Config) error {
 		cfg.Network.Masquerade, cfg.Network.ProxyARP = "br0", "br0"
@@ -118,7 +118,7 @@ func TestFailedStart(t *testing.T) {
 	})
 }
 
-// 100 reloads while users log in and hang up disturb nobody.
+// 100 reloads do not disturb users who log in and hang up.
 func TestReloadsDuringLogIns(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		store, err := sqlite.Open(t.Context(), cfg.StateDir, state.Options{})
@@ -187,7 +187,7 @@ func logIn(ctx context.Context, dialer *client.Dialer) error {
 	return nil
 }
 
-// finding gives what Check has found of what begins so.
+// finding gives the finding of Check whose text begins with what.
 func finding(t *testing.T, cfg config.Config, what string) preflight.Finding {
 	t.Helper()
 	for _, f := range preflight.Check(cfg) {
@@ -280,7 +280,7 @@ func TestCheck(t *testing.T) {
 	})
 }
 
-// Beside its own daemon Check finds all in order. What another process holds is in the way all the same.
+// Beside its own daemon Check finds no fault. Resources of another process are still reported.
 func TestCheckWithDaemon(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		addUser(t, cfg, "alice")
@@ -308,7 +308,8 @@ func TestCheckWithDaemon(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			holder := exec.Command("sleep", "600") // it holds the socket, which the daemon's process has no more
+			// This process holds the socket, which the daemon's process no longer has.
+			holder := exec.Command("sleep", "600")
 			holder.ExtraFiles = []*os.File{file}
 			if err := errors.Join(holder.Start(), other.Close(), file.Close()); err != nil {
 				t.Error(err)
@@ -327,7 +328,7 @@ func TestCheckWithDaemon(t *testing.T) {
 		}
 		done := make(chan struct{})
 		err := Run(ctx, cfg, Options{Log: new(lockedLog), Ready: func() {
-			go func() { // in the namespace, whose sockets are looked at
+			go func() { // in the namespace whose sockets are checked
 				defer close(done)
 				if err := testenv.InNamespace(lab.Namespace, func() error { look(); return nil }); err != nil {
 					t.Error(err)
@@ -339,12 +340,13 @@ func TestCheckWithDaemon(t *testing.T) {
 	})
 }
 
-// An administrator sees who is connected, and drops him; nobody else gets in, and one path is for one daemon.
+// An administrator sees the connected users and drops one. Nobody else gets in, and only one daemon
+// can use a path.
 func TestManage(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		addUser(t, cfg, "alice")
 		dialer := newDialer(t)
-		// What a daemon that was killed has left behind is in nobody's way.
+		// The remains of a killed daemon are not in the way.
 		dead, err := net.Listen("unix", cfg.Management.Socket)
 		if err != nil {
 			return err

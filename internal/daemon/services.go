@@ -24,17 +24,17 @@ type carrier interface {
 	Shutdown(ctx context.Context)
 }
 
-// service is a type of dial-in. Its server comes and goes: one that is drained ends with its last call.
+// service is a type of dial-in. Its server comes and goes: a drained one ends with its last call.
 type service struct {
 	kind    link.Type
 	wanted  func(config.Services) bool
 	listen  func() (carrier, error)
 	current atomic.Pointer[carrier] // nil: none yet
-	on      bool                    // it takes calls
+	on      bool                    // the service takes calls
 	serving *sync.WaitGroup         // nil: the daemon does not serve yet
 }
 
-// server is the one there is, or nil.
+// server is the current one, or nil.
 func (s *service) server() carrier {
 	if c := s.current.Load(); c != nil {
 		return *c
@@ -42,7 +42,7 @@ func (s *service) server() carrier {
 	return nil
 }
 
-// newServices makes the services that there are, none of which is on.
+// newServices makes all services, switched off.
 func (d *daemon) newServices() []*service {
 	return []*service{{
 		kind: link.PPTP, wanted: func(s config.Services) bool { return s.PPTP },
@@ -69,7 +69,7 @@ func unauthenticated(l config.Limits) strangers.Limits {
 	return strangers.Limits{Total: l.Unauthenticated, PerSource: l.UnauthenticatedPerAddress}
 }
 
-// open has calls taken, by the server that is there if its last call has not gone yet.
+// open starts taking calls. It uses the current server if that still has calls.
 func (s *service) open() error {
 	err := link.ErrEnded
 	if s.server() != nil {
@@ -97,7 +97,7 @@ func (s *service) begin() error {
 	return nil
 }
 
-// serve has the server serve, and those that come.
+// serve runs the current server, and later ones as they come.
 func (s *service) serve(serving *sync.WaitGroup) {
 	s.serving = serving
 	if s.server() != nil {
@@ -112,8 +112,8 @@ func (s *service) drain() {
 	}
 }
 
-// openServices has those services take calls that are wanted. Either all do, or nothing has changed; undo changes
-// it back.
+// openServices opens the wanted services. Either all of them open, or nothing has changed. Undo
+// reverts it.
 func (d *daemon) openServices(to config.Services) (undo func(), err error) {
 	var opened []*service
 	undo = func() {
@@ -134,7 +134,7 @@ func (d *daemon) openServices(to config.Services) (undo func(), err error) {
 	return undo, nil
 }
 
-// drainServices drains the services that are not wanted: they accept no new calls.
+// drainServices drains the unwanted services: they accept no new calls.
 func (d *daemon) drainServices(to config.Services) {
 	for _, s := range d.services {
 		if !s.wanted(to) {
@@ -143,7 +143,7 @@ func (d *daemon) drainServices(to config.Services) {
 	}
 }
 
-// dropUnwanted hangs up the calls of services that are not wanted.
+// dropUnwanted hangs up the calls of unwanted services.
 func (d *daemon) dropUnwanted(to config.Services) {
 	for _, s := range d.services {
 		if !s.wanted(to) {

@@ -15,7 +15,7 @@ import (
 
 var errEnding = &mgmt.ConflictError{Text: "the daemon is ending"}
 
-// do runs f in the daemon's own goroutine, between its other work, and gives its error.
+// do runs f in the daemon's own goroutine, between its other work, and returns its error.
 func (d *daemon) do(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	select {
@@ -28,7 +28,7 @@ func (d *daemon) do(ctx context.Context, f func() error) error {
 	}
 }
 
-// shown is what other goroutines see of the daemon's settings.
+// shown is the part of the daemon's settings that other goroutines see.
 type shown struct {
 	cfg             config.Config
 	pools           map[string]session.Pool
@@ -38,7 +38,7 @@ type shown struct {
 
 func (d *daemon) show() { d.shown.Store(&shown{d.cfg, d.pools, d.set.Keys(), d.pendingShutdown}) }
 
-// loadSettings lays what was set while the daemon served before over the configuration.
+// loadSettings lays the settings that were stored earlier over the configuration.
 func (d *daemon) loadSettings(ctx context.Context) error {
 	set, err := d.store.Settings(ctx)
 	if err != nil {
@@ -55,8 +55,8 @@ func (d *daemon) loadSettings(ctx context.Context) error {
 	return nil
 }
 
-// keep stores what next has other than the configuration file, and has it count. What says what is done, for
-// the history.
+// keep stores the settings in which next differs from the configuration file, and applies them.
+// What describes the change in the history.
 func (d *daemon) keep(ctx context.Context, next config.Config, what string) error {
 	set := next.Settings(d.file)
 	e, err := d.store.SetSettings(ctx, set, state.Entry{Event: state.EventSettings, Reason: what})
@@ -70,7 +70,7 @@ func (d *daemon) keep(ctx context.Context, next config.Config, what string) erro
 	return nil
 }
 
-// settings is the daemon as mgmt.Settings.
+// settings implements mgmt.Settings.
 type settings struct{ d *daemon }
 
 // Services implements mgmt.Settings.
@@ -110,8 +110,8 @@ func (s settings) SetServices(ctx context.Context, to mgmt.ServiceSet, drop bool
 	})
 }
 
-// with lays settings over the configuration, and says what that changes; "": nothing. Fields names the field of mgmt that
-// a key is.
+// with lays settings over the configuration, and describes the changes; "": there are none. Fields
+// translates a key into the field of mgmt.
 func (d *daemon) with(set config.Settings, fields *strings.Replacer) (next config.Config, what string, err error) {
 	next, err = d.cfg.With(set)
 	if faults := config.Faults(nil); errors.As(err, &faults) {
@@ -124,14 +124,14 @@ func (d *daemon) with(set config.Settings, fields *strings.Replacer) (next confi
 	return next, next.Settings(d.cfg).String(), err
 }
 
-// The fields that keys of the configuration are; ^ and $ are around a key.
+// These translate keys of the configuration into fields; ^ and $ enclose a key.
 var (
 	pppFields  = strings.NewReplacer("^ppp.", "")
 	timeFields = strings.NewReplacer("^time.", "")
 	poolFields = strings.NewReplacer("^network.pool$", "ranges", "^network.", "", ".pool$", ".ranges")
 )
 
-// valid is text that YAML can hold.
+// valid is text in a form that YAML can hold.
 func valid(text string) string { return strings.ToValidUTF8(text, string(utf8.RuneError)) }
 
 func allValid(texts []string) []string {
@@ -169,7 +169,8 @@ func (s settings) SetPPP(ctx context.Context, to mgmt.PPPSettings) error {
 	})
 }
 
-// pppSettings are the settings of PPP General Setup, with the password that there is unless it has one.
+// pppSettings are the settings of PPP General Setup. If p has no password, they keep the current
+// one.
 func pppSettings(p mgmt.PPPSettings, password string) config.Settings {
 	pap := p.MutualPAP
 	switch {
@@ -211,5 +212,5 @@ func (s settings) SetTime(ctx context.Context, to mgmt.TimeSettings) error {
 	})
 }
 
-// watchClock has the clock watched as the configuration says.
+// watchClock makes the clock use the time settings of the configuration.
 func (d *daemon) watchClock(t config.Time) { d.clock.Watch(t.Servers, t.Interval, t.MaxOffset) }

@@ -29,7 +29,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// field is a daemon in a namespace whose administrator is a test.
+// field is a daemon in a namespace. The test is its administrator.
 type field struct {
 	t      *testing.T
 	lab    *testenv.Lab
@@ -37,11 +37,11 @@ type field struct {
 	pptp   *client.Dialer
 	api    *mgmtclient.Client
 	reload chan struct{}
-	watch  time.Duration // between two looks at the user table; 0: as usual
+	watch  time.Duration // between two checks of the user table; 0: the default
 	log    lockedLog
 }
 
-// lockedLog may be read while it is written.
+// lockedLog can be read while it is written.
 type lockedLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -76,7 +76,8 @@ func newField(t *testing.T, lab *testenv.Lab, cfg config.Config) *field {
 	return f
 }
 
-// run runs a daemon while administer does its work, or until it ends by itself, if administer gives errEnds.
+// run runs a daemon while administer does its work. If administer returns errEnds, it waits until
+// the daemon ends by itself.
 func (f *field) run(administer func(ctx context.Context) error) error {
 	ctx, stop := context.WithTimeout(f.t.Context(), time.Minute)
 	defer stop()
@@ -102,7 +103,7 @@ func (f *field) run(administer func(ctx context.Context) error) error {
 	return err
 }
 
-// errEnds is administer's error when the daemon is to end by itself.
+// errEnds is administer's error when the daemon should end by itself.
 var errEnds = errors.New("the daemon does not end by itself")
 
 // dial has alice dial in.
@@ -116,14 +117,14 @@ func (f *field) dial(ctx context.Context, kind string, method ppp.Method) (*test
 	return c, err
 }
 
-// dialBoth has alice dial in by both ways.
+// dialBoth has alice dial in by PPTP and by L2TP.
 func (f *field) dialBoth(ctx context.Context) (byPPTP, byL2TP *testenv.Client, err error) {
 	byPPTP, errPPTP := f.dial(ctx, "PPTP", ppp.PAP)
 	byL2TP, errL2TP := f.dial(ctx, "L2TP", ppp.PAP)
 	return byPPTP, byL2TP, errors.Join(errPPTP, errL2TP)
 }
 
-// pass wants packets to pass both ways.
+// pass checks that packets pass in both directions.
 func (f *field) pass(clients ...*testenv.Client) {
 	f.t.Helper()
 	for _, c := range clients {
@@ -133,7 +134,7 @@ func (f *field) pass(clients ...*testenv.Client) {
 	}
 }
 
-// closed wants new calls to be refused.
+// closed checks that new calls are refused.
 func (f *field) closed(ctx context.Context, kind string) {
 	f.t.Helper()
 	_, err := f.dial(ctx, kind, ppp.PAP)
@@ -142,7 +143,8 @@ func (f *field) closed(ctx context.Context, kind string) {
 	}
 }
 
-// sockets waits until as many sockets as wanted stand in a table of the kernel's that contain text.
+// sockets waits until a table of the kernel has the wanted number of sockets whose lines contain
+// text.
 func (f *field) sockets(table, text string, want int) {
 	f.t.Helper()
 	got := -1
@@ -167,8 +169,8 @@ func set(pptp, l2tp, drop bool) mgmt.ServiceChange {
 	return mgmt.ServiceChange{PPTP: &pptp, L2TP: &l2tp, Drop: drop}
 }
 
-// Services go off and on: what runs goes on unless it is to be dropped, ports close and open, and all that outlasts
-// a reload and a restart.
+// Services are switched off and on. Open calls continue unless they are dropped, ports close and
+// open, and all that survives a reload and a restart.
 func TestServices(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		f := newField(t, lab, cfg)
@@ -184,7 +186,7 @@ func TestServices(t *testing.T) {
 			f.closed(ctx, "PPTP")
 			f.closed(ctx, "L2TP")
 			f.reload <- struct{}{}
-			f.reload <- struct{}{} // the first one is done
+			f.reload <- struct{}{} // the first reload is done
 			f.closed(ctx, "PPTP")
 			f.pass(p, l)
 			if v, err := f.api.ChangeServices(ctx, set(true, true, false)); err != nil || len(v.Overridden) != 0 {
@@ -250,7 +252,8 @@ func TestServices(t *testing.T) {
 				return err
 			}
 			f.pass(p, l)
-			f.cfg.Services.PPTP = false // in the file, and nothing is set any more that says otherwise
+			// The file says so, and no setting overrides it.
+			f.cfg.Services.PPTP = false
 			f.reload <- struct{}{}
 			f.reload <- struct{}{}
 			f.closed(ctx, "PPTP")
@@ -267,7 +270,7 @@ func TestServices(t *testing.T) {
 	})
 }
 
-// Another password changes the tag of PPP General Setup, and the settings that are shown do not have it.
+// A new password changes the tag of PPP General Setup, and the shown settings do not contain it.
 func TestTagOfPPPPassword(t *testing.T) {
 	d := &daemon{}
 	tags := map[string]bool{}
@@ -285,7 +288,7 @@ func TestTagOfPPPPassword(t *testing.T) {
 	}
 }
 
-// PPP General Setup counts for connections that begin from then on, lasts, and is written into the history without
+// PPP General Setup counts for later connections, persists, and is recorded in the history without
 // the password.
 func TestPPPSettings(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
@@ -335,12 +338,12 @@ func TestPPPSettings(t *testing.T) {
 			_, err = f.api.ChangePPP(ctx, mgmt.PPPChange{Authentication: []string{"pap"}, MPPE: &off})
 			return err
 		}))
-		f.cfg.PPP.MPPE = "off" // as it is set: what is set beside it goes on
+		f.cfg.PPP.MPPE = "off" // the same as the setting; the other settings stay
 		return errors.Join(err, f.run(func(context.Context) error { return nil }))
 	})
 }
 
-// A setting and a file that do not go together are told at the start.
+// A setting that contradicts the file is reported at the start.
 func TestSettingsAgainstFile(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		f := newField(t, lab, cfg)
@@ -360,7 +363,8 @@ func TestSettingsAgainstFile(t *testing.T) {
 	})
 }
 
-// A shutdown waits until the last connection has gone, can be called off, and ends the daemon when its time is over.
+// A shutdown waits until the last connection has gone, can be cancelled, and ends the daemon when
+// its time is over.
 func TestShutdownWhenEmpty(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		f := newField(t, lab, cfg)

@@ -12,7 +12,7 @@ import (
 type pendingShutdown struct {
 	by    string
 	since time.Time
-	at    time.Time // when what is left is hung up; zero: never
+	at    time.Time // when the remaining calls are hung up; zero: never
 }
 
 // shutdownDue reports whether a shutdown has waited long enough.

@@ -21,14 +21,14 @@ import (
 // Status implements mgmt.System.
 func (m managed) Status(ctx context.Context) mgmt.Status {
 	s := m.d.shown.Load()
-	host, _ := os.Hostname() // "": it has none
+	host, _ := os.Hostname() // "": there is none
 	build := buildinfo.Read()
 	status := mgmt.Status{
 		Version: build.Release, Commit: build.Commit, Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Host: host, Kernel: kernel(),
 		Started: m.d.since.UTC(), Uptime: int64(time.Since(m.d.since) / time.Second),
 		Connections: len(m.d.sessions.Connections()), Interfaces: interfaces(s.cfg.Network), Pools: m.Pools(), Warnings: []mgmt.Warning{},
 	}
-	if sound, damaged, err := m.d.store.Sound(ctx); err == nil { // else a warning says so
+	if sound, damaged, err := m.d.store.Sound(ctx); err == nil { // otherwise a warning says so
 		status.Users = len(sound) + len(damaged)
 	}
 	for _, f := range preflight.Warnings(ctx, s.cfg, m.d.store, m.d.clock.State()) {
@@ -45,7 +45,7 @@ func kernel() string {
 	return unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
 }
 
-// interfaces lists those of the machine; those that cannot be read are left out.
+// interfaces lists the machine's interfaces, except those that cannot be read.
 func interfaces(n config.Network) []mgmt.Interface {
 	all, _ := net.Interfaces()
 	list := make([]mgmt.Interface, 0, len(all))

@@ -9,20 +9,20 @@ import (
 	"vpnd/usermgmt"
 )
 
-// traffic is what users have moved that is not stored yet, and what is known of what is. A quota holds against both, so
-// that a full disk gives nobody more.
+// traffic is the users' traffic that is not stored yet, with the last known stored traffic. A quota
+// counts both, so that a full disk gives nobody more.
 type traffic struct {
 	mu    sync.Mutex
 	moved map[string]usermgmt.Traffic // by user
-	month string                      // of stored
-	store map[string]uint64           // bytes of the month, as they were read last
+	month string                      // month of store
+	store map[string]uint64           // bytes of the month, as last read
 }
 
 func newTraffic() *traffic {
 	return &traffic{moved: map[string]usermgmt.Traffic{}, store: map[string]uint64{}}
 }
 
-// add takes what users have moved since it was called last, and gives all that is not stored.
+// add adds the traffic since the last call, and gives all traffic that is not stored.
 func (t *traffic) add(usage map[string]session.Usage) map[string]usermgmt.Traffic {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -33,15 +33,15 @@ func (t *traffic) add(usage map[string]session.Usage) map[string]usermgmt.Traffi
 	return maps.Clone(t.moved)
 }
 
-// stored forgets what is stored by now.
+// stored drops the traffic that is stored by now.
 func (t *traffic) stored() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.moved = map[string]usermgmt.Traffic{}
 }
 
-// used is what a user has moved in a month of which so much is stored, or with an error as much as was when it could be read
-// last; false: that is not known.
+// used is a user's traffic in a month: the stored bytes, and those that are not stored yet. With an
+// error, the last known value replaces stored; false: there is none.
 func (t *traffic) used(user, month string, stored uint64, err error) (uint64, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -57,7 +57,7 @@ func (t *traffic) used(user, month string, stored uint64, err error) (uint64, bo
 	return stored + t.moved[user].Total(), known
 }
 
-// account adds what users have moved to their months, and hangs those up that have used up their quota.
+// account adds the users' traffic to their months, and hangs up users who have used up their quota.
 func (d *daemon) account(ctx context.Context) {
 	moved := d.traffic.add(d.sessions.Usage())
 	if len(moved) == 0 {
@@ -80,7 +80,7 @@ func (d *daemon) account(ctx context.Context) {
 	}
 }
 
-// exhausted says why a user with a quota is hung up; the zero value: it is not.
+// exhausted says why a user with a quota is hung up; the zero value: the quota is not used up.
 func (d *daemon) exhausted(ctx context.Context, user string, quota uint64) reason.Reason {
 	used, err := d.used(ctx, user)
 	if err != nil {
@@ -92,8 +92,8 @@ func (d *daemon) exhausted(ctx context.Context, user string, quota uint64) reaso
 	return reason.Reason{}
 }
 
-// used is the bytes that a user has moved in this month. When they cannot be read, those count that could be read last, with
-// what has come since.
+// used is the user's bytes in this month. If they cannot be read, the last known bytes and the
+// later traffic count.
 func (d *daemon) used(ctx context.Context, user string) (uint64, error) {
 	month := usermgmt.Month(d.clock.Corrected())
 	t, err := d.store.Traffic(ctx, user, month)

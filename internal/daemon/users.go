@@ -11,8 +11,8 @@ import (
 	"vpnd/usermgmt"
 )
 
-// watchUsers brings to the connections what any process has changed in the user table: they are hung
-// up, or their limits change.
+// watchUsers applies changes of the user table, by any process, to the connections: it hangs them
+// up, or changes their limits.
 func (d *daemon) watchUsers(ctx context.Context) {
 	generation, err := d.store.Generation(ctx)
 	if err == nil && generation == d.generation {
@@ -41,12 +41,12 @@ func (d *daemon) watchUsers(ctx context.Context) {
 	d.revise(ctx)
 }
 
-// usersChanged applies a change that the daemon itself has made in the user table. It reads the table only
-// if another process has made a change meanwhile.
+// usersChanged applies a change that the daemon itself has made in the user table. It reads the
+// table only if another process has also changed it.
 func (d *daemon) usersChanged(ctx context.Context, c usermgmt.Change) {
 	switch {
 	case c.Generation <= d.generation:
-		return // it has been read
+		return // the change was read already
 	case c.Before != d.generation || d.accounts == nil:
 		d.watchUsers(ctx)
 		return
@@ -65,7 +65,7 @@ func (d *daemon) usersChanged(ctx context.Context, c usermgmt.Change) {
 // revise applies the accounts to the connections, and reserves their fixed addresses in the pools.
 func (d *daemon) revise(ctx context.Context) {
 	if d.accounts == nil {
-		return // nobody is known yet
+		return // no users have been read yet
 	}
 	var fixed []netip.Addr
 	plain := len(d.accounts) == 0
@@ -97,7 +97,8 @@ func (d *daemon) revise(ctx context.Context) {
 	})
 }
 
-// refusal is why a user with the account, if it is known, cannot have the connection; zero: the user can.
+// refusal says why a user cannot have the connection; zero: the user can. A user without a known
+// account was removed.
 func refusal(a auth.Account, known bool, c session.Connection, now time.Time) reason.Reason {
 	if !known {
 		return reason.New(reason.UserRemoved)

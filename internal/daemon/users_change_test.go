@@ -51,7 +51,7 @@ func byPages(lab *testenv.Lab, base string) (*http.Client, error) {
 	return c, send(c, http.MethodPost, base+"/login", "application/x-www-form-urlencoded", url.Values{"name": {"anna"}, "password": {"a long password"}}.Encode())
 }
 
-// send makes a request that has to be answered well.
+// send makes a request that must succeed.
 func send(c *http.Client, method, url, kind, body string) error {
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
@@ -69,8 +69,8 @@ func send(c *http.Client, method, url, kind, body string) error {
 	return nil
 }
 
-// A connection ends as soon as the API or a page has disabled its user, although the daemon does not look at
-// the user table. A change that another process has made by then counts, too.
+// A connection ends as soon as the API or a page has disabled its user, although the daemon does
+// not check the user table. An earlier change by another process then counts too.
 func TestChangeOfUserCountsAtOnce(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -138,8 +138,8 @@ func TestChangeOfUserCountsAtOnce(t *testing.T) {
 	})
 }
 
-// A user whom another process has just enabled stays connected when the daemon holds the connections against
-// the accounts as it read them before.
+// A user whom another process has just enabled stays connected when the daemon checks the
+// connections against accounts that it read earlier.
 func TestReviseKnowsNewerUsers(t *testing.T) {
 	inside(t, func(lab *testenv.Lab, cfg config.Config) error {
 		f := newField(t, lab, cfg)
@@ -155,7 +155,7 @@ func TestReviseKnowsNewerUsers(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			// Another WINS server has the accounts applied, and does not read them.
+			// A new WINS server makes the daemon apply the accounts without reading them.
 			if err := send(bySocket(cfg), http.MethodPatch, "http://vpnd/api/v1/pools", "application/json", `{"wins": ["10.0.0.1"]}`); err != nil {
 				return err
 			}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestForgetBefore has neither a clock that is a year ahead forget all, nor one that is a year behind forget what it has just
-// dated.
+// TestForgetBefore has a clock that is a year ahead, which must not delete everything, and one that
+// is a year behind, which must not delete what it has just dated.
 func TestForgetBefore(t *testing.T) {
 	const day, age = 24 * time.Hour, 90 * 24 * time.Hour
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
