@@ -14,14 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// because gives the finding what an error says is wrong, and its fix. An error that knows none gets
-// otherwise.
+// because sets the finding's fault and fix from an error. An error without a fix gets otherwise.
 func (f Finding) because(err error, otherwise string) Finding {
 	f.Wrong, f.Fix = fault.Of(err, otherwise)
 	return f
 }
 
-// owned names the program that has a port which is in use.
+// owned names the program that uses the port if the port is in use.
 func (f Finding) owned(transport string, at netip.AddrPort, err error) Finding {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return f
@@ -42,7 +41,7 @@ func (f Finding) ownedAt(transport string, addrs []netip.Addr, port uint16, err 
 	return f
 }
 
-// Faults are the findings of a configuration that cannot be used; nil: err has no faults.
+// Faults are the findings of a configuration that cannot be used; nil: err contains no Faults.
 func Faults(err error) []Finding {
 	var faults config.Faults
 	if !errors.As(err, &faults) {
@@ -61,8 +60,8 @@ func Faults(err error) []Finding {
 	return findings
 }
 
-// pathFault says why the system refuses something in a folder of state_dir; nil: err is. An error
-// that is none of the system's is as it was.
+// pathFault says why the system refuses access in a folder of state_dir. It returns nil for nil,
+// and any other error unchanged.
 func pathFault(dir string, err error) error {
 	const elsewhere = ", or set state_dir to a folder that can be written to"
 	switch {
@@ -86,7 +85,7 @@ func ownerOf(transport string, at netip.AddrPort) string {
 			holders[s.inode] = true
 		}
 	}
-	all, _ := os.ReadDir("/proc") // without it nobody is seen
+	all, _ := os.ReadDir("/proc") // without it no program is found
 	for _, entry := range all {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil {
@@ -102,7 +101,7 @@ func ownerOf(transport string, at netip.AddrPort) string {
 	return ""
 }
 
-// programName is a process for people.
+// programName describes a process for people.
 func programName(pid int) string {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {

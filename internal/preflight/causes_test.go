@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Each cause has advice of its own.
+// Each cause has its own advice.
 func TestPathFault(t *testing.T) {
 	const elsewhere = ", or set state_dir to a folder that can be written to"
 	for _, c := range []struct {
@@ -35,7 +35,7 @@ func TestPathFault(t *testing.T) {
 	}
 }
 
-// The faults of a configuration are findings: place, key, fault and fix.
+// The faults of a configuration are findings with place, key, fault and fix.
 func TestFaults(t *testing.T) {
 	_, err := config.Parse("f", []byte("ppp: {mru: 100}\nnetwork: {dns: [192.0.2.1, 192.0.2.2, 192.0.2.3]}\nb: ["))
 	want := []Finding{{What: "configuration", Where: "f:3", Wrong: "not YAML: did not find expected node content", Fix: "correct the file", Fatal: true}}

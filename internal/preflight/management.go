@@ -14,7 +14,7 @@ import (
 	"vpnd/internal/state/sqlite"
 )
 
-// managementCertificate reads the certificate of the configuration.
+// managementCertificate checks the configured certificate.
 func managementCertificate(cfg config.Config) Finding {
 	m := cfg.Management
 	if m.Listen == "" || m.Certificate == "" {
@@ -39,7 +39,7 @@ func managementCertificate(cfg config.Config) Finding {
 	return f
 }
 
-// certificateFix is how to fix a certificate that cannot be read.
+// certificateFix says how to fix a certificate that cannot be read.
 func certificateFix(err error, m config.Management) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -51,7 +51,8 @@ func certificateFix(err error, m config.Management) string {
 	}
 }
 
-// managementListen looks whether HTTPS can listen, and whether it will where it should.
+// managementListen checks whether HTTPS can listen, and whether it will do so on the configured
+// address.
 func managementListen(cfg config.Config, table *sqlite.Store, tableErr error, r running) Finding {
 	listen, err := netip.ParseAddrPort(cfg.Management.Listen)
 	if err != nil {

@@ -31,16 +31,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Finding is one thing that Check has looked at.
+// Finding is the result of one check.
 type Finding struct {
 	What  string
 	Where string // "file:line:column"; empty: not in a file
-	Wrong string // empty: nothing
+	Wrong string // empty: nothing is wrong
 	Fix   string
 	Fatal bool // serving would fail
 }
 
-// Level is how bad the finding is: "ok", "warn", or "fail", with which serving would fail.
+// Level is the severity of the finding: "ok", "warn", or "fail", with which serving would fail.
 func (f Finding) Level() string {
 	switch {
 	case f.Wrong == "":
@@ -68,8 +68,8 @@ func (f Finding) String() string {
 	}
 }
 
-// Check looks at whether this machine can serve with cfg, without changing it. What the daemon of
-// cfg holds, if it is running, counts as free.
+// Check checks whether this machine can serve with cfg, without changing it. Everything that the
+// running daemon of cfg holds counts as free.
 func Check(cfg config.Config) []Finding {
 	table, tableErr := sqlite.OpenCopy(context.Background(), cfg.StateDir)
 	if tableErr == nil {
@@ -105,12 +105,12 @@ func Check(cfg config.Config) []Finding {
 	return slices.DeleteFunc(findings, func(f Finding) bool { return f.What == "" })
 }
 
-// Users are the users as a check reads them.
+// Users gives a check the users.
 type Users interface {
 	Sound(ctx context.Context) (sound []usermgmt.Profile, damaged map[string]error, err error)
 }
 
-// Warnings are the findings of Check that count for a daemon that runs with cfg.
+// Warnings are the findings of Check that apply to a daemon that runs with cfg.
 func Warnings(ctx context.Context, cfg config.Config, table Users, state timesync.State) []Finding {
 	findings := []Finding{
 		secret(cfg),
@@ -134,10 +134,11 @@ func isRunning(r running) Finding {
 	return Finding{What: fmt.Sprintf("the daemon is running (pid %d)", r.pid)}
 }
 
-// withSettings lays over cfg what was set while the daemon served. Table is nil when there is none.
+// withSettings lays the settings that were stored at run time over cfg. Table is nil if there is
+// none.
 func withSettings(cfg config.Config, table *sqlite.Store) (config.Config, Finding) {
 	if table == nil {
-		return cfg, Finding{} // which stateFolder tells
+		return cfg, Finding{} // stateFolder reports the error
 	}
 	set, err := table.Settings(context.Background())
 	if err != nil || len(set) == 0 {
@@ -260,7 +261,7 @@ func nftablesTable(cfg config.Config) Finding {
 	return f
 }
 
-// routes looks for what else on this machine has the users' addresses.
+// routes checks whether another interface of this machine uses the users' addresses.
 func routes(cfg config.Config) Finding {
 	f := Finding{What: "routes to network.pool", Fatal: true, Fix: "set network.pool to addresses that nothing else has"}
 	for _, p := range cfg.Network.Prefixes() {
@@ -268,7 +269,8 @@ func routes(cfg config.Config) Finding {
 		switch {
 		case err != nil:
 			f.Wrong, f.Fix = fmt.Sprintf("cannot look up the route to %v: %v", p, err), "allow the daemon netlink sockets (AF_NETLINK)"
-		case found != "" && found != cfg.Network.Interface: // the interface has a finding of its own
+		// The interface has a finding of its own.
+		case found != "" && found != cfg.Network.Interface:
 			f.Wrong = fmt.Sprintf("interface %[2]s already routes %[1]v", p, found)
 		}
 	}
@@ -292,7 +294,7 @@ func forwarding() Finding {
 	return f
 }
 
-// dns says which DNS servers users are told, and why.
+// dns reports the DNS servers that users are told, and why.
 func dns(cfg config.Config) Finding {
 	return dnsServers(cfg.Network, resolvconf.ForUsers(cfg.Network, cfg.Network.DNS))
 }
@@ -334,7 +336,7 @@ func clock(cfg config.Config) Finding {
 	return clockState(cfg, s, err)
 }
 
-// clockState looks at what is known of the host's clock.
+// clockState reports the state of the host's clock.
 func clockState(cfg config.Config, s timesync.State, err error) Finding {
 	f := Finding{What: "clock (time.servers)", Fix: timesync.Fix}
 	switch {
@@ -353,7 +355,7 @@ func clockState(cfg config.Config, s timesync.State, err error) Finding {
 	return f
 }
 
-// hooks looks for the programs. Without the one before a log-in nobody gets in.
+// hooks checks the programs. Without the before hook nobody gets in.
 func hooks(h config.Hooks) Finding {
 	f := Finding{}
 	for _, command := range [][]string{h.Down, h.Up, h.Before} {
@@ -368,7 +370,7 @@ func hooks(h config.Hooks) Finding {
 	return f
 }
 
-// hookFix is how to fix a program that cannot be run.
+// hookFix says how to fix a program that cannot be run.
 func hookFix(path string, err error) string {
 	if errors.Is(err, fs.ErrPermission) {
 		return "make the file executable (chmod +x " + path + ")"

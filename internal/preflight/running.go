@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// running is the daemon that serves with the state folder of a configuration. What it holds is in
-// nobody's way.
+// running is the daemon that serves with the state folder of a configuration. What it holds counts
+// as free.
 type running struct {
 	pid     int             // 0: there is none that this process can see
 	sockets map[uint64]bool // by inode
@@ -48,7 +48,7 @@ func findRunning(stateDir string) running {
 	return running{}
 }
 
-// openFiles are the paths that a process has open, and its sockets.
+// openFiles gives the paths that a process has open, and its sockets.
 func openFiles(pid int) (paths []string, sockets map[uint64]bool) {
 	sockets = map[uint64]bool{}
 	p, err := procfs.NewProc(pid)
@@ -97,8 +97,8 @@ func (r running) hasSocket(path string) bool {
 	return false
 }
 
-// has reports whether the daemon has a socket, of "tcp" that listens or of "udp", on a port of the
-// address, and no other process has.
+// has reports whether the daemon, and no other process, has a socket on a port of the address: a
+// listening one for "tcp", or any for "udp".
 func (r running) has(transport string, at netip.AddrPort) bool {
 	own := false
 	for _, s := range localSockets(transport) {
@@ -113,7 +113,7 @@ func (r running) has(transport string, at netip.AddrPort) bool {
 	return own
 }
 
-// hasAll is has for a port of several addresses.
+// hasAll is has for a port on several addresses.
 func (r running) hasAll(transport string, addrs []netip.Addr, port uint16) bool {
 	for _, a := range addrs {
 		if !r.has(transport, netip.AddrPortFrom(a, port)) {
@@ -142,7 +142,7 @@ func localSockets(transport string) []localSocket {
 		}
 	}
 	if transport == "udp" {
-		lines, _ := network().NetUDP() // none: nobody has any
+		lines, _ := network().NetUDP() // on an error nobody has any
 		for _, l := range lines {
 			add(l.LocalAddr, l.LocalPort, l.Inode)
 		}
@@ -150,7 +150,7 @@ func localSockets(transport string) []localSocket {
 	}
 	//nolint:staticcheck // deprecated for netlink's way, which takes a module (inet_diag) that a kernel may lack
 	for _, read := range []func() (procfs.NetTCP, error){network().NetTCP, network().NetTCP6} {
-		lines, _ := read() // none: nobody has any
+		lines, _ := read() // on an error nobody has any
 		for _, l := range lines {
 			if l.St == listens {
 				add(l.LocalAddr, l.LocalPort, l.Inode)
@@ -160,7 +160,7 @@ func localSockets(transport string) []localSocket {
 	return all
 }
 
-// network is what the kernel says of this thread's network namespace.
+// network is the kernel's information about this thread's network namespace.
 func network() procfs.FS {
 	fs, err := procfs.NewFS("/proc/thread-self")
 	if err != nil {

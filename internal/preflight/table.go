@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stateFolder looks at the user table.
+// stateFolder checks the user table.
 func stateFolder(cfg config.Config, table *sqlite.Store, err error) Finding {
 	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true}
 	missing := errors.Is(err, sqlite.ErrNoTable) || errors.Is(err, unix.ENOTDIR)
@@ -39,7 +39,7 @@ func stateFolder(cfg config.Config, table *sqlite.Store, err error) Finding {
 	return f
 }
 
-// users looks at whether the users of a table can get in.
+// users checks whether the users of a table can get in.
 func users(ctx context.Context, table Users, cfg config.Config) Finding {
 	f := Finding{What: "user table in " + cfg.StateDir, Fatal: true}
 	profiles, damaged, err := table.Sound(ctx)
@@ -75,10 +75,10 @@ func there(path string) bool {
 	return err == nil
 }
 
-// tableFix is how to fix a user table that cannot be read for a cause that nothing is known of.
+// tableFix is the fix for a user table that cannot be read for an unknown cause.
 const tableFix = "restore a backup"
 
-// canMake reports why a folder, or the first one above it that is there, cannot be written to.
+// canMake reports why a folder, or the first existing one above it, cannot be written to.
 func canMake(dir string) error {
 	for !there(dir) {
 		dir = filepath.Dir(dir)

@@ -12,8 +12,8 @@ import (
 	"vpnd/testenv"
 )
 
-// TestCheckOfReadOnlyFolder has a user table on a file system that is mounted read-only: the daemon
-// would not start.
+// TestCheckOfReadOnlyFolder has a user table on a read-only file system: the daemon would not
+// start.
 func TestCheckOfReadOnlyFolder(t *testing.T) {
 	const folder = "VPND_TEST_READ_ONLY"
 	if dir := os.Getenv(folder); dir != "" {
