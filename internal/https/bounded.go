@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// bounded accepts at most maxConnections connections, and from one source at most
-// maxOfSource, so that it cannot keep the others out. It closes further ones at once.
+// bounded accepts at most maxConnections connections, and at most maxOfSource from one source, so
+// that one source cannot keep the others out. It closes further ones at once.
 type bounded struct {
 	net.Listener
 	mu    sync.Mutex
@@ -63,7 +63,7 @@ func (v *visitor) Close() error {
 	return v.Conn.Close()
 }
 
-// sourceOf is what counts as one source: an IPv4 address, or an IPv6 /64.
+// sourceOf is the unit that counts as one source: an IPv4 address, or an IPv6 /64.
 func sourceOf(a net.Addr) netip.Prefix {
 	at, err := netip.ParseAddrPort(a.String())
 	if err != nil {
@@ -73,6 +73,6 @@ func sourceOf(a net.Addr) netip.Prefix {
 	if addr.Is6() {
 		bits = 64
 	}
-	p, _ := addr.Prefix(bits) // it has so many
+	p, _ := addr.Prefix(bits) // an address always has that many bits
 	return p
 }

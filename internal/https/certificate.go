@@ -34,7 +34,7 @@ const (
 // RenewBefore is how long before its end a certificate should be replaced.
 const RenewBefore = 30 * 24 * time.Hour
 
-// certificate is a certificate in files, which is read again when they change.
+// certificate is a certificate in files. It is read again when they change.
 type certificate struct {
 	cert, key string // paths
 	log       *slog.Logger
@@ -42,7 +42,7 @@ type certificate struct {
 
 	mu      sync.Mutex
 	current *tls.Certificate
-	stamp   string // of the files as they were tried last
+	stamp   string // of the files at the last try
 	looked  time.Time
 }
 
@@ -66,12 +66,13 @@ func LoadCertificate(cert, key string) (tls.Certificate, error) {
 	return pair, nil
 }
 
-// watch has c look at other files from now on.
+// watch makes c use other files from now on.
 func (c *certificate) watch(cert, key string) {
 	c.cert, c.key, c.stamp = cert, key, stampOf(cert, key)
 }
 
-// get implements tls.Config.GetCertificate. If the files cannot be read, it keeps the certificate before.
+// get implements tls.Config.GetCertificate. If the files cannot be read, it keeps the old
+// certificate.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,14 +96,14 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
-// leaf is the certificate as it is now.
+// leaf is the current certificate.
 func (c *certificate) leaf() *x509.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.current.Leaf
 }
 
-// stampOf changes when one of the files does.
+// stampOf changes when one of the files changes.
 func stampOf(paths ...string) string {
 	var stamp strings.Builder
 	for _, path := range paths {
@@ -121,9 +122,9 @@ func fingerprint(c *x509.Certificate) string {
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
 }
 
-// selfSigned sees that the state folder has a certificate for names that holds for a while, and
-// gives the paths of it and its key. A pair that cannot be read, or does not match, as a crash
-// leaves it, is replaced.
+// selfSigned makes sure that the state folder has a certificate for names that stays valid for a
+// while, and gives its path and the path of its key. It replaces a pair that cannot be read or does
+// not match, as after a crash.
 func selfSigned(dir string, names []string, now time.Time) (cert, key string, err error) {
 	cert, key = filepath.Join(dir, certificateFile), filepath.Join(dir, certificateKeyFile)
 	pair, err := tls.LoadX509KeyPair(cert, key)
@@ -176,8 +177,8 @@ func writePEM(path, kind string, der []byte, mode os.FileMode) error {
 	return atomicfile.Write(path, mode, func(f *os.File) error { return pem.Encode(f, &pem.Block{Type: kind, Bytes: der}) })
 }
 
-// namesOf are the names that a certificate is for: this host's, and the addresses that are listened
-// on.
+// namesOf are the names that a certificate is for: those of this host, and the addresses on which
+// it listens.
 func namesOf(listen netip.AddrPort) []string {
 	names := []string{"localhost", "127.0.0.1", "::1"}
 	if host, err := os.Hostname(); err == nil && validHost(host) && !slices.Contains(names, host) {

@@ -54,7 +54,7 @@ func TestSelfSigned(t *testing.T) {
 	}
 }
 
-// A kill at any step at which the certificate is made leaves what the next start can serve, as does
+// After a kill at any step of making the certificate, the next start can serve. The same holds for
 // a pair that does not match, or is empty.
 func TestSelfSignedAfterCrash(t *testing.T) {
 	names := namesOf(netip.MustParseAddrPort("192.0.2.1:8443"))
@@ -71,7 +71,7 @@ func TestSelfSignedAfterCrash(t *testing.T) {
 	crash.AtEachStep(t, func(dir string) {
 		sign(dir, now)
 	}, func(dir string) {
-		sign(dir, now.Add(800*24*time.Hour)) // late enough for another one
+		sign(dir, now.Add(800*24*time.Hour)) // late enough for a new one
 	}, func(dir string) {
 		sign(dir, now)
 	})
@@ -87,8 +87,8 @@ func TestSelfSignedAfterCrash(t *testing.T) {
 	}
 }
 
-// A certificate of the configuration that cannot be used keeps nobody from dialling in: our own is
-// served until it can.
+// A configured certificate that cannot be used does not keep users from dialling in: our own is
+// served until it can be used.
 func TestUnusableCertificate(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
@@ -115,8 +115,7 @@ func TestUnusableCertificate(t *testing.T) {
 	}
 }
 
-// A certificate that changes is read again, within a second; a broken one leaves the old one in
-// force.
+// A changed certificate is read again within a second. A broken one leaves the old one in force.
 func TestCertificateChanges(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")

@@ -49,7 +49,7 @@ type Administrators interface {
 	FirstLink(ctx context.Context) (string, error)
 }
 
-// Config is what a Server is made of.
+// Config is the configuration of a Server.
 type Config struct {
 	Listen           netip.AddrPort // management.listen
 	Certificate, Key string         // paths of files; "": a self-signed certificate
@@ -64,13 +64,13 @@ type Server struct {
 	cfg     Config
 	server  *http.Server
 	cert    *certificate
-	at      netip.AddrPort // listened on now; zero: nowhere
+	at      netip.AddrPort // current address; zero: the server does not listen
 	l       net.Listener
-	failed  string // the last error of listening that was logged
+	failed  string // last logged error of listening
 	serving sync.WaitGroup
 }
 
-// New makes a server that does not listen yet.
+// New makes a Server that does not listen yet.
 func New(cfg Config) (*Server, error) {
 	cert, err := chooseCertificate(cfg)
 	if err != nil {
@@ -79,9 +79,9 @@ func New(cfg Config) (*Server, error) {
 	return &Server{cfg: cfg, cert: cert, server: newServer(cfg.Handler, cert, usual, cfg.Logger)}, nil
 }
 
-// chooseCertificate gives the certificate of the configuration, or one of our own. The latter also
-// serves while the former cannot be used, as after a renewal that was cut short: it keeps nobody
-// from dialling in.
+// chooseCertificate gives the configured certificate, or one of our own. The latter also serves
+// while the former cannot be used, for example after an interrupted renewal, because a bad
+// certificate must not keep users from dialling in.
 func chooseCertificate(cfg Config) (*certificate, error) {
 	if cfg.Certificate != "" {
 		c, err := openCertificate(cfg.Certificate, cfg.Key, cfg.Logger, time.Now)
@@ -101,8 +101,8 @@ func chooseCertificate(cfg Config) (*certificate, error) {
 	return c, err
 }
 
-// newServer makes a server of TLS 1.2 and later. It speaks only HTTP/1.1: an HTTP/2 stream that
-// has a deadline for each write, as events have, ends with the first pause.
+// newServer makes a server for TLS 1.2 and later. It speaks only HTTP/1.1: an HTTP/2 stream with a
+// deadline for each write, as events have, ends with the first pause.
 func newServer(handler http.Handler, cert *certificate, p patience, log *slog.Logger) *http.Server {
 	s := &http.Server{
 		Handler: http.MaxBytesHandler(handler, maxBody), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get},
@@ -125,7 +125,7 @@ func (s *Server) Addr() net.Addr { return s.l.Addr() }
 // Fingerprint is the SHA-256 of the certificate, as browsers show it.
 func (s *Server) Fingerprint() string { return fingerprint(s.cert.leaf()) }
 
-// Listen begins to listen, and logs a set-up link while there is no administrator.
+// Listen begins to listen. It logs a set-up link while there is no administrator.
 func (s *Server) Listen(ctx context.Context) error {
 	anybody, err := s.cfg.Administrators.Any(ctx)
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *Server) Listen(ctx context.Context) error {
 	return nil
 }
 
-// ListenAt is where to listen: not beyond loopback while there is no administrator.
+// ListenAt is the address to listen on: it stays on loopback while there is no administrator.
 func ListenAt(listen netip.AddrPort, anybody bool) netip.AddrPort {
 	if anybody || listen.Addr().IsLoopback() {
 		return listen
@@ -150,7 +150,7 @@ func ListenAt(listen netip.AddrPort, anybody bool) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), listen.Port())
 }
 
-// SetUpURL is the whole of a set-up link, by its secret part. Anybody says whether there is an
+// SetUpURL is the complete set-up link for its secret part. Anybody says whether there is an
 // administrator.
 func SetUpURL(managementListen string, anybody bool, link string) string {
 	listen, err := netip.ParseAddrPort(managementListen)
@@ -193,7 +193,7 @@ func (s *Server) listen(at netip.AddrPort) error {
 	return nil
 }
 
-// ListenTCP listens on an address of one family: on 0.0.0.0 not by IPv6, too.
+// ListenTCP listens on an address of one family: on 0.0.0.0 it does not also listen by IPv6.
 func ListenTCP(at netip.AddrPort) (net.Listener, error) {
 	network := "tcp6"
 	if at.Addr().Is4() {
@@ -206,11 +206,12 @@ func ListenTCP(at netip.AddrPort) (net.Listener, error) {
 	return l, nil
 }
 
-// Watch listens where it should by now: an administrator may have come, or the last one gone.
+// Watch listens on the right address again after the first administrator has come or the last one
+// has gone.
 func (s *Server) Watch(ctx context.Context) {
 	anybody, err := s.cfg.Administrators.Any(ctx)
 	if err != nil {
-		return // the next look at the user table says so
+		return // the next check of the user table reports it
 	}
 	at := ListenAt(s.cfg.Listen, anybody)
 	if at == s.at {
@@ -226,7 +227,7 @@ func (s *Server) Watch(ctx context.Context) {
 	}
 }
 
-// RenewCertificate makes a self-signed certificate again before it ends.
+// RenewCertificate replaces a self-signed certificate before it ends.
 func (s *Server) RenewCertificate() error {
 	if s.cfg.Certificate != "" {
 		return nil

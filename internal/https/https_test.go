@@ -23,7 +23,7 @@ import (
 	"vpnd/mgmt/access"
 )
 
-// lockedLog is a log that is written while it is read.
+// lockedLog can be read while it is written.
 type lockedLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -66,8 +66,8 @@ func serve(t *testing.T, listen string) (*Server, *access.Gate, *lockedLog) {
 	return s, gate, text
 }
 
-// Beyond loopback nobody is listened to before there is an administrator, nor when there is none
-// any more.
+// The server does not listen beyond loopback before there is an administrator, nor after the last
+// one has gone.
 func TestNotBeyondLoopback(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -119,7 +119,7 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// A thousand sockets that say nothing are not held, and keep nobody else out.
+// A thousand silent connections are not kept, and do not keep others out.
 func TestThousandSockets(t *testing.T) {
 	s, _, _ := serve(t, "127.0.0.1:0")
 	at := s.l.Addr().String()
@@ -151,7 +151,7 @@ func TestThousandSockets(t *testing.T) {
 	}
 }
 
-// pipes is a listener within a process, whose time a test moves. It is closed once.
+// pipes is a listener within a process, whose clock a test moves. It is closed once.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -183,14 +183,16 @@ func patient(t *testing.T, handler http.Handler) *tls.Conn {
 	ours, theirs := net.Pipe()
 	l <- theirs
 	t.Cleanup(func() {
-		_ = ours.Close() // first: the server says good-bye with its lock held, and nobody would hear it
+		// Close this end first: the server says good-bye with its lock held, and nobody would read
+		// that.
+		_ = ours.Close()
 		_ = server.Close()
 		synctest.Wait()
 	})
 	return tls.Client(ours, &tls.Config{InsecureSkipVerify: true})
 }
 
-// A slow client is hung up on: in the handshake, the head, the body, and between requests.
+// A slow client is hung up: in the handshake, the header, the body, and between requests.
 func TestSlowClients(t *testing.T) {
 	bodies := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
@@ -227,7 +229,7 @@ func TestSlowClients(t *testing.T) {
 				} else {
 					_, _ = io.Copy(io.Discard, conn.NetConn())
 				}
-				// A connection is closed five seconds after the last word, for clients that are
+				// A connection is closed five seconds after the last data, for clients that are
 				// still sending.
 				if took := time.Since(begin); took < c.after || took > c.after+6*time.Second {
 					t.Errorf("hung up on after %v", took)
@@ -239,7 +241,7 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// Events go on for longer than anything else may take.
+// Events may last longer than any other answer.
 func TestEventsOverHTTPS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := mgmt.New(mgmt.Config{})
@@ -265,7 +267,7 @@ func TestEventsOverHTTPS(t *testing.T) {
 
 const idleCapture = 10 * time.Minute
 
-// idle captures a word, and then nothing for a time.
+// idle captures a word, and then nothing for a while.
 type idle struct{}
 
 func (idle) Begin(context.Context, mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
@@ -280,7 +282,7 @@ func (idle) Begin(context.Context, mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
 	}, nil
 }
 
-// A capture goes on for longer than an answer may take, and ends whole, though nothing passes.
+// A capture may last longer than other answers, and ends completely even if no data pass.
 func TestCaptureOverHTTPS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := mgmt.New(mgmt.Config{Captures: idle{}})
