@@ -14,7 +14,7 @@ import (
 const (
 	minMRU, maxMRU               = 576, 1500
 	minKeyChanges, maxKeyChanges = 100, 100_000
-	maxPool                      = 1 << 16 // a call ID has 16 bits: more can't be in use
+	maxPool                      = 1 << 16 // a call ID has 16 bits: more cannot be in use
 	maxPAP                       = 255     // bytes of a name, or a password, in PAP
 	maxIfName                    = 15      // IFNAMSIZ without its zero
 	maxRoutes                    = 40      // each takes up to 18 bytes of one DHCP message
@@ -22,8 +22,8 @@ const (
 	maxTimeServers               = 16
 )
 
-// Validate checks what a file could not have said wrong by itself: limits, and keys that
-// contradict each other. The error is Faults.
+// Validate checks what Parse cannot check key by key: limits, and keys that contradict each other.
+// The error is Faults.
 func (c Config) Validate() error {
 	var faults Faults
 	c.check(func(wrong, fix string, keys ...string) {
@@ -251,7 +251,7 @@ func (c Config) checkRange(report reporter, key string, r Range, seen []Range) {
 	}
 }
 
-// advise says how r is written without a.
+// advise gives a way to write r without a.
 func advise(r Range, a netip.Addr) string {
 	parts := r.without(a)
 	if len(parts) == 0 {
@@ -321,12 +321,12 @@ func number(a netip.Addr) uint32 {
 	return binary.BigEndian.Uint32(b[:])
 }
 
-// notInServer tells what neither a name nor an address with a port has.
+// notInServer reports characters that are neither in a name nor in an address with a port.
 func notInServer(r rune) bool {
 	return r != ':' && r != '[' && r != ']' && r != '%' && r != '_' && (r < 'A' || r > 'Z') && notInDomain(r)
 }
 
-// notInDomain tells what a domain name does not have (RFC 1123 section 2.1).
+// notInDomain reports characters that a domain name cannot have (RFC 1123 section 2.1).
 func notInDomain(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.'
 }

@@ -1,5 +1,5 @@
-// Package config reads the daemon's configuration: YAML with embedded defaults. It reports all faults
-// at once, each with its line and column.
+// Package config reads the daemon's configuration: YAML with embedded defaults. It reports all
+// faults at once, each with its line and column.
 package config
 
 import (
@@ -40,48 +40,50 @@ type Config struct {
 	Log        Log
 }
 
-// Services says what types of dial-in are served.
+// Services are the types of dial-in that the daemon serves.
 type Services struct {
 	PPTP, L2TP bool
 }
 
-// PPP is what is negotiated with every client.
+// PPP is the PPP configuration for every client.
 type PPP struct {
-	Authentication []string      // of "mschapv2", "mschap", "chap", "pap", in the order of offering
-	MPPE           string        // "off", "optional", "required" or "maximum": required with 128 bits
-	MPPEStateful   bool          // stateful MPPE is asked for first
-	MPPEKeyChanges int           // for lost packets, that a connection may have the server make in a second
+	Authentication []string      // "mschapv2", "mschap", "chap", "pap", in the order of offering
+	MPPE           string        // "off", "optional", "required" or "maximum" (required, 128 bits)
+	MPPEStateful   bool          // the server asks for stateful MPPE first
+	MPPEKeyChanges int           // for lost packets, per second on each connection
 	MRU            int           // bytes, 576 to 1500
 	EchoInterval   time.Duration // 0: off
 	EchoFailures   int           // unanswered echoes that end a connection; 0: off
-	CHAPInterval   time.Duration // after which CHAP asks again, except for one-time passwords; 0: never
+	CHAPInterval   time.Duration // between CHAP requests, except for one-time passwords; 0: none
 	MutualPAP      MutualPAP
 }
 
-// MutualPAP is how the server shows itself, by PAP, to clients that ask for it; empty: it does not.
+// MutualPAP is the name and password with which the server authenticates itself, by PAP, to clients
+// that ask for it; empty: it does not.
 type MutualPAP struct {
 	User, Password string // 1 to 255 bytes each
 }
 
-// Network is the inner side.
+// Network is the configuration of the inner network.
 type Network struct {
 	Interface  string       // name of the TUN interface
 	Address    netip.Addr   // the server's inner IPv4 address
 	Pool       []Range      // addresses that clients get
 	DNS        []netip.Addr // nil: not set
 	WINS       []netip.Addr
-	Pools      map[string]Pool // further ones, for users that name them
-	PoolChange string          // what a reload does to connections whose address has left the pools: "keep" or "drop"
-	ProxyARP   string          // interface on which dial-in addresses are answered for; "": none
+	Pools      map[string]Pool // further pools, for users that name them
+	PoolChange string          // "keep" or "drop": connections whose address a reload removes
+	ProxyARP   string          // interface that answers ARP for dial-in addresses; "": none
 	Masquerade string          // interface towards the Internet; "": none
-	// NFTablesTable is one of the administrator's tables in which users' addresses are kept in sets, as "inet filter"; "": none.
+	// NFTablesTable is one of the administrator's tables, such as "inet filter", in which vpnd
+	// keeps users' addresses in sets; "": none.
 	NFTablesTable string
 	UserToUser    bool           // whether users reach each other
-	Routes        []netip.Prefix // what clients are told, by DHCP, to reach through the server
-	Domain        string         // DNS domain that clients are told, by DHCP; "": none
+	Routes        []netip.Prefix // routes that clients are told by DHCP
+	Domain        string         // DNS domain that clients are told by DHCP; "": none
 }
 
-// Pool is addresses that clients get, with the servers that they are told of.
+// Pool is the addresses that clients get, with the servers that they are told.
 type Pool struct {
 	Addresses []Range
 	DNS       []netip.Addr // nil: not set
@@ -93,78 +95,81 @@ type Range struct {
 	First, Last netip.Addr
 }
 
-// L2TP is the tunnel's identity and secret.
+// L2TP is the identity and the secret of the tunnel.
 type L2TP struct {
 	Secret        string        // tunnel secret; "": none
 	Hostname      string        // host name towards peers
-	HelloInterval time.Duration // silence of a peer before it is asked whether it lives
-	HideAVPs      bool          // with a Secret: the identifiers of our sessions go hidden
+	HelloInterval time.Duration // silence of a peer before the server sends it a Hello
+	HideAVPs      bool          // needs a Secret: the session identifiers are sent hidden
 }
 
-// Limits are how many tunnels, control connections and calls, of each as many, may be without a user who has logged in; and
-// how often users may log in.
+// Limits are the largest numbers of tunnels, control connections and calls without a logged-in
+// user, the same for each, and of log-ins.
 type Limits struct {
 	Unauthenticated           int // in all
 	UnauthenticatedPerAddress int // from one outer address
-	LogInsPerUser             int // within a minute
+	LogInsPerUser             int // in a minute
 }
 
-// MOTP rules one-time passwords.
+// MOTP is the configuration of one-time passwords.
 type MOTP struct {
-	Window      time.Duration // accepted to either side of the server's clock
-	MaxFailures int           // failures in a row that lock a user
+	Window      time.Duration // accepted on either side of the server's clock
+	MaxFailures int           // failures in a row after which a user is locked
 }
 
-// History is how much is remembered of log-ins and changes.
+// History says how many log-ins and changes are kept, and for how long.
 type History struct {
 	Age     time.Duration
 	Entries int
-	// Refusals are how many refused calls are remembered and logged one by one in a minute: in all, and of one address.
+	// Refusals is how many refused calls are stored and logged one by one in a minute: in all, and
+	// from one address.
 	Refusals, RefusalsOfSource int
 }
 
-// Time is the watch over the server's clock.
+// Time is the configuration of the watch over the server's clock.
 type Time struct {
-	Servers   []string      // NTP servers, by name or address; none: the host's clock counts
+	Servers   []string      // NTP servers, by name or address; none: the host's clock is used
 	Interval  time.Duration // between two measurements
-	MaxOffset time.Duration // of the host's clock before there is a warning
+	MaxOffset time.Duration // of the host's clock, before a warning
 }
 
-// Management is where the daemon is managed.
+// Management is the configuration of the pages and the API.
 type Management struct {
 	Listen string // address and port of HTTPS; "": off
-	// Certificate and Key are files in PEM, which are read again when they change; both "": a self-signed one is made.
+	// Certificate and Key are PEM files, which are read again when they change. If both are "",
+	// vpnd makes a self-signed certificate.
 	Certificate, Key string
 	Socket           string // path; "": off
 }
 
-// Hooks are commands that are run for each connection: a program's path and its arguments; empty: none.
+// Hooks are the commands that run for each connection: a program's path and its arguments; empty:
+// none.
 type Hooks struct {
 	Before   []string // may refuse
 	Up, Down []string
 	Timeout  time.Duration // of a run
 	AtOnce   int           // runs
-	Refusals int           // by Before, of a user from one address, until it is run only now and then
+	Refusals int           // by Before, of a user from one address, until it runs only rarely
 }
 
-// Log says what is logged and how.
+// Log is the configuration of the log.
 type Log struct {
 	Level  string // "debug", "info", "warn" or "error"
 	Format string // "text" or "json"
 	Trace  string // user or peer address whose PPP negotiation is logged; "": none
 }
 
-// Default gives what holds without a file.
+// Default gives the configuration without a file.
 func Default() Config {
 	c, err := decode("default.yaml", defaults, Config{})
 	if err != nil {
-		panic(err) // embedded in the program, and covered by a test
+		panic(err) // the file is embedded in the program, and covered by a test
 	}
 	return c
 }
 
-// Load reads the file at path. With an empty path, it reads DefaultPath, or uses only the defaults if
-// that does not exist. The error is Faults if the file could be read.
+// Load reads the file at path. With an empty path, it reads DefaultPath, or uses only the defaults
+// if that does not exist. The error is Faults if the file could be read.
 func Load(path string) (Config, error) {
 	named := path != ""
 	if !named {
@@ -181,8 +186,8 @@ func Load(path string) (Config, error) {
 	}
 }
 
-// Parse reads YAML over the defaults and checks the outcome. Faults contain name as the file.
-// The error is Faults.
+// Parse reads YAML over the defaults and checks the result. Faults contain name as the file. The
+// error is Faults.
 func Parse(name string, data []byte) (Config, error) {
 	return decode(name, data, Default())
 }
@@ -203,7 +208,7 @@ func (r Range) String() string {
 	return r.First.String() + "-" + r.Last.String()
 }
 
-// AllPools are the pools by name; "" is the one of users that name none.
+// AllPools are the pools by name; "" is the pool of users that name none.
 func (n Network) AllPools() map[string]Pool {
 	all := map[string]Pool{"": {n.Pool, n.DNS, n.WINS}}
 	for name, p := range n.Pools {
@@ -222,7 +227,7 @@ func (n Network) Addresses() []Range {
 	return all
 }
 
-// Prefixes covers the addresses of all pools with as few prefixes as there can be.
+// Prefixes covers the addresses of all pools with the fewest possible prefixes.
 func (n Network) Prefixes() []netip.Prefix {
 	var all []netip.Prefix
 	for _, r := range n.Addresses() {
@@ -248,7 +253,7 @@ func (n Network) InPool(a netip.Addr) bool {
 	return a != n.Address && slices.ContainsFunc(n.Addresses(), func(r Range) bool { return r.Contains(a) })
 }
 
-// CheckAddress reports that a client cannot have a fixed address.
+// CheckAddress reports a fixed address that a client cannot have.
 func (n Network) CheckAddress(a netip.Addr) error {
 	if n.InPool(a) {
 		return nil
@@ -261,7 +266,7 @@ func (n Network) CheckAddress(a netip.Addr) error {
 	return fmt.Errorf("%s is outside the pool %s", a, strings.Join(list, ", "))
 }
 
-// CheckPool reports that there is no pool of a name.
+// CheckPool reports a name that no pool has.
 func (n Network) CheckPool(name string) error {
 	if _, ok := n.Pools[name]; ok || name == "" {
 		return nil

@@ -104,7 +104,7 @@ network:
 	}
 }
 
-// TestAllFaultsAtOnce reads a file in which every line is wrong in a way of its own.
+// TestAllFaultsAtOnce reads a file in which every line has a different fault.
 func TestAllFaultsAtOnce(t *testing.T) {
 	_, err := config.Parse("vpnd.yaml", []byte(`state_dir: [a]
 listen: [0.0.0.0, "::1"]
@@ -210,7 +210,8 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
-// What contradicts something is told beside what cannot be read, but nothing that follows from that.
+// Contradictions are reported beside values that cannot be read, but not the faults that only
+// follow from those values.
 func TestContradictionsAndOtherFaults(t *testing.T) {
 	_, err := config.Parse("f", []byte(`mangement: {}
 ppp: {mru: 100, mppe: required, authentication: [cha]}
@@ -243,7 +244,7 @@ func TestNotYAML(t *testing.T) {
 	}
 }
 
-// A secret that YAML takes for something else is neither told nor taken in part.
+// A secret that YAML reads as something else is neither printed nor accepted in part.
 func TestUnquotedSecret(t *testing.T) {
 	for text, want := range map[string]string{
 		"l2tp:\n  secret: *geheim\n":    "f: not YAML: a value that begins with * needs quotes",
@@ -316,7 +317,8 @@ func TestPrefixSetting(t *testing.T) {
 	}
 }
 
-// A prefix means its hosts: without its network and broadcast addresses, and without the server's own.
+// A prefix means its hosts: without its network and broadcast addresses, and without the server's
+// own.
 func TestPrefixPools(t *testing.T) {
 	for text, want := range map[string]string{
 		"{pool: 10.99.0.0/16}":                                "[10.99.0.2-10.99.255.254]",

@@ -19,20 +19,20 @@ type field interface {
 	set(d *decoder, key string, n *yaml.Node)
 }
 
-// A section is a mapping whose keys are all known.
+// A section is a mapping that accepts only known keys.
 type section map[string]field
 
-// A setter takes a value, or says what is wrong with it.
+// A setter takes a value, or reports its fault.
 type setter func(d *decoder, key string, n *yaml.Node)
 
 func (s setter) set(d *decoder, key string, n *yaml.Node) { s(d, key, n) }
 
 type decoder struct {
 	name   string
-	nodes  map[string]*yaml.Node // what the file says, by key
+	nodes  map[string]*yaml.Node // nodes of the file, by key
 	faults Faults
-	unread Faults // those of reading
-	// prefixes are the ranges that were written as prefixes.
+	unread Faults // faults of reading
+	// prefixes are the ranges that the file has as prefixes.
 	prefixes []Range
 }
 
@@ -57,7 +57,7 @@ func decode(name string, data []byte, base Config) (Config, error) {
 	return c, nil
 }
 
-// parse gives the file's only document, or nil when there is none.
+// parse gives the only document of the file, or nil if there is none.
 func (d *decoder) parse(data []byte) *yaml.Node {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
@@ -84,12 +84,12 @@ func syntaxFault(name string, err error) Fault {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	f := Fault{File: name, Wrong: "not YAML: " + text}
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
-		number, what, _ := strings.Cut(rest, ": ") // the library has no value for the line
+		number, what, _ := strings.Cut(rest, ": ") // the library gives the line only in the text
 		if line, err := strconv.Atoi(number); err == nil {
 			f.Line, f.Wrong = line, "not YAML: "+what
 		}
 	}
-	if strings.Contains(f.Wrong, "unknown anchor") { // and then its name, which may be a secret
+	if strings.Contains(f.Wrong, "unknown anchor") { // the name follows, which may be a secret
 		f.Wrong = "not YAML: a value that begins with * needs quotes"
 	}
 	return f
@@ -99,8 +99,8 @@ func (d *decoder) fault(n *yaml.Node, key, wrong, fix string) {
 	d.faults = append(d.faults, Fault{File: d.name, Line: n.Line, Column: n.Column, Key: key, Wrong: wrong, Fix: fix})
 }
 
-// report places a fault of the outcome at the first of keys that the file sets. Of a key that could not
-// be read nothing more is told.
+// report places a fault of the result at the first of keys that the file sets. It reports no
+// further fault of a key that could not be read.
 func (d *decoder) report(wrong, fix string, keys ...string) {
 	if slices.ContainsFunc(keys, d.unreadable) {
 		return
@@ -114,7 +114,7 @@ func (d *decoder) report(wrong, fix string, keys ...string) {
 	d.faults = append(d.faults, Fault{File: d.name, Key: keys[0], Wrong: wrong, Fix: fix})
 }
 
-// unreadable reports whether key, something in it, or the section that it is in could not be read.
+// unreadable reports whether key, a part of it, or its section could not be read.
 func (d *decoder) unreadable(key string) bool {
 	section, _, _ := strings.Cut(key, ".")
 	return slices.ContainsFunc(d.unread, func(f Fault) bool {
@@ -160,10 +160,11 @@ func resolve(n *yaml.Node) *yaml.Node {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// plainTags are of values whose text is the value. A !!binary, for one, is written in base64.
+// plainTags are the tags of values whose text is the value. The text of a !!binary, for example, is
+// base64.
 var plainTags = []string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp"}
 
-// scalar sets *to from one value by means of parse.
+// scalar sets *to from one value with parse.
 func scalar[T any](to *T, parse func(string) (T, error)) setter {
 	return func(d *decoder, key string, n *yaml.Node) {
 		n = resolve(n)

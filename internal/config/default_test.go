@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The file of defaults has every key, so that the reference that is generated from it has every key.
+// The file of defaults has every key, so the reference that is generated from it has every key.
 func TestDefaultsHaveEveryKey(t *testing.T) {
 	var file map[string]any
 	if err := yaml.Unmarshal(defaults, &file); err != nil {

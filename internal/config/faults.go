@@ -7,7 +7,7 @@ import (
 
 // Fault is one thing that is wrong, with its fix.
 type Fault struct {
-	File         string // "": not from a file
+	File         string // "": not in a file
 	Line, Column int    // from 1; 0: not known
 	Key          string // such as "network.pool"; "": the file as a whole
 	Wrong        string

@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// fields ties the keys of the file to c.
+// fields connects the keys of the file to c.
 func (c *Config) fields() section {
 	return section{
 		"state_dir": scalar(&c.StateDir, parseText),
@@ -170,8 +170,8 @@ func parseIPv4(s string) (netip.Addr, error) {
 	return a, nil
 }
 
-// parseRange takes "first-last", a prefix, or one address. Of a prefix the network's own address
-// and the broadcast address are left out where it has them; leaveOut takes out the server's.
+// parseRange takes "first-last", a prefix, or one address. It leaves out the network address and
+// the broadcast address of a prefix that has them; leaveOut removes the server's.
 func parseRange(s string) (Range, error) {
 	fail := fault.New(fmt.Sprintf("%q is not a range of IPv4 addresses", s), "write it as 10.99.0.10-10.99.0.250 or 10.99.0.0/24")
 	if first, last, ok := strings.Cut(s, "-"); ok {
@@ -206,7 +206,8 @@ func parseRange(s string) (Range, error) {
 	return Range{first, last}, nil
 }
 
-// ranges takes one range or a list, each as parseRange has it or as {start: ADDRESS, count: NUMBER}.
+// ranges takes one range or a list of them, each in the form of parseRange or as {start: ADDRESS,
+// count: NUMBER}.
 func ranges(to *[]Range) setter {
 	return listOf(to, func(r *Range) setter {
 		return func(d *decoder, key string, n *yaml.Node) {
@@ -222,7 +223,8 @@ func ranges(to *[]Range) setter {
 	})
 }
 
-// leaveOut takes the server's own address out of ranges that were written as prefixes: a prefix means its hosts.
+// leaveOut removes the server's own address from ranges that were written as prefixes: a prefix
+// means its hosts.
 func (n *Network) leaveOut(prefixes []Range) {
 	n.Pool = without(n.Pool, n.Address, prefixes)
 	pools := map[string]Pool{}
@@ -233,7 +235,7 @@ func (n *Network) leaveOut(prefixes []Range) {
 	n.Pools = pools
 }
 
-// without gives ranges, of which those of prefixes lack a.
+// without gives ranges, and removes a from those of prefixes.
 func without(ranges []Range, a netip.Addr, prefixes []Range) []Range {
 	left := make([]Range, 0, len(ranges)+1)
 	for _, r := range ranges {
@@ -246,7 +248,7 @@ func without(ranges []Range, a netip.Addr, prefixes []Range) []Range {
 	return left
 }
 
-// without is the range in the parts that it has without a.
+// without gives the parts of the range that remain without a.
 func (r Range) without(a netip.Addr) []Range {
 	var parts []Range
 	if r.First.Less(a) {
@@ -258,7 +260,7 @@ func (r Range) without(a netip.Addr) []Range {
 	return parts
 }
 
-// startAndCount takes a range as a Vigor's page has it.
+// startAndCount takes a range in the form of a Vigor's page.
 func (d *decoder) startAndCount(key string, n *yaml.Node) Range {
 	var start netip.Addr
 	var count int

@@ -7,7 +7,7 @@ import (
 	"vpnd/internal/config"
 )
 
-// The prefixes cover a range without a gap, and are as few as there can be.
+// The prefixes cover a range without a gap, with the fewest possible prefixes.
 func TestPrefixes(t *testing.T) {
 	for text, want := range map[string]int{
 		"10.99.0.10-10.99.0.250": 11, "10.0.0.0-10.0.255.255": 1, "10.0.0.1-10.0.0.1": 1, "255.255.255.254-255.255.255.255": 1,

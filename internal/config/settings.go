@@ -9,7 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Settings are values, in YAML, of keys that may be set while the daemon serves, such as "ppp.mppe".
+// Settings are values, in YAML, of keys that can be set while the daemon serves, such as
+// "ppp.mppe".
 type Settings map[string]string
 
 // settable are the values of those keys.
@@ -56,7 +57,8 @@ func texts[T fmt.Stringer](values []T) []string {
 	return list
 }
 
-// Settings are what c has other than base, of the keys that may be set while the daemon serves.
+// Settings are the values in which c differs from base, of the keys that can be set while the
+// daemon serves.
 func (c Config) Settings(base Config) Settings {
 	before := SettingsOf(base.settable())
 	s := SettingsOf(c.settable())
@@ -80,12 +82,12 @@ func inYAML(value any) string {
 	n.Style = yaml.FlowStyle
 	text, marshalErr := yaml.Marshal(n)
 	if err != nil || marshalErr != nil {
-		panic("config: a value that YAML cannot hold") // settable has none
+		panic("config: a value that YAML cannot hold") // settable has no such value
 	}
 	return strings.TrimSuffix(string(text), "\n")
 }
 
-// With lays settings over c, and checks the outcome as that of a file. The error is Faults.
+// With lays settings over c, and checks the result like that of a file. The error is Faults.
 func (c Config) With(s Settings) (Config, error) {
 	d := &decoder{nodes: map[string]*yaml.Node{}}
 	root := &yaml.Node{Kind: yaml.MappingNode}
@@ -113,7 +115,7 @@ func (c Config) With(s Settings) (Config, error) {
 	return c, nil
 }
 
-// Over lays settings that were stored over the configuration of a file. An error names them.
+// Over lays stored settings over the configuration of a file. An error names them.
 func (s Settings) Over(file Config) (Config, error) {
 	c, err := file.With(s)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What is set, laid over the configuration that it was set on, gives the same again.
+// Settings laid over their base configuration give the same configuration again.
 func TestSettings(t *testing.T) {
 	base := Default()
 	if s := base.Settings(base); len(s) != 0 {
@@ -53,7 +53,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// Settings are held against the rules of the file, and all faults are told.
+// Settings are checked by the rules of the file, and all faults are reported.
 func TestSettingsRules(t *testing.T) {
 	_, err := Default().With(Settings{
 		"ppp.mppe": "always", "ppp.echo_interval": "5", "ppp.authentication": "[pap, pap]", "services.pptp": "maybe", "ppp.mru": "9", "services.sstp": "true",

@@ -79,7 +79,7 @@ type rows struct {
 	missing       []string // keys without a comment
 }
 
-// add writes the keys of a mapping. Section is the one that it belongs to, with a dot; "" is none.
+// add adds the keys of a mapping. Section is the name of the mapping with a dot; "" is none.
 func (r *rows) add(mapping *yaml.Node, section string) {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		key, value := mapping.Content[i], mapping.Content[i+1]
@@ -112,7 +112,7 @@ func meaning(key *yaml.Node) string {
 	return strings.Join(lines, " ")
 }
 
-// shown is a default as the file has it.
+// shown is a default as it is written in the file.
 func shown(value *yaml.Node) string {
 	if value.Tag == "!!null" {
 		return "unset"
