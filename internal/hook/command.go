@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	maxOutput = 1024 // bytes of what a command says that are logged
+	maxOutput = 1024 // bytes of a command's output that are logged
 	maxValue  = 256  // bytes of a variable
-	// pipeTime is how long a command's children may keep its output open when it has ended.
+	// pipeTime is how long a command's children may keep its output open after it has ended.
 	pipeTime = time.Second
 	path     = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
-// command runs a program in a process group of its own, which is killed when the time is up, and gives the
-// beginning of what it says.
+// command runs a program in a process group of its own, which it kills at the time-out. It gives
+// the beginning of the program's output.
 func (r *Runner) command(command, env []string) (string, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
 	defer cancel()
@@ -38,13 +38,14 @@ func (r *Runner) command(command, env []string) (string, error) {
 		err = errors.New("cut short: the server ends")
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		err = fmt.Errorf("killed after %v", r.cfg.Timeout)
-	case errors.Is(err, exec.ErrWaitDelay): // it has ended well, and left something in the background
+	// The program has succeeded, and left something in the background.
+	case errors.Is(err, exec.ErrWaitDelay):
 		err = nil
 	}
 	return clean(strings.TrimSpace(output.String()), maxOutput), err
 }
 
-// beginning keeps the beginning of what is written to it.
+// beginning keeps the beginning of the text that is written to it.
 type beginning struct{ strings.Builder }
 
 // Write implements io.Writer. It takes everything.
@@ -53,10 +54,10 @@ func (b *beginning) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// environment is what a command is told: pppd's names where pppd has one.
+// environment is the environment of a command. It uses the names of pppd where pppd has one.
 func environment(k kind, f Facts) []string {
 	env := []string{path, "HOOK=" + names[k]}
-	known := func(name, value string) { // of the user table, which has checked it
+	known := func(name, value string) { // from the user table, which has checked it
 		if value != "" {
 			env = append(env, name+"="+value)
 		}
@@ -90,7 +91,7 @@ func environment(k kind, f Facts) []string {
 	return env
 }
 
-// clean makes a text that a peer may have had a part in printable ASCII, not too long.
+// clean makes a text that a peer may have influenced printable ASCII, of limited length.
 func clean(text string, limit int) string {
 	quoted := strconv.QuoteToASCII(text[:min(len(text), limit)])
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)

@@ -1,5 +1,5 @@
-// Package hook runs an administrator's commands before, at and after connections. Their time and number are
-// limited, they run in order for each connection, and packets never wait for them.
+// Package hook runs an administrator's commands before, at and after connections. It limits their
+// time and number, and runs them in order for each connection. Packets never wait for them.
 package hook
 
 import (
@@ -12,23 +12,26 @@ import (
 	"vpnd/internal/reason"
 )
 
-// maxWaiting is how many runs may wait. From then on nobody else is let in; those for connections that there are
-// still come to it: each holds an address, so they are never more than there are addresses.
+// maxWaiting is how many runs may wait. Beyond that nobody else is let in. Runs for existing
+// connections still join: each connection holds an address, so their number is limited by the
+// number of addresses.
 const maxWaiting = 1000
 
-// Config is what a Runner is made with. A command is a program's path with its arguments; empty: none.
+// Config is the configuration of a Runner. A command is a program's path with its arguments; empty:
+// none.
 type Config struct {
-	Before  []string // may refuse the log-in by its exit status
+	Before  []string // may refuse the log-in with its exit status
 	Up      []string
 	Down    []string
-	Timeout time.Duration // of a run, which is killed then
+	Timeout time.Duration // of a run, after which it is killed
 	AtOnce  int           // runs
-	// Refusals is how many runs may refuse a user from one address at once, before there is one each half minute; 0: 10
+	// Refusals is how many runs may refuse a user from one address at once, before only one run per
+	// half minute is allowed; 0: 10.
 	Refusals int
 	Logger   *slog.Logger
 }
 
-// Facts are what a command is told of a connection.
+// Facts are the facts about a connection that a command is told.
 type Facts struct {
 	Session, User, Group, Type, Auth, Encryption string
 	Remote                                       netip.Addr // the client's outer address
@@ -40,7 +43,7 @@ type Facts struct {
 	Reason                                       reason.Reason // down: why it ended
 }
 
-// Stats are the current figures, and how many runs have failed since the start, by hook.
+// Stats are the current figures, and the number of failed runs since the start, by hook.
 type Stats struct {
 	Running, Waiting int
 	Failed           map[string]uint64
@@ -55,11 +58,11 @@ type Runner struct {
 	kill   context.CancelFunc
 
 	mu      sync.Mutex
-	chains  map[string][]*run // by session: the runs to make, in order; the first one runs or is ready
+	chains  map[string][]*run // by session: runs in order; the first one runs or is ready
 	ready   []*run
 	waiting int // runs that have not begun
 	running int
-	idle    chan struct{} // closed when nothing is left, while Close waits
+	idle    chan struct{} // closed when nothing is left and Close waits
 }
 
 // kind is a hook.
@@ -77,7 +80,7 @@ var names = [...]string{before: "before", up: "up", down: "down"}
 type run struct {
 	kind  kind
 	facts Facts
-	begun atomic.Bool // or nobody waits for it now
+	begun atomic.Bool // set when it begins, or when nobody waits for it any longer
 	done  func(error)
 }
 
@@ -94,8 +97,9 @@ var (
 	errOften  = reason.New(reason.HookOften)
 )
 
-// Before asks whether a log-in may go on. It waits for its turn and for the command, for the time-out each; the
-// error says why not. A user whom the command keeps refusing is refused without it for a while.
+// Before asks the command whether a log-in may go on. It waits for its turn and for the command,
+// each up to the time-out. The error is the reason for a refusal. A user whom the command keeps
+// refusing is refused without it for a while.
 func (r *Runner) Before(ctx context.Context, f Facts) error {
 	r.mu.Lock()
 	behind := r.waiting >= maxWaiting
@@ -127,14 +131,15 @@ func (r *Runner) Before(ctx context.Context, f Facts) error {
 	return <-answer
 }
 
-// Up has the up hook run. It does not wait.
+// Up queues the up hook. It does not wait.
 func (r *Runner) Up(f Facts) {
 	if len(r.cfg.Up) > 0 {
 		r.add(&run{kind: up, facts: f, done: func(error) {}})
 	}
 }
 
-// Down has the down hook run. It does not wait: done is called when the last hook of the connection has ended.
+// Down queues the down hook. It does not wait: it calls done when the last hook of the connection
+// has ended.
 func (r *Runner) Down(f Facts, done func()) {
 	r.add(&run{kind: down, facts: f, done: func(error) { done() }})
 }
@@ -151,7 +156,8 @@ func (r *Runner) Stats() Stats {
 	return st
 }
 
-// Close waits until all hooks have ended, or for ctx; then it kills those that run, and those that wait do not run.
+// Close waits until all hooks have ended, or until ctx is done. It then kills the running ones, and
+// those that wait do not run.
 func (r *Runner) Close(ctx context.Context) {
 	r.mu.Lock()
 	idle := make(chan struct{})
@@ -184,7 +190,7 @@ func (r *Runner) add(next *run) {
 	r.dispatch()
 }
 
-// dispatch begins what may run, with the lock held.
+// dispatch starts the runs that may start. The lock must be held.
 func (r *Runner) dispatch() {
 	for len(r.ready) > 0 && r.running < r.cfg.AtOnce {
 		next := r.ready[0]
@@ -200,7 +206,7 @@ func (r *Runner) dispatch() {
 	}
 }
 
-// ended lets the session's next run have its turn.
+// ended lets the session's next run take its turn.
 func (r *Runner) ended(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -228,7 +234,8 @@ func (r *Runner) execute(next *run) error {
 		return r.ctx.Err()
 	case !next.begun.CompareAndSwap(false, true):
 		return errLate
-	case next.kind == before && !r.no.allow(next.facts, time.Now()): // others have been refused while it waited
+	// Other runs have refused the user while this one waited.
+	case next.kind == before && !r.no.allow(next.facts, time.Now()):
 		r.failed[before].Add(1)
 		return errOften
 	}

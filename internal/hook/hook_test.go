@@ -28,7 +28,7 @@ type bench struct {
 	log  *strings.Builder
 }
 
-// setUp makes the hooks of a shell script each; $OUT is the file.
+// setUp makes a shell script for each hook; $OUT is the file.
 func setUp(t *testing.T, before, up, down string, change func(*hook.Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, file: filepath.Join(t.TempDir(), "out"), log: new(strings.Builder)}
@@ -49,7 +49,7 @@ func setUp(t *testing.T, before, up, down string, change func(*hook.Config)) *be
 	return b
 }
 
-// close waits for all hooks, and gives what they have written.
+// close waits for all hooks, and gives their output.
 func (b *bench) close() string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -71,7 +71,7 @@ func facts(session string) hook.Facts {
 	}
 }
 
-// A hook is told the facts, and nothing of the daemon's own environment.
+// A hook gets the facts, and nothing of the daemon's own environment.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("VPND_SECRET", "not for hooks")
 	b := setUp(t, "", "", `env | grep -v "^\(PWD\|_\|SHLVL\|OLDPWD\)=" | sort > "$1"`, nil)
@@ -87,8 +87,8 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// The hooks of a connection run in order, one after the other; those of different ones beside each other, but no
-// more than allowed.
+// The hooks of a connection run in order, one after the other. Those of different connections run
+// in parallel, up to the limit.
 func TestOrderAndNumber(t *testing.T) {
 	script := `echo $SESSION $HOOK >> "$1"; sleep 0.02; echo $SESSION $HOOK end >> "$1"`
 	b := setUp(t, script, script, script, nil)
@@ -128,7 +128,8 @@ func TestOrderAndNumber(t *testing.T) {
 	}
 }
 
-// A hook before a log-in refuses by its exit status, or when it cannot be run. What it says is in the log, bounded.
+// A before hook refuses with its exit status, or if it cannot be run. Its output is in the log, up
+// to a limit.
 func TestRefusal(t *testing.T) {
 	b := setUp(t, `printf 'no\033[2J'; yes | head -c 100000; exit 3`, "", "", nil)
 	if err := b.Before(t.Context(), facts("s")); err == nil || err.Error() != "before hook: exit status 3" {
@@ -148,7 +149,7 @@ func TestRefusal(t *testing.T) {
 	missing.close()
 }
 
-// gone wants a process to end.
+// gone checks that a process ends.
 func gone(t *testing.T, pid string) {
 	t.Helper()
 	n, err := strconv.Atoi(strings.TrimSpace(pid))
@@ -178,7 +179,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// Whoever waits for a turn that does not come is refused in time, and the hook is not run after that.
+// A log-in whose turn does not come is refused in time, and the hook does not run after that.
 func TestTurnInTime(t *testing.T) {
 	b := setUp(t, `echo before >> "$1"`, "sleep 2", "", func(c *hook.Config) { c.AtOnce, c.Timeout = 1, 400*time.Millisecond })
 	for i := range 4 {
@@ -196,7 +197,8 @@ func TestTurnInTime(t *testing.T) {
 	}
 }
 
-// A flood of connections is refused from a bound on, and what runs for those that there were is not lost.
+// A flood of connections is refused above a limit, and the runs for existing connections are not
+// lost.
 func TestFlood(t *testing.T) {
 	b := setUp(t, "", "", `sleep 30; true`, func(c *hook.Config) { c.AtOnce = 2 })
 	var released atomic.Int64
@@ -214,7 +216,7 @@ func TestFlood(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	b.Close(ctx) // the server ends, and does not wait
+	b.Close(ctx) // the server ends without waiting
 	if n := released.Load(); n != int64(accepted) {
 		t.Errorf("%d of %d are released", n, accepted)
 	}

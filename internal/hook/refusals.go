@@ -13,7 +13,7 @@ const (
 	refusalsAtOnce = 10 // unless Config says otherwise
 	refusalsEach   = 30 * time.Second
 	maxRefused     = 4096
-	refusedStride  = 64 // how many are looked at to make room for one
+	refusedStride  = 64 // how many are compared to make room for one
 )
 
 // dialler is a user at an address.
@@ -22,20 +22,21 @@ type dialler struct {
 	from netip.Addr
 }
 
-// refusals limits the runs of the before hook that refuse. A user with the right password may dial as often as it
-// likes, and each run is a process.
+// refusals limits the refusing runs of the before hook. A user with the right password can dial as
+// often as they like, and each run is a process.
 type refusals struct {
 	atOnce int
 
 	mu sync.Mutex
-	by map[dialler]*rate.Limiter // those that were refused
+	by map[dialler]*rate.Limiter // users that were refused
 }
 
 func newRefusals(atOnce int) refusals {
 	return refusals{atOnce: cmp.Or(atOnce, refusalsAtOnce), by: map[dialler]*rate.Limiter{}}
 }
 
-// allow reports whether the hook is run. It is asked twice, so that who waits with many calls at once gains nothing.
+// allow reports whether the hook may run. It is called twice, so that a user gains nothing by
+// making many calls at once.
 func (r *refusals) allow(f Facts, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -43,7 +44,8 @@ func (r *refusals) allow(f Facts, now time.Time) bool {
 	return l == nil || l.TokensAt(now) >= 1
 }
 
-// count notes a refusal. Those that were under way at the same moment are waited for later.
+// count records a refusal. Refusals of runs that were under way at the same time are paid back
+// later.
 func (r *refusals) count(f Facts, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,7 +61,7 @@ func (r *refusals) count(f Facts, now time.Time) {
 	l.ReserveN(now, 1)
 }
 
-// makeRoom forgets, of some, the one that was refused least.
+// makeRoom forgets one of some users, the one that was refused least.
 func (r *refusals) makeRoom(now time.Time) {
 	var victim dialler
 	best, seen := -1.0, 0

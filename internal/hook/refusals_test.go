@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A user whom the hook keeps refusing is refused without it, with many calls at once as well. Other users from there, and the user from elsewhere,
-// are still asked for.
+// A user whom the hook keeps refusing is refused without it, also with many calls at once. The hook
+// still runs for other users from that address, and for this user from another address.
 func TestRefusedAgainAndAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "runs")
 	r := New(Config{
@@ -41,7 +41,8 @@ func TestRefusedAgainAndAgain(t *testing.T) {
 		wg.Wait()
 		return ran, often
 	}
-	// AtOnce runs are under way when the last refusal that is allowed comes; a slow machine may earn one more run.
+	// Up to AtOnce runs are under way when the last allowed refusal comes; a slow machine may allow
+	// one more run.
 	if ran, often := ask("alice", "203.0.113.1", 50); ran < 5 || ran > 8 || ran+often != 50 {
 		t.Errorf("of 50 calls at once, %d were run for and %d were not", ran, often)
 	}
@@ -62,7 +63,8 @@ func TestRefusedAgainAndAgain(t *testing.T) {
 	}
 }
 
-// After the refusals that are allowed at once there is one each half minute, and no more memory than for so many.
+// After the first refusals only one per half minute is allowed, and the number of stored users is
+// limited.
 func TestRefusalsAreBounded(t *testing.T) {
 	r := newRefusals(0)
 	now := time.Unix(1e9, 0)
