@@ -1,4 +1,4 @@
 package sysnet
 
-// Abandon ends the daemon as a crash does: nothing is taken back.
+// Abandon ends the daemon as a crash does: nothing is undone.
 func (c *Changes) Abandon() { _ = c.folder.Close() }

@@ -21,27 +21,27 @@ const (
 	atOnce = 500
 )
 
-// setList is what the list of changes has of the sets.
+// setList is the part of the list of changes about the sets.
 type setList struct {
-	Table string   `json:"table"` // as ParseTable takes it
-	Names []string `json:"names"` // of the sets that have had our elements
+	Table string   `json:"table"` // in the form of ParseTable
+	Names []string `json:"names"` // of the sets that have held our elements
 	Made  []string `json:"made"`  // of those that we have made
 }
 
-// sets are nftables sets of users' addresses, in a table of the administrator's, so that its rules can refer to
-// them. Nothing else in the table is touched.
+// sets are nftables sets of users' addresses, in a table of the administrator, so that its rules
+// can refer to them. Nothing else in the table is touched.
 type sets struct {
 	conn    *nftables.Conn
 	table   *nftables.Table
-	members map[string]map[netip.Addr]bool // by the set's name
+	members map[string]map[netip.Addr]bool // by the name of the set
 }
 
 var errNoTable = errors.New("there is no nftables table")
 
-// families are those of tables in which rules see IPv4 packets of several users.
+// families are the families of tables in which rules see the IPv4 packets of several users.
 var families = map[string]nftables.TableFamily{"ip": nftables.TableFamilyIPv4, "inet": nftables.TableFamilyINet}
 
-// findNamed finds the table that is written "inet filter".
+// findNamed finds the table of a name such as "inet filter".
 func findNamed(conn *nftables.Conn, name string) (*nftables.Table, error) {
 	family, name, _ := strings.Cut(name, " ")
 	tables, err := conn.ListTablesOfFamily(families[family])
@@ -59,13 +59,13 @@ func findNamed(conn *nftables.Conn, name string) (*nftables.Table, error) {
 	}
 }
 
-// CanKeepSets reports what keeps this system from having sets in the table.
+// CanKeepSets reports why this system cannot have sets in the table.
 func CanKeepSets(table string) error {
 	_, err := findNamed(&nftables.Conn{}, table)
 	return err
 }
 
-// keepSets makes the set of all users, empty.
+// keepSets makes the empty set of all users.
 func (c *Changes) keepSets(cfg Config) error {
 	if cfg.Sets == "" {
 		return nil
@@ -82,7 +82,7 @@ func (c *Changes) keepSets(cfg Config) error {
 	return c.makeSet(usersSet)
 }
 
-// makeSet has an empty set of a name, after it is on the list.
+// makeSet makes an empty set, after it has put its name on the list.
 func (c *Changes) makeSet(name string) error {
 	if len(c.sets.members) >= maxSets {
 		return fmt.Errorf("network.nftables_table: more than %d sets", maxSets)
@@ -105,7 +105,7 @@ func (c *Changes) makeSet(name string) error {
 	return c.fill(name)
 }
 
-// fill has the set hold its members and nothing else.
+// fill gives the set its members and nothing else.
 func (c *Changes) fill(name string) error {
 	conn := c.sets.conn
 	set := c.sets.set(name)
@@ -136,15 +136,16 @@ func elements(addrs ...netip.Addr) []nftables.SetElement {
 	return all
 }
 
-// Enter has the address of a connection in the sets, that of the group if there is one, and of no other group. With an
-// error the address is as before, or in fewer sets. It does nothing without sets.
+// Enter puts the address of a connection into the sets: that of all users, that of the group if
+// there is one, and of no other group. After an error the address is as before, or in fewer sets.
+// It does nothing without sets.
 func (c *Changes) Enter(addr netip.Addr, group string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sets == nil {
 		return nil
 	}
-	for name, members := range c.sets.members { // what could not be taken out earlier
+	for name, members := range c.sets.members { // addresses that could not be removed earlier
 		if members[addr] && name != usersSet && name != groupPrefix+group {
 			if err := c.leave(name, addr); err != nil {
 				return err
@@ -169,7 +170,7 @@ func (c *Changes) Enter(addr netip.Addr, group string) error {
 	return nil
 }
 
-// Leave takes Enter back.
+// Leave undoes Enter.
 func (c *Changes) Leave(addr netip.Addr, group string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,8 +184,8 @@ func (c *Changes) Leave(addr netip.Addr, group string) error {
 	return err
 }
 
-// Regroup moves the address of a connection from the set of one group to that of another. After an error it is in
-// at most one of them.
+// Regroup moves the address of a connection from the set of one group to that of another. After an
+// error it is in at most one of them.
 func (c *Changes) Regroup(addr netip.Addr, from, to string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -201,7 +202,7 @@ func (c *Changes) Regroup(addr netip.Addr, from, to string) error {
 	return err
 }
 
-// RestoreSets fills the sets again, for somebody may have loaded all rules again.
+// RestoreSets fills the sets again, because all rules may have been reloaded.
 func (c *Changes) RestoreSets() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -227,7 +228,8 @@ func (c *Changes) enter(name string, addr netip.Addr) error {
 	}
 	c.sets.members[name][addr] = true
 	err := c.sets.conn.SetAddElements(c.sets.set(name), elements(addr))
-	if err = errors.Join(err, c.sets.conn.Flush()); errors.Is(err, unix.ENOENT) { // all rules were loaded again
+	// ENOENT: all rules were reloaded.
+	if err = errors.Join(err, c.sets.conn.Flush()); errors.Is(err, unix.ENOENT) {
 		if _, gone := findNamed(c.sets.conn, c.list.Sets.Table); gone != nil {
 			return gone
 		}
@@ -236,7 +238,7 @@ func (c *Changes) enter(name string, addr netip.Addr) error {
 	return err
 }
 
-// leave takes an address out of a set. One that may still be in there counts as a member.
+// leave takes an address out of a set. An address that may still be in there counts as a member.
 func (c *Changes) leave(name string, addr netip.Addr) error {
 	if !c.sets.members[name][addr] {
 		return nil
@@ -265,7 +267,7 @@ func removeSets(l *setList) error {
 	var errs []error
 	for _, name := range l.Names {
 		set, err := conn.GetSetByName(table, name)
-		if err != nil { // it is gone
+		if err != nil { // the set is gone
 			continue
 		}
 		conn.FlushSet(set)

@@ -10,7 +10,8 @@ import (
 	"vpnd/internal/sysnet"
 )
 
-// rules are an administrator's, which refer to sets; one of them is his own, with something in it.
+// rules are an administrator's rules, which refer to sets. One of the sets is the administrator's
+// own and not empty.
 const rules = `table inet filter {
 	set vpnd_users { type ipv4_addr; elements = { 192.0.2.1 } }
 	set own { type ipv4_addr; elements = { 192.0.2.2 } }
@@ -27,7 +28,7 @@ func nft(t *testing.T, arguments ...string) string {
 	return string(out)
 }
 
-// elements are those of a set, in the order of nft.
+// elements gives the elements of a set, in the order of nft.
 func elements(t *testing.T, set string) string {
 	t.Helper()
 	out := nft(t, "list", "set", "inet", "filter", set)
@@ -48,7 +49,8 @@ func want(t *testing.T, contents map[string]string) {
 	}
 }
 
-// Users' addresses are in the sets while they are connected, and rules, tables and sets of others stay as they are.
+// Users' addresses are in the sets while they are connected. Other rules, tables and sets stay
+// unchanged.
 func TestSets(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		inside(t, func() {
@@ -76,11 +78,11 @@ func TestSets(t *testing.T) {
 			must(c.Regroup(b, "guests.2", "staff"), c.Leave(a, "staff"), c.Leave(a, "staff"))
 			want(t, map[string]string{"vpnd_users": "10.99.0.11", "vpnd_group_staff": "10.99.0.11", "vpnd_group_guests.2": ""})
 
-			nft(t, "flush ruleset; "+rules) // the firewall is loaded again
+			nft(t, "flush ruleset; "+rules) // the firewall is reloaded
 			must(c.RestoreSets())
 			want(t, map[string]string{"vpnd_users": "10.99.0.11", "vpnd_group_staff": "10.99.0.11"})
 			nft(t, "flush ruleset; table inet filter {}")
-			must(c.Enter(a, "staff")) // and notices by itself, when somebody comes
+			must(c.Enter(a, "staff")) // Enter notices that by itself
 			want(t, map[string]string{"vpnd_users": "10.99.0.10, 10.99.0.11", "vpnd_group_staff": "10.99.0.10, 10.99.0.11"})
 
 			nft(t, "flush ruleset; "+rules)
@@ -115,7 +117,7 @@ func TestSetOfAnotherType(t *testing.T) {
 	})
 }
 
-// Many addresses fit when they are set at once.
+// Many addresses can be set at once.
 func TestManyElements(t *testing.T) {
 	inside(t, func() {
 		nft(t, "add table inet filter")
@@ -148,8 +150,8 @@ func TestManyElements(t *testing.T) {
 	})
 }
 
-// What cannot be put into a set is told, leaves nothing behind, and can be tried again: without the table, and when the
-// list of changes cannot be kept.
+// An address that cannot be put into a set causes an error, leaves nothing behind, and can be tried
+// again: without the table, and when the list of changes cannot be written.
 func TestEnterFails(t *testing.T) {
 	inside(t, func() {
 		dir := filepath.Join(t.TempDir(), "state")
@@ -184,7 +186,7 @@ func TestEnterFails(t *testing.T) {
 		must(c.Enter(b, "staff")) // of another connection, which is in no other group
 		want(t, map[string]string{"vpnd_users": "10.99.0.10, 10.99.0.11", "vpnd_group_staff": "10.99.0.10, 10.99.0.11", "vpnd_group_guests": ""})
 		nft(t, "flush ruleset")
-		must(c.Leave(a, "staff")) // it went with the table
+		must(c.Leave(a, "staff")) // the set went with the table
 		must(c.Undo())
 	})
 }

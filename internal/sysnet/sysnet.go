@@ -30,30 +30,30 @@ const (
 	forwardKey = "/proc/sys/net/ipv4/ip_forward"
 )
 
-// Config says what is wanted.
+// Config says what Setup has to set up.
 type Config struct {
-	StateDir   string         // the list of changes lies here
+	StateDir   string         // folder of the list of changes
 	Interface  string         // the TUN interface
 	Pool       []netip.Prefix // the users' addresses
 	Masquerade string         // interface towards the Internet; empty: no masquerading
-	ProxyARP   string         // LAN interface on which users' addresses are answered for; empty: none
-	Sets       string         // nftables table in which users' addresses are kept in sets, such as "inet filter"; empty: none
+	ProxyARP   string         // LAN interface that answers ARP for users' addresses; empty: none
+	Sets       string         // nftables table of the sets, such as "inet filter"; empty: none
 }
 
-// list is what was changed, as it is kept in the file.
+// list is the list of changes as it is kept in the file.
 type list struct {
-	System     string       `json:"system"`     // what systemID gave
-	Forwarding bool         `json:"forwarding"` // was off, and is on
+	System     string       `json:"system"`     // result of systemID
+	Forwarding bool         `json:"forwarding"` // was off, and is now on
 	Masquerade bool         `json:"masquerade"` // our table is in place
 	ProxyARP   string       `json:"proxy_arp,omitempty"`
 	Proxies    []netip.Addr `json:"proxies,omitempty"`
 	Sets       *setList     `json:"sets,omitempty"`
 }
 
-// Changes are the changes that are in force. They are safe for concurrent use.
+// Changes are the current changes. They are safe for concurrent use.
 type Changes struct {
 	path     string
-	folder   *os.File // locked for as long as the changes are in force
+	folder   *os.File // locked while the changes are in force
 	warnings []string
 	foreign  map[netip.Addr]bool        // proxy ARP entries that others have made
 	rules    func([]netip.Prefix) error // replaces the rules that masquerade; nil: there are none
@@ -62,8 +62,8 @@ type Changes struct {
 	list     list
 }
 
-// Setup takes back what an earlier daemon has left behind, turns forwarding on, and sets up what else
-// the configuration asks for. On an error nothing stays changed.
+// Setup undoes the changes that an earlier daemon has left behind, turns forwarding on, and sets up
+// the other settings that the configuration asks for. After an error nothing stays changed.
 func Setup(cfg Config) (*Changes, error) {
 	c := &Changes{path: filepath.Join(cfg.StateDir, listFile)}
 	if err := c.lock(cfg.StateDir); err != nil {
@@ -80,7 +80,7 @@ func Setup(cfg Config) (*Changes, error) {
 	return c, nil
 }
 
-// lock keeps the list from a second daemon, which would undo what this one has set up.
+// lock keeps a second daemon away from the list, because it would undo the changes of this one.
 func (c *Changes) lock(stateDir string) error {
 	folder, err := os.Open(stateDir) //nolint:gosec // the administrator names the folder
 	if err != nil {
@@ -94,8 +94,8 @@ func (c *Changes) lock(stateDir string) error {
 	return nil
 }
 
-// recover undoes what the list of a daemon that was killed says. A list that cannot be read counts as empty: it
-// keeps nobody from dialling in.
+// recover undoes the changes on the list of a killed daemon. A list that cannot be read counts as
+// empty, so that it does not keep users from dialling in.
 func (c *Changes) recover() error {
 	data, err := os.ReadFile(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -112,14 +112,14 @@ func (c *Changes) recover() error {
 		c.list = list{}
 		c.damaged(data, system, err)
 	}
-	if c.list.System != system { // and what was changed went with the one that was
+	if c.list.System != system { // its changes are gone with that system
 		c.list = list{}
 	}
 	return c.undo()
 }
 
-// damaged takes from a damaged list what is sure. A crash of the machine damages it, and takes the changes
-// with it; so there is nothing to take back unless the list names this boot.
+// damaged takes the certain parts from a damaged list. A crash of the machine damages the list and
+// undoes the changes, so there is nothing to undo unless the list names this boot.
 func (c *Changes) damaged(data []byte, system string, err error) {
 	if !bytes.Contains(data, []byte(system)) {
 		return
@@ -128,7 +128,7 @@ func (c *Changes) damaged(data []byte, system string, err error) {
 	c.warnings = append(c.warnings, fmt.Sprintf("%s is damaged (%v): changes of an earlier daemon may remain; a restart of this machine removes them", c.path, err))
 }
 
-// systemID names what is changed: this network namespace, since the machine was started.
+// systemID identifies the changed system: this network namespace since the start of the machine.
 func systemID() (string, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -141,8 +141,8 @@ func systemID() (string, error) {
 	return strings.TrimSpace(string(boot)) + " " + namespace, nil
 }
 
-// save writes the list before the change is made: a crash in between makes us undo what was not done,
-// which does no harm.
+// save writes the list before the change is made. After a crash in between we undo a change that
+// was not made, which does no harm.
 func (c *Changes) save() error {
 	data, err := json.Marshal(c.list)
 	if err != nil {
@@ -155,7 +155,8 @@ func (c *Changes) save() error {
 	return nil
 }
 
-// keep saves the list for a change that does not need it: if that fails, it only warns, because dial-in matters more.
+// keep saves the list for a change that does not need it. If that fails, it only warns, because
+// dial-in is more important.
 func (c *Changes) keep() {
 	if err := c.save(); err != nil {
 		c.warnings = append(c.warnings, fmt.Sprintf("%v: if the daemon is killed, the next one cannot undo its changes", err))
@@ -197,16 +198,16 @@ func (c *Changes) forward(Config) error {
 	return nil
 }
 
-// Warnings are what could not be set up, and can be done without.
+// Warnings are the faults that do not prevent serving.
 func (c *Changes) Warnings() []string { return c.warnings }
 
-// CanMasquerade reports what keeps this system from masquerading.
+// CanMasquerade reports why this system cannot masquerade.
 func CanMasquerade() error {
 	_, err := findTable()
 	return err
 }
 
-// masquerade puts the users' packets that leave by the interface under its address.
+// masquerade gives users' packets that leave by the interface its address.
 func (c *Changes) masquerade(cfg Config) error {
 	if cfg.Masquerade == "" {
 		return nil
@@ -263,7 +264,7 @@ func masqueradeRule(pool netip.Prefix, iface string) []expr.Any {
 	}
 }
 
-// proxyARP looks at what is answered for on the LAN interface already.
+// proxyARP looks up the addresses that the LAN interface already answers for.
 func (c *Changes) proxyARP(cfg Config) error {
 	if cfg.ProxyARP == "" {
 		return nil
@@ -286,7 +287,8 @@ func (c *Changes) proxyARP(cfg Config) error {
 	return nil
 }
 
-// AddProxyARP has the LAN interface answer for addr. It does nothing without one, or if it does already.
+// AddProxyARP makes the LAN interface answer for addr. It does nothing without such an interface,
+// or if the interface already answers.
 func (c *Changes) AddProxyARP(addr netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -304,7 +306,7 @@ func (c *Changes) AddProxyARP(addr netip.Addr) error {
 	return netlink.NeighSet(neigh)
 }
 
-// RemoveProxyARP takes AddProxyARP back.
+// RemoveProxyARP undoes AddProxyARP.
 func (c *Changes) RemoveProxyARP(addr netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -343,8 +345,8 @@ func removeProxy(iface string, addr netip.Addr) error {
 	return nil
 }
 
-// Undo takes everything back that is on the list, and the list with it. What cannot be taken back is
-// reported, and the rest is done all the same.
+// Undo undoes all changes on the list, and removes the list. It reports the changes that cannot be
+// undone, and undoes the others all the same.
 func (c *Changes) Undo() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -377,7 +379,7 @@ func (c *Changes) undo() error {
 	return errors.Join(errs...)
 }
 
-// removeTable removes our table if it is there.
+// removeTable removes our table if it exists.
 func removeTable() error {
 	t, err := findTable()
 	if err != nil || t == nil {
@@ -388,7 +390,7 @@ func removeTable() error {
 	return n.Flush()
 }
 
-// findTable finds the table of our name; nil: there is none.
+// findTable finds our table by its name; nil: there is none.
 func findTable() (*nftables.Table, error) {
 	tables, err := (&nftables.Conn{}).ListTablesOfFamily(nftables.TableFamilyIPv4)
 	if err != nil {

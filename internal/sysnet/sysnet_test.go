@@ -14,7 +14,7 @@ import (
 
 const forward = "/proc/sys/net/ipv4/ip_forward"
 
-// state is what the namespace says of what we change.
+// state is the namespace's state that we change.
 func state(t *testing.T) string {
 	t.Helper()
 	value, err := os.ReadFile(forward)
@@ -56,7 +56,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// What is set up is taken back, whatever the system was like before, also after a crash.
+// Setup is undone completely, whatever the state before, also after a crash.
 func TestThereAndBack(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		for _, was := range []string{"0", "1"} {
@@ -99,7 +99,7 @@ func TestThereAndBack(t *testing.T) {
 				if _, err := sysnet.Setup(cfg); err == nil || !strings.Contains(err.Error(), "another vpnd uses "+cfg.StateDir) {
 					t.Errorf("a second daemon: %v", err)
 				}
-				if crash { // the next daemon finds the list, and wants nothing of it
+				if crash { // the next daemon finds the list, and wants none of the changes
 					c.Abandon()
 					cfg.Masquerade, cfg.ProxyARP = "", ""
 					if c, err = sysnet.Setup(cfg); err != nil {
@@ -121,7 +121,7 @@ func TestThereAndBack(t *testing.T) {
 	}
 }
 
-// After a restart of the machine, or in another container, there is nothing to take back.
+// After a restart of the machine, or in another container, there is nothing to undo.
 func TestAnotherSystem(t *testing.T) {
 	cfg := config(t)
 	inside(t, func() {
@@ -151,7 +151,7 @@ func TestAnotherSystem(t *testing.T) {
 	})
 }
 
-// A LAN interface that has gone took its entries with it.
+// A LAN interface that has gone has taken its entries with it.
 func TestInterfaceGone(t *testing.T) {
 	inside(t, func() {
 		cfg := config(t)
@@ -195,8 +195,8 @@ func TestErrors(t *testing.T) {
 	})
 }
 
-// A list that cannot be read keeps nobody from dialling in. One of an earlier boot, as a power cut leaves it, has
-// nothing to take back; one of this boot tells of our table.
+// A list that cannot be read does not keep users from dialling in. One of an earlier boot, as after
+// a power cut, has nothing to undo. One of this boot says whether our table exists.
 func TestDamagedList(t *testing.T) {
 	inside(t, func() {
 		before := state(t)
@@ -244,7 +244,7 @@ func TestDamagedList(t *testing.T) {
 	})
 }
 
-// A list that cannot be written keeps nobody from dialling in.
+// A list that cannot be written does not keep users from dialling in.
 func TestNoRoomForList(t *testing.T) {
 	inside(t, func() {
 		before := state(t)
@@ -275,7 +275,7 @@ func TestNoRoomForList(t *testing.T) {
 	})
 }
 
-// A kill at any step of a start leaves what the next start takes back.
+// After a kill at any step of a start, the next start undoes the changes.
 func TestKilledAtEachStep(t *testing.T) {
 	set := func(dir string) (*sysnet.Changes, error) {
 		cfg := config(t)
