@@ -20,11 +20,11 @@ func clock(id int32) time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// ErrUnsynchronized is the kernel's word that nothing keeps the host's clock right.
+// ErrUnsynchronized says that, as far as the kernel knows, nothing keeps the host's clock right.
 var ErrUnsynchronized = errors.New("the kernel knows of no program that keeps it right")
 
-// Host asks the kernel whether something keeps the host's clock right: chrony, systemd-timesyncd, a
-// hypervisor's tools that say so.
+// Host asks the kernel whether something keeps the host's clock right: chrony, systemd-timesyncd,
+// or a hypervisor's tools that report it.
 func Host() error {
 	var t unix.Timex // no modes: nothing is set
 	state, err := unix.Adjtimex(&t)

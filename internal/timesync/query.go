@@ -15,21 +15,24 @@ import (
 )
 
 const (
-	// maxStratum is the last one of a server that has the time (RFC 5905 section 7.3).
+	// maxStratum is the highest stratum of a server that has the time (RFC 5905 section 7.3).
 	maxStratum = 15
-	// answerTime is how long the servers have, name and answer together.
+	// answerTime is the time limit of the servers for name and answer together.
 	answerTime = 3 * time.Second
-	// era is half of the span of an NTP timestamp: beyond it, it is another time (RFC 5905 section 6).
+	// era is half of the span of an NTP timestamp: a time further away is ambiguous (RFC 5905
+	// section 6).
 	era = 68 * 365 * 24 * time.Hour
-	// maxDistance is how far a server's clock may be from the right time by its own account (MAXDISP in RFC
-	// 5905 appendix A.5.1.1).
+	// maxDistance is how far a server's clock may be from the right time by its own account
+	// (MAXDISP in RFC 5905 appendix A.5.1.1).
 	maxDistance = 16 * time.Second
 )
 
-// noReference is what a reference timestamp of 0 reads as: the server does not say when its clock was set.
+// noReference is how a reference timestamp of 0 reads: the server does not say when its clock was
+// set.
 var noReference = time.Date(2036, 2, 7, 6, 28, 16, 0, time.UTC)
 
-// query asks one server, a name or address with or without a port, and looks whether its answer can be one.
+// query asks one server, given as a name or address with or without a port, and checks whether its
+// answer is plausible.
 func query(ctx context.Context, server string) Answer {
 	var address netip.AddrPort
 	r, err := ntp.QueryWithOptions(server, ntp.QueryOptions{
@@ -52,12 +55,12 @@ func query(ctx context.Context, server string) Answer {
 	return a
 }
 
-// examine takes an answer, or says what is wrong with it.
+// examine takes an answer, or reports its fault.
 func examine(server string, r *ntp.Response) Answer {
 	a := Answer{Server: server, Offset: r.ClockOffset, RoundTrip: r.RTT, Stratum: int(r.Stratum), kiss: r.KissCode}
 	t := r.Timestamps
 	there, back, busy := t.ServerRecv.Sub(t.ClientXmit), t.ClientRecv.Sub(t.ServerXmit), t.ServerXmit.Sub(t.ServerRecv)
-	// Not r.Validate: it refuses a reference time that is 0 or some days old as well.
+	// Do not use r.Validate: it also refuses a reference time that is 0 or some days old.
 	switch distance := r.RootDelay/2 + r.RootDispersion; {
 	case r.Stratum == 0:
 		a.Err = fmt.Errorf("it refuses to answer (%q)", r.KissCode)
@@ -78,13 +81,13 @@ func examine(server string, r *ntp.Response) Answer {
 	return a
 }
 
-// answered reports whether an error is about what a server has answered, and not about the way to it.
+// answered reports whether an error is about a server's answer, and not about the way to it.
 func answered(err error) bool {
-	var way net.Error // net.DNSError and net.OpError are such
+	var way net.Error // net.DNSError and net.OpError implement it
 	return !errors.As(err, &way) && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// reason is err without what differs from one attempt to the next.
+// reason is err without the parts that differ from one attempt to the next.
 func reason(ctx context.Context, err error) error {
 	var name *net.DNSError
 	switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/beevik/ntp"
 )
 
-// ntpServer answers one question at a time with what reply makes of it, which may be nothing.
+// ntpServer answers one question at a time with the result of reply, which may be nothing.
 func ntpServer(t *testing.T, reply func(question []byte) []byte) string {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -39,7 +39,7 @@ func ntpServer(t *testing.T, reply func(question []byte) []byte) string {
 	return conn.LocalAddr().String()
 }
 
-// stamp is a time as in RFC 5905 section 6.
+// stamp writes a time in the form of RFC 5905 section 6.
 func stamp(b []byte, at time.Time) {
 	binary.BigEndian.PutUint32(b, uint32(at.Unix()+2_208_988_800))
 	binary.BigEndian.PutUint32(b[4:], uint32(uint64(at.Nanosecond())<<32/1e9))
@@ -57,7 +57,7 @@ func proper(question []byte, off time.Duration) []byte {
 	return b
 }
 
-// TestQuery asks servers that answer rightly, wrongly and not at all.
+// TestQuery asks servers that answer correctly, wrongly and not at all.
 func TestQuery(t *testing.T) {
 	change := func(f func(b []byte)) func([]byte) []byte {
 		return func(q []byte) []byte {
@@ -123,8 +123,8 @@ func TestQuery(t *testing.T) {
 	})
 }
 
-// A time that an NTP timestamp cannot tell from another is none, nor what is left of it when the sum of the
-// two ways overflows.
+// An ambiguous NTP timestamp is not accepted, nor the offset that remains when the sum of the two
+// ways overflows.
 func TestExamineEra(t *testing.T) {
 	for _, years := range []int{-150, -70, 70, 150} {
 		now := time.Now()
@@ -138,7 +138,8 @@ func TestExamineEra(t *testing.T) {
 	}
 }
 
-// A server by two names has one vote, and a server whose answer cannot be used is one that answers.
+// A server with two names has one vote, and a server whose answer cannot be used still counts as
+// one that answers.
 func TestOneVote(t *testing.T) {
 	t.Parallel()
 	liar := ntpServer(t, func(q []byte) []byte { return proper(q, time.Hour) })
@@ -175,7 +176,7 @@ func TestOneVote(t *testing.T) {
 	}
 }
 
-// A server that never answers does not keep another from being heard.
+// A server that never answers does not delay the answers of others.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	silent := ntpServer(t, func([]byte) []byte { return nil })

@@ -1,9 +1,11 @@
-// Package timesync watches the host's clock. It measures the clock's offset with several NTP servers. Without
-// them, it notices when the clock jumps and when the host was suspended. It never sets the clock.
+// Package timesync watches the host's clock. It measures the clock's offset with several NTP
+// servers. Without them, it notices when the clock jumps and when the host was suspended. It never
+// sets the clock.
 //
-// It asks the servers in parallel. The time is the median of those that agree, if they are more than half of
-// those that answer. Names of one address have one vote. A measurement is valid for three intervals, or until
-// the clock jumps. Without a valid measurement, the host's clock is used.
+// It asks the servers in parallel. The time is the median of those that agree, if they are more
+// than half of those that answer. Names with the same address have one vote. A measurement is valid
+// for three intervals, or until the clock jumps. Without a valid measurement, the host's clock is
+// used.
 package timesync
 
 import (
@@ -17,14 +19,14 @@ import (
 	"time"
 )
 
-// lookEvery is how often the clocks are compared: timers stop while the host is suspended.
+// lookEvery is how often the clocks are compared, because timers stop while the host is suspended.
 const lookEvery = 10 * time.Second
 
-// Config is what a Clock is made with.
+// Config is the configuration of a Clock.
 type Config struct {
 	Servers   []string      // names or addresses, with or without a port
 	Interval  time.Duration // between two measurements
-	MaxOffset time.Duration // more is warned of
+	MaxOffset time.Duration // a larger offset causes a warning
 	Logger    *slog.Logger  // nil: none
 
 	read  func() Reading                                  // nil: the host's clocks
@@ -34,14 +36,14 @@ type Config struct {
 // Clock is the host's clock, corrected. It is safe for concurrent use.
 type Clock struct {
 	cfg  Config
-	busy chan struct{} // held by the measurement that goes on
-	wake chan struct{} // a jump was noticed, or the servers are others
+	busy chan struct{} // held by the measurement under way
+	wake chan struct{} // signals a jump, or other servers
 
 	mu    sync.Mutex
 	watch *watch
 }
 
-// New makes a Clock, which knows no offset yet.
+// New makes a Clock that knows no offset yet.
 func New(cfg Config) *Clock {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -58,8 +60,8 @@ func New(cfg Config) *Clock {
 	}
 }
 
-// Watch has the clock watched by other servers, or otherwise, from now on, and measured soon. The last
-// measurement counts until then.
+// Watch replaces the servers, the interval and the largest offset, and has the clock measured soon.
+// The last measurement counts until then.
 func (c *Clock) Watch(servers []string, interval, maxOffset time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +72,7 @@ func (c *Clock) Watch(servers []string, interval, maxOffset time.Duration) {
 	c.hurry()
 }
 
-// hurry has Run look at the clocks now.
+// hurry makes Run look at the clocks now.
 func (c *Clock) hurry() {
 	select {
 	case c.wake <- struct{}{}:
@@ -78,7 +80,7 @@ func (c *Clock) hurry() {
 	}
 }
 
-// Corrected is the time: the host's, corrected by the measured offset while that counts.
+// Corrected is the host's time, corrected by the measured offset while that is valid.
 func (c *Clock) Corrected() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +91,7 @@ func (c *Clock) Corrected() time.Time {
 	return c.watch.corrected(now)
 }
 
-// State is what is known of the host's clock.
+// State is the current knowledge about the host's clock.
 func (c *Clock) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,7 +101,7 @@ func (c *Clock) State() State {
 	return s
 }
 
-// Measurements are the last ones that gave a time, oldest first.
+// Measurements are the last measurements that gave a time, oldest first.
 func (c *Clock) Measurements() []Measurement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,7 +129,7 @@ func (c *Clock) Run(ctx context.Context) {
 	}
 }
 
-// look looks at the clocks and gives the time until the next measurement.
+// look compares the clocks and gives the time until the next measurement.
 func (c *Clock) look() time.Duration {
 	c.mu.Lock()
 	now := c.cfg.read()
@@ -138,8 +140,8 @@ func (c *Clock) look() time.Duration {
 	return due - now.Boot
 }
 
-// Inquire measures now, and gives what is known then. The error says that there was no time to be had; the
-// State tells of each server. Without servers there is nothing to measure, and no error.
+// Inquire measures now, and gives the resulting State, which describes each server. The error says
+// that no time was available. Without servers there is nothing to measure, and no error.
 func (c *Clock) Inquire(ctx context.Context) (State, error) {
 	if c.State().Status != NoServers {
 		c.measure(ctx, true)
@@ -148,7 +150,7 @@ func (c *Clock) Inquire(ctx context.Context) (State, error) {
 	return s, cmp.Or(ctx.Err(), s.Err())
 }
 
-// measure measures, if that is due or wanted all the same.
+// measure measures if a measurement is due or wanted.
 func (c *Clock) measure(ctx context.Context, wanted bool) {
 	select {
 	case c.busy <- struct{}{}:
@@ -171,14 +173,14 @@ func (c *Clock) measure(ctx context.Context, wanted bool) {
 	}
 	var events []event
 	c.mu.Lock()
-	if c.watch == watch { // else these were the servers before
+	if c.watch == watch { // otherwise these were the earlier servers
 		events = watch.end(from, c.cfg.read(), answers)
 	}
 	c.mu.Unlock()
 	c.log(events)
 }
 
-// ask asks the servers, all at once.
+// ask asks all servers in parallel.
 func (c *Clock) ask(ctx context.Context, servers []string) []Answer {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -224,10 +226,10 @@ func (c *Clock) log(events []event) {
 func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 func us(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
 
-// Fix is what to do about a host's clock that is off.
+// Fix is the fix for a host's clock that is wrong.
 const Fix = "set the host's clock, and let chrony or systemd-timesyncd keep it right"
 
-// told is what each server said.
+// told describes the answer of each server.
 func told(answers []Answer) string {
 	parts := make([]string, len(answers))
 	for i, a := range answers {

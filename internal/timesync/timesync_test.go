@@ -34,7 +34,7 @@ func (m *machine) read() Reading {
 }
 
 func (m *machine) query(_ context.Context, server string) Answer {
-	time.Sleep(time.Second) // the bubble's: all servers take one second together
+	time.Sleep(time.Second) // of the bubble: all servers take one second together
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
@@ -60,7 +60,7 @@ func (m *machine) Write(p []byte) (int, error) {
 	return m.log.Write(p)
 }
 
-// said gives the log, and forgets it; and how many questions there were.
+// said gives and clears the log, with the number of questions.
 func (m *machine) said() (log string, asked int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -77,8 +77,8 @@ func (m *machine) clock(servers ...string) *Clock {
 	})
 }
 
-// Other servers are asked at once. The last measurement counts until they have answered, and what the old ones
-// still answer counts for nothing.
+// New servers are asked at once. The last measurement counts until they have answered, and late
+// answers of the old ones are ignored.
 func TestWatchOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -122,7 +122,7 @@ func TestWatchOthers(t *testing.T) {
 	})
 }
 
-// TestRun leaves a clock to itself for some days.
+// TestRun runs a clock for some days.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -186,7 +186,7 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// A jump that is noticed when the time is asked for has the clock measured at once.
+// A jump that is noticed by a request for the time starts a measurement at once.
 func TestCorrectedWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -223,7 +223,8 @@ func TestInquire(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if took := time.Since(began); took != 3*time.Second { // one after the other, the servers of each together
+		// The attempts follow one another; the servers of each attempt are asked together.
+		if took := time.Since(began); took != 3*time.Second {
 			t.Errorf("three inquiries take %v", took)
 		}
 		m.set(func() { m.dead = true })
@@ -241,7 +242,7 @@ func TestInquire(t *testing.T) {
 	})
 }
 
-// The last measurements are kept, and no more of them.
+// Only the last measurements are kept.
 func TestMeasurements(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -251,7 +252,7 @@ func TestMeasurements(t *testing.T) {
 		}
 		for i := range maxKept + 3 {
 			m.set(func() { m.dead = i == 1 })
-			_, _ = c.Inquire(t.Context()) // once there is no answer
+			_, _ = c.Inquire(t.Context()) // without an answer if i is 1
 			m.set(func() { m.off -= time.Millisecond })
 		}
 		kept := c.View().Measurements

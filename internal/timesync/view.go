@@ -2,21 +2,21 @@ package timesync
 
 import "time"
 
-// View is a State as commands and programs are told it. Durations are in seconds.
+// View is a State in the form for commands and programs. Durations are in seconds.
 type View struct {
 	Clock     time.Time    `json:"clock"`     // the host's, UTC
 	Corrected time.Time    `json:"corrected"` // UTC; the same while no measurement counts
 	Local     time.Time    `json:"local"`     // the host's, in its zone
 	Zone      string       `json:"zone"`
 	State     Status       `json:"state"`
-	Measured  bool         `json:"measured"` // offset, round_trip and server are those of a measurement that counts
+	Measured  bool         `json:"measured"` // offset, round_trip and server are valid
 	Offset    float64      `json:"offset"`   // the right time less the host's
 	RoundTrip float64      `json:"round_trip"`
-	Server    string       `json:"server"` // whose answer it is
+	Server    string       `json:"server"` // whose answer was used
 	MaxOffset float64      `json:"max_offset"`
 	Interval  float64      `json:"interval"` // between two measurements
 	Servers   []ServerView `json:"servers"`
-	// Measurements are the last ones that gave a time, oldest first.
+	// Measurements are the last measurements that gave a time, oldest first.
 	Measurements []MeasurementView `json:"measurements"`
 }
 
@@ -28,7 +28,7 @@ type ServerView struct {
 	RoundTrip float64 `json:"round_trip"`
 	Stratum   int     `json:"stratum"`
 	Outvoted  bool    `json:"outvoted"`
-	SameAs    string  `json:"same_as"` // the server with the same address, whose vote counts for both; "": none
+	SameAs    string  `json:"same_as"` // server with the same address; both have one vote; "": none
 	Error     string  `json:"error"`   // "": it answered
 }
 
@@ -39,7 +39,7 @@ type MeasurementView struct {
 	RoundTrip float64   `json:"round_trip"`
 }
 
-// View is what is known now.
+// View is the current View.
 func (c *Clock) View() View {
 	s, kept, now := c.State(), c.Measurements(), c.cfg.read().Wall
 	maxOffset, interval := c.limits()
@@ -68,7 +68,7 @@ func (c *Clock) View() View {
 	return v
 }
 
-// limits are those of the watch.
+// limits gives the limits of the watch.
 func (c *Clock) limits() (maxOffset, interval time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// serverError is what a good server may be wrong by, besides what the way to it hides.
+// serverError is the error that a good server may have in addition to that of the network path.
 const serverError = 250 * time.Millisecond
 
-// Answer is what came of asking one server.
+// Answer is the result of asking one server.
 type Answer struct {
 	Server    string
 	Address   netip.AddrPort // of the name
@@ -19,27 +19,28 @@ type Answer struct {
 	RoundTrip time.Duration
 	Stratum   int
 	Outvoted  bool   // most of the others agree on another time
-	Same      string // the server before it that has the same address; "": none. Both have one vote
+	Same      string // an earlier server with the same address; "": none. Both have one vote
 	Err       error
-	answered  bool   // Err is about an answer that came
-	kiss      string // the code by which the server declines to be asked (RFC 5905 section 7.4)
+	answered  bool   // Err is about an answer that arrived
+	kiss      string // code by which the server declines requests (RFC 5905 section 7.4)
 }
 
-// The answers that a vote finds no time in.
+// Errors of answers that give no time.
 var (
 	errNoAnswer = errors.New("no time server answers")
 	errUnusable = errors.New("the time servers answer, but none has a usable time")
 	errDisagree = errors.New("the time servers disagree, and no time has a majority")
 )
 
-// within tells the offsets that are possible after the answer: a server whose clock is right is off by as
-// much as half of the round trip, when one way takes all of it (RFC 5905 section 10).
+// within gives the range of possible offsets after the answer. A server whose clock is right can be
+// off by up to half of the round trip, if one way takes all of it (RFC 5905 section 10).
 func (a Answer) within() (lowest, highest time.Duration) {
 	margin := a.RoundTrip/2 + serverError
 	return a.Offset - margin, a.Offset + margin
 }
 
-// voters are the answers that have an offset, one of each address. It marks the others of an address.
+// voters are the answers that have an offset, one for each address. It marks the others of an
+// address.
 func voters(answers []Answer) (valid []int, err error) {
 	err = errNoAnswer
 	seen := map[netip.AddrPort]string{}
@@ -62,9 +63,9 @@ func voters(answers []Answer) (valid []int, err error) {
 	return valid, err
 }
 
-// vote finds the most answers that can be true together, by Marzullo's rule: they must be more than half
-// of all voters. It marks the others as outvoted and gives the median of those that agree; of
-// two in the middle, the one that has the shorter round trip.
+// vote finds the most answers that can be true together, by Marzullo's rule: they must be more than
+// half of all voters. It marks the others as outvoted and gives the median of those that agree. Of
+// two in the middle, it gives the one with the shorter round trip.
 func vote(answers []Answer) (Answer, error) {
 	var agree []int
 	valid, err := voters(answers)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// answer is a server's, in milliseconds.
+// answer makes a server's answer; the times are in milliseconds.
 func answer(name string, offset, roundTrip int) Answer {
 	return Answer{Server: name, Offset: time.Duration(offset) * time.Millisecond, RoundTrip: time.Duration(roundTrip) * time.Millisecond}
 }
@@ -71,8 +71,8 @@ func TestVote(t *testing.T) {
 	}
 }
 
-// The median lies among the agreeing majority, and as long as most servers are right, near the right time,
-// whatever the others say.
+// The median is within the agreeing majority. As long as most servers are right, it is near the
+// right time, whatever the others say.
 func TestVoteProperties(t *testing.T) {
 	const seed = 7
 	rnd := rand.New(rand.NewPCG(seed, seed))
@@ -83,7 +83,7 @@ func TestVoteProperties(t *testing.T) {
 		answers := make([]Answer, 0, n+2)
 		for i := range n {
 			a := Answer{Server: string(rune('a' + i)), RoundTrip: time.Duration(rnd.Int64N(int64(answerTime)))}
-			if i < right { // wrong by no more than the way allows
+			if i < right { // wrong by no more than the round trip allows
 				a.Offset = truth + time.Duration((2*rnd.Float64()-1)*float64(a.RoundTrip/2+serverError))
 			} else {
 				a.Offset = truth + time.Duration(rnd.Int64N(int64(10*time.Second))) - 5*time.Second

@@ -6,20 +6,21 @@ import (
 )
 
 const (
-	// tolerance is by how much the host's clock may differ from the steady ones before it has jumped. A
-	// leap second is more, and does no harm: the clock is measured again.
+	// tolerance is how far the host's clock may move away from the steady clocks before that counts
+	// as a jump. A leap second is more, and does no harm: the clock is measured again.
 	tolerance = 500 * time.Millisecond
-	// freshFor is for how many intervals a measurement counts.
+	// freshFor is the number of intervals for which a measurement is valid.
 	freshFor = 3
 	// firstRetry is the wait after a failed measurement. It doubles with each, up to the interval.
 	firstRetry = 16 * time.Second
-	// gap is between the beginnings of two measurements, however often the clock jumps.
+	// gap is the shortest time between the beginnings of two measurements, however often the clock
+	// jumps.
 	gap = 10 * time.Second
-	// denied is how long vpnd does not ask a server that wants no more questions.
+	// denied is how long vpnd does not ask a server that wants no more requests.
 	denied = 24 * time.Hour
 	// maxKept is how many measurements are kept: those of a week, at one an hour.
 	maxKept = 168
-	// never is when there is no server to ask.
+	// never is the wait when there is no server to ask.
 	never = time.Duration(1<<63 - 1)
 )
 
@@ -35,10 +36,10 @@ type Reading struct {
 	Boot time.Duration // runs steadily, also while the host is suspended
 }
 
-// Status says in a word or two what is known of the host's clock.
+// Status describes the knowledge about the host's clock in a word or two.
 type Status string
 
-// The statuses. Off is Right by more than Config.MaxOffset.
+// The statuses. Off is Right with an offset of more than Config.MaxOffset.
 const (
 	NoServers Status = "no servers configured"
 	Pending   Status = "not measured yet"
@@ -50,26 +51,26 @@ const (
 	Jumped    Status = "clock jumped"
 )
 
-// Statuses are all of them.
+// Statuses are all statuses.
 func Statuses() []Status {
 	return []Status{NoServers, Pending, Right, Off, Silent, Unusable, Disagree, Jumped}
 }
 
-// failures are the statuses that say that there was no time to be had.
+// failures are the statuses of attempts that gave no time.
 var failures = map[Status]error{Silent: errNoAnswer, Unusable: errUnusable, Disagree: errDisagree, Jumped: errJumped}
 
-// State is what is known of the host's clock.
+// State is the knowledge about the host's clock.
 type State struct {
 	Status    Status        // of the latest attempt to measure
 	Measured  time.Time     // when the offset was measured, by the corrected clock; zero: never
 	Offset    time.Duration // the right time less the host's
 	RoundTrip time.Duration // to Server
-	Server    string        // whose answer it is: the median of those that agree
-	Fresh     bool          // the offset counts: times are corrected by it
+	Server    string        // whose answer was used: the median of those that agree
+	Fresh     bool          // the offset is valid: times are corrected by it
 	Servers   []Answer      // of the latest attempt
 }
 
-// Err says that the latest attempt to measure gave no time.
+// Err says why the latest attempt to measure gave no time.
 func (s State) Err() error { return failures[s.Status] }
 
 // Measurement is an offset that was measured.
@@ -79,7 +80,7 @@ type Measurement struct {
 	RoundTrip time.Duration
 }
 
-// event is something worth a line in the log.
+// event is an event for the log.
 type event struct {
 	kind   kind
 	by     time.Duration // jumped, suspended: how far
@@ -88,13 +89,13 @@ type event struct {
 	err    error
 	retry  time.Duration
 
-	maxOffset time.Duration // beganOff: more than this
+	maxOffset time.Duration // beganOff: the offset is more than this
 }
 
 type kind int
 
 const (
-	measured   kind = iota // as it should be
+	measured   kind = iota // with the expected result
 	beganRight             // measured for the first time, or after a failure, or after beganOff
 	beganOff
 	failed // and was not before
@@ -106,8 +107,8 @@ const (
 	returned // to those that agree
 )
 
-// watch decides when to measure the clock and what a measurement means. It reads no clock and asks no
-// server.
+// watch decides when to measure the clock, and evaluates the measurements. It reads no clock and
+// asks no server.
 type watch struct {
 	servers   []string
 	interval  time.Duration
@@ -115,10 +116,10 @@ type watch struct {
 
 	state     State
 	told      map[string]kind // the last event of each server
-	reference Reading         // what jumps are told by
-	at        time.Duration   // of the measurement that state has; Boot
+	reference Reading         // for finding jumps
+	at        time.Duration   // time of the measurement in state; Boot
 	asked     time.Duration   // when the last measurement began; Boot
-	due       time.Duration   // when the next one does; Boot
+	due       time.Duration   // when the next measurement begins; Boot
 	failed    int             // in a row
 	rest      map[string]time.Duration
 	kept      []Measurement // the last ones, oldest first
@@ -136,7 +137,8 @@ func newWatch(servers []string, interval, maxOffset time.Duration, now Reading) 
 	return w
 }
 
-// by is a watch by other servers, or otherwise. It knows what w has measured, unless there are no servers.
+// by is a watch with other servers, interval and largest offset. It keeps the measurements of w,
+// unless there are no servers.
 func (w *watch) by(servers []string, interval, maxOffset time.Duration, now Reading) *watch {
 	next := newWatch(servers, interval, maxOffset, now)
 	next.kept, next.rest = w.kept, w.rest
@@ -146,7 +148,7 @@ func (w *watch) by(servers []string, interval, maxOffset time.Duration, now Read
 	return next
 }
 
-// jump is how far the host's clock has gone from the steady one since the reference.
+// jump is how far the host's clock has moved away from the steady one since the reference.
 func (w *watch) jump(now Reading) time.Duration { return strayed(w.reference, now) }
 
 func strayed(from, to Reading) time.Duration {
@@ -155,12 +157,12 @@ func strayed(from, to Reading) time.Duration {
 
 func beyond(d, limit time.Duration) bool { return d > limit || d < -limit }
 
-// fresh reports whether the offset still holds.
+// fresh reports whether the offset is still valid.
 func (w *watch) fresh(now Reading) bool {
 	return w.state.Fresh && now.Boot-w.at <= freshFor*w.interval && !beyond(w.jump(now), tolerance)
 }
 
-// corrected is the host's clock, corrected while the offset holds.
+// corrected is the host's clock, corrected while the offset is valid.
 func (w *watch) corrected(now Reading) time.Time {
 	if w.fresh(now) {
 		return now.Wall.Add(w.state.Offset)
@@ -168,7 +170,7 @@ func (w *watch) corrected(now Reading) time.Time {
 	return now.Wall
 }
 
-// tick looks at the clocks.
+// tick compares the clocks.
 func (w *watch) tick(now Reading) (events []event) {
 	if by := w.jump(now); beyond(by, tolerance) {
 		events = append(events, event{kind: jumped, by: by})
@@ -191,14 +193,14 @@ func (w *watch) tick(now Reading) (events []event) {
 	return events
 }
 
-// hasten has the clock measured as soon as may be.
+// hasten makes the next measurement due as soon as possible.
 func (w *watch) hasten(now Reading) {
 	if len(w.servers) > 0 {
 		w.due = min(w.due, max(now.Boot, w.asked+gap))
 	}
 }
 
-// begin begins a measurement and tells whom to ask.
+// begin begins a measurement and gives the servers to ask.
 func (w *watch) begin(now Reading) (ask []string) {
 	w.asked = now.Boot
 	for _, s := range w.servers {
@@ -209,7 +211,7 @@ func (w *watch) begin(now Reading) (ask []string) {
 	return ask
 }
 
-// end takes the answers to a measurement that began at from.
+// end takes the answers of a measurement that began at from.
 func (w *watch) end(from, now Reading, answers []Answer) (events []event) {
 	events = w.tick(now)
 	for _, s := range w.servers {
@@ -256,7 +258,7 @@ func (w *watch) end(from, now Reading, answers []Answer) (events []event) {
 	return append(append(events, e), w.tell(answers)...)
 }
 
-// fail notes that the clock could not be measured.
+// fail records that the clock could not be measured.
 func (w *watch) fail(now Reading, err error) []event {
 	status := Jumped
 	for s, e := range failures {
@@ -264,7 +266,7 @@ func (w *watch) fail(now Reading, err error) []event {
 			status = s
 		}
 	}
-	// Not retry = firstRetry << failures: that overflows after a week without an answer.
+	// Do not use firstRetry << failures: it overflows after a week without an answer.
 	retry := firstRetry
 	for range w.failed {
 		if retry >= w.interval {
@@ -283,7 +285,7 @@ func (w *watch) fail(now Reading, err error) []event {
 	return []event{{kind: failed, err: err, retry: retry, state: w.state}}
 }
 
-// tell says what has changed with the servers.
+// tell gives the events of servers whose answers have changed.
 func (w *watch) tell(answers []Answer) (events []event) {
 	for _, a := range answers {
 		k := returned

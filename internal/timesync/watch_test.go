@@ -32,7 +32,7 @@ func (h *host) suspend(d time.Duration) {
 
 func (h *host) step(d time.Duration) { h.Wall = h.Wall.Add(d) }
 
-// good is the answer of a server that is right.
+// good is the answer of a server with the right time.
 func (h *host) good(name string) Answer {
 	return Answer{Server: name, Offset: h.right.Sub(h.Wall), RoundTrip: 10 * time.Millisecond, Stratum: 2}
 }
@@ -47,7 +47,7 @@ var names = []string{"a", "b", "c"}
 
 func (h *host) goods() []Answer { return []Answer{h.good("a"), h.good("b"), h.good("c")} }
 
-// measure has w measure, for a second.
+// measure makes w measure, for a second.
 func (h *host) measure(w *watch, answers ...Answer) string {
 	from := h.Reading
 	w.begin(from)
@@ -55,7 +55,7 @@ func (h *host) measure(w *watch, answers ...Answer) string {
 	return text(w.end(from, h.Reading, answers))
 }
 
-// text is events in short.
+// text is a short form of events.
 func text(events []event) string {
 	words := map[kind]string{
 		measured: "measured", beganRight: "right", beganOff: "off", failed: "failed", stale: "stale", jumped: "jumped",
@@ -77,7 +77,7 @@ func text(events []event) string {
 	return strings.Join(parts, ", ")
 }
 
-// step is one thing that befalls a watch, and what is to come of it.
+// step is one step of a watch, with the expected result.
 type step struct {
 	do     func(h *host, w *watch) string
 	events string
@@ -118,7 +118,7 @@ var (
 	}
 )
 
-// TestWatch follows clocks and servers through good and bad days. The interval is an hour.
+// TestWatch follows clocks and servers that work and fail. The interval is an hour.
 func TestWatch(t *testing.T) {
 	for name, c := range map[string]struct {
 		off   time.Duration
@@ -235,7 +235,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// A jump is noticed when the time is asked for, before anybody has looked.
+// A jump is noticed by a request for the time, before Run has compared the clocks.
 func TestCorrectedAfterJump(t *testing.T) {
 	h := newHost(-time.Minute)
 	w := newWatch(names, time.Hour, 10*time.Second, h.Reading)
@@ -249,7 +249,7 @@ func TestCorrectedAfterJump(t *testing.T) {
 	}
 }
 
-// The waits after failures grow to the interval and stay there.
+// The waits after failures grow up to the interval.
 func TestBackOffIsBounded(t *testing.T) {
 	for _, interval := range []time.Duration{time.Minute, time.Hour, 24 * time.Hour} {
 		h := newHost(0)
@@ -267,7 +267,7 @@ func TestBackOffIsBounded(t *testing.T) {
 	}
 }
 
-// A server that declines is left alone for an interval, or a day when it says DENY.
+// A server that declines is not asked for an interval, or for a day if it says DENY.
 func TestKissOfDeath(t *testing.T) {
 	h := newHost(0)
 	w := newWatch(names, time.Hour, 10*time.Second, h.Reading)
