@@ -1,6 +1,6 @@
 package reason
 
-// Codes about the user: name, password, token, and what the profile allows.
+// Codes about the user: name, password, token, and the limits of the profile.
 const (
 	WrongPassword    Code = "wrong_password"
 	WrongCode        Code = "wrong_code"
@@ -42,7 +42,7 @@ const (
 	Internal         Code = "internal_error"
 )
 
-// Labels of the metrics that several codes share.
+// Labels of the metrics, each shared by several codes.
 const (
 	labelStorage   = "storage"
 	labelHook      = "hook"

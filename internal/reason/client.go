@@ -1,9 +1,10 @@
 package reason
 
-// NoAddressFree is what a client is told when there is no address for it: MS-CHAP has no error code for that.
+// NoAddressFree is the text for a client when no address is free, because MS-CHAP has no error code
+// for that.
 const NoAddressFree = "No address is free"
 
-// Codes of vpnd dial, the client. Its exit statuses say only as much as the server's answers.
+// Codes of vpnd dial, the client. Its exit statuses are only as precise as the server's answers.
 const (
 	ServerRefusesLogIn  Code = "server_refuses_login"
 	ServerForbidsLogIn  Code = "server_forbids_login"

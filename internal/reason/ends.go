@@ -1,6 +1,6 @@
 package reason
 
-// Codes of the end of connections that were up, and of calls that ended with their carrier.
+// Codes for the end of established connections, and of calls that ended with their carrier.
 const (
 	PeerHungUp          Code = "peer_hung_up"
 	ControlClosed       Code = "control_connection_closed"

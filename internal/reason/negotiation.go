@@ -1,6 +1,6 @@
 package reason
 
-// Codes of calls that did not come up.
+// Codes of calls that were not established.
 const (
 	NoCommonAuth        Code = "no_common_authentication"
 	OnlyPAP             Code = "only_pap"
@@ -41,7 +41,7 @@ const (
 )
 
 const (
-	// OpenGRE is how to fix that GRE does not come through.
+	// OpenGRE is the fix when GRE does not arrive.
 	OpenGRE = "Every firewall and router on the way must let GRE (IP protocol 47) through, not only TCP 1723. On a home router turn PPTP pass-through on. " +
 		"Mobile networks often block GRE: try another network, or L2TP."
 	authentications = " {ppp.authentication} lists the allowed methods."

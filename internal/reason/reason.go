@@ -1,6 +1,7 @@
-// Package reason says why a log-in was refused, or why a call, a connection or a tunnel ended. A Reason is a value: a code
-// with arguments. The table has a row for each code: the texts for the log, the pages and the peer, the meaning
-// and the fix. docs/reasons.md is generated from the table.
+// Package reason says why a log-in was refused, or why a call, a connection or a tunnel ended. A
+// Reason is a value: a code with arguments. The table has a row for each code: the texts for the
+// log, the pages and the peer, the meaning and the fix. docs/reasons.md is generated from the
+// table.
 package reason
 
 import (
@@ -15,18 +16,19 @@ import (
 // Code names a reason. It never changes: scripts, the history and fail2ban's filter match it.
 type Code string
 
-// MaxArgs is how many arguments a reason has at most.
+// MaxArgs is the largest number of arguments of a reason.
 const MaxArgs = 4
 
-// Reason is why something ended or was refused. The zero value is no reason. Reasons can be compared.
+// Reason is why something ended or was refused. The zero value is no reason. Reasons can be
+// compared.
 type Reason struct { //nolint:errname // it is more than an error
 	Code Code
 	Args [MaxArgs]string // for the placeholders of the row's text, in their order
-	Err  error           // what caused it, if that is an error; the text of Args has it, too
+	Err  error           // the cause, if it is an error; the text is also in Args
 }
 
-// New makes a reason. Its arguments are for the placeholders of the code's text, in their order. An error among them
-// becomes the reason's Err. A missing argument is empty.
+// New makes a reason. Its arguments are for the placeholders of the code's text, in their order. An
+// error among them becomes the reason's Err. A missing argument is empty.
 func New(code Code, args ...any) Reason {
 	r := Reason{Code: code}
 	for i, arg := range args[:min(len(args), MaxArgs)] {
@@ -56,7 +58,7 @@ func said(arg any) string {
 	return fmt.Sprint(arg)
 }
 
-// Of finds the reason in an error; Internal with the error's text if there is none.
+// Of finds the Reason in an error. If there is none, it gives Internal with the error's text.
 func Of(err error) Reason {
 	if err == nil {
 		return Reason{}
@@ -76,16 +78,16 @@ func (r Reason) String() string { return fill(r.Row().Text, r.Args[:]) }
 // Error makes a Reason an error.
 func (r Reason) Error() string { return r.String() }
 
-// Unwrap is the error that caused it.
+// Unwrap gives the error that is the cause.
 func (r Reason) Unwrap() error { return r.Err }
 
-// Is reports whether target is a reason with the same code, so that errors.Is finds it.
+// Is reports whether target is a Reason with the same code, for errors.Is.
 func (r Reason) Is(target error) bool {
 	t, ok := target.(Reason)
 	return ok && t.Code == r.Code
 }
 
-// Peer is the text that the peer is told. It gives nothing away that only an administrator should know.
+// Peer is the text for the peer. It reveals nothing that only an administrator should know.
 func (r Reason) Peer() string {
 	switch row := r.Row(); row.Peer {
 	case sameText:
@@ -97,11 +99,11 @@ func (r Reason) Peer() string {
 	}
 }
 
-// Label is what a refusal is counted by in the metrics.
+// Label is the label under which the metrics count a refusal.
 func (r Reason) Label() string { return cmp.Or(r.Row().Label, labelLink) }
 
-// denials are the error codes of a refused log-in (RFC 2759 section 6): what we tell a client, and what a server's number
-// means.
+// denials are the error codes of a refused log-in (RFC 2759 section 6): the text for a client, and
+// the meaning of a server's code.
 var denials = map[int]struct{ told, means string }{
 	MSCHAPDenied:     {"Access denied", "wrong name or password"},
 	MSCHAPHours:      {"Dial-in not allowed at this hour", "not at this hour"},
@@ -110,11 +112,11 @@ var denials = map[int]struct{ told, means string }{
 	MSCHAPNotAllowed: {"Dial-in not allowed", "the user may not dial in, or not in this way"},
 }
 
-// Denial is what the error code of a server that refuses a log-in means; "": nothing is known of it.
+// Denial is the meaning of a server's error code for a refused log-in; "": it is unknown.
 func Denial(code int) string { return denials[code].means }
 
-// Row is the row of the reason's code. An unknown code, from the history of a later version, has a row with the code as
-// its text.
+// Row is the row of the reason's code. An unknown code, from the history of a later version, has a
+// row with the code as its text.
 func (r Reason) Row() Row {
 	if row, ok := byCode[r.Code]; ok {
 		return row
@@ -122,8 +124,8 @@ func (r Reason) Row() Row {
 	return Row{Code: r.Code, Text: string(r.Code)}
 }
 
-// Advice is what the reason means and how to fix it, for a type of dial-in: PPTP, L2TP or L2TP/IPsec. The fix holds tasks
-// in braces, such as {unlock}. ok is false if the code is unknown.
+// Advice is the meaning of the reason and its fix, for a type of dial-in: PPTP, L2TP or L2TP/IPsec.
+// The fix holds tasks in braces, such as {unlock}. ok is false if the code is unknown.
 func (r Reason) Advice(kind string) (a Advice, ok bool) {
 	row, ok := byCode[r.Code]
 	if !ok {
@@ -157,20 +159,20 @@ func (r Reason) Arguments() []string {
 	return r.Args[:n]
 }
 
-// Stored are r's arguments in the form that the history stores; Parse reads them.
+// Stored is r's arguments in the form that the history stores; Parse reads it.
 func (r Reason) Stored() string {
 	args := r.Arguments()
 	if len(args) == 0 {
 		return ""
 	}
 	text, err := json.Marshal(args)
-	if err != nil { // strings always have a form
+	if err != nil { // strings can always be encoded
 		return ""
 	}
 	return string(text)
 }
 
-// Parse is the reason of a code and of what Stored gave.
+// Parse gives the reason with a code and the result of Stored.
 func Parse(code, arguments string) (Reason, error) {
 	r := Reason{Code: Code(code)}
 	if arguments == "" {
@@ -184,7 +186,7 @@ func Parse(code, arguments string) (Reason, error) {
 	return r, nil
 }
 
-// Search gives the codes whose texts contain part, in any case, apart from their arguments.
+// Search gives the codes whose texts, without their arguments, contain part in any case.
 func Search(part string) []Code {
 	var codes []Code
 	part = strings.ToLower(part)
@@ -196,7 +198,8 @@ func Search(part string) []Code {
 	return codes
 }
 
-// fill puts args into the placeholders of text. A part in brackets is left out if its placeholder is empty.
+// fill puts args into the placeholders of text. It leaves out a part in brackets if its placeholder
+// is empty.
 func fill(text string, args []string) string {
 	var b strings.Builder
 	part, optional, empty := &strings.Builder{}, false, false
@@ -233,7 +236,7 @@ func fill(text string, args []string) string {
 	return b.String()
 }
 
-// placeholders are the names in a text, in their order.
+// placeholders are the names in a text, in order.
 func placeholders(text string) []string {
 	var names []string
 	for {

@@ -104,7 +104,7 @@ func TestRowsAreComplete(t *testing.T) {
 	}
 }
 
-// A peer that guesses hears the same, whatever was wrong.
+// A peer that guesses gets the same answer, whatever was wrong.
 func TestPeerLearnsNothing(t *testing.T) {
 	guesses := []reason.Code{
 		reason.WrongPassword, reason.WrongCode, reason.TokenClockOff, reason.UnknownUser, reason.UserLocked, reason.SourceLimited, reason.UsedCode,
@@ -165,7 +165,7 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// A reason is an error that errors.Is and errors.As find, with what caused it.
+// A reason is an error that errors.Is and errors.As find, with its cause.
 func TestIsAnError(t *testing.T) {
 	r := reason.New(reason.UserTable, fs.ErrPermission)
 	wrapped := errors.Join(errors.New("other"), r)

@@ -2,35 +2,37 @@ package reason
 
 import "slices"
 
-// Row is what there is to say about a code.
+// Row is the information about a code.
 type Row struct {
 	Code Code
-	// Text is for the log and the pages. {name} is an argument. A part in brackets is left out if its argument
-	// is empty.
+	// Text is for the log and the pages. {name} is an argument. A part in brackets is left out if
+	// its argument is empty.
 	Text string
-	// Peer is told to the peer: in a Terminate-Request (RFC 1661 section 5.5), in the result of an L2TP message (RFC 2661
-	// section 4.4.2), or in an answer of PAP and CHAP. Empty: the text that belongs to MSCHAP, or nothing
-	// without that. sameText: Text itself.
+	// Peer is the text for the peer: in a Terminate-Request (RFC 1661 section 5.5), in the result
+	// of an L2TP message (RFC 2661 section 4.4.2), or in an answer of PAP and CHAP. Empty: the text
+	// that belongs to MSCHAP, or nothing without that. sameText: Text itself.
 	Peer string
-	// Label counts the refusals in the metrics. Empty: not_negotiated, for a call that ended before its log-in was answered.
+	// Label is the label of refusals in the metrics. Empty: not_negotiated, for a call that ended
+	// before its log-in was answered.
 	Label string
 	// MSCHAP is the error code of a refused log-in (RFC 2759 section 6).
 	MSCHAP int
-	// CDN and StopCCN are the results that end an L2TP call or tunnel (RFC 2661 section 4.4.2). Zero: the usual one.
+	// CDN and StopCCN are the results that end an L2TP call or tunnel (RFC 2661 section 4.4.2).
+	// Zero: the usual one.
 	CDN, StopCCN Result
-	// Exit is the exit status of vpnd dial; 0: the reason is none of a client.
+	// Exit is the exit status of vpnd dial; 0: not a reason of a client.
 	Exit int
 	Advice
-	L2TP *Advice // for L2TP, where it differs
+	L2TP *Advice // for L2TP, if it differs
 }
 
-// Result is an L2TP result code and, for code 2 and 4, its error code.
+// Result is an L2TP result code and, for codes 2 and 4, its error code.
 type Result struct{ Code, Error uint16 }
 
 // Advice is for the administrator of the server.
 type Advice struct {
-	Means string // holds placeholders of the text
-	Fix   string // holds tasks of mgmt/guide in braces, such as {unlock}; empty: there is nothing to fix
+	Means string // contains placeholders of the text
+	Fix   string // contains tasks of mgmt/guide in braces, such as {unlock}; empty: none
 }
 
 // Error codes of a refused log-in (RFC 2759 section 6).
@@ -44,7 +46,7 @@ const (
 
 // Exit statuses of vpnd dial.
 const (
-	ExitFailed    = 1 // this machine failed
+	ExitFailed    = 1 // this machine has failed
 	ExitNoAnswer  = 3
 	ExitRefused   = 4
 	ExitPassword  = 5
@@ -54,10 +56,10 @@ const (
 	ExitUnproven  = 9
 )
 
-// sameText as a Row's Peer tells the peer the text itself.
+// sameText as a Row's Peer sends Text itself to the peer.
 const sameText = "="
 
-// labelLink counts calls that ended before their user was known.
+// labelLink is the label of calls that ended before their user was known.
 const labelLink = "not_negotiated"
 
 var byCode = func() map[Code]Row {
@@ -68,13 +70,13 @@ var byCode = func() map[Code]Row {
 	return all
 }()
 
-// Group is a part of the table.
+// Group is a group of rows.
 type Group struct {
 	Title string
 	Rows  []Row
 }
 
-// Groups gives the table in its parts.
+// Groups gives the table in groups.
 func Groups() []Group {
 	return []Group{
 		{"Accounts and log-ins", accountRows},
@@ -93,7 +95,7 @@ func Table() []Row {
 	return all
 }
 
-// Labels gives the labels that refusals are counted by in the metrics.
+// Labels gives the labels of refusals in the metrics.
 func Labels() []string {
 	var all []string
 	for _, row := range Table() {
