@@ -1,13 +1,13 @@
-// Package fault has errors with two fields: what is wrong, and how to fix it.
+// Package fault has errors with two fields: the fault, and its fix.
 package fault
 
 import "errors"
 
-// Error is something that is wrong.
+// Error is a fault with its fix.
 type Error struct {
 	Wrong string
-	Fix   string // "": Wrong says what is right
-	Err   error  // what caused it; nil: no other error
+	Fix   string // "": Wrong already contains it
+	Err   error  // the cause; nil: no other error
 }
 
 // New makes an error without a cause.
@@ -21,14 +21,14 @@ func (e *Error) Error() string {
 	return e.Wrong + ": " + e.Fix
 }
 
-// Unwrap gives what caused it.
+// Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Fault gives what is wrong and the fix.
 func (e *Error) Fault() (wrong, fix string) { return e.Wrong, e.Fix }
 
-// Of says what is wrong by an error, and how to fix it, if the error or one in it has the method Fault. Others have
-// the fix that the caller knows.
+// Of gives the fault and the fix of an error, if it or an error in it has the method Fault. Other
+// errors get the fix in otherwise.
 func Of(err error, otherwise string) (wrong, fix string) {
 	var f interface{ Fault() (wrong, fix string) }
 	if errors.As(err, &f) {

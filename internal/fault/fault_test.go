@@ -41,7 +41,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// Each cause has advice of its own, and the system's error can still be told from others.
+// Each cause has its own advice, and the system's error can still be distinguished from others.
 func TestListening(t *testing.T) {
 	at := netip.MustParseAddrPort("192.0.2.1:1723")
 	for _, c := range []struct {

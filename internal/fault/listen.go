@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listening says why a port, of "TCP" or "UDP", cannot be listened on. Key is the key of the configuration that names
-// the address. Busy is the fix for a port that another program has.
+// Listening says why the daemon cannot listen on a port of "TCP" or "UDP". Key is the key of the
+// configuration that names the address. Busy is the fix for a port that another program uses.
 func Listening(transport string, at netip.AddrPort, key, busy string, err error) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
