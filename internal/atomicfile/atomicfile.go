@@ -1,5 +1,5 @@
-// Package atomicfile writes files that must survive a crash. After a kill, or a power cut, a file has its old
-// content or its new content, and nothing in between.
+// Package atomicfile writes files that must survive a crash. After a kill or a power cut, a file
+// has its old content or its new content, and nothing in between.
 package atomicfile
 
 import (
@@ -13,17 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files under way have these names as long as they have one. Their writer holds a lock on them.
+// Unfinished files that have a name have these names. Their writer holds a lock on them.
 const (
 	partPrefix  = ".vpnd-"
 	partPattern = partPrefix + "*.part"
 )
 
-// Write puts a file at path, with what fill writes, in place of the file that is there. It is on the disk when
-// Write returns without an error; otherwise the file at path is as it was.
+// Write replaces the file at path with the content that fill writes. It is on the disk when Write
+// returns without an error; otherwise the file at path is unchanged.
 //
-// The file has no name while fill writes it, so that a kill leaves nothing behind. A file system that cannot do
-// this (NFS, FAT) gets a file with a name, and the next Write into that folder removes it after a kill.
+// The file has no name while fill writes it, so a kill leaves nothing behind. On a file system that
+// cannot do this (NFS, FAT) the file has a name, and after a kill the next Write into that folder
+// removes it.
 func Write(path string, mode fs.FileMode, fill func(*os.File) error) (err error) {
 	dir := filepath.Dir(path)
 	Sweep(dir)
@@ -34,7 +35,7 @@ func Write(path string, mode fs.FileMode, fill func(*os.File) error) (err error)
 	defer func() {
 		err = errors.Join(err, file.Close())
 		if err != nil && part != "" {
-			_ = os.Remove(part) // the first error is the one to tell
+			_ = os.Remove(part) // the first error is the one to report
 		}
 	}()
 	if err := errors.Join(fill(file), file.Chmod(mode)); err != nil {
@@ -68,8 +69,9 @@ func open(dir string) (file *os.File, part string, err error) {
 	return file, "", lock(file)
 }
 
-// Part makes a file with a name in dir, for what cannot be written through an open file. The caller removes it,
-// and closes it after that. After a kill, the next Sweep of the folder removes it.
+// Part makes a file with a name in dir, for content that cannot be written through an open file.
+// The caller first removes it and then closes it. After a kill, the next Sweep of the folder
+// removes it.
 func Part(dir string) (*os.File, error) {
 	file, err := os.CreateTemp(dir, partPattern)
 	if err != nil {
@@ -78,16 +80,17 @@ func Part(dir string) (*os.File, error) {
 	return file, lock(file)
 }
 
-// Sweep removes from dir what killed writers have left.
+// Sweep removes the files of killed writers from dir.
 func Sweep(dir string) {
-	left, _ := filepath.Glob(filepath.Join(dir, partPattern)) // the pattern is right
+	left, _ := filepath.Glob(filepath.Join(dir, partPattern)) // the pattern is valid
 	for _, path := range left {
 		file, err := os.Open(path) //nolint:gosec // a file of ours
 		if err != nil {
 			continue
 		}
 		if lock(file) == nil {
-			_, _ = os.Remove(path+"-journal"), os.Remove(path) // SQLite writes the former next to its copy
+			// SQLite writes the journal next to its copy.
+			_, _ = os.Remove(path+"-journal"), os.Remove(path)
 		}
 		_ = file.Close()
 	}
@@ -97,7 +100,7 @@ func partName(dir string) string { return filepath.Join(dir, partPrefix+rand.Tex
 
 func lock(file *os.File) error { return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
 
-// name gives an open file without a name its name.
+// name gives a name to an open file without one.
 func name(file *os.File, path string) error {
 	from := fmt.Sprintf("/proc/self/fd/%d", file.Fd())
 	if err := unix.Linkat(unix.AT_FDCWD, from, unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW); err != nil {
@@ -106,8 +109,8 @@ func name(file *os.File, path string) error {
 	return nil
 }
 
-// Rename moves a file that is on the disk, in place of the one that is there. The move is on the disk when
-// Rename returns without an error.
+// Rename moves a file that is on the disk, and replaces the file at its new name. The move is on
+// the disk when Rename returns without an error.
 func Rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
@@ -115,7 +118,7 @@ func Rename(from, to string) error {
 	return SyncDir(filepath.Dir(to))
 }
 
-// SyncDir brings the names in dir to the disk.
+// SyncDir writes the names in dir to the disk.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir) //nolint:gosec // the caller names the folder
 	if err != nil {

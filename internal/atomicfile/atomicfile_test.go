@@ -22,7 +22,7 @@ func text(s string) func(*os.File) error {
 	return func(f *os.File) error { _, err := f.WriteString(s); return err }
 }
 
-// names are the files in dir, hidden ones too.
+// names gives the files in dir, including hidden ones.
 func names(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -69,8 +69,8 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// A file system without files that have no name leaves one after a kill. The next Write removes it, and leaves
-// alone what another process writes at that moment.
+// On a file system without unnamed files a kill leaves one. The next Write removes it, and does not
+// touch a file that another process is writing.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	busy, err := atomicfile.Part(dir)
@@ -87,7 +87,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// A kill leaves the old file or the new one. The next Write leaves nothing else in the folder.
+// A kill leaves the old file or the new one. The next Write leaves no other file in the folder.
 func TestKilled(t *testing.T) {
 	for _, old := range []string{"", "old"} {
 		t.Run("old="+old, func(t *testing.T) {
@@ -116,8 +116,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// What a power cut leaves depends on the order: the content comes to the disk before the name does, and the name
-// before Write returns.
+// The remains of a power cut depend on the order: the content reaches the disk before the name, and
+// the name before Write returns.
 func TestOrder(t *testing.T) {
 	dir := t.TempDir()
 	steps := crash.Names(t, dir, func(dir string) {
