@@ -31,10 +31,10 @@ import (
 const (
 	pin       = "1234"
 	innerAddr = "10.99.0.1"
-	stepTime  = 20 * time.Second // that a step may take
+	stepTime  = 20 * time.Second // limit of a step
 )
 
-// user is one who dials in.
+// user is a user who dials in.
 type user struct {
 	name, kind    string
 	server, outer netip.Prefix // the two ends of the wire
@@ -56,7 +56,8 @@ type demo struct {
 	users  []*user
 }
 
-// Run shows it all on out, and takes it down again, also when ctx is done. binary is the vpnd command.
+// Run shows the demonstration on out, and takes it down again, also when ctx is done. Binary is the
+// vpnd command.
 func Run(ctx context.Context, binary string, out io.Writer) error {
 	began := time.Now()
 	d := &demo{out: out, binary: binary, users: []*user{
@@ -172,7 +173,7 @@ func (d *demo) start(u *user, name string) (*process, error) {
 		"--password-file", "-", "--auth", "mschapv2", "--mppe", "--interface", name, "--json")
 }
 
-// table shows who is connected, as the daemon has logged it.
+// table shows the connected users, from the daemon's log.
 func (d *demo) table(context.Context) error {
 	d.say("\nThe server's connections:")
 	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
@@ -193,7 +194,7 @@ func (d *demo) table(context.Context) error {
 	return nil
 }
 
-// replay dials in with a password that has been used.
+// replay dials in with a used password.
 func (d *demo) replay(ctx context.Context) error {
 	u := d.users[0]
 	d.say("%s's password %s is tried once more, as somebody would who has overheard it.", u.name, u.code)
@@ -233,7 +234,7 @@ func (d *demo) hangUp(ctx context.Context) error {
 	return d.daemon.wait(ctx, "the server does not end", (*process).over)
 }
 
-// takeDown ends what is still there.
+// takeDown ends everything that is still there.
 func (d *demo) takeDown() {
 	for _, u := range d.users {
 		u.dialIn.stop()
@@ -315,7 +316,7 @@ func (p *process) code() int { return p.cmd.ProcessState.ExitCode() }
 
 func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
 
-// stop ends the process, properly if it can, and waits for that.
+// stop ends the process and waits for it. It kills the process if that does not end by itself.
 func (p *process) stop() {
 	if p == nil || p.over() {
 		return
@@ -329,8 +330,8 @@ func (p *process) stop() {
 	}
 }
 
-// wait waits until done says so. The error is otherwise, with what the process has said, when that takes
-// too long or the process ends before.
+// wait waits until done returns true. If that takes too long or the process ends before, the error
+// is otherwise with the output of the process.
 func (p *process) wait(ctx context.Context, otherwise string, done func(*process) bool) error {
 	limit := time.After(stepTime)
 	for {

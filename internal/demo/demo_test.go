@@ -13,7 +13,7 @@ import (
 	"vpnd/testenv"
 )
 
-// show is a demo that runs with a folder for temporary files of its own.
+// show is a demo that runs with its own folder for temporary files.
 type show struct {
 	t    *testing.T
 	tmp  string
@@ -57,7 +57,7 @@ func (s *show) wait(text string) {
 	}
 }
 
-// left is what a demo has left in its folder, and the processes that mention it.
+// left gives the folders that a demo has left, and the processes that mention its folder.
 func (s *show) left() (folders, processes []string) {
 	s.t.Helper()
 	folders, err := filepath.Glob(filepath.Join(s.tmp, "*"))
@@ -88,7 +88,8 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// Whatever ends a demo, its processes end with it; a folder that a kill leaves goes with the next one.
+// Whatever ends a demo, its processes end with it. The next demo removes a folder that a kill
+// leaves.
 func TestDemoEndsEarly(t *testing.T) {
 	tmp := t.TempDir()
 	s := start(t, tmp)

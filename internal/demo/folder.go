@@ -10,8 +10,8 @@ import (
 
 const folderPattern = "vpnd-demo-"
 
-// makeFolder makes a folder below parent and removes those of demos that were killed: nobody holds the
-// lock of theirs.
+// makeFolder makes a folder below parent. It removes the folders of killed demos, whose locks
+// nobody holds.
 func makeFolder(parent string) (dir string, release func(), err error) {
 	old, err := filepath.Glob(filepath.Join(parent, folderPattern+"*"))
 	if err != nil {
@@ -39,7 +39,7 @@ func makeFolder(parent string) (dir string, release func(), err error) {
 	}, nil
 }
 
-// lockFolder locks a folder of this user's for as long as the file is open.
+// lockFolder locks a folder of this user while the file is open.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.Open(dir) //nolint:gosec // our own pattern
 	if err != nil {

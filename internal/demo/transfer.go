@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// transferTime is how long each direction of a transfer is.
+// transferTime is the duration of each direction of a transfer.
 const transferTime = time.Second
 
-// transfer moves data through each connection, each way.
+// transfer moves data through each connection in both directions.
 func (d *demo) transfer(ctx context.Context) error {
 	var listener net.Listener
 	err := d.server.Do(func() (err error) {
@@ -52,7 +52,7 @@ func (d *demo) transfer(ctx context.Context) error {
 	return nil
 }
 
-// pump sends for a while and gives how much has arrived, in Mbit/s.
+// pump sends for a while and gives the rate of the received data in Mbit/s.
 func pump(ctx context.Context, from, to net.Conn) (float64, error) {
 	stop := context.AfterFunc(ctx, func() { _, _ = from.Close(), to.Close() })
 	defer stop()
