@@ -38,7 +38,8 @@ func (c Code) Dark(x, y int) bool {
 	return x >= 0 && y >= 0 && x < size && y < size && c.modules.At(x, y) == color.Black
 }
 
-// SVG draws the code as an image for a page, black on white, of one unit a module; label says what it is.
+// SVG draws the code as an image for a page, black on white, with one unit for each module. Label
+// describes it.
 func (c Code) SVG(label string) string {
 	var b strings.Builder
 	size := c.Size()
@@ -60,8 +61,8 @@ func (c Code) SVG(label string) string {
 	return b.String()
 }
 
-// Text draws the code in half blocks, two rows of modules in a line, which begins with before and ends
-// with after.
+// Text draws the code in half blocks, with two rows of modules in a line. Each line begins with
+// before and ends with after.
 func (c Code) Text(before, after string) string {
 	var b strings.Builder
 	size := c.Size()
