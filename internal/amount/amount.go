@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Bytes is a number of bytes, such as 1.50 MB. Prefixes are decimal, as those of quotas are.
+// Bytes is a number of bytes, such as 1.50 MB. Prefixes are decimal, as in quotas.
 func Bytes(n uint64) string { return scaled(float64(n), "B") }
 
 // Rate is a number of bits per second, such as 1.50 Mbps.
@@ -35,7 +35,7 @@ func Uptime(seconds int64) string {
 	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 }
 
-// Names lists the first of many names, and says how many more there are.
+// Names lists the first of many names, and the number of the others.
 func Names(names []string) string {
 	const most = 5
 	if len(names) <= most {
@@ -44,7 +44,7 @@ func Names(names []string) string {
 	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
 }
 
-// Duration is a duration without units that are 0 at its end, such as 1h30m.
+// Duration is a duration without trailing units that are 0, such as 1h30m.
 func Duration(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {
