@@ -1,4 +1,5 @@
-// Package buildinfo says which program this is: its release, its commit, and the Go release that made it.
+// Package buildinfo identifies this program: its release, its commit, and the Go release that built
+// it.
 package buildinfo
 
 import (
@@ -10,17 +11,17 @@ import (
 // Make sets these by -ldflags -X.
 var release, commit string
 
-// Info is which program this is.
+// Info identifies this program.
 type Info struct {
 	Release string `json:"release" doc:"Such as v1.2.0; unreleased: the source was not a release"`
 	Commit  string `json:"commit" doc:"Of the source; unknown: it was not in a repository"`
 	Go      string `json:"go" doc:"The Go release that the program was made with"`
 }
 
-// String is all of it in one line.
+// String is the Info in one line.
 func (i Info) String() string { return fmt.Sprintf("%s, commit %s, %s", i.Release, i.Commit, i.Go) }
 
-// Read says which program this is, by what make has set, or else by what the Go tools have stamped.
+// Read gives the values that make has set, or else those that the Go tools have stamped.
 func Read() Info {
 	build, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -42,7 +43,7 @@ func read(release, commit string, build *debug.BuildInfo) Info {
 	return Info{Release: release, Commit: commit, Go: runtime.Version()}
 }
 
-// stamped is the commit that the Go tools have found.
+// stamped is the commit that the Go tools have stamped.
 func stamped(build *debug.BuildInfo) string {
 	commit, changed := "unknown", ""
 	for _, s := range build.Settings {
