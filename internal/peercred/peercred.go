@@ -1,4 +1,4 @@
-// Package peercred listens on a Unix socket for root and the daemon's own user. The kernel tells it
+// Package peercred listens on a Unix socket for root and the daemon's own user. The kernel gives it
 // the user of each client (SO_PEERCRED).
 package peercred
 
@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen makes the socket and replaces one on which nobody listens. It accepts at most most
-// connections at once.
+// Listen makes the socket, and replaces one on which nobody listens. It accepts at most the number
+// of connections in most at once.
 func Listen(path string, most int) (net.Listener, error) {
 	if err := CheckFree(path); err != nil {
 		return nil, err
@@ -37,8 +37,7 @@ func Listen(path string, most int) (net.Listener, error) {
 	return &peers{Listener: l, places: make(chan struct{}, most)}, nil
 }
 
-// CheckFree reports that another program listens on a path, or that something else than a socket is
-// there.
+// CheckFree reports that another program listens on a path, or that the file there is not a socket.
 func CheckFree(path string) error {
 	if conn, err := net.Dial("unix", path); err == nil {
 		_ = conn.Close()
@@ -50,7 +49,7 @@ func CheckFree(path string) error {
 	return nil
 }
 
-// peers lets root and the daemon's own user in, and nobody else.
+// peers accepts only root and the daemon's own user.
 type peers struct {
 	net.Listener
 	places chan struct{}
@@ -63,7 +62,7 @@ type peer struct {
 	leave func()
 }
 
-// Name is the user at the other end of a connection that Listen's listener has accepted.
+// Name is the user at the other end of a connection from Listen's listener.
 func Name(c net.Conn) string { return c.(*peer).name } //nolint:forcetypeassert // see above
 
 // Close gives the place back.
@@ -91,7 +90,7 @@ func (l *peers) Accept() (net.Conn, error) {
 	}
 }
 
-// peerOf is who is at the other end of a Unix socket.
+// peerOf gives the user at the other end of a Unix socket.
 func peerOf(c net.Conn) (uint32, error) {
 	sc, ok := c.(*net.UnixConn)
 	if !ok {

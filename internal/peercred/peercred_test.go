@@ -21,7 +21,7 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// A connection has the name of its user, and a place until it is closed.
+// A connection has the name of its user, and keeps its place until it is closed.
 func TestListen(t *testing.T) {
 	path := filepath.Join(folder(t), "run", "s.sock")
 	l, err := peercred.Listen(path, 1)
@@ -52,7 +52,7 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// A path that is taken is left alone.
+// CheckFree does not change a path that is in use.
 func TestCheckFree(t *testing.T) {
 	dir := folder(t)
 	file, socket := filepath.Join(dir, "file"), filepath.Join(dir, "s.sock")
