@@ -9,15 +9,15 @@ import (
 	"vpnd/internal/config"
 )
 
-// files name the host's DNS servers. The first one names a stub on loopback where
-// systemd-resolved serves; the second one has the servers behind it.
+// files name the host's DNS servers. With systemd-resolved, the first one names a stub on loopback,
+// and the second one has the servers behind it.
 var files = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
 
-// maxDNS is how many servers PPP tells a client.
+// maxDNS is the number of servers that PPP can tell a client.
 const maxDNS = 2
 
-// ForUsers gives the DNS servers that users of a pool are told. Where the configuration sets none
-// and users reach what the host reaches, they are the host's own.
+// ForUsers gives the DNS servers for users of a pool. If the configuration sets none and
+// masquerades, they are the host's own.
 func ForUsers(n config.Network, set []netip.Addr) []netip.Addr {
 	if set != nil || n.Masquerade == "" {
 		return set
@@ -25,7 +25,7 @@ func ForUsers(n config.Network, set []netip.Addr) []netip.Addr {
 	return readFirst(files)
 }
 
-// readFirst gives the servers of the first file that has some which others can reach.
+// readFirst gives the servers of the first file with servers that others can reach.
 func readFirst(paths []string) []netip.Addr {
 	for _, path := range paths {
 		data, err := os.ReadFile(path) //nolint:gosec // a fixed path

@@ -10,8 +10,7 @@ import (
 	"vpnd/internal/config"
 )
 
-// resolvers has the host's DNS servers be those of texts, in the order of the files, and gives the
-// paths.
+// resolvers makes texts the host's resolver files, in order, and gives their paths.
 func resolvers(t *testing.T, texts ...string) []string {
 	t.Helper()
 	before := files
