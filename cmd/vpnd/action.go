@@ -2,14 +2,15 @@ package main
 
 import "github.com/spf13/cobra"
 
-// actionView is what a command did to one user, administrator or token.
+// actionView is the result of a command for one user, administrator or token.
 type actionView struct {
 	Name    string `json:"name"`
 	Action  string `json:"action"`  // such as removed
-	Changed bool   `json:"changed"` // false: it was so already
+	Changed bool   `json:"changed"` // false: nothing had to change
 }
 
-// actionsOf are the same action on each of names. changed reports which of them it changed; nil: all.
+// actionsOf are the same action on each of names. changed reports which of them it changed; nil:
+// all.
 func actionsOf(names []string, action string, changed func(i int) bool) []actionView {
 	views := make([]actionView, len(names))
 	for i, name := range names {
@@ -18,7 +19,7 @@ func actionsOf(names []string, action string, changed func(i int) bool) []action
 	return views
 }
 
-// tellActions says what was done, or prints it with --json.
+// tellActions reports the actions, or prints them with --json.
 func tellActions(cmd *cobra.Command, views []actionView) error {
 	if asJSON(cmd) {
 		return printJSON(cmd, views)
@@ -35,7 +36,7 @@ func tellActions(cmd *cobra.Command, views []actionView) error {
 	return nil
 }
 
-// tellOr says what was done in a few words, or prints the document with --json.
+// tellOr reports a result in a few words, or prints the document with --json.
 func tellOr(cmd *cobra.Command, document any, format string, args ...any) error {
 	if asJSON(cmd) {
 		return printJSON(cmd, document)
@@ -43,12 +44,12 @@ func tellOr(cmd *cobra.Command, document any, format string, args ...any) error 
 	return say(cmd, format, args...)
 }
 
-// changedView is that a command has done the one thing that it does.
+// changedView is the result of a command that makes one change.
 type changedView struct {
 	Changed bool `json:"changed"`
 }
 
-// tellAction says what was done to one.
+// tellAction reports the action on one name.
 func tellAction(cmd *cobra.Command, name, action string) error {
 	return tellActions(cmd, []actionView{{name, action, true}})
 }

@@ -25,7 +25,7 @@ func newAdminCommand() *cobra.Command {
 	return admin
 }
 
-// withGate runs do with what says who may manage the daemon.
+// withGate runs do with the administrators and tokens of the daemon.
 func withGate(cmd *cobra.Command, do func(ctx context.Context, gate *access.Gate) error) error {
 	return withUsers(cmd, func(users state.Store) error { return do(cmd.Context(), access.New(access.Config{Store: users})) })
 }
@@ -94,7 +94,7 @@ func newAdminListCommand() *cobra.Command {
 	}
 }
 
-// dateOr writes a time, or otherwise for none.
+// dateOr writes a time, or otherwise for the zero time.
 func dateOr(t time.Time, otherwise string) string {
 	if t.IsZero() {
 		return otherwise

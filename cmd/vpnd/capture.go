@@ -72,13 +72,13 @@ func newCaptureCommand() *cobra.Command {
 	return cmd
 }
 
-// captureView is what a capture has written.
+// captureView is the result of a capture.
 type captureView struct {
 	File   string `json:"file"`
 	Frames int    `json:"frames"`
 }
 
-// captureOf finds out what a name is: an address, the id of a connection, or a user.
+// captureOf finds out whether a name is an address, the id of a connection, or a user.
 func captureOf(ctx context.Context, c *client.Client, which string) (url.Values, error) {
 	if _, err := netip.ParseAddr(which); err == nil {
 		return url.Values{"peer": {which}}, nil
@@ -129,7 +129,7 @@ func captureInto(ctx context.Context, cmd *cobra.Command, c *client.Client, quer
 	})
 	if err = errors.Join(err, done()); err != nil {
 		if !begun && path != "-" {
-			_ = os.Remove(path) // there is nothing in it
+			_ = os.Remove(path) // it is empty
 		}
 		return err
 	}
@@ -137,7 +137,8 @@ func captureInto(ctx context.Context, cmd *cobra.Command, c *client.Client, quer
 		return tellOr(cmd, captureView{path, frames}, "%d frames in %s", frames, path)
 	}
 	if asJSON(cmd) {
-		return json.NewEncoder(cmd.ErrOrStderr()).Encode(captureView{path, frames}) // the capture has standard output
+		// The capture itself goes to standard output.
+		return json.NewEncoder(cmd.ErrOrStderr()).Encode(captureView{path, frames})
 	}
 	return say(cmd, "%d frames in standard output", frames)
 }

@@ -10,7 +10,7 @@ import (
 
 var errCheck = errors.New("serving would fail")
 
-// findingView is one thing that check has looked at.
+// findingView is the result of one check.
 type findingView struct {
 	Level string `json:"level"` // ok, warn or fail
 	What  string `json:"what"`

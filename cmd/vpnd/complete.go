@@ -17,7 +17,7 @@ func completeFlag(cmd *cobra.Command, flag string, values cobra.CompletionFunc) 
 	}
 }
 
-// oneUser completes the name of a user if there is none yet.
+// oneUser completes the name of a user if the command line has none yet.
 func oneUser(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -30,7 +30,8 @@ func userNames(cmd *cobra.Command, args []string, toComplete string) ([]string, 
 	return namesOf(func(userView) bool { return true })(cmd, args, toComplete)
 }
 
-// namesOf completes names of the users that fit and are not among args. It makes no user table.
+// namesOf completes the names of users for whom fits is true and who are not among args. It makes
+// no user table.
 func namesOf(fits func(userView) bool) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		cfg, err := loadConfig(cmd)

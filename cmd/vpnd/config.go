@@ -35,7 +35,8 @@ func openUsers(cmd *cobra.Command) (*sqlite.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Settings at run time override the file. If they cannot be read, the daemon says so at its start.
+	// Settings at run time override the file. If they cannot be read, the daemon says so at its
+	// start.
 	if set, err := users.Settings(cmd.Context()); err == nil {
 		if laid, err := cfg.With(set); err == nil {
 			n = laid.Network

@@ -17,10 +17,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// watchEvery is how often --watch looks, as a Vigor's page does at its quickest.
+// watchEvery is how often --watch asks, as a Vigor's page does at its fastest.
 const watchEvery = 2 * time.Second
 
-// newClient asks the daemon of the configuration.
+// newClient makes a client for the daemon of the configuration.
 func newClient(cmd *cobra.Command) (*client.Client, error) {
 	cfg, err := loadConfig(cmd)
 	if err != nil {
@@ -59,7 +59,7 @@ func watchConnections(ctx context.Context, cmd *cobra.Command, c *client.Client)
 	defer ticker.Stop()
 	for {
 		if !asJSON(cmd) {
-			// To the upper left, and clear from there: the page does not scroll.
+			// Move to the upper left and clear the screen from there, so that it does not scroll.
 			if _, err := io.WriteString(cmd.OutOrStdout(), "\x1b[H\x1b[J"); err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func showConnections(ctx context.Context, cmd *cobra.Command, c *client.Client, 
 	return printConnections(cmd.OutOrStdout(), list)
 }
 
-// printConnections has the columns of a Vigor's page.
+// printConnections prints the columns of a Vigor's page.
 func printConnections(out io.Writer, list []mgmt.Connection) error {
 	if len(list) == 0 {
 		_, err := fmt.Fprintln(out, "nobody is connected")

@@ -50,7 +50,7 @@ Exit status:
 const dialExample = `  vpnd dial vpn.example.net --type pptp --user alice --motp-secret HEX --mppe --route 192.168.1.0/24
   vpnd dial vpn.example.net --type l2tp --user bob --password-file FILE --route default --redial 10s`
 
-// dialFlags are the command line of dial.
+// dialFlags are the flags of dial.
 type dialFlags struct {
 	kind, user, password, passwordFile string
 	motpSecret, motpPIN, motpFile      string
@@ -143,7 +143,7 @@ func (f *dialFlags) options(cmd *cobra.Command) (dial.Options, error) {
 	return o, err
 }
 
-// prefixes are those of --route.
+// prefixes are the values of --route.
 func (f *dialFlags) prefixes(cmd *cobra.Command) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, r := range f.routes {
@@ -159,7 +159,7 @@ func (f *dialFlags) prefixes(cmd *cobra.Command) ([]netip.Prefix, error) {
 	return all, nil
 }
 
-// negotiation is what the client negotiates, without its password.
+// negotiation is the client's configuration without its password.
 func (f *dialFlags) negotiation(cmd *cobra.Command, kind link.Type) (ppp.Config, error) {
 	c := ppp.Config{User: f.user, MRU: 1400, MPPE: ppp.MPPE{Mode: ppp.MPPEOptional, Reordered: kind == link.L2TP}, MustProve: len(f.auth) > 0}
 	if f.mppe {
@@ -178,7 +178,7 @@ func (f *dialFlags) negotiation(cmd *cobra.Command, kind link.Type) (ppp.Config,
 	return c, nil
 }
 
-// methods are those that were asked for. A static password goes nowhere in clear unless that was.
+// methods are the requested methods. Without --auth, a static password is never sent in clear text.
 func (f *dialFlags) methods() []string {
 	switch {
 	case len(f.auth) > 0:
@@ -190,7 +190,7 @@ func (f *dialFlags) methods() []string {
 	}
 }
 
-// passwords gives the function that yields the password for each dialling.
+// passwords gives the function that returns the password for each dialling.
 func (f *dialFlags) passwords(cmd *cobra.Command) (func(context.Context) (string, error), error) {
 	if f.motpFile != "" {
 		if f.motpSecret != "" || f.motpPIN != "" {
@@ -225,7 +225,7 @@ func (f *dialFlags) passwords(cmd *cobra.Command) (func(context.Context) (string
 	}
 	var last int64
 	return func(ctx context.Context) (string, error) {
-		for motp.Step(time.Now()) == last { // a one-time password is good for one dialling
+		for motp.Step(time.Now()) == last { // a one-time password works for one dialling
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-ctx.Done():
@@ -250,7 +250,7 @@ func (f *dialFlags) static(cmd *cobra.Command) (string, error) {
 	}
 }
 
-// hostPort takes HOST or HOST:PORT apart.
+// hostPort splits HOST or HOST:PORT.
 func hostPort(cmd *cobra.Command, server string, kind link.Type) (host string, port uint16, err error) {
 	h, p, err := net.SplitHostPort(server)
 	switch {
@@ -267,7 +267,7 @@ func hostPort(cmd *cobra.Command, server string, kind link.Type) (host string, p
 	}
 }
 
-// resolve finds the IPv4 address of a host, again for each dialling: it may have changed.
+// resolve finds the IPv4 address of a host, for each dialling, because it may have changed.
 func resolve(ctx context.Context, host string, port uint16) (netip.AddrPort, error) {
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
 	if err != nil || len(addrs) == 0 {
@@ -276,8 +276,8 @@ func resolve(ctx context.Context, host string, port uint16) (netip.AddrPort, err
 	return netip.AddrPortFrom(addrs[0].Unmap(), port), nil
 }
 
-// run dials, and dials again if it is told to. It hangs up when it cannot print a step: a program that reads the steps
-// would take the connection for what it was.
+// run dials, and dials again if the flags say so. It hangs up if it cannot print a step: a program
+// that reads the steps would otherwise miss a change of the connection.
 func (f *dialFlags) run(ctx context.Context, once func(context.Context, func(dial.Event)) error, printed func(dial.Event) error) error {
 	ctx, hangUp := context.WithCancel(ctx)
 	defer hangUp()

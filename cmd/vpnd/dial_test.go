@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Wrong command lines of dial are found before anything is dialled.
+// Faults of dial's command line are found before it dials.
 func TestDialCommandLine(t *testing.T) {
 	h := newHouse(t)
 	file := filepath.Join(t.TempDir(), "secret")
@@ -54,14 +54,14 @@ func TestDialCommandLine(t *testing.T) {
 	}
 }
 
-// failure is a dial-in that failed with the exit status of its reason.
+// failure is a failed dial-in with the exit status of its reason.
 func failure(code reason.Code) error {
 	why := reason.New(code)
 	return &dial.Error{Status: why.Row().Exit, Reason: why}
 }
 
-// What is worth another try is dialled again; a refused password and a false server are not. Each event is a
-// line of JSON, and the last one has the exit status.
+// Failures that may pass are dialled again; a refused password and a false server are not. Each
+// event is a line of JSON, and the last one has the exit status.
 func TestDialRedial(t *testing.T) {
 	for _, c := range []struct {
 		errors []error
@@ -103,7 +103,7 @@ func TestDialRedial(t *testing.T) {
 	}
 }
 
-// Steps that cannot be printed end the connection, and nothing is dialled again.
+// Steps that cannot be printed end the connection, and dial does not dial again.
 func TestDialCannotPrint(t *testing.T) {
 	cmd := newDialCommand()
 	cmd.SetOut(fullDisk{})
@@ -126,7 +126,7 @@ func TestDialCannotPrint(t *testing.T) {
 	}
 }
 
-// A server may have no address of its own.
+// A server may have no inner address.
 func TestDialSaysAddresses(t *testing.T) {
 	for peer, says := range map[netip.Addr]string{
 		netip.MustParseAddr("10.99.0.1"): "connected: address 10.99.0.10, peer 10.99.0.1, encryption none",

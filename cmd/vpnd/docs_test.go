@@ -10,13 +10,14 @@ import (
 )
 
 var (
-	// A command of a page is a line in a code block, up to a comment, or is between backticks.
+	// codeLine and codeWord find the commands of a page: lines of a code block up to a comment, and
+	// text between backticks.
 	codeLine = regexp.MustCompile(`(?m)^(?: {4}|\t)+(?:sudo )?(?:build/)?vpnd ([^#\n|]*)`)
 	codeWord = regexp.MustCompile("`(?:sudo )?(?:build/)?vpnd ([^`]+)`")
 	word     = regexp.MustCompile(`"[^"]*"|\S+`)
 )
 
-// The commands that the pages show are there, and so are their flags.
+// The commands and flags on the pages exist.
 func TestCommandsOfPages(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// commandsInJSON are, in an order in which they succeed, lines of all commands that take --json.
+// commandsInJSON are lines for all commands with --json, in an order in which they succeed.
 func commandsInJSON(dir string) []struct{ line, stdin string } {
 	token, step := motp.Token{Secret: testSecret, PIN: testPIN}, motp.Step(time.Now())
 	codes := token.Code(step+60) + "\n" + token.Code(step+61) + "\n"
@@ -65,7 +65,8 @@ func commandsInJSON(dir string) []struct{ line, stdin string } {
 	}
 }
 
-// elsewhere are the commands with --json that tests of their own look at: they go on, or need a network or a connection.
+// elsewhere are the commands with --json that have their own tests: they go on, or need a network
+// or a connection.
 var elsewhere = []string{"vpnd dial", "vpnd events", "vpnd time", "vpnd drop"}
 
 // With --json a command that succeeds prints one document, and messages are JSON.
@@ -116,7 +117,7 @@ func eachCommand(cmd *cobra.Command, do func(*cobra.Command)) {
 	}
 }
 
-// A capture on standard output leaves its document to standard error.
+// A capture on standard output leaves standard error for its document.
 func TestCaptureOnStandardOutput(t *testing.T) {
 	h := newHouse(t)
 	h.configure("management: {socket: " + h.socket() + "}\n")
@@ -127,7 +128,7 @@ func TestCaptureOnStandardOutput(t *testing.T) {
 	}
 }
 
-// What the commands say of what they did, in full.
+// These are the complete documents of the commands that change something.
 func TestDocuments(t *testing.T) {
 	h := newHouse(t)
 	h.configure("management: {socket: " + h.socket() + "}\n")

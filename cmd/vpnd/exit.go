@@ -27,7 +27,7 @@ const (
 	statusNoTime     = 15
 )
 
-// statuses are all exit statuses and what they mean.
+// statuses are all exit statuses with their meanings.
 var statuses = []struct {
 	code int
 	text string

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// helper prints the help of commands. Package cobra passes over what goes wrong then, so it is kept here.
+// helper prints the help of commands. Package cobra ignores errors of that, so helper keeps them.
 type helper struct {
 	show func(*cobra.Command, []string)
 	err  error
@@ -24,10 +24,10 @@ func (h *helper) print(cmd *cobra.Command, args []string) {
 	_, h.err = text.WriteTo(out)
 }
 
-// refuseUnknownTopics has `vpnd help` tell of a command that there is not.
+// refuseUnknownTopics makes `vpnd help` refuse a command that does not exist.
 func refuseUnknownTopics(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
-	help, _, _ := root.Find([]string{"help"}) // it is there
+	help, _, _ := root.Find([]string{"help"}) // it exists
 	help.Run = nil
 	help.RunE = func(_ *cobra.Command, args []string) error {
 		topic, rest, err := root.Find(args)
@@ -37,7 +37,7 @@ func refuseUnknownTopics(root *cobra.Command) {
 		if err != nil {
 			return err
 		}
-		topic.InitDefaultHelpFlag() // for the help to show it
+		topic.InitDefaultHelpFlag() // so that the help shows it
 		topic.InitDefaultVersionFlag()
 		return topic.Help()
 	}

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fullDisk takes nothing.
+// fullDisk fails each write.
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, unix.ENOSPC }
 
-// Help that cannot be written fails, as any other result.
+// Help that cannot be written fails like any other result.
 func TestHelpCannotBeWritten(t *testing.T) {
 	for _, line := range []string{"help", "--help", "help exit-status", "exit-status", "help user", "user add --help", "services --help", "help help", "--version"} {
 		var stderr bytes.Buffer
@@ -23,7 +23,7 @@ func TestHelpCannotBeWritten(t *testing.T) {
 	}
 }
 
-// Help for a command that there is not says so, and shows nothing else.
+// Help for an unknown command says so, and shows nothing else.
 func TestHelpForNothing(t *testing.T) {
 	h := newHouse(t)
 	for line, says := range map[string]string{

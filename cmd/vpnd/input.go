@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 )
 
-// input asks on the terminal, or else takes one line of standard input after the other.
+// input asks on the terminal, or else reads standard input line by line.
 type input struct {
 	cmd   *cobra.Command
 	lines *lines
@@ -24,7 +24,7 @@ func newInput(cmd *cobra.Command) *input {
 	return &input{cmd, newLines(cmd.InOrStdin())}
 }
 
-// lines takes lines of secrets, which editors and shells of Windows may have written.
+// lines reads lines of secrets, which may come from editors and shells of Windows.
 type lines struct {
 	r     *bufio.Reader
 	begun bool
@@ -34,8 +34,8 @@ func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReader(io.LimitRea
 
 var errEncoding = &exitError{statusRule, errors.New("the line is not UTF-8: save the file as UTF-8 (in PowerShell, Out-File -Encoding utf8)")}
 
-// next is the next line, without its end and without the mark that a file in UTF-8 may begin with. The
-// error is io.EOF with the last line, too, if nothing ends it.
+// next is the next line, without its end and without a byte order mark of UTF-8. With the last line
+// the error is also io.EOF if nothing ends it.
 func (l *lines) next() (string, error) {
 	line, err := l.r.ReadString('\n')
 	if !l.begun {
@@ -57,7 +57,7 @@ func (in *input) secret(field string) (string, error) {
 	return in.line("--" + field)
 }
 
-// ask asks for what may be seen.
+// ask asks for a field with echo.
 func (in *input) ask(prompt string) (string, error) {
 	var err error
 	if asJSON(in.cmd) {
@@ -75,7 +75,7 @@ func (in *input) ask(prompt string) (string, error) {
 	return strings.TrimSpace(line), nil
 }
 
-// line takes the next line of standard input, which may not be empty.
+// line reads the next line of standard input, which must not be empty.
 func (in *input) line(flag string) (string, error) {
 	line, err := in.lines.next()
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Each command that acts says in JSON what it changed, and a second run says that it changed nothing.
+// Each command that changes something says in JSON what it changed, and a second run says that it
+// changed nothing.
 func TestActionsInJSON(t *testing.T) {
 	h := newHouse(t)
 	for _, c := range []struct {
@@ -48,7 +49,7 @@ func TestActionsInJSON(t *testing.T) {
 	})
 }
 
-// only takes what got has beyond the keys of want away.
+// only removes from got everything beyond the keys of want.
 func only(got, want any) any {
 	switch w := want.(type) {
 	case map[string]any:
@@ -75,7 +76,7 @@ func only(got, want any) any {
 	}
 }
 
-// withHistory gives the events of the history with the first word of their reason, the newest first.
+// withHistory gives the events of the history with the first word of their reason, newest first.
 func (h house) withHistory(check func(events []string)) {
 	h.t.Helper()
 	var entries []struct{ Event, Reason string }
@@ -128,7 +129,7 @@ func TestFailuresInJSON(t *testing.T) {
 	}
 }
 
-// Check tells each finding, and what to do about those that are wrong.
+// Check reports each finding, with a fix if it is wrong.
 func TestCheckInJSON(t *testing.T) {
 	h := newHouse(t)
 	h.configure("services: {pptp: false, l2tp: false}\nmanagement: {listen: \"\", socket: " + filepath.Join(h.dir, "no", "s") + "}\nnetwork: {proxy_arp: nope0}\n")
@@ -152,7 +153,7 @@ func TestCheckInJSON(t *testing.T) {
 	}
 }
 
-// Check tells the faults of a configuration as findings, too.
+// Check also reports the faults of a configuration as findings.
 func TestCheckOfFaultsInJSON(t *testing.T) {
 	h := newHouse(t)
 	h.configure("ppp: {mru: 100}\nnetwork: {pool: 10.1.0.9/24}\n")
@@ -182,7 +183,7 @@ func TestMotpInJSON(t *testing.T) {
 	}
 }
 
-// docs/automation.md and the help have each exit status.
+// docs/automation.md and the help list each exit status.
 func TestStatusesAreDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/automation.md")
 	if err != nil {
@@ -240,7 +241,8 @@ func TestUserListFilters(t *testing.T) {
 	}
 }
 
-// A table has the users of the file after an import with --replace --prune, and a second run changes nothing.
+// A table has the users of the file after an import with --replace --prune, and a second run
+// changes nothing.
 func TestImportIsDeclarative(t *testing.T) {
 	h := newHouse(t)
 	h.ok("", "user", "add", "old", "--password", testWord)

@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return status
 }
 
-// errorView is how a command that prints JSON tells its failure.
+// errorView is the failure of a command that prints JSON.
 type errorView struct {
 	Error  string `json:"error"`
 	Status int    `json:"status"` // the exit status
@@ -80,7 +80,7 @@ func newRootCommand() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().String("config", "", "configuration `FILE` (default /etc/vpnd/vpnd.yaml if it exists)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		// The flags of a command that there is not are none of the group's.
+		// The flags of an unknown command are not flags of the group.
 		if err := stray(cmd); err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func newRootCommand() *cobra.Command {
 	return root
 }
 
-// usageError is a wrong command line.
+// usageError is a fault of the command line.
 type usageError struct {
 	command, text string
 }
@@ -100,7 +100,7 @@ func usagef(cmd *cobra.Command, format string, args ...any) error {
 	return &usageError{cmd.CommandPath(), fmt.Sprintf(format, args...)}
 }
 
-// newGroup makes a command that does nothing but hold others.
+// newGroup makes a command that only holds others.
 func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 	group := &cobra.Command{
 		Use: use, Short: short,
@@ -116,7 +116,8 @@ func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 	return group
 }
 
-// stray is the error of a word that a group has instead of the name of a command; nil: there is none.
+// stray is the error for a word that follows a group in place of a command's name; nil: there is
+// none.
 func stray(group *cobra.Command) error {
 	if word := group.Flags().Arg(0); group.HasSubCommands() && word != "" {
 		return unknownCommand(group, word)
@@ -124,7 +125,7 @@ func stray(group *cobra.Command) error {
 	return nil
 }
 
-// unknownCommand tells that a group has no command of a name, and which ones are near it.
+// unknownCommand says that a group has no command of a name, and which commands have similar names.
 func unknownCommand(group *cobra.Command, name string) error {
 	group.SuggestionsMinimumDistance = 2
 	near := ""
@@ -134,14 +135,14 @@ func unknownCommand(group *cobra.Command, name string) error {
 	return usagef(group, "unknown command %q for %s%s", name, group.CommandPath(), near)
 }
 
-// named wants exactly one argument for each of names.
+// named requires exactly one argument for each of names.
 func named(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
 			return usagef(cmd, "%s is missing", names[len(args)])
 		case len(args) > len(names):
-			// Not quoted: it may be the second word of a password.
+			// The argument is not quoted: it may be the second word of a password.
 			return usagef(cmd, "too many arguments; a value with spaces needs quotes")
 		default:
 			return nil
@@ -149,7 +150,7 @@ func named(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// several wants at least one argument.
+// several requires at least one argument.
 func several(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {

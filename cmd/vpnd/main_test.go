@@ -41,7 +41,8 @@ func newHouse(t *testing.T) house {
 	return h
 }
 
-// secrets finds the tests' secrets. The PIN's digits inside a longer number, such as a time, are none.
+// secrets finds the tests' secrets. The digits of the PIN inside a longer number, such as a time,
+// do not count.
 var secrets = regexp.MustCompile(testSecret + `|\b` + testPIN + `\b|` + regexp.QuoteMeta(testWord))
 
 type result struct {
@@ -49,7 +50,7 @@ type result struct {
 	stdout, stderr string
 }
 
-// run runs vpnd with --config and sees that it tells no secret.
+// run runs vpnd with --config and checks that it prints no secret.
 func (h house) run(stdin string, args ...string) result {
 	h.t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -60,7 +61,7 @@ func (h house) run(stdin string, args ...string) result {
 	return result{status, stdout.String(), stderr.String()}
 }
 
-// ok is run that must succeed; it gives standard output.
+// ok is run for a command that must succeed; it gives standard output.
 func (h house) ok(stdin string, args ...string) string {
 	h.t.Helper()
 	r := h.run(stdin, args...)
@@ -131,7 +132,8 @@ func TestUserShowAndList(t *testing.T) {
 		"usual_addresses": []any{}, "usual_locked_until": nil, "connections": []any{},
 		"traffic": map[string]any{"month": usermgmt.Month(time.Now()), "rx_bytes": 0.0, "tx_bytes": 0.0}, "changed": true,
 	}
-	for _, f := range usermgmt.Fields { // those that came later, which TestUserJSONIsThatOfTheAPI tests
+	// These are the newer fields, which TestUserJSONIsThatOfTheAPI tests.
+	for _, f := range usermgmt.Fields {
 		if _, ok := want[f.Key()]; !ok {
 			delete(one, f.Key())
 		}
@@ -155,7 +157,7 @@ func TestUserShowAndList(t *testing.T) {
 func TestUserUnlockAndRemove(t *testing.T) {
 	h := newHouse(t)
 	h.ok("", "user", "add", "alice", "--password", testWord)
-	// The daemon's end of the same folder.
+	// This is the daemon's side of the same folder.
 	s, err := sqlite.Open(t.Context(), h.dir, state.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +286,7 @@ func TestMotp(t *testing.T) {
 	}
 }
 
-// A user that is damaged is listed by name, and keeps nobody else from being listed.
+// A damaged user is listed by name, and does not prevent the listing of others.
 func TestDamagedUserIsListed(t *testing.T) {
 	h := newHouse(t)
 	for _, name := range []string{"alice", "bob"} {
@@ -312,7 +314,7 @@ func TestDamagedUserIsListed(t *testing.T) {
 	if len(views) != 1 || views[0].Name != "bob" || views[0].Status != "damaged" || !strings.HasPrefix(views[0].Damaged, "user bob: ") {
 		t.Errorf("%+v", views)
 	}
-	for _, command := range []string{"show", "export"} { // what cannot do without bob says so
+	for _, command := range []string{"show", "export"} { // commands that need bob's data say so
 		args := []string{"user", command}
 		if command == "show" {
 			args = append(args, "bob")

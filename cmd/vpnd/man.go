@@ -21,7 +21,7 @@ func newManCommand() *cobra.Command {
 	}
 }
 
-// writeManPages writes the pages of a command tree of its own, whose help texts it changes.
+// writeManPages writes the pages of its own command tree, whose help texts it changes.
 func writeManPages(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // manual pages are for everybody
 		return err
@@ -34,8 +34,8 @@ func writeManPages(dir string) error {
 	}, dir)
 }
 
-// forManPages writes the help texts of cmd and of the commands below it as the generator reads them,
-// which is as Markdown.
+// forManPages rewrites the help texts of cmd and its subcommands as Markdown, which the generator
+// reads.
 func forManPages(cmd *cobra.Command) {
 	if cmd.Long == "" {
 		cmd.Long = cmd.Short + "."
@@ -52,8 +52,8 @@ func forManPages(cmd *cobra.Command) {
 	}
 }
 
-// markdown keeps the line ends of paragraphs with columns, and escapes what Markdown would read as
-// markup in the others.
+// markdown keeps the line ends of paragraphs with columns. In other paragraphs it escapes
+// characters that Markdown would read as markup.
 func markdown(text string) string {
 	escape := strings.NewReplacer("_", `\_`, "*", `\*`, "<", `\<`, "[", `\[`)
 	paragraphs := strings.Split(strings.Trim(text, "\n"), "\n\n")

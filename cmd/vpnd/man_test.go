@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Each command has a page, and the same source and date make the same pages.
+// Each command has a page, and the same source and date give the same pages.
 func TestManPages(t *testing.T) {
 	t.Setenv("SOURCE_DATE_EPOCH", "1800000000")
 	h, first, second := newHouse(t), t.TempDir(), t.TempDir()

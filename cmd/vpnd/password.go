@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// maxLine bounds what is read as a password; the rules allow far less.
+// maxLine limits the length of a password line; the rules allow far less.
 const maxLine = 4096
 
 // passwordFrom reads the first line of a file that the flag names, or of standard input for "-".
@@ -24,7 +24,8 @@ func passwordFrom(cmd *cobra.Command, flag, path string) (string, error) {
 	return lines[0], nil
 }
 
-// linesFrom reads the first n lines, none of which may be empty. If one is missing, the command line is wrong.
+// linesFrom reads the first n lines, none of which may be empty. A missing line is a fault of the
+// command line.
 func linesFrom(cmd *cobra.Command, flag, path string, n int) ([]string, error) {
 	in, name := cmd.InOrStdin(), "standard input"
 	if path != "-" {
@@ -53,7 +54,8 @@ func linesFrom(cmd *cobra.Command, flag, path string, n int) ([]string, error) {
 // askPassword asks for a user's password.
 func askPassword(cmd *cobra.Command) (string, error) { return askTwice(cmd, noTerminal) }
 
-// askTwice asks for a password twice on the terminal, without echo; without one, the command line is wrong as otherwise says.
+// askTwice asks for a password twice on the terminal, without echo. Without a terminal it gives a
+// usage error with the text of otherwise.
 func askTwice(cmd *cobra.Command, otherwise string) (string, error) {
 	password, err := askOnce(cmd, "Password: ", otherwise)
 	if err != nil {
@@ -74,7 +76,8 @@ func askTwice(cmd *cobra.Command, otherwise string) (string, error) {
 
 const noTerminal = "no terminal to ask for a password on: give --password-file FILE (- for standard input), --password, or --motp-secret with --motp-pin"
 
-// askOnce asks on the terminal, without echo; without one, the command line is wrong as otherwise says.
+// askOnce asks on the terminal, without echo. Without a terminal it gives a usage error with the
+// text of otherwise.
 func askOnce(cmd *cobra.Command, prompt, otherwise string) (string, error) {
 	file, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
@@ -83,8 +86,8 @@ func askOnce(cmd *cobra.Command, prompt, otherwise string) (string, error) {
 	return promptOn(cmd, file, prompt)
 }
 
-// promptOn reads a line without echo. A signal meanwhile gives the terminal its echo back before
-// it ends the program.
+// promptOn reads a line without echo. A signal meanwhile restores the echo before it ends the
+// program.
 func promptOn(cmd *cobra.Command, terminal *os.File, prompt string) (string, error) {
 	fd := int(terminal.Fd())
 	state, err := term.GetState(fd)

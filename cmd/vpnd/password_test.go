@@ -38,7 +38,7 @@ func openTerminal(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-// TestPrompt types a password on a terminal: it is taken, and neither echoed nor told.
+// TestPrompt types a password on a terminal: it is accepted, and neither echoed nor printed.
 func TestPrompt(t *testing.T) {
 	for _, c := range []struct {
 		second string
@@ -53,8 +53,8 @@ func TestPrompt(t *testing.T) {
 			status <- run(t.Context(), []string{"user", "add", "alice", "--config", h.config}, slave, io.Discard, prompts)
 			_ = prompts.Close()
 		}()
-		// The line is typed once the prompt is there; the echo is switched off right after it, so
-		// what the terminal shows is looked at below through its settings, not its output.
+		// The line is typed once the prompt is there. The echo is switched off right after it, so
+		// the test checks the terminal's settings below, not its output.
 		told := &strings.Builder{}
 		r := bufio.NewReader(io.TeeReader(stderr, told))
 		for _, line := range []string{testWord, c.second} {
@@ -90,7 +90,7 @@ func echoes(t *testing.T, terminal *os.File) bool {
 	return settings.Lflag&unix.ECHO != 0
 }
 
-// waitForNoEcho returns once the terminal has stopped to echo; the test's own time limit ends it.
+// waitForNoEcho returns once the terminal has stopped echoing; the test's own time limit ends it.
 func waitForNoEcho(t *testing.T, terminal *os.File) {
 	t.Helper()
 	for echoes(t, terminal) && t.Context().Err() == nil {
@@ -98,7 +98,8 @@ func waitForNoEcho(t *testing.T, terminal *os.File) {
 	}
 }
 
-// TestLinesOfWindows gives every command that takes lines of secrets one with a byte order mark and a carriage return.
+// TestLinesOfWindows gives every command that takes lines of secrets one with a byte order mark and
+// a carriage return.
 func TestLinesOfWindows(t *testing.T) {
 	h := newHouse(t)
 	const mark = "\ufeff"

@@ -6,8 +6,8 @@ import (
 	"vpnd/internal/qrcode"
 )
 
-// printQR draws text as a QR code. On a terminal, of width columns, it is black on white whatever the
-// colours of the terminal are; one that is too narrow gets none.
+// printQR draws text as a QR code. On a terminal of width columns, it is always black on white. A
+// terminal that is too narrow gets none.
 func printQR(w io.Writer, text string, width int) error {
 	code, err := qrcode.Encode(text)
 	if err != nil {

@@ -19,7 +19,7 @@ func newUserResyncCommand() *cobra.Command {
 				return err
 			}
 			return withUsers(cmd, func(users state.Store) error {
-				// Before the codes are asked for, so that nobody reads two in vain.
+				// This comes before the codes, so that nobody reads two of them in vain.
 				p, err := users.Get(cmd.Context(), args[0])
 				if err != nil {
 					return err
@@ -51,7 +51,7 @@ func newUserResyncCommand() *cobra.Command {
 	}
 }
 
-// resyncView is what resync has done.
+// resyncView is the result of resync.
 type resyncView struct {
 	actionView
 	Ahead float64 `json:"ahead_seconds"` // of the token's clock; negative: it is behind

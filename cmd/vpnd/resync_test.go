@@ -39,7 +39,8 @@ func TestUserResync(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	// 60 steps ahead, and one for the second code, or none if a step has ended in between.
+	// The clock is 60 steps ahead, and one more for the second code, or none if a step has ended in
+	// between.
 	if state, err := s.Token(t.Context(), "alice"); err != nil || state.Centre != state.Offset || state.Centre < 59 || state.Centre > 61 {
 		t.Errorf("%+v, %v", state, err)
 	}

@@ -13,9 +13,9 @@ import (
 	"vpnd/mgmt"
 )
 
-// managed is a daemon that can be set, and does nothing.
+// managed is a daemon that accepts settings and does nothing.
 type managed struct {
-	mgmt.Settings // what a test does not reach
+	mgmt.Settings // methods that no test calls
 
 	mu      sync.Mutex
 	on      mgmt.ServiceSet

@@ -59,13 +59,13 @@ func newShutdownCommand() *cobra.Command {
 	return cmd
 }
 
-// shutdownView is the shutdown that waits, if there is one, and whether the command has changed that.
+// shutdownView is the pending shutdown, if there is one, and whether the command has changed that.
 type shutdownView struct {
 	mgmt.ShutdownState
 	Changed bool `json:"changed"`
 }
 
-// cancelShutdown calls a shutdown off. If none waits, there is nothing to do.
+// cancelShutdown cancels a shutdown. If none is pending, there is nothing to do.
 func cancelShutdown(cmd *cobra.Command, c *client.Client) error {
 	s, err := c.Shutdown(cmd.Context())
 	if err != nil {

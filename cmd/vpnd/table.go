@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	narrowest = 8  // characters to which a column is cut at most
-	widest    = 32 // characters up to which a column grows; a longer cell pushes its own line aside
+	narrowest = 8  // minimum width of a cut column, in characters
+	widest    = 32 // maximum width of a column; a longer cell moves only its own line
 )
 
-// terminalWidth is how many characters a line has; 0: there is no terminal, and no end.
+// terminalWidth is the number of characters in a line; 0: there is no terminal, and no limit.
 func terminalWidth(w io.Writer) int {
 	file, ok := w.(*os.File)
 	if !ok {
@@ -29,8 +29,8 @@ func terminalWidth(w io.Writer) int {
 	return width
 }
 
-// printTable prints rows below a header, and cuts the widest columns until a line fits into width; 0: it
-// cuts none. A long cell does not widen the other lines.
+// printTable prints rows below a header, and cuts the widest columns until a line fits into width.
+// If width is 0, it cuts none. A long cell does not widen the other lines.
 func printTable(w io.Writer, width int, header []string, rows [][]string) error {
 	widths := make([]int, len(header))
 	rows = append([][]string{header}, rows...)
@@ -60,7 +60,7 @@ func printTable(w io.Writer, width int, header []string, rows [][]string) error 
 	return nil
 }
 
-// fit takes from the widest columns what is over width, and reports whether it had to.
+// fit narrows the widest columns until they fit into width, and reports whether it had to.
 func fit(widths []int, width int) bool {
 	total := 2 * (len(widths) - 1)
 	for _, n := range widths {
@@ -100,7 +100,7 @@ func printableLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// printable keeps what a peer or a file wrote from steering the terminal.
+// printable keeps text of a peer or a file from controlling the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -14,10 +14,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// hostile steers a terminal: a title, a screen that is cleared, C1 codes, and text from right to left.
+// hostile controls a terminal: with a title, a cleared screen, C1 codes, and text from right to
+// left.
 const hostile = "a\x1b]0;title\a\x1b[2J\u009b2J\u202eb\rc\x7f"
 
-// What a peer, a server or an administrator has written never steers the terminal of the one who reads it.
+// Text from a peer, a server or an administrator never controls the reader's terminal.
 func TestControlCharacters(t *testing.T) {
 	var out bytes.Buffer
 	cmd := &cobra.Command{Run: func(*cobra.Command, []string) {}}

@@ -78,7 +78,7 @@ func printTime(out io.Writer, v timesync.View) error {
 	return w.Flush()
 }
 
-// says is what became of a server's answer.
+// says describes a server's answer.
 func says(s timesync.ServerView) string {
 	word := "ok"
 	if s.Outvoted {
@@ -90,7 +90,7 @@ func says(s timesync.ServerView) string {
 	return word
 }
 
-// seconds is a duration of a View, no finer than one reads it.
+// seconds is a duration of a View, rounded for people.
 func seconds(s float64) time.Duration {
 	return time.Duration(s * float64(time.Second)).Round(100 * time.Microsecond)
 }

@@ -105,7 +105,8 @@ func newUserShowCommand() *cobra.Command {
 	return cmd
 }
 
-// helpClient tells how a client is set up, for the server of the configuration and the settings that override it.
+// helpClient prints how to set up a client, for the server of the configuration and the settings
+// that override it.
 func helpClient(cmd *cobra.Command, users state.Store, name, client, address string) error {
 	cfg, err := loadConfig(cmd)
 	if err != nil {
@@ -180,7 +181,8 @@ func newUserUnlockCommand() *cobra.Command {
 				failed := make([]bool, len(args))
 				for i, name := range args {
 					standing, err := users.Standing(cmd.Context(), name)
-					if err != nil && !errors.Is(err, usermgmt.ErrNoUser) { // Unlock names all that are missing
+					// Unlock names all users that do not exist.
+					if err != nil && !errors.Is(err, usermgmt.ErrNoUser) {
 						return err
 					}
 					failed[i] = standing.Strangers != (auth.Failures{}) || standing.Usual != (auth.Failures{})
@@ -216,7 +218,7 @@ func permitted(err error) error {
 	return err
 }
 
-// who is ascribed what a command changes.
+// who is the name under which the history records the changes of a command.
 func who() string {
 	name := fmt.Sprint("uid ", os.Getuid())
 	if u, err := user.Current(); err == nil {
@@ -228,7 +230,7 @@ func who() string {
 	return fmt.Sprintf("%.64s", name)
 }
 
-// withoutName takes an EditError's name away, where the command line has it already.
+// withoutName removes the name from an EditError, because the command line already has it.
 func withoutName(err error) error {
 	var errs []error
 	for _, e := range parts(err) {
@@ -240,7 +242,7 @@ func withoutName(err error) error {
 	return errors.Join(errs...)
 }
 
-// applyOne adds or changes one user, tells what was done, and with --json shows the user.
+// applyOne adds or changes one user and reports it. With --json it shows the user.
 func applyOne(cmd *cobra.Command, users state.Store, name string, change func(*usermgmt.Profile) error, how usermgmt.How) error {
 	outcomes, err := users.Apply(cmd.Context(), []usermgmt.Edit{{Name: name, Change: change}}, how)
 	if err != nil {
@@ -249,7 +251,7 @@ func applyOne(cmd *cobra.Command, users state.Store, name string, change func(*u
 	return told(cmd, users, outcomes[0], "", nil)
 }
 
-// told says what became of one user, with a few words on how, and with --json shows the user.
+// told reports the outcome for one user, with a few words on how. With --json it shows the user.
 func told(cmd *cobra.Command, users state.Store, done usermgmt.Outcome, how string, token *tokenView) error {
 	p, err := users.Get(cmd.Context(), done.Name)
 	if err != nil {
@@ -277,7 +279,7 @@ func told(cmd *cobra.Command, users state.Store, done usermgmt.Outcome, how stri
 	return say(cmd, "user %s %s%s", p.Name, done.Event, how)
 }
 
-// say writes a message for people, or with --json for programs, to standard error.
+// say writes a message to standard error: for people, or with --json for programs.
 func say(cmd *cobra.Command, format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
 	if asJSON(cmd) {

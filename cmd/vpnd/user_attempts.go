@@ -47,7 +47,7 @@ func newUserAttemptsCommand() *cobra.Command {
 	return cmd
 }
 
-// printAttempt prints an attempt in a line, and below it what it means and what to do.
+// printAttempt prints an attempt in a line, and below it the meaning and the fix.
 func printAttempt(w io.Writer, a mgmt.Attempt) error {
 	line := fmt.Sprintf("%s  %s %s", a.At.Local().Format(time.DateTime), orDash(a.User), a.Event.Event)
 	for _, part := range []string{a.Type, a.Auth} {

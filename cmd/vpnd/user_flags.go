@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// userFlags are the flags that say what a user is: one for each of usermgmt.Fields, but enabled, which
-// has two without a value.
+// userFlags are the flags for the fields of a user: one for each of usermgmt.Fields, except
+// enabled, which has two without a value.
 type userFlags struct {
 	cmd               *cobra.Command
 	texts             map[string]*string // by field
@@ -47,7 +47,7 @@ func (f *userFlags) define(cmd *cobra.Command) {
 	}
 }
 
-// given reports whether one of the flags of names is there; of none: of all of define.
+// given reports whether one of the flags of names is there; without names: any flag of define.
 func (f *userFlags) given(names ...string) bool {
 	if len(names) == 0 {
 		names = []string{"enabled", "disabled", "password-file", "ask-password"}
@@ -58,8 +58,8 @@ func (f *userFlags) given(names ...string) bool {
 	return slices.ContainsFunc(names, f.cmd.Flags().Changed)
 }
 
-// read checks the flags and gives the change that they ask for. What is not on the command line is
-// asked for or read here, before the table is held.
+// read checks the flags and gives the change that they ask for. It asks for missing secrets or
+// reads them now, before the table is locked.
 func (f *userFlags) read() (func(*usermgmt.Profile) error, error) {
 	if f.enabled && f.disabled {
 		return nil, usagef(f.cmd, "--enabled and --disabled exclude each other")
@@ -67,7 +67,7 @@ func (f *userFlags) read() (func(*usermgmt.Profile) error, error) {
 	if err := f.readSecrets(); err != nil {
 		return nil, err
 	}
-	trial := usermgmt.New("") // so that a wrong value is told before the table is held
+	trial := usermgmt.New("") // reports a wrong value before the table is locked
 	return f.change, f.change(&trial)
 }
 
@@ -89,7 +89,7 @@ func (f *userFlags) change(p *usermgmt.Profile) error {
 	return nil
 }
 
-// readSecrets puts what is not on the command line into the texts.
+// readSecrets puts the secrets that are not on the command line into the texts.
 func (f *userFlags) readSecrets() error {
 	ways := 0
 	for _, name := range []string{"password", "password-file", "ask-password"} {

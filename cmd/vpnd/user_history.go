@@ -41,7 +41,7 @@ func newUserHistoryCommand() *cobra.Command {
 					return err
 				}
 				if len(entries) == 0 && q.User != "" {
-					// A removed user has a history, too; a name that never was has none.
+					// A removed user also has a history, but a name that never existed has none.
 					if _, err := users.Get(cmd.Context(), q.User); err != nil {
 						return err
 					}
@@ -56,7 +56,7 @@ func newUserHistoryCommand() *cobra.Command {
 	return cmd
 }
 
-// parseSince takes a time ago, a date of the local time zone, or a time.
+// parseSince takes a time span before now, a date of the local time zone, or a time.
 func parseSince(s string, now time.Time) (time.Time, bool) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.Atoi(days); err == nil && n >= 0 {
@@ -78,7 +78,7 @@ func printHistory(cmd *cobra.Command, entries []state.Entry, limit int) error {
 		events := make([]mgmt.Event, len(entries))
 		for i, e := range entries {
 			events[i] = mgmt.EventOf(e)
-			events[i].ID = 0 // it is for who pages through the API
+			events[i].ID = 0 // it is for paging through the API
 		}
 		return printJSON(cmd, events)
 	}

@@ -73,7 +73,7 @@ func newUserImportCommand() *cobra.Command {
 			content, faults := exchange.Read(f, data, readSecret)
 			return withUsers(cmd, func(users state.Store) error {
 				try := how
-				try.DryRun = try.DryRun || faults != nil // report other faults, too
+				try.DryRun = try.DryRun || faults != nil // also report other faults
 				outcomes, err := users.Apply(cmd.Context(), content.Edits, try)
 				if err := tellLeftOut(cmd, args[0], f, content); err != nil {
 					return err
@@ -105,7 +105,7 @@ func formatList() []string {
 
 func formatNames() string { return strings.Join(formatList(), ", ") }
 
-// readSecret reads a file that chap-secrets names, which has one word.
+// readSecret reads a file that chap-secrets names. The file contains one word.
 func readSecret(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -117,7 +117,7 @@ func readSecret(path string) ([]byte, error) {
 	return os.ReadFile(path) //nolint:gosec // the administrator's file names it
 }
 
-// tellLeftOut tells what a file has that becomes no user, or no field of one.
+// tellLeftOut reports the parts of a file that become no user, or no field of one.
 func tellLeftOut(cmd *cobra.Command, path string, format exchange.Format, c exchange.Content) error {
 	all := slices.Concat(c.Skipped, c.Notes)
 	slices.SortStableFunc(all, func(a, b *exchange.LineError) int { return cmp.Compare(a.Line, b.Line) })
@@ -146,7 +146,7 @@ func readImport(cmd *cobra.Command, path string) ([]byte, error) {
 	return data, err
 }
 
-// tellFaults tells all faults, in the order of their lines, and ends the command if there are any.
+// tellFaults reports all faults in the order of their lines. If there are any, the command ends.
 func tellFaults(cmd *cobra.Command, path string, read, applied error, how usermgmt.How) error {
 	type fault struct {
 		line int
@@ -191,7 +191,7 @@ func tellFaults(cmd *cobra.Command, path string, read, applied error, how usermg
 	}
 }
 
-// parts takes a joined error apart.
+// parts splits a joined error.
 func parts(err error) []error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	switch {
@@ -208,7 +208,7 @@ func parts(err error) []error {
 	}
 }
 
-// tellOutcomes says what was done, or with --dry-run would be, for each user in the latter case.
+// tellOutcomes reports the numbers of changes, and with --dry-run or --json also each user's.
 func tellOutcomes(cmd *cobra.Command, outcomes []usermgmt.Outcome, how usermgmt.How) error {
 	type outcomeView struct {
 		Name   string   `json:"name"`

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// userStates are what --status of `vpnd user list` takes.
+// userStates are the values of --status of `vpnd user list`.
 var userStates = map[string]func(userView) bool{
 	"damaged":   func(v userView) bool { return v.Damaged != "" },
 	"enabled":   func(v userView) bool { return v.Enabled && v.Damaged == "" },
@@ -24,7 +24,7 @@ var userStates = map[string]func(userView) bool{
 	"connected": func(v userView) bool { return len(v.Connections) > 0 },
 }
 
-// userOrders are what --sort of `vpnd user list` takes.
+// userOrders are the values of --sort of `vpnd user list`.
 var userOrders = map[string]func(a, b userView) int{
 	"index":  func(a, b userView) int { return cmp.Compare(a.Index, b.Index) },
 	"name":   func(a, b userView) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) },
@@ -85,7 +85,7 @@ func (f *userFilter) fits(v userView, text string) bool {
 		(strings.Contains(strings.ToLower(v.Name), text) || strings.Contains(strings.ToLower(v.Comment), text))
 }
 
-// print prints the users that fit, of all that there are.
+// print prints the users that pass the filter. All is the number of all users.
 func (f *userFilter) print(cmd *cobra.Command, views []userView, all int) error {
 	switch {
 	case all == 0:
@@ -130,7 +130,7 @@ func keys[T any](choices map[string]T) []string {
 	return names
 }
 
-// listUsers gives the users in the order of their names. Of one that is damaged there is only the name.
+// listUsers gives the users in the order of their names. A damaged user has only the name.
 func listUsers(cmd *cobra.Command, users state.Store) ([]userView, error) {
 	stored, err := mgmt.ReadUsers(cmd.Context(), users)
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// withStore does something to the table as the daemon would.
+// withStore changes the table as the daemon would.
 func (h house) withStore(do func(state.Store) error) {
 	h.t.Helper()
 	s, err := sqlite.Open(h.t.Context(), h.dir, state.Options{})
@@ -38,7 +38,7 @@ func (h house) withStore(do func(state.Store) error) {
 	}
 }
 
-// fails is run that must fail and say something.
+// fails is run for a command that must fail with a text.
 func (h house) fails(stdin, says string, args ...string) {
 	h.t.Helper()
 	if r := h.run(stdin, args...); r.status == 0 || !strings.Contains(r.stderr, says) {
@@ -140,7 +140,7 @@ func TestUserListAndHistory(t *testing.T) {
 	h.fails("", "no such user", "user", "show", "carl")
 }
 
-// calls are those of a daemon, whose clock is right.
+// calls are the calls of a daemon whose clock is right.
 type calls struct {
 	mgmt.Sessions
 	mgmt.Clock
@@ -151,7 +151,7 @@ type calls struct {
 func (c calls) Connections() []mgmt.Connection { return c.list }
 func (c calls) Corrected() time.Time           { return time.Now() }
 
-// The command line and the API print the same JSON of a user.
+// The command line and the API print the same JSON for a user.
 func TestUserJSONIsThatOfTheAPI(t *testing.T) {
 	h := newHouse(t)
 	h.ok("", "user", "add", "anna", "--password", testWord, "--expires", "2027-12-31", "--session-time", "8h", "--quota", "50G", "--remote-node", "203.0.113.0/24")
@@ -220,7 +220,8 @@ func TestUserImportAndExport(t *testing.T) {
 		t.Errorf("%d %q %s", r.status, r.stdout, r.stderr)
 	}
 	good := h.file("good.csv", "name,comment,password\nANNA,second,\nben,,geheim\n")
-	h.fails("", "the user needs a password", "user", "import", "--replace", good) // the empty cell takes it away
+	// The empty cell removes the password.
+	h.fails("", "the user needs a password", "user", "import", "--replace", good)
 	good = h.file("good.csv", "name,comment\nANNA,second\n")
 	if out := h.ok("", "user", "import", "--replace", "--dry-run", good); out != "anna would be changed: comment\n" || h.profile("anna").Comment != "first" {
 		t.Errorf("%q", out)
@@ -311,7 +312,7 @@ func TestUserKeyAndBackup(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	h := newHouse(t)
 	complete := func(args ...string) string {
-		// The word to complete is the last, and so --config stands first.
+		// The word to complete is the last one, so --config comes first.
 		var out strings.Builder
 		run(t.Context(), append([]string{"__complete", "--config", h.config}, args...), strings.NewReader(""), &out, &strings.Builder{})
 		return out.String()

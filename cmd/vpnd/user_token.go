@@ -36,7 +36,7 @@ type enrolment struct {
 	noVerify    bool
 }
 
-// token is what an enrolment gives a user.
+// token is the token that an enrolment gives a user.
 type token interface {
 	auth.Token
 	URL(issuer, user string) string
@@ -103,7 +103,7 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users state.Store
 		return err
 	}
 	edits := []usermgmt.Edit{{Name: p.Name, Change: change}}
-	// All that is wrong is told before anybody scans a code.
+	// All faults are reported before anybody scans a code.
 	if _, err := users.Apply(cmd.Context(), edits, usermgmt.How{Add: how.Add, Change: how.Change, DryRun: true}); err != nil {
 		return withoutName(err)
 	}
@@ -124,7 +124,8 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users state.Store
 		return withoutName(err)
 	}
 	if state.LastStep != 0 {
-		// Not stored: the token before it had a code of that time or of a later one accepted, which holds on.
+		// Advance stores nothing if the earlier token had a code of that time or of a later one
+		// accepted: that still counts.
 		if _, err := users.Advance(cmd.Context(), p.Name, state); err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func (e *enrolment) run(cmd *cobra.Command, cfg config.Config, users state.Store
 	return told(cmd, users, outcomes[0], " with a "+e.kind+" token", shown)
 }
 
-// profile is the user's, which may be new. It has no token that must stay.
+// profile is the user's profile, which may be new. It has no token that must stay.
 func (e *enrolment) profile(cmd *cobra.Command, users state.Store, name string) (usermgmt.Profile, usermgmt.How, error) {
 	p, err := users.Get(cmd.Context(), name)
 	if errors.Is(err, usermgmt.ErrNoUser) {
@@ -203,13 +204,13 @@ func (e *enrolment) make(cmd *cobra.Command, in *input) (token, func(*usermgmt.P
 	return t, change, nil
 }
 
-// tokenView is what a token is put into an app by.
+// tokenView is the data for adding a token to an app.
 type tokenView struct {
 	Secret string `json:"secret"`
 	Link   string `json:"link"`
 }
 
-// view is what there is to show. What a script has given it with a code need not be shown: nil.
+// view is the output. It is nil if a script has given the token together with a code.
 func (e *enrolment) view(t token, user string) *tokenView {
 	if e.code != "" {
 		return nil
@@ -259,8 +260,8 @@ func (e *enrolment) verify(cmd *cobra.Command, cfg config.Config, in *input, t t
 	return state, fmt.Errorf("%w; nothing was changed", err)
 }
 
-// askedClock is the clock by which the daemon verifies one-time passwords: corrected by the time servers of
-// the configuration, if there are any.
+// askedClock is the clock with which the daemon verifies one-time passwords: corrected by the time
+// servers of the configuration, if there are any.
 func askedClock(cmd *cobra.Command, cfg config.Config) *timesync.Clock {
 	clock := timesync.New(timesync.Config{Servers: cfg.Time.Servers, Interval: cfg.Time.Interval, MaxOffset: cfg.Time.MaxOffset})
 	if len(cfg.Time.Servers) > 0 {

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enrol runs vpnd user motp or totp with a person who reads the secret, and answers each prompt.
+// enrol runs vpnd user motp or totp for a person who reads the secret and answers each prompt.
 func (h house) enrol(answer func(secret string, try int) string, args ...string) (status int, stdout, stderr string) {
 	h.t.Helper()
 	in, typed := io.Pipe()
@@ -99,7 +99,7 @@ func TestUserMotp(t *testing.T) {
 	h.fails("", "--code needs --secret", "user", "motp", "ben", "--pin", "1234", "--code", "123456")
 	h.fails("", "must not contain a colon", "user", "motp", "ben", "--pin", "1234", "--issuer", "my: vpn")
 	h.fails("", "use it as the TOTP secret", "user", "motp", "ben", "--pin", "1234", "--secret", "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ")
-	// A script that has secret and code.
+	// This is a script that has the secret and a code.
 	token := motp.Token{Secret: testSecret, PIN: testPIN}
 	h.fails("", "not a code of the token", "user", "motp", "ben", "--secret", testSecret, "--pin", testPIN, "--code", "00000x")
 	h.ok("", "user", "motp", "ben", "--secret", "motp://x:y?secret="+testSecret, "--pin", testPIN, "--code", token.Code(motp.Step(time.Now())))
@@ -168,7 +168,7 @@ func TestTokensInJSON(t *testing.T) {
 		stdin, args string
 		status      int
 	}{
-		{"", "user totp dora", statusUsage}, // nobody has a code of a secret that is not shown yet
+		{"", "user totp dora", statusUsage}, // nobody has a code for a secret that is not shown yet
 		{"", "user totp anna --no-verify", statusExists},
 		{"", "user totp dora --secret " + token.Secret, statusUsage},
 		{"000000\n", "user totp dora --secret " + token.Secret, statusRule},

@@ -15,15 +15,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// userView is a user as the API shows it, with what only the text of the command line needs.
+// userView is a user in the form of the API, with the additional data for the text of the command
+// line.
 type userView struct {
 	mgmt.User
 
 	profile *usermgmt.Profile
-	now     time.Time // when this was so
+	now     time.Time // time of these data
 }
 
-// viewOf gathers what is shown of a user, who is connected by the entries of up.
+// viewOf collects the data of a user. The entries of up are the user's connections.
 func viewOf(p *usermgmt.Profile, r usermgmt.Record, up []state.Entry, now time.Time) userView {
 	open := make([]mgmt.UserConnection, len(up))
 	for i, e := range up {
@@ -34,10 +35,11 @@ func viewOf(p *usermgmt.Profile, r usermgmt.Record, up []state.Entry, now time.T
 
 func (v userView) expired() bool { return v.Expires != nil && !v.now.Before(*v.Expires) }
 
-// locked reports whether failed log-ins have locked the user, from some addresses at least.
+// locked reports whether failed log-ins have locked the user, at least for some addresses.
 func (v userView) locked() bool { return v.LockedUntil != nil || v.UsualLocked != nil }
 
-// standing is the status in words: until when and where a user is locked, and the addresses of a connected one.
+// standing is the status in words: until when and for which addresses a user is locked, and the
+// addresses of a connected user.
 func (v userView) standing() string {
 	text := v.Status
 	if v.Status == mgmt.StatusLocked {
@@ -57,7 +59,7 @@ func (v userView) standing() string {
 	return text + "; " + connected
 }
 
-// lock says until when and where a user is locked.
+// lock says until when and for which addresses a user is locked.
 func (v userView) lock() string {
 	const until = "locked until "
 	switch {
@@ -70,7 +72,7 @@ func (v userView) lock() string {
 	}
 }
 
-// viewNow is what is shown of a user at this moment.
+// viewNow is the current userView of a user.
 func viewNow(cmd *cobra.Command, users state.Store, p *usermgmt.Profile) (userView, error) {
 	up, err := users.Connected(cmd.Context())
 	if err != nil {
@@ -96,10 +98,11 @@ func showUser(cmd *cobra.Command, users state.Store, name string) error {
 	return printUser(cmd, v)
 }
 
-// printUser prints every field under the name of its option, and what is known of the user.
+// printUser prints every field under the name of its option, and the other data of the user.
 func printUser(cmd *cobra.Command, v userView) error {
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	line := func(name, text string) { _, _ = fmt.Fprintf(w, "%s:\t%s\n", name, printable(orDash(text))) } // the error comes from Flush
+	// The error comes from Flush.
+	line := func(name, text string) { _, _ = fmt.Fprintf(w, "%s:\t%s\n", name, printable(orDash(text))) }
 	line("name", v.Name)
 	line("status", v.standing())
 	for _, f := range usermgmt.Fields {
