@@ -1,4 +1,4 @@
-// Package fail2ban_test holds the filter against lines as the daemon writes them.
+// Package fail2ban_test checks the filter with lines of the daemon's log.
 package fail2ban_test
 
 import (
@@ -20,7 +20,7 @@ import (
 	"vpnd/testenv"
 )
 
-// container is a line as Docker's json-file log has it.
+// container is a line in the form of Docker's json-file log.
 func container(t *testing.T, line string) string {
 	t.Helper()
 	entry := struct {
@@ -35,7 +35,7 @@ func container(t *testing.T, line string) string {
 	return string(text)
 }
 
-// logs are what a log may be, and what becomes of a line of it on the way to fail2ban.
+// logs are the kinds of log, and how their lines change on the way to fail2ban.
 var logs = []struct {
 	name string
 	json bool
@@ -60,7 +60,8 @@ func TestFilter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	filter, err := filepath.Abs("filter.d/vpnd.conf") // another is looked for in fail2ban's own folder
+	// A relative path is looked up in fail2ban's own folder.
+	filter, err := filepath.Abs("filter.d/vpnd.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,10 +89,11 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// found is an address in a row of fail2ban-regex, and the time of the line.
+// found finds the address in a row of fail2ban-regex, and the time of the line.
 var found = regexp.MustCompile(`(?m)^\['([\d.]+)',\s*(\d+)`)
 
-// lines is a log whose times are in a zone of its own, and what is to be found in it; early in the mode aggressive alone.
+// lines gives a log whose times are in a zone of its own, and the expected matches. Early are those
+// that only the mode aggressive finds.
 func lines(t *testing.T, inJSON bool, wrap func(*testing.T, string) string) (text string, want []string, early string) {
 	t.Helper()
 	var book bytes.Buffer
