@@ -1,4 +1,4 @@
-// Package scripts_test checks what the scripts of a release rely on.
+// Package scripts_test checks assumptions of the release scripts.
 package scripts_test
 
 import (
@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// match gives what the first group of pattern matches in the file at path.
+// match gives the text of the first group of pattern in the file at path.
 func match(t *testing.T, path, pattern string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -30,7 +30,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// The compiler of a release is the one that go.mod names to the last number: another one gives other bytes.
+// The compiler of a release is the exact version that go.mod names: another one gives other bytes.
 func TestCompilerIsExact(t *testing.T) {
 	match(t, "../go.mod", `(?m)^go (\d+\.\d+\.\d+)$`)
 }
