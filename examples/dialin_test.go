@@ -1,4 +1,4 @@
-// Package example is a project of its own that has vpnd as its dial-in server in a test. A project
+// Package example is a separate project that uses vpnd as its dial-in server in a test. A project
 // elsewhere does the same with vpnd's address in go.mod in place of ../.
 package example
 
@@ -7,8 +7,8 @@ import (
 	"vpnd/testenv"
 )
 
-// A user dials in with a one-time password, by PPTP and by L2TP, and reaches the server; the password that
-// was used gets nobody in again.
+// A user dials in with a one-time password, by PPTP and by L2TP, and reaches the server. The used
+// password gets nobody in again.
 func TestDialIn(t *testing.T) {
 	lab := testenv.New(t)
 	server := lab.Serve(t, "network: {pool: 10.99.0.10-10.99.0.20, dns: [10.99.0.1]}\n")
