@@ -10,10 +10,10 @@ import (
 
 type session struct {
 	peers, ours uint16
-	wanted      bool // we have asked for it, and wait for the ICRP
+	wanted      bool // we have asked for it and wait for the ICRP
 }
 
-// call is the ICRQ.
+// call takes the ICRQ.
 func (t *Tunnel) call(now time.Time, avps []wire.AVP) {
 	id := find(avps, wire.AttrSessionID)
 	if len(id) != 2 {
@@ -31,7 +31,7 @@ func (t *Tunnel) call(now time.Time, avps []wire.AVP) {
 	}
 }
 
-// find gives the place of the session with the peer's identifier.
+// find returns the place of the session with the peer's identifier.
 func (t *Tunnel) find(peers uint16) int {
 	return slices.IndexFunc(t.sessions, func(s session) bool { return s.peers == peers })
 }
@@ -40,8 +40,8 @@ func (t *Tunnel) findOurs(ours uint16) int {
 	return slices.IndexFunc(t.sessions, func(s session) bool { return s.ours == ours && ours != 0 })
 }
 
-// Accept answers Dialled: ours is the identifier that the peer's data messages are to carry. It answers
-// false when the peer has hung up already.
+// Accept answers Dialled. The peer's data messages will have the identifier ours. Accept returns
+// false if the peer has hung up already.
 func (t *Tunnel) Accept(now time.Time, peers, ours uint16) bool {
 	i := t.find(peers)
 	if i < 0 || t.sessions[i].ours != 0 || t.state != stateOpen {
@@ -56,7 +56,7 @@ func (t *Tunnel) Accept(now time.Time, peers, ours uint16) bool {
 	return true
 }
 
-// Refuse answers Dialled: the call is not taken, for a reason that the peer is told.
+// Refuse answers Dialled: it refuses the call and tells the peer the reason.
 func (t *Tunnel) Refuse(now time.Time, peers uint16, why reason.Reason) {
 	if i := t.find(peers); i >= 0 && t.sessions[i].ours == 0 {
 		t.remove(now, i)
@@ -82,8 +82,8 @@ func (t *Tunnel) callConnected(now time.Time, id uint16, avps []wire.AVP) {
 	t.events = append(t.events, Connected{Session: id})
 }
 
-// callUnderstood finds the session of a message; it is hung up if the message has an AVP that must be
-// understood, and is not.
+// callUnderstood finds the session of a message. If the message has an unknown mandatory AVP, it
+// hangs the session up and returns false.
 func (t *Tunnel) callUnderstood(now time.Time, ours uint16, avps []wire.AVP) bool {
 	i := t.findOurs(ours)
 	if i >= 0 && unknownMandatory(avps) {
@@ -93,7 +93,8 @@ func (t *Tunnel) callUnderstood(now time.Time, ours uint16, avps []wire.AVP) boo
 	return i >= 0
 }
 
-// disconnected is the CDN: it names the session by our identifier in its header, or else by its own.
+// disconnected takes the CDN. The CDN names the session by our identifier in its header, or else by
+// the peer's identifier.
 func (t *Tunnel) disconnected(now time.Time, id uint16, avps []wire.AVP) {
 	i := t.findOurs(id)
 	if peers := find(avps, wire.AttrSessionID); i < 0 && len(peers) == 2 {
@@ -126,7 +127,7 @@ func (t *Tunnel) disconnect(ours uint16, r wire.Result) []byte {
 	return t.appendSession(wire.AppendAVP(begin(wire.CDN), true, wire.AttrResultCode, r.Append(nil)), ours)
 }
 
-// Disconnect ends our session ours towards the peer; Cleared follows.
+// Disconnect hangs up our session ours. Cleared follows.
 func (t *Tunnel) Disconnect(now time.Time, ours uint16, why reason.Reason) {
 	if i := t.findOurs(ours); i >= 0 && t.state == stateOpen {
 		t.hangUp(now, i, why)
@@ -134,8 +135,9 @@ func (t *Tunnel) Disconnect(now time.Time, ours uint16, why reason.Reason) {
 	}
 }
 
-// appendSession appends the identifier of a session, hidden if that is wanted. The tunnel's own is never
-// hidden: xl2tpd looks the secret up only when it has read the message that the identifier is in.
+// appendSession appends the identifier of a session, hidden if the configuration says so. The
+// identifier of the tunnel is never hidden: xl2tpd finds the secret only after it has read the
+// message with that identifier.
 func (t *Tunnel) appendSession(b []byte, id uint16) []byte {
 	if !t.cfg.Hide || t.cfg.Secret == "" {
 		return wire.AppendAVP(b, true, wire.AttrSessionID, u16(id))

@@ -9,7 +9,7 @@ import (
 	"vpnd/testenv/recording"
 )
 
-// value is that of an AVP of a message; nil: it has none.
+// value is the value of an AVP of a message. It is nil if the message has none.
 func value(body []byte, kind wire.Attribute) []byte {
 	avps, _ := wire.ParseAVPs(body, "tunnel-Secret7")
 	for _, a := range avps {
@@ -20,8 +20,8 @@ func value(body []byte, kind wire.Attribute) []byte {
 	return nil
 }
 
-// xl2tpd's side of the recorded dial-ins, said to our server: it gets the answers that xl2tpd gave it. Only
-// the answer to our challenge, which was not xl2tpd's, is computed again.
+// The server gets xl2tpd's side of the recorded dial-ins, and gives the answers that xl2tpd gave.
+// Only the answer to our challenge is computed again, because xl2tpd's challenge was another one.
 func TestRecordedClients(t *testing.T) {
 	names, err := filepath.Glob("../ppp/*/testdata/l2tp-*.pcap")
 	if err != nil || len(names) < 9 {

@@ -6,21 +6,21 @@ import (
 )
 
 const (
-	// ourWindow is how many control messages the peer may have unacknowledged.
+	// ourWindow is how many unacknowledged control messages the peer may have.
 	ourWindow     = 8
 	defaultWindow = 4
-	maxQueue      = 64 // messages that wait for their turn, until we accept no more from the peer
+	maxQueue      = 64 // waiting messages; above it, we accept no more from the peer
 	maxTries      = 5
 )
 
 // retryAfter is how long the nth transmission waits for its acknowledgement.
 var retryAfter = [maxTries]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second}
 
-// maxAnswer is how long a datagram may be, in bytes, that answers a peer who may have dialled under
-// another's address, by a message whose body has n: not more than three times as long.
+// maxAnswer is the longest answer, in bytes, to a message whose body has n bytes. The peer may have
+// forged its address, so the answer has at most three times the length of the message.
 func maxAnswer(n int) int { return 3 * (wire.MaxHeader + n) }
 
-// message is a control message that is not acknowledged yet.
+// message is a control message that the peer has not acknowledged yet.
 type message struct {
 	session uint16 // the peer's
 	body    []byte
@@ -28,20 +28,20 @@ type message struct {
 
 // channel is the reliable delivery of control messages, RFC 2661 section 5.8.
 type channel struct {
-	peer     uint16 // the peer's tunnel identifier; 0: not known
-	ns, nr   uint16 // the next number to be sent, and to be received
-	acked    uint16 // the oldest number that is not acknowledged
+	peer     uint16 // the peer's tunnel identifier; 0: unknown
+	ns, nr   uint16 // the next number to send, and to receive
+	acked    uint16 // the oldest unacknowledged number
 	queue    []message
-	sent     int // how many of queue are on their way
+	sent     int // how many of queue have been sent
 	window   int // the peer's
-	cwnd     int // slow start: how many may be on their way at once
+	cwnd     int // slow start: how many may be unacknowledged at once
 	ssthresh int
 	grown    int
 	tries    int
-	since    time.Time // when the oldest one was sent first
+	since    time.Time // the time of the first transmission of the oldest one
 	deadline time.Time
-	// lazy: nothing is repeated by itself, but only when the peer repeats its own: who has sent an
-	// SCCRQ under another's address gets one answer for each.
+	// lazy: we repeat a message only when the peer repeats its own. So a sender that forges the
+	// address of its SCCRQ causes one answer for each.
 	lazy bool
 	out  func(datagram []byte)
 }
@@ -55,14 +55,14 @@ func (c *channel) setWindow(n int) {
 	c.ssthresh = c.window
 }
 
-// push queues a message. What a peer can cause is bounded, as nothing is taken of it while the queue is long; of ours each
-// session has one at most.
+// push queues a message. The queue is bounded: while it is long, nothing is accepted from the peer.
+// Of our own messages, each session has one at most.
 func (c *channel) push(now time.Time, session uint16, body []byte) {
 	c.queue = append(c.queue, message{session, body})
 	c.flush(now)
 }
 
-// flush sends what the windows allow.
+// flush sends the messages that the windows allow.
 func (c *channel) flush(now time.Time) {
 	for c.sent < len(c.queue) && c.sent < min(c.window, c.cwnd) {
 		c.transmit(c.sent)
@@ -81,7 +81,7 @@ func (c *channel) transmit(i int) {
 	c.out(wire.AppendControl(nil, h, m.body))
 }
 
-// resume has messages repeated by themselves from now on.
+// resume lets the channel repeat messages by itself from now on.
 func (c *channel) resume(now time.Time) {
 	c.lazy = false
 	if c.sent > 0 && c.deadline.IsZero() {
@@ -94,8 +94,8 @@ func (c *channel) ack() {
 	c.out(wire.AppendControl(nil, wire.Header{Tunnel: c.peer, Ns: c.ns, Nr: c.nr}, nil))
 }
 
-// acknowledge takes the number up to which the peer has heard us. One that acknowledges what was never sent is not of this
-// tunnel.
+// acknowledge takes the number up to which the peer has received our messages. It returns false if
+// we have not sent that number: the message then does not belong to this tunnel.
 func (c *channel) acknowledge(now time.Time, nr uint16) bool {
 	if int(int16(nr-c.acked)) > c.sent {
 		return false
@@ -104,8 +104,9 @@ func (c *channel) acknowledge(now time.Time, nr uint16) bool {
 	return true
 }
 
-// receive takes the numbers of a message whose body has n bytes. It answers whether the message is the
-// next one; a duplicate is acknowledged, one that is ahead is left for the peer to repeat.
+// receive takes the numbers of a message whose body has n bytes. It reports whether the message is
+// the next one. It acknowledges a duplicate. It does not keep a message that is ahead: the peer
+// repeats it.
 func (c *channel) receive(now time.Time, h wire.Header, n int) (next bool) {
 	if !c.acknowledge(now, h.Nr) || n == 0 {
 		return false
@@ -144,7 +145,7 @@ func (c *channel) acknowledged(now time.Time, nr uint16) {
 	c.flush(now)
 }
 
-// grow widens the congestion window: by one for each acknowledgement at first, then by one for each
+// grow widens the congestion window: at first by one for each acknowledgement, then by one for each
 // whole window (RFC 2661 appendix A).
 func (c *channel) grow() {
 	if c.cwnd >= c.window {
@@ -159,8 +160,8 @@ func (c *channel) grow() {
 	}
 }
 
-// tick repeats the oldest message when it is time. It answers false when that has been in vain, and the
-// peer shows no other sign of life.
+// tick repeats the oldest message when it is time. It returns false if all repetitions were in vain
+// and the peer shows no other sign of life.
 func (c *channel) tick(now time.Time, alive func() bool) bool {
 	if c.deadline.IsZero() || now.Before(c.deadline) {
 		return true

@@ -13,15 +13,15 @@ import (
 
 var channelStart = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// line is two channels, and what is on its way to each.
+// line is two channels, and the datagrams on their way to each.
 type line struct {
 	ends [2]channel
 	way  [2][][]byte
-	got  [2][]uint16 // the messages that came, by their content
-	acks [2]int      // acknowledgements alone that went to each
+	got  [2][]uint16 // the received messages, by their content
+	acks [2]int      // bare acknowledgements received by each
 }
 
-// newLine makes two channels whose next numbers are first.
+// newLine makes two channels. Their next numbers are first.
 func newLine(first uint16, window int) *line {
 	l := new(line)
 	for i := range l.ends {
@@ -49,8 +49,9 @@ func (l *line) deliver(t *testing.T, now time.Time, end int, datagram []byte) {
 
 func always() bool { return true }
 
-// Over a line that loses, doubles and swaps, and over the wrap-around of the numbers, every message
-// comes once and in order, in both directions; what is on its way never exceeds the peer's window.
+// A line loses, doubles and swaps messages, and the numbers wrap around. Every message still comes
+// once and in order, in both directions. The unacknowledged messages never exceed the peer's
+// window.
 func TestChannelBadLine(t *testing.T) {
 	const n = 300
 	for seed := range uint64(40) {
@@ -100,8 +101,8 @@ func TestChannelBadLine(t *testing.T) {
 	}
 }
 
-// The window opens by one for each acknowledgement up to the peer's, and after a loss begins again: by
-// ones up to half of what it was, then by one a window.
+// The window opens by one for each acknowledgement, up to the peer's window. After a loss it begins
+// again: it grows by ones up to half of its old size, then by one per window.
 func TestChannelSlowStart(t *testing.T) {
 	now := channelStart
 	sent := 0
@@ -111,7 +112,7 @@ func TestChannelSlowStart(t *testing.T) {
 	for range 60 {
 		c.push(now, 0, u16(1))
 	}
-	round := func() int { // all that are on their way are acknowledged at once
+	round := func() int { // all messages on their way are acknowledged at once
 		before := sent
 		c.receive(now, wire.Header{Ns: c.nr, Nr: c.ns}, 0)
 		return sent - before
@@ -138,8 +139,8 @@ func TestChannelSlowStart(t *testing.T) {
 	}
 }
 
-// A message is sent at 0, 1, 3, 7 and 15 seconds, and given up at 23; not if anything of the peer's came
-// meanwhile. An acknowledgement begins again.
+// A message is sent at 0, 1, 3, 7 and 15 seconds, and given up at 23, unless the peer has sent
+// anything meanwhile. An acknowledgement starts this again.
 func TestChannelRetransmission(t *testing.T) {
 	for _, alive := range []bool{false, true} {
 		now := channelStart
@@ -180,8 +181,8 @@ func TestChannelRetransmission(t *testing.T) {
 	}
 }
 
-// Duplicates are acknowledged and dropped, acknowledgements alone never answered; what is ahead is not
-// taken; and one that acknowledges what was never sent counts for nothing.
+// Duplicates are acknowledged and dropped. Bare acknowledgements are never answered. A message that
+// is ahead is not taken. A message that acknowledges an unsent number has no effect.
 func TestChannelNumbers(t *testing.T) {
 	for _, first := range []uint16{0, 65535, 32767} {
 		l := newLine(first, 4)
@@ -216,7 +217,7 @@ func TestChannelNumbers(t *testing.T) {
 	}
 }
 
-// Two channels, between whom the input loses, doubles, swaps and delays.
+// The input loses, doubles, swaps and delays the messages between two channels.
 func FuzzChannel(f *testing.F) {
 	f.Add(uint16(65535), byte(4), []byte{0, 1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83})
 	f.Fuzz(func(t *testing.T, first uint16, window byte, script []byte) {
@@ -244,7 +245,7 @@ func FuzzChannel(f *testing.F) {
 				t.Fatalf("%d on their way of %d, window %d", c.sent, len(c.queue), c.window)
 			}
 		}
-		for i := range l.got { // then the line is good
+		for i := range l.got { // the line is good from now on
 			for range 200 {
 				now = now.Add(time.Second)
 				for end := range l.way {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Config is what a Tunnel is made with.
+// Config is the configuration of a Tunnel.
 type Config struct {
 	Host             string        // our name; "vpnd"
-	Secret           string        // of the tunnel; empty: peers need none
-	Hide             bool          // with a Secret: the identifiers of our sessions go hidden (RFC 2661 section 4.3)
+	Secret           string        // of the tunnel; empty: peers need no secret
+	Hide             bool          // with Secret: hide session identifiers (RFC 2661 section 4.3)
 	Sequencing       bool          // calls that we dial ask for numbers in data messages
 	HandshakeTimeout time.Duration // for the SCCCN; 20 s
 	HelloInterval    time.Duration // silence before a Hello; 60 s

@@ -8,11 +8,11 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// callSpeed is what an ICCN tells of our line, in bits per second.
+// callSpeed is the speed of our line in an ICCN, in bits per second.
 const callSpeed = 100_000_000
 
-// Dial makes the LAC's end of a tunnel, whose identifier is ours, and asks the server for it. Opened
-// follows, or Closed.
+// Dial makes the LAC's end of a tunnel whose identifier is ours, and asks the server for the
+// tunnel. Opened or Closed follows.
 func Dial(cfg Config, ours uint16, now time.Time) *Tunnel {
 	t := New(cfg, ours, now)
 	t.client, t.state, t.shown = true, stateDialling, true
@@ -21,7 +21,7 @@ func Dial(cfg Config, ours uint16, now time.Time) *Tunnel {
 	return t
 }
 
-// replied is the SCCRP.
+// replied takes the SCCRP.
 func (t *Tunnel) replied(now time.Time, avps []wire.AVP) {
 	id := find(avps, wire.AttrTunnelID)
 	if len(id) != 2 || binary.BigEndian.Uint16(id) == 0 {
@@ -58,7 +58,7 @@ func (t *Tunnel) replied(now time.Time, avps []wire.AVP) {
 	t.events = append(t.events, Opened{})
 }
 
-// Call asks for a call whose identifier is ours. Answered follows, or Cleared.
+// Call asks for a call whose identifier is ours. Answered or Cleared follows.
 func (t *Tunnel) Call(now time.Time, ours uint16) {
 	t.sessions = append(t.sessions, session{ours: ours, wanted: true})
 	t.endAt = time.Time{}
@@ -67,7 +67,7 @@ func (t *Tunnel) Call(now time.Time, ours uint16) {
 	t.settle()
 }
 
-// answered is the ICRP.
+// answered takes the ICRP.
 func (t *Tunnel) answered(now time.Time, ours uint16, avps []wire.AVP) {
 	i, id := t.findOurs(ours), find(avps, wire.AttrSessionID)
 	if i < 0 || !t.sessions[i].wanted {

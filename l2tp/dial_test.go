@@ -11,7 +11,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// pair is the two ends of a tunnel over a line that loses, doubles and swaps.
+// pair is the two ends of a tunnel over a line that loses, doubles and swaps messages.
 type pair struct {
 	t      *testing.T
 	rnd    *rand.Rand
@@ -69,7 +69,7 @@ func (p *pair) drain(end int) {
 	}
 }
 
-// run lets time pass until done, or for two minutes.
+// run lets time pass until done is true, or for two minutes.
 func (p *pair) run(done func() bool) {
 	for range 100000 {
 		p.drain(0)
@@ -111,8 +111,8 @@ func (p *pair) said(what string) func() bool {
 	return func() bool { return strings.Contains(strings.Join(p.events, "\n"), what) }
 }
 
-// Our client and our server agree over any line, with a secret, without, and with hidden identifiers; and
-// each end knows that the other has hung up.
+// Our client and our server agree over any line: with a secret, without one, and with hidden
+// identifiers. Each end learns that the other has hung up.
 func TestDial(t *testing.T) {
 	for seed := range uint64(300) {
 		cfg := l2tp.Config{Secret: []string{"", "s"}[seed%2], Hide: seed%4 == 3}
@@ -160,7 +160,7 @@ func TestDialRefused(t *testing.T) {
 	}
 }
 
-// What the server does to an open tunnel is told as its doing, not as a client's.
+// If the server ends an open tunnel, the reason names the server, not a client.
 func TestDialTellsOfTheServer(t *testing.T) {
 	for want, body := range map[string][]byte{
 		"client closed: server does not accept our tunnel secret": message(wire.StopCCN, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(4))),

@@ -2,22 +2,22 @@ package l2tp
 
 import "vpnd/internal/reason"
 
-// Event is what a Tunnel wants of its owner.
+// Event tells the owner of a Tunnel what to do.
 type Event interface{ event() }
 
 // Transmit is a datagram for the peer.
 type Transmit struct{ Datagram []byte }
 
-// Opened says that the tunnel that we dialled is open: Tunnel.Call may be used.
+// Opened says that the tunnel that we dialled is open. The owner may use Tunnel.Call.
 type Opened struct{}
 
-// Answered says that a call of ours was taken: data messages carry the peer's session.
+// Answered says that the peer has taken our call. Our data messages need the peer's session.
 type Answered struct{ Session, PeerSession uint16 }
 
-// Dialled asks for Tunnel.Accept or Tunnel.Refuse.
+// Dialled says that the peer asks for a call. The owner calls Tunnel.Accept or Tunnel.Refuse.
 type Dialled struct{ PeerSession uint16 }
 
-// Connected says that the peer has confirmed a session: its ICCN has come.
+// Connected says that the ICCN of a session has come: the peer has confirmed the session.
 type Connected struct{ Session uint16 }
 
 // Sequencing says that the peer wants numbers in the data messages of a session.
@@ -29,14 +29,14 @@ type Cleared struct {
 	Reason  reason.Reason
 }
 
-// Refused says that peer and we do not agree about the tunnel's secret. Closed follows when the tunnel's end has been
-// acknowledged, or after a while.
+// Refused says that we and the peer do not agree about the tunnel's secret. Closed follows when the
+// peer has acknowledged the end of the tunnel, or after a while.
 type Refused struct{ Reason reason.Reason }
 
 // Closed is the last event.
 type Closed struct {
 	Reason reason.Reason
-	Silent bool // the server that we dialled has never answered
+	Silent bool // the dialled server has never answered
 }
 
 func (Transmit) event()   {}

@@ -7,22 +7,23 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// held is a message that comes in its turn while too many of ours wait for the peer. It is not acknowledged, so that the
-// peer goes no further than its window.
+// held is a message that comes in its turn while too many of our messages wait for the peer. We do
+// not acknowledge it, so that the peer goes no further than its window.
 type held struct {
 	h    wire.Header
 	body []byte
 }
 
-// hold reports whether a message has to wait, and keeps it then; of one that is repeated or ahead the peer hears how far
-// we are. A StopCCN needs no room.
+// hold reports whether a message has to wait, and keeps it if so. It answers a message that is
+// repeated or ahead with an acknowledgement of our present number. A StopCCN needs no room.
 func (t *Tunnel) hold(h wire.Header, avps []wire.AVP, body []byte) bool {
 	if len(body) == 0 || len(t.ch.queue) < maxQueue {
 		return false
 	}
 	next := int(h.Ns-t.ch.nr) == len(t.held)
 	switch {
-	case next && len(avps) > 0 && kindOf(avps) == wire.StopCCN: // the queued messages are useless then
+	case next && len(avps) > 0 && kindOf(avps) == wire.StopCCN:
+		// The queued messages are useless now.
 		t.held, t.ch.nr = nil, h.Ns
 		return false
 	case next && len(t.held) < ourWindow:
@@ -33,7 +34,7 @@ func (t *Tunnel) hold(h wire.Header, avps []wire.AVP, body []byte) bool {
 	return true
 }
 
-// catchUp takes the messages that have waited, as far as there is room.
+// catchUp takes the waiting messages, as far as there is room.
 func (t *Tunnel) catchUp(now time.Time) {
 	for len(t.held) > 0 && len(t.ch.queue) < maxQueue && t.state != stateClosed {
 		m := t.held[0]

@@ -9,16 +9,16 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// access is a LAC that brings its subscribers back after an outage: it sends ICRQs as fast as our window lets it, repeats
-// nothing, and acknowledges at once.
+// access is a LAC that brings its subscribers back after an outage. It sends ICRQs as fast as our
+// window allows, repeats nothing, and acknowledges at once.
 type access struct {
 	t             *testing.T
 	c             *l2tp.Tunnel
 	now           time.Time
 	ns, acked, nr uint16
 	waiting       [][]byte
-	session       []uint16 // of each of waiting
-	line          [][]byte // from us
+	session       []uint16 // of each message of waiting
+	line          [][]byte // our datagrams
 	answered      int
 	ended         []string
 }
@@ -27,7 +27,7 @@ func (l *access) say(session uint16, body []byte) {
 	l.waiting, l.session = append(l.waiting, body), append(l.session, session)
 }
 
-// send sends what our window of 8 lets through.
+// send sends as many messages as our window of 8 allows.
 func (l *access) send() {
 	for len(l.waiting) > 0 && l.ns-l.acked < 8 {
 		h := wire.Header{Control: true, HasSeq: true, Tunnel: 77, Session: l.session[0], Ns: l.ns, Nr: l.nr}
@@ -35,7 +35,7 @@ func (l *access) send() {
 		l.waiting, l.session = l.waiting[1:], l.session[1:]
 		l.ns++
 		l.c.Receive(l.now, h, body)
-		clear(body) // it is not ours for longer
+		clear(body) // the Tunnel must not keep it
 		l.drain()
 	}
 }
@@ -57,7 +57,7 @@ func (l *access) drain() {
 	}
 }
 
-// hear takes one datagram of ours.
+// hear takes one of our datagrams.
 func (l *access) hear() {
 	h, body, err := wire.ParseHeader(l.line[0])
 	l.line = l.line[1:]
@@ -84,7 +84,8 @@ func (l *access) hear() {
 	}
 }
 
-// Whatever the LAC's window, and however many calls it brings at once: all are answered, without one repetition.
+// All calls are answered without a repetition, for any window of the LAC and any number of calls at
+// once.
 func TestCallsAtOnce(t *testing.T) {
 	for _, window := range []uint16{1, 2, 4, 8, 128} {
 		for _, calls := range []int{50, 150, 1000} {
@@ -108,8 +109,8 @@ func TestCallsAtOnce(t *testing.T) {
 	}
 }
 
-// A peer that dials on and acknowledges nothing gets so many calls and no more; it is given up when it says nothing else.
-// A StopCCN of it is taken at any time.
+// A peer that keeps dialling and acknowledges nothing gets a limited number of calls. It is given
+// up when it sends nothing else. Its StopCCN is taken at any time.
 func TestNeverAcknowledges(t *testing.T) {
 	for _, stop := range []bool{false, true} {
 		p := newPeer(t, l2tp.Config{})
@@ -129,7 +130,8 @@ func TestNeverAcknowledges(t *testing.T) {
 		}
 		want := "closed client no longer answers"
 		if stop {
-			p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Ns: p.ns + 1, Nr: 1}, message(wire.StopCCN)) // ahead of a call that is held
+			// The StopCCN is ahead of a held call.
+			p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Ns: p.ns + 1, Nr: 1}, message(wire.StopCCN))
 			p.drain()
 			want = "closed client closed the tunnel"
 		}

@@ -11,9 +11,9 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// No answer to a peer who may have dialled under another's address is longer than three times the
-// question, whatever our name and secret are; a repeated question is answered again, and nothing is sent
-// by itself.
+// A peer may have forged its address. So no answer to it is longer than three times the question,
+// whatever our name and secret are. A repeated question gets an answer again, and nothing is
+// repeated by itself.
 func TestAnswersAreBounded(t *testing.T) {
 	short := message(wire.SCCRQ, avp(wire.AttrProtocolVersion, 1, 0), avp(wire.AttrTunnelID, 0, 9))
 	for _, secret := range []string{"", "s"} {
@@ -48,8 +48,8 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// A peer whose SCCCN came without our identifier gets one call, has the time of a half-open tunnel, and is
-// then forgotten without a word. It is open when it names the tunnel or the call.
+// A peer whose SCCCN came without our identifier gets one call and the time of a half-open tunnel.
+// Then it is forgotten without a message. It is open when it names the tunnel or the call.
 func TestUnproven(t *testing.T) {
 	for _, c := range []struct {
 		name            string
@@ -88,8 +88,8 @@ func TestUnproven(t *testing.T) {
 	}
 }
 
-// A thousand calls in one tunnel: each has its own end, timers run beside them, one more than the limit is
-// refused, and all of them may be hung up at once.
+// A thousand calls in one tunnel: each ends by itself, and timers run beside them. The next one is
+// over the limit and refused. All of them can be hung up at once.
 func TestThousandCalls(t *testing.T) {
 	const n = 1000
 	p := newPeer(t, l2tp.Config{MaxSessions: n})
@@ -133,7 +133,7 @@ func TestThousandCalls(t *testing.T) {
 	}
 }
 
-// result is that of a StopCCN or CDN of ours.
+// result is the result of a StopCCN or CDN from us.
 func result(t *testing.T, datagram []byte) wire.Result {
 	t.Helper()
 	_, body, err := wire.ParseHeader(datagram)
@@ -153,8 +153,8 @@ func result(t *testing.T, datagram []byte) wire.Result {
 	return wire.Result{}
 }
 
-// An AVP with a value of any length, in any message, is no fault of ours: the tunnel is open afterwards,
-// or was closed in order.
+// An AVP with a value of any length, in any message, does no harm. Afterwards the tunnel is open,
+// or was closed in an orderly way.
 func TestAVPsOfAnyLength(t *testing.T) {
 	for kind := range wire.Attribute(40) {
 		for _, n := range []int{0, 1, 2, 3, 4, 5, 8, 26, 253, 254, 255, 1017} {
@@ -182,8 +182,8 @@ func TestAVPsOfAnyLength(t *testing.T) {
 	}
 }
 
-// What a real LAC tells of the call and of its own LCP and authentication is passed over; an AVP of a
-// call's message that must be understood, and is not, ends this call and no other.
+// The AVPs of a real LAC about the call, its own LCP and its authentication are ignored. An unknown
+// AVP with the M bit in a message of a call ends only this call.
 func TestCallAVPs(t *testing.T) {
 	unknown := []byte{0x80, 8, 0x01, 0x37, 0, 1, 1, 2}
 	icrq := func(id byte, more ...[]byte) []byte {
@@ -218,7 +218,7 @@ func TestCallAVPs(t *testing.T) {
 	}
 }
 
-// Numbers in data messages are wanted by AVP 39 in the ICCN alone.
+// Only AVP 39 in the ICCN requires numbers in data messages.
 func TestSequencingRequired(t *testing.T) {
 	for _, required := range []bool{false, true} {
 		p := newPeer(t, l2tp.Config{})
@@ -236,7 +236,8 @@ func TestSequencingRequired(t *testing.T) {
 	}
 }
 
-// A call is confirmed by its ICCN, and by nothing else. One that is hung up for its ICCN, or of which there is none, is not.
+// Only its ICCN confirms a call. A call that is hung up for its ICCN, or has none, is not
+// confirmed.
 func TestConnected(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
 	p.say(0, sccrq())
@@ -261,13 +262,14 @@ func TestConnected(t *testing.T) {
 	}
 }
 
-// A message other than Hello that is given up ends the tunnel only if nothing came meanwhile, data included.
+// If a message other than Hello is given up, the tunnel ends only if nothing came meanwhile, data
+// included.
 func TestGivenUpDuringData(t *testing.T) {
 	for _, data := range []bool{false, true} {
 		p := newPeer(t, l2tp.Config{})
 		p.open()
 		p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Ns: p.ns, Nr: p.nr}, message(wire.ICRQ, avp(wire.AttrSessionID, 0, 6)))
-		p.drain() // its ICRP is never acknowledged
+		p.drain() // the peer never acknowledges the ICRP
 		for range 60 {
 			p.wait(2 * time.Second)
 			if data {
@@ -280,7 +282,7 @@ func TestGivenUpDuringData(t *testing.T) {
 	}
 }
 
-// A StopCCN or CDN acts only at its turn: with the next number, and acknowledging what was sent.
+// A StopCCN or CDN acts only in its turn: it has the next number and acknowledges a sent number.
 func TestForgedEnds(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
 	p.open()
@@ -308,7 +310,7 @@ func TestForgedEnds(t *testing.T) {
 	}
 }
 
-// A client, to whom the server says anything.
+// The server sends any messages to a client.
 func FuzzDial(f *testing.F) {
 	f.Add(append([]byte{byte(len(sccrq()))}, sccrq()...))
 	f.Add(append([]byte{8}, message(wire.StopCCN)...))

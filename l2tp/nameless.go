@@ -6,8 +6,9 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// mine reports whether a message is for this tunnel. A peer that never used our identifier may leave it out of all its
-// messages, as D-Link's DIR-300 does. One that did use it always will: a message without it may be forged.
+// mine reports whether a message is for this tunnel. A peer that never uses our identifier may omit
+// it in all its messages, as D-Link's DIR-300 does. A peer that has used it always will, so a
+// message without it may be forged.
 func (t *Tunnel) mine(h wire.Header) bool {
 	if h.Tunnel == 0 {
 		return !t.named
@@ -15,9 +16,9 @@ func (t *Tunnel) mine(h wire.Header) bool {
 	return h.Tunnel == t.ours
 }
 
-// mayBeNameless reports whether a message is one of those that a peer of whom nothing is known yet may send without
-// our identifier: an SCCRQ has none, and D-Link's DIR-300 has none in its SCCCN either. Whatever else comes so is not
-// the peer's for sure, and changes nothing.
+// mayBeNameless reports whether an unproven peer may send this message without our identifier. An
+// SCCRQ has none, and D-Link's DIR-300 has none in its SCCCN either. Any other message without it
+// may be forged, and changes nothing.
 func mayBeNameless(avps []wire.AVP) bool {
 	if len(avps) == 0 {
 		return false
@@ -26,7 +27,8 @@ func mayBeNameless(avps []wire.AVP) bool {
 	return kind == wire.SCCRQ || kind == wire.SCCCN
 }
 
-// tooEarly reports whether a message cannot be the peer's yet, as it has to answer ours first.
+// tooEarly reports whether a message comes before the peer's answer to our message, and so cannot
+// be the peer's.
 func (t *Tunnel) tooEarly(h wire.Header, avps []wire.AVP) bool {
 	switch t.state {
 	case stateHandshake:
@@ -38,8 +40,9 @@ func (t *Tunnel) tooEarly(h wire.Header, avps []wire.AVP) bool {
 	}
 }
 
-// harmful reports whether a message without our identifier would end a tunnel whose peer has not shown yet that it hears
-// us. A forger needs only the address and port of a client that dials, so the message changes nothing.
+// harmful reports whether a message without our identifier would end a tunnel whose peer has not
+// shown yet that it hears us. A forger needs only the address and port of a dialling client, so the
+// message changes nothing.
 func (t *Tunnel) harmful(h wire.Header, avps []wire.AVP, err error) bool {
 	switch {
 	case h.Tunnel != 0, t.state != stateHandshake && !t.unproven():
@@ -50,7 +53,7 @@ func (t *Tunnel) harmful(h wire.Header, avps []wire.AVP, err error) bool {
 		return false
 	}
 	kind := kindOf(avps)
-	if kind == wire.SCCCN && !t.proves(avps) { // a client with a wrong secret, perhaps: the log tells
+	if kind == wire.SCCCN && !t.proves(avps) { // perhaps a client with a wrong secret: log it
 		t.events = append(t.events, Refused{reason.New(reason.WrongTunnelSecret)})
 		return true
 	}
@@ -66,8 +69,8 @@ func (t *Tunnel) proves(avps []wire.AVP) bool {
 	return subtle.ConstantTimeCompare(want[:], find(avps, wire.AttrChallengeResponse)) == 1
 }
 
-// supersede goes back to where the SCCCN is awaited, if one without our identifier was taken for it and the client's own
-// comes now: what came before was forged.
+// supersede goes back to the wait for the SCCCN. It does so if the tunnel took an SCCCN without our
+// identifier, and the client's own SCCCN comes now. The earlier one was forged.
 func (t *Tunnel) supersede(h wire.Header, avps []wire.AVP) {
 	if !t.unproven() || h.Tunnel != t.ours || len(avps) == 0 || kindOf(avps) != wire.SCCCN || int16(h.Ns-t.ch.nr) >= 0 {
 		return

@@ -9,8 +9,8 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// Who sends messages without our identifier under the address of a client that dials does not keep it from dialling,
-// whatever the messages are and however many: the client's own SCCCN counts.
+// A forger sends messages without our identifier from the address of a dialling client. The client
+// still gets in, whatever the messages are and however many there are: its own SCCCN counts.
 func TestForgedWhileAClientDials(t *testing.T) {
 	stop := message(wire.StopCCN, avp(wire.AttrResultCode, 0, 1))
 	icrq := message(wire.ICRQ, avp(wire.AttrSessionID, 0, 7))
@@ -59,7 +59,7 @@ func TestForgedWhileAClientDials(t *testing.T) {
 	}
 }
 
-// response is what a client with a secret puts into its SCCCN.
+// response is the AVP that a client with a secret adds to its SCCCN.
 func (p *peer) response(secret string) [][]byte {
 	p.t.Helper()
 	_, body, err := wire.ParseHeader(p.raw[0])

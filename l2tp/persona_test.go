@@ -11,7 +11,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// vendor is an AVP of a vendor, not mandatory.
+// vendor makes a vendor's AVP that is not mandatory.
 func vendor(id, kind uint16, value ...byte) []byte {
 	b := binary.BigEndian.AppendUint16(nil, uint16(6+len(value)))
 	b = binary.BigEndian.AppendUint16(b, id)
@@ -19,7 +19,7 @@ func vendor(id, kind uint16, value ...byte) []byte {
 	return append(b, value...)
 }
 
-// want says a message and wants certain answers, and nothing else.
+// want sends a message and expects exactly these answers.
 func (p *peer) want(session uint16, body []byte, want string) {
 	p.t.Helper()
 	if got := p.say(session, body); got != want {
@@ -49,9 +49,9 @@ func TestPersonaWindows(t *testing.T) {
 	p.want(0, message(wire.StopCCN, avp(wire.AttrTunnelID, 0, 6), avp(wire.AttrResultCode, 0, 6, 0, 0)), "ZLB")
 }
 
-// Android's mtpd takes a control message only if it acknowledges all of its own, and a ZLB only if it has
-// twelve bytes; its header and first AVP have to be as it knows them. It never acknowledges a Hello once
-// data flows, and goes on for hours.
+// Android's mtpd takes a control message only if the message acknowledges all of its own. It takes
+// a ZLB only with twelve bytes. It needs the usual header and first AVP. It never acknowledges a
+// Hello once data flows, and goes on for hours.
 func TestPersonaAndroid(t *testing.T) {
 	p := newPeer(t, l2tp.Config{Secret: "s"})
 	said := func() {
@@ -96,8 +96,8 @@ func TestPersonaAndroid(t *testing.T) {
 	}
 }
 
-// Apple's host name ends in NUL, its result codes are turned round and its CDN has no error code; it
-// cannot answer a challenge.
+// Apple's host name ends in NUL, its result codes have the wrong byte order and its CDN has no
+// error code. It cannot answer a challenge.
 func TestPersonaApple(t *testing.T) {
 	sccrq := message(wire.SCCRQ, avp(wire.AttrProtocolVersion, 1, 0), avp(wire.AttrFraming, 0, 0, 0, 3),
 		avp(wire.AttrHostName, []byte("Annas-MacBook.local\x00")...), avp(wire.AttrTunnelID, 0, 9), avp(wire.AttrReceiveWindow, 0, 4))
@@ -119,7 +119,7 @@ func TestPersonaApple(t *testing.T) {
 	p.want(0, message(wire.SCCCN), "StopCCN")
 }
 
-// MikroTik's result codes are of two bytes and no error code; it opens several calls in one tunnel,
+// MikroTik's result codes have two bytes and no error code. It opens several calls in one tunnel,
 // and hangs them up one by one.
 func TestPersonaMikroTik(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})

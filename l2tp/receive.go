@@ -8,7 +8,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// Receive takes a control message. It drops one that it cannot read, without an answer.
+// Receive takes a control message. It drops an unreadable one without an answer.
 func (t *Tunnel) Receive(now time.Time, h wire.Header, body []byte) {
 	if t.state == stateClosed {
 		return
@@ -43,8 +43,8 @@ func (t *Tunnel) repeated(h wire.Header, body []byte) {
 	}
 }
 
-// read gives the AVPs of a message. It is not ok if the message must be dropped. The error is that of an AVP that is
-// hidden by another secret.
+// read returns the AVPs of a message. It returns false if the message must be dropped. The error
+// says that another secret hides an AVP.
 func (t *Tunnel) read(h wire.Header, body []byte) (avps []wire.AVP, ok bool, err error) {
 	if t.state == stateIdle && (h.Ns != 0 || h.Nr != 0 || len(body) == 0) {
 		t.close(reason.New(reason.BadMessage, "SCCRQ with a wrong number"))
@@ -66,7 +66,8 @@ func beginsWithType(avps []wire.AVP) bool {
 	return len(avps) > 0 && avps[0].Type == wire.AttrMessageType && avps[0].Vendor == 0 && len(avps[0].Value) == 2
 }
 
-// learnPeer takes from the first message the identifier that our answer goes to. Without one the tunnel closes.
+// learnPeer takes the peer's identifier from the first message. Our answer needs it. Without it,
+// the tunnel closes.
 func (t *Tunnel) learnPeer(avps []wire.AVP, err error) bool {
 	if err != nil {
 		t.close(reason.New(reason.BadMessage, err))
@@ -91,7 +92,7 @@ func find(avps []wire.AVP, t wire.Attribute) []byte {
 	return nil
 }
 
-// unknownMandatory reports whether there is an AVP that must be understood, and is not.
+// unknownMandatory reports whether an unknown AVP has the M bit.
 func unknownMandatory(avps []wire.AVP) bool {
 	return slices.ContainsFunc(avps, func(a wire.AVP) bool { return a.Mandatory && !a.Known })
 }
@@ -137,7 +138,7 @@ func (t *Tunnel) messageOfCall(now time.Time, id uint16, kind wire.MessageType, 
 		t.call(now, avps)
 	case wire.ICRP:
 		t.answered(now, id, avps)
-	case wire.WEN, wire.SLI: // the acknowledgement is all, if they are understood
+	case wire.WEN, wire.SLI: // if we understand them, we only acknowledge them
 		t.callUnderstood(now, id, avps)
 	case wire.ICCN:
 		t.callConnected(now, id, avps)
@@ -147,6 +148,6 @@ func (t *Tunnel) messageOfCall(now time.Time, id uint16, kind wire.MessageType, 
 		if peers := find(avps, wire.AttrSessionID); len(peers) == 2 {
 			t.cdn(now, binary.BigEndian.Uint16(peers), wire.Result{Code: cdnPermanent, Message: "no outgoing calls"})
 		}
-	default: // Hello and what nobody asked for: the acknowledgement is all
+	default: // Hello and unrequested messages: we only acknowledge them
 	}
 }

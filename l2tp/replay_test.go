@@ -13,7 +13,7 @@ import (
 	"vpnd/testenv/recording"
 )
 
-// lac is our client, at a server that is a recording.
+// lac is our client. Its server is a recording.
 type lac struct {
 	t      *testing.T
 	tunnel *l2tp.Tunnel
@@ -55,8 +55,8 @@ func kindOf(body []byte) wire.MessageType {
 	return wire.MessageType(binary.BigEndian.Uint16(value(body, wire.AttrMessageType)))
 }
 
-// The recorded answers of xl2tpd, byte for byte, to our client, which does what xl2tpd's did: it takes the
-// identifiers and the challenge that were recorded, so that all of them fit.
+// Our client gets the recorded answers of xl2tpd, byte for byte, and does the same as xl2tpd's
+// client. It uses the recorded identifiers and challenge, so that all answers fit.
 func TestRecordedServers(t *testing.T) {
 	const (
 		up   = ">SCCRQ >SCCCN opened >ICRQ >ICCN answered"
@@ -106,7 +106,7 @@ func TestRecordedServers(t *testing.T) {
 					}
 				case wire.StopCCN:
 					c.tunnel.Stop(start, reason.New(reason.Dropped, "client hangs up"))
-				case wire.SCCCN, wire.ICCN: // it has said them itself
+				case wire.SCCCN, wire.ICCN: // our client has sent them itself
 				default:
 					t.Fatalf("%s, packet %d: %v", name, i, kind)
 				}

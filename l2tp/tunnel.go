@@ -26,19 +26,19 @@ const (
 type state uint8
 
 const (
-	stateIdle      state = iota // the SCCRQ is awaited
-	stateDialling               // the SCCRP is, we being the client
-	stateHandshake              // the SCCCN is
+	stateIdle      state = iota // waits for the SCCRQ
+	stateDialling               // client: waits for the SCCRP
+	stateHandshake              // waits for the SCCCN
 	stateOpen
-	stateStopping // our StopCCN is unanswered, or the peer's may be repeated
+	stateStopping // our StopCCN is unanswered, or the peer may repeat its own
 	stateClosed
 )
 
-// linger is how long a tunnel that the peer has stopped answers its repetitions: a full cycle of
-// retransmissions (RFC 2661 section 5.7), cut to what costs little.
+// linger is how long a tunnel that the peer has stopped answers its repetitions. RFC 2661 section
+// 5.7 asks for a full cycle of retransmissions. This is shorter and costs little.
 const linger = 5 * time.Second
 
-// Tunnel is one end of a tunnel: the LNS's, or the LAC's when Dial made it. It is not safe for
+// Tunnel is one end of a tunnel: the LAC's if Dial made it, or else the LNS's. It is not safe for
 // concurrent use.
 type Tunnel struct {
 	cfg       Config
@@ -52,15 +52,15 @@ type Tunnel struct {
 	named     bool   // it has put our identifier into a message
 	host      string
 	held      []held        // the next messages, until there is room in ch
-	heard     time.Time     // anything of the peer's, data included
-	endAt     time.Time     // when the present state is given up; zero: never
+	heard     time.Time     // when the peer last sent anything, data included
+	endAt     time.Time     // when the present state ends; zero: never
 	sent      int           // messages sent: each one acknowledges
 	stopped   reason.Reason // why it is stopping
 	theirs    bool          // the peer has stopped it
 	events    []Event
 }
 
-// New makes a Tunnel whose identifier is ours; the SCCRQ is then given to Receive.
+// New makes a Tunnel whose identifier is ours. The caller then gives the SCCRQ to Receive.
 func New(cfg Config, ours uint16, now time.Time) *Tunnel {
 	t := &Tunnel{cfg: cfg.withDefaults(), ours: ours, heard: now}
 	t.ch.init(func(datagram []byte) {
@@ -73,16 +73,18 @@ func New(cfg Config, ours uint16, now time.Time) *Tunnel {
 // Peer is the peer's tunnel identifier, which our data messages carry.
 func (t *Tunnel) Peer() uint16 { return t.ch.peer }
 
-// Host is the name that the peer gave itself, as it sent it, without the NUL of Apple's clients.
+// Host is the name that the peer has sent, without the NUL of Apple's clients.
 func (t *Tunnel) Host() string { return t.host }
 
-// Dialling reports whether the server that we dialled has not answered yet.
+// Dialling reports whether the dialled server has not answered yet.
 func (t *Tunnel) Dialling() bool { return t.state == stateDialling }
 
-// Handshake is how long the peer has for its SCCCN: later than that no SCCRQ repeats the first one.
+// Handshake is how long the peer has for its SCCCN. A later SCCRQ is not a repetition of the first
+// one.
 func (t *Tunnel) Handshake() time.Duration { return t.cfg.HandshakeTimeout }
 
-// HalfOpen reports whether the peer has not shown yet that it hears us. A tunnel that ends before that never is another.
+// HalfOpen reports whether the peer has not shown yet that it hears us. A tunnel that ends before
+// that stays half-open.
 func (t *Tunnel) HalfOpen() bool { return !t.shown }
 
 // unproven reports whether the tunnel is open, but the peer has not shown yet that it hears us.
@@ -99,14 +101,14 @@ func (t *Tunnel) Next() (Event, bool) {
 	return event, true
 }
 
-// Heard says that data of the peer came at a time, which may be past.
+// Heard says when the peer sent data. The time may be in the past.
 func (t *Tunnel) Heard(at time.Time) {
 	if at.After(t.heard) {
 		t.heard = at
 	}
 }
 
-// peerStopped is the StopCCN.
+// peerStopped takes the StopCCN.
 func (t *Tunnel) peerStopped(now time.Time, avps []wire.AVP) {
 	why := t.because(reason.TunnelClosed, reason.ServerClosedTunnel)
 	r := wire.ParseResult(find(avps, wire.AttrResultCode))
@@ -124,10 +126,10 @@ func (t *Tunnel) peerStopped(now time.Time, avps []wire.AVP) {
 	t.state, t.stopped, t.theirs, t.endAt = stateStopping, why, true, now.Add(linger)
 }
 
-// sccrpRest is the length of an SCCRP without our name in it, with challenge and response.
+// sccrpRest is the length of an SCCRP with challenge and response, but without our name.
 const sccrpRest = 104
 
-// request is the SCCRQ. The answer has limit bytes at most: a long name of ours is cut for that.
+// request takes the SCCRQ. The answer has at most limit bytes, so a long name of ours is cut.
 func (t *Tunnel) request(now time.Time, avps []wire.AVP, limit int) {
 	t.host = strings.TrimRight(string(find(avps, wire.AttrHostName)), "\x00")
 	if w := find(avps, wire.AttrReceiveWindow); len(w) == 2 {
@@ -156,7 +158,7 @@ func (t *Tunnel) request(now time.Time, avps []wire.AVP, limit int) {
 	t.ch.push(now, 0, b)
 }
 
-// introduce begins an SCCRQ or SCCRP with what both say of us, our challenge included.
+// introduce begins an SCCRQ or SCCRP with the AVPs of both, our challenge included.
 func (t *Tunnel) introduce(kind wire.MessageType, name string) []byte {
 	b := begin(kind)
 	b = wire.AppendAVP(b, true, wire.AttrProtocolVersion, []byte{1, 0})
@@ -171,7 +173,7 @@ func (t *Tunnel) introduce(kind wire.MessageType, name string) []byte {
 	return wire.AppendAVP(b, true, wire.AttrChallenge, t.challenge)
 }
 
-// random draws what nobody else can foresee.
+// random draws bytes that nobody can foresee.
 func (t *Tunnel) random() []byte {
 	b := make([]byte, 16)
 	if _, err := io.ReadFull(t.cfg.Random, b); err != nil {
@@ -186,9 +188,10 @@ func begin(kind wire.MessageType) []byte {
 
 func u16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
 
-// connected is the SCCCN. It proves that the peer has heard our SCCRP by our identifier, or by the response to our
-// challenge. With neither, the tunnel is open, as D-Link's DIR-300 needs it, but it counts as half-open: it has the same
-// time, nothing is repeated by itself, and it gets one call, whose identifier is the proof when the peer names it.
+// connected takes the SCCCN. It proves that the peer has received our SCCRP, by our identifier or
+// by the response to our challenge. Without a proof the tunnel opens, because D-Link's DIR-300
+// needs that, but it counts as half-open: it has the same time limit, repeats nothing by itself and
+// gets one call. The identifier of this call is the proof when the peer uses it.
 func (t *Tunnel) connected(now time.Time, h wire.Header, avps []wire.AVP) {
 	proof := h.Tunnel == t.ours || t.challenge != nil
 	if !t.proves(avps) {
@@ -201,7 +204,7 @@ func (t *Tunnel) connected(now time.Time, h wire.Header, avps []wire.AVP) {
 	}
 }
 
-// proven says that the peer hears us.
+// proven notes that the peer hears us.
 func (t *Tunnel) proven(now time.Time) {
 	t.shown = true
 	t.ch.resume(now)
@@ -211,8 +214,8 @@ func (t *Tunnel) proven(now time.Time) {
 	}
 }
 
-// Stop ends all sessions and the tunnel; Closed follows when the peer has acknowledged that, or after a
-// while.
+// Stop ends all sessions and the tunnel. Closed follows when the peer has acknowledged that, or
+// after a while.
 func (t *Tunnel) Stop(now time.Time, why reason.Reason) {
 	switch t.state {
 	case stateIdle, stateDialling:
@@ -239,7 +242,7 @@ func (t *Tunnel) stop(now time.Time, why reason.Reason) {
 	t.ch.push(now, 0, stopCCN(t.ours, r))
 }
 
-// result is what the peer is told of a reason: the row's result, or else usual.
+// result is the result that the peer gets for a reason: the row's result, or else usual.
 func result(row reason.Result, usual wire.Result, why reason.Reason) wire.Result {
 	if row == (reason.Result{}) {
 		return usual
@@ -247,7 +250,8 @@ func result(row reason.Result, usual wire.Result, why reason.Reason) wire.Result
 	return wire.Result{Code: row.Code, Error: row.Error, Message: why.Peer()}
 }
 
-// because is a reason of the peer's making, which has a code for a client and one for a server.
+// because makes a reason that the peer has caused. The reason has one code for a client and one for
+// a server.
 func (t *Tunnel) because(client, server reason.Code, args ...any) reason.Reason {
 	if t.client {
 		return reason.New(server, args...)
@@ -255,7 +259,7 @@ func (t *Tunnel) because(client, server reason.Code, args ...any) reason.Reason 
 	return reason.New(client, args...)
 }
 
-// unknownAVP is the reason that ends what has an AVP that must be understood, and is not.
+// unknownAVP is the reason for the end of a call or tunnel after an unknown AVP with the M bit.
 func (t *Tunnel) unknownAVP() reason.Reason {
 	return t.because(reason.UnknownAVP, reason.ServerUnknownAVP)
 }
@@ -265,8 +269,8 @@ func stopCCN(ours uint16, r wire.Result) []byte {
 	return wire.AppendAVP(b, true, wire.AttrResultCode, r.Append(nil))
 }
 
-// Busy is the datagram that answers the SCCRQ of a peer for whose tunnel there is no room: a StopCCN,
-// "insufficient resources now". ours is any identifier.
+// Busy is the answer to an SCCRQ when there is no room for its tunnel: a StopCCN, "insufficient
+// resources now". ours is any identifier.
 func Busy(peer, ours uint16) []byte {
 	return wire.AppendControl(nil, wire.Header{Tunnel: peer, Nr: 1}, stopCCN(ours, wire.Result{Code: stopGeneral, Error: errorNoResource}))
 }
@@ -290,14 +294,14 @@ func (t *Tunnel) close(why reason.Reason) {
 	t.events = append(t.events, Closed{Reason: why, Silent: silent})
 }
 
-// settle closes a tunnel whose StopCCN has been acknowledged.
+// settle closes the tunnel if the peer has acknowledged our StopCCN.
 func (t *Tunnel) settle() {
 	if t.state == stateStopping && len(t.ch.queue) == 0 && !t.theirs {
 		t.close(t.stopped)
 	}
 }
 
-// Deadline is when Tick is due; zero: never.
+// Deadline is when Tick is due. Zero means never.
 func (t *Tunnel) Deadline() time.Time {
 	if t.state == stateClosed {
 		return time.Time{}
@@ -338,7 +342,8 @@ func (t *Tunnel) Tick(now time.Time) {
 }
 
 // alive reports whether a peer that acknowledges nothing has sent anything at all in the meantime.
-// Android never acknowledges a Hello: it is alive for as long as its data comes more often than Hellos go.
+// Android never acknowledges a Hello. It counts as alive while its data comes more often than our
+// Hellos.
 func (t *Tunnel) alive(now time.Time) bool {
 	oldest := wire.MessageType(binary.BigEndian.Uint16(t.ch.queue[0].body[6:]))
 	return t.heard.After(t.ch.since) || oldest == wire.Hello && now.Sub(t.heard) < t.cfg.HelloInterval
@@ -364,5 +369,6 @@ func (t *Tunnel) end(now time.Time) {
 	}
 }
 
-// Forget ends the tunnel without a word: Cleared for every session, then Closed.
+// Forget ends the tunnel without a message to the peer. Cleared follows for every session, then
+// Closed.
 func (t *Tunnel) Forget(why reason.Reason) { t.close(why) }

@@ -19,14 +19,14 @@ type peer struct {
 	t        *testing.T
 	c        *l2tp.Tunnel
 	now      time.Time
-	tunnel   uint16 // that its messages name
+	tunnel   uint16 // the tunnel that its messages name
 	ns, nr   uint16
-	said     []string // what the server said, readable
+	said     []string // the server's messages as text
 	raw      [][]byte
 	ended    []string
 	calls    []uint16
 	refuse   bool
-	numbered []uint16 // calls whose data messages are to carry numbers
+	numbered []uint16 // calls whose data messages need numbers
 	made     []uint16 // calls that the LAC has confirmed
 }
 
@@ -98,7 +98,7 @@ func sccrq(avps ...[]byte) []byte {
 	return message(wire.SCCRQ, append([][]byte{avp(wire.AttrProtocolVersion, 1, 0), avp(wire.AttrHostName, 'm', 'a', 'c', 0), avp(wire.AttrTunnelID, 0, 9)}, avps...)...)
 }
 
-// say sends the next message in order, with everything acknowledged.
+// say sends the next message in order, and acknowledges everything.
 func (p *peer) say(session uint16, body []byte) string {
 	p.said, p.raw = nil, nil
 	p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Session: session, Ns: p.ns, Nr: p.nr}, body)
@@ -256,7 +256,8 @@ func TestSecretOfServer(t *testing.T) {
 	}
 }
 
-// A repeated SCCRQ is answered again, but nothing is sent twice to a peer that has said nothing since.
+// A repeated SCCRQ gets its answer again, but a peer that has sent nothing since gets nothing
+// twice.
 func TestHalfOpen(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
 	p.say(0, sccrq())
@@ -285,7 +286,7 @@ func TestHelloAndSilence(t *testing.T) {
 	if fmt.Sprint(p.ended) != "[1005 client no longer answers closed client no longer answers]" {
 		t.Errorf("got %v, want [1005 client no longer answers closed client no longer answers]", p.ended)
 	}
-	// Android: Hello is never acknowledged, but data comes
+	// Android never acknowledges a Hello, but sends data.
 	p = newPeer(t, l2tp.Config{})
 	p.open()
 	for range 600 {
@@ -303,8 +304,7 @@ func TestHelloAndSilence(t *testing.T) {
 	}
 }
 
-// A peer's window of 1 is obeyed: one message is on its way, and the next one waits for its
-// acknowledgement.
+// A peer's window of 1 is obeyed: each message waits for the acknowledgement of the one before.
 func TestWindowOfOne(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
 	p.say(0, sccrq(avp(wire.AttrReceiveWindow, 0, 1)))
@@ -326,8 +326,8 @@ func TestWindowOfOne(t *testing.T) {
 	}
 }
 
-// A line that loses, doubles and swaps: all calls of a tunnel come up and go down, and no message is
-// taken twice.
+// A line loses, doubles and swaps messages. All calls of a tunnel still come up and go down, and no
+// message is taken twice.
 func TestBadLine(t *testing.T) {
 	for seed := range uint64(100) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
@@ -349,7 +349,7 @@ func TestBadLine(t *testing.T) {
 				p.wait(time.Second)
 			}
 			p.ns++
-			if rnd.IntN(4) == 0 { // an old message comes late
+			if rnd.IntN(4) == 0 { // an old message, late
 				p.c.Receive(p.now, wire.Header{Control: true, HasSeq: true, Tunnel: p.tunnel, Ns: p.ns - 1, Nr: p.nr}, body)
 				p.drain()
 			}
@@ -396,7 +396,7 @@ func FuzzTunnel(f *testing.F) {
 	})
 }
 
-// Data that came before the last control message does not take the sign of life back.
+// Data that came before the last control message does not set the sign of life back.
 func TestHeardGoesForward(t *testing.T) {
 	p := newPeer(t, l2tp.Config{})
 	p.open()

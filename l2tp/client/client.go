@@ -1,4 +1,4 @@
-// Package client dials L2TP servers: it is the LAC of RFC 2661, with one call per tunnel.
+// Package client dials L2TP servers. It is the LAC of RFC 2661, with one call per tunnel.
 package client
 
 import (
@@ -22,18 +22,19 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// Dialer says how to dial. The zero value dials from any address of this machine, without a secret.
+// Dialer has the options of a dial. The zero value dials from any address of this machine, without
+// a secret.
 type Dialer struct {
 	Local  netip.AddrPort // invalid: the system chooses; port 0: any
 	Secret string         // of the tunnel
-	Hide   bool           // with a Secret: the identifier of our session goes hidden
-	Host   string         // our name; the machine's
+	Hide   bool           // with a Secret: hide our session identifier
+	Host   string         // our name; default: the machine's
 	// Sequencing asks the server for numbers in data messages.
 	Sequencing bool
 }
 
-// Dial opens a tunnel to a server and one call in it, and waits for both. Frames go to the sink that
-// accept makes. The error is a reason.Reason or ctx's, unless this machine fails.
+// Dial opens a tunnel to a server and one call in it, and waits for both. Frames go to the sink
+// from accept. The error is a reason.Reason or ctx's, unless this machine fails.
 func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Accept) (link.Link, error) {
 	at := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	if d.Local.IsValid() {
@@ -86,12 +87,12 @@ func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Ac
 type call struct {
 	*data.Call
 	socket  *mmsg.Conn
-	server  netip.AddrPort // that we dialled
-	answers netip.AddrPort // where its answers come from, perhaps another port (RFC 2661 section 8.1); only read changes it
+	server  netip.AddrPort // the dialled address
+	answers netip.AddrPort // where it answers from (RFC 2661 section 8.1); only read sets it
 	tunnel  uint16
 	id      uint16
 	accept  link.Accept
-	outcome chan error   // of dialling: one
+	outcome chan error   // of dialling: one value
 	heard   atomic.Int64 // when data came last, in Unix nanoseconds
 
 	mu    sync.Mutex
@@ -99,7 +100,8 @@ type call struct {
 	alarm alarm.Alarm
 }
 
-// do runs f on the tunnel's machine and handles its events; those of the session without the lock.
+// do runs f on the tunnel's machine and handles its events. It handles the session's events without
+// the lock.
 func (c *call) do(f func()) {
 	c.mu.Lock()
 	if heard := c.heard.Load(); heard != 0 {
@@ -153,7 +155,7 @@ func (c *call) handle(event l2tp.Event) {
 	}
 }
 
-// refusal is why a call that was being dialled was not taken, of the reason for its end.
+// refusal turns the end of a call that was being dialled into a refusal.
 func refusal(end reason.Reason) reason.Reason {
 	if end.Code == reason.ServerEndsCall {
 		end.Code = reason.ServerRefusesCall
@@ -161,7 +163,7 @@ func refusal(end reason.Reason) reason.Reason {
 	return end
 }
 
-// settle says how dialling has ended, once.
+// settle reports the outcome of dialling, once.
 func (c *call) settle(err error) {
 	select {
 	case c.outcome <- err:
@@ -184,7 +186,7 @@ func (c *call) send(datagram []byte, out *link.Batch) {
 	out.Add(c.socket, link.Datagram{Buf: b, Dst: c.answers})
 }
 
-// read takes what the server sends until the socket is closed.
+// read takes the server's datagrams until the socket is closed.
 func (c *call) read() {
 	r := c.socket.NewReader()
 	for {
@@ -200,7 +202,8 @@ func (c *call) read() {
 	}
 }
 
-// datagram takes one datagram. It leaves the Buf of one that it drops, and of a control message, to its caller.
+// datagram takes one datagram. It leaves the Buf to its caller if it drops the datagram, or if the
+// datagram is a control message.
 func (c *call) datagram(now time.Time, p *mmsg.Packet) (taken bool) {
 	if p.From.Addr() != c.server.Addr() {
 		return false
@@ -220,7 +223,7 @@ func (c *call) datagram(now time.Time, p *mmsg.Packet) (taken bool) {
 	return true
 }
 
-// control takes a control message. The first answer says which port of the server all others come from.
+// control takes a control message. The first answer fixes the server's port for all later ones.
 func (c *call) control(now time.Time, from netip.AddrPort, h wire.Header, body []byte) {
 	c.do(func() {
 		if from == c.answers {
@@ -233,7 +236,7 @@ func (c *call) control(now time.Time, from netip.AddrPort, h wire.Header, body [
 		dialled := c.answers
 		c.answers = from
 		c.ctl.Receive(now, h, body)
-		if c.ctl.Dialling() { // it was no answer
+		if c.ctl.Dialling() { // it was not an answer
 			c.answers = dialled
 			return
 		}
@@ -241,12 +244,12 @@ func (c *call) control(now time.Time, from netip.AddrPort, h wire.Header, body [
 	})
 }
 
-// Info tells what is known of the call.
+// Info describes the call.
 func (c *call) Info() link.Info {
 	return link.Info{Type: link.L2TP, Remote: c.server, CallID: c.id}
 }
 
-// Close hangs up: the call first, and then the tunnel.
+// Close hangs up the call, and then the tunnel.
 func (c *call) Close(why reason.Reason) {
 	if !c.Over() {
 		go c.do(func() { c.ctl.Disconnect(time.Now(), c.id, why) })

@@ -19,12 +19,13 @@ import (
 
 var at = netip.MustParseAddrPort("127.0.4.1:17011")
 
-// concentrator is a server on loopback. Its ends of the calls come by calls, unless it refuses them.
+// concentrator is a server on loopback. Its ends of the calls come through calls, unless it refuses
+// them.
 type concentrator struct {
 	*server.Server
 	t      *testing.T
 	calls  chan *linktest.End
-	refuse chan error // a call for each
+	refuse chan error // one error for each call
 }
 
 func start(t *testing.T, tunnel l2tp.Config) *concentrator {
@@ -62,7 +63,8 @@ func (c *concentrator) stop() {
 	c.Shutdown(ctx)
 }
 
-// empty waits until no call is left on the server; a tunnel that its client has stopped stays for seconds.
+// empty waits until no call is left on the server. A tunnel that its client has stopped stays for
+// seconds.
 func (c *concentrator) empty() {
 	c.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -75,7 +77,7 @@ func (c *concentrator) empty() {
 	}
 }
 
-// dial dials, within ten seconds.
+// dial dials. It takes ten seconds at most.
 func dial(t *testing.T, d *client.Dialer) (*linktest.End, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -88,7 +90,7 @@ func dial(t *testing.T, d *client.Dialer) (*linktest.End, error) {
 	return e, err
 }
 
-// Frames pass both ways, and either end hangs up; the same Dialer then dials again.
+// Frames pass both ways, and either end hangs up. The same Dialer then dials again.
 func TestCall(t *testing.T) {
 	for _, d := range []*client.Dialer{
 		{}, {Secret: "tunnel"}, {Secret: "tunnel", Hide: true}, {Sequencing: true}, {Local: netip.MustParseAddrPort("127.0.4.2:0")},
@@ -126,7 +128,7 @@ func TestCall(t *testing.T) {
 	}
 }
 
-// A server that ends takes its calls with it.
+// When a server ends, its calls end.
 func TestServerStops(t *testing.T) {
 	srv := start(t, l2tp.Config{})
 	ours, err := dial(t, &client.Dialer{})
@@ -137,7 +139,7 @@ func TestServerStops(t *testing.T) {
 	ours.Want(ours.Reasons, "server closed the tunnel")
 }
 
-// Who is forsaken hears nothing; the same client gets in again at once.
+// A forsaken server gets no message. The same client can dial again at once.
 func TestForsake(t *testing.T) {
 	srv := start(t, l2tp.Config{})
 	d := &client.Dialer{Local: netip.MustParseAddrPort("127.0.4.2:17012")}
@@ -155,7 +157,7 @@ func TestForsake(t *testing.T) {
 	}
 }
 
-// Whom the server does not take, and what does not know the secret, is told so, and nothing is left.
+// A client that the server refuses, or that has a wrong secret, learns that. Nothing is left.
 func TestRefused(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -183,7 +185,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// The sink is the client's own to refuse; the server is left with nothing.
+// The client refuses the sink itself. Nothing is left on the server.
 func TestNoSink(t *testing.T) {
 	srv := start(t, l2tp.Config{})
 	full := errors.New("full")
@@ -193,7 +195,7 @@ func TestNoSink(t *testing.T) {
 	srv.empty()
 }
 
-// Dialling a silent server ends with its context, and gives the port back.
+// Dialling a silent server ends with its context, and frees the port.
 func TestSilence(t *testing.T) {
 	silent, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// answerer is a server of one call, at the level of messages. It answers from a port that it picks.
+// answerer is a server of one call, at the level of messages. It answers from a port of its choice.
 type answerer struct {
 	well, other *net.UDPConn
 	from        *net.UDPAddr // the client
@@ -37,7 +37,7 @@ func newAnswerer(t *testing.T) *answerer {
 	return a
 }
 
-// hear waits for a message of a kind by a socket, and gives an attribute of it.
+// hear waits for a message of a kind on a socket, and returns an attribute of it.
 func (a *answerer) hear(t *testing.T, by *net.UDPConn, kind wire.MessageType, attr wire.Attribute) uint16 {
 	t.Helper()
 	b := make([]byte, 2048)
@@ -78,8 +78,8 @@ func (a *answerer) say(t *testing.T, by *net.UDPConn, h wire.Header, kind wire.M
 	}
 }
 
-// RFC 2661 section 8.1: a server answers from a port that it picks, and keeps it. All that the client says from then on
-// goes there, and what comes from elsewhere is not taken.
+// RFC 2661 section 8.1: a server answers from a port of its choice, and keeps it. The client then
+// sends everything there, and ignores datagrams from elsewhere.
 func TestServerPicksAPort(t *testing.T) {
 	a := newAnswerer(t)
 	served := make(chan struct{})
@@ -98,7 +98,7 @@ func TestServerPicksAPort(t *testing.T) {
 		defer func() { _ = stranger.Close() }()
 		a.say(t, stranger, wire.Header{Tunnel: a.tunnel}, wire.SCCRP, version, id(wire.AttrTunnelID, 66))    // another address
 		a.say(t, a.other, wire.Header{Tunnel: a.tunnel + 1}, wire.SCCRP, version, id(wire.AttrTunnelID, 66)) // another tunnel
-		a.say(t, a.other, wire.Header{Tunnel: a.tunnel}, wire.Hello)                                         // no answer
+		a.say(t, a.other, wire.Header{Tunnel: a.tunnel}, wire.Hello)                                         // not an answer
 		a.say(t, a.other, wire.Header{Tunnel: a.tunnel}, wire.SCCRP, version, id(wire.AttrTunnelID, 5))
 		a.ns++
 		a.hear(t, a.other, wire.SCCCN, 0)

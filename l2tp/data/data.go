@@ -1,5 +1,5 @@
-// Package data carries the PPP frames of L2TP calls: data messages (RFC 2661 sections 3.1 and 5.4) over
-// UDP. Server and client share it.
+// Package data carries the PPP frames of L2TP calls in data messages (RFC 2661 sections 3.1 and
+// 5.4) over UDP. Server and client share it.
 package data
 
 import (
@@ -16,19 +16,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a socket may hold, in bytes. Of what comes it is seconds of a flood of SCCRQs: users share the socket,
-// and are not to lose anything while the machine is too busy to read.
+// The socket buffers, in bytes. The receive buffer holds seconds of a flood of SCCRQs. Users share
+// the socket, and must not lose data while the machine is too busy to read.
 const (
 	receiveBuffer = 32 << 20
 	sendBuffer    = 4 << 20
 )
 
-// maxLate is how far behind a numbered message counts as late. RFC 2661 section 5.4 has half of all numbers for it: after
-// an outage of 32,768 messages, or one forged number, as many more would be taken for late ones.
+// maxLate is how far behind a numbered message counts as late. RFC 2661 section 5.4 uses half of
+// all numbers. Then, after an outage of 32,768 messages, or one forged number, as many more
+// messages would count as late.
 const maxLate = 1 << 12
 
-// Configure sets a UDP socket up for L2TP. It asks for the address that each datagram was sent to: the
-// answer comes from there.
+// Configure sets up a UDP socket for L2TP. It asks for the destination of each datagram, because
+// the answer comes from there.
 func Configure(c *mmsg.Conn) error {
 	return c.Control(func(fd int) error {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1); err != nil {
@@ -41,7 +42,7 @@ func Configure(c *mmsg.Conn) error {
 			{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer},
 		} {
 			if unix.SetsockoptInt(fd, unix.SOL_SOCKET, o.force, o.size) == nil {
-				continue // more than net.core.rmem_max takes CAP_NET_ADMIN
+				continue // a size above net.core.rmem_max needs CAP_NET_ADMIN
 			}
 			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, o.option, o.size); err != nil {
 				return err
@@ -51,14 +52,14 @@ func Configure(c *mmsg.Conn) error {
 	})
 }
 
-// Route says between whom a call's messages go.
+// Route says where a call's messages come from and where they go.
 type Route struct {
 	Socket *mmsg.Conn
 	Remote netip.AddrPort
 	Local  netip.Addr // invalid: the system chooses
 }
 
-// Call is the data half of one call. Ready for use is what New gives.
+// Call is the data half of one call. New makes it.
 type Call struct {
 	route    Route
 	peers    atomic.Uint32 // the peer's identifiers of tunnel and session
@@ -69,23 +70,24 @@ type Call struct {
 	ns uint16
 
 	rx   sync.Mutex
-	sink link.Sink // nil: it has not begun, or is over
-	nr   uint16    // the number that is expected next
+	sink link.Sink // nil: the call has not begun, or is over
+	nr   uint16    // the next expected number
 }
 
-// New makes a call over a route. Nothing is delivered before Begin.
+// New makes a call over a route. It delivers nothing before Begin.
 func New(r Route) *Call { return &Call{route: r} }
 
-// SetPeer says which identifiers the peer wants in our messages.
+// SetPeer sets the identifiers that our messages to the peer carry.
 func (k *Call) SetPeer(tunnel, session uint16) { k.peers.Store(uint32(tunnel)<<16 | uint32(session)) }
 
-// SetRemote says where our messages go, as it shows while the call is dialled. It is not for use after Begin.
+// SetRemote sets the destination of our messages, once it is known during dialling. It is not for
+// use after Begin.
 func (k *Call) SetRemote(remote netip.AddrPort) { k.route.Remote = remote }
 
-// Number has our messages carry numbers from now on.
+// Number puts numbers into our messages from now on.
 func (k *Call) Number() { k.numbered.Store(true) }
 
-// Begin has frames delivered to sink from now on; one that comes too late is told that the call is over.
+// Begin delivers frames to sink from now on. If the call is over already, it calls sink.Down.
 func (k *Call) Begin(sink link.Sink) {
 	k.rx.Lock()
 	over := k.over.Load()
@@ -110,7 +112,7 @@ func (k *Call) Confirm() {
 // Over reports whether Down has been called.
 func (k *Call) Over() bool { return k.over.Load() }
 
-// Send puts the header of a data message in front of a PPP frame, as link.Link has it.
+// Send puts the header of a data message in front of a PPP frame. It implements link.Link.
 func (k *Call) Send(b *pktbuf.Buf, out *link.Batch) {
 	if k.over.Load() {
 		b.Release()
@@ -139,8 +141,8 @@ var (
 	ErrLate = errors.New("l2tp: late or doubled")
 )
 
-// Receive takes a data message, of which b is the payload. With an error it leaves b to its caller. A peer
-// that sends numbers gets numbers; messages out of order are dropped then.
+// Receive takes a data message with the payload b. If it returns an error, the caller keeps b. If
+// the peer sends numbers, so do we, and messages out of order are dropped.
 func (k *Call) Receive(h wire.Header, b *pktbuf.Buf) error {
 	if b.Len() == 0 {
 		return ErrOver
@@ -163,7 +165,7 @@ func (k *Call) Receive(h wire.Header, b *pktbuf.Buf) error {
 	return nil
 }
 
-// Down ends the call, and tells the sink, if there is one. It answers false the second time.
+// Down ends the call, and tells the sink, if there is one. The second time, it returns false.
 func (k *Call) Down(why reason.Reason) bool {
 	if k.over.Swap(true) {
 		return false

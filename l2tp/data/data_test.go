@@ -10,7 +10,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// sink keeps what comes.
+// sink keeps the frames.
 type sink struct {
 	frames []string
 	down   []string
@@ -39,8 +39,8 @@ func receive(t *testing.T, k *data.Call, h wire.Header, frame string) error {
 	return err
 }
 
-// Numbered messages come in their order, over the wrap-around: late and doubled ones are dropped, lost
-// ones not waited for. Those without a number always come.
+// Numbered messages are delivered in order, over the wrap-around. Late and doubled ones are
+// dropped. Lost ones are not waited for. Messages without a number are always delivered.
 func TestOrder(t *testing.T) {
 	s, k := new(sink), data.New(data.Route{})
 	k.Begin(s)
@@ -87,7 +87,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Whatever number comes, forged or after a long outage, the peer's next messages are taken, and so many before each are late.
+// After any number, forged or after a long outage, the peer's next messages are taken. The maxLate
+// messages before each are late.
 func TestNumbersFarAway(t *testing.T) {
 	s, k := new(sink), data.New(data.Route{})
 	k.Begin(s)
@@ -113,8 +114,8 @@ func TestNumbersFarAway(t *testing.T) {
 	}
 }
 
-// What we send carries numbers once the peer has sent one, or has required them; and the peer's
-// identifiers.
+// Our messages carry the peer's identifiers. They carry numbers once the peer has sent one, or has
+// required them.
 func TestSend(t *testing.T) {
 	for _, required := range []bool{true, false} {
 		k := data.New(data.Route{})

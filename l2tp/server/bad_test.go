@@ -16,7 +16,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// Who has no tunnel gets no answer, whatever it sends, but for an SCCRQ.
+// A sender without a tunnel gets no answer, except to an SCCRQ.
 func TestNoAnswer(t *testing.T) {
 	srv, _ := start(t)
 	c := connect(t, "127.0.3.2:0")
@@ -55,7 +55,7 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// More tunnels or calls than the limit are refused by a StopCCN and a CDN that say so.
+// Tunnels above the limit are refused by a StopCCN, and calls by a CDN. Both give this reason.
 func TestLimits(t *testing.T) {
 	srv, sessions := startWith(t, server.Config{MaxTunnels: 2, MaxCalls: 1})
 	a := connect(t, "127.0.3.2:0")
@@ -85,8 +85,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Who does not know the tunnel's secret, or does not say it, is refused and logged, in as many lines as whoever is told
-// of it wants to have; the secret is in none.
+// A client with a wrong tunnel secret, or without one, is refused and logged. Refused decides how
+// many lines are logged at level info. The secret is in none of them.
 func TestWrongSecret(t *testing.T) {
 	log := new(lockedLog)
 	var told atomic.Int64
@@ -111,7 +111,8 @@ func TestWrongSecret(t *testing.T) {
 			t.Fatalf("try %d: StopCCN with %v", i, c.result())
 		}
 	}
-	waitFor(t, srv, func(server.Stats) bool { return told.Load() == tries }) // it is told after the answer
+	// Refused is called after the answer.
+	waitFor(t, srv, func(server.Stats) bool { return told.Load() == tries })
 	line := regexp.MustCompile(`level=INFO msg=refused type=L2TP peer=127\.0\.3\.2:\d+ cause=wrong_tunnel_secret `)
 	if n := len(line.FindAllString(log.String(), -1)); n != 20 || strings.Count(log.String(), "\n") != n {
 		t.Errorf("%d lines, %d told, for %d tries: %s", n, told.Load(), tries, log)
@@ -121,8 +122,8 @@ func TestWrongSecret(t *testing.T) {
 	}
 }
 
-// A repeated SCCRQ makes no second tunnel. A client that has lost its tunnel, and opens it again from the
-// same port under the same identifier, gets one; then its first one is over.
+// A repeated SCCRQ makes no second tunnel. A client that has lost its tunnel, and opens it again
+// from the same port under the same identifier, gets a second one. Then the first one is over.
 func TestReopen(t *testing.T) {
 	log := new(lockedLog)
 	srv, sessions := startWith(t, server.Config{
@@ -142,7 +143,7 @@ func TestReopen(t *testing.T) {
 	c.ns = 7
 	c.echo("hello", false)
 	ns := uint16(4)
-	for range 1_000_000 { // until it cannot be a repetition any more
+	for range 1_000_000 { // until it cannot be a repetition
 		c.request()
 		h, body := c.read()
 		if len(body) > 0 && wire.MessageType(body[7]) == wire.SCCRP && h.Nr == 1 {
@@ -163,7 +164,7 @@ func TestReopen(t *testing.T) {
 	}
 	second := c.tunnel
 	c.tunnel, c.call = tunnel, call
-	c.echo("the first one is still there", false) // who has sent the SCCRQ may not be the client
+	c.echo("the first one is still there", false) // the sender of the SCCRQ may not be the client
 	c.tunnel, c.ns, c.nr = second, 1, 1
 	c.say(wire.SCCCN)
 	if why := <-old.down; why != "client opened its tunnel again" {
@@ -199,8 +200,8 @@ func (l *lockedLog) String() string {
 	return l.b.String()
 }
 
-// Time-outs at the same time as data, a StopCCN and a hang-up of ours: everything ends once, and nothing
-// is left.
+// Time-outs come at the same time as data, a StopCCN and our hang-up. Everything ends once, and
+// nothing is left.
 func TestEndsAtOnce(t *testing.T) {
 	srv, sessions := startWith(t, server.Config{Tunnel: l2tp.Config{HelloInterval: time.Millisecond}})
 	var all sync.WaitGroup
@@ -235,7 +236,7 @@ func TestEndsAtOnce(t *testing.T) {
 	}
 }
 
-// An SCCRQ with a hidden AVP that does not decode is not answered, but it leaves a line in the log, in so many that it
+// An SCCRQ with a hidden AVP that does not decode gets no answer. It leaves a line in the log, but
 // cannot fill the log.
 func TestHiddenAVPInTheFirstMessage(t *testing.T) {
 	log := new(lockedLog)

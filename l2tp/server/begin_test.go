@@ -10,10 +10,10 @@ import (
 	"vpnd/l2tp"
 )
 
-// The call of a half-open tunnel that ends before it is handed over, or meanwhile, keeps no place.
+// The call of a half-open tunnel keeps no place if it ends before or during its hand-over.
 func TestCallEndsBeforeItBegins(t *testing.T) {
 	at := netip.MustParseAddrPort("127.0.3.1:17010")
-	var end *linktest.End // of the call that is handed over
+	var end *linktest.End // of the call that the server hands over
 	s, err := Listen(Config{Listen: []netip.Addr{at.Addr()}, Port: at.Port()}, func(l link.Link) (link.Sink, error) {
 		end = linktest.NewEnd(t, l)
 		l.(*call).down(reason.New(reason.NoRoomTunnels))

@@ -14,13 +14,14 @@ type call struct {
 	t  *tunnel
 	id uint16
 
-	// Under the tunnel's lock: that the call is hung up, perhaps before the peer was answered, and why.
+	// The tunnel's lock guards these. closing: the call is hung up, perhaps before the peer was
+	// answered.
 	closing bool
 	why     reason.Reason
 }
 
-// begin hands the call over, unless it is over. The call of a half-open tunnel may end while the tunnel opens: whichever of
-// begin and down comes second gives back the place that begin takes.
+// begin hands the call over, unless it is over. The call of a half-open tunnel may end while the
+// tunnel opens. The later one of begin and down then gives back the place that begin takes.
 func (k *call) begin() error {
 	s := k.t.s
 	if victim, over := s.strangers.Call(k, k.t.peer.Addr()); over {
@@ -38,16 +39,15 @@ func (k *call) begin() error {
 	return nil
 }
 
-// Info tells what is known of the call.
+// Info describes the call.
 func (k *call) Info() link.Info {
 	return link.Info{Type: link.L2TP, Remote: k.t.peer, Local: k.t.local, CallID: k.id, Confirms: true}
 }
 
-// Authenticated is told by the session that a user has logged in.
+// Authenticated says that a user has logged in. The session calls it.
 func (k *call) Authenticated() { k.t.s.strangers.Authenticated(k.t, k) }
 
-// Close hangs up towards the peer. It may be called from within Sink.Frame, so another goroutine does
-// the work.
+// Close hangs up. Sink.Frame may call it, so another goroutine does the work.
 func (k *call) Close(why reason.Reason) {
 	if k.Over() {
 		return
@@ -62,7 +62,7 @@ func (k *call) hangUp(why reason.Reason) {
 	})
 }
 
-// down ends the call; the session hears of it before its place is given away.
+// down ends the call. The session learns of it before its place becomes free.
 func (k *call) down(why reason.Reason) {
 	k.t.s.calls[k.id].CompareAndSwap(k, nil)
 	if !k.Down(why) {

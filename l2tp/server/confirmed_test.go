@@ -11,7 +11,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// told is a sink that notes what it is told.
+// told is a sink that notes its calls.
 type told chan string
 
 func (s told) Frame(b *pktbuf.Buf) {
@@ -34,7 +34,8 @@ func (s told) want(t *testing.T, what string) {
 	}
 }
 
-// A call is confirmed by its ICCN. A frame that comes before is taken, if the tunnel's client has shown that it hears us.
+// The ICCN confirms a call. An earlier frame is taken, if the tunnel's client has shown that it
+// hears us.
 func TestConfirmed(t *testing.T) {
 	for _, named := range []bool{true, false} {
 		t.Run(fmt.Sprintf("named %v", named), func(t *testing.T) {

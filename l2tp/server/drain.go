@@ -7,9 +7,10 @@ import (
 	"vpnd/internal/reason"
 )
 
-// Drain accepts no new calls: a peer that asks for a tunnel hears that there is no room, and tunnels
-// without a call are closed. Open calls stay. The server ends with the last tunnel, as by Shutdown.
-// Until then Resume cancels the drain. After Drain has returned, link.Accept is not called.
+// Drain accepts no new calls. A peer that asks for a tunnel gets the answer that there is no room.
+// Tunnels without a call are closed. Open calls stay. The server ends with the last tunnel, as
+// after Shutdown. Until then, Resume cancels the drain. After Drain has returned, the server does
+// not call link.Accept.
 func (s *Server) Drain() {
 	s.taking.Lock()
 	s.draining.Store(true)
@@ -23,7 +24,7 @@ func (s *Server) Drain() {
 	}
 }
 
-// endDrained ends a server that has been drained of its last tunnel. The caller holds the lock.
+// endDrained ends a draining server that has lost its last tunnel. The caller holds the lock.
 func (s *Server) endDrained() {
 	if s.draining.Load() && s.nTunnels == 0 && !s.stopping {
 		s.stopping = true
@@ -31,7 +32,7 @@ func (s *Server) endDrained() {
 	}
 }
 
-// Resume takes calls again after Drain. The error is link.ErrEnded.
+// Resume takes calls again after Drain. If the server has ended, it returns link.ErrEnded.
 func (s *Server) Resume() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,7 +43,7 @@ func (s *Server) Resume() error {
 	return nil
 }
 
-// all are the tunnels. The caller holds the lock.
+// all returns the tunnels. The caller holds the lock.
 func (s *Server) all() []*tunnel {
 	var all []*tunnel
 	for id := range s.tunnels {
@@ -53,8 +54,8 @@ func (s *Server) all() []*tunnel {
 	return all
 }
 
-// Shutdown hangs every call up, stops every tunnel, closes the sockets, and waits for all that, or for
-// ctx; then it cuts what is left.
+// Shutdown hangs up every call, stops every tunnel and closes the sockets. It waits until that is
+// done, or until ctx ends. Then it ends the rest at once.
 func (s *Server) Shutdown(ctx context.Context) {
 	s.mu.Lock()
 	s.stopping = true

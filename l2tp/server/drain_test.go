@@ -27,7 +27,7 @@ func ends(t *testing.T, srv *server.Server) {
 	}
 }
 
-// free wants nobody to have the UDP port.
+// free checks that nobody has the UDP port.
 func free(t *testing.T) {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
@@ -37,8 +37,8 @@ func free(t *testing.T) {
 	_ = conn.Close()
 }
 
-// A drained server takes no tunnels and no calls, goes on with the calls that it has, may be resumed, and ends
-// with the last tunnel.
+// A drained server takes no tunnels and no calls, and keeps its present calls. It can be resumed.
+// It ends with the last tunnel.
 func TestDrain(t *testing.T) {
 	srv, sessions := start(t)
 	c := connect(t, "127.0.3.2:0")
@@ -86,7 +86,7 @@ func TestDrain(t *testing.T) {
 	free(t)
 }
 
-// The call of a half-open tunnel is not taken when the peer shows too late that it hears us.
+// The call of a half-open tunnel is not taken if the peer shows too late that it hears us.
 func TestDrainHalfOpen(t *testing.T) {
 	srv, sessions := start(t)
 	c := connect(t, "127.0.3.2:0")
@@ -110,7 +110,7 @@ func TestDrainHalfOpen(t *testing.T) {
 	ends(t, srv)
 }
 
-// Without a tunnel the port is closed at once.
+// Without a tunnel, the port is closed at once.
 func TestDrainWithoutCalls(t *testing.T) {
 	srv, _ := start(t)
 	srv.Drain()
@@ -121,7 +121,8 @@ func TestDrainWithoutCalls(t *testing.T) {
 	start(t)
 }
 
-// Calls come and go while the server is drained and resumed: when Drain has returned, none is taken.
+// Calls come and go while the server is drained and resumed. When Drain has returned, no call is
+// taken.
 func TestDrainRace(t *testing.T) {
 	srv, sessions := startWith(t, server.Config{})
 	keep := connect(t, "127.0.3.2:0")
@@ -145,7 +146,7 @@ func TestDrainRace(t *testing.T) {
 	for range 50 {
 		srv.Drain()
 		taken := len(sessions)
-		time.Sleep(time.Millisecond) // a call that is taken too late has the time to show
+		time.Sleep(time.Millisecond) // time for a late call to show
 		if n := len(sessions); n != taken {
 			t.Errorf("%d calls are taken while the server is drained", n-taken)
 		}
@@ -161,14 +162,14 @@ func TestDrainRace(t *testing.T) {
 	keep.pass("still there")
 }
 
-// pass is echo that leaves the number of the next control message as it is.
+// pass is echo, but keeps the number of the next control message.
 func (c *client) pass(frame string) {
 	c.t.Helper()
 	c.echo(frame, false)
 	c.ns--
 }
 
-// attempt opens a tunnel and asks for a call, whatever becomes of it.
+// attempt opens a tunnel and asks for a call. It does not wait for success.
 func (c *client) attempt(id uint16) {
 	c.tunnel, c.call, c.ns, c.nr = 0, 0, 0, 0
 	c.say(wire.SCCRQ, wire.AppendAVP(nil, true, wire.AttrProtocolVersion, []byte{1, 0}), wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(id)))
@@ -193,7 +194,7 @@ func (c *client) attempt(id uint16) {
 	c.say(wire.ICRQ, wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
 }
 
-// Drain waits for a call that is just being taken.
+// Drain waits for a call that is being taken.
 func TestDrainWaits(t *testing.T) {
 	entered, release, drained := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	srv, err := server.Listen(server.Config{Listen: []netip.Addr{at.Addr()}, Port: at.Port()}, func(link.Link) (link.Sink, error) {

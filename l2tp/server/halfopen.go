@@ -5,22 +5,23 @@ import (
 	"net/netip"
 )
 
-// Tunnels that wait for their peer's second message: when one more comes, another one goes, picked at
-// random, so that in a flood from invented addresses, which costs no more than that, a real peer has its
-// chance. One address cannot take the places of all others.
+// The limits of the tunnels that wait for their peer's second message. Above a limit, a random one
+// goes for each new one. So a real peer has its chance in a flood from invented addresses. One
+// address cannot take the places of all others.
 const (
 	maxHalfOpen        = 4096
 	maxHalfOpenPerAddr = 256
 )
 
-// dialler is who has half-open tunnels: how many, and which is the newest one.
+// dialler has the half-open tunnels of one address and port: their number and the newest one.
 type dialler struct {
 	n      int
 	newest *tunnel
 }
 
-// nameless finds the tunnel of a message without our identifier, such as all of D-Link's DIR-300 are: the open one of
-// its address and port, or the only one that is being opened from there.
+// nameless finds the tunnel of a message without our identifier. All messages of D-Link's DIR-300
+// are such messages. The result is the open tunnel of its address and port, or the only half-open
+// one from there.
 func (s *Server) nameless(from netip.AddrPort) *tunnel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,7 +34,7 @@ func (s *Server) nameless(from netip.AddrPort) *tunnel {
 	return nil
 }
 
-// makeRoom adds t to the half-open tunnels, and gives the one that goes when there are too many.
+// makeRoom adds t to the half-open tunnels. If there are too many, it returns the victim.
 func (s *Server) makeRoom(t *tunnel) (victim *tunnel) {
 	n := len(s.halfOpen)
 	if full := s.waiting[t.peer.Addr()] >= maxHalfOpenPerAddr; n > 0 && (full || n >= maxHalfOpen) {
@@ -74,8 +75,8 @@ func (s *Server) noLongerHalfOpen(t *tunnel) {
 	}
 }
 
-// opened takes note that the peer of t hears us. What it had before under the same identifier is given, and the tunnel
-// that has to go for it.
+// opened notes that the peer of t hears us. It returns the peer's earlier tunnel under the same
+// identifier, and the tunnel that has to go for t.
 func (s *Server) opened(t *tunnel) (before, victim *tunnel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// D-Link's DIR-300 puts 0 for our tunnel's identifier into all of its control messages, the SCCCN included; its data
-// messages are right.
+// D-Link's DIR-300 has 0 as our tunnel's identifier in all its control messages, the SCCCN
+// included. Its data messages are right.
 func TestPersonaDIR300(t *testing.T) {
 	for _, secret := range []string{"", "tunnel"} {
 		t.Run(fmt.Sprintf("%q", secret), func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestPersonaDIR300(t *testing.T) {
 			c.tunnel = ours
 			c.echo("hello", false)
 			c.tunnel = 0
-			c.ns-- // data has no part in the numbers of control messages
+			c.ns-- // data does not use the numbers of control messages
 			c.say(wire.CDN, wire.AppendAVP(nil, true, wire.AttrResultCode, u16(3)), wire.AppendAVP(nil, true, wire.AttrSessionID, u16(5)))
 			if why := <-s.down; why != "client disconnected the call (result 3)" {
 				t.Errorf(`got %q, want "client disconnected the call (result 3)"`, why)
@@ -41,7 +41,8 @@ func TestPersonaDIR300(t *testing.T) {
 	}
 }
 
-// responds gives the AVP by which the client shows that it knows the tunnel's secret, if it was asked.
+// responds returns the AVP that proves that the client knows the tunnel's secret, if the server has
+// asked for it.
 func (c *client) responds(secret string) [][]byte {
 	for _, a := range c.last {
 		if a.Type == wire.AttrChallenge {
@@ -52,8 +53,9 @@ func (c *client) responds(secret string) [][]byte {
 	return nil
 }
 
-// Who sends under addresses of others hears none of our answers. What he can foresee of a DIR-300's messages gets him
-// no session, and no more than the half-open tunnels that an SCCRQ alone gets him; who is real gets in beside him.
+// A sender with forged addresses hears none of our answers. By guessing the messages of a DIR-300
+// it gets no session, and no more half-open tunnels than by an SCCRQ only. A real client still gets
+// in.
 func TestNamelessFlood(t *testing.T) {
 	srv, sessions := start(t)
 	crowd := connect(t, "127.0.3.3:0")
@@ -80,12 +82,12 @@ func TestNamelessFlood(t *testing.T) {
 	if st.Tunnels > 4096+10 || st.Tunnels < 2048 {
 		t.Errorf("%d tunnels", st.Tunnels)
 	}
-	if n := len(sessions); n > 3 { // one guess in 65,536 is right
+	if n := len(sessions); n > 3 { // one of 65,536 guesses is right
 		t.Errorf("%d sessions of nobody", n)
 	}
 }
 
-// Messages under a client's address, but without our identifier, do not disturb it while its tunnel is opened.
+// Messages from a client's address without our identifier do not disturb the opening of its tunnel.
 func TestNamelessWithAClient(t *testing.T) {
 	_, sessions := start(t)
 	c := connect(t, "127.0.3.2:0")
@@ -104,7 +106,7 @@ func TestNamelessWithAClient(t *testing.T) {
 	c.echo("hello", false)
 }
 
-// Two tunnels that are opened from one address and port cannot be told from each other without an identifier.
+// Two tunnels opened from one address and port cannot be told apart without an identifier.
 func TestNamelessAmbiguous(t *testing.T) {
 	srv, _ := start(t)
 	c := connect(t, "127.0.3.2:0")
@@ -121,8 +123,8 @@ func TestNamelessAmbiguous(t *testing.T) {
 	}
 }
 
-// With a secret the response is the proof, whatever the identifier: without the right one nobody gets in, and nothing is
-// ended. The log tells of a client whose secret is wrong.
+// With a secret, the response is the proof, whatever the identifier is. Without the right response
+// nobody gets in, and nothing ends. The log shows a client with a wrong secret.
 func TestNamelessWithoutTheSecret(t *testing.T) {
 	for _, secret := range []string{"", "wrong"} {
 		t.Run(fmt.Sprintf("%q", secret), func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package server is the L2TP network server: UDP port 1701. It hands each call that a client dials to
-// the link.Accept it was given.
+// Package server is the L2TP network server on UDP port 1701. It hands each call from a client to
+// link.Accept.
 package server
 
 import (
@@ -22,8 +22,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// Config says where a Server listens and what it takes. The zero value of a field is the default that
-// its comment gives.
+// Config has the options of a Server. If a field is zero, the default in its comment applies.
 type Config struct {
 	Listen     []netip.Addr // IPv4 addresses; all
 	Port       uint16       // UDP; 1701
@@ -33,8 +32,9 @@ type Config struct {
 	Strangers  strangers.Limits // of open tunnels, and of calls, without a user
 	Logger     *slog.Logger     // nil: nothing is logged
 	Random     io.Reader        // of identifiers; crypto/rand
-	// Refused, if not nil, is told of a tunnel or a call that is not taken, and says whether that is logged at level info: a
-	// peer must not fill the log. The others are at debug. It must not wait.
+	// Refused, if not nil, learns of each refused tunnel or call, and reports whether to log it at
+	// level info. Otherwise the refusal is logged at debug. So a peer cannot fill the log. Refused
+	// must not wait.
 	Refused func(peer netip.Addr, why reason.Reason) bool
 }
 
@@ -61,7 +61,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// peerKey names a peer's tunnel: an SCCRQ that is repeated is not a second one.
+// peerKey identifies a peer's tunnel, so that a repeated SCCRQ does not make a second one.
 type peerKey struct {
 	addr   netip.AddrPort
 	tunnel uint16
@@ -77,37 +77,38 @@ type Server struct {
 	drops     drops
 	wg        sync.WaitGroup
 	draining  atomic.Bool
-	taking    sync.RWMutex // held for reading while a call is taken, for writing while draining is set
+	taking    sync.RWMutex // read-locked while a call is taken, locked to set draining
 	strangers *strangers.Guard[*tunnel, *call]
 
 	mu       sync.Mutex
 	peers    map[peerKey]*tunnel        // the newest one of each
-	addrs    map[netip.AddrPort]*tunnel // the tunnel of an address that was opened last
-	halfOpen []*tunnel                  // each one's place is its slot
-	waiting  map[netip.Addr]int         // how many of halfOpen an address has
-	dialling map[netip.AddrPort]dialler // and a port of it
+	addrs    map[netip.AddrPort]*tunnel // the tunnel of an address that opened last
+	halfOpen []*tunnel                  // slot is the index
+	waiting  map[netip.Addr]int         // how many of halfOpen each address has
+	dialling map[netip.AddrPort]dialler // the same by address and port
 	nTunnels int                        // half-open ones included
 	nCalls   int
-	stopping bool // by Shutdown, or because it is drained
+	stopping bool // after Shutdown, or because it is drained
 	gone     sync.WaitGroup
 }
 
-// drops counts what was not taken.
+// drops counts the dropped datagrams and tunnels by cause.
 type drops struct {
 	malformed, unknown, source, late, limit atomic.Uint64
 }
 
-// Stats are the server's counters since it started, and its current figures.
+// Stats has the server's counters since its start, and its current figures.
 type Stats struct {
 	Tunnels, Calls int
 	HalfOpen       int // of Tunnels: their peers have not shown that they hear us
-	// UnauthenticatedTunnels are the other ones of Tunnels on which no user has logged in, UnauthenticatedCalls those of Calls.
+	// UnauthenticatedTunnels counts the open tunnels on which no user has logged in.
+	// UnauthenticatedCalls counts such calls.
 	UnauthenticatedTunnels, UnauthenticatedCalls int
 	Dropped                                      map[string]uint64
 }
 
-// Listen opens the UDP sockets. Nothing is accepted before Serve. An error says what is in the way and
-// how to fix it.
+// Listen opens the UDP sockets. The server accepts nothing before Serve. The error says what is
+// wrong and how to fix it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
 	s := &Server{
 		cfg: cfg.withDefaults(), accept: accept,
@@ -155,8 +156,9 @@ func (s *Server) read(c *mmsg.Conn) {
 	}
 }
 
-// datagram takes one datagram. It leaves the Buf of one that it drops, and of a control message, to its
-// caller. Dropped packets are counted, but not answered and not logged: anybody can send them.
+// datagram takes one datagram. It leaves the Buf to its caller if it drops the datagram, or if the
+// datagram is a control message. It counts dropped packets, but does not answer or log them,
+// because anybody can send them.
 func (s *Server) datagram(c *mmsg.Conn, now time.Time, p *mmsg.Packet) (taken bool) {
 	h, err := wire.TrimHeader(p.Buf)
 	if err != nil {
@@ -215,9 +217,9 @@ func (s *Server) control(c *mmsg.Conn, now time.Time, p *mmsg.Packet, h wire.Hea
 	t.do(func() { t.ctl.Receive(now, h, body) })
 }
 
-// request finds the tunnel of an SCCRQ, or makes one. Another one, victim, may have to go for it. A peer
-// that has lost its tunnel, and opens it again under the same identifier, gets a second one: the first one
-// goes when the peer has shown that it hears us.
+// request finds the tunnel of an SCCRQ, or makes one. The new tunnel may push out another one,
+// victim. A peer that has lost its tunnel, and opens it again under the same identifier, gets a
+// second one. The first one goes when the peer has shown that it hears us.
 func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byte) (t, victim *tunnel) {
 	avps, err := wire.ParseAVPs(body, s.cfg.Tunnel.Secret)
 	key := peerKey{addr: p.From}
@@ -264,7 +266,7 @@ func (s *Server) request(c *mmsg.Conn, now time.Time, p *mmsg.Packet, body []byt
 	return t, s.makeRoom(t)
 }
 
-// refuse logs that a tunnel, or a call in it, is not taken.
+// refuse logs the refusal of a tunnel, or of a call in it.
 func (s *Server) refuse(peer netip.AddrPort, why reason.Reason) {
 	level := slog.LevelInfo
 	if s.cfg.Refused != nil && !s.cfg.Refused(peer.Addr(), why) {
@@ -273,7 +275,7 @@ func (s *Server) refuse(peer netip.AddrPort, why reason.Reason) {
 	s.cfg.Logger.Log(context.Background(), level, "refused", "type", link.L2TP, "peer", peer, "cause", why.Code, "reason", why)
 }
 
-// draw draws an identifier that is free.
+// draw draws a free identifier.
 func draw(random io.Reader, free func(uint16) bool) (uint16, bool) {
 	for {
 		var b [2]byte

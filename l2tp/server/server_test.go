@@ -16,7 +16,7 @@ import (
 
 var at = netip.MustParseAddrPort("127.0.3.1:17010")
 
-// session is a sink that answers each frame with itself.
+// session is a sink that sends each frame back.
 type session struct {
 	l    link.Link
 	down chan string
@@ -45,7 +45,7 @@ func startWith(t *testing.T, cfg server.Config) (*server.Server, chan *session) 
 	}), sessions
 }
 
-// serve starts a server whose calls are accept's.
+// serve starts a server that hands its calls to accept.
 func serve(t *testing.T, cfg server.Config, accept link.Accept) *server.Server {
 	t.Helper()
 	cfg.Listen, cfg.Port = []netip.Addr{at.Addr()}, at.Port()
@@ -71,7 +71,7 @@ func serve(t *testing.T, cfg server.Config, accept link.Accept) *server.Server {
 type client struct {
 	t                    *testing.T
 	conn                 *net.UDPConn
-	last                 []wire.AVP // of the message that was heard last
+	last                 []wire.AVP // of the last received message
 	tunnel, call, ns, nr uint16
 }
 
@@ -99,7 +99,7 @@ func (c *client) say(kind wire.MessageType, avps ...[]byte) {
 	}
 }
 
-// hear waits for a message of a kind and gives the value of an attribute of it.
+// hear waits for a message of a kind and returns the value of one of its attributes.
 func (c *client) hear(kind wire.MessageType, attr wire.Attribute) uint16 {
 	c.t.Helper()
 	for {
@@ -138,14 +138,14 @@ func (c *client) read() (wire.Header, []byte) {
 	return h, body
 }
 
-// request sends an SCCRQ, under the identifier 9, as the first message of a tunnel.
+// request sends an SCCRQ with the identifier 9, as the first message of a tunnel.
 func (c *client) request(avps ...[]byte) {
 	c.t.Helper()
 	c.tunnel, c.call, c.ns, c.nr = 0, 0, 0, 0
 	c.say(wire.SCCRQ, append([][]byte{wire.AppendAVP(nil, true, wire.AttrProtocolVersion, []byte{1, 0}), wire.AppendAVP(nil, true, wire.AttrTunnelID, u16(9))}, avps...)...)
 }
 
-// result is that of the message that was heard last.
+// result is the result in the last received message.
 func (c *client) result() wire.Result {
 	for _, a := range c.last {
 		if a.Type == wire.AttrResultCode {
@@ -174,7 +174,7 @@ func (c *client) data(h wire.Header, frame string) {
 	}
 }
 
-// echo sends a frame and wants it back.
+// echo sends a frame and expects it back.
 func (c *client) echo(frame string, numbered bool) {
 	c.t.Helper()
 	c.data(wire.Header{Tunnel: c.tunnel, Session: c.call, HasSeq: numbered, Ns: c.ns}, frame)
@@ -200,7 +200,7 @@ func TestCall(t *testing.T) {
 		t.Errorf("got %+v, want L2TP from 127.0.3.2 to %v", info, at.Addr())
 	}
 	c.echo("hello", false)
-	c.echo("with numbers", true) // a peer that sends them gets them
+	c.echo("with numbers", true) // a peer that sends them also gets them
 	c.data(wire.Header{Tunnel: c.tunnel, Session: c.call, HasSeq: true, Ns: 0}, "late")
 	c.echo("and on", true)
 	stranger := connect(t, "127.0.3.3:0")
@@ -223,8 +223,8 @@ func TestCall(t *testing.T) {
 	c.hear(wire.CDN, wire.AttrSessionID)
 }
 
-// A flood of SCCRQs leaves a bounded number of tunnels behind, one answer each, and a real client gets
-// through beside it.
+// A flood of SCCRQs leaves a limited number of tunnels, with one answer each. A real client still
+// gets through.
 func TestFlood(t *testing.T) {
 	srv, sessions := start(t)
 	user := connect(t, "127.0.3.2:0")
@@ -242,7 +242,7 @@ func TestFlood(t *testing.T) {
 			other.echo("welcome", false)
 		}
 	}
-	if n := srv.Stats().Tunnels; n > 256+10 { // one address has no more
+	if n := srv.Stats().Tunnels; n > 256+10 { // the limit of one address
 		t.Errorf("%d tunnels of one address", n)
 	}
 	for n := range 8000 {
@@ -267,7 +267,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// A LAC with a small window brings many calls at once: it gets all of them, over the network as well.
+// A LAC with a small window brings many calls at once. It gets all of them, over the network as
+// well.
 func TestManyCallsAtOnce(t *testing.T) {
 	for _, window := range []uint16{1, 4} {
 		srv, sessions := startWith(t, server.Config{})

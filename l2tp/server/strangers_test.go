@@ -15,7 +15,7 @@ import (
 
 const roomTotal, roomPerSource = 20, 8
 
-// startBounded starts a server with little room for those that have not logged in, and one user's client.
+// startBounded starts a server with little room for strangers, and the client of one user.
 func startBounded(t *testing.T) (srv *server.Server, sessions chan *session, user *client, ofUser *session) {
 	t.Helper()
 	srv, sessions = startWith(t, server.Config{Strangers: strangers.Limits{Total: roomTotal, PerSource: roomPerSource}})
@@ -23,7 +23,7 @@ func startBounded(t *testing.T) (srv *server.Server, sessions chan *session, use
 	return srv, sessions, user, ofUser
 }
 
-// logIn has a client dial and log in. No other one may dial meanwhile.
+// logIn makes a client dial and log in. No other client may dial meanwhile.
 func logIn(t *testing.T, sessions chan *session, from string) (*client, *session) {
 	t.Helper()
 	c := connect(t, from)
@@ -34,7 +34,7 @@ func logIn(t *testing.T, sessions chan *session, from string) (*client, *session
 	return c, s
 }
 
-// open opens a tunnel, whose identifier at the client is own, and makes no call.
+// open opens a tunnel without a call. The client's identifier of the tunnel is own.
 func (c *client) open(own uint16) {
 	c.t.Helper()
 	c.tunnel, c.call, c.ns, c.nr = 0, 0, 0, 0
@@ -42,7 +42,7 @@ func (c *client) open(own uint16) {
 	for c.tunnel == 0 {
 		h, body := c.read()
 		if h.Tunnel != own || len(body) == 0 {
-			continue // of another tunnel, which had to go
+			continue // of another tunnel, which has ended
 		}
 		avps, err := wire.ParseAVPs(body, "")
 		if err != nil || wire.MessageType(binary.BigEndian.Uint16(avps[0].Value)) != wire.SCCRP {
@@ -57,7 +57,7 @@ func (c *client) open(own uint16) {
 	c.say(wire.SCCCN)
 }
 
-// waitFor waits until the counters of a server are as they should be.
+// waitFor waits until the counters of a server satisfy is.
 func waitFor(t *testing.T, srv *server.Server, is func(server.Stats) bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !is(srv.Stats()); time.Sleep(time.Millisecond) {
@@ -67,8 +67,9 @@ func waitFor(t *testing.T, srv *server.Server, is func(server.Stats) bool) {
 	}
 }
 
-// One address opens tunnels and calls nobody, or stops them at once. It gets no more than its own places, whatever it
-// does; so do others, until all places are taken. Whoever comes from one more address still gets in.
+// One address opens tunnels without calls, or stops them at once. It gets no more than its own
+// places. The same is true of others, until all places are taken. A client from one more address
+// still gets in.
 func TestUnauthenticatedTunnels(t *testing.T) {
 	for _, stop := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stop %v", stop), func(t *testing.T) {
@@ -96,7 +97,7 @@ func TestUnauthenticatedTunnels(t *testing.T) {
 	}
 }
 
-// A client that has to go is told, so that it may dial again.
+// A client that has to go gets a message, so that it can dial again.
 func TestUnauthenticatedTunnelIsTold(t *testing.T) {
 	startBounded(t)
 	first, others := connect(t, "127.0.3.40:0"), connect(t, "127.0.3.40:0")
@@ -109,7 +110,7 @@ func TestUnauthenticatedTunnelIsTold(t *testing.T) {
 	}
 }
 
-// The calls of one tunnel have a limit of their own.
+// The calls of one tunnel have their own limit.
 func TestUnauthenticatedCalls(t *testing.T) {
 	srv, sessions, user, _ := startBounded(t)
 	var gone int
@@ -142,7 +143,7 @@ func TestUnauthenticatedCalls(t *testing.T) {
 	}
 }
 
-// Who has logged in keeps its tunnel, as long as there is a call with a user in it.
+// A client that has logged in keeps its tunnel while a call in it has a user.
 func TestAuthenticatedTunnelStays(t *testing.T) {
 	srv, _, user, ofUser := startBounded(t)
 	waitFor(t, srv, func(st server.Stats) bool { return st.UnauthenticatedTunnels == 0 && st.UnauthenticatedCalls == 0 })
@@ -156,14 +157,15 @@ func TestAuthenticatedTunnelStays(t *testing.T) {
 	if why := <-ofUser.down; why != "dropped" {
 		t.Errorf(`got %q, want "dropped"`, why)
 	}
-	// Its tunnel counts again, and is the newest one: the next one that goes is the oldest.
+	// Its tunnel counts again, as the newest one. The oldest one goes next.
 	waitFor(t, srv, func(st server.Stats) bool {
 		return st.Calls == 0 && st.Tunnels == roomPerSource && st.UnauthenticatedTunnels == roomPerSource
 	})
 }
 
-// An SCCRQ that is refused shows nothing of who sent it. Its tunnel keeps the place of a half-open one until it ends. The
-// client's own tunnel stays, even if the SCCRQ has its address, port and identifier.
+// A refused SCCRQ does not prove who has sent it. Its tunnel keeps the place of a half-open one
+// until it ends. The client's own tunnel stays, even if the SCCRQ has its address, port and
+// identifier.
 func TestRefusedTunnelIsHalfOpen(t *testing.T) {
 	srv, sessions := startWith(t, server.Config{Tunnel: l2tp.Config{HandshakeTimeout: time.Second}})
 	user, _ := logIn(t, sessions, "127.0.3.2:0")
@@ -187,7 +189,8 @@ func TestRefusedTunnelIsHalfOpen(t *testing.T) {
 	}
 }
 
-// A client that has named its tunnel always does. What comes without the name is of somebody else, whatever it is.
+// A client that has named its tunnel always names it. Any message without the name is from somebody
+// else.
 func TestNamelessToANamedTunnel(t *testing.T) {
 	for kind, avps := range map[wire.MessageType][]byte{
 		wire.StopCCN: wire.AppendAVP(wire.AppendAVP(nil, true, wire.AttrResultCode, u16(1)), true, wire.AttrTunnelID, u16(9)),

@@ -33,7 +33,7 @@ type tunnel struct {
 	open   atomic.Bool  // the peer has shown that it hears us
 	over   atomic.Bool  // it is closed
 	made   time.Time
-	before *tunnel // the peer's, under the same identifier; under Server.mu
+	before *tunnel // the peer's earlier one with the same identifier; under Server.mu
 	slot   int     // in Server.halfOpen; under Server.mu
 
 	mu    sync.Mutex
@@ -54,8 +54,8 @@ func (t *tunnel) do(f func()) {
 	}
 }
 
-// step runs f on the tunnel's machine and handles its events. It handles those of calls without the
-// lock: a session may be in the middle of something.
+// step runs f on the tunnel's machine and handles its events. It handles the events of calls
+// without the lock, because a session may be busy.
 func (t *tunnel) step(f func()) {
 	t.mu.Lock()
 	if heard := t.heard.Load(); heard != 0 {
@@ -121,7 +121,7 @@ func (t *tunnel) evict() {
 	})
 }
 
-// stale reports whether an SCCRQ cannot be a repetition of the one that has opened t.
+// stale reports whether an SCCRQ cannot be a repetition of the SCCRQ that opened t.
 func (t *tunnel) stale(now time.Time) bool {
 	return t.over.Load() || t.open.Load() && now.Sub(t.made) > t.ctl.Handshake()
 }
@@ -191,8 +191,8 @@ func (t *tunnel) closed(why reason.Reason) {
 	s.endDrained()
 }
 
-// dialled hands a new call over, which is in place before the peer is answered. That of a half-open tunnel is handed
-// over when the peer has shown that it hears us.
+// dialled hands over a new call before it answers the peer. It hands over the call of a half-open
+// tunnel when the peer has shown that it hears us.
 func (t *tunnel) dialled(peers uint16) {
 	t.s.taking.RLock()
 	defer t.s.taking.RUnlock()

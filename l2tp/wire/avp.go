@@ -41,7 +41,7 @@ func (t MessageType) String() string {
 	return fmt.Sprintf("message %d", uint16(t))
 }
 
-// Known reports whether RFC 2661 has such messages.
+// Known reports whether RFC 2661 defines the type.
 func (t MessageType) Known() bool { return messageNames[t] != "" }
 
 // OfCall reports whether a message concerns one call, and not the whole tunnel.
@@ -77,8 +77,8 @@ const (
 	lastAttribute Attribute = 39
 )
 
-// The limits of the work for one message: anybody can send one, and all peers wait for it. Real ones have at most 30 AVPs, and cost
-// less than this if all of them are hidden.
+// The limits of the work for one message. Anybody can send one, and all peers wait for it. Real
+// ones have at most 30 AVPs. Even if all of them are hidden, they cost less than this.
 const (
 	maxAVPs   = 64
 	maxBlocks = 128 // of MD5
@@ -96,16 +96,17 @@ const (
 // AVP is an attribute-value pair.
 type AVP struct {
 	Mandatory bool
-	Hidden    bool // Value has been decoded, if it is known
+	Hidden    bool // Value has been decoded, if the AVP is known
 	Known     bool // an attribute of RFC 2661 without reserved bits
 	Vendor    uint16
 	Type      Attribute
 	Value     []byte
 }
 
-// ParseAVPs takes the body of a control message apart. It decodes hidden values with secret, except
-// those that must be ignored. The error is ErrHidden if that fails, ErrShort or ErrLength if the lengths are wrong, and
-// ErrTooMuch if no real peer sends such a message. After an error, the caller must not use the message.
+// ParseAVPs parses the body of a control message. It decodes hidden values with secret, except in
+// AVPs that must be ignored. The error is ErrHidden if that fails, ErrShort or ErrLength if the
+// lengths are wrong, and ErrTooMuch if no real peer sends such a message. After an error, the
+// caller must not use the message.
 func ParseAVPs(body []byte, secret string) ([]AVP, error) {
 	var avps []AVP
 	var vector []byte
@@ -136,7 +137,8 @@ func ParseAVPs(body []byte, secret string) ([]AVP, error) {
 	return avps, nil
 }
 
-// parseAVP reads the AVP at the start of body, which is n bytes long. A hidden value is left as it is.
+// parseAVP reads the AVP at the start of body. The AVP is n bytes long. A hidden value stays
+// hidden.
 func parseAVP(body []byte) (a AVP, n int, err error) {
 	if len(body) < avpHeader {
 		return AVP{}, 0, ErrShort
@@ -167,8 +169,8 @@ func AppendAVP(b []byte, mandatory bool, t Attribute, value []byte) []byte {
 	return append(b, value...)
 }
 
-// AppendHidden appends a hidden AVP (RFC 2661 section 4.3); vector is the value of the Random Vector AVP
-// before it.
+// AppendHidden appends a hidden AVP (RFC 2661 section 4.3). vector is the value of the Random
+// Vector AVP before it.
 func AppendHidden(b []byte, mandatory bool, t Attribute, value []byte, secret string, vector []byte) []byte {
 	at := len(b)
 	b = AppendAVP(b, mandatory, t, Hide(t, value, secret, vector, 0))
@@ -182,8 +184,8 @@ func hidingBlocks(n, secret, vector int) int {
 	return of(2+secret+vector) + (n-1)/md5.Size*of(secret+md5.Size)
 }
 
-// reveal undoes the hiding of RFC 2661 section 4.3: blocks of 16 bytes, each under the MD5 of the
-// secret and the block before. The first two bytes then are the value's length.
+// reveal reverses the hiding of RFC 2661 section 4.3. Each block of 16 bytes is hidden by the MD5
+// of the secret and the block before. The first two bytes of the text are the value's length.
 func reveal(t Attribute, hidden []byte, secret string, vector []byte) ([]byte, bool) {
 	if secret == "" || len(vector) == 0 || len(hidden) < 2 {
 		return nil, false
@@ -206,7 +208,7 @@ func reveal(t Attribute, hidden []byte, secret string, vector []byte) ([]byte, b
 	return text[2 : 2+n], true
 }
 
-// Hide is the value that reveal undoes, padded by pad bytes of zeros.
+// Hide returns the hidden form of value for reveal, with pad zero bytes of padding.
 func Hide(t Attribute, value []byte, secret string, vector []byte, pad int) []byte {
 	text := binary.BigEndian.AppendUint16(nil, uint16(len(value)))
 	text = append(append(text, value...), make([]byte, pad)...)
@@ -223,7 +225,7 @@ func Hide(t Attribute, value []byte, secret string, vector []byte, pad int) []by
 	return text
 }
 
-// ChallengeResponse answers a challenge in a message of type t (RFC 2661 section 4.4.3).
+// ChallengeResponse is the answer to a challenge, in a message of type t (RFC 2661 section 4.4.3).
 func ChallengeResponse(t MessageType, secret string, challenge []byte) [16]byte {
 	text := append([]byte{byte(t)}, secret...)
 	return md5.Sum(append(text, challenge...)) //nolint:gosec // RFC 2661
@@ -235,8 +237,8 @@ type Result struct {
 	Message     string
 }
 
-// ParseResult takes what real peers send: with and without an error code, and in the byte order of
-// Apple's clients, which is the wrong one.
+// ParseResult parses a result as real peers send it: with or without an error code, and also in the
+// wrong byte order of Apple's clients.
 func ParseResult(value []byte) Result {
 	var r Result
 	if len(value) >= 2 {
@@ -256,16 +258,16 @@ func turned(v uint16) uint16 {
 	return v
 }
 
-// maxText is how much of a peer's text is shown, in bytes.
+// maxText is the longest text of a peer in a log, in bytes.
 const maxText = 64
 
-// Text is a peer's text for a log: escaped and cut.
+// Text escapes and cuts a peer's text for a log.
 func Text(s string) string {
 	q := strconv.QuoteToASCII(s[:min(len(s), maxText)])
 	return q[1 : len(q)-1]
 }
 
-// String is the result for a log: the peer's text is escaped and cut.
+// String is the result for a log. The peer's text is escaped and cut.
 func (r Result) String() string {
 	s := fmt.Sprintf("result %d", r.Code)
 	if r.Error != 0 {
@@ -284,7 +286,7 @@ func (r Result) Append(b []byte) []byte {
 	return append(b, r.Message...)
 }
 
-// IsSCCRQ reports whether the body of a control message begins as that of an SCCRQ does.
+// IsSCCRQ reports whether the body of a control message begins like that of an SCCRQ.
 func IsSCCRQ(body []byte) bool {
 	return len(body) >= 8 && binary.BigEndian.Uint16(body[4:]) == uint16(AttrMessageType) && MessageType(binary.BigEndian.Uint16(body[6:])) == SCCRQ
 }

@@ -9,8 +9,8 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// attributes is each attribute of RFC 2661 section 4.4 as a peer may send it: type, M bit, and the whole
-// AVP in bytes.
+// attributes has each attribute of RFC 2661 section 4.4 as a peer may send it: type, M bit, and the
+// whole AVP in bytes.
 var attributes = []struct {
 	name      string
 	kind      wire.Attribute
@@ -59,8 +59,8 @@ var attributes = []struct {
 	{"Sequencing Required", wire.AttrSequencingRequired, true, "8006 0000 0027"},
 }
 
-// Each attribute is read to its value and written to the same bytes; cut short anywhere it is refused.
-// Between two others, hidden, it is revealed.
+// Each attribute is read to its value and written to the same bytes. An attribute that is cut
+// anywhere is refused. A hidden attribute between two others is revealed.
 func TestAttributes(t *testing.T) {
 	seen := map[wire.Attribute]bool{20: true}
 	for _, a := range attributes {
@@ -87,7 +87,7 @@ func TestAttributes(t *testing.T) {
 			}
 		}
 		if a.kind == wire.AttrMessageType || a.kind == wire.AttrRandomVector {
-			continue // are never hidden
+			continue // never hidden
 		}
 		vector := []byte("0123456789abcdef")
 		body := wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
@@ -122,8 +122,8 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
-// A hidden AVP uses the Random Vector that stands before it most closely (RFC 2661 section 4.4.1); under
-// a wrong secret nothing of it comes out.
+// A hidden AVP uses the nearest Random Vector before it (RFC 2661 section 4.4.1). A wrong secret
+// reveals nothing.
 func TestTwoVectors(t *testing.T) {
 	a, b := []byte("the first vector"), []byte("the second one..")
 	body := wire.AppendAVP(nil, true, wire.AttrRandomVector, a)
@@ -137,7 +137,7 @@ func TestTwoVectors(t *testing.T) {
 	if avps, err := wire.ParseAVPs(body, "wrong"); !errors.Is(err, wire.ErrHidden) || avps != nil {
 		t.Errorf("under a wrong secret: %+v, %v", avps, err)
 	}
-	// An unknown AVP that need not be understood is passed over, though it be hidden.
+	// An unknown AVP without the M bit is ignored, even if it is hidden.
 	optional := []byte{0x40, 8, 0x01, 0x37, 0, 1, 1, 2}
 	if avps, err := wire.ParseAVPs(optional, ""); err != nil || len(avps) != 1 || avps[0].Known {
 		t.Errorf("%+v, %v, want one AVP, not known", avps, err)
@@ -148,16 +148,15 @@ func TestTwoVectors(t *testing.T) {
 	}
 }
 
-// A result is shown with what there is of it; the peer's text is escaped and cut.
-// A message with all attributes, hidden, is read. One that costs a multiple of that is not: anybody may send it, and all
-// peers wait.
+// A message with all attributes, hidden, is read. A message that costs a multiple of that is
+// refused, because anybody can send it and all peers wait.
 func TestCostIsBounded(t *testing.T) {
 	vector := []byte("0123456789abcdef")
 	body := wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
 	hidden := 0
 	for _, a := range attributes {
 		if a.kind == wire.AttrMessageType || a.kind == wire.AttrRandomVector {
-			continue // are never hidden
+			continue // never hidden
 		}
 		hidden++
 		octets, err := hex.DecodeString(strings.ReplaceAll(a.octets, " ", ""))

@@ -10,10 +10,10 @@ import (
 	"vpnd/testenv/recording"
 )
 
-// secret is that of the captures' tunnels.
+// secret is the secret of the captured tunnels.
 const secret = "tunnel-Secret7"
 
-// recorded is what was said in the captures, as tcpdump reads it.
+// recorded has the messages of the captures, as tcpdump prints them.
 var recorded = map[string]string{
 	"l2tp-chap-md5":            ">SCCRQ <SCCRP >SCCCN >ICRQ <ZLB <ICRP >ICCN <ZLB <ZLB >StopCCN <ZLB",
 	"l2tp-data-bits":           ">SCCRQ <SCCRP >SCCCN >ICRQ <ZLB <ICRP >ICCN <ZLB <ZLB >SCCRQ <SCCRP >SCCCN >ICRQ <ZLB <ICRP >ICCN <ZLB <ZLB >SCCRQ <SCCRP >SCCCN >ICRQ <ZLB <ICRP <ZLB >ICCN <ZLB >StopCCN <ZLB",
@@ -28,8 +28,8 @@ var recorded = map[string]string{
 	"l2tp-mschapv2-mppe128":    ">SCCRQ <SCCRP >SCCCN <ZLB >ICRQ <ICRP <ZLB >ICCN <ZLB",
 }
 
-// Every message of the captures parses to what was recorded, and is encoded again to the same bytes; the
-// answers to challenges are those that xl2tpd gave.
+// Every message of the captures parses to the recorded text, and is encoded again to the same
+// bytes. The answers to challenges are those of xl2tpd.
 func TestCaptures(t *testing.T) {
 	files, err := filepath.Glob("../../ppp/*/testdata/l2tp-*.pcap")
 	if err != nil || len(files) != len(recorded) {
@@ -38,7 +38,7 @@ func TestCaptures(t *testing.T) {
 	data, right, wrong := 0, 0, 0
 	for _, name := range files {
 		var said []string
-		challenges := map[string][]byte{} // by who asked
+		challenges := map[string][]byte{} // by sender
 		for _, p := range recording.Packets(t, name) {
 			d, mark, other := p.UDP(), ">", "<"
 			if !p.Sent {

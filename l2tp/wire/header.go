@@ -1,6 +1,6 @@
 // Package wire is the format of L2TP version 2 (RFC 2661): the header of control and data messages
-// (section 3.1) and the attribute-value pairs of control messages (section 4). The results of
-// Parse functions point into the message, except hidden values. No length field causes an allocation.
+// (section 3.1) and the attribute-value pairs of control messages (section 4). The results of Parse
+// functions point into the message, except hidden values. No length field causes an allocation.
 package wire
 
 import (
@@ -35,7 +35,7 @@ var (
 // Header is the header of a message.
 type Header struct {
 	Control bool
-	HasSeq  bool   // always, in a control message
+	HasSeq  bool   // always true in a control message
 	Tunnel  uint16 // the receiver's identifiers
 	Session uint16
 	Ns, Nr  uint16
@@ -44,7 +44,8 @@ type Header struct {
 // MaxHeader is the length of the longest header that Append and Put write, in bytes.
 const MaxHeader = 12
 
-// ParseHeader takes a datagram apart. What lies behind the length, if there is one, is padding.
+// ParseHeader parses a datagram. If the header has a length, the bytes behind that length are
+// padding.
 func ParseHeader(b []byte) (Header, []byte, error) {
 	h, at, end, err := parseHeader(b)
 	if err != nil {
@@ -53,7 +54,8 @@ func ParseHeader(b []byte) (Header, []byte, error) {
 	return h, b[at:end], nil
 }
 
-// TrimHeader takes the header and the padding off the datagram in b. With an error b is left as it is.
+// TrimHeader removes the header and the padding from the datagram in b. After an error, b is
+// unchanged.
 func TrimHeader(b *pktbuf.Buf) (Header, error) {
 	h, at, end, err := parseHeader(b.Bytes())
 	if err != nil {
@@ -122,7 +124,7 @@ func leastLen(flags uint16) int {
 	return n
 }
 
-// AppendControl appends a whole control message with body, its AVPs; an empty one is an
+// AppendControl appends a whole control message. body has its AVPs. An empty body makes an
 // acknowledgement (ZLB).
 func AppendControl(b []byte, h Header, body []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, bitType|bitLength|bitSequence|version)

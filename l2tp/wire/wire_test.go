@@ -10,7 +10,7 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// windowsSCCRQ is of Windows 7, and has crashed another server.
+// windowsSCCRQ is from Windows 7. It has crashed another server.
 var windowsSCCRQ = []byte("\xc8\x02\x00\x64\x00\x00\x00\x00\x00\x00\x00\x00" +
 	"\x80\x08\x00\x00\x00\x00\x00\x01" + "\x80\x08\x00\x00\x00\x02\x01\x00" + "\x80\x0a\x00\x00\x00\x03\x00\x00\x00\x01" +
 	"\x80\x0a\x00\x00\x00\x04\x00\x00\x00\x00" + "\x00\x08\x00\x00\x00\x06\x06\x00" + "\x80\x0d\x00\x00\x00\x07Test-PC" +
@@ -129,7 +129,7 @@ func TestHiding(t *testing.T) {
 				continue
 			}
 			hidden := wire.Hide(wire.AttrChallenge, make([]byte, max(n-2, 0)), secret, vector, 0)
-			hidden[0] ^= byte(inner >> 8) // the key is a stream: so the length becomes inner
+			hidden[0] ^= byte(inner >> 8) // the key is a stream, so the length becomes inner
 			hidden[1] ^= byte(inner ^ max(n-2, 0))
 			hidden = hidden[:n]
 			body := wire.AppendAVP(nil, true, wire.AttrRandomVector, vector)
