@@ -27,17 +27,18 @@ const (
 	channels     = 0xFFFF
 	firmware     = 1
 	speed        = 100_000_000 // bits per second
-	// Window is how many packets we say that we take without an acknowledgement. We never hold
-	// data back for a peer's window: Windows ignores it, and some send zero.
+	// Window is the window that we announce: how many packets a peer may send without an
+	// acknowledgement. We never wait for a peer's window: Windows ignores it, and some peers send
+	// zero.
 	Window = 64
 )
 
-// Config is what a Control is made with.
+// Config is the configuration of a Control.
 type Config struct {
 	Host             string        // our name; "vpnd"
 	HandshakeTimeout time.Duration // for the Start-Control-Connection-Request; 10 s
-	IdleTimeout      time.Duration // of a control connection that takes no call; 60 s
-	EchoInterval     time.Duration // silence before an Echo-Request, and then until we give up; 60 s; negative: never
+	IdleTimeout      time.Duration // of a control connection without a call; 60 s
+	EchoInterval     time.Duration // before an Echo-Request and for its reply; 60 s; below 0: never
 	MaxCalls         int           // of one control connection; 256
 }
 
@@ -59,13 +60,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Event is what a Control wants of its owner.
+// Event tells the owner of a Control what to do.
 type Event interface{ event() }
 
-// Write is bytes for the peer.
+// Write is the bytes for the peer.
 type Write struct{ Data []byte }
 
-// Dialled asks for Control.Accept or Control.Refuse.
+// Dialled says that the peer asks for a call. The owner calls Control.Accept or Control.Refuse.
 type Dialled struct {
 	PeerCall uint16 // the peer's identifier of the call, which our GRE packets carry
 }
@@ -76,7 +77,7 @@ type Cleared struct {
 	Reason reason.Reason
 }
 
-// Closed is the last event: the owner must close the connection.
+// Closed is the last event. The owner must close the connection.
 type Closed struct{ Reason reason.Reason }
 
 func (Write) event()   {}
@@ -87,7 +88,7 @@ func (Closed) event()  {}
 type state uint8
 
 const (
-	stateIdle state = iota // the Start-Control-Connection-Request is awaited
+	stateIdle state = iota // waits for the Start-Control-Connection-Request
 	stateOpen
 	stateStopping // our Stop-Control-Connection-Request is unanswered
 	stateClosed
@@ -95,7 +96,7 @@ const (
 
 type call struct {
 	ours, peers uint16 // ours is 0 until Accept
-	cleared     bool   // the peer hung up before we had answered
+	cleared     bool   // the peer hung up before our answer
 }
 
 // Control is the server's end of one control connection. It is not safe for concurrent use.
@@ -109,20 +110,20 @@ type Control struct {
 	echoSent bool
 	deadline time.Time
 	heard    time.Time // the last message
-	idle     time.Time // since then there is no call; zero: there is one
+	idle     time.Time // since when there is no call; zero: there is one
 	echoAt   time.Time
 	stopBy   time.Time
 	events   []Event
 }
 
-// New makes a Control for a connection that has been accepted at now.
+// New makes a Control for a connection that was accepted at now.
 func New(cfg Config, now time.Time) *Control {
 	c := &Control{cfg: cfg.withDefaults(), heard: now}
 	c.deadline = now.Add(c.cfg.HandshakeTimeout)
 	return c
 }
 
-// Peer is the name that the peer gave itself, as it sent it: at most 64 bytes of anything.
+// Peer is the name that the peer has sent: at most 64 bytes of any value.
 func (c *Control) Peer() string { return c.peer }
 
 // Next takes the next event off the queue. The caller must drain the events after each call.
@@ -136,8 +137,8 @@ func (c *Control) Next() (Event, bool) {
 	return event, true
 }
 
-// Receive takes bytes as they come, of whatever length. After what cannot be read the connection
-// is closed.
+// Receive takes the bytes of the peer, in pieces of any length. After an unreadable message it
+// closes the connection.
 func (c *Control) Receive(now time.Time, p []byte) {
 	for len(p) > 0 && c.state != stateClosed {
 		n := min(len(p), wire.MaxLen-len(c.buf))
@@ -147,7 +148,7 @@ func (c *Control) Receive(now time.Time, p []byte) {
 	}
 }
 
-// parse takes whole messages off the front of buf. The rest is shorter than the longest message.
+// parse takes whole messages from the front of buf. The rest is shorter than the longest message.
 func (c *Control) parse(now time.Time) {
 	at := 0
 	for c.state != stateClosed {
@@ -242,8 +243,8 @@ func (c *Control) dial(m *wire.OutgoingCallRequest) {
 	}
 }
 
-// Accept answers Dialled: ours is the identifier that the peer's GRE packets are to carry. It answers
-// false when the connection is gone; a peer that has hung up in the meantime is answered nevertheless,
+// Accept answers Dialled. The peer's GRE packets will have the identifier ours. Accept returns
+// false if the connection is closed. If the peer has hung up in the meantime, Accept still answers,
 // and Cleared follows.
 func (c *Control) Accept(peers, ours uint16) bool {
 	i := c.find(peers)
@@ -258,7 +259,7 @@ func (c *Control) Accept(peers, ours uint16) bool {
 	return true
 }
 
-// Refuse answers Dialled: the call is not taken.
+// Refuse answers Dialled: it refuses the call.
 func (c *Control) Refuse(peers uint16) {
 	if i := c.find(peers); i >= 0 && c.calls[i].ours == 0 {
 		c.remove(i)
@@ -270,15 +271,15 @@ func (c *Control) callReply(peers, ours uint16, result, code uint8) {
 	c.write(&wire.OutgoingCallReply{CallID: ours, PeerCallID: peers, Result: result, Error: code, Speed: speed, Window: Window})
 }
 
-// find gives the place of the call with the peer's identifier id; below 0: there is none.
+// find returns the place of the call with the peer's identifier id, or a negative number.
 func (c *Control) find(id uint16) int {
 	return slices.IndexFunc(c.calls, func(k call) bool { return k.peers == id })
 }
 
 func (c *Control) remove(i int) { c.calls = slices.Delete(c.calls, i, i+1) }
 
-// clear ends a call as the peer wishes. Its messages name the call by its own identifier; some name
-// it by ours.
+// clear ends a call at the peer's request. The peer's messages name the call by the peer's own
+// identifier, but some peers use ours.
 func (c *Control) clear(id uint16, why reason.Reason) {
 	i := c.find(id)
 	if i < 0 {
@@ -297,8 +298,7 @@ func (c *Control) clear(id uint16, why reason.Reason) {
 	c.events = append(c.events, Cleared{Call: ours, Reason: why})
 }
 
-// Disconnect ends our call ours towards the peer; Cleared follows. It does nothing for a call that
-// is over.
+// Disconnect hangs up our call ours. Cleared follows. It does nothing for a call that is over.
 func (c *Control) Disconnect(now time.Time, ours uint16, why reason.Reason) {
 	i := slices.IndexFunc(c.calls, func(k call) bool { return k.ours == ours })
 	if i < 0 || c.state == stateClosed {
@@ -313,8 +313,8 @@ func (c *Control) Disconnect(now time.Time, ours uint16, why reason.Reason) {
 	c.arm()
 }
 
-// Stop ends all calls and asks the peer to close the connection; Closed follows, at the latest when
-// the peer has not answered for HandshakeTimeout.
+// Stop ends all calls and asks the peer to close the connection. Closed follows, after
+// HandshakeTimeout at the latest.
 func (c *Control) Stop(now time.Time, why reason.Reason) {
 	switch c.state {
 	case stateIdle:
@@ -337,7 +337,7 @@ func (c *Control) Stop(now time.Time, why reason.Reason) {
 	c.arm()
 }
 
-// Down says that the connection is gone: Cleared for every call, then Closed.
+// Down says that the connection is closed. Cleared follows for every call, then Closed.
 func (c *Control) Down(why reason.Reason) { c.close(why) }
 
 func (c *Control) close(why reason.Reason) {
@@ -359,7 +359,7 @@ func (c *Control) write(m wire.Message) {
 	c.events = append(c.events, Write{Data: m.Append(nil)})
 }
 
-// Deadline is when Tick is due; zero: never.
+// Deadline is when Tick is due. Zero means never.
 func (c *Control) Deadline() time.Time { return c.deadline }
 
 // arm sets the deadline again.

@@ -58,7 +58,7 @@ func (p *peer) drain() {
 	}
 }
 
-// say sends messages, all in one piece.
+// say sends messages in one piece.
 func (p *peer) say(messages ...wire.Message) []wire.Message {
 	var b []byte
 	for _, m := range messages {
@@ -285,7 +285,7 @@ func TestTimers(t *testing.T) {
 	})
 }
 
-// A call that is cleared before it is answered is answered, and its end is told.
+// A call that is cleared before its answer still gets the answer, and then its end.
 func TestClearedAtOnce(t *testing.T) {
 	p := newPeer(t, pptp.Config{})
 	p.say(hello)
@@ -306,7 +306,7 @@ func TestClearedAtOnce(t *testing.T) {
 	}
 }
 
-// every makes one message of each of the fifteen types, about the calls that ids name.
+// every makes one message of each of the fifteen types, with the identifiers of the calls.
 func every(mine, yours uint16) []wire.Message {
 	return []wire.Message{
 		&wire.StartRequest{Version: wire.Version}, &wire.StartReply{Version: wire.Version, Result: 1},
@@ -319,8 +319,9 @@ func every(mine, yours uint16) []wire.Message {
 	}
 }
 
-// play says the messages that bytes choose, two bytes each, and checks what holds in any order:
-// at most two answers to one, each call that was accepted ends once, and nothing follows the end.
+// play sends the messages that the script selects, with two bytes for each. It checks the rules for
+// any order: a message gets at most two answers, each accepted call ends once, and nothing follows
+// the end.
 func play(t *testing.T, script []byte) {
 	p := newPeer(t, pptp.Config{MaxCalls: 4})
 	for ; len(script) > 1; script = script[2:] {
@@ -354,7 +355,7 @@ func play(t *testing.T, script []byte) {
 	}
 }
 
-// Microsoft's driver once fell over messages in an order that no client sends (CVE-2022-23253).
+// Microsoft's driver once crashed at messages in an order that no client sends (CVE-2022-23253).
 func TestAnyOrder(t *testing.T) {
 	for a := range 15 {
 		for b := range 15 {
@@ -370,7 +371,7 @@ func TestAnyOrder(t *testing.T) {
 		for range rnd.IntN(100) {
 			kind := byte(rnd.Uint32())
 			if k := kind % 15; (k == 2 || k == 3) && rnd.IntN(20) > 0 {
-				kind = 6 // rather a call than the end
+				kind = 6 // more calls than ends
 			}
 			script = append(script, kind, byte(rnd.Uint32()))
 		}
@@ -379,7 +380,7 @@ func TestAnyOrder(t *testing.T) {
 }
 
 func FuzzOrder(f *testing.F) {
-	f.Add([]byte{14, 0, 0, 0})                     // Set-Link-Info before all
+	f.Add([]byte{14, 0, 0, 0})                     // Set-Link-Info first
 	f.Add([]byte{0, 0, 0, 0, 6, 1, 14, 32, 11, 1}) // a second start; a call
 	f.Add([]byte{0, 0, 6, 1, 6, 1, 11, 4, 12, 1, 2, 0, 6, 2})
 	f.Add([]byte{0, 0, 6, 1, 244, 130, 5, 0, 244, 130})

@@ -7,45 +7,48 @@ import (
 )
 
 const (
-	// ReorderWindow is how many packets may wait for one that is missing.
+	// ReorderWindow is how many packets may wait for a missing one.
 	ReorderWindow = 32
-	// ReorderTimeout is how long they wait, unless a Receiver says otherwise: a lost packet must not stall the link.
+	// ReorderTimeout is how long they wait, if the Receiver does not set it. A lost packet must not
+	// stall the link.
 	ReorderTimeout = 100 * time.Millisecond
-	// AckAfter is how many packets are acknowledged at once, whether one of ours can carry that or not. A peer that obeys
-	// our window begins with half of it (RFC 2637 section 4.2) and would wait for AckDelay otherwise.
+	// AckAfter is how many packets are acknowledged at once, even if none of our packets can carry
+	// the acknowledgement. A peer that obeys our window begins with half of it (RFC 2637 section
+	// 4.2), and would otherwise wait for AckDelay.
 	AckAfter = Window / 4
 	// AckDelay is how long an acknowledgement waits for a packet of ours that can carry it.
 	AckDelay = 400 * time.Millisecond
 
-	// maxLate is how far behind a packet counts as late. One that is further away, either way, begins the stream again
-	// there: one forged number must not have all packets of the peer taken for late ones.
+	// maxLate is how far behind a packet counts as late. A packet further away, in either
+	// direction, starts the stream again at its number. So one forged number does not make all
+	// packets of the peer late.
 	maxLate = 1 << 16
 )
 
-// Receiver puts the numbered packets of one call back into order (RFC 2637 section 4.3). Packets of
-// the past are dropped. It is not safe for concurrent use; the zero value is ready.
+// Receiver puts the numbered packets of one call back into order (RFC 2637 section 4.3). It drops
+// late packets. It is not safe for concurrent use. The zero value is ready.
 type Receiver struct {
-	Timeout time.Duration // how long packets wait for one that is missing; ReorderTimeout
+	Timeout time.Duration // how long packets wait for a missing one; ReorderTimeout
 
-	next  uint32 // the number to be delivered next
+	next  uint32 // the next number to deliver
 	held  int
-	slots *[ReorderWindow]slot // by number, modulo the window; nil while nothing has waited
+	slots *[ReorderWindow]slot // by number, modulo the window; nil until a packet waits
 }
 
-// slot is a packet that waits, since at. The zero value is none.
+// slot is a waiting packet and the time of its arrival. The zero value is empty.
 type slot struct {
 	b  *pktbuf.Buf
 	at time.Time
 }
 
-// Late reports whether the number seq is one of the past, where next is expected.
+// Late reports whether the number seq is late if next is expected.
 func Late(seq, next uint32) bool {
 	behind := next - seq
 	return 0 < behind && behind <= maxLate
 }
 
-// Put takes the packet numbered seq, and delivers what is in order now. It leaves a packet that comes
-// too late or twice to its caller.
+// Put takes the packet with the number seq, and delivers the packets that are now in order. It
+// leaves a late or doubled packet to its caller.
 func (r *Receiver) Put(now time.Time, seq uint32, b *pktbuf.Buf, deliver func(*pktbuf.Buf)) (taken bool) {
 	ahead := seq - r.next
 	switch {
@@ -77,7 +80,7 @@ func (r *Receiver) Put(now time.Time, seq uint32, b *pktbuf.Buf, deliver func(*p
 	return true
 }
 
-// run delivers what is next for as long as it is there.
+// run delivers the next packets, as far as they are there.
 func (r *Receiver) run(deliver func(*pktbuf.Buf)) {
 	for r.held > 0 {
 		place := &r.slots[r.next%ReorderWindow]
@@ -92,7 +95,7 @@ func (r *Receiver) run(deliver func(*pktbuf.Buf)) {
 	}
 }
 
-// skip gives up what is missing before the first packet that waits.
+// skip gives up the missing packets before the first waiting one.
 func (r *Receiver) skip(deliver func(*pktbuf.Buf)) {
 	for r.held > 0 && r.slots[r.next%ReorderWindow].b == nil {
 		r.next++
@@ -100,17 +103,17 @@ func (r *Receiver) skip(deliver func(*pktbuf.Buf)) {
 	r.run(deliver)
 }
 
-// Waiting reports whether packets wait for a missing one: the caller must call Expire.
+// Waiting reports whether packets wait for a missing one. The caller must then call Expire.
 func (r *Receiver) Waiting() bool { return r.held > 0 }
 
-// Expire gives up holes until nothing is left that has waited for the timeout.
+// Expire gives up missing packets until no packet has waited for the timeout.
 func (r *Receiver) Expire(now time.Time, deliver func(*pktbuf.Buf)) {
 	for r.held > 0 && now.Sub(r.oldest()) >= cmp.Or(r.Timeout, ReorderTimeout) {
 		r.skip(deliver)
 	}
 }
 
-// oldest is since when the packet waits that came first. There is one.
+// oldest is the arrival time of the packet that has waited longest. At least one must wait.
 func (r *Receiver) oldest() time.Time {
 	var at time.Time
 	for _, s := range r.slots {
@@ -121,7 +124,7 @@ func (r *Receiver) oldest() time.Time {
 	return at
 }
 
-// Drop releases what waits.
+// Drop releases the waiting packets.
 func (r *Receiver) Drop() {
 	for r.held > 0 {
 		r.skip((*pktbuf.Buf).Release)

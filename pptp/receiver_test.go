@@ -12,7 +12,7 @@ import (
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// inbox gathers the numbers of the packets that are delivered.
+// inbox gathers the numbers of the delivered packets.
 type inbox struct{ got []uint32 }
 
 func (i *inbox) deliver(b *pktbuf.Buf) {
@@ -66,7 +66,7 @@ func TestOrder(t *testing.T) {
 func TestWrapAround(t *testing.T) {
 	var r pptp.Receiver
 	var i inbox
-	for seq := uint32(1 << 31); ; seq = 0xFFFFFFF0 { // the second jump is over half of the space
+	for seq := uint32(1 << 31); ; seq = 0xFFFFFFF0 { // the second jump is over half the numbers
 		r.Put(start, seq-1, numbered(seq-1), i.deliver)
 		if seq == 0xFFFFFFF0 {
 			break
@@ -100,7 +100,7 @@ func TestLostPacketDoesNotStall(t *testing.T) {
 	r.Put(start.Add(90*time.Millisecond), 3, numbered(3), i.deliver)
 	r.Put(start.Add(90*time.Millisecond), 4, numbered(4), i.deliver)
 	r.Put(start.Add(90*time.Millisecond), 11, numbered(11), i.deliver)
-	r.Expire(start.Add(pptp.ReorderTimeout), i.deliver) // 7 and 9 have waited so long, 11 has not
+	r.Expire(start.Add(pptp.ReorderTimeout), i.deliver) // 7 and 9 have waited enough, 11 has not
 	if !slices.Equal(i.got, []uint32{0, 2, 3, 4, 5, 7, 9}) {
 		t.Errorf("not what has waited too long: %v", i.got)
 	}
@@ -110,7 +110,7 @@ func TestLostPacketDoesNotStall(t *testing.T) {
 	}
 }
 
-// A Receiver may be told to wait longer.
+// A Receiver can have a longer time-out.
 func TestReceiverTimeout(t *testing.T) {
 	r := pptp.Receiver{Timeout: time.Minute}
 	var i inbox
@@ -125,8 +125,8 @@ func TestReceiverTimeout(t *testing.T) {
 	}
 }
 
-// Holes do not add up: however many there are, no packet waits longer than for one of them, and none is delivered out of
-// order. Calls are looked at every 50 ms.
+// Time-outs do not add up. However many packets are missing, no packet waits longer than for one of
+// them, and none is delivered out of order. Calls are looked at every 50 ms.
 func TestHolesDoNotAddUp(t *testing.T) {
 	const look = 50 * time.Millisecond
 	for _, loss := range []float64{0.01, 0.05, 0.1, 0.2, 0.5} {
@@ -163,7 +163,7 @@ func TestHolesDoNotAddUp(t *testing.T) {
 	}
 }
 
-// Whatever the order, what is delivered goes up, and nothing in reach of the window is lost.
+// In any order of packets, the delivered numbers rise, and no packet within the window is lost.
 func TestShuffled(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -191,7 +191,7 @@ func TestShuffled(t *testing.T) {
 	}
 }
 
-// Numbers that begin at 1 are delivered, too, when nothing before has come.
+// Numbers that begin at 1 are delivered too, if nothing came before.
 func TestBeginsAtOne(t *testing.T) {
 	var r pptp.Receiver
 	var i inbox

@@ -8,8 +8,8 @@ import (
 	"vpnd/testenv/recording"
 )
 
-// pptp-linux's side of the recorded dial-ins, said to our server byte for byte: it is answered what pptpd answered,
-// and a call that it clears is over.
+// Our server gets pptp-linux's side of the recorded dial-ins, byte for byte. It gives the same
+// answers as pptpd, and a cleared call is over.
 func TestRecordedClients(t *testing.T) {
 	names, err := filepath.Glob("../ppp/*/testdata/pptp-*.pcap")
 	if err != nil || len(names) < 12 {
@@ -18,7 +18,7 @@ func TestRecordedClients(t *testing.T) {
 	calls, cleared := 0, 0
 	for _, name := range names {
 		var p *peer
-		var answer wire.Message // ours to what the client said last
+		var answer wire.Message // ours to the client's last message
 		for _, packet := range recording.Packets(t, name) {
 			segment := packet.TCP()
 			if len(segment) == 0 {
@@ -40,7 +40,7 @@ func TestRecordedClients(t *testing.T) {
 					t.Errorf("%s: %+v, want %+v", name, answer, want)
 				}
 				calls++
-			case *wire.CallClearRequest: // pptpd does not answer it, as RFC 2637 has it
+			case *wire.CallClearRequest: // pptpd does not answer it, as RFC 2637 requires
 				cleared++
 			}
 			if !packet.Sent {

@@ -1,4 +1,5 @@
-// Package client dials PPTP servers: it is the PNS of RFC 2637. One Dialer can make any number of calls.
+// Package client dials PPTP servers. It is the PNS of RFC 2637. One Dialer can make any number of
+// calls.
 package client
 
 import (
@@ -35,8 +36,8 @@ type Dialer struct {
 	wg     sync.WaitGroup
 }
 
-// New makes a Dialer that dials from local, or from any address of this machine when local is
-// 0.0.0.0. Close ends it.
+// New makes a Dialer that dials from local. If local is 0.0.0.0, it dials from any address of this
+// machine. Close ends it.
 func New(local netip.Addr) (*Dialer, error) {
 	socket, err := gre.Listen(local)
 	if err != nil {
@@ -55,9 +56,8 @@ func (d *Dialer) Close() {
 	d.wg.Wait()
 }
 
-// Dial opens a control connection to a server and one call on it. Frames go to the sink that accept
-// makes. The error is a
-// reason.Reason or ctx's, unless this machine fails.
+// Dial opens a control connection to a server and one call on it. Frames go to the sink from
+// accept. The error is a reason.Reason or ctx's, unless this machine fails.
 func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Accept) (link.Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
@@ -83,7 +83,7 @@ func (d *Dialer) Dial(ctx context.Context, server netip.AddrPort, accept link.Ac
 	return c, nil
 }
 
-// whyNot tells from one another what a control connection ends by before there is a call.
+// whyNot turns the error of a control connection without a call into a reason.
 func whyNot(server netip.AddrPort, err error) error {
 	var timeout net.Error
 	switch op := (*net.OpError)(nil); {
@@ -102,7 +102,7 @@ func whyNot(server netip.AddrPort, err error) error {
 	}
 }
 
-// The result codes of RFC 2637 sections 2.2 and 2.8 in words; 1 is success.
+// The result codes of RFC 2637 sections 2.2 and 2.8 in words. 1 is success.
 var (
 	startResults = map[uint8]string{2: "general error", 3: "there is a control connection already", 4: "this client may not", 5: "wrong version"}
 	callResults  = map[uint8]string{2: "general error", 3: "no carrier", 4: "busy", 5: "no dial tone", 6: "time-out", 7: "not accepted"}
@@ -172,10 +172,10 @@ func (d *Dialer) call(tcp net.Conn, server netip.AddrPort, accept link.Accept) (
 func (c *call) say(m wire.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, _ = c.tcp.Write(m.Append(nil)) // an error shows at the next reading
+	_, _ = c.tcp.Write(m.Append(nil)) // an error shows at the next read
 }
 
-// next reads one message, answering what is asked in between.
+// next reads one message. It answers Echo-Requests in between.
 func (c *call) next() (wire.Message, error) {
 	for {
 		m, n, err := wire.Parse(c.buf)
@@ -212,7 +212,7 @@ func hear[M wire.Message](c *call) (M, error) {
 	}
 }
 
-// read serves the control connection until it ends, and the call with it.
+// read serves the control connection until the connection or its call ends.
 func (c *call) read() {
 	why := reason.New(reason.ServerClosedControl)
 	for {
@@ -240,14 +240,14 @@ func (c *call) read() {
 	c.Down(why)
 }
 
-// Info tells what is known of the call.
+// Info describes the call.
 func (c *call) Info() link.Info { return c.info }
 
-// Forsake closes the control connection without a word, as some clients do.
+// Forsake closes the control connection without a message to the server, as some clients do.
 func (c *call) Forsake() { _ = c.tcp.Close() }
 
-// Close hangs up: Call-Clear-Request; the server answers with Call-Disconnect-Notify, or the connection
-// is closed after a while.
+// Close hangs up with a Call-Clear-Request. The server answers with a Call-Disconnect-Notify, or
+// the connection is closed after a while.
 func (c *call) Close(reason.Reason) {
 	go func() {
 		c.say(&wire.CallClearRequest{CallID: c.ID()})

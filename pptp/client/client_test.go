@@ -25,7 +25,8 @@ var (
 	clientIP = netip.MustParseAddr("127.0.5.2")
 )
 
-// start makes a server on loopback. Its ends of the calls come by calls; each of refuse refuses one instead.
+// start makes a server on loopback. Its ends of the calls come through calls. Each error in refuse
+// refuses one call instead.
 func start(t *testing.T) (s *server.Server, calls chan *linktest.End, refuse chan error) {
 	t.Helper()
 	testenv.NeedRoot(t)
@@ -72,7 +73,7 @@ func newDialer(t *testing.T) *client.Dialer {
 	return d
 }
 
-// dial dials within a time.
+// dial dials. It takes limit at most.
 func dial(t *testing.T, d *client.Dialer, limit time.Duration) (*linktest.End, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -128,7 +129,7 @@ func TestCall(t *testing.T) {
 	beside.Want(beside.Reasons, "server hung up")
 }
 
-// A server that ends takes its calls with it.
+// When a server ends, its calls end.
 func TestServerStops(t *testing.T) {
 	srv, _, _ := start(t)
 	ours, err := dial(t, newDialer(t), 10*time.Second)
@@ -139,7 +140,7 @@ func TestServerStops(t *testing.T) {
 	ours.Want(ours.Reasons, "server hung up")
 }
 
-// A refused call says so, and the next one is taken.
+// A refused call returns the reason, and the next one is taken.
 func TestRefused(t *testing.T) {
 	_, calls, refuse := start(t)
 	d := newDialer(t)
@@ -157,7 +158,7 @@ func TestRefused(t *testing.T) {
 	ours.Want(ours.Reasons, "server hung up")
 }
 
-// serve has what comes to the server's port answered by answer.
+// serve lets answer serve the connections to the server's port.
 func serve(t *testing.T, answer func(net.Conn)) {
 	t.Helper()
 	l, err := net.Listen("tcp4", at.String()) //nolint:noctx // a test's
@@ -177,7 +178,7 @@ func serve(t *testing.T, answer func(net.Conn)) {
 	}()
 }
 
-// What no PPTP server does is told from one another.
+// Each failure without a PPTP server has its own error.
 func TestNoServer(t *testing.T) {
 	d := newDialer(t)
 	if _, err := dial(t, d, 10*time.Second); reason.Of(err).Code != reason.ServerNoAnswer || !strings.Contains(err.Error(), "connection refused") {
@@ -206,8 +207,8 @@ func TestNoServer(t *testing.T) {
 	}
 }
 
-// pptpd's side of the recorded dial-ins, byte for byte: our client takes the call and its identifier, which is 0 on
-// most of them.
+// Our client gets pptpd's side of the recorded dial-ins, byte for byte. It takes the call and its
+// identifier, which is 0 in most of them.
 func TestRecordedServers(t *testing.T) {
 	names, err := filepath.Glob("../../ppp/*/testdata/pptp-*.pcap")
 	if err != nil || len(names) < 12 {

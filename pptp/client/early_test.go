@@ -8,7 +8,8 @@ import (
 	"vpnd/pptp/wire"
 )
 
-// What the server sends by GRE can overtake its answer by TCP: it waits for the session, in order, and is not lost.
+// The server's GRE packets can overtake its answer by TCP. They wait for the session, in order, and
+// are not lost.
 func TestFramesBeforeTheAnswer(t *testing.T) {
 	d := newDialer(t)
 	l, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(at))

@@ -13,10 +13,10 @@ import (
 	"vpnd/pptp/wire"
 )
 
-// Route says between whom a call's packets go.
+// Route says where a call's packets come from and where they go.
 type Route struct {
 	Socket        *mmsg.Conn
-	Remote, Local netip.Addr // outer addresses; an invalid Local leaves the choice to the system
+	Remote, Local netip.Addr // outer addresses; invalid Local: the system chooses
 }
 
 // Call is the data half of one call.
@@ -24,7 +24,7 @@ type Call struct {
 	x       *Exchange
 	route   Route
 	ours    uint16
-	peers   atomic.Uint32 // the peer's identifier; 0 until it is known
+	peers   atomic.Uint32 // the peer's identifier; 0: unknown
 	sink    link.Sink
 	deliver func(*pktbuf.Buf)
 	over    atomic.Bool
@@ -36,12 +36,12 @@ type Call struct {
 	rxOver   bool
 	receiver pptp.Receiver
 	received bool
-	early    []*pktbuf.Buf // frames that have come before Begin
+	early    []*pktbuf.Buf // frames from before Begin
 
-	highest atomic.Uint32 // number received
-	acked   atomic.Uint32 // number acknowledged last
-	overdue atomic.Bool   // it is in the list of that name
-	owes    atomic.Int64  // since when an acknowledgement is due, in Unix nanoseconds; 0: none is
+	highest atomic.Uint32 // the highest number received
+	acked   atomic.Uint32 // the last number acknowledged
+	overdue atomic.Bool   // it is in the overdue list
+	owes    atomic.Int64  // since when an acknowledgement is due, in Unix nanoseconds; 0: none
 	noticed atomic.Bool   // it is in the attention list
 }
 
@@ -51,13 +51,13 @@ func (k *Call) ID() uint16 { return k.ours }
 // Over reports whether Down has been called.
 func (k *Call) Over() bool { return k.over.Load() }
 
-// SetPeer says which identifier the peer wants in our packets. Nothing is sent before.
+// SetPeer sets the identifier that our packets carry. Nothing is sent before.
 func (k *Call) SetPeer(id uint16) { k.peers.Store(uint32(id)) }
 
 // maxEarly is how many frames wait for Begin.
 const maxEarly = 8
 
-// Expect has the first frames wait for Begin: they can overtake the server's answer.
+// Expect lets the first frames wait for Begin, because they can overtake the server's answer.
 func (k *Call) Expect() {
 	k.deliver = func(b *pktbuf.Buf) {
 		if len(k.early) == maxEarly {
@@ -69,8 +69,8 @@ func (k *Call) Expect() {
 	k.x.calls[k.ours].Store(k)
 }
 
-// Begin has frames delivered to sink from now on, those first that have come since Expect. A sink that comes too late is
-// told that the call is over.
+// Begin delivers frames to sink from now on. The frames since Expect come first. If the call is
+// over already, it calls sink.Down.
 func (k *Call) Begin(sink link.Sink) {
 	if !k.begin(sink) {
 		sink.Down(reason.New(reason.OverBeforeBegin))
@@ -93,8 +93,8 @@ func (k *Call) begin(sink link.Sink) bool {
 	return true
 }
 
-// Send puts the GRE header in front of a PPP frame, with the acknowledgement that is due, as
-// link.Link has it.
+// Send puts the GRE header in front of a PPP frame, with the acknowledgement that is due. It
+// implements link.Link.
 func (k *Call) Send(b *pktbuf.Buf, out *link.Batch) {
 	if k.over.Load() {
 		b.Release()
@@ -122,7 +122,7 @@ func (k *Call) datagram(b *pktbuf.Buf) link.Datagram {
 	return link.Datagram{Buf: b, Dst: netip.AddrPortFrom(k.route.Remote, 0), Src: k.route.Local}
 }
 
-// frame gives the session one frame in its turn. The caller holds rx.
+// frame gives one frame to the session. The caller holds rx.
 func (k *Call) frame(b *pktbuf.Buf) {
 	if b.Len() == 0 {
 		b.Release()
@@ -131,7 +131,7 @@ func (k *Call) frame(b *pktbuf.Buf) {
 	k.sink.Frame(b)
 }
 
-// receive takes the payload of a GRE packet, unless it comes too late or twice.
+// receive takes the payload of a GRE packet, unless the packet is late or doubled.
 func (k *Call) receive(now time.Time, seq uint32, b *pktbuf.Buf) (taken bool) {
 	k.rx.Lock()
 	defer k.rx.Unlock()
@@ -145,7 +145,7 @@ func (k *Call) receive(now time.Time, seq uint32, b *pktbuf.Buf) (taken bool) {
 	} else if !pptp.Late(seq, k.highest.Load()+1) {
 		k.highest.Store(seq)
 	}
-	if k.sink == nil { // the peer's identifier is not known yet
+	if k.sink == nil { // the peer's identifier is still unknown
 		return true
 	}
 	k.owes.CompareAndSwap(0, now.UnixNano())
@@ -155,7 +155,7 @@ func (k *Call) receive(now time.Time, seq uint32, b *pktbuf.Buf) (taken bool) {
 	return true
 }
 
-// owed gives the acknowledgement that is due, if one is. The caller holds tx.
+// owed returns the acknowledgement that is due, if any. The caller holds tx.
 func (k *Call) owed() (ack uint32, due bool) {
 	if k.owes.Swap(0) == 0 {
 		return 0, false
@@ -165,7 +165,7 @@ func (k *Call) owed() (ack uint32, due bool) {
 	return ack, true
 }
 
-// acknowledge sends the acknowledgement that is due without a packet, if one is.
+// acknowledge sends the acknowledgement that is due, if any, in a packet without data.
 func (k *Call) acknowledge(out *link.Batch) {
 	k.tx.Lock()
 	defer k.tx.Unlock()
@@ -177,8 +177,8 @@ func (k *Call) acknowledge(out *link.Batch) {
 	}
 }
 
-// attend handles what is due: packets that have waited too long, and an acknowledgement that
-// found no packet to go with. It reports whether there is more to come.
+// attend handles due work: packets that have waited too long, and an acknowledgement that no packet
+// has carried. It reports whether more work will be due.
 func (k *Call) attend(now time.Time, out *link.Batch) (more bool) {
 	k.rx.Lock()
 	if !k.rxOver {
@@ -197,8 +197,8 @@ func (k *Call) attend(now time.Time, out *link.Batch) (more bool) {
 	return more
 }
 
-// Down ends the call, gives its identifier back, and tells the sink, if there is one, last of all. It
-// does nothing the second time.
+// Down ends the call, tells the sink, if there is one, and gives the call's identifier back. The
+// second time, it does nothing.
 func (k *Call) Down(why reason.Reason) {
 	if k.over.Swap(true) {
 		return

@@ -1,5 +1,5 @@
-// Package gre carries the data of PPTP calls: PPP frames in enhanced GRE (RFC 2637 section 4), over
-// raw sockets that are read and written in batches. Server and client share it.
+// Package gre carries the data of PPTP calls: PPP frames in enhanced GRE (RFC 2637 section 4). It
+// reads and writes raw sockets in batches. Server and client share it.
 package gre
 
 import (
@@ -16,10 +16,10 @@ import (
 	"vpnd/pptp/wire"
 )
 
-// idsKept is how many of the call identifiers that were returned last are not used again.
+// idsKept is how many of the last returned call identifiers are not used again.
 const idsKept = 4096
 
-// Exchange finds the call of a packet from any socket: one table for all.
+// Exchange finds the call of a packet from any socket. It has one table for all sockets.
 type Exchange struct {
 	ReorderTimeout time.Duration // of the Receiver of each call
 
@@ -37,8 +37,8 @@ type Exchange struct {
 	keptAt  int
 }
 
-// NewExchange makes an Exchange for at most maxCalls calls (at most 32768), whose identifiers are
-// drawn from random.
+// NewExchange makes an Exchange for at most maxCalls calls (at most 32768). It draws their
+// identifiers from random.
 func NewExchange(maxCalls int, random io.Reader) *Exchange {
 	x := &Exchange{max: min(maxCalls, 32768), random: random}
 	x.attention.wake = make(chan struct{}, 1)
@@ -46,11 +46,11 @@ func NewExchange(maxCalls int, random io.Reader) *Exchange {
 	return x
 }
 
-// ErrBusy is the error of NewCall when there are as many calls as there may be.
+// ErrBusy is the error of NewCall at the maximum number of calls.
 var ErrBusy = reason.New(reason.CallLimit)
 
-// NewCall makes a call with an identifier of its own: random, and none of those used last. No packet
-// reaches it before Begin.
+// NewCall makes a call with a random identifier, which is none of the last used ones. No packet
+// reaches the call before Begin.
 func (x *Exchange) NewCall(r Route) (*Call, error) {
 	id, err := x.takeID()
 	if err != nil {
@@ -80,7 +80,8 @@ func (x *Exchange) takeID() (uint16, error) {
 	}
 }
 
-// giveID gives an identifier back; it is kept aside for a while, for packets are still under way.
+// giveID gives an identifier back. It stays unused for a while, because packets are still on their
+// way.
 func (x *Exchange) giveID(id uint16) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -92,17 +93,17 @@ func (x *Exchange) giveID(id uint16) {
 	x.keptAt = (x.keptAt + 1) % idsKept
 }
 
-// Calls is how many there are.
+// Calls is the number of calls.
 func (x *Exchange) Calls() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.n
 }
 
-// Dropped counts the packets that were not taken, by reason.
+// Dropped counts the dropped packets by reason.
 func (x *Exchange) Dropped() map[string]uint64 { return x.drops.byReason() }
 
-// drops counts what was not taken.
+// drops counts the dropped packets.
 type drops struct {
 	malformed, unknown, source, late atomic.Uint64
 }
@@ -139,14 +140,15 @@ func (x *Exchange) Read(c *mmsg.Conn) {
 	}
 }
 
-// Run handles what is due for calls, until Stop.
+// Run handles the due work of calls until Stop.
 func (x *Exchange) Run() { x.attention.run() }
 
 // Stop ends Run.
 func (x *Exchange) Stop() { x.attention.once.Do(func() { close(x.attention.stop) }) }
 
-// packet takes one IP packet as the raw socket gives it. It leaves the Buf of one that it drops to its
-// caller. Dropped packets are counted, but not answered and not logged: anybody can send them.
+// packet takes one IP packet from the raw socket. It leaves the Buf to its caller if it drops the
+// packet. It counts dropped packets, but does not answer or log them, because anybody can send
+// them.
 func (x *Exchange) packet(now time.Time, p *mmsg.Packet) (taken bool) {
 	b := p.Buf
 	ip := b.Bytes()
@@ -169,7 +171,7 @@ func (x *Exchange) packet(now time.Time, p *mmsg.Packet) (taken bool) {
 		return false
 	}
 	if !h.HasSeq {
-		return false // an acknowledgement: nothing of ours waits for one
+		return false // only an acknowledgement: we wait for none
 	}
 	b.TrimFront(h.Len())
 	b.SetLen(len(payload))
@@ -181,15 +183,15 @@ func (x *Exchange) packet(now time.Time, p *mmsg.Packet) (taken bool) {
 	return true
 }
 
-// overdue is the list of the calls whose peer may be waiting for an acknowledgement. A reader sends them behind the packets
-// that it has read at once.
+// overdue is the list of the calls whose peer may be waiting for an acknowledgement. A reader sends
+// the acknowledgements after each batch of packets.
 type overdue struct {
 	mu    sync.Mutex
 	calls []*Call
 	n     atomic.Int32
 }
 
-// add puts k on the list. It costs a shared lock once in pptp.AckAfter packets of a call.
+// add puts k on the list. It takes a shared lock, once per pptp.AckAfter packets of a call.
 func (o *overdue) add(k *Call) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -197,7 +199,7 @@ func (o *overdue) add(k *Call) {
 	o.n.Add(1)
 }
 
-// take gives the calls of the list, in the memory of due, and clears it.
+// take returns the calls of the list, in the memory of due, and clears the list.
 func (o *overdue) take(due []*Call) []*Call {
 	due = due[:0]
 	if o.n.Load() == 0 {
@@ -215,11 +217,11 @@ func (o *overdue) take(due []*Call) []*Call {
 	return due
 }
 
-// attentionEvery is how often calls are looked at that wait for something.
+// attentionEvery is the interval between two looks at the calls on the attention list.
 const attentionEvery = 50 * time.Millisecond
 
-// attention is the list of the calls for which something will be due. One goroutine
-// looks after it, and sleeps while it is empty.
+// attention is the list of the calls with work that will be due. One goroutine looks after it, and
+// sleeps while it is empty.
 type attention struct {
 	mu    sync.Mutex
 	calls []*Call
@@ -228,8 +230,8 @@ type attention struct {
 	once  sync.Once
 }
 
-// add puts k on the list unless it is there. It costs a shared lock once in attentionEvery for a call,
-// whatever its packets.
+// add puts k on the list unless it is there. It takes a shared lock at most once in attentionEvery
+// for a call, however many packets come.
 func (a *attention) add(k *Call) {
 	if k.noticed.Load() || !k.noticed.CompareAndSwap(false, true) {
 		return
@@ -277,7 +279,7 @@ func (a *attention) run() {
 func (a *attention) look(calls []*Call, out *link.Batch) {
 	now := time.Now()
 	for _, k := range calls {
-		k.noticed.Store(false) // first: a packet that comes from now on puts it back
+		k.noticed.Store(false) // first, so that later packets put it back
 		if k.attend(now, out) {
 			a.add(k)
 		}

@@ -21,7 +21,7 @@ var (
 	peer  = netip.MustParseAddr("192.0.2.7")
 )
 
-// sink counts.
+// sink counts the frames.
 type sink struct {
 	frames int
 	octets int
@@ -36,7 +36,7 @@ func (s *sink) Frame(b *pktbuf.Buf) {
 
 func (s *sink) Down(why reason.Reason) { s.down = append(s.down, why.String()) }
 
-// datagram is a packet as a raw socket gives it, with the IP header.
+// datagram is a packet from a raw socket, with the IP header.
 func datagram(gre []byte) *mmsg.Packet {
 	b := pktbuf.Get()
 	b.Append(append([]byte{0x45, 19: 0}, gre...))
@@ -108,7 +108,7 @@ func TestIdentifiers(t *testing.T) {
 	}
 }
 
-// What is not taken is counted, allocates nothing, and gives time nothing to do.
+// A dropped packet is counted. It allocates nothing, and leaves no due work.
 func TestDroppedCostsNothing(t *testing.T) {
 	x, k, s := newCall(t)
 	x.packet(start, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: 9000}, 4)))
@@ -129,7 +129,7 @@ func TestDroppedCostsNothing(t *testing.T) {
 		{"unknown call", datagram(packet(wire.GRE{CallID: k.ID() ^ 1, HasSeq: true, Seq: 9001}, 4))},
 		{"malformed", datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: 9001}, 4)[:15])},
 		{"malformed", datagram(nil)},
-		{"", datagram(packet(wire.GRE{CallID: k.ID(), HasAck: true, Ack: 1}, 0))}, // taken, for what it is
+		{"", datagram(packet(wire.GRE{CallID: k.ID(), HasAck: true, Ack: 1}, 0))}, // is taken
 	} {
 		whole := append([]byte(nil), c.p.Buf.Bytes()...)
 		before := x.Dropped()
@@ -158,7 +158,7 @@ func TestDroppedCostsNothing(t *testing.T) {
 	}
 }
 
-// After its end a call takes nothing, gives nothing, and has told its session once.
+// After its end, a call takes and sends nothing. It has told its session once.
 func TestDown(t *testing.T) {
 	x, k, s := newCall(t)
 	x.packet(start, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: 1}, 4))) // waits for 0
@@ -178,16 +178,17 @@ func TestDown(t *testing.T) {
 	if k.attend(start.Add(time.Hour), &out) {
 		t.Error("it waits for something")
 	}
-	out.Flush() // panics if something was sent: there is no socket
+	out.Flush() // panics if there is something to send: there is no socket
 }
 
-// FuzzPacket holds any packets against one call: nothing crashes, and what is not taken is counted, but
-// for bare acknowledgements.
+// FuzzPacket gives any packets to one call. Nothing crashes, and every dropped packet is counted,
+// except bare acknowledgements.
 func FuzzPacket(f *testing.F) {
 	for n := range 17 {
 		f.Add(append([]byte{0x45, 19: 0}, packet(wire.GRE{CallID: 1, HasSeq: true, HasAck: true}, 0)[:n]...))
 	}
-	f.Add(append([]byte{0x4F, 19: 0}, packet(wire.GRE{CallID: 1, HasSeq: true}, 9)...)) // an IP header that lies
+	// The IP header has a wrong length.
+	f.Add(append([]byte{0x4F, 19: 0}, packet(wire.GRE{CallID: 1, HasSeq: true}, 9)...))
 	f.Add([]byte{0x40})
 	f.Add(append([]byte{0x45, 19: 0}, packet(wire.GRE{CallID: 1, HasSeq: true, Seq: 1 << 31}, 1)...))
 	x := NewExchange(1, bytes.NewReader([]byte{0, 1}))
@@ -228,7 +229,7 @@ func FuzzPacket(f *testing.F) {
 	})
 }
 
-// teller is a sink that says when a frame has come.
+// teller is a sink that reports each frame.
 type teller chan struct{}
 
 func (c teller) Frame(b *pktbuf.Buf) {
@@ -238,15 +239,16 @@ func (c teller) Frame(b *pktbuf.Buf) {
 
 func (c teller) Down(reason.Reason) {}
 
-// A packet that comes while its call is looked at, and has to wait for another one, is not forgotten: the call is looked at
-// again. Else it would wait for the next packet.
+// A packet comes during a look at its call, and has to wait for another one. The call gets another
+// look. Otherwise the packet would wait for the next one.
 func TestLookMissesNothing(t *testing.T) {
 	x, k, _ := newCall(t)
 	came := make(teller, 1)
 	k.Begin(came)
 	past := time.Now().Add(-time.Hour)
 	x.packet(past, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: 1}, 4))) // waits for 0
-	k.tx.Lock()                                                                         // has look wait when it wants to acknowledge
+	// The look waits for this lock before its acknowledgement.
+	k.tx.Lock()
 	looked := make(chan struct{})
 	go func() {
 		var out link.Batch
@@ -255,7 +257,8 @@ func TestLookMissesNothing(t *testing.T) {
 	}()
 	<-came
 	x.packet(past, datagram(packet(wire.GRE{CallID: k.ID(), HasSeq: true, Seq: 3}, 4))) // waits for 2
-	k.owes.Store(0)                                                                     // a packet of ours has carried the acknowledgement
+	// One of our packets has carried the acknowledgement.
+	k.owes.Store(0)
 	k.tx.Unlock()
 	<-looked
 	if !k.receiver.Waiting() || !k.noticed.Load() || !slices.Contains(x.attention.calls, k) {
@@ -263,7 +266,7 @@ func TestLookMissesNothing(t *testing.T) {
 	}
 }
 
-// Enough packets are acknowledged at once; those of one reading together.
+// AckAfter packets are acknowledged at once. The packets of one read are acknowledged together.
 func TestAcknowledgementsDue(t *testing.T) {
 	x, k, _ := newCall(t)
 	for round := range 3 {
@@ -282,7 +285,7 @@ func TestAcknowledgementsDue(t *testing.T) {
 	}
 }
 
-// Frames that come before the sink wait for it, so many and no more; without one they are released.
+// Frames that come before the sink wait for it, up to a limit. Without a sink they are released.
 func TestExpect(t *testing.T) {
 	x := NewExchange(2, rand.Reader)
 	k, err := x.NewCall(Route{Remote: peer})

@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketBuffer is what a socket may hold of each direction, in bytes.
+// socketBuffer is the size of a socket's buffer in each direction, in bytes.
 const socketBuffer = 4 << 20
 
-// Listen opens a raw socket on an address of this machine. One that is bound to no address gets the GRE packets of the whole
-// machine: a filter in the kernel lets only those of PPTP through.
+// Listen opens a raw socket on an address of this machine. An unbound socket gets the GRE packets
+// of the whole machine. A filter in the kernel passes only those of PPTP.
 func Listen(at netip.Addr) (*mmsg.Conn, error) {
 	pc, err := net.ListenPacket("ip4:47", at.String()) //nolint:noctx // it does not wait
 	if errors.Is(err, unix.EPERM) {
@@ -38,14 +38,14 @@ func Listen(at netip.Addr) (*mmsg.Conn, error) {
 }
 
 func configureGRE(fd int) error {
-	// An outer packet that is too long for its path is fragmented by routers: the inner MTU leaves
-	// room enough, and a peer that asks for more gets it.
+	// Routers fragment an outer packet that is too long for its path. The inner MTU leaves enough
+	// room, and a peer that asks for more gets it.
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT); err != nil {
 		return err
 	}
 	for _, option := range [][2]int{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
 		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, option[0], socketBuffer) == nil {
-			continue // more than net.core.rmem_max takes CAP_NET_ADMIN
+			continue // a size above net.core.rmem_max needs CAP_NET_ADMIN
 		}
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, option[1], socketBuffer); err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 	"vpnd/pptp/wire"
 )
 
-// descriptors is how many are open in this process.
+// descriptors is the number of open descriptors in this process.
 func descriptors(t *testing.T) int {
 	t.Helper()
 	open, err := os.ReadDir("/proc/self/fd")
@@ -24,8 +24,8 @@ func descriptors(t *testing.T) int {
 	return len(open)
 }
 
-// drain takes the sessions that are made, until stop is called, which waits for the end of each and
-// gives their number.
+// drain takes the sessions until stop is called. stop waits for the end of each session and returns
+// their number.
 func (c *concentrator) drain() (stop func() int) {
 	done, n := make(chan struct{}), make(chan int)
 	go func() {
@@ -49,7 +49,7 @@ func (c *concentrator) drain() (stop func() int) {
 	return func() int { close(done); return <-n }
 }
 
-// warm has all that serves running, and gives how many goroutines and descriptors that takes.
+// warm starts all goroutines of the server, and returns the numbers of goroutines and descriptors.
 func (c *concentrator) warm() (goroutines, fds int) {
 	first := dial(c.t)
 	_, _ = first.tcp.Close(), first.gre.Close()
@@ -58,14 +58,14 @@ func (c *concentrator) warm() (goroutines, fds int) {
 	return runtime.NumGoroutine(), descriptors(c.t)
 }
 
-// nothingLeft wants what warm gave.
+// nothingLeft checks that the numbers are again those of warm.
 func (c *concentrator) nothingLeft(goroutines, fds int) {
 	c.t.Helper()
 	waitFor(c.t, func() bool { st := c.Stats(); return st.Calls == 0 && st.Connections == 0 })
 	waitFor(c.t, func() bool { return runtime.NumGoroutine() <= goroutines && descriptors(c.t) <= fds })
 }
 
-// A client that dials and resets the connection before it is answered leaves nothing behind.
+// A client that dials and resets the connection before the answer leaves nothing behind.
 func TestResetAfterDialling(t *testing.T) {
 	srv := start(t, server.Config{})
 	goroutines, fds := srv.warm()
@@ -101,8 +101,8 @@ func TestResetAfterDialling(t *testing.T) {
 	srv.nothingLeft(goroutines, fds)
 }
 
-// Calls are made and cleared, and their connection reset, while packets for them come (CVE-2022-21972,
-// CVE-2022-23270).
+// Calls are made and cleared, and their connection is reset, while packets for them come
+// (CVE-2022-21972, CVE-2022-23270).
 func TestCallsBeginAndEndUnderPackets(t *testing.T) {
 	const batch = 20
 	calls := 100_000
@@ -163,8 +163,8 @@ func TestCallsBeginAndEndUnderPackets(t *testing.T) {
 	srv.nothingLeft(goroutines, fds)
 }
 
-// A flood of late packets for a call, as anybody sends who knows its identifier and address, ends no call
-// and holds nobody up.
+// Anybody who knows the identifier and address of a call can send a flood of late packets. It ends
+// no call and delays nobody.
 func TestLateFlood(t *testing.T) {
 	srv := start(t, server.Config{})
 	srv.echo = true
@@ -193,8 +193,9 @@ func TestLateFlood(t *testing.T) {
 	victim.sendUntil(ofVictim, 5001, "in time")
 }
 
-// One packet with a number far ahead, as anybody forges who knows identifier and address, does not silence the client: its
-// next packets are taken, and acknowledged by their own numbers.
+// Anybody who knows the identifier and address of a call can forge one packet with a number far
+// ahead. It does not silence the client: the client's next packets are taken, and acknowledged by
+// their own numbers.
 func TestForgedNumber(t *testing.T) {
 	srv := start(t, server.Config{})
 	srv.echo = true
@@ -216,7 +217,8 @@ func TestForgedNumber(t *testing.T) {
 		for !h.HasSeq {
 			h, frame = victim.packet()
 		}
-		if frame != fmt.Sprint(seq) || h.HasAck && h.Ack > seq && seq != 50 { // which carries that of the forged one
+		// The answer to 50 carries the acknowledgement of the forged packet.
+		if frame != fmt.Sprint(seq) || h.HasAck && h.Ack > seq && seq != 50 {
 			t.Fatalf("%+v %q answers %d", h, frame, seq)
 		}
 	}
@@ -225,7 +227,8 @@ func TestForgedNumber(t *testing.T) {
 	}
 }
 
-// sendUntil sends a frame until it arrives: a flood may fill the server's socket, and then it is lost.
+// sendUntil sends a frame until it arrives, because a flood may fill the server's socket, and then
+// the frame is lost.
 func (c *client) sendUntil(s *session, seq uint32, frame string) {
 	c.t.Helper()
 	for range 60 {

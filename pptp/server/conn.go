@@ -16,7 +16,8 @@ import (
 	"vpnd/pptp/gre"
 )
 
-// maxUnsent is how many bytes may wait for a peer that does not read, until no more is read of what it sends.
+// maxUnsent is how many bytes may wait for a peer that does not read. Above it, we read no more
+// from the peer.
 const maxUnsent = 16 << 10
 
 // conn is one control connection.
@@ -28,7 +29,7 @@ type conn struct {
 	local  netip.Addr
 
 	mu      sync.Mutex
-	written sync.Cond // the bytes that waited in out are being sent
+	written sync.Cond // signals that write has taken the bytes in out
 	ctl     *pptp.Control
 	calls   map[uint16]*call
 	alarm   alarm.Alarm
@@ -55,8 +56,8 @@ func (c *conn) run() {
 	}
 }
 
-// holdBack waits while too much waits for the peer: a peer that asks for more than it reads hears no more answers. One
-// that reads nothing at all is cut by write.
+// holdBack waits while too many bytes wait for the peer. A peer that asks for more than it reads
+// gets no more answers. write cuts off a peer that reads nothing at all.
 func (c *conn) holdBack() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,8 +85,8 @@ func (c *conn) do(f func(now time.Time)) {
 	}
 }
 
-// step runs f on the control machine and handles its events. It handles those of calls without the
-// lock: a session may be in the middle of something.
+// step runs f on the control machine and handles its events. It handles the events of calls without
+// the lock, because a session may be busy.
 func (c *conn) step(f func(now time.Time)) {
 	c.mu.Lock()
 	f(time.Now())
@@ -131,18 +132,18 @@ type call struct {
 	*gre.Call
 	c *conn
 
-	// Under the conn's lock: that the session has hung up, perhaps before the peer was answered, and why.
+	// The conn's lock guards these. closing: the session has hung up, perhaps before the peer was
+	// answered.
 	closing bool
 	why     reason.Reason
 }
 
-// Info tells what is known of the call.
+// Info describes the call.
 func (k *call) Info() link.Info {
 	return link.Info{Type: link.PPTP, Remote: k.c.remote, Local: k.c.local, CallID: k.ID()}
 }
 
-// Close hangs up towards the peer. It may be called from within Sink.Frame, so another goroutine does
-// the work.
+// Close hangs up. Sink.Frame may call it, so another goroutine does the work.
 func (k *call) Close(why reason.Reason) {
 	if k.Over() {
 		return
@@ -157,7 +158,7 @@ func (k *call) hangUp(why reason.Reason) {
 	})
 }
 
-// Authenticated is told by the session that a user has logged in.
+// Authenticated says that a user has logged in. The session calls it.
 func (k *call) Authenticated() { k.c.s.strangers.Authenticated(k.c, k) }
 
 // down ends the call.
@@ -168,14 +169,14 @@ func (k *call) down(why reason.Reason) {
 	}
 }
 
-// evict ends a connection without a user at once, whether the peer reads or not.
+// evict ends a connection without a user at once, even if the peer does not read.
 func (c *conn) evict() {
 	c.do(func(time.Time) { c.ctl.Down(strangers.ErrNoRoom) })
 	_ = c.tcp.Close()
 }
 
-// dialled hands a new call over. It is in place before the peer is answered, for its first GRE packet
-// can overtake the answer.
+// dialled hands over a new call before it answers the peer, because the peer's first GRE packet can
+// overtake the answer.
 func (c *conn) dialled(peers uint16) {
 	c.s.taking.RLock()
 	defer c.s.taking.RUnlock()
@@ -223,8 +224,8 @@ func (c *conn) newCall(peers uint16) (*call, error) {
 	return k, nil
 }
 
-// queue writes bytes without waiting, so a peer that does not read blocks nobody. holdBack limits the waiting bytes,
-// except the answers to the last read and a notify for each call.
+// queue writes bytes without waiting, so a peer that does not read blocks nobody. holdBack limits
+// the waiting bytes. The exceptions are the answers to the last read and a notify for each call.
 func (c *conn) queue(p []byte) {
 	c.out = append(c.out, p...)
 	if !c.writing {

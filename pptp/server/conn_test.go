@@ -9,7 +9,7 @@ import (
 	"vpnd/pptp"
 )
 
-// What is written to a peer that does not read is given up after WriteTimeout, however little it is.
+// Bytes for a peer that does not read are given up after WriteTimeout, however few they are.
 func TestWriteTimeout(t *testing.T) {
 	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -32,7 +32,7 @@ func TestWriteTimeout(t *testing.T) {
 			t.Fatal("the connection stays open")
 		}
 		c.mu.Lock()
-		if len(c.out) <= maxUnsent { // more is not asked for
+		if len(c.out) <= maxUnsent { // the server reads no more above it
 			c.queue(make([]byte, 1000))
 		}
 		c.mu.Unlock()

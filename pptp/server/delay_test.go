@@ -8,8 +8,9 @@ import (
 	"vpnd/pptp/server"
 )
 
-// A client that obeys the window (RFC 2637 section 4.2 has it begin with half of ours) and sends no other packets than its
-// own is not held up: acknowledgements come while it sends. At 32 packets for each delayed one it would take 40 s.
+// A client that obeys the window (it begins with half of ours, RFC 2637 section 4.2) and sends only
+// its own packets is not delayed: acknowledgements come while it sends. With one delayed
+// acknowledgement for 32 packets, it would take 40 s.
 func TestClientThatObeysTheWindow(t *testing.T) {
 	srv := start(t, server.Config{})
 	c := dial(t)
@@ -32,15 +33,16 @@ func TestClientThatObeysTheWindow(t *testing.T) {
 	}
 }
 
-// Each packet is answered before the next one is sent: none waits in the server for another one, under load, with packets
-// that are swapped or missing, and while acknowledgements go beside them.
+// Each packet is answered before the next one is sent. No packet waits in the server for another
+// one. This holds under load, with swapped or missing packets, and beside acknowledgements.
 func TestAnsweredBeforeTheNext(t *testing.T) {
 	srv := start(t, server.Config{})
 	srv.echo = true
 	user := dial(t)
 	srv.session()
 	load := connect(t)
-	// As much load in a round as the socket holds: what it drops is never answered.
+	// The load of a round fits into the socket, because a packet that the socket drops is never
+	// answered.
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	burden := func() {

@@ -14,7 +14,7 @@ import (
 	"vpnd/testenv"
 )
 
-// refused wants the TCP port to be closed.
+// refused checks that the TCP port is closed.
 func refused(t *testing.T) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp4", "127.0.1.1:17230", 5*time.Second)
@@ -35,7 +35,8 @@ func (c *concentrator) ends() {
 	}
 }
 
-// A drained server takes no more calls, goes on with those it has, may be resumed, and ends with the last.
+// A drained server takes no more calls, and keeps its present calls. It can be resumed. It ends
+// with the last connection.
 func TestDrain(t *testing.T) {
 	srv := start(t, server.Config{})
 	srv.echo = true
@@ -83,7 +84,7 @@ func TestDrain(t *testing.T) {
 	start(t, server.Config{}) // the port is free
 }
 
-// A port that another program has taken meanwhile is told, and the calls are none the worse for it.
+// If another program has taken a port meanwhile, the error says so, and the calls go on.
 func TestResumeFails(t *testing.T) {
 	srv := start(t, server.Config{})
 	srv.echo = true
@@ -116,7 +117,8 @@ func TestDrainWithoutCalls(t *testing.T) {
 	start(t, server.Config{})
 }
 
-// Calls come and go while the server is drained and resumed: when Drain has returned, none is taken.
+// Calls come and go while the server is drained and resumed. When Drain has returned, no call is
+// taken.
 func TestDrainRace(t *testing.T) {
 	srv := start(t, server.Config{})
 	keep := dial(t) // so that the server does not end
@@ -141,7 +143,7 @@ func TestDrainRace(t *testing.T) {
 	for range 50 {
 		srv.Drain()
 		taken := len(srv.sessions)
-		time.Sleep(time.Millisecond) // a call that is taken too late has the time to show
+		time.Sleep(time.Millisecond) // time for a late call to show
 		if n := len(srv.sessions); n != taken {
 			t.Errorf("%d calls are taken while the server is drained", n-taken)
 		}
@@ -156,7 +158,7 @@ func TestDrainRace(t *testing.T) {
 	}
 }
 
-// Drain waits for a call that is just being taken.
+// Drain waits for a call that is being taken.
 func TestDrainWaits(t *testing.T) {
 	testenv.NeedRoot(t)
 	entered, release, drained := make(chan struct{}), make(chan struct{}), make(chan struct{})

@@ -11,7 +11,7 @@ import (
 	"vpnd/pptp/wire"
 )
 
-// open opens a control connection and a call as the client of these two messages does.
+// open opens a control connection and a call, with a real client's two messages.
 func (c *client) open(start *wire.StartRequest, call *wire.OutgoingCallRequest) {
 	c.t.Helper()
 	c.say(start)
@@ -26,8 +26,8 @@ func (c *client) open(start *wire.StartRequest, call *wire.OutgoingCallRequest) 
 	c.call = r.CallID
 }
 
-// Windows sends Set-Link-Info three times, counts from 0, has packets swapped on the way, clears the call
-// and closes the connection.
+// Windows sends Set-Link-Info three times and counts from 0. Its packets are swapped on the way. It
+// clears the call and closes the connection.
 func TestPersonaWindows(t *testing.T) {
 	srv := start(t, server.Config{})
 	c := connect(t)
@@ -65,8 +65,8 @@ func TestPersonaWindows(t *testing.T) {
 	waitFor(t, func() bool { st := srv.Stats(); return st.Calls == 0 && st.Connections == 0 })
 }
 
-// Android calls itself anonymous, asks for a window of 8192, answers Echo-Requests and sends none, and
-// closes the connection without a word.
+// Android calls itself anonymous and asks for a window of 8192. It answers Echo-Requests and sends
+// none. It closes the connection without a message.
 func TestPersonaAndroid(t *testing.T) {
 	srv := start(t, server.Config{Control: pptp.Config{EchoInterval: 200 * time.Millisecond}})
 	c := connect(t)
@@ -91,8 +91,8 @@ func TestPersonaAndroid(t *testing.T) {
 	waitFor(t, func() bool { st := srv.Stats(); return st.Calls == 0 && st.Connections == 0 })
 }
 
-// A window of 0 means nothing, and no packet waits for an acknowledgement, which Windows sends when it
-// likes.
+// A window of 0 has no effect. No packet waits for an acknowledgement, because Windows sends
+// acknowledgements at any time.
 func TestPersonaNoWindow(t *testing.T) {
 	srv := start(t, server.Config{})
 	c := connect(t)
@@ -110,7 +110,8 @@ func TestPersonaNoWindow(t *testing.T) {
 	}
 }
 
-// Two clients behind one address, with one identifier for their calls: ours alone tells them apart.
+// Two clients behind one address have the same identifier for their calls. Only our identifier
+// tells them apart.
 func TestPersonaTwoBehindOneAddress(t *testing.T) {
 	srv := start(t, server.Config{})
 	a, b := dial(t), dial(t)
@@ -134,7 +135,7 @@ func TestPersonaTwoBehindOneAddress(t *testing.T) {
 	}
 }
 
-// A session that ends before its call is answered takes the call with it.
+// If a session ends before its call is answered, the call ends too.
 func TestSessionEndsEarly(t *testing.T) {
 	srv := start(t, server.Config{})
 	srv.early = true

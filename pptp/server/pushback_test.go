@@ -6,8 +6,8 @@ import (
 	"vpnd/pptp/wire"
 )
 
-// As many calls as one connection may have are all hung up when the server stops: each one is notified, and the client
-// is asked to close the connection.
+// One connection has its maximum of calls. When the server stops, all are hung up: the client gets
+// a notify for each, and a request to close the connection.
 func TestManyCallsAreNotified(t *testing.T) {
 	const calls = 256
 	srv := start(t, server.Config{})
@@ -41,7 +41,8 @@ func TestManyCallsAreNotified(t *testing.T) {
 	<-stopped
 }
 
-// A client that asks for more than it reads is not cut: it gets every answer when it does read.
+// A client that asks for more than it reads keeps its connection. It gets every answer when it
+// reads.
 func TestSlowReader(t *testing.T) {
 	start(t, server.Config{})
 	c := connect(t)

@@ -1,5 +1,5 @@
 // Package server is the PPTP access concentrator: the control connections on TCP port 1723 and the
-// raw GRE socket. It hands each call that a client dials to the link.Accept it was given.
+// raw GRE socket. It hands each call from a client to link.Accept.
 package server
 
 import (
@@ -25,8 +25,7 @@ import (
 	"vpnd/pptp/wire"
 )
 
-// Config says where a Server listens and what it takes. The zero value of a field is the default that
-// its comment gives.
+// Config has the options of a Server. If a field is zero, the default in its comment applies.
 type Config struct {
 	Listen         []netip.Addr // IPv4 addresses; all
 	Port           uint16       // TCP; 1723
@@ -34,12 +33,13 @@ type Config struct {
 	MaxConnections int              // control connections in all; 8192
 	MaxCalls       int              // in all, at most 32768; 8192
 	Strangers      strangers.Limits // of control connections, and of calls, without a user
-	WriteTimeout   time.Duration    // how long a peer may not read what is written to it; 10 s
-	ReorderTimeout time.Duration    // how long packets of a call wait for one that is missing; pptp.ReorderTimeout
+	WriteTimeout   time.Duration    // for bytes that the peer does not read; 10 s
+	ReorderTimeout time.Duration    // of the Receiver of each call; pptp.ReorderTimeout
 	Logger         *slog.Logger     // nil: nothing is logged
 	Random         io.Reader        // of call identifiers; crypto/rand
-	// Refused, if not nil, is told of a call that is not taken, and says whether that is logged at level info: a
-	// peer must not fill the log. The others are at debug. It must not wait.
+	// Refused, if not nil, learns of each refused call, and reports whether to log it at level
+	// info. Otherwise the refusal is logged at debug. So a peer cannot fill the log. Refused must
+	// not wait.
 	Refused func(peer netip.Addr, why reason.Reason) bool
 }
 
@@ -83,24 +83,24 @@ type Server struct {
 	connsWG   sync.WaitGroup
 
 	draining atomic.Bool
-	taking   sync.RWMutex // held for reading while a call is taken, for writing while draining is set
+	taking   sync.RWMutex // read-locked while a call is taken, locked to set draining
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	serving  bool
-	stopping bool // by Shutdown, or because it is drained
+	stopping bool // after Shutdown, or because it is drained
 }
 
-// Stats are the server's counters since it started, and its current figures.
+// Stats has the server's counters since its start, and its current figures.
 type Stats struct {
 	Connections, Calls int
-	// UnauthenticatedConnections and UnauthenticatedCalls are those of them on which no user has logged in.
+	// UnauthenticatedConnections and UnauthenticatedCalls count those without a user.
 	UnauthenticatedConnections, UnauthenticatedCalls int
-	Dropped                                          map[string]uint64 // GRE packets, and connections over a limit, by reason
+	Dropped                                          map[string]uint64 // packets and connections
 }
 
-// Listen opens the TCP and GRE sockets. Nothing is accepted before Serve. An error says what is in the
-// way and how to fix it.
+// Listen opens the TCP and GRE sockets. The server accepts nothing before Serve. The error says
+// what is wrong and how to fix it.
 func Listen(cfg Config, accept link.Accept) (*Server, error) {
 	s := &Server{
 		cfg: cfg.withDefaults(), accept: accept,
@@ -149,7 +149,7 @@ func (s *Server) closeSockets() {
 	}
 }
 
-// Addr is the address of the first TCP listener; it must not be drained.
+// Addr is the address of the first TCP listener. The server must not be drained.
 func (s *Server) Addr() netip.AddrPort {
 	addr, _ := s.listeners[0].Addr().(*net.TCPAddr)
 	return addr.AddrPort()
@@ -185,7 +185,7 @@ func (s *Server) acceptTCP(l *net.TCPListener, socket *mmsg.Conn) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // most likely no descriptor is free: some time later one may be
+		if err != nil { // probably no free descriptor: there may be one later
 			s.cfg.Logger.Warn("cannot accept a connection", "type", link.PPTP, "error", err)
 			time.Sleep(pause)
 			pause = min(2*pause, time.Second)
@@ -196,7 +196,7 @@ func (s *Server) acceptTCP(l *net.TCPListener, socket *mmsg.Conn) {
 	}
 }
 
-// serve takes a connection, within the limits.
+// serve takes a connection within the limits.
 func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
 	local, _ := tcp.LocalAddr().(*net.TCPAddr)
@@ -229,7 +229,7 @@ func (s *Server) serve(tcp *net.TCPConn, socket *mmsg.Conn) {
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
-// refuse logs that a call is not taken.
+// refuse logs the refusal of a call.
 func (s *Server) refuse(peer netip.AddrPort, why reason.Reason) {
 	level := slog.LevelInfo
 	if s.cfg.Refused != nil && !s.cfg.Refused(peer.Addr(), why) {
@@ -238,7 +238,7 @@ func (s *Server) refuse(peer netip.AddrPort, why reason.Reason) {
 	s.cfg.Logger.Log(context.Background(), level, "refused", "type", link.PPTP, "peer", peer, "cause", why.Code, "reason", why)
 }
 
-// gone forgets a connection that is closed.
+// gone forgets a closed connection.
 func (s *Server) gone(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -248,9 +248,9 @@ func (s *Server) gone(c *conn) {
 	s.endDrained()
 }
 
-// Drain accepts no new calls: it closes the TCP listeners, and control connections without a call.
-// Open calls stay. The server ends with the last control connection, as by Shutdown. Until then
-// Resume cancels the drain. After Drain has returned, link.Accept is not called.
+// Drain accepts no new calls. It closes the TCP listeners, and the control connections without a
+// call. Open calls stay. The server ends with the last control connection, as after Shutdown. Until
+// then, Resume cancels the drain. After Drain has returned, the server does not call link.Accept.
 func (s *Server) Drain() {
 	s.taking.Lock()
 	s.draining.Store(true)
@@ -265,7 +265,7 @@ func (s *Server) Drain() {
 	}
 }
 
-// endDrained ends a server that has been drained of its last connection. The caller holds the lock.
+// endDrained ends a draining server that has lost its last connection. The caller holds the lock.
 func (s *Server) endDrained() {
 	if s.draining.Load() && len(s.conns) == 0 && !s.stopping {
 		s.stopping = true
@@ -274,8 +274,8 @@ func (s *Server) endDrained() {
 	}
 }
 
-// Resume takes calls again after Drain. The error says why a port cannot be opened, and how to fix that;
-// or it is link.ErrEnded.
+// Resume takes calls again after Drain. The error is link.ErrEnded, or says why a port cannot be
+// opened and how to fix that.
 func (s *Server) Resume() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -295,8 +295,8 @@ func (s *Server) Resume() error {
 	return nil
 }
 
-// Shutdown hangs every call up, stops every control connection, closes the sockets, and waits for all
-// that, or for ctx; then it cuts what is left.
+// Shutdown hangs up every call, stops every control connection and closes the sockets. It waits
+// until that is done, or until ctx ends. Then it ends the rest at once.
 func (s *Server) Shutdown(ctx context.Context) {
 	s.mu.Lock()
 	s.stopping = true

@@ -28,7 +28,7 @@ var (
 	otherIP  = netip.MustParseAddr("127.0.1.3")
 )
 
-// session is a sink that remembers.
+// session is a sink that keeps its frames.
 type session struct {
 	l      link.Link
 	frames chan []byte
@@ -52,14 +52,14 @@ func (s *session) Frame(b *pktbuf.Buf) {
 
 func (s *session) Down(why reason.Reason) { s.down <- why.String() }
 
-// concentrator is a server on loopback and the sessions that it has made.
+// concentrator is a server on loopback with its sessions.
 type concentrator struct {
 	t *testing.T
 	*server.Server
 	sessions chan *session
 	refuse   error
 	echo     bool
-	early    bool // sessions hang up before they are accepted
+	early    bool // sessions hang up before the server accepts them
 }
 
 func start(t *testing.T, cfg server.Config) *concentrator {
@@ -262,7 +262,7 @@ func TestCall(t *testing.T) {
 			t.Errorf("acknowledgement: %+v", h)
 		}
 	}
-	c.send(6, "after a loss") // 5 never comes: it is not waited for
+	c.send(6, "after a loss") // 5 never comes, and nobody waits for it
 	if got := s.frame(t); got != "after a loss" {
 		t.Errorf(`got %q, want "after a loss"`, got)
 	}
@@ -277,7 +277,7 @@ func TestCall(t *testing.T) {
 		t.Errorf(`got %q, want "dropped"`, got)
 	}
 	b := pktbuf.Get()
-	s.l.Send(b, &out) // is released
+	s.l.Send(b, &out) // b is released
 	s.l.Close(reason.New(reason.Dropped, "again"))
 	c.dial(8)
 	srv.session()
@@ -327,7 +327,7 @@ func TestClientVanishes(t *testing.T) {
 	waitFor(t, func() bool { st := srv.Stats(); return st.Calls == 0 && st.Connections == 0 })
 }
 
-// waitFor waits for something that other goroutines will do.
+// waitFor waits until done is true.
 func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !done(); {
@@ -381,10 +381,10 @@ func TestShutdownHangsUp(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Error("Shutdown does not return")
 	}
-	start(t, server.Config{}) // the port is free again; the first one's clean-up does no harm
+	start(t, server.Config{}) // the port is free again; the first server's clean-up does no harm
 }
 
-// A peer that does not read is cut, and holds nobody up.
+// A peer that does not read is cut off, and delays nobody.
 func TestPeerThatDoesNotRead(t *testing.T) {
 	srv := start(t, server.Config{WriteTimeout: time.Second})
 	user := dial(t)
@@ -436,11 +436,11 @@ func TestSilentAndGarbageConnections(t *testing.T) {
 	}
 }
 
-// Calls are made, cleared and reset while packets for them come: nothing is left over.
+// Calls are made, cleared and reset while packets for them come. Nothing is left.
 func TestLifeCycleRace(t *testing.T) {
 	srv := start(t, server.Config{})
 	srv.echo = true
-	_ = dial(t).tcp.Close() // all that serves is running now
+	_ = dial(t).tcp.Close() // all goroutines of the server are running now
 	srv.session().ended(t)
 	waitFor(t, func() bool { return srv.Stats().Connections == 0 })
 	before := runtime.NumGoroutine()

@@ -14,7 +14,7 @@ import (
 
 const roomTotal, roomPerSource = 20, 8
 
-// startBounded starts a server with little room for those that have not logged in, and one user's client.
+// startBounded starts a server with little room for strangers, and the client of one user.
 func startBounded(t *testing.T) (srv *concentrator, user *client, ofUser *session) {
 	t.Helper()
 	srv = start(t, server.Config{Strangers: strangers.Limits{Total: roomTotal, PerSource: roomPerSource}})
@@ -22,7 +22,7 @@ func startBounded(t *testing.T) (srv *concentrator, user *client, ofUser *sessio
 	return srv, user, ofUser
 }
 
-// logIn has a client dial and log in. No other one may dial meanwhile.
+// logIn makes a client dial and log in. No other client may dial meanwhile.
 func (c *concentrator) logIn(from netip.Addr) (*client, *session) {
 	c.t.Helper()
 	user := connectFrom(c.t, from)
@@ -52,8 +52,8 @@ func reach(t *testing.T, from netip.Addr) net.Conn {
 	return tcp
 }
 
-// One address opens connections, and calls nobody. It gets no more than its own places; so do others, until all places
-// are taken. Whoever comes from one more address still gets in.
+// One address opens connections without calls. It gets no more than its own places. The same is
+// true of others, until all places are taken. A client from one more address still gets in.
 func TestUnauthenticatedConnections(t *testing.T) {
 	srv, user, ofUser := startBounded(t)
 	for source := range 5 {
@@ -76,7 +76,7 @@ func TestUnauthenticatedConnections(t *testing.T) {
 	}
 }
 
-// The calls of one connection have a limit of their own, and the client is told of each one that has to go.
+// The calls of one connection have their own limit. The client learns of each call that has to go.
 func TestUnauthenticatedCalls(t *testing.T) {
 	srv, user, ofUser := startBounded(t)
 	for source := range 4 {
@@ -113,7 +113,7 @@ func TestUnauthenticatedCalls(t *testing.T) {
 	}
 }
 
-// Who has logged in keeps its connection, as long as there is a call with a user on it.
+// A client that has logged in keeps its connection while a call on it has a user.
 func TestAuthenticatedConnectionStays(t *testing.T) {
 	srv, user, ofUser := startBounded(t)
 	for range 3 * roomPerSource {
@@ -126,14 +126,14 @@ func TestAuthenticatedConnectionStays(t *testing.T) {
 	if why := ofUser.ended(t); why != "dropped" {
 		t.Errorf(`got %q, want "dropped"`, why)
 	}
-	// Its connection counts again, and is the newest one: the next one that goes is the oldest.
+	// Its connection counts again, as the newest one. The oldest one goes next.
 	waitFor(t, func() bool {
 		st := srv.Stats()
 		return st.Calls == 0 && st.Connections == roomPerSource && st.UnauthenticatedConnections == roomPerSource
 	})
 }
 
-// A peer that reads nothing has to go as any other does.
+// A peer that reads nothing has to go like any other.
 func TestUnauthenticatedDeafConnection(t *testing.T) {
 	srv := start(t, server.Config{Strangers: strangers.Limits{Total: 2, PerSource: 1}, Control: pptp.Config{MaxCalls: 256}})
 	deaf := reach(t, loopback(40))

@@ -1,6 +1,6 @@
 package wire
 
-// OutgoingCallRequest is Outgoing-Call-Request, by which a PNS dials (RFC 2637, section 2.7).
+// OutgoingCallRequest is Outgoing-Call-Request (RFC 2637, section 2.7). A PNS dials with it.
 type OutgoingCallRequest struct {
 	CallID     uint16 // the PNS's
 	Serial     uint16
@@ -94,7 +94,8 @@ func (m *OutgoingCallReply) parse(b []byte) {
 	m.Channel = r.u32()
 }
 
-// IncomingCallRequest is Incoming-Call-Request, by which a PAC announces a call (RFC 2637, section 2.9).
+// IncomingCallRequest is Incoming-Call-Request (RFC 2637, section 2.9). A PAC announces a call with
+// it.
 type IncomingCallRequest struct {
 	CallID     uint16 // the PAC's
 	Serial     uint16
@@ -205,7 +206,7 @@ func (m *IncomingCallConnected) parse(b []byte) {
 	m.Framing = r.u32()
 }
 
-// CallClearRequest is Call-Clear-Request, by which a PNS hangs up (RFC 2637, section 2.12).
+// CallClearRequest is Call-Clear-Request (RFC 2637, section 2.12). A PNS hangs up with it.
 type CallClearRequest struct {
 	CallID uint16 // the PNS's
 }
@@ -225,7 +226,8 @@ func (m *CallClearRequest) parse(b []byte) {
 	m.CallID = r.u16()
 }
 
-// CallDisconnectNotify is Call-Disconnect-Notify, by which a PAC tells the end of a call (RFC 2637, section 2.13).
+// CallDisconnectNotify is Call-Disconnect-Notify (RFC 2637, section 2.13). A PAC reports the end of
+// a call with it.
 type CallDisconnectNotify struct {
 	CallID     uint16 // the PAC's
 	Result     uint8  // 1 lost carrier, 2 general error, 3 administrative, 4 request
@@ -258,7 +260,8 @@ func (m *CallDisconnectNotify) parse(b []byte) {
 	m.Statistics = r.text(128)
 }
 
-// WANErrorNotify is WAN-Error-Notify; the counters run since the call began (RFC 2637, section 2.14).
+// WANErrorNotify is WAN-Error-Notify (RFC 2637, section 2.14). The counters run since the start of
+// the call.
 type WANErrorNotify struct {
 	PeerCallID uint16 // the PNS's
 	CRC        uint32

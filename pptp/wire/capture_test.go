@@ -9,7 +9,7 @@ import (
 	"vpnd/testenv/recording"
 )
 
-// The recorded dial-ins of pptp-linux into pptpd hold what neither side has from us.
+// The recorded dial-ins of pptp-linux into pptpd are independent of our code.
 func TestCaptures(t *testing.T) {
 	var files []string
 	for _, dir := range []string{"wire", "mppe"} {

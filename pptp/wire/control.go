@@ -1,6 +1,7 @@
 package wire
 
-// StartRequest is Start-Control-Connection-Request, which opens a control connection (RFC 2637, section 2.1).
+// StartRequest is Start-Control-Connection-Request (RFC 2637, section 2.1). It opens a control
+// connection.
 type StartRequest struct {
 	Version     uint16 // 0x0100
 	Framing     uint32 // 1 asynchronous, 2 synchronous, 3 both
@@ -82,7 +83,8 @@ func (m *StartReply) parse(b []byte) {
 	m.Vendor = r.text(64)
 }
 
-// StopRequest is Stop-Control-Connection-Request, which ends the connection and all of its calls (RFC 2637, section 2.3).
+// StopRequest is Stop-Control-Connection-Request (RFC 2637, section 2.3). It ends the connection
+// and all its calls.
 type StopRequest struct {
 	Reason uint8 // 1 none, 2 protocol version, 3 local shutdown
 }
@@ -127,7 +129,7 @@ func (m *StopReply) parse(b []byte) {
 
 // EchoRequest is Echo-Request (RFC 2637, section 2.5).
 type EchoRequest struct {
-	ID uint32 // to be repeated in the reply
+	ID uint32 // repeated in the reply
 }
 
 // Type is TypeEchoRequest.

@@ -2,6 +2,6 @@
 // the enhanced GRE header of section 4.1. Each has Parse and Append, which keep no state between
 // calls.
 //
-// Reserved fields are sent as zero and ignored on receipt. Text fields end at the first zero byte;
-// text that is too long is cut.
+// Reserved fields are sent as zero and ignored on receipt. A text field ends at the first zero
+// byte. Text that is too long is cut.
 package wire

@@ -12,8 +12,8 @@ const (
 	flagKey = 0x2000
 	flagSeq = 0x1000
 	flagAck = 0x0080
-	// greFixed are the bits C, R, K, s and Ver, greWant their required values. Recur and Flags are
-	// ignored: they change nothing in how the packet is read.
+	// greFixed has the bits C, R, K, s and Ver. greWant has their required values. Recur and Flags
+	// are ignored, because they do not change how the packet is read.
 	greFixed = 0xE807
 	greWant  = flagKey | 1
 )
@@ -63,9 +63,9 @@ func (h GRE) Put(b []byte, payload int) {
 	binary.BigEndian.PutUint16(b[6:], h.CallID)
 }
 
-// ParseGRE reads the header at the start of b and returns the payload, cut to the length that the
-// header tells: what a link added to short packets is left out. A payload without a sequence number
-// is ErrLength, and so is a length over what came.
+// ParseGRE reads the header at the start of b and returns the payload. It cuts the payload to the
+// length in the header, because a link pads short packets. The error is ErrLength if there is a
+// payload without a sequence number, or if the length in the header is too long.
 func ParseGRE(b []byte) (GRE, []byte, error) {
 	if len(b) < greMin {
 		return GRE{}, nil, ErrShort

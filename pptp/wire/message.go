@@ -13,14 +13,14 @@ const (
 	Magic = 0x1A2B3C4D
 	// Version is the protocol version 1.0 (RFC 2637, section 2.1).
 	Version = 0x0100
-	// HeaderLen is the length in bytes of what every control message begins with: length, PPTP
-	// message type, magic cookie, control message type and Reserved0.
+	// HeaderLen is the length in bytes of the start of every control message: length, PPTP message
+	// type, magic cookie, control message type and Reserved0.
 	HeaderLen = 12
 	// MaxLen is the length in bytes of the longest control message, Incoming-Call-Request.
 	MaxLen = 220
 )
 
-// Errors of Parse and ParseGRE. All but ErrShort mean that the stream can't be trusted any further.
+// Errors of Parse and ParseGRE. After any of them except ErrShort, the stream cannot be trusted.
 var (
 	ErrShort  = errors.New("pptp: message is not complete")
 	ErrMagic  = errors.New("pptp: wrong magic cookie")
@@ -49,7 +49,8 @@ const (
 	TypeSetLinkInfo
 )
 
-// messages gives each type its name, its exact length in bytes, header included, and an empty message.
+// messages gives each type its name, its exact length in bytes with the header, and an empty
+// message.
 var messages = [...]struct {
 	name  string
 	len   int
@@ -91,17 +92,17 @@ type Message interface {
 	parse(b []byte)
 }
 
-// Raw is a message of a type that RFC 2637 doesn't know, or no control message at all.
+// Raw is a message of a type that RFC 2637 does not define, or is not a control message.
 type Raw struct {
 	MessageType uint16 // 1: control message
 	ControlType Type
 	Body        []byte // the bytes after the header; borrowed from the parsed bytes
 }
 
-// Type is the Control Message Type as it came.
+// Type is the Control Message Type as received.
 func (m *Raw) Type() Type { return m.ControlType }
 
-// Append writes the message as it came. A body over MaxLen-HeaderLen bytes is cut.
+// Append writes the message as received. A body over MaxLen-HeaderLen bytes is cut.
 func (m *Raw) Append(b []byte) []byte {
 	body := m.Body[:min(len(m.Body), MaxLen-HeaderLen)]
 	b = header(b, m.MessageType, m.ControlType, HeaderLen+len(body))
@@ -111,8 +112,8 @@ func (m *Raw) Append(b []byte) []byte {
 func (m *Raw) parse(b []byte) { m.Body = b }
 
 // Parse reads the message at the start of b and returns how many bytes it took. ErrShort asks for
-// more bytes; a wrong cookie or length is told as soon as it can be seen. Nothing is allocated by the
-// length field: no message is over MaxLen bytes.
+// more bytes. Parse reports a wrong cookie or length as soon as it can. The length field causes no
+// allocation: no message is over MaxLen bytes.
 func Parse(b []byte) (Message, int, error) {
 	if len(b) >= 2 {
 		if n := int(binary.BigEndian.Uint16(b)); n < HeaderLen || n > MaxLen {
@@ -171,7 +172,7 @@ func text(b []byte, s string, n int) []byte {
 	return b
 }
 
-// reader takes fields off the front of a message whose length has been checked.
+// reader takes fields from the front of a message of checked length.
 type reader struct{ b []byte }
 
 func (r *reader) take(n int) []byte {

@@ -24,8 +24,8 @@ func unhex(tb testing.TB, s string) []byte {
 
 const cookie = "0001 1a2b3c4d "
 
-// messages are bytes laid out by hand after the diagrams of RFC 2637, sections 2.1 to 2.15; those that
-// pptp-linux and pptpd send are the bytes of a recorded dial-in.
+// messages are bytes written by hand after the diagrams of RFC 2637, sections 2.1 to 2.15. The
+// messages that pptp-linux and pptpd send are the bytes of a recorded dial-in.
 var messages = []struct {
 	msg wire.Message
 	hex string
@@ -134,7 +134,7 @@ func TestParseWrongLength(t *testing.T) {
 			}
 		}
 	}
-	// An unknown type of length 0 once made a parser that took nothing, for ever.
+	// An unknown type of length 0 once made a parser loop forever.
 	if _, _, err := wire.Parse(unhex(t, "0000"+cookie+"ffff 0000")); !errors.Is(err, wire.ErrLength) {
 		t.Errorf("unknown type of length 0: %v, want ErrLength", err)
 	}
