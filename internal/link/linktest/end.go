@@ -10,11 +10,11 @@ import (
 	"vpnd/internal/reason"
 )
 
-// End is one end of a call, with what has come to it. It is a link.Sink.
+// End is one end of a call, with the frames and reasons that it has received. It is a link.Sink.
 type End struct {
 	Link    link.Link
 	Frames  chan string
-	Reasons chan string // why it is down
+	Reasons chan string // of Down
 	t       testing.TB
 }
 
@@ -42,7 +42,7 @@ func (e *End) Say(frame string) {
 	out.Flush()
 }
 
-// Want waits for what comes next from a channel of e, which is to have want in it.
+// Want waits for the next text from a channel of e, and checks that it contains want.
 func (e *End) Want(from chan string, want string) {
 	e.t.Helper()
 	select {

@@ -7,10 +7,10 @@ import (
 	"vpnd/internal/pktbuf"
 )
 
-// Swapped is a link on which each two packets leave in the wrong order, from the first on.
+// Swapped makes a link that swaps the packets of each pair.
 func Swapped(l link.Link) link.Link { return &swapper{Link: l} }
 
-// swapper sends each two datagrams in the wrong order: the carrier has numbered them by then.
+// swapper swaps the datagrams of each pair. The carrier has numbered them before.
 type swapper struct {
 	link.Link
 	mu   sync.Mutex
@@ -18,7 +18,7 @@ type swapper struct {
 	n    int
 }
 
-// Send holds every other datagram back until the next one has been sent, or for a moment.
+// Send holds every other datagram back until the next one has been sent, or for 20 ms.
 func (s *swapper) Send(b *pktbuf.Buf, out *link.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

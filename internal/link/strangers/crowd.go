@@ -6,15 +6,15 @@ import (
 	"net/netip"
 )
 
-// crowd is what strangers hold of one kind, by the address that they come from.
+// crowd holds the strangers of one kind, by their address.
 type crowd[T comparable] struct {
-	places  map[T]*list.Element // of a place in its source's waiting
+	places  map[T]*list.Element // each one's element in the waiting list of its source
 	sources map[netip.Addr]*source[T]
 	order   order[T]
 	entered uint64
 }
 
-// source is an address with what strangers hold there, oldest first.
+// source is an address with its strangers, oldest first.
 type source[T comparable] struct {
 	addr    netip.Addr
 	waiting list.List
@@ -38,8 +38,8 @@ func newCrowd[T comparable]() crowd[T] {
 	return crowd[T]{places: map[T]*list.Element{}, sources: map[netip.Addr]*source[T]{}}
 }
 
-// enter adds who. If there are more than the limits allow now, it takes one out and gives that: the oldest one of
-// the same address, or of the address that has most.
+// enter adds who. If this exceeds a limit, it removes and returns a victim: the oldest one of the
+// same address, or of the address with the most.
 func (c *crowd[T]) enter(who T, from netip.Addr, l Limits) (victim T, over bool) {
 	if _, in := c.places[who]; in {
 		return victim, false
@@ -68,7 +68,7 @@ func (c *crowd[T]) enter(who T, from netip.Addr, l Limits) (victim T, over bool)
 	return victim, true
 }
 
-// leave reports whether who was there.
+// leave removes who, and reports whether it was there.
 func (c *crowd[T]) leave(who T) bool {
 	e, in := c.places[who]
 	if !in {
@@ -86,7 +86,8 @@ func (c *crowd[T]) leave(who T) bool {
 	return true
 }
 
-// order is a heap. Its first one is the source with most; of several, the one that has waited longest.
+// order is a heap. The source with the most comes first. Of equals, the one that has waited longest
+// comes first.
 type order[T comparable] []*source[T]
 
 func (o order[T]) Len() int { return len(o) }

@@ -1,6 +1,6 @@
-// Package strangers limits the hosts (tunnels, control connections) of a carrier on which no user has logged in,
-// and the calls on them. Above a limit, another one must go. So a client from another address can always
-// connect, even if one address has reached its limit.
+// Package strangers limits the hosts (tunnels, control connections) of a carrier on which no user
+// has logged in, and the calls on them. Above a limit, the carrier drops another one. So a client
+// from another address can always connect, even if one address has reached its limit.
 package strangers
 
 import (
@@ -9,11 +9,11 @@ import (
 	"vpnd/internal/reason"
 )
 
-// ErrNoRoom is why a host or a call has to go.
+// ErrNoRoom is the reason that ends a host or a call above a limit.
 var ErrNoRoom = reason.New(reason.NoRoomClients)
 
-// Limits are how many hosts, and how many calls, may be without a user. The zero value of a field is the default that its
-// comment gives.
+// Limits says how many hosts, and how many calls, may be without a user. If a field is zero, the
+// default in its comment applies.
 type Limits struct {
 	Total     int // 4096
 	PerSource int // of one address; 512
@@ -31,7 +31,8 @@ type Guard[Host, Call comparable] struct {
 	evicted uint64
 }
 
-// state is what is known of a host: its peer's address, and how many of its calls have a user.
+// state is what the guard knows of a host: its peer's address, and how many of its calls have a
+// user.
 type state struct {
 	from  netip.Addr
 	users int
@@ -50,7 +51,7 @@ func New[Host, Call comparable](l Limits) *Guard[Host, Call] {
 	}
 }
 
-// Host says that there is a host, whose peer has shown that it has the address. If over is true, the caller ends victim.
+// Host adds a host whose peer has proved its address. If over is true, the caller ends victim.
 func (g *Guard[Host, Call]) Host(h Host, from netip.Addr) (victim Host, over bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -66,7 +67,7 @@ func (g *Guard[Host, Call]) enter(h Host, from netip.Addr) (victim Host, over bo
 	return victim, over
 }
 
-// Call says that there is a call. If over is true, the caller ends victim.
+// Call adds a call. If over is true, the caller ends victim.
 func (g *Guard[Host, Call]) Call(c Call, from netip.Addr) (victim Call, over bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -77,7 +78,7 @@ func (g *Guard[Host, Call]) Call(c Call, from netip.Addr) (victim Call, over boo
 	return victim, over
 }
 
-// Authenticated says that a user has logged in by a call of a host. Neither counts from now on.
+// Authenticated says that a user has logged in on a call of a host. Neither counts from now on.
 func (g *Guard[Host, Call]) Authenticated(h Host, c Call) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -91,7 +92,8 @@ func (g *Guard[Host, Call]) Authenticated(h Host, c Call) {
 	}
 }
 
-// CallGone says that a call is over. A host whose last user was there counts again; so victim may have to go.
+// CallGone says that a call is over. A host that has lost its last user counts again. If over is
+// true, the caller ends victim.
 func (g *Guard[Host, Call]) CallGone(h Host, c Call) (victim Host, over bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -118,13 +120,14 @@ func (g *Guard[Host, Call]) HostGone(h Host) {
 	delete(g.all, h)
 }
 
-// Stats are how many hosts and calls are without a user, and how many had to go since the Guard was made.
+// Stats counts the hosts and calls without a user, and those that the limits have ended since the
+// start of the Guard.
 type Stats struct {
 	Hosts, Calls int
 	Evicted      uint64
 }
 
-// Stats gives them.
+// Stats returns the present counts.
 func (g *Guard[Host, Call]) Stats() Stats {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -10,7 +10,7 @@ func addr(n byte) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, n}) }
 
 type guard = strangers.Guard[int, int]
 
-// host enters a host, and wants that victim goes; 0: nobody.
+// host adds a host, and checks that victim has to go. 0 means that none has to.
 func host(t *testing.T, g *guard, h int, from byte, victim int) {
 	t.Helper()
 	if got, over := g.Host(h, addr(from)); got != victim || over != (victim != 0) {
@@ -33,8 +33,8 @@ func TestPerSource(t *testing.T) {
 	}
 }
 
-// When all places are taken, the address that has most gives one up: a newcomer gets in. Of equals, the one goes that
-// has waited longest.
+// When all places are taken, the address with the most gives one up, so a newcomer gets in. Of
+// equals, the one that has waited longest goes.
 func TestTotal(t *testing.T) {
 	g := strangers.New[int, int](strangers.Limits{Total: 4, PerSource: 3})
 	host(t, g, 1, 1, 0)
@@ -72,7 +72,7 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// A call that is over, or that had to go, logs nobody in.
+// A user cannot log in on a call that is over, or that had to go.
 func TestLateUser(t *testing.T) {
 	g := strangers.New[int, int](strangers.Limits{Total: 2, PerSource: 1})
 	host(t, g, 1, 1, 0)
