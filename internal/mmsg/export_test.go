@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SinglyFor is for the tests alone.
+// SinglyFor is for tests only.
 const SinglyFor = singlyFor
 
-// Interrupt has signals come during each system call: so many, one behind the other.
+// Interrupt simulates a number of consecutive signals during each system call.
 func (r *Reader) Interrupt(signals int) {
 	left := signals
 	r.call = func(fd uintptr, msgs []mmsghdr) (int, syscall.Errno) {

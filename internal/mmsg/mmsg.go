@@ -1,4 +1,4 @@
-// Package mmsg reads and writes datagrams in batches, with one system call (recvmmsg, sendmmsg) for
+// Package mmsg reads and writes datagrams in batches: one system call (recvmmsg, sendmmsg) takes
 // many. It uses packet buffers directly and allocates nothing for a datagram.
 package mmsg
 
@@ -28,7 +28,7 @@ type mmsghdr struct {
 	_   [4]byte
 }
 
-// headers are what one system call needs besides the packets themselves.
+// headers holds the arguments of one system call, except the packets themselves.
 type headers struct {
 	msgs  []mmsghdr
 	iovs  []unix.Iovec
@@ -55,10 +55,10 @@ type Conn struct {
 	raw      syscall.RawConn
 	refused  atomic.Uint64
 	segments bool         // the system has UDP_SEGMENT for it
-	singly   atomic.Int32 // batches that go without, because the system has refused it
+	singly   atomic.Int32 // batches to send without it, because the system has refused it
 }
 
-// New takes a *net.UDPConn or *net.IPConn over.
+// New takes over a *net.UDPConn or *net.IPConn.
 func New(c net.PacketConn) (*Conn, error) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
@@ -82,12 +82,12 @@ func (c *Conn) Control(f func(fd int) error) error {
 	return err
 }
 
-// Refused counts the datagrams that the system did not take, and which are lost.
+// Refused counts the datagrams that the system refused. They are lost.
 func (c *Conn) Refused() uint64 { return c.refused.Load() }
 
-// Packet is one datagram that has come. From has no port on a raw socket. To is the address that it
-// was sent to, if the socket has IP_PKTINFO set. One that is longer than a Buf has no byte left: a part
-// is not to be taken for the whole.
+// Packet is a datagram that the Reader has received. From has no port on a raw socket. To is the
+// datagram's destination, if the socket has IP_PKTINFO set. If the datagram is longer than a Buf,
+// Buf is empty, so that nobody takes a part for the whole.
 type Packet struct {
 	Buf  *pktbuf.Buf
 	From netip.AddrPort
@@ -97,8 +97,8 @@ type Packet struct {
 // firstRoom is how many datagrams a Reader has room for at first.
 const firstRoom = 4
 
-// Reader reads a socket. It is for one goroutine. Its room is small at first, as many sockets never have
-// more than that to read, and doubles whenever it was filled, up to link.BatchSize.
+// Reader reads a socket. It is for one goroutine. Its room is small at first, because many sockets
+// never need more. It doubles each time that it is full, up to link.BatchSize.
 type Reader struct {
 	c    *Conn
 	h    headers
@@ -107,7 +107,7 @@ type Reader struct {
 	n    int
 	err  syscall.Errno
 	read func(fd uintptr) bool
-	call func(fd uintptr, msgs []mmsghdr) (int, syscall.Errno) // the system's; a test has signals come
+	call func(fd uintptr, msgs []mmsghdr) (int, syscall.Errno) // the system's; tests replace it
 }
 
 // NewReader makes a Reader of c.
@@ -124,8 +124,8 @@ func (r *Reader) grow(room int) {
 	r.pkts = append(r.pkts, make([]Packet, room-len(r.pkts))...)
 }
 
-// Read waits for datagrams and returns those that have come. A caller that keeps a Buf sets its place in
-// the result to nil; the others are used again. The result is valid until the next Read.
+// Read waits for datagrams and returns them. A caller that keeps a Buf sets its place in the result
+// to nil. The Reader uses the other buffers again. The result is valid until the next Read.
 func (r *Reader) Read() ([]Packet, error) {
 	if room := len(r.bufs); r.n == room && room < link.BatchSize {
 		r.grow(2 * room)
@@ -165,7 +165,7 @@ func (r *Reader) Read() ([]Packet, error) {
 	return r.pkts[:r.n], nil
 }
 
-// release gives the buffers back: hardly anybody reads on after an error.
+// release gives the buffers back, because hardly any caller reads on after an error.
 func (r *Reader) release() {
 	for i, b := range r.bufs {
 		b.Release()
@@ -173,8 +173,8 @@ func (r *Reader) release() {
 	}
 }
 
-// recvmmsg answers false when there is nothing to read: the system then says when something has come since. After a
-// signal there may be something already, of which it says nothing.
+// recvmmsg returns false if it finds no datagram. The runtime then waits for news of the socket.
+// After a signal it tries again: a datagram may be there already, and then no news comes.
 func (r *Reader) recvmmsg(fd uintptr) bool {
 	n, e := r.call(fd, r.h.msgs)
 	for e == unix.EINTR {

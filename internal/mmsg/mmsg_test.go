@@ -95,7 +95,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// A buffer that was cut, and not kept, is whole again at the next reading.
+// A buffer that was cut, and not kept, is whole again at the next read.
 func TestCutBuffersAreWholeAgain(t *testing.T) {
 	a, _ := listen(t)
 	b, to := listen(t)
@@ -133,7 +133,7 @@ func TestRefusedIsCounted(t *testing.T) {
 	}
 }
 
-// What is too long for a buffer has nothing left, and the next datagram is whole.
+// A datagram that is too long for a buffer has nothing left, and the next datagram is whole.
 func TestTooLongIsNotTakenInPart(t *testing.T) {
 	a, _ := listen(t)
 	b, to := listen(t)
@@ -159,7 +159,8 @@ func TestTooLongIsNotTakenInPart(t *testing.T) {
 	}
 }
 
-// A datagram that is there is read at once, whatever signals come: nobody waits for the next one.
+// A waiting datagram is read at once in spite of signals. The reader does not wait for the next
+// one.
 func TestReadUnderSignals(t *testing.T) {
 	a, _ := listen(t)
 	b, to := listen(t)

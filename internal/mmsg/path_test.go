@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A run whose datagrams are longer than the path's MTU goes singly, cut by IP, and loses nothing. For a while so do
-// runs that the path would take; then they are one again. Who takes runs whole (UDP_GRO) tells the two apart.
+// A run whose datagrams are longer than the path's MTU goes singly, cut by IP, and loses nothing.
+// For a while, so do runs that the path would take. Then they are one again. A receiver that takes
+// runs whole (UDP_GRO) tells the two apart.
 func TestRunOverShortPath(t *testing.T) {
 	lab := testenv.New(t)
 	lab.IP("link", "set", "lo", "mtu", "600")
@@ -31,7 +32,7 @@ func TestRunOverShortPath(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		// As on L2TP's sockets: IP may cut what is too long.
+		// As on L2TP's sockets, IP may fragment long datagrams.
 		if err := a.Control(func(fd int) error {
 			return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT)
 		}); err != nil {

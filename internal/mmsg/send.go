@@ -10,19 +10,20 @@ import (
 )
 
 const (
-	// maxRun is the length, in bytes, of the UDP payloads that go to the system as one: no datagram may
-	// be longer, and it is one until it is cut.
+	// maxRun is the length limit, in bytes, of the UDP payloads that go to the system as one. The
+	// system takes a run as one datagram until it cuts it, so the limit of a datagram applies.
 	maxRun = 65000
-	// singlyFor is how many batches go without UDP_SEGMENT once it was refused. The cause may be a
-	// single peer: IPsec, or a path whose MTU is shorter than the datagrams, does not allow it.
+	// singlyFor is how many batches go without UDP_SEGMENT after the system has refused it. The
+	// cause may be a single peer: IPsec does not allow it, nor does a path whose MTU is shorter
+	// than the datagrams.
 	singlyFor = 1000
 )
 
 // sender writes one batch at a time.
 type sender struct {
 	h        headers
-	pkts     []link.Datagram // that are not sent yet
-	at, n    int             // of the messages that they are in: the next one, and how many there are
+	pkts     []link.Datagram // not sent yet
+	at, n    int             // of the messages that hold them: the next one, and how many
 	refused  uint64
 	whole    bool // the system has refused a run
 	sendmmsg func(fd uintptr) bool
@@ -34,10 +35,10 @@ var senders = sync.Pool{New: func() any {
 	return s
 }}
 
-// WriteBatch sends pkts, at most link.BatchSize, from the addresses that they name. What the system
-// does not take at once is lost and counted: a full queue holds nobody up. Datagrams of one length for one
-// peer, one behind the other, pass the system's layers as one, if it has generic segmentation offload for
-// UDP, and leave as they would without.
+// WriteBatch sends pkts, at most link.BatchSize, from their source addresses. Datagrams that the
+// system does not take at once are counted and lost, so that a full queue delays nobody.
+// Consecutive datagrams of one length for one peer pass the system's layers as one, if it has
+// generic segmentation offload for UDP. They leave as they would without it.
 func (c *Conn) WriteBatch(pkts []link.Datagram) {
 	s, ok := senders.Get().(*sender)
 	if !ok {
@@ -63,7 +64,7 @@ func (c *Conn) WriteBatch(pkts []link.Datagram) {
 	senders.Put(s)
 }
 
-// gather makes messages of the packets to send; with segments, one of each run.
+// gather makes messages of the packets to send. With segments, each run is one message.
 func (s *sender) gather(segments bool) {
 	s.at, s.n = 0, 0
 	for i := 0; i < len(s.pkts); s.n++ {
@@ -76,8 +77,8 @@ func (s *sender) gather(segments bool) {
 	}
 }
 
-// run is how many datagrams at the start of pkts have one length, source and destination; the last one of
-// them may be shorter.
+// run is how many datagrams at the start of pkts have the same length, source and destination. The
+// last one of them may be shorter.
 func run(pkts []link.Datagram) int {
 	first := &pkts[0]
 	size := first.Buf.Len()
@@ -95,7 +96,7 @@ func run(pkts []link.Datagram) int {
 	return len(pkts)
 }
 
-// set makes message m of datagrams, the first of which has place i.
+// set makes message m of pkts. The first of them has place i.
 func (s *sender) set(m, i int, pkts []link.Datagram) {
 	for n := range pkts {
 		payload := pkts[n].Buf.Bytes()
@@ -124,7 +125,7 @@ func (s *sender) set(m, i int, pkts []link.Datagram) {
 	hdr.SetControllen(len(oob))
 }
 
-// control appends a control message whose value has n bytes, and gives the place of the value.
+// control appends a control message whose value has n bytes, and returns a pointer to the value.
 func control(oob *[]byte, level, kind int32, n int) unsafe.Pointer {
 	at := len(*oob)
 	*oob = (*oob)[:at+unix.CmsgSpace(n)]
@@ -134,8 +135,8 @@ func control(oob *[]byte, level, kind int32, n int) unsafe.Pointer {
 	return unsafe.Pointer(&(*oob)[at+unix.CmsgLen(0)])
 }
 
-// send never waits. It skips a message that the system refuses. If the system cannot cut a run, it sends the
-// datagrams of the run one by one.
+// send never waits. It skips a message that the system refuses. If the system cannot cut a run, it
+// sends the datagrams of the run one by one.
 func (s *sender) send(fd uintptr) bool {
 	for s.at < s.n {
 		n, _, e := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.h.msgs[s.at])), uintptr(s.n-s.at), unix.MSG_DONTWAIT, 0, 0)
@@ -155,7 +156,7 @@ func (s *sender) send(fd uintptr) bool {
 	return true
 }
 
-// done has the next message behind it, and gives how many datagrams were in it.
+// done moves on to the next message, and returns how many datagrams this one had.
 func (s *sender) done() int {
 	n := int(s.h.msgs[s.at].hdr.Iovlen)
 	s.pkts = s.pkts[n:]

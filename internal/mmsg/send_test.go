@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// datagrams makes one of each text.
+// datagrams makes one datagram of each text.
 func datagrams(dst netip.AddrPort, texts ...string) []link.Datagram {
 	var pkts []link.Datagram
 	for _, text := range texts {
@@ -44,8 +44,7 @@ func receive(t *testing.T, c *mmsg.Conn, n int) []string {
 	return texts
 }
 
-// Whatever runs of one length there are, each datagram arrives by itself and in its order, where it
-// belongs.
+// Each datagram of a run arrives singly, in order and at its destination, whatever the runs are.
 func TestRuns(t *testing.T) {
 	a, _ := listen(t)
 	b, toB := listen(t)
@@ -92,8 +91,8 @@ func TestRuns(t *testing.T) {
 	}
 }
 
-// A run passes the system as one datagram: who asks for it so (UDP_GRO) gets it whole. A socket that it
-// may not be cut for sends singly, and loses nothing.
+// A run passes the system as one datagram. A receiver that asks for it (UDP_GRO) gets it whole. If
+// a socket does not allow the cut, the datagrams go singly and none is lost.
 func TestRunIsOne(t *testing.T) {
 	a, _ := listen(t)
 	u, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
@@ -136,7 +135,7 @@ func TestRunIsOne(t *testing.T) {
 	}
 }
 
-// The datagrams of a run that the system does not send at all are all counted.
+// If the system does not send a run at all, all its datagrams are counted.
 func TestRefusedRun(t *testing.T) {
 	a, to := listen(t)
 	pkts := datagrams(to, "aa", "bb", "cc", "d")
