@@ -1,5 +1,5 @@
-// Package netlab makes network namespaces without a name, which end with their last process, and runs
-// commands in them.
+// Package netlab makes network namespaces without a name, and runs commands in them. A namespace
+// ends with its last process.
 package netlab
 
 import (
@@ -14,13 +14,13 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// Namespace is a network namespace of this process's making.
+// Namespace is a network namespace that this process has made.
 type Namespace struct {
 	fd netns.NsHandle
 	nl *netlink.Handle
 }
 
-// New makes a namespace, with its loopback interface up. It takes root.
+// New makes a namespace with its loopback interface up. It needs root.
 func New() (*Namespace, error) {
 	type made struct {
 		fd  netns.NsHandle
@@ -53,13 +53,14 @@ func New() (*Namespace, error) {
 	return n, nil
 }
 
-// Close lets go of the namespace.
+// Close releases the namespace.
 func (n *Namespace) Close() {
 	n.nl.Close()
 	_ = n.fd.Close()
 }
 
-// Wire connects n with other by a pair of interfaces of the same name, with an address each.
+// Wire connects n and other by a pair of interfaces of the same name. Each interface gets one
+// address.
 func (n *Namespace) Wire(other *Namespace, name string, ours, others netip.Prefix) error {
 	pair := netlink.NewVeth(netlink.LinkAttrs{Name: name})
 	pair.PeerName, pair.PeerNamespace = name, netlink.NsFd(other.fd)
@@ -85,7 +86,7 @@ func (n *Namespace) Wire(other *Namespace, name string, ours, others netip.Prefi
 	return nil
 }
 
-// Do runs f on a thread in the namespace: the sockets that f opens belong to it.
+// Do runs f on a thread in the namespace. The sockets that f opens belong to the namespace.
 func (n *Namespace) Do(f func() error) error { return do(n.fd, f) }
 
 func do(fd netns.NsHandle, f func() error) error {
@@ -116,8 +117,8 @@ func (n *Namespace) Start(cmd *exec.Cmd, ended <-chan struct{}) error {
 	return start(cmd, ended, func() error { return netns.Set(n.fd) })
 }
 
-// Start starts a process that dies with this one in any case. The kernel ties that to the
-// thread, not to the process, that starts it: the thread is kept until ended is closed.
+// Start starts a process that dies with this one in any case. The kernel ties the process to the
+// thread that starts it, so that thread lives until ended is closed.
 func Start(cmd *exec.Cmd, ended <-chan struct{}) error {
 	return start(cmd, ended, func() error { return nil })
 }
