@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Other modules cannot name a type of an internal package. So no exported function takes or returns
-// one, except the methods of Client, which doc.go reserves for this project.
+// Other modules cannot name a type of an internal package. So exported functions neither take nor
+// return one. The methods of Client may: doc.go reserves them for this project.
 func TestOthersCanNameEachType(t *testing.T) {
 	files, err := os.ReadDir(".")
 	if err != nil {
@@ -48,7 +48,7 @@ func TestOthersCanNameEachType(t *testing.T) {
 	}
 }
 
-// usable reports whether others may use the methods of a type; functions have the type "".
+// usable reports whether other modules may use the methods of a type. The type of a function is "".
 func usable(receiver string) bool {
 	return receiver == "" || ast.IsExported(receiver) && receiver != "Client"
 }

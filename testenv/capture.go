@@ -20,7 +20,7 @@ import (
 	"github.com/google/gopacket/pcapgo"
 )
 
-// Capture is a recording of what passes an interface of a Lab.
+// Capture is a recording of the packets on an interface of a Lab.
 type Capture struct {
 	t     testing.TB
 	path  string
@@ -28,7 +28,8 @@ type Capture struct {
 	ended chan struct{}
 }
 
-// Capture begins to record an interface with tcpdump. It ends with the test, or with Packets.
+// Capture begins to record an interface with tcpdump. The recording ends with the test, or with
+// Packets.
 func (l *Lab) Capture(t testing.TB, iface string) *Capture {
 	t.Helper()
 	c := &Capture{t: t, path: filepath.Join(t.TempDir(), "capture.pcap")}
@@ -64,8 +65,8 @@ func (c *Capture) stop() {
 	c.cmd = nil
 }
 
-// keep writes the recording as pcapng where it can be looked at, if the test has failed: in the folder that
-// the environment's VPND_CAPTURES names, or in that for temporary files.
+// keep saves the recording as pcapng if the test has failed. It is then in the folder that the
+// environment variable VPND_CAPTURES names, or else in the folder for temporary files.
 func (c *Capture) keep() {
 	if !c.t.Failed() {
 		return
@@ -97,7 +98,7 @@ func writePcapng(out io.Writer, packets []gopacket.Packet) error {
 	return w.Flush()
 }
 
-// Packets ends the recording and gives what was recorded.
+// Packets ends the recording and gives its packets.
 func (c *Capture) Packets() []gopacket.Packet {
 	c.t.Helper()
 	c.stop()
@@ -117,8 +118,8 @@ func (c *Capture) Packets() []gopacket.Packet {
 	return packets
 }
 
-// Count ends the recording and counts the PPP frames that hold an IP packet in clear, and those that are
-// encrypted.
+// Count ends the recording. It counts the PPP frames with an IP packet in clear, and the encrypted
+// ones.
 func (c *Capture) Count() (open, sealed int) {
 	c.t.Helper()
 	for _, p := range c.Packets() {

@@ -15,30 +15,31 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// InNamespace runs f on a thread in the named network namespace: the sockets that f opens belong to it.
+// InNamespace runs f on a thread in the named network namespace. The sockets that f opens belong to
+// that namespace.
 func InNamespace(name string, f func() error) error { return netlab.DoNamed(name, f) }
 
-// Client is our own client: PPP in this process, without an interface. A test can do with its link
-// what it wants.
+// Client is our own client: PPP in this process, without an interface. A test can change its link
+// as it likes.
 type Client struct {
-	// Watch, if not nil, sees each frame that has come, before the engine; false keeps it from the
-	// engine. It is set before Dial.
+	// Watch, if not nil, sees each received frame before the engine does. If it returns false, the
+	// engine does not get the frame. Set it before Dial.
 	Watch func(frame []byte) bool
-	// Swap has each two packets leave in the wrong order, from the first on.
+	// Swap swaps the order of each two packets that leave, from the first pair on.
 	Swap bool
-	// Wrap, if not nil, is between the engine and the call.
+	// Wrap, if not nil, puts a link between the engine and the call.
 	Wrap func(link.Link) link.Link
 
 	*dial.Conn
 	data inbox
 }
 
-// ClosedError is the error of a dial-in that ended before its link was up; it says why.
+// ClosedError is the error of a dial-in that ended before its link was up. It has the reason.
 type ClosedError struct{ ppp.Closed }
 
 func (e *ClosedError) Error() string { return e.Reason.String() }
 
-// Unwrap is the reason.
+// Unwrap gives the reason.
 func (e *ClosedError) Unwrap() error { return e.Reason }
 
 // Dial dials a server and waits until the link is up.
@@ -81,7 +82,7 @@ func (w watcher) Frame(b *pktbuf.Buf) {
 	w.Sink.Frame(b)
 }
 
-// inbox counts the packets that have come.
+// inbox counts the received packets.
 type inbox struct {
 	mu      sync.Mutex
 	network *ppp.NetworkUp // nil: nothing passes
@@ -146,7 +147,7 @@ func (i *inbox) Inbound(b *pktbuf.Buf) (taken bool) {
 	return true
 }
 
-// Packets counts the IP packets that have come, and gives the last one.
+// Packets gives the number of received IP packets, and the last one.
 func (c *Client) Packets() (n uint64, last []byte) {
 	c.data.mu.Lock()
 	defer c.data.mu.Unlock()
@@ -162,7 +163,7 @@ func (c *Client) Send(frame []byte) {
 	out.Flush()
 }
 
-// SendIP sends IP packets in one batch, encrypted if that was agreed.
+// SendIP sends IP packets in one batch. It encrypts them if encryption was agreed.
 func (c *Client) SendIP(out *link.Batch, packets ...[]byte) {
 	c.data.mu.Lock()
 	defer c.data.mu.Unlock()
@@ -187,7 +188,7 @@ func (c *Client) Forsake() {
 	}
 }
 
-// Hangup ends the link properly and waits for that.
+// Hangup ends the link properly and waits until it has ended.
 func (c *Client) Hangup() {
 	c.Conn.Hangup(reason.New(reason.HangsUp))
 	<-c.Closed()

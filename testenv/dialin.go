@@ -16,7 +16,7 @@ import (
 // Event is a line that `vpnd dial --json` prints: a step of a dial-in.
 type Event = dial.Event
 
-// DialIn is a `vpnd dial` that runs on a Host, with an interface of its own there.
+// DialIn is a `vpnd dial` that runs on a Host and has an interface there.
 type DialIn struct {
 	t     testing.TB
 	cmd   *exec.Cmd
@@ -27,7 +27,8 @@ type DialIn struct {
 	stderr bytes.Buffer
 }
 
-// Dial runs `vpnd dial` on the host; args are its command line from the server on. It ends with the test.
+// Dial runs `vpnd dial` on the host. args are its command line from the server on. The command ends
+// with the test.
 func (h *Host) Dial(t testing.TB, args ...string) *DialIn {
 	t.Helper()
 	d := &DialIn{t: t, ended: make(chan struct{})}
@@ -64,7 +65,8 @@ func (h *Host) Dial(t testing.TB, args ...string) *DialIn {
 	return d
 }
 
-// Connected waits until the link is up, and tells what was agreed. The test fails if it does not come up.
+// Connected waits until the link is up, and gives the agreed values. If the link does not come up,
+// the test fails.
 func (d *DialIn) Connected() Event {
 	d.t.Helper()
 	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
@@ -81,7 +83,7 @@ func (d *DialIn) Connected() Event {
 	return Event{}
 }
 
-// Event is the first event of a kind that the command has told.
+// Event is the first event of a kind that the command has printed.
 func (d *DialIn) Event(kind string) (Event, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -93,7 +95,7 @@ func (d *DialIn) Event(kind string) (Event, bool) {
 	return Event{}, false
 }
 
-// Said is what the command has written for people.
+// Said is all that the command has written for people.
 func (d *DialIn) Said() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,14 +113,14 @@ func (d *DialIn) Wait() int {
 	return d.cmd.ProcessState.ExitCode()
 }
 
-// Kill ends the command at once, without a good-bye.
+// Kill ends the command at once. The command does not hang up.
 func (d *DialIn) Kill() {
 	d.t.Helper()
 	_ = d.cmd.Process.Kill()
 	d.Wait()
 }
 
-// Interrupt is Ctrl-C; it gives the command's exit status.
+// Interrupt presses Ctrl-C and gives the command's exit status.
 func (d *DialIn) Interrupt() int {
 	d.t.Helper()
 	_ = d.cmd.Process.Signal(syscall.SIGINT)

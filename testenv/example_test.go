@@ -5,7 +5,7 @@ import (
 	"vpnd/testenv"
 )
 
-// A test of twenty lines dials in with real clients and a one-time password.
+// A test of twenty lines: real clients dial in, with a one-time password.
 func TestDialIn(t *testing.T) {
 	lab := testenv.New(t)
 	server := lab.Serve(t, "network: {pool: 10.99.0.10-10.99.0.20}\n")

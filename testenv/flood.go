@@ -10,11 +10,11 @@ import (
 	"vpnd/l2tp/wire"
 )
 
-// floodAddresses is from how many addresses a flood comes.
+// floodAddresses is the number of addresses that a flood comes from.
 const floodAddresses = 500
 
-// FloodSCCRQ sends n SCCRQs, each from a port or address of its own, as fast as it goes, until stop is
-// closed. It gives how many were sent.
+// FloodSCCRQ sends n SCCRQs as fast as it can, until stop is closed. They come from 500 addresses,
+// ten at most from each port. It gives the number of SCCRQs that it has sent.
 func (h *Host) FloodSCCRQ(n int, stop <-chan struct{}) int {
 	h.t.Helper()
 	server := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(ServerAddress + ":1701"))
@@ -53,7 +53,8 @@ func (h *Host) FloodSCCRQ(n int, stop <-chan struct{}) int {
 	return sent
 }
 
-// Ping sends an ICMP echo request to the server's inner address, and reports whether an answer comes.
+// Ping sends an ICMP echo request to the server's inner address, and reports whether an answer
+// comes.
 func (c *Client) Ping(limit time.Duration) bool {
 	network, up := c.Network()
 	if !up {

@@ -22,7 +22,8 @@ var guestScript string
 //go:embed uml/xstate.c
 var xstateSource string
 
-// xstate is the library that lets guests boot on a host with AMX, built once for all tests of a package.
+// xstate builds the library that lets guests boot on a host with AMX, once for all tests of a
+// package.
 var xstate = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "vpnd-test-")
 	if err != nil {
@@ -37,8 +38,8 @@ var xstate = sync.OnceValues(func() (string, error) {
 	return library, nil
 })
 
-// Guest is a Linux machine of its own, kernel and all (User Mode Linux), which runs as a process and
-// sees the host's files read-only. It is one host on a Lab's wire.
+// Guest is a Linux machine with its own kernel (User Mode Linux). It runs as a process and sees the
+// host's files read-only. It is one host on a Lab's wire.
 type Guest struct {
 	Address string // on the wire
 	t       testing.TB
@@ -81,7 +82,8 @@ func (l *Lab) Guest(t testing.TB) *Guest {
 	g.cmd = exec.Command("ip", "netns", "exec", l.Namespace, "linux.uml", //nolint:gosec,noctx // ended below
 		"mem=256M", "umid="+l.Namespace+g.tap, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "init="+init,
 		"vec0:transport=tap,ifname="+g.tap+",depth=128", "con=null", "con0=null,fd:1", "quiet")
-	// A guest starts a process of the host for each of its own; in a process namespace they end with it.
+	// A guest starts a process of the host for each of its own. In a process namespace they end
+	// with the guest.
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 	g.cmd.Env = append(os.Environ(), "TMPDIR=/tmp", "HOME="+g.dir, "LD_PRELOAD="+library)
 	stdout, err := g.cmd.StdoutPipe()
@@ -109,7 +111,7 @@ func (l *Lab) Guest(t testing.TB) *Guest {
 	return g
 }
 
-// read takes the guest's console apart into the output of each command.
+// read splits the guest's console into the output of each command.
 func (g *Guest) read(console io.Reader) {
 	var current strings.Builder
 	lines := bufio.NewScanner(console)
@@ -133,14 +135,14 @@ func (g *Guest) read(console io.Reader) {
 	}
 }
 
-// Run runs shell commands in the guest, as root, and gives what they printed and their status. The
-// functions of guest.sh can be used in them. It fails the test when they take over three minutes.
+// Run runs shell commands in the guest, as root, and gives their output and their status. They can
+// use the functions of guest.sh. If they take more than three minutes, the test fails.
 func (g *Guest) Run(script string) (output string, code int) {
 	g.t.Helper()
 	return g.RunFor(3*time.Minute, script)
 }
 
-// RunFor is Run with a limit of its own.
+// RunFor is Run with another time limit.
 func (g *Guest) RunFor(limit time.Duration, script string) (output string, code int) {
 	g.t.Helper()
 	name := filepath.Join(g.dir, fmt.Sprint(g.next))
@@ -167,7 +169,7 @@ func (g *Guest) Console() string {
 	return g.output.String()
 }
 
-// Cut takes the guest off the wire, both ways, as when a cable is pulled; Connect puts it back.
+// Cut takes the guest off the wire, in both directions, like a pulled cable. Connect puts it back.
 func (g *Guest) Cut() { g.lab.IP("link", "set", g.tap, "nomaster") }
 
 // Connect undoes Cut.

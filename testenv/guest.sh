@@ -1,7 +1,7 @@
 #!/bin/sh
-# Init of a guest. Its root is the host's, read-only: what must be written to lies on a tmpfs. It runs
-# the scripts that turn up in its folder, one after the other. A process costs it some 30 ms: what waits for a
-# moment again and again does so without one, as far as that goes.
+# Init of a guest. Its root is the host's, read-only. Files that it must write are on a tmpfs. It
+# runs the scripts that appear in its folder, one after the other. A process costs a guest some 30
+# ms, so loops that wait start none where they can.
 [ $$ = 1 ] || { echo "this runs as a guest's init only" >&2; exit 1; }
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
@@ -18,21 +18,21 @@ mount --bind /mnt/log /var/log
 mount -t hostfs none /mnt/io -o "@DIR@"
 ln -s /usr/lib/uml/modules /run/m/lib/modules
 for module in ppp_generic ppp_async ppp_mppe l2tp_ppp ipv6; do modprobe -d /run/m "$module"; done
-echo > /proc/sys/kernel/modprobe # what pppd asks for beside them is not there, and would be looked for each time
+echo > /proc/sys/kernel/modprobe # no search for the other modules that pppd asks for: they do not exist
 ip link set lo up
 ip addr add @ADDRESS@/24 dev vec0
 ip link set vec0 up
 server=@SERVER@
 
-# code SECRET PIN [SECONDS]: the one-time password of now, on a clock that is SECONDS ahead.
+# code SECRET PIN [SECONDS]: prints the one-time password of now, on a clock that is SECONDS ahead.
 code() { printf %s "$(( ($(date +%s) + ${3:-0}) / 10 ))$1$2" | md5sum | cut -c1-6; }
 
-# up: whether the interface ppp$unit is, which pppd gives its address first.
+# up: reports whether the interface ppp$unit is up. pppd sets its address first.
 up() { read -r flags 2>/dev/null < "/sys/class/net/ppp${unit:-0}/flags" && [ $((flags & 1)) = 1 ]; }
 
 # pptp USER PASSWORD [OPTION...]: dials and waits until the link is up (status 0) or over (1). The
-# interface is ppp$unit, 0 if unset; pppd's log is /run/pppd$unit. $servers are the lines of chap-secrets of
-# servers that show themselves.
+# interface is ppp$unit, 0 if unset. pppd's log is /run/pppd$unit. $servers has the lines of
+# chap-secrets for servers that authenticate themselves.
 pptp() {
 	user=$1 password=$2
 	shift 2
@@ -45,7 +45,7 @@ pptp() {
 	echo $pppd > "/run/pppd${unit:-0}.pid"
 	waited=0
 	while kill -0 $pppd 2>/dev/null && [ $waited -lt 300 ]; do
-		if up; then sleep 0.1; return 0; fi # pppd lets packets pass a moment after
+		if up; then sleep 0.1; return 0; fi # pppd lets packets pass a moment later
 		waited=$((waited + 1))
 		sleep 0.1
 	done
@@ -55,8 +55,9 @@ pptp() {
 	return 1
 }
 
-# l2tp USER PASSWORD [OPTION...]: the same by L2TP, with xl2tpd; its own log is /run/xl2tpd.log. Lines of
-# its configuration for the server are in $lac; it gives up after $patience tenths of a second, if not before.
+# l2tp USER PASSWORD [OPTION...]: does the same by L2TP, with xl2tpd, whose own log is
+# /run/xl2tpd.log. $lac has lines of its configuration for the server. It gives up after $patience
+# tenths of a second at the latest.
 l2tp() {
 	user=$1 password=$2
 	shift 2
@@ -77,7 +78,7 @@ l2tp() {
 	echo "c vpnd" > /run/xl2tpd/l2tp-control
 	waited=0
 	while [ $waited -lt "${patience:-200}" ]; do
-		if up; then sleep 0.1; return 0; fi # pppd lets packets pass a moment after
+		if up; then sleep 0.1; return 0; fi # pppd lets packets pass a moment later
 		if [ $((waited % 5)) = 4 ] && grep -q 'Connection terminated\|Modem hangup\|closing, reason\|Connection closed to\|Call is closed\|Maximum retries' /run/pppd0 /run/xl2tpd.log; then break; fi
 		waited=$((waited + 1))
 		sleep 0.1
@@ -86,8 +87,8 @@ l2tp() {
 	return 1
 }
 
-# l2tp_hangup: ends the call and the tunnel properly. pppd would say good-bye, too, and wait six seconds for an
-# answer that cannot come by the tunnel any more.
+# l2tp_hangup: ends the call and the tunnel properly. It kills pppd, which would also say good-bye
+# and wait six seconds for an answer that can no longer come through the tunnel.
 l2tp_hangup() {
 	echo "d vpnd" > /run/xl2tpd/l2tp-control
 	waited=0
@@ -96,7 +97,7 @@ l2tp_hangup() {
 	l2tp_end
 }
 
-# l2tp_end: ends xl2tpd and its pppd, and waits for that.
+# l2tp_end: ends xl2tpd and its pppd, and waits until both have ended.
 l2tp_end() {
 	pid=$(cat /run/xl2tpd/pid)
 	kill "$pid" 2>/dev/null
@@ -109,8 +110,9 @@ l2tp_end() {
 	[ $waited -lt 100 ]
 }
 
-# serve [OPTION...]: the options of the pppd of a server in this guest, which has the inner address
-# 10.88.0.1 and lets in whom "users" names, as lines of chap-secrets. pppd's log is /run/pppd-server.
+# serve [OPTION...]: writes the options of the pppd of a server in this guest, with the inner
+# address 10.88.0.1. $users has the users that it lets in, as lines of chap-secrets. pppd's log is
+# /run/pppd-server.
 serve() {
 	printf '%s\n' "$users" > /etc/ppp/chap-secrets
 	cp /etc/ppp/chap-secrets /etc/ppp/pap-secrets
@@ -119,7 +121,7 @@ serve() {
 	: > /run/pppd-server
 }
 
-# serve_pptp [OPTION...]: pptpd with that pppd.
+# serve_pptp [OPTION...]: starts pptpd with that pppd.
 serve_pptp() {
 	serve "$@"
 	pkill pptpd; while pidof pptpd >/dev/null; do sleep 0.05; done
@@ -128,8 +130,8 @@ serve_pptp() {
 	listening tcp 1723
 }
 
-# serve_l2tp [OPTION...]: xl2tpd with that pppd; its log is /run/xl2tpd.log, and lines of its
-# configuration are in $lns, the tunnel's secret in $secret.
+# serve_l2tp [OPTION...]: starts xl2tpd with that pppd. Its log is /run/xl2tpd.log. $lns has lines
+# of its configuration, and $secret has the tunnel's secret.
 serve_l2tp() {
 	serve "$@"
 	pkill xl2tpd; while pidof xl2tpd >/dev/null; do sleep 0.05; done
@@ -140,7 +142,7 @@ serve_l2tp() {
 	listening udp 1701
 }
 
-# listening tcp|udp PORT: waits for a server.
+# listening tcp|udp PORT: waits until a server listens.
 listening() {
 	waited=0
 	while ! ss -Hln --"$1" "sport = :$2" | grep -q .; do
@@ -150,7 +152,7 @@ listening() {
 	done
 }
 
-# hangup: ends the dial-in properly, and waits for that.
+# hangup: ends the dial-in properly and waits until it has ended.
 hangup() {
 	pid=$(cat "/run/pppd${unit:-0}.pid")
 	kill -TERM "$pid" 2>/dev/null
@@ -167,11 +169,11 @@ gone() {
 	! kill -0 "$pid" 2>/dev/null
 }
 
-# pptp_end: waits until pppd has ended by itself. A pptp that hangs is ended first: it takes locks in its signal
-# handler, and about once in 200 times they are its own.
+# pptp_end: waits until pppd has ended by itself. It first kills a pptp that hangs: pptp takes locks
+# in its signal handler, and about once in 200 times it holds them already.
 pptp_end() { gone || { killall -9 pptp; gone; }; }
 
-# address: that of ppp$unit.
+# address: prints the address of ppp$unit.
 address() { ip -4 addr show "ppp${unit:-0}" | sed -n 's/.*inet \([0-9.]*\) .*/\1/p'; }
 
 n=0

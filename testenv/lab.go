@@ -9,20 +9,22 @@ import (
 	"testing"
 )
 
-// ServerAddress is the server's outer address in a Lab; hosts have 192.0.2.11 and up.
+// ServerAddress is the server's outer address in a Lab. Hosts have the addresses from 192.0.2.11
+// on.
 const ServerAddress = "192.0.2.1"
 
 var labs atomic.Uint32
 
-// Lab is a network namespace with a bridge: the wire between a server, which runs in the namespace,
-// and guests, each of which is one more real host on it. Nothing in it reaches any other network.
+// Lab is a network namespace with a bridge. The bridge is the wire between a server, which runs in
+// the namespace, and guests. Each guest is one more real host on the wire. The lab reaches no other
+// network.
 type Lab struct {
 	Namespace string
 	t         testing.TB
 	taps      int
 }
 
-// New makes a Lab, which goes with the test. It needs root and the Debian packages that
+// New makes a Lab, which ends with the test. It needs root and the Debian packages that
 // scripts/install-test-packages names.
 func New(t testing.TB) *Lab {
 	t.Helper()
@@ -31,7 +33,8 @@ func New(t testing.TB) *Lab {
 	run(t, "netns", "add", l.Namespace)
 	t.Cleanup(func() { run(t, "netns", "delete", l.Namespace) })
 	l.IP("link", "set", "lo", "up")
-	// With an address of a port's, which it takes by itself, it would hear a guest that is cut off on the tap.
+	// By itself the bridge takes the address of a port. It would then hear a guest on the tap that
+	// is cut off.
 	l.IP("link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge")
 	l.IP("address", "add", ServerAddress+"/24", "dev", "br0")
 	l.IP("link", "set", "br0", "up")
@@ -41,10 +44,10 @@ func New(t testing.TB) *Lab {
 // IP runs ip(8) with args in the namespace.
 func (l *Lab) IP(args ...string) { run(l.t, append([]string{"-n", l.Namespace}, args...)...) }
 
-// Command is a command to be run in the namespace.
+// Command gives a command that runs in the namespace.
 func (l *Lab) Command(name string, args ...string) *exec.Cmd { return command(l.Namespace, name, args) }
 
-// Command is a command to be run on the host.
+// Command gives a command that runs on the host.
 func (h *Host) Command(name string, args ...string) *exec.Cmd {
 	return command(h.Namespace, name, args)
 }
@@ -78,7 +81,7 @@ type Host struct {
 	t         testing.TB
 }
 
-// Host makes a host, which goes with the test.
+// Host makes a host, which ends with the test.
 func (l *Lab) Host(t testing.TB) *Host {
 	t.Helper()
 	h := l.newHost(t)
@@ -89,7 +92,7 @@ func (l *Lab) Host(t testing.TB) *Host {
 	return h
 }
 
-// newHost makes a host that has no wire yet.
+// newHost makes a host without a wire.
 func (l *Lab) newHost(t testing.TB) *Host {
 	t.Helper()
 	l.taps++

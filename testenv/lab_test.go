@@ -11,7 +11,7 @@ import (
 	l2tpclient "vpnd/l2tp/client"
 )
 
-// A bad wire, each way: dial-ins come up on it by both carriers, and packets pass.
+// Dial-ins of both carriers come up over a wire that is bad in both directions, and packets pass.
 func TestBadWire(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -29,7 +29,7 @@ func TestBadWire(t *testing.T) {
 	for _, kind := range []string{"pptp", "l2tp"} {
 		d := alice.Dial(host, kind, nil)
 		up := d.Connected()
-		// A request of IPCP that is lost or doubled begins IPCP again, for three seconds or more.
+		// A lost or doubled IPCP request restarts IPCP, which takes three seconds or more.
 		out, err := host.Command("ping", "-c", "10", "-i", "0.1", "-w", "60", up.Peer.String()).CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: ten answers do not come: %v %s", kind, err, out)
@@ -40,7 +40,7 @@ func TestBadWire(t *testing.T) {
 	}
 }
 
-// A token whose clock is wrong gets in within the window, and not beyond.
+// A token with a wrong clock gets in within the window, and not outside it.
 func TestClock(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -62,8 +62,8 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// A flood of SCCRQs from 100,000 ports of 500 addresses, while 20 users transfer: they lose nothing, and the
-// server's memory stays within its bounds.
+// A flood of SCCRQs comes from 100,000 ports of 500 addresses while 20 users transfer. The users
+// lose nothing, and the server's memory stays within its bounds.
 func TestFloodWithUsers(t *testing.T) {
 	lab := testenv.New(t)
 	server := lab.Serve(t, "network: {pool: 10.99.0.10-10.99.0.60}\n")

@@ -13,19 +13,21 @@ import (
 	"github.com/songgao/water"
 )
 
-// Link is what happens to the frames of a host's wire, each way. The zero value is a good wire.
+// Link says what happens to the frames on a host's wire, in each direction. The zero value is a
+// good wire.
 type Link struct {
-	Loss   float64       // the part of the frames that is lost, 0 to 1
-	Double float64       // the part that arrives twice
+	Loss   float64       // the part of the frames that gets lost, 0 to 1
+	Double float64       // the part of the frames that arrives twice
 	Delay  time.Duration // of each frame
-	Jitter time.Duration // at most this much more, by chance: frames overtake each other
-	Seed   uint64        // of the chance
+	Jitter time.Duration // at most this much more, at random: frames overtake each other
+	Seed   uint64        // of the random numbers
 }
 
-// maxFrames bounds what is on its way on a wire: more is lost, as in a queue that is full.
+// maxFrames is the largest number of frames on their way on a wire. More are lost, as in a full
+// queue.
 const maxFrames = 1000
 
-// HostBehind makes a host behind a wire that does what link says, which goes with the test.
+// HostBehind makes a host behind a wire that does what link says. The host ends with the test.
 func (l *Lab) HostBehind(t testing.TB, link Link) *Host {
 	t.Helper()
 	h := l.newHost(t)
@@ -74,7 +76,7 @@ type direction struct {
 	n      uint64
 }
 
-// frames is a heap of frames, the next one to arrive first.
+// frames is a heap of frames. The next one to arrive is first.
 type frames []frame
 
 type frame struct {
@@ -159,7 +161,7 @@ func (w *direction) write() {
 	}
 }
 
-// deliver writes what has arrived, and gives the time to the next one.
+// deliver writes the frames that have arrived, and gives the time until the next one.
 func (w *direction) deliver() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

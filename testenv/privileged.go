@@ -5,12 +5,12 @@ import (
 	"testing"
 )
 
-// RequireEnv is the environment variable that turns a skip for want of rights into a failure. The
-// project's own test command sets it.
+// RequireEnv is the environment variable that makes a test fail where it would skip for want of
+// rights. The project's own test command sets it.
 const RequireEnv = "VPND_REQUIRE_PRIVILEGED"
 
-// NeedRoot skips the test for someone who runs it without root's rights, and fails it where they were
-// promised.
+// NeedRoot skips the test if it does not run as root. If RequireEnv or CI is set, the test fails
+// instead.
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() == 0 {

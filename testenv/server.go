@@ -16,7 +16,7 @@ import (
 	"vpnd/internal/netlab"
 )
 
-// Server is a vpnd daemon in a Lab, at ServerAddress, with a state folder of its own.
+// Server is a vpnd daemon in a Lab, at ServerAddress. It has its own state folder.
 type Server struct {
 	t      testing.TB
 	lab    *Lab
@@ -45,7 +45,7 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// Binary is the vpnd command, built once for all tests of a package.
+// Binary is the path of the vpnd command. It is built once for all tests of a package.
 func Binary(t testing.TB) string {
 	t.Helper()
 	binary, err := build()
@@ -55,7 +55,7 @@ func Binary(t testing.TB) string {
 	return binary
 }
 
-// NewServer makes a daemon with a configuration, in YAML without state_dir, and does not start it yet.
+// NewServer makes a daemon and does not start it. yaml is its configuration without state_dir.
 func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
 	t.Helper()
 	s := &Server{t: t, lab: l, binary: Binary(t), dir: t.TempDir()}
@@ -71,7 +71,7 @@ func (l *Lab) NewServer(t testing.TB, yaml string) *Server {
 	return s
 }
 
-// Configure writes the configuration again, in YAML without state_dir.
+// Configure replaces the configuration. yaml is the new one without state_dir.
 func (s *Server) Configure(yaml string) {
 	s.t.Helper()
 	yaml = "state_dir: " + s.StateDir() + "\nservices: {pptp: true, l2tp: true}\nmanagement: {listen: \"" + s.pages + "\", socket: \"" + s.socket + "\"}\n" + yaml
@@ -90,13 +90,14 @@ func (s *Server) ServePages(listen, yaml string) {
 // StateDir is the daemon's state folder.
 func (s *Server) StateDir() string { return filepath.Join(s.dir, "state") }
 
-// Fails runs a daemon that is not to come up, and gives what it says.
+// Fails runs a daemon that must not come up, and gives its output.
 func (l *Lab) Fails(t testing.TB, yaml string) string {
 	t.Helper()
 	return l.NewServer(t, yaml).RunAs(t, 1)
 }
 
-// RunAs runs a daemon that does not come up and ends with the exit status, by the command wrapper, and gives what it says.
+// RunAs runs a daemon by the command wrapper and gives its output. The daemon must not come up, and
+// must end with the exit status.
 func (s *Server) RunAs(t testing.TB, status int, wrapper ...string) string {
 	t.Helper()
 	args := append(append([]string{"-k", "5", "20"}, wrapper...), s.binary, "serve", "--config", s.config)
@@ -211,7 +212,7 @@ lines:
 	return "", false
 }
 
-// VPND runs a command of vpnd on the server's configuration and gives what it printed.
+// VPND runs a command of vpnd with the server's configuration and gives its output.
 func (s *Server) VPND(args ...string) string {
 	s.t.Helper()
 	out, err := s.Try(args...)
@@ -227,16 +228,17 @@ func (s *Server) Try(args ...string) (string, error) {
 	return string(out), err
 }
 
-// PID is the daemon's process.
+// PID is the daemon's process ID.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Stop ends the daemon properly, if it runs, and fails the test when it does not end.
+// Stop ends the daemon properly if it runs. If it does not end, the test fails.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 
 // Kill ends the daemon as a crash does.
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
-// Goroutines ends the daemon with its stacks in the log, and counts those that are not of Go's runtime.
+// Goroutines ends the daemon, which then logs its stacks, and counts the goroutines that are not of
+// Go's runtime.
 func (s *Server) Goroutines() (n int) {
 	s.Forget()
 	s.end(syscall.SIGQUIT)

@@ -10,8 +10,8 @@ import (
 	"vpnd/auth/motp"
 )
 
-// User is somebody who may dial in, by all types of dial-in unless DialIn says otherwise: with Password, or
-// with one-time passwords if there is none.
+// User is a user who may dial in, by all types of dial-in unless DialIn limits them. The user has
+// Password, or one-time passwords if it is empty.
 type User struct {
 	Name     string
 	Password string
@@ -20,9 +20,9 @@ type User struct {
 	Options  []string // more of `vpnd user add`, such as --max-connections 0
 }
 
-// AddUser puts a user into the server's table, with what a new user has otherwise: an idle time-out of
-// 300 s, and one connection at once, the oldest of which a further one replaces. A user without a password
-// gets a token, which the result has.
+// AddUser adds a user to the table. The other fields have the values of a new user: an idle
+// time-out of 300 s, and one connection at a time, which a further one replaces. A user without a
+// password gets a token, which the result has.
 func (s *Server) AddUser(u User) User {
 	s.t.Helper()
 	if len(u.DialIn) == 0 {
@@ -45,18 +45,18 @@ func (s *Server) AddUser(u User) User {
 	return u
 }
 
-// Dial has a user dial in from a host with our own client: by kind, "pptp" or "l2tp", with the password of
-// now on the user's clock (nil: the machine's). args are more options of `vpnd dial`. Connected waits for
-// the link.
+// Dial dials in as the user from a host with our own client. kind is "pptp" or "l2tp". The one-time
+// password is that of the moment on clock (nil: the machine's clock). args are more options of
+// `vpnd dial`. Connected waits for the link.
 func (u User) Dial(h *Host, kind string, clock *Clock, args ...string) *DialIn {
 	h.t.Helper()
 	return h.Dial(h.t, append([]string{ServerAddress, "--type", kind, "--user", u.Name, "--password", u.now(clock), "--auth", "mschapv2,mschap,chap,pap"}, args...)...)
 }
 
-// DialReal has a user dial in from a guest with programs that are not ours, pptp-linux or xl2tpd and pppd:
-// by kind, with the password of now on the user's clock (nil: the machine's) and more options of pppd, which
-// are shell words. It gives the guest's inner address; the test fails if it gets none. The guest's functions
-// hangup and l2tp_hangup end it.
+// DialReal dials in as the user from a guest with programs that are not ours: pptp-linux or xl2tpd,
+// and pppd. kind and clock are as in Dial. options are more options of pppd, as shell words.
+// DialReal gives the guest's inner address. If the guest gets none, the test fails. The guest's
+// functions hangup and l2tp_hangup end the dial-in.
 func (u User) DialReal(g *Guest, kind string, clock *Clock, options ...string) netip.Addr {
 	g.t.Helper()
 	out, code := g.Run(fmt.Sprintf("%s '%s' '%s' %s && address", kind, u.Name, u.now(clock), strings.Join(options, " ")))
@@ -76,13 +76,13 @@ func (u User) now(clock *Clock) string {
 	return u.Token.Code(motp.Step(clock.Now()))
 }
 
-// Clock is the clock of a user's token, which a test moves. The zero value is the machine's.
+// Clock is the clock of a user's token. A test can move it. The zero value is the machine's clock.
 type Clock struct {
 	mu     sync.Mutex
 	offset time.Duration
 }
 
-// Now is the time on the clock; a nil Clock is the machine's.
+// Now is the time on the clock. A nil Clock is the machine's.
 func (c *Clock) Now() time.Time {
 	if c == nil {
 		return time.Now()
@@ -92,7 +92,7 @@ func (c *Clock) Now() time.Time {
 	return time.Now().Add(c.offset)
 }
 
-// Move sets the clock forward, or back, by d.
+// Move sets the clock forward by d, or back if d is negative.
 func (c *Clock) Move(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,6 @@
-// Package browser drives a headless Chromium through the pages of a server, as an administrator would. It
-// needs the Debian package chromium-headless-shell, and includes axe-core (see axe-core/LICENSE) to check
-// accessibility.
+// Package browser drives a headless Chromium through the pages of a server, as an administrator
+// would. It needs the Debian package chromium-headless-shell. It includes axe-core (see
+// axe-core/LICENSE) to check accessibility.
 package browser
 
 import (
@@ -29,7 +29,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// program is the browser, and limit is how long a step may take.
+// program is the browser, and limit is the longest time for a step.
 const (
 	program = "chromium-headless-shell"
 	limit   = 60 * time.Second
@@ -38,7 +38,7 @@ const (
 //go:embed axe-core/axe.min.js
 var axe string
 
-// Browser is one, with cookies of its own. A step that fails ends the test.
+// Browser is a browser with its own cookies. A step that fails ends the test.
 type Browser struct {
 	t    testing.TB
 	ctx  context.Context //nolint:containedctx // chromedp's browser is its context
@@ -48,9 +48,10 @@ type Browser struct {
 	foreign []string
 }
 
-// New starts a browser that reaches nothing but the pages. It goes with the test. base is their address in the
-// lab's namespace, such as https://127.0.0.1:8443. The browser has a host of its own, because Chromium drops
-// HTTP/2 connections, and the page they load, when an address of its host changes.
+// New starts a browser that reaches only the pages. It ends with the test. base is the address of
+// the pages in the lab's namespace, such as https://127.0.0.1:8443. The browser has a host of its
+// own: when an address of its host changes, Chromium drops HTTP/2 connections and the page that
+// they load.
 func New(t testing.TB, lab *testenv.Lab, base string) *Browser {
 	t.Helper()
 	b, host := &Browser{t: t, base: base}, lab.Host(t)
@@ -67,7 +68,7 @@ func New(t testing.TB, lab *testenv.Lab, base string) *Browser {
 	ctx, end := chromedp.NewContext(allocator)
 	t.Cleanup(end)
 	b.ctx = ctx
-	// The first call starts the browser, which then lives as long as its context.
+	// The first call starts the browser, which runs as long as its context.
 	err := chromedp.Listen(ctx, func(event any) {
 		if e, ok := event.(*network.EventRequestWillBeSent); ok && !strings.HasPrefix(e.Request.URL, base) && !strings.HasPrefix(e.Request.URL, "data:") {
 			b.mu.Lock()
@@ -117,14 +118,14 @@ func relay(t testing.TB, from *testenv.Host, to *testenv.Lab, address string) {
 	}()
 }
 
-// pass copies what one connection receives to another, and closes both.
+// pass copies data from one connection to another, and closes both.
 func pass(to, from net.Conn) {
 	_, _ = io.Copy(to, from)
 	_ = to.Close()
 	_ = from.Close()
 }
 
-// Foreign are the addresses other than the pages' own that were asked for.
+// Foreign gives the requested addresses that are not the pages'.
 func (b *Browser) Foreign() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -147,7 +148,7 @@ func (b *Browser) Open(path string) {
 	b.Do("open "+path, chromedp.Navigate(b.base+path), chromedp.WaitReady(chromedp.CSS("body")))
 }
 
-// Fill writes into fields, by their names, when they are there; a box is ticked by "on" or "".
+// Fill waits for fields with these names and sets their values. "on" ticks a box, and "" clears it.
 func (b *Browser) Fill(fields map[string]string) {
 	b.t.Helper()
 	const script = `(fields => {
@@ -174,10 +175,11 @@ func (b *Browser) Fill(fields map[string]string) {
 	b.Do("fill in", chromedp.Evaluate[chromedp.Void](fmt.Sprintf(script, data)))
 }
 
-// stale is what the browser says of an element that has gone since it was found, such as with its page.
+// stale matches the errors of the browser for an element that has gone since the browser found it,
+// such as with its page.
 var stale = regexp.MustCompile("Could not find node|Could not compute box model|detached")
 
-// Press clicks a button or a link by its name, which is what is written on it unless it has a label, once it is there.
+// Press waits for a button or a link and clicks it. Its name is its label, or else its text.
 func (b *Browser) Press(label string) {
 	b.t.Helper()
 	path := fmt.Sprintf(`//*[self::button or self::a or self::summary][@aria-label=%[1]q or not(@aria-label) and normalize-space(.)=%[1]q]`, label)
@@ -195,19 +197,20 @@ func (b *Browser) Press(label string) {
 	}
 }
 
-// Await waits until the text of what selector finds has words in it, on this page or one that follows.
+// Await waits until the text of the element that selector finds contains words, on this page or on
+// one that follows.
 func (b *Browser) Await(selector, words string) {
 	b.t.Helper()
 	b.AwaitTrue(fmt.Sprintf(`document.querySelector(%q)?.innerText.includes(%q)`, selector, words))
 }
 
-// AwaitGone waits until it has not.
+// AwaitGone waits until that text does not contain words.
 func (b *Browser) AwaitGone(selector, words string) {
 	b.t.Helper()
 	b.AwaitTrue(fmt.Sprintf(`!document.querySelector(%q)?.innerText.includes(%q)`, selector, words))
 }
 
-// AwaitTrue waits until a script gives something true.
+// AwaitTrue waits until the result of a script is true.
 func (b *Browser) AwaitTrue(script string) {
 	b.t.Helper()
 	for start := time.Now(); time.Since(start) < limit; time.Sleep(50 * time.Millisecond) {
@@ -226,14 +229,14 @@ func (b *Browser) fail(what string) {
 	b.t.Fatalf("%s\nthe page: %s", what, seen)
 }
 
-// value is what a script gives, within the limit of a step.
+// value gives the result of a script, within the time limit of a step.
 func value[T any](b *Browser, script string, options ...chromedp.EvaluateOption) (T, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, limit)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[T](script, options...))
 }
 
-// Value is what a script gives, such as what is in a field.
+// Value gives the result of a script, such as the content of a field.
 func (b *Browser) Value(script string) string {
 	b.t.Helper()
 	text, err := value[string](b, script)
@@ -243,19 +246,19 @@ func (b *Browser) Value(script string) string {
 	return text
 }
 
-// Text is the text of the element that selector finds; empty: there is none.
+// Text is the text of the element that selector finds; empty: there is no such element.
 func (b *Browser) Text(selector string) string {
 	b.t.Helper()
 	return b.Value(fmt.Sprintf(`document.querySelector(%q)?.innerText ?? ""`, selector))
 }
 
-// At is the path of the page.
+// At is the path and the query of the page.
 func (b *Browser) At() string {
 	b.t.Helper()
 	return b.Value(`location.pathname + location.search`)
 }
 
-// call gives the browser a command.
+// call sends a command to the browser.
 func call[P, R any](b *Browser, command cdp.Command[P, R], params P) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, limit)
@@ -265,13 +268,13 @@ func call[P, R any](b *Browser, command cdp.Command[P, R], params P) {
 	}
 }
 
-// Scripts turns the pages' scripts on or off, from the next page on.
+// Scripts turns the scripts of the pages on or off, from the next page on.
 func (b *Browser) Scripts(on bool) {
 	b.t.Helper()
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
 }
 
-// Appearance is that of the reader's screen, from now on.
+// Appearance sets the colour scheme and the width of the screen.
 func (b *Browser) Appearance(dark bool, width int64) {
 	b.t.Helper()
 	scheme := map[bool]string{false: "light", true: "dark"}[dark]
@@ -279,8 +282,8 @@ func (b *Browser) Appearance(dark bool, width int64) {
 	b.Do("appearance", chromedp.EmulateViewport(width, 900))
 }
 
-// Shot keeps a picture of the whole page, as a PNG in the folder that the environment's VPND_SCREENSHOTS
-// names, if it does.
+// Shot saves a picture of the whole page, as a PNG in the folder that the environment variable
+// VPND_SCREENSHOTS names. If the variable is not set, it does nothing.
 func (b *Browser) Shot(name string) {
 	b.t.Helper()
 	folder := os.Getenv("VPND_SCREENSHOTS")
@@ -298,7 +301,7 @@ func (b *Browser) Shot(name string) {
 	}
 }
 
-// fault is what axe-core has to say of a page.
+// fault is a fault that axe-core finds on a page.
 type fault struct {
 	ID    string `json:"id"`
 	Help  string `json:"help"`

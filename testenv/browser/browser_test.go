@@ -10,7 +10,7 @@ import (
 	"vpnd/testenv"
 )
 
-// recorder takes the faults that a step finds, in place of the test.
+// recorder takes the faults of a step, in place of the test.
 type recorder struct {
 	testing.TB
 	faults []string
@@ -20,8 +20,8 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.faults = append(r.faults, fmt.Sprintf(format, args...))
 }
 
-// A page is filled in and sent, with its scripts and without; what is wrong on it for those who cannot see it
-// is found, and what it asks for elsewhere.
+// A browser fills in a page and sends it, with scripts and without. It finds a fault of
+// accessibility, and a request to another server.
 func TestBrowser(t *testing.T) {
 	lab := testenv.New(t)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,4 +1,5 @@
-// Package crash kills a process at each step of its changes to files, for tests of the next process.
+// Package crash kills a process at each step of its changes to files. Tests then look at what the
+// next process makes of the files.
 package crash
 
 import (
@@ -21,19 +22,19 @@ const folderEnv = "VPND_TEST_CRASH"
 // calls are the system calls that change files.
 var calls = []string{"write", "pwrite64", "ftruncate", "fchmod", "fsync", "fdatasync", "linkat", "renameat", "unlink", "unlinkat"}
 
-// patience is how long one process may take on a busy machine.
+// patience is the longest time for one process on a busy machine.
 const patience = time.Minute
 
-// maxSteps is how many calls of one kind are tried.
+// maxSteps is the largest number of tried calls of one kind.
 const maxSteps = 200
 
-// Child reports whether this process is one of those that AtEachStep kills. It is where its parent is, in the
-// same namespace.
+// Child reports whether this process is one of those that AtEachStep kills. It runs in the same
+// namespaces as its parent.
 func Child() bool { return os.Getenv(folderEnv) != "" }
 
-// AtEachStep runs do in processes of its own, each in a folder that prepare has filled. Before each call that
-// changes a file one process is killed, and check looks at the folder. At last do runs to its end, and check
-// looks once more. The call has to be the test's only work.
+// AtEachStep runs do in processes of its own, each in a folder that prepare has filled. It kills
+// one process before each call that changes a file, and check looks at the folder. At last do runs
+// to its end, and check looks once more. AtEachStep must be the only work of the test.
 func AtEachStep(t *testing.T, prepare, do, check func(dir string)) {
 	t.Helper()
 	if dir := os.Getenv(folderEnv); dir != "" {
@@ -44,7 +45,7 @@ func AtEachStep(t *testing.T, prepare, do, check func(dir string)) {
 	testenv.NeedRoot(t)
 	kills := 0
 	for _, call := range calls {
-		for step := 1; ; step += 1 + step/8 { // each early one, and a choice of the others
+		for step := 1; ; step += 1 + step/8 { // each early one, and some of the others
 			if step > maxSteps {
 				t.Fatalf("%s is called more than %d times", call, maxSteps)
 			}
@@ -69,8 +70,9 @@ func AtEachStep(t *testing.T, prepare, do, check func(dir string)) {
 	}
 }
 
-// Names runs do in a process of its own, and gives the steps at which files get names and come to the disk:
-// a letter for each. S: a file is brought to the disk. D: a folder is. N: a file gets a name.
+// Names runs do in a process of its own. It gives the steps at which files get names and are synced
+// to the disk, a letter for each. S: a file is synced. D: a folder is synced. N: a file gets a
+// name.
 func Names(t *testing.T, dir string, do func(dir string)) string {
 	t.Helper()
 	if dir := os.Getenv(folderEnv); dir != "" {
@@ -87,7 +89,7 @@ func Names(t *testing.T, dir string, do func(dir string)) string {
 		t.Fatal(err)
 	}
 	var steps strings.Builder
-	begun := map[string]string{} // calls that another thread's interrupted in the trace, by the thread
+	begun := map[string]string{} // by thread: calls that one of another thread interrupts in the trace
 	for line := range strings.Lines(string(data)) {
 		thread, _, _ := strings.Cut(line, " ")
 		if strings.Contains(line, "<unfinished ...>") {
@@ -98,7 +100,7 @@ func Names(t *testing.T, dir string, do func(dir string)) string {
 			line = begun[thread] + line
 		}
 		switch {
-		case !strings.HasSuffix(line, "= 0\n"): // in vain, such as a link where a file is
+		case !strings.HasSuffix(line, "= 0\n"): // failed, such as a link to a name that exists
 		case strings.Contains(line, "link") || strings.Contains(line, "rename"):
 			steps.WriteByte('N')
 		case strings.Contains(line, "<"+dir+">"):

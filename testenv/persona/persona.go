@@ -1,6 +1,6 @@
-// Package persona has clients that send the same bytes as real ones. Tests play them against a PPP engine and against
-// the whole server, so that a client of our own cannot hide a mistake. Proofs and encrypted packets come from OpenSSL,
-// or from recordings of pppd and Linux.
+// Package persona has clients that send the same bytes as real ones. Tests play them against a PPP
+// engine and against the whole server, so that a client of our own cannot hide a mistake. Proofs
+// and encrypted packets come from OpenSSL, or from recordings of pppd and Linux.
 package persona
 
 import (
@@ -17,28 +17,29 @@ import (
 //go:embed clients/*.txt
 var clients embed.FS
 
-// Persona is a client and the server that it dials. A line of its script is one of:
+// Persona is a client and the server that it dials. Each line of its script is one of:
 //
 //	server CARRIER MODE   the carrier, and whether MPPE is optional or required
 //	password TEXT         of alice, if it is not "geheim"
-//	challenge HEX         what the server draws for CHAP, if it is not all 5a
+//	challenge HEX         the challenge that the server draws for CHAP, if it is not all 5a
 //	> HEX                 a frame of the client
-//	ack PROTOCOL          the client's Ack of the server's last request, which is made from that
+//	ack PROTOCOL          the client's Ack, made from the server's last request
 //	< TEXT                an answer: in readable form, or in HEX for a packet of a user
 //	may TEXT              an answer that comes in time or not at all
-//	note TEXT             what the server notes
+//	note TEXT             a note of the server
 //	up ENCRYPTION         packets may pass
 //	in HEX                a packet of the client as it leaves the server
 //	out HEX               a packet for the client as it reaches the server
-//	gone                  the client's carrier ends without a word
-//	closed CODE           the reason for which the call ends
+//	gone                  the client's carrier ends without a message
+//	closed CODE           the reason for the end of the call
 //
-// The server repeats its first request if it began before it heard the client: so each script has that as an answer that may
-// come. The client hears the answers above a frame before it sends that frame; frames in a row are sent at once.
+// The server repeats its first request if it began before it heard the client. So each script has
+// that request as an answer that may come. The client hears the answers above a frame before it
+// sends that frame. It sends frames in a row at once.
 type Persona struct {
 	Name      string
 	Carrier   string // "PPTP" or "L2TP"
-	Required  bool   // MPPE is
+	Required  bool   // MPPE is required
 	Password  string
 	challenge []byte
 	script    []string
@@ -77,10 +78,10 @@ func All(t testing.TB) (all []Persona) {
 	return all
 }
 
-// Random is what the server of p draws its random bytes from.
+// Random is the source of random bytes of the server that p dials.
 func (p Persona) Random() Draws { return Draws{16: p.challenge} }
 
-// Draws is a source of "random" bytes: the value for a read of its length, else 5a.
+// Draws is a source of "random" bytes. A read gets the value for its length, or else only 5a.
 type Draws map[int][]byte
 
 // Read implements io.Reader.
@@ -91,7 +92,8 @@ func (d Draws) Read(p []byte) (int, error) {
 	return copy(p, bytes.Repeat([]byte{0x5A}, len(p))), nil
 }
 
-// Server is what a persona dials. Its user is alice, who gets 10.99.0.10 from 10.99.0.1, with 10.99.0.53 for names.
+// Server is a server that a persona dials. Its user is alice, who gets 10.99.0.10 from 10.99.0.1,
+// with the name server 10.99.0.53.
 type Server interface {
 	// Say gives the server a frame of the client.
 	Say(frame []byte)
@@ -105,7 +107,7 @@ type Server interface {
 	In() []byte
 	// Out gives the server a packet for the client.
 	Out(packet []byte)
-	// Gone ends the carrier without a word.
+	// Gone ends the carrier without a message.
 	Gone()
 	// Closed waits for the end of the call, and gives its reason.
 	Closed() reason.Code
@@ -119,7 +121,7 @@ type play struct {
 	may      map[string]bool               // answers that may still come
 }
 
-// Play plays the script. The server has to answer as the script has it, and must say nothing else.
+// Play plays the script. The server's answers must be exactly those of the script.
 func (p Persona) Play(t testing.TB, s Server) {
 	t.Helper()
 	run := play{t, s, map[wire.Protocol]wire.Packet{}, map[string]bool{}}
@@ -134,7 +136,7 @@ func (p Persona) Play(t testing.TB, s Server) {
 	}
 }
 
-// step does what a line says, and gives the line's rest as it should be.
+// step executes a line. It gives the rest of the line as the server did it.
 func (p play) step(kind, rest string) (got string) {
 	p.t.Helper()
 	switch kind {
@@ -171,7 +173,8 @@ func (p play) step(kind, rest string) (got string) {
 	return rest
 }
 
-// hear returns the server's next frame in readable form. It skips one that may come and is not wanted now. "": there is none.
+// hear returns the server's next frame in readable form; empty: there is none. It skips a frame
+// that may come and is not wanted now.
 func (p play) hear(want string) string {
 	f := p.s.Hear()
 	if f == nil {

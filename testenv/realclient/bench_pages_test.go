@@ -17,10 +17,10 @@ import (
 	"vpnd/testenv/browser"
 )
 
-// pages is where the daemon serves them, in its namespace.
+// pages is the address of the pages in the namespace of the daemon.
 const pages = "127.0.0.1:8443"
 
-// watcher is somebody who has a page open: a client by HTTPS with a token.
+// watcher is a person with an open page: an HTTPS client with a token.
 type watcher struct {
 	http.Client
 	token string
@@ -41,7 +41,7 @@ func newWatcher(lab *testenv.Lab, token string) *watcher {
 	return w
 }
 
-// get reads an answer to its end, and gives its length.
+// get reads an answer to its end and gives its length.
 func (w *watcher) get(ctx context.Context, path string) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+pages+path, nil)
 	if err != nil {
@@ -56,8 +56,9 @@ func (w *watcher) get(ctx context.Context, path string) (int64, error) {
 	return io.Copy(io.Discard, resp.Body)
 }
 
-// BenchmarkManage is Connection Management at 10,000 connections: answers, and what the daemon spends when nobody
-// looks, and when ten people have the page open, which is told of events and reads its rows every ten seconds.
+// BenchmarkManage measures Connection Management at 10,000 connections: the answers, and the
+// processor time of the daemon while nobody looks and while ten people have the page open. An open
+// page gets the events, and reads its rows every ten seconds.
 func BenchmarkManage(b *testing.B) {
 	lab, server, _ := dialled(b, "L2TP", ppp.MPPEOff, 10_000)
 	token := regexp.MustCompile(`\S{40,}`).FindString(server.VPND("admin", "token", "add", "bench"))

@@ -20,10 +20,11 @@ import (
 	"vpnd/testenv"
 )
 
-// BenchmarkServerPacket carries UDP packets of about 1400 bytes through one session, each way, as fast
-// as two programs of this machine and the daemon between them can, and gives the processor time that
-// the daemon, and the kernel on its behalf, spend on one. The client is our own, on a veth of its own;
-// "veth" is the same sender without a tunnel. In "10000-sessions" as many others are up, and idle.
+// BenchmarkServerPacket carries UDP packets of about 1400 bytes through one session in each
+// direction, as fast as two programs of this machine and the daemon between them can. It gives the
+// processor time per packet of the daemon, with that of the kernel on its behalf. The client is our
+// own, with its own veth. "veth" is the same sender without a tunnel. In "10000-sessions" 10,000
+// sessions are up, and all except one are idle.
 func BenchmarkServerPacket(b *testing.B) {
 	b.Run("veth", func(b *testing.B) {
 		lab := testenv.New(b)
@@ -38,7 +39,7 @@ func BenchmarkServerPacket(b *testing.B) {
 	b.Run("L2TP/10000-sessions", func(b *testing.B) { bothWays(b, "L2TP", ppp.MPPEOff, 10_000) })
 }
 
-// bothWays measures the last of n sessions.
+// bothWays measures the last of n sessions in both directions.
 func bothWays(b *testing.B, kind string, mode ppp.MPPEMode, n int) {
 	b.Helper()
 	lab, server, c := dialled(b, kind, mode, n)
@@ -49,8 +50,8 @@ func bothWays(b *testing.B, kind string, mode ppp.MPPEMode, n int) {
 	})
 }
 
-// BenchmarkFlood sends SCCRQs from 500 addresses as fast as it goes, and counts what the server reads of
-// them in a second.
+// BenchmarkFlood sends SCCRQs from 500 addresses as fast as it can. It gives their number per
+// second, and the processor time of the server for each.
 func BenchmarkFlood(b *testing.B) {
 	lab, server, c := dialled(b, "L2TP", ppp.MPPEOff, 1)
 	crowd := lab.Host(b)
@@ -66,7 +67,7 @@ func BenchmarkFlood(b *testing.B) {
 	b.ReportMetric(float64(spent.Nanoseconds())/float64(sent)/1000, "server-us/SCCRQ")
 }
 
-// dialled makes a server with n sessions, of which it gives the last.
+// dialled makes a server with n sessions and gives the last one.
 func dialled(b *testing.B, kind string, mode ppp.MPPEMode, n int) (*testenv.Lab, *testenv.Server, *testenv.Client) {
 	b.Helper()
 	lab := testenv.New(b)
@@ -75,7 +76,7 @@ func dialled(b *testing.B, kind string, mode ppp.MPPEMode, n int) (*testenv.Lab,
 	server.VPND("user", "add", "alice", "--password", "geheim", "--max-connections", "0")
 	server.Start()
 	host := lab.Host(b)
-	b.Cleanup(server.Kill) // whose clients are gone by then
+	b.Cleanup(server.Kill) // after its clients have gone
 	clients := make([]*testenv.Client, n)
 	err := testenv.InNamespace(host.Namespace, func() error {
 		var carrier dial.Carrier = &l2tpclient.Dialer{}
@@ -110,7 +111,7 @@ func dialled(b *testing.B, kind string, mode ppp.MPPEMode, n int) (*testenv.Lab,
 	return lab, server, clients[n-1]
 }
 
-// report gives the figures of sent packets, of which arrived arrived.
+// report reports the figures for the sent packets, from the number that arrived.
 func report(b *testing.B, sent int, arrived uint64, spent time.Duration) {
 	b.Helper()
 	if spent > 0 {
@@ -120,7 +121,8 @@ func report(b *testing.B, sent int, arrived uint64, spent time.Duration) {
 	b.ReportMetric(float64(arrived)*1396*8/b.Elapsed().Seconds()/1e6, "Mbit/s")
 }
 
-// pace waits for a moment when far more is sent than has arrived: a queue that is full proves nothing.
+// pace waits for a moment if far more packets are sent than have arrived: a full queue proves
+// nothing.
 func pace(sent int, arrived func() uint64) {
 	if sent%512 != 0 {
 		return
@@ -150,7 +152,7 @@ func out(b *testing.B, lab *testenv.Lab, to string, server *testenv.Server, arri
 	}
 	b.ResetTimer()
 	for sent := 1; sent <= b.N; sent++ {
-		_, _ = conn.Write(payload) // nobody listens there, and says so
+		_, _ = conn.Write(payload) // it may fail, because nobody listens there
 		pace(sent, func() uint64 { return arrived() - first })
 	}
 	time.Sleep(100 * time.Millisecond)
@@ -211,7 +213,7 @@ func cpu(b *testing.B, pid int) time.Duration {
 	return time.Duration(user+system) * time.Second / 100
 }
 
-// received is how many packets have come in by an interface.
+// received is the number of packets that an interface has received.
 func received(b *testing.B, namespace, iface string) uint64 {
 	b.Helper()
 	var n uint64

@@ -15,7 +15,7 @@ import (
 	"vpnd/testenv"
 )
 
-// chrony is a chronyd on a host of a lab, which serves its own clock and leaves the machine's alone.
+// chrony is a chronyd on a host of a lab. It serves its own clock and does not set the machine's.
 type chrony struct {
 	t     *testing.T
 	host  *testenv.Host
@@ -40,8 +40,8 @@ func newChrony(t *testing.T, lab *testenv.Lab, off time.Duration) *chrony {
 	return c
 }
 
-// start runs chronyd. It is told the time by the second, and started again until that was 0.2 s right: the
-// machine may be busy.
+// start runs chronyd and sets its clock, which takes whole seconds. It starts chronyd again until
+// the clock is right within 0.2 s, because the machine may be busy.
 func (c *chrony) start(off time.Duration) {
 	c.t.Helper()
 	var out string
@@ -65,10 +65,11 @@ func (c *chrony) start(off time.Duration) {
 	c.t.Fatalf("chronyc: %s", out)
 }
 
-// run runs chronyd and waits until it can be told things.
+// run runs chronyd and waits until it takes commands.
 func (c *chrony) run() {
 	c.t.Helper()
-	// -x: its clock is the machine's and what settime adds, and the machine's is not set.
+	// -x: chronyd does not set the machine's clock. Its own clock is the machine's plus the offset
+	// of settime.
 	c.cmd = c.host.Command("chronyd", "-x", "-d", "-f", filepath.Join(c.dir, "conf"))
 	c.ended = make(chan struct{})
 	if err := netlab.Start(c.cmd, c.ended); err != nil {
@@ -116,7 +117,8 @@ func inquire(t *testing.T, s *testenv.Server) (view timesync.View, failed bool) 
 	return view, err != nil
 }
 
-// `vpnd time` and `vpnd check` against chrony: right, 100 s off, one that lies, dead, back again.
+// `vpnd time` and `vpnd check` report the clock with three chronyds as time servers: all right, one
+// 100 s off, dead ones, and all back.
 func TestTimeServers(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -177,7 +179,7 @@ func TestTimeServers(t *testing.T) {
 	}
 }
 
-// One-time passwords go by the time servers' clock, not by the host's, which is ten minutes behind it.
+// One-time passwords follow the time servers' clock, not the host's, which is ten minutes behind.
 func TestTokensByCorrectedTime(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -202,8 +204,8 @@ func TestTokensByCorrectedTime(t *testing.T) {
 	}
 }
 
-// A daemon that finds its server dead says so once, goes by the host's clock, and finds the server when it
-// is back.
+// A daemon whose time server is dead says so once and uses the host's clock. It finds the server
+// when it is back.
 func TestTimeServerComesBack(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -222,7 +224,8 @@ func TestTimeServerComesBack(t *testing.T) {
 	}
 }
 
-// The clock of a machine of its own is set under the running daemon: that is noticed, and measured.
+// The clock of a guest is set while the daemon runs there. The daemon notices the jump and measures
+// the clock.
 func TestClockIsSet(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)

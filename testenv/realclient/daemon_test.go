@@ -11,7 +11,7 @@ import (
 	"vpnd/testenv"
 )
 
-// What is in the way of the daemon is said in one message, with the fix, and nothing is left over.
+// A daemon that cannot start says why in one message, with the fix, and leaves nothing over.
 func TestStartUpErrors(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -69,8 +69,8 @@ func TestStartUpErrors(t *testing.T) {
 	})
 }
 
-// With the capabilities that a container gives, and no others, users dial in; what the daemon has set
-// up goes when it ends.
+// With only the capabilities that a container gives, users dial in. When the daemon ends, it
+// removes all that it has set up.
 func TestContainersRights(t *testing.T) {
 	s := newSite(t, "")
 	s.server.Stop()
@@ -89,7 +89,7 @@ func TestContainersRights(t *testing.T) {
 	}
 }
 
-// SIGHUP changes the level of the log; a broken file changes nothing, and says so.
+// SIGHUP changes the log level. A broken file changes nothing, and the log says so.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -106,7 +106,7 @@ func TestReload(t *testing.T) {
 	s.WaitLog("the configuration is not reloaded", "loud")
 }
 
-// Nothing in the state folder is readable by others, whatever the umask.
+// Others can read nothing in the state folder, with any umask.
 func TestModes(t *testing.T) {
 	t.Parallel()
 	old := syscall.Umask(0)
@@ -132,7 +132,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// vpnd check finds nothing wrong on a machine where the daemon would run, nor beside the daemon when it runs.
+// vpnd check finds nothing wrong on a machine where the daemon can run, and nothing beside a daemon
+// that runs.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)

@@ -8,7 +8,7 @@ import (
 	"vpnd/testenv"
 )
 
-// `vpnd dial` and the servers that this project did not write: pptpd and xl2tpd, with pppd.
+// `vpnd dial` dials the servers of others: pptpd and xl2tpd, with pppd.
 func TestDialOthers(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -48,7 +48,7 @@ func TestDialOthers(t *testing.T) {
 			if len(up.DNS) == 0 || up.DNS[0].String() != "10.88.0.53" {
 				t.Errorf("DNS %v", up.DNS)
 			}
-			// pppd opens its interface a moment after IPCP: what comes before is lost there.
+			// pppd opens its interface a moment after IPCP. It loses the packets that come before.
 			if out, err := host.Command("ping", "-c", "3", "-i", "0.2", "-w", "20", "10.88.0.1").CombinedOutput(); err != nil {
 				t.Errorf("%s", out)
 			}
@@ -62,7 +62,7 @@ func TestDialOthers(t *testing.T) {
 	}
 }
 
-// `vpnd dial` and our own server: every authentication, and encryption.
+// `vpnd dial` dials our own server with each authentication, and with encryption.
 func TestDialOurs(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -91,7 +91,7 @@ func TestDialOurs(t *testing.T) {
 	}
 }
 
-// The exit statuses, with the servers that give them.
+// Each exit status, with a server that causes it.
 func TestDialFails(t *testing.T) {
 	s := newSite(t, "motp: {max_failures: 50}\n")
 	host := s.lab.Host(t)
@@ -131,7 +131,8 @@ func TestDialFails(t *testing.T) {
 	}
 }
 
-// A one-time password is computed for each dialling; the connection is dialled again when it was lost.
+// `vpnd dial` computes a one-time password for each attempt, and dials again after a lost
+// connection.
 func TestDialAgain(t *testing.T) {
 	s := newSite(t, "")
 	host := s.lab.Host(t)
@@ -152,7 +153,8 @@ func TestDialAgain(t *testing.T) {
 	}
 }
 
-// A password that is not ASCII goes to pppd in its own spelling, after a refusal of the RFC's.
+// If pppd refuses the RFC's form of a password that is not ASCII, `vpnd dial` sends the form that
+// pppd uses.
 func TestDialNotASCII(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)

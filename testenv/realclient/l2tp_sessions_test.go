@@ -7,10 +7,11 @@ import (
 	"vpnd/testenv"
 )
 
-// secondCall has xl2tpd place a second call in the tunnel that it has. It has no command for that: what is up it
-// does not dial, and a call in a tunnel by its number kills it. But when the server has ended a call it dials again after
-// a while, without a look at whether it was told to dial in the meantime. (When its own pppd ends a call, it may hold the
-// call for active until the tunnel is gone.)
+// secondCall makes xl2tpd place a second call in its tunnel. xl2tpd has no command for that: it
+// does not dial a LAC that is up, and a call by the number of a tunnel kills it. But after the
+// server has ended a call, it dials again after a while and does not check whether it has dialled
+// in the meantime. (After its own pppd has ended a call, it may treat the call as active until the
+// tunnel is gone.)
 const secondCall = `waited=0
 while [ $(grep -c "Calling on tunnel" /run/xl2tpd.log) -lt 2 ] && [ $waited -lt 100 ]; do
 	echo "c vpnd" > /run/xl2tpd/l2tp-control
@@ -25,8 +26,8 @@ unit=
 sleep 0.2
 ping -c 3 -i 0.2 -W 2 -I ppp0 10.99.0.1 && ping -c 3 -i 0.2 -W 2 -I ppp1 10.99.0.1`
 
-// Several sessions in one tunnel, one after the other and two at once: each has an address of its own, one ends
-// without the other, and both end with the tunnel.
+// One tunnel has several sessions, first one after the other and then two at once. Each has an
+// address of its own, one ends without the other, and both end with the tunnel.
 func TestL2TPSessions(t *testing.T) {
 	s := newSite(t, "")
 	s.l2tp, s.lac = true, "redial = yes\nredial timeout = 5"
@@ -56,7 +57,7 @@ ping -c 3 -i 0.2 -W 2 -I $left 10.99.0.1`)
 	s.hangup()
 }
 
-// sent counts the control messages of a kind that came from an address, repetitions aside.
+// sent counts the control messages of a kind from an address, without repetitions.
 func sent(capture *testenv.Capture, from string, kind wire.MessageType) int {
 	seen := map[uint16]bool{}
 	for _, p := range capture.UDP(wire.Port) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A one-time password is used up for both services.
+// A one-time password that one service has accepted is used up for both.
 func TestL2TPThenPPTP(t *testing.T) {
 	s := newSite(t, "motp: {max_failures: 50}\n")
 	s.l2tp = true
@@ -17,7 +17,7 @@ func TestL2TPThenPPTP(t *testing.T) {
 	s.server.WaitLog("refused", "type=PPTP", "cause=used_code")
 }
 
-// The tunnel's secret: right, wrong, missing.
+// The tunnel's secret is right, wrong or missing.
 func TestL2TPSecret(t *testing.T) {
 	s := newSite(t, "l2tp: {secret: tunnel-Secret7}\n")
 	s.l2tp, s.lac = true, "challenge = yes"
@@ -28,7 +28,7 @@ func TestL2TPSecret(t *testing.T) {
 		s.hangup()
 	}
 	s.run("right", right)
-	s.lac = "" // xl2tpd that challenges us finds out first, and hangs
+	s.lac = "" // an xl2tpd that challenges us finds out first, and hangs
 	s.run("wrong", func(t *testing.T) {
 		s.must("secret=wrong")
 		if said := s.refused("alice", "geheim", "nomppe"); strings.Contains(said, "Call established") {

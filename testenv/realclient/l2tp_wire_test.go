@@ -13,7 +13,7 @@ import (
 	"vpnd/testenv"
 )
 
-// nft runs nft(8) on a script in a namespace.
+// nft runs nft(8) with a script in a namespace.
 func nft(t *testing.T, namespace, script string) string {
 	t.Helper()
 	cmd := exec.Command("ip", "netns", "exec", namespace, "nft", "-f", "-")
@@ -25,7 +25,7 @@ func nft(t *testing.T, namespace, script string) string {
 	return string(out)
 }
 
-// A message that gets lost on the wire, once, holds a dial-in up for a moment and no more.
+// A message that gets lost once delays a dial-in only for a moment.
 func TestL2TPLostMessage(t *testing.T) {
 	s := newSite(t, "")
 	s.l2tp = true
@@ -35,7 +35,7 @@ func TestL2TPLostMessage(t *testing.T) {
 			if lost == wire.SCCRP || lost == wire.ICRP {
 				hook, port = "output", "sport"
 			}
-			// The message type stands 26 bytes behind the start of the UDP header.
+			// The message type is 26 bytes behind the start of the UDP header.
 			nft(t, s.lab.Namespace, fmt.Sprintf("table ip lose { chain c { type filter hook %s priority 0; "+
 				"udp %s 1701 @th,64,16 & 0xf00f == 0xc002 @th,208,16 %d limit rate 1/hour burst 1 packets counter drop\n}\n}", hook, port, lost))
 			s.dial("alice", "geheim", "nomppe")
@@ -49,7 +49,7 @@ func TestL2TPLostMessage(t *testing.T) {
 	}
 }
 
-// xl2tpd understands what we hide. It hides nothing itself, although "hidden bit" is on.
+// xl2tpd understands the AVPs that we hide. It hides none itself, although "hidden bit" is on.
 func TestL2TPHidden(t *testing.T) {
 	s := newSite(t, "l2tp: {secret: tunnel-Secret7, hide_avps: true}\n")
 	capture := s.lab.Capture(t, s.guest.Interface())
@@ -63,7 +63,7 @@ func TestL2TPHidden(t *testing.T) {
 	}
 }
 
-// hidden counts the hidden AVPs from an address, which must be readable.
+// hidden counts the hidden AVPs from an address. All of them must be readable.
 func hidden(t *testing.T, capture *testenv.Capture, from string) int {
 	t.Helper()
 	n := 0
@@ -85,7 +85,8 @@ func hidden(t *testing.T, capture *testenv.Capture, from string) int {
 	return n
 }
 
-// A Hello keeps an idle tunnel; a client that has vanished does not answer it, and nothing is left.
+// A Hello keeps an idle tunnel. A client that has vanished does not answer it, and nothing of the
+// client is left.
 func TestL2TPHello(t *testing.T) {
 	s := newSite(t, "l2tp: {hello_interval: 1s}\nppp: {echo_interval: 0s}\n")
 	s.l2tp = true
@@ -114,7 +115,8 @@ func TestL2TPHello(t *testing.T) {
 	s.hangup()
 }
 
-// Two clients behind one NAT, which translates the source port of the second: both have 1701.
+// Two clients dial in from behind one NAT. Both use port 1701, so the NAT translates the source
+// port of the second.
 func TestL2TPBehindNAT(t *testing.T) {
 	t.Parallel()
 	lab, lan := testenv.New(t), testenv.New(t)
@@ -154,7 +156,7 @@ func TestL2TPBehindNAT(t *testing.T) {
 	}
 }
 
-// The same user by both services at once, and two tunnels of one client beside each other.
+// A user dials in by both services at once, and by two tunnels of one client.
 func TestBothServices(t *testing.T) {
 	s := newSite(t, "")
 	s.l2tp = true
@@ -178,11 +180,12 @@ func TestBothServices(t *testing.T) {
 	s.hangup()
 }
 
-// Data messages of xl2tpd with a length and without: both are understood.
+// We understand data messages of xl2tpd with a length and without.
 func TestL2TPLengthBit(t *testing.T) {
 	s := newSite(t, "")
 	s.l2tp = true
-	// Without the kernel's L2TP xl2tpd writes the data messages itself, as its configuration says.
+	// Without the kernel's L2TP, xl2tpd writes the data messages itself and follows its
+	// configuration.
 	s.must("modprobe -r -d /run/m l2tp_ppp l2tp_netlink l2tp_core; ! grep -q ^l2tp_ppp /proc/modules")
 	for _, on := range []bool{false, true} {
 		s.lac = "length bit = " + map[bool]string{false: "no", true: "yes"}[on]
@@ -199,7 +202,8 @@ func TestL2TPLengthBit(t *testing.T) {
 	}
 }
 
-// dataBits counts the data messages from an address with one of bits in the first byte, and those without.
+// dataBits counts the data messages from an address that have one of bits in the first byte, and
+// those that have none.
 func dataBits(capture *testenv.Capture, from string, bits byte) (with, without int) {
 	for _, p := range capture.UDP(wire.Port) {
 		switch h, _, err := wire.ParseHeader(p.Payload); {
@@ -213,9 +217,10 @@ func dataBits(capture *testenv.Capture, from string, bits byte) (with, without i
 	return with, without
 }
 
-// A client that asks for numbers in data messages gets them, and no other does. The client is our own: xl2tpd never
-// asks ("we don't have sequencing code, so don't ask for sequencing" stands in its control.c, where it makes the ICCN),
-// whatever it is configured to, and Debian has no other client (NetworkManager's starts xl2tpd).
+// A client that asks for sequence numbers in data messages gets them, and other clients do not. The
+// client is our own. xl2tpd never asks, with any configuration: its control.c says "we don't have
+// sequencing code, so don't ask for sequencing", where it makes the ICCN. Debian has no other
+// client (NetworkManager's starts xl2tpd).
 func TestL2TPSequencing(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)

@@ -1,5 +1,5 @@
 // Package realclient dials in with clients that this project did not write: pptp-linux and pppd, in
-// guests with a Linux kernel of their own. It holds tests alone.
+// guests with a Linux kernel of their own. It contains only tests.
 package realclient
 
 import (
@@ -20,7 +20,7 @@ network: {interface: vpn0, address: 10.99.0.1, pool: 10.99.0.10-10.99.0.20}
 `
 )
 
-// site is a server and a guest that dials it, by PPTP unless l2tp is set.
+// site is a server and a guest that dials it, by L2TP if l2tp is set and by PPTP otherwise.
 type site struct {
 	t      *testing.T
 	lab    *testenv.Lab
@@ -65,7 +65,7 @@ func (s *site) run(name string, step func(t *testing.T)) bool {
 	})
 }
 
-// kind is the type of dial-in as the log has it.
+// kind is the type of dial-in as the log names it.
 func (s *site) kind() string {
 	if s.l2tp {
 		return "L2TP"
@@ -80,7 +80,7 @@ func (s *site) command(user, password, options string) string {
 	return fmt.Sprintf("pptp %s %s %s", user, password, options)
 }
 
-// dial dials in and gives the address that the guest got; the test fails if it does not get one.
+// dial dials in and gives the address of the guest. If the guest gets none, the test fails.
 func (s *site) dial(user, password, options string) string {
 	s.t.Helper()
 	out, code := s.guest.Run(s.command(user, password, options) + " && address")
@@ -91,7 +91,7 @@ func (s *site) dial(user, password, options string) string {
 	return strings.TrimSpace(out)
 }
 
-// refused dials in and wants to be kept out.
+// refused dials in and expects a refusal.
 func (s *site) refused(user, password, options string) (pppd string) {
 	s.t.Helper()
 	out, code := s.guest.Run(s.command(user, password, options))
@@ -101,7 +101,7 @@ func (s *site) refused(user, password, options string) (pppd string) {
 	return s.pppd()
 }
 
-// pppd is the client's log: of pppd, and of xl2tpd if there is one.
+// pppd is the log of the client: of pppd, and of xl2tpd if it runs.
 func (s *site) pppd() string {
 	out, _ := s.guest.Run("cat /run/pppd0; cat /run/xl2tpd.log 2>/dev/null")
 	return out
@@ -115,14 +115,14 @@ func (s *site) hangup() {
 	s.server.WaitLog("disconnected")
 }
 
-// over waits until the client has ended because the server did; one that has not noticed is ended. xl2tpd is
-// ended at once, so wait for the server's log first.
+// over waits until the client has ended after the server did. It ends a client that has not
+// noticed. It ends xl2tpd at once, so wait for the log of the server first.
 func (s *site) over() {
 	s.t.Helper()
 	s.must(map[bool]string{false: "pptp_end", true: "l2tp_end"}[s.l2tp])
 }
 
-// must runs commands in the guest that have to succeed.
+// must runs commands in the guest. If they fail, the test fails.
 func (s *site) must(script string) string {
 	s.t.Helper()
 	out, code := s.guest.Run(script)

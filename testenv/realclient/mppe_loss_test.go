@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	counts     = 4096       // of MPPE: a longer loss cannot be told from a shorter one
-	pppdCounts = counts / 2 // that a real pppd takes for packets ahead; the others are late ones to it
+	counts     = 4096       // of MPPE: a longer loss looks like a shorter one
+	pppdCounts = counts / 2 // of packets ahead for a real pppd; it treats the others as late
 )
 
-// lossyWire is an encrypted connection of vpnd with a real pppd over a wire that loses packets in a row.
+// lossyWire is an encrypted connection of vpnd with a real pppd over a wire that loses packets in a
+// row.
 type lossyWire struct {
 	t         *testing.T
 	namespace string                              // of vpnd
@@ -24,12 +25,12 @@ type lossyWire struct {
 	to        map[string]string                   // the inner address that they go to
 
 	dial, hangUp func()
-	ended        func() (why string, ended bool) // whether the connection has, and why
+	ended        func() (why string, ended bool) // whether the connection has ended, and why
 	pppd         func() string                   // its log
 }
 
-// outlasts loses runs of packets in each direction, one after the other. After each one packets pass again, or the
-// connection ends with the reason and the next one passes packets.
+// outlasts loses runs of packets, first in one direction and then in the other. After each run
+// packets pass again, or the connection ends with the reason and packets pass on the next one.
 func (w *lossyWire) outlasts() {
 	w.t.Helper()
 	up := false
@@ -53,7 +54,8 @@ func (w *lossyWire) outlasts() {
 	}
 }
 
-// passesAfter loses the next n packets and reports whether packets pass after that, or the connection ends.
+// passesAfter loses the next n packets. It reports whether packets then pass; otherwise the
+// connection ends.
 func (w *lossyWire) passesAfter(n int) bool {
 	w.t.Helper()
 	nft(w.t, w.namespace, fmt.Sprintf(`table ip lose {
@@ -71,7 +73,7 @@ func (w *lossyWire) passesAfter(n int) bool {
 	})
 }
 
-// lost is how many packets the wire has lost.
+// lost is the number of packets that the wire has lost.
 func (w *lossyWire) lost() (n int) {
 	w.t.Helper()
 	rules := nft(w.t, w.namespace, "list table ip lose\n")
@@ -82,7 +84,8 @@ func (w *lossyWire) lost() (n int) {
 	return n
 }
 
-// until takes a step again and again until it is done, or the connection has ended, and reports which.
+// until repeats a step until it is done or the connection has ended, and reports whether it is
+// done.
 func (w *lossyWire) until(what string, step func() bool) bool {
 	w.t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
@@ -97,7 +100,8 @@ func (w *lossyWire) until(what string, step func() bool) bool {
 	return false
 }
 
-// runs is how a script is run in a guest and in a namespace of this machine, each the one end of a lossyWire.
+// runs gives functions that run a script in a guest and in a namespace of this machine. Each is one
+// end of a lossyWire.
 func runs(guest *testenv.Guest, command func(name string, args ...string) *exec.Cmd) map[string]func(string) bool {
 	return map[string]func(string) bool{
 		"input": func(script string) bool {
@@ -108,10 +112,12 @@ func runs(guest *testenv.Guest, command func(name string, args ...string) *exec.
 	}
 }
 
-// queue gives pppd's interface in the guest room for packets: without it most of them do not get to the wire.
+// queue makes room for packets at pppd's interface in the guest. Without it most of them do not
+// reach the wire.
 const queue = "ip link set ppp0 txqueuelen 1000"
 
-// A connection with a real pppd, a client or a server, outlasts the loss of many packets in a row.
+// A connection with a real pppd, as the client or the server, outlasts the loss of many packets in
+// a row.
 func TestMPPELoss(t *testing.T) {
 	s := newSite(t, "")
 	for _, c := range []struct{ yaml, options, encryption string }{

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The server shows itself to a pppd that asks for it, after pppd was let in.
+// The server proves itself to a pppd that asks for it, after it has let pppd in.
 func TestMutualPAP(t *testing.T) {
 	s := newSite(t, "ppp: {mutual_pap: {user: vigor, password: schwarz}}\n")
 	const right, wrong = `servers='vigor * schwarz *'`, `servers='vigor * weiss *'`

@@ -10,7 +10,7 @@ import (
 	"vpnd/testenv/browser"
 )
 
-// office is a site whose administrator has a browser, and nothing else.
+// office is a site whose administrator uses only a browser.
 type office struct {
 	*site
 	*browser.Browser
@@ -19,7 +19,7 @@ type office struct {
 
 const administrator, adminPassword = "vera", "correct horse battery"
 
-// newOffice opens the set-up link that the first start has logged, and logs in.
+// newOffice opens the set-up link from the log of the first start, and logs in.
 func newOffice(t *testing.T, scripts bool) office {
 	t.Helper()
 	t.Parallel()
@@ -51,10 +51,10 @@ func newOffice(t *testing.T, scripts bool) office {
 	return o
 }
 
-// look has axe-core look at the page, as it is by day, by night and on a phone, and keeps pictures of it.
+// look checks the page with axe-core, by day, by night and on a phone, and takes pictures of it.
 func (o office) look(name string) {
 	o.t.Helper()
-	o.Scripts(true) // for axe-core: the page has none that it has not begun with
+	o.Scripts(true) // for axe-core: a page that began without scripts runs only those of axe-core
 	defer o.Scripts(o.scripts)
 	for _, appearance := range []struct {
 		name  string
@@ -67,14 +67,14 @@ func (o office) look(name string) {
 	}
 }
 
-// otp computes the one-time password that is next in so many steps, as the token of a user would show it by then.
+// otp computes the one-time password that the user's token shows so many steps from now.
 func (o office) otp(secret string, steps int) string {
 	o.t.Helper()
 	at := time.Now().Add(time.Duration(steps) * 10 * time.Second).Unix()
 	return strings.TrimSpace(o.server.VPND("motp", "code", "--secret", secret, "--pin", pin, "--at", strconv.FormatInt(at, 10)))
 }
 
-// enrol verifies a code of the token whose page is open, and gives its secret.
+// enrol verifies a code of the token on the open page and gives its secret.
 func (o office) enrol() string {
 	o.t.Helper()
 	o.Await("h1", "otto")
@@ -88,7 +88,7 @@ func (o office) enrol() string {
 	return secret
 }
 
-// connected awaits a connection of the type on the page.
+// connected waits until the page shows a connection of the type.
 func (o office) connected(kind, address string) {
 	o.t.Helper()
 	for _, words := range []string{"otto", kind, address, o.guest.Address} {
@@ -96,8 +96,8 @@ func (o office) connected(kind, address string) {
 	}
 }
 
-// A person walks the six steps of a Vigor's guide on the pages, and a real client dials in by either type and is
-// dropped.
+// An administrator follows the six steps of a Vigor's guide on the pages. A real client dials in by
+// each type and is dropped.
 func TestSixSteps(t *testing.T) {
 	o := newOffice(t, true)
 	o.look("connections-none")
@@ -139,7 +139,7 @@ func TestSixSteps(t *testing.T) {
 	o.Await(".notice", "server")
 	o.look("time")
 
-	// 5 and 6: the client connects, and is seen and dropped.
+	// 5 and 6: the client connects, the administrator sees it and drops it.
 	o.guest = o.lab.Guest(t)
 	o.Press("Connection Management")
 	o.Await("h1", "Connection Management")
@@ -168,7 +168,8 @@ func TestSixSteps(t *testing.T) {
 	}
 }
 
-// The second variant of the guide, the profile first and then the connection, in a browser without scripts.
+// The second variant of the guide has the profile first and then the connection. The browser runs
+// no scripts.
 func TestWithoutScripts(t *testing.T) {
 	o := newOffice(t, false)
 	o.Press("User Profile")

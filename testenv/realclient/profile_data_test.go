@@ -10,8 +10,8 @@ import (
 	"vpnd/testenv"
 )
 
-// rate is what TCP reaches through the tunnel, in bits per second of IP packets, by the clock of the
-// receiver. The first part of a transfer is not counted: a limit lets a burst pass.
+// rate is the speed of TCP through the tunnel, in bits per second of IP packets, by the receiver's
+// clock. It does not count the first part of a transfer, because a limit lets a burst pass.
 func (s *site) rate(up bool) float64 {
 	s.t.Helper()
 	const n, first = 1 << 20, 256 << 10
@@ -45,14 +45,14 @@ func (s *site) rate(up bool) float64 {
 
 func within(got, want float64) bool { return got >= 0.9*want && got <= 1.1*want }
 
-// A limit each way is kept within a tenth, and changes while the connection is up. A busy machine, which pauses and
-// then has a burst to spend, has five attempts.
+// A limit for each direction is kept within a tenth, and can change while the connection is up. A
+// busy machine pauses and then has a burst to spend, so it has five attempts.
 func TestProfileRates(t *testing.T) {
 	s := newSite(t, "")
 	s.dial("alice", "geheim", "nomppe")
 	for _, c := range []struct{ up, down float64 }{{2e6, 2e6}, {4e6, 1e6}} {
 		s.set("alice", "up-limit", strconv.FormatFloat(c.up, 'f', 0, 64), "down-limit", strconv.FormatFloat(c.down, 'f', 0, 64))
-		s.reload(network) // so that the daemon has seen it
+		s.reload(network) // so that the daemon has seen the change
 		for _, direction := range []struct {
 			up   bool
 			want float64
@@ -73,18 +73,18 @@ func TestProfileRates(t *testing.T) {
 	s.hangup()
 }
 
-// ear hears datagrams at the server's end of the tunnel.
+// ear receives datagrams at the server's end of the tunnel.
 type ear struct{ *net.UDPConn }
 
-// heard reports whether a datagram has come, for which it waits as long as limit.
+// heard reports whether a datagram comes within limit.
 func (e ear) heard(limit time.Duration) bool {
 	_ = e.SetReadDeadline(time.Now().Add(limit))
 	_, _, err := e.ReadFrom(make([]byte, 100))
 	return err == nil
 }
 
-// NetBIOS naming and multicast packets pass or do not, either way, and that changes while the connection
-// is up.
+// NetBIOS naming and multicast packets pass or do not, in both directions. The setting can change
+// while the connection is up.
 func TestProfileKeepsBack(t *testing.T) {
 	s := newSite(t, "")
 	client := net.ParseIP(s.dial("alice", "geheim", "nomppe"))
@@ -117,10 +117,10 @@ socat -u UDP-RECV:9138,ip-add-membership=239.1.2.3:ppp0 CREATE:/run/heard9138 &
 for port in 137 138 9137 9138; do listening udp $port || return 1; done`)
 	for _, c := range []struct{ netbios, multicast string }{{"pass", "pass"}, {"block", "pass"}, {"pass", "block"}, {"block", "block"}} {
 		s.set("alice", "netbios", c.netbios, "multicast", c.multicast)
-		s.reload(network) // so that the daemon has seen it
+		s.reload(network) // so that the daemon has seen the change
 		want := map[int]bool{137: c.netbios == "pass", 138: c.netbios == "pass", group: c.multicast == "pass"}
 
-		// What is to pass is waited for; what is not would have come before the marker.
+		// The test waits for the packets that pass. The others would come before the marker.
 		s.must(`for to in 10.99.0.1:137 10.99.0.1:138 239.1.2.3:9138 10.99.0.1:9137; do echo x | socat -u STDIN UDP-SENDTO:$to; done`)
 		if !ears[marker].heard(10 * time.Second) {
 			t.Fatal("nothing comes from the client")

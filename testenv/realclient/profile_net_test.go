@@ -6,7 +6,8 @@ import (
 	"vpnd/internal/reason"
 )
 
-// A user's pool gives address and name servers; a reload moves pools away from under a connection.
+// A user's pool gives the address and the name servers. A reload moves the pools while a connection
+// is up.
 func TestProfilePools(t *testing.T) {
 	const staff = "network: {interface: vpn0, address: 10.99.0.1, pool: {start: 10.99.0.10, count: 2}, dns: [10.99.0.53]," +
 		" pools: {staff: {pool: 10.98.0.8/30, dns: [10.98.0.53, 10.98.0.54]}}, pool_change: "
@@ -72,14 +73,14 @@ func TestProfilePools(t *testing.T) {
 	})
 }
 
-// What MPPE is asked of clients changes with a reload.
+// A reload changes the MPPE that the server asks of clients.
 func TestProfileEncryption(t *testing.T) {
 	s := newSite(t, "ppp: {mppe: required}\n")
 	s.dial("alice", "geheim", "require-mppe-40")
 	s.server.WaitLog("connected", "encryption=\"MPPE-40 stateless\"")
 	s.must("ping -c 1 -W 20 10.99.0.1")
 	s.reload(network + "ppp: {mppe: maximum}\n")
-	s.must("ping -c 1 -W 20 10.99.0.1") // what was agreed holds
+	s.must("ping -c 1 -W 20 10.99.0.1") // the agreed encryption stays
 	s.hangup()
 	s.server.Forget()
 	if log := s.refused("alice", "geheim", "require-mppe-40"); !strings.Contains(log, "MPPE required but peer negotiation failed") {
@@ -99,7 +100,8 @@ func TestProfileEncryption(t *testing.T) {
 	s.hangup()
 }
 
-// One-time passwords of an authenticator app, as oathtool computes them: each works once, by every proof.
+// The server accepts one-time passwords of an authenticator app, as oathtool computes them. Each
+// works once, with every proof.
 func TestProfileTOTP(t *testing.T) {
 	const totp = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 	s := newSite(t, "motp: {window: 3m, max_failures: 50}\n")

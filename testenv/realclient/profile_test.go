@@ -12,7 +12,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// set changes fields of a user, given as names and texts in turn, while the daemon runs.
+// set changes fields of a user while the daemon runs. fields are names and values in turn.
 func (s *site) set(user string, fields ...string) {
 	s.t.Helper()
 	store, err := sqlite.Open(s.t.Context(), s.server.StateDir(), state.Options{})
@@ -37,7 +37,7 @@ func (s *site) set(user string, fields ...string) {
 	}
 }
 
-// reload has the daemon read another configuration.
+// reload makes the daemon read another configuration.
 func (s *site) reload(yaml string) {
 	s.t.Helper()
 	s.server.Forget()
@@ -48,7 +48,7 @@ func (s *site) reload(yaml string) {
 	s.server.WaitLog("msg=reloaded")
 }
 
-// ended waits until the server has hung up, for a reason that the client is told, too.
+// ended waits until the server has hung up, and checks that the log and the client have the reason.
 func (s *site) ended(user string, why reason.Reason) {
 	s.t.Helper()
 	s.server.WaitLog("disconnected", "user="+user, "cause="+string(why.Code))
@@ -58,7 +58,7 @@ func (s *site) ended(user string, why reason.Reason) {
 	}
 }
 
-// keptOut dials in and wants to be refused with a code of RFC 2759, and with a cause in the log.
+// keptOut dials in and expects a refusal with a code of RFC 2759, and a cause in the log.
 func (s *site) keptOut(user, options, code string, cause reason.Code) {
 	s.t.Helper()
 	s.server.Forget()
@@ -68,20 +68,21 @@ func (s *site) keptOut(user, options, code string, cause reason.Code) {
 	s.server.WaitLog("refused", "user="+user, "cause="+string(cause))
 }
 
-// replies waits in the guest until the ping that writes /run/ping has had n answers.
+// replies waits in the guest until the ping that writes /run/ping has n answers.
 func replies(n int) string {
 	return fmt.Sprintf("waited=0; while [ $(grep -c 'bytes from' /run/ping) -lt %d ] && [ $waited -lt 200 ]; do waited=$((waited + 1)); sleep 0.2; done; [ $waited -lt 200 ]", n)
 }
 
-// otherDay is a day of the week that is not today anywhere.
+// otherDay is a day of the week that is not today in any time zone.
 func otherDay() string { return time.Now().UTC().AddDate(0, 0, 3).Format("Mon") }
 
-// When the time of a user is up, the client is hung up and told why, and refused with the code for that.
+// When the time of a user is up, the server hangs up and tells the client why. It refuses the next
+// dial-in with the code for that.
 func TestProfileTimes(t *testing.T) {
 	s := newSite(t, "ppp: {echo_interval: 1s, echo_failures: 60}\n")
 	t.Run("idle time-out", func(t *testing.T) {
 		s.t = t
-		s.dial("alice", "geheim", "nomppe debug lcp-echo-interval 2 lcp-echo-failure 60") // debug once more shows echoes
+		s.dial("alice", "geheim", "nomppe debug lcp-echo-interval 2 lcp-echo-failure 60") // a second debug shows echoes
 		s.must("ping -i 0.25 10.99.0.1 > /run/ping & echo $! > /run/ping.pid; " + replies(1))
 		s.set("alice", "idle-timeout", "5s")
 		s.must(replies(40) + " && kill $(cat /run/ping.pid)") // for ten seconds
@@ -132,7 +133,8 @@ func TestProfileTimes(t *testing.T) {
 	})
 }
 
-// A further connection of a user, and who may dial from where and how.
+// A user's profile limits the further connections, the remote node, the address and the types of
+// dial-in.
 func TestProfileAdmission(t *testing.T) {
 	s := newSite(t, "")
 	s.server.VPND("user", "add", "fritz", "--password", "geheim", "--address", "10.99.0.15")
@@ -201,7 +203,8 @@ func TestProfileAdmission(t *testing.T) {
 	})
 }
 
-// An IPsec policy of must keeps plain L2TP out; when that is so of everybody, before a password is sent.
+// An IPsec policy of must keeps plain L2TP out. If all users have it, that happens before a client
+// sends a password.
 func TestProfileIPsec(t *testing.T) {
 	s := newSite(t, "")
 	s.dialL2TP("alice", "geheim", "nomppe")
@@ -242,7 +245,7 @@ func TestProfileIPsec(t *testing.T) {
 	s.hangup()
 }
 
-// dialL2TP dials in by L2TP at a site whose guest dials by PPTP.
+// dialL2TP dials in by L2TP at a site whose guest otherwise dials by PPTP.
 func (s *site) dialL2TP(user, password, options string) {
 	s.t.Helper()
 	s.l2tp = true

@@ -13,8 +13,8 @@ import (
 
 var record = flag.String("record", "", "folder for new recordings of dial-ins between programs of others (ppp/wire/testdata)")
 
-// TestRecord makes recordings for the tests of the protocols: pptp-linux and xl2tpd dial pptpd and xl2tpd, and
-// we only listen. It is no test, and does nothing unless it is told where to put them.
+// TestRecord makes recordings for the tests of the protocols. pptp-linux and xl2tpd dial pptpd and
+// xl2tpd, and we only listen. It tests nothing, and does nothing without -record.
 func TestRecord(t *testing.T) {
 	if *record == "" {
 		t.Skip("skipped: it makes fixtures (-record FOLDER)")

@@ -6,7 +6,8 @@ import (
 	"vpnd/testenv"
 )
 
-// A client is told at once that a service is off, whoever else still uses it; after that it gets in again.
+// The server tells a client at once that a service is off, even while another user still uses it.
+// The client gets in again when the service is on.
 func TestServiceOff(t *testing.T) {
 	byEither(t, "", func(t *testing.T, s *site) {
 		kind := strings.ToLower(s.kind())

@@ -11,7 +11,7 @@ import (
 	"vpnd/testenv"
 )
 
-// only makes pppd agree to one authentication alone.
+// only has the options of pppd that allow only one authentication.
 var only = map[string]string{
 	"PAP":       "refuse-eap refuse-chap refuse-mschap refuse-mschap-v2",
 	"CHAP":      "refuse-eap refuse-pap refuse-mschap refuse-mschap-v2",
@@ -19,7 +19,7 @@ var only = map[string]string{
 	"MS-CHAPv2": "refuse-eap refuse-pap refuse-chap refuse-mschap",
 }
 
-// Every authentication and encryption with each type of dial-in.
+// Each authentication and encryption works with each type of dial-in.
 func TestProtocols(t *testing.T) {
 	byEither(t, "", func(_ *testing.T, s *site) {
 		s.agrees([]agreement{
@@ -30,13 +30,13 @@ func TestProtocols(t *testing.T) {
 			{"MS-CHAP", "require-mppe-128", "MPPE-128 stateless", 1},
 			{"MS-CHAPv2", "require-mppe-128", "MPPE-128 stateless", 8},
 			{"MS-CHAPv2", "require-mppe-40", "MPPE-40 stateless", 1},
-			// It asks for stateless first all the same.
+			// pppd still asks for stateless first.
 			{"MS-CHAPv2", "require-mppe-128 mppe-stateful", "MPPE-128 stateless", 1},
 		})
 	})
 }
 
-// A password that is not ASCII: pppd makes other hashes of it than Windows does.
+// A password that is not ASCII works, although pppd makes other hashes of it than Windows does.
 func TestPasswordNotASCII(t *testing.T) {
 	s := newSite(t, "")
 	const password = "Käse-2026"
@@ -53,8 +53,8 @@ func TestPasswordNotASCII(t *testing.T) {
 	}
 }
 
-// Stateful MPPE where it is preferred: a pppd that may takes it, and each end tells the other what it has lost; one
-// that may not says so and hangs up.
+// The server prefers stateful MPPE. A pppd that allows it agrees, and each end tells the other
+// about lost packets. A pppd that does not allow it says so and hangs up.
 func TestStateful(t *testing.T) {
 	byEither(t, "ppp: {mppe_stateful: true}\nlog: {trace: alice}\n", func(_ *testing.T, s *site) {
 		s.agrees([]agreement{
@@ -71,7 +71,7 @@ func TestStateful(t *testing.T) {
 			}`)
 			s.transfer(t, 1)
 			nft(t, s.lab.Namespace, "delete table ip lose\n")
-			s.must("ping -c 3 -i 0.2 -w 20 10.99.0.1") // an end asks for a reset once a second at most
+			s.must("ping -c 3 -i 0.2 -w 20 10.99.0.1") // an end asks for a reset at most once a second
 			s.hangup()
 			for _, what := range []string{"sent CCP ResetReq", "received CCP ResetReq", "received CCP ResetAck"} {
 				s.server.WaitLog(what)
@@ -85,15 +85,15 @@ func TestStateful(t *testing.T) {
 	})
 }
 
-// agreement is an authentication, options of pppd, the encryption that comes of them, and how many MiB are then
-// carried each way: a guest has no time for eight in each case.
+// agreement is an authentication, options of pppd, the encryption that they lead to, and how many
+// MiB to carry in each direction. A guest has no time for eight in each case.
 type agreement struct {
 	auth, options, want string
 	size                int
 }
 
-// agrees dials in by each of list: the link comes up, carries pings and transfers, and is encrypted on the wire
-// exactly when that was agreed.
+// agrees dials in with each entry of list. The link comes up and carries pings and transfers. The
+// packets on the wire are encrypted exactly if that was agreed.
 func (s *site) agrees(list []agreement) {
 	s.t.Helper()
 	for _, c := range list {
@@ -115,7 +115,7 @@ func (s *site) agrees(list []agreement) {
 	}
 }
 
-// transfer sends some MiB each way over TCP through the tunnel and compares checksums.
+// transfer sends some MiB in each direction over TCP through the tunnel and compares checksums.
 func (s *site) transfer(t *testing.T, mebibytes int) {
 	t.Helper()
 	size := mebibytes << 20
@@ -147,14 +147,15 @@ func (s *site) transfer(t *testing.T, mebibytes int) {
 	}
 }
 
-// A one-time password works once, on a clock that is a little off, with every kind of proof.
+// A one-time password works once, with a clock that is a little off, and with every kind of proof.
 func TestOneTimePassword(t *testing.T) {
 	byEither(t, "motp: {window: 3m, max_failures: 50}\n", func(_ *testing.T, s *site) {
 		for i, c := range []struct{ auth, options string }{
 			{"PAP", "nomppe"}, {"CHAP", "nomppe"}, {"MS-CHAPv2", "require-mppe-128"},
 		} {
 			s.run(c.auth, func(*testing.T) {
-				// On a clock that is further ahead each time: none has to be waited for.
+				// The clock is further ahead each time, so that no step has to wait for a new
+				// password.
 				s.must(fmt.Sprintf("code %s %s %d > /run/otp", secret, pin, 20*i))
 				s.dial("otto", "$(cat /run/otp)", only[c.auth]+" "+c.options)
 				s.must("ping -c 1 -W 20 10.99.0.1")
@@ -184,7 +185,8 @@ func TestOneTimePassword(t *testing.T) {
 	})
 }
 
-// Who is not to get in is told so by PPP's own means, and the log says why; who is, still does.
+// The server refuses a client by the means of PPP, and the log says why. Clients with the right to
+// dial in still get in.
 func TestRefusals(t *testing.T) {
 	const yaml = "motp: {max_failures: 50}\n"
 	byEither(t, "ppp: {authentication: [mschapv2, mschap, pap]}\n"+yaml, func(_ *testing.T, s *site) {
@@ -244,7 +246,8 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// Two clients behind one outer address, one of which has the last address of the pool for itself.
+// Two clients dial in from behind one outer address. One of them has the last address of the pool
+// as its own.
 func TestFixedAddress(t *testing.T) {
 	s := newSite(t, "")
 	s.server.Stop()
@@ -261,13 +264,13 @@ func TestFixedAddress(t *testing.T) {
 	s.must("unit=0; hangup")
 }
 
-// However a connection ends, nothing is left of it and the next dial works.
+// After every kind of end, nothing is left of a connection and the next dial-in works.
 func TestEnds(t *testing.T) {
 	byEither(t, "ppp: {echo_interval: 2s, echo_failures: 4}\n", func(t *testing.T, s *site) {
 		s.server.AddUser(testenv.User{Name: "bob", Password: "geheim"})
 		fresh := s.server.Goroutines()
 		s.server.Start()
-		s.dial("alice", "geheim", "nomppe") // for what is opened at need and stays
+		s.dial("alice", "geheim", "nomppe") // opens the files that stay open
 		s.hangup()
 		before := s.descriptors()
 		kill, hungUp := "kill -9 $(cat /run/pppd0.pid); gone", "cause=peer_hung_up"
@@ -311,7 +314,8 @@ func TestEnds(t *testing.T) {
 				s.hangup()
 			}
 		})
-		// The user table opens up to four more connections of two files each; a file left by each dial-in is more.
+		// The user table opens up to four more connections of two files each. A file left by each
+		// dial-in would be more.
 		const pooled = 8
 		for deadline := time.Now().Add(30 * time.Second); s.descriptors() > before+pooled; time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(deadline) {
@@ -336,7 +340,7 @@ func TestEnds(t *testing.T) {
 	})
 }
 
-// descriptors counts the files that the daemon has open.
+// descriptors counts the open files of the daemon.
 func (s *site) descriptors() int {
 	names, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.server.PID()))
 	if err != nil {
@@ -345,8 +349,8 @@ func (s *site) descriptors() int {
 	return len(names)
 }
 
-// Two clients at once, one by each type of dial-in. They reach each other only if that is allowed, and
-// never under another's address.
+// Two clients dial in at once, one by each type of dial-in. They reach each other only if that is
+// allowed, and never with the address of another.
 func TestTwoClients(t *testing.T) {
 	s := newSite(t, "")
 	s.server.VPND("user", "add", "bob", "--password", "geheim", "--dial-in", "l2tp", "--address", "10.99.0.15")
@@ -379,7 +383,7 @@ func TestTwoClients(t *testing.T) {
 	}
 }
 
-// Packets of many sizes arrive, or are answered by the right ICMP.
+// Packets of many sizes arrive, or get the right ICMP answer.
 func TestSizes(t *testing.T) {
 	byEither(t, "ppp: {mru: 1400}\n", func(_ *testing.T, s *site) {
 		for _, mppe := range []string{"nomppe", "require-mppe-128"} {
@@ -388,13 +392,14 @@ func TestSizes(t *testing.T) {
 				size   int
 			}{{"", 1400}, {"mru 1000", 1000}} {
 				s.run(mppe+" "+mru.option, func(t *testing.T) {
-					s.lab.IP("route", "flush", "cache") // what an earlier dial-in's ICMP said
+					s.lab.IP("route", "flush", "cache") // entries from the ICMP of an earlier dial-in
 					if mppe != "nomppe" {
 						mru.size -= 4 // the inner protocol number, and MPPE's header
 					}
 					addr := s.dial("alice", "geheim", mppe+" "+mru.option)
 					s.must("good=0; for size in 1 900 1300 1400 3000; do ping -c 2 -i 0.2 -W 2 -M dont -s $size 10.99.0.1 && good=$((good + 1)); done; ping -c 1 -W 2 -M do -s 900 10.99.0.1 && [ $good = 5 ]")
-					// What may not be fragmented reaches the client up to its MRU, and is answered by ICMP beyond.
+					// A packet that must not be fragmented reaches the client up to its MRU. A
+					// longer one gets an ICMP answer.
 					for _, c := range []struct {
 						fragment string
 						size     int

@@ -1,5 +1,5 @@
-// Package recording reads recorded dial-ins. Tests use them to compare the protocols with the bytes of
-// other programs.
+// Package recording reads recorded dial-ins. Tests use them to compare the protocols with the bytes
+// of other programs.
 package recording
 
 import (
@@ -12,16 +12,16 @@ import (
 	"github.com/google/gopacket/pcapgo"
 )
 
-// Client is the address that dials in.
+// Client is the address of the client that dials in.
 const Client = "192.0.2.11"
 
-// Packet is an IPv4 packet, whole again if it came in fragments.
+// Packet is an IPv4 packet. If it came in fragments, it is reassembled.
 type Packet struct {
 	Sent bool // by the client
 	*layers.IPv4
 }
 
-// Packets reads a recording, in pcap and of Ethernet.
+// Packets reads a recording, a pcap file of Ethernet frames.
 func Packets(t testing.TB, name string) (packets []Packet) {
 	t.Helper()
 	file, err := os.Open(name) //nolint:gosec // a test's own
@@ -49,7 +49,7 @@ func Packets(t testing.TB, name string) (packets []Packet) {
 	return packets
 }
 
-// UDP is the payload of a UDP datagram; nil: it is none.
+// UDP is the payload of a UDP datagram; nil: the packet is no UDP datagram.
 func (p Packet) UDP() []byte {
 	if p.Protocol != layers.IPProtocolUDP || len(p.Payload) < 8 {
 		return nil
@@ -57,7 +57,7 @@ func (p Packet) UDP() []byte {
 	return p.Payload[8:]
 }
 
-// TCP is the payload of a TCP segment; nil: it is none.
+// TCP is the payload of a TCP segment; nil: the packet is no TCP segment.
 func (p Packet) TCP() []byte {
 	if p.Protocol != layers.IPProtocolTCP || len(p.Payload) < 20 {
 		return nil
@@ -65,7 +65,7 @@ func (p Packet) TCP() []byte {
 	return p.Payload[p.Payload[12]>>4*4:]
 }
 
-// GRE is a GRE packet, header and all; nil: it is none.
+// GRE is a GRE packet with its header; nil: the packet is no GRE packet.
 func (p Packet) GRE() []byte {
 	if p.Protocol != layers.IPProtocolGRE {
 		return nil
@@ -101,7 +101,7 @@ func (p Packet) PPP() []byte {
 	return nil
 }
 
-// inGRE gives what an enhanced GRE packet carries (RFC 2637 section 4.1); nil: nothing.
+// inGRE gives the payload of an enhanced GRE packet (RFC 2637 section 4.1); nil: it has none.
 func inGRE(g []byte) []byte {
 	at := 12
 	if g[1]&0x80 != 0 {
@@ -113,7 +113,8 @@ func inGRE(g []byte) []byte {
 	return g[at:]
 }
 
-// inL2TP gives what an L2TP data message carries (RFC 2661 section 3.1); nil: it is none.
+// inL2TP gives the payload of an L2TP data message (RFC 2661 section 3.1); nil: it is no data
+// message.
 func inL2TP(d []byte) []byte {
 	if d[0]&0x80 != 0 {
 		return nil

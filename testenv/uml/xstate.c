@@ -1,7 +1,7 @@
 /*
- * User Mode Linux before 6.13 keeps 2,696 bytes of a processor's extended state. On a host with AMX
- * Linux takes 11,008 bytes or nothing from PTRACE_SETREGSET (EFAULT), so no guest boots. This library,
- * preloaded, adds the rest as the traced process has it.
+ * User Mode Linux before 6.13 keeps 2,696 bytes of a processor's extended state. On a host with
+ * AMX, Linux takes only all 11,008 bytes from PTRACE_SETREGSET (otherwise EFAULT), so no guest
+ * boots. This library is preloaded. It adds the other bytes, with the values of the traced process.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,7 +24,7 @@ __attribute__((constructor)) static void find(void)
 
 long ptrace(enum __ptrace_request request, ...)
 {
-	/* Not on the stack: a kernel's stack is small. Only the kernel's one thread traces. */
+	/* Not on the stack: a kernel's stack is small. Only one thread of the kernel traces. */
 	static char state[1 << 16] __attribute__((aligned(64)));
 	struct iovec whole = {state, sizeof state};
 	va_list args;
