@@ -17,7 +17,8 @@ import (
 	"vpnd/usermgmt"
 )
 
-// A user who changes while the log-in waits is not let in: the table is asked again at the end.
+// A user whose entry changes while the log-in waits is not let in: the server asks the table again
+// at the end.
 func TestChangedDuringLogIn(t *testing.T) {
 	disable := func(s *stack) { s.change(func(p *usermgmt.Profile) { p.Enabled = false }) }
 	for name, c := range map[string]struct {
@@ -57,7 +58,7 @@ func TestChangedDuringLogIn(t *testing.T) {
 	}
 }
 
-// Revise finds a log-in that waits, and its terms are the ones that count.
+// Revise finds a log-in that waits, and its terms count.
 func TestReviseFindsALogInThatWaits(t *testing.T) {
 	var s *stack
 	s = newStack(t, func(cfg *session.Config) {
@@ -79,7 +80,7 @@ func TestReviseFindsALogInThatWaits(t *testing.T) {
 	}
 }
 
-// A log-in that is refused in the end, for whatever reason, leaves the user's older connection alone.
+// A log-in that is refused in the end, for any reason, leaves the user's older connection up.
 func TestRefusedLogInReplacesNothing(t *testing.T) {
 	full := ippool.Range{First: netip.MustParseAddr("10.98.0.1"), Last: netip.MustParseAddr("10.98.0.1")}
 	for name, c := range map[string]struct {
@@ -123,7 +124,7 @@ func TestRefusedLogInReplacesNothing(t *testing.T) {
 	}
 }
 
-// In a pool that is full, a new connection of a user takes the address of the one that it replaces.
+// In a full pool, a new connection of a user takes the address of the connection that it replaces.
 func TestReplacesInAFullPool(t *testing.T) {
 	only := netip.MustParseAddr("10.99.0.7")
 	for name, fixed := range map[string]netip.Addr{"from the pool": {}, "fixed": only} {
@@ -156,7 +157,8 @@ func TestReplacesInAFullPool(t *testing.T) {
 	}
 }
 
-// The pools are replaced while a log-in waits: its address is held in the new ones, and nobody else gets it.
+// The pools are replaced while a log-in waits. The new pools hold its address, and nobody else gets
+// it.
 func TestPoolsAreReplacedDuringLogIn(t *testing.T) {
 	first, last := netip.MustParseAddr("10.99.0.7"), netip.MustParseAddr("10.99.0.8")
 	pools := func() map[string]session.Pool {
@@ -192,7 +194,8 @@ func TestPoolsAreReplacedDuringLogIn(t *testing.T) {
 	}
 }
 
-// A call that ends while its log-in is verified has one line, with the reason for which it ended.
+// A call that ends during the check of its log-in has one line in the log, with the reason for its
+// end.
 func TestOneRefusalForACall(t *testing.T) {
 	n := new(notes)
 	asked, answer := make(chan struct{}), make(chan struct{})
@@ -218,7 +221,7 @@ func TestOneRefusalForACall(t *testing.T) {
 	}
 }
 
-// A quota that cannot be looked at refuses, and says why; so does a user table that does not answer.
+// If the quota cannot be read or the user table does not answer, the server refuses and says why.
 func TestRefusesUnreadable(t *testing.T) {
 	locked := errors.New("users.db: another process has held it for over 10 s")
 	for text, change := range map[string]func(c *session.Config){
@@ -246,7 +249,7 @@ func TestRefusesUnreadable(t *testing.T) {
 	}
 }
 
-// forgetful is an Authenticator that cannot confirm what it has found.
+// forgetful is an Authenticator that cannot confirm its result.
 type forgetful struct {
 	session.Authenticator
 	err error
@@ -260,7 +263,7 @@ func (f forgetful) Authenticate(ctx context.Context, at auth.Attempt) auth.Outco
 	return out
 }
 
-// stuck answers when it is told to.
+// stuck is an Authenticator that answers when the test tells it to.
 type stuck struct {
 	session.Authenticator
 	free chan struct{}
@@ -271,8 +274,8 @@ func (k stuck) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome {
 	return k.Authenticator.Authenticate(ctx, at)
 }
 
-// A log-in that waits for its turn does not outlive its call: else a disk that hangs would gather those of all that have
-// hung up and dialled again.
+// A log-in that waits for its turn ends with its call. Otherwise, while a disk hangs, the log-ins
+// of clients that have hung up and dialled again would pile up.
 func TestWaitingEndsWithItsCall(t *testing.T) {
 	free := make(chan struct{})
 	s := newStack(t, func(c *session.Config) { c.Auth, c.AuthAtOnce = stuck{c.Auth, free}, 1 })
@@ -295,7 +298,7 @@ func TestWaitingEndsWithItsCall(t *testing.T) {
 	}
 }
 
-// A client negotiates a link again that is up: its user is the same, and keeps the address.
+// A client negotiates a link again that is up. The user stays the same and keeps the address.
 func TestNegotiatedAgain(t *testing.T) {
 	s := newStack(t, nil)
 	c, err := s.dial(config())

@@ -7,8 +7,8 @@ import (
 	"vpnd/ppp"
 )
 
-// A peer asks again at the very moment at which answer has found no more questions. That answer ends, whatever is asked
-// then, and the new question has an answer of its own.
+// A peer asks again at the moment at which answer has found no more questions. That answer ends in
+// any case, and the new question gets its own answer.
 func TestAskedAgainAsTheAnswersEnd(t *testing.T) {
 	s := &session{m: &Manager{ctx: t.Context()}, done: make(chan struct{}), login: logIn{answering: true}}
 	last := s.next()

@@ -42,7 +42,7 @@ func parallel(n int, job func(i int)) {
 	wg.Wait()
 }
 
-// dialBy dials by a carrier's name.
+// dialBy dials by the carrier of that name.
 func (s *stack) dialBy(kind string, cfg ppp.Config) (*testenv.Client, error) {
 	if kind == "L2TP" {
 		return s.dialL2TP(&client.Dialer{Local: netip.AddrPortFrom(clientIP, 0)}, cfg)
@@ -50,8 +50,8 @@ func (s *stack) dialBy(kind string, cfg ppp.Config) (*testenv.Client, error) {
 	return s.dial(cfg)
 }
 
-// BenchmarkLogIn is a whole dial-in and hang-up: PPTP's or L2TP's set-up, LCP, authentication, IPCP; client
-// and server share the machine.
+// BenchmarkLogIn measures a whole dial-in and hang-up: PPTP's or L2TP's set-up, LCP,
+// authentication, IPCP. The client and the server share the machine.
 func BenchmarkLogIn(b *testing.B) {
 	for _, kind := range []string{"PPTP", "L2TP"} {
 		b.Run(kind+" PAP", func(b *testing.B) {
@@ -78,7 +78,7 @@ func BenchmarkLogIn(b *testing.B) {
 	})
 }
 
-// logIns has b.N clients dial and hang up, and weighs that.
+// logIns makes b.N clients dial and hang up, and measures that.
 func logIns(b *testing.B, dial func(i int) (*testenv.Client, error)) {
 	b.ReportAllocs()
 	spent := processorTime(b)
@@ -100,14 +100,14 @@ func name(i int) string {
 	return "user-" + a.String()
 }
 
-// BenchmarkIdleSessions has another process dial sessions at once, and weighs them: what the server's process
-// needs for one of them, and what processor time its log-in took.
+// BenchmarkIdleSessions makes another process dial many sessions at once. It measures the memory of
+// the server's process for one session, and the processor time of one log-in.
 func BenchmarkIdleSessions(b *testing.B) {
 	b.Run("PPTP", func(b *testing.B) { idle(b, "PPTP", 1000) })
 	b.Run("L2TP", func(b *testing.B) { idle(b, "L2TP", 10_000) })
 }
 
-// crowdOf, in the environment, makes a process of this test the one that dials.
+// crowdOf is the environment variable that makes a process of this test the one that dials.
 const crowdOf = "VPND_TEST_CROWD"
 
 func idle(b *testing.B, kind string, n int) {
@@ -144,11 +144,11 @@ func idle(b *testing.B, kind string, n int) {
 	}
 }
 
-// dialled is what a crowd says when all of it has dialled.
+// dialled is the message of a crowd after all its clients have dialled.
 const dialled = "dialled"
 
-// crowd dials n sessions of the server in the process that has started this one, and keeps them until it is
-// told to go.
+// crowd dials n sessions of the server in its parent process. It keeps them until the parent ends
+// it.
 func crowd(b *testing.B, kind string, n int) {
 	s := newCrowd(b)
 	clients := make([]*testenv.Client, n)
@@ -165,7 +165,7 @@ func crowd(b *testing.B, kind string, n int) {
 	runtime.KeepAlive(clients)
 }
 
-// processorTime is what this process has used of it.
+// processorTime is the processor time that this process has used.
 func processorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var r unix.Rusage
@@ -175,7 +175,7 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// memory is what the process needs after a collection: heap and stacks.
+// memory is the memory of the process after a collection: heap and stacks.
 func memory() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -184,7 +184,7 @@ func memory() int64 {
 	return int64(m.HeapInuse + m.StackInuse)
 }
 
-// BenchmarkCounters is what a scrape asks of 10,000 connections.
+// BenchmarkCounters measures what a scrape costs at 10,000 connections.
 func BenchmarkCounters(b *testing.B) {
 	s := newStack(b, func(c *session.Config) { c.Logger = nil })
 	parallel(10_000, func(int) {

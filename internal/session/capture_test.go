@@ -33,7 +33,7 @@ func (s *stack) capture(c session.Capture) running {
 	return running{c.To, stop}
 }
 
-// frames ends the capture and gives what it holds, by connection, in readable form, and the file.
+// frames ends the capture. It gives the frames of each connection in readable form, and the file.
 func (r running) frames(t *testing.T) (by map[string][]string, file []byte) {
 	t.Helper()
 	r.stop()
@@ -64,7 +64,7 @@ func (r running) frames(t *testing.T) (by map[string][]string, file []byte) {
 	}
 }
 
-// has wants lines in that order.
+// has fails the test unless lines contains want in that order.
 func has(t *testing.T, what string, lines []string, want ...string) {
 	t.Helper()
 	n := 0
@@ -78,8 +78,9 @@ func has(t *testing.T, what string, lines []string, want ...string) {
 	}
 }
 
-// A capture of a user begins before he dials: it has the negotiation from its first frame, nothing of others,
-// and no secret. One of a peer has all calls of it, and user data if that is asked for.
+// A capture of a user begins before the user dials. It has the negotiation from its first frame,
+// nothing of other users, and no secret. A capture of a peer has all calls of the peer, and user
+// data on request.
 func TestCapture(t *testing.T) {
 	for _, method := range []ppp.Method{ppp.PAP, ppp.CHAPMD5, ppp.MSCHAPv1, ppp.MSCHAPv2} {
 		t.Run(method.String(), func(t *testing.T) { captureOf(t, method) })
@@ -157,7 +158,8 @@ func captureOf(t *testing.T, method ppp.Method) {
 	}
 }
 
-// A capture of one connection begins in its midst; there are so many at once and no more.
+// A capture of one connection can begin in the middle of it. The number of simultaneous captures
+// has a limit.
 func TestCaptureOfConnection(t *testing.T) {
 	s := newStack(t, nil)
 	c, err := s.dial(config())
@@ -179,10 +181,10 @@ func TestCaptureOfConnection(t *testing.T) {
 	if of, _ := all.frames(t); len(of[id]) != 2 {
 		t.Errorf("got %q, want two frames of %s", of, id)
 	}
-	again := s.capture(session.Capture{User: "alice", All: true}) // there is a place again
+	again := s.capture(session.Capture{User: "alice", All: true}) // a place is free again
 	s.passes(c)
 	again.stop()
-	s.passes(c) // nobody records any more
+	s.passes(c) // nobody records now
 	if of, _ := again.frames(t); len(of[id]) != 2 {
 		t.Errorf("got %q, want two frames of %s", of, id)
 	}
@@ -195,7 +197,7 @@ func TestCaptureOfConnection(t *testing.T) {
 	}
 }
 
-// A recording that nobody reads keeps no packet up.
+// A recording that nobody reads delays no packet.
 func TestCaptureThatNobodyReads(t *testing.T) {
 	s := newStack(t, nil)
 	c, err := s.dial(config())

@@ -15,7 +15,7 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// line is the carrier's end of a call that keeps what is sent, and when.
+// line is the carrier's end of a call. It keeps the frames that it gets, with their times.
 type line struct {
 	info  link.Info
 	begun time.Time
@@ -34,7 +34,7 @@ func (l *line) Send(b *pktbuf.Buf, _ *link.Batch) {
 	b.Release()
 }
 
-// seen is what was sent so far, and when.
+// seen gives the frames so far, with their times.
 func (l *line) seen() ([]wire.Code, []time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,15 +44,16 @@ func (l *line) seen() ([]wire.Code, []time.Duration) {
 func (*line) Close(reason.Reason) {}
 func (l *line) Info() link.Info   { return l.info }
 
-// say is a frame of the peer.
+// say sends a frame of the peer.
 func say(to link.Sink, code wire.Code) {
 	b := pktbuf.Get()
 	b.Append(wire.Packet{Code: code, ID: 1}.Append(wire.AppendFrame(nil, wire.LCP)))
 	to.Frame(b)
 }
 
-// The first request goes out with the peer's first frame, or 20 ms after the peer has confirmed the call, however late
-// that is. Where no peer ever confirms a call, it goes out shortly after the answer to it.
+// The first request goes out with the peer's first frame, or 20 ms after the peer has confirmed the
+// call, however late that is. If peers of the carrier never confirm a call, it goes out shortly
+// after the answer to the call.
 func TestBeginsWhenConfirmed(t *testing.T) {
 	for name, c := range map[string]struct {
 		confirms        bool
@@ -95,7 +96,7 @@ func TestBeginsWhenConfirmed(t *testing.T) {
 					t.Errorf("%v %v, want an Ack for the peer's first frame, and our request once", sent, at)
 				}
 				requests := 0
-				time.Sleep(2 * time.Second) // before it is repeated by itself
+				time.Sleep(2 * time.Second) // before a time-out repeats it
 				synctest.Wait()
 				sent, at = l.seen()
 				for _, code := range sent {

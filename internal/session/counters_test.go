@@ -17,7 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Counters tell what is open by type and encryption, and what was moved goes on counting when connections are gone.
+// Counters give the open connections by type and encryption. The totals keep counting the traffic
+// of connections that are gone.
 func TestCounters(t *testing.T) {
 	s := newStack(t, nil)
 	encrypted := config()
@@ -76,7 +77,7 @@ func (r refusals) Connected(session.Connection)                   {}
 func (r refusals) Disconnected(session.Connection, reason.Reason) {}
 func (r refusals) Refused(f session.Refusal)                      { r.causes <- f.Reason.Code }
 
-// Each refusal has a cause, of the set.
+// Each refusal has a cause from the known set.
 func TestCauses(t *testing.T) {
 	r := refusals{causes: make(chan reason.Code, 1)}
 	s := newStack(t, func(c *session.Config) { c.Recorder, c.PPP.Auth = r, []ppp.Method{ppp.PAP} })

@@ -13,8 +13,8 @@ import (
 	"vpnd/testenv"
 )
 
-// Encryption that was agreed holds on the network, too, where it is optional: nothing is taken in clear, and
-// nothing is sent in clear, whatever somebody forges.
+// Encryption that was agreed holds on the network, even if it is optional. The server takes nothing
+// in clear and sends nothing in clear, with any forged packet.
 func TestNothingPassesInClear(t *testing.T) {
 	for name, forged := range map[string][]byte{
 		"LCP Protocol-Reject of CCP": frame(wire.LCP, wire.ProtocolReject, 200, 0x80, 0xFD),
@@ -38,7 +38,7 @@ func TestNothingPassesInClear(t *testing.T) {
 			network, _ := c.Network()
 			evil := ping(network.Local, netip.MustParseAddr("192.168.1.1"))
 			c.Send(append([]byte{0xFF, 0x03, 0x00, 0x21}, evil...))
-			s.passes(c) // behind it
+			s.passes(c) // after it
 			if slices.ContainsFunc(s.dev.packets(), func(p []byte) bool { return bytes.Equal(p, evil) }) {
 				t.Error("a packet in clear is taken")
 			}
@@ -57,7 +57,7 @@ func TestNothingPassesInClear(t *testing.T) {
 	}
 }
 
-// A client that changes the encryption again and again fills no log.
+// A client that changes the encryption again and again does not fill the log.
 func TestChangesOfEncryption(t *testing.T) {
 	s := newStack(t, nil)
 	said, own := make(chan wire.Packet, 100), atomic.Bool{}
@@ -78,7 +78,7 @@ func TestChangesOfEncryption(t *testing.T) {
 	}
 	own.Store(true)
 	for id := range byte(50) {
-		c.Send(frame(wire.CCP, wire.ConfigureRequest, 100+id, 18, 6, id&1, 0, 0, 0x40)) // stateful and stateless by turns
+		c.Send(frame(wire.CCP, wire.ConfigureRequest, 100+id, 18, 6, id&1, 0, 0, 0x40)) // stateful and stateless in turn
 		for asked, acked := false, false; !asked || !acked; {
 			select {
 			case p := <-said:

@@ -14,7 +14,8 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
-// The same user by both carriers at once; by L2TP with numbers in data messages if the client asks.
+// A user dials in by both carriers at once. L2TP data messages have sequence numbers if the client
+// asks for them.
 func TestBothCarriers(t *testing.T) {
 	s := newStack(t, nil)
 	byPPTP, err := s.dial(config())
@@ -43,8 +44,8 @@ func TestBothCarriers(t *testing.T) {
 	}
 }
 
-// One address has as many calls without a user as it may have, by both carriers. Who comes from the same address still gets
-// in, by either: the oldest ones go.
+// One address may have a limited number of calls without a user, by both carriers together. A user
+// from the same address still gets in by either carrier: the oldest calls go.
 func TestCrowdOfBothCarriers(t *testing.T) {
 	s := newStack(t, nil)
 	silent := func(link.Link) (link.Sink, error) { return mute{}, nil }
@@ -69,8 +70,8 @@ func TestCrowdOfBothCarriers(t *testing.T) {
 	s.passes(byL2TP)
 }
 
-// Apple's MRU on Ethernet is 1280: what is longer arrives in fragments, or not at all with DF, and the
-// sender hears of it.
+// Apple's MRU on Ethernet is 1280. A longer packet arrives in fragments. With DF it does not
+// arrive, and the sender gets an error.
 func TestPacketsOverTheMRU(t *testing.T) {
 	s := newStack(t, nil)
 	cfg := config()
@@ -96,7 +97,7 @@ func TestPacketsOverTheMRU(t *testing.T) {
 	}
 }
 
-// Windows asks by DHCPINFORM for what IPCP does not tell.
+// Windows uses DHCPINFORM to ask for settings that IPCP does not have.
 func TestInform(t *testing.T) {
 	s := newStack(t, nil)
 	c, err := s.dial(config())

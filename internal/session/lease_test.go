@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hooks are session.ConnectionHooks of functions; nil: nothing is done.
+// hooks is session.ConnectionHooks made of functions. A nil function does nothing.
 type hooks struct {
 	before  func(session.Connection) error
 	up      func(session.Connection)
@@ -51,7 +51,7 @@ func (h hooks) Down(c session.Connection, why reason.Reason, release func()) {
 	h.down(c, why, release)
 }
 
-// discarder are hooks that are told of connections that do not come up.
+// discarder is hooks that also hear of connections that do not come up.
 type discarder struct {
 	hooks
 	discard func(c session.Connection, release func())
@@ -59,8 +59,9 @@ type discarder struct {
 
 func (d discarder) Discard(c session.Connection, release func()) { d.discard(c, release) }
 
-// What the hooks have let in and does not come up is told to them, once, and nobody gets the address before
-// they have released it: when the user is refused after that, and when the call ends while they are at work.
+// If the hooks have let in a connection that then does not come up, they hear of it once. Nobody
+// gets the address before they have released it. This holds when the user is refused after the
+// hooks, and when the call ends while they work.
 func TestDiscard(t *testing.T) {
 	for name, ends := range map[string]bool{"refused": false, "ended": true} {
 		t.Run(name, func(t *testing.T) { discards(t, ends) })
@@ -117,7 +118,7 @@ func discards(t *testing.T, ends bool) {
 	}
 }
 
-// Hooks that say no refuse, and nothing is left of the dial-in.
+// If the hooks say no, the server refuses, and nothing is left of the dial-in.
 func TestHooksRefuse(t *testing.T) {
 	s := newStack(t, func(c *session.Config) {
 		c.Hooks = hooks{
@@ -142,8 +143,8 @@ func TestHooksRefuse(t *testing.T) {
 	}
 }
 
-// While the hooks keep the address of a connection that is gone, nobody else gets it, not from a new set of
-// pools either; a user whose fixed address it is waits.
+// While the hooks keep the address of a connection that is gone, nobody else gets it, even from a
+// new set of pools. A user with this fixed address waits.
 func TestAddressWaitsForRelease(t *testing.T) {
 	only := netip.MustParseAddr("10.99.0.7")
 	pools := func() map[string]session.Pool {
@@ -194,12 +195,12 @@ func TestAddressWaitsForRelease(t *testing.T) {
 	if err := <-answer; err != nil {
 		t.Fatalf("%v\n%s", err, s.log)
 	}
-	t.Cleanup(func() { (<-releases)() }) // of the one that is open
+	t.Cleanup(func() { (<-releases)() }) // of the open connection
 	s.m.Drop("alice", reason.New(reason.Dropped, "the test is over"))
 	s.empty()
 }
 
-// The hooks are told of each change of a group, and the end has the last one.
+// The hooks hear of each change of a group, and the end has the last group.
 func TestRegroup(t *testing.T) {
 	var told []string
 	s := newStack(t, func(c *session.Config) {

@@ -30,8 +30,9 @@ func (l *lossy) Send(b *pktbuf.Buf, out *link.Batch) {
 	l.Link.Send(b, out)
 }
 
-// A connection goes on after a loss of any length: at once, or with new streams as soon as the server has seen that
-// the old ones are lost. One that does not decrypt with those either is ended.
+// A connection goes on after a loss of any length: at once, or with new streams as soon as the
+// server notices that the old ones are lost. If it cannot decrypt with the new streams either, the
+// server ends it.
 func TestLongLoss(t *testing.T) {
 	s := newStack(t, nil)
 	var wire *lossy
@@ -70,7 +71,7 @@ func TestLongLoss(t *testing.T) {
 	})
 }
 
-// By L2TP packets may be late: those are dropped, and the others pass by the same streams.
+// By L2TP packets may be late. The server drops those, and the others pass with the same streams.
 func TestLatePacketsOfL2TP(t *testing.T) {
 	s := newStack(t, nil)
 	cfg := config()
@@ -93,8 +94,8 @@ func TestLatePacketsOfL2TP(t *testing.T) {
 	}
 }
 
-// By PPTP packets that arrive swapped are put in order: none is lost, whatever the streams are like, and far beyond the
-// packets of one key.
+// By PPTP the server puts swapped packets in order. None is lost, with any kind of streams, and far
+// beyond the packets of one key.
 func TestSwappedPackets(t *testing.T) {
 	for encryption, stateful := range map[string]bool{"MPPE-128 stateless": false, "MPPE-128 stateful": true} {
 		t.Run(encryption, func(t *testing.T) {

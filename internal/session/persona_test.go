@@ -21,8 +21,8 @@ import (
 	"vpnd/usermgmt"
 )
 
-// Real clients get in with what they say, byte by byte, over the carriers that they use. By PPTP each two of their
-// packets come in the wrong order, as some of Windows do.
+// Real clients get in with their exact bytes, over their carriers. By PPTP each two of their
+// packets come in the wrong order, as those of some Windows versions do.
 func TestPersonas(t *testing.T) {
 	for _, p := range persona.All(t) {
 		t.Run(p.Name, func(t *testing.T) {
@@ -47,10 +47,11 @@ type atServer struct {
 	call    link.Link // as the carrier has it
 	pool    *ippool.Pool
 	frames  chan []byte // of the server; closed when the call is over
-	in      int         // how many packets of the client are known
+	in      int         // the number of known packets of the client
 }
 
-// dialPersona makes the server that p dials, in which nothing is repeated because a test is slow, and the call.
+// dialPersona makes the server that p dials, and the call. The server repeats nothing because of a
+// slow test.
 func dialPersona(t *testing.T, p persona.Persona) *atServer {
 	t.Helper()
 	only := netip.MustParseAddr("10.99.0.10")

@@ -12,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A flood is told as a sum each minute, none of it is lost, and other sources have their lines all the same.
+// The log has the sum of a flood each minute. It loses no refusal, and other sources still have
+// their own lines.
 func TestRefusalsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []string
@@ -50,7 +51,8 @@ func TestRefusalsAreLimited(t *testing.T) {
 	})
 }
 
-// Of many sources together no more is allowed than in all, they take bounded memory, and every refusal is told.
+// Many sources together get no more lines than the limit for all. They take bounded memory, and
+// every refusal is counted.
 func TestRefusalsOfManySources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sum, lines := 0, 0
@@ -72,8 +74,8 @@ func TestRefusalsOfManySources(t *testing.T) {
 	})
 }
 
-// Tunnels and calls without a session are counted by their source, too. They have limits and a line of their own: the
-// address of a tunnel may be forged.
+// Tunnels and calls without a session are also counted by source. They have their own limits and
+// their own line, because the address of a tunnel may be forged.
 func TestRefusalsWithoutASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder

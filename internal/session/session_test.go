@@ -82,7 +82,7 @@ func TestRefusals(t *testing.T) {
 	s.empty()
 }
 
-// 200 dial-ins at once with one code: exactly one is let in.
+// Of 200 simultaneous dial-ins with one code, exactly one gets in.
 func TestOneTimePasswordRace(t *testing.T) {
 	s := newStack(t, nil)
 	var wg sync.WaitGroup
@@ -115,7 +115,7 @@ func TestOneTimePasswordRace(t *testing.T) {
 	})
 }
 
-// CHAP asks again who dialled in by a password, and never who did by a one-time password.
+// CHAP challenges a user with a password again, and never a user with a one-time password.
 func TestRechallenge(t *testing.T) {
 	s := newStack(t, func(c *session.Config) {
 		c.Trace = clientIP.String()
@@ -178,7 +178,7 @@ func TestPoolEmptyAndFixedAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := s.dial(config()) // the phone has lost its network, and dials again
+	again, err := s.dial(config()) // the phone has lost its network and dials again
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s.log)
 	}
@@ -219,7 +219,7 @@ func TestLimits(t *testing.T) {
 	s.empty()
 }
 
-// faulty fails inside of the authentication, for one user.
+// faulty fails inside the authentication, for one user.
 type faulty struct{ session.Authenticator }
 
 func (f faulty) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome {
@@ -229,7 +229,7 @@ func (f faulty) Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome 
 	return f.Authenticator.Authenticate(ctx, at)
 }
 
-// A fault of ours in one session ends that session, and no other; nor does it keep the next from logging in.
+// A fault of ours in one session ends only that session. The next session can still log in.
 func TestFaultInOneSession(t *testing.T) {
 	s := newStack(t, func(c *session.Config) { c.Auth, c.AuthAtOnce = faulty{c.Auth}, 1 })
 	good, err := s.dial(config())
@@ -253,7 +253,7 @@ func TestFaultInOneSession(t *testing.T) {
 	}
 }
 
-// An address is in use until all who are told of its connection know of the end.
+// An address stays in use until all listeners know the end of its connection.
 func TestAddressOutlivesItsConnection(t *testing.T) {
 	var s *stack
 	inUse := make(chan int, 1)
@@ -297,7 +297,7 @@ func (w *endWatcher) Handle(ctx context.Context, r slog.Record) error {
 	return w.Handler.Handle(ctx, r)
 }
 
-// Dial-ins and hang-ups of all kinds at once leave nothing behind.
+// Simultaneous dial-ins and hang-ups of all kinds leave nothing behind.
 func TestChurn(t *testing.T) {
 	s := newStack(t, func(c *session.Config) { c.Logger = nil })
 	if c, err := s.dial(config()); err != nil {
@@ -383,7 +383,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// closeNow ends the stack before the test does, so that another can have its port.
+// closeNow ends the stack before the test ends, so that another stack can use its port.
 func (s *stack) closeNow() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -408,7 +408,7 @@ func TestFull(t *testing.T) {
 	s.passes(c)
 }
 
-// mute is a client that dials and says nothing.
+// mute is a client that dials and sends nothing.
 type mute struct{}
 
 func (mute) Frame(b *pktbuf.Buf) { b.Release() }
@@ -429,7 +429,7 @@ func TestPendingSessionsAreBounded(t *testing.T) {
 	}
 	links[0].Close(reason.Reason{})
 	s.wait("a place is free", func() bool { return s.m.Count() == 2 })
-	for range 3 { // those that are up do not count
+	for range 3 { // connections that are up do not count
 		c, err := s.dial(config())
 		if err != nil {
 			t.Fatal(err)
@@ -438,7 +438,7 @@ func TestPendingSessionsAreBounded(t *testing.T) {
 	}
 }
 
-// Garbage, and 1,000 connections that say nothing, do not disturb a user.
+// Garbage and 1,000 silent connections do not disturb a user.
 func TestBadNeighbours(t *testing.T) {
 	s := newStack(t, nil)
 	c, err := s.dial(config())

@@ -99,13 +99,13 @@ func (l *logBook) String() string {
 	return l.text.String()
 }
 
-// Where the servers listen.
+// The addresses of the servers.
 var (
 	pptpAt = netip.AddrPortFrom(serverIP, 17231)
 	l2tpAt = netip.AddrPortFrom(serverIP, 17011)
 )
 
-// stack is everything but the TUN device, in this process, on loopback.
+// stack is everything except the TUN device, in this process, on loopback.
 type stack struct {
 	tb     testing.TB
 	m      *session.Manager
@@ -125,7 +125,7 @@ func newStack(tb testing.TB, change func(*session.Config)) *stack {
 	return newStackWith(tb, server.Config{}, change)
 }
 
-// newPatientStack is one that waits for packets of PPTP that are late, however busy the machine is.
+// newPatientStack makes a stack that waits for late packets of PPTP, on a busy machine too.
 func newPatientStack(tb testing.TB, change func(*session.Config)) *stack {
 	tb.Helper()
 	return newStackWith(tb, server.Config{ReorderTimeout: time.Hour}, change)
@@ -188,7 +188,7 @@ func newStackWith(tb testing.TB, carrier server.Config, change func(*session.Con
 	return s
 }
 
-// newCrowd is a stack that can only dial: the servers are another process's.
+// newCrowd makes a stack that can only dial. The servers are in another process.
 func newCrowd(tb testing.TB) *stack {
 	tb.Helper()
 	d, err := client.New(clientIP)
@@ -199,7 +199,7 @@ func newCrowd(tb testing.TB) *stack {
 	return &stack{tb: tb, dialer: d, at: pptpAt, l2tpAt: l2tpAt}
 }
 
-// config is that of a client that is let in.
+// config is the configuration of a client that gets in.
 func config(methods ...ppp.Method) ppp.Config {
 	if len(methods) == 0 {
 		methods = []ppp.Method{ppp.MSCHAPv2}
@@ -218,7 +218,7 @@ func (s *stack) dialWith(c *testenv.Client, cfg ppp.Config) error {
 	return c.Dial(ctx, s.dialer, s.at, cfg)
 }
 
-// dialL2TP dials by the other carrier.
+// dialL2TP dials by L2TP.
 func (s *stack) dialL2TP(d *l2tpclient.Dialer, cfg ppp.Config) (*testenv.Client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -226,7 +226,7 @@ func (s *stack) dialL2TP(d *l2tpclient.Dialer, cfg ppp.Config) (*testenv.Client,
 	return c, c.Dial(ctx, d, s.l2tpAt, cfg)
 }
 
-// wait waits for what other goroutines do.
+// wait waits until other goroutines have done something.
 func (s *stack) wait(what string, done func() bool) {
 	s.tb.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); runtime.Gosched() {
@@ -236,7 +236,7 @@ func (s *stack) wait(what string, done func() bool) {
 	}
 }
 
-// empty wants that nothing is left of any connection.
+// empty fails the test unless nothing is left of any connection.
 func (s *stack) empty() {
 	s.tb.Helper()
 	s.wait("no session, no call, no connection is left", func() bool {
@@ -260,7 +260,7 @@ func ping(from netip.Addr, to netip.Addr) []byte {
 	return p
 }
 
-// passes sends a packet each way.
+// passes sends a packet in each direction.
 func (s *stack) passes(c *testenv.Client) {
 	s.tb.Helper()
 	network, _ := c.Network()
@@ -281,7 +281,7 @@ func (s *stack) passes(c *testenv.Client) {
 	}
 }
 
-// silent opens n control connections that say nothing, or garbage, from another address.
+// silent opens n control connections from another address, which send nothing or garbage.
 func (s *stack) silent(n int) []net.Conn {
 	s.tb.Helper()
 	conns := make([]net.Conn, n)

@@ -21,7 +21,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// change changes alice.
+// change changes the profile of alice.
 func (s *stack) change(change func(*usermgmt.Profile)) {
 	s.tb.Helper()
 	err := s.store.Update(context.Background(), "alice", func(p *usermgmt.Profile) error {
@@ -104,7 +104,7 @@ func TestFurtherConnectionIsRefused(t *testing.T) {
 	again.Hangup()
 }
 
-// Of many that dial at once, as many as are allowed are connected in the end, and no address is lost.
+// Many clients dial at once. In the end the allowed number is connected, and no address is lost.
 func TestManyDialAtOnce(t *testing.T) {
 	s := newStack(t, nil)
 	s.change(func(p *usermgmt.Profile) { p.MaxConnections = 3 })
@@ -153,7 +153,7 @@ func TestRefusedByProfile(t *testing.T) {
 	c.Hangup()
 }
 
-// A user who logs in again and again is refused then, and nobody else.
+// A user who logs in too often is refused, and other users are not.
 func TestLogInsOfAUser(t *testing.T) {
 	const limit = 10
 	s := newStack(t, func(c *session.Config) { c.LogIns = limit })
@@ -182,7 +182,7 @@ func TestLogInsOfAUser(t *testing.T) {
 	c.Hangup()
 }
 
-// What is changed while a connection is up counts for it: its time ends, or it is hung up.
+// A change counts for a connection that is up: its time ends, or the server hangs up.
 func TestRevise(t *testing.T) {
 	n := new(notes)
 	s := newStack(t, func(c *session.Config) { c.Recorder = n })
@@ -214,7 +214,7 @@ func TestRevise(t *testing.T) {
 	}
 }
 
-// The end of a schedule goes by the corrected clock, which here is an hour ahead of the host's.
+// The end of a schedule follows the corrected clock, which is an hour ahead of the host's here.
 func TestEndByTheCorrectedClock(t *testing.T) {
 	ahead := func() time.Time { return time.Now().Add(time.Hour) }
 	s := newStack(t, func(c *session.Config) { c.Now = ahead })
@@ -236,7 +236,8 @@ func TestEndByTheCorrectedClock(t *testing.T) {
 	}
 }
 
-// A user who has shown the password and not agreed on an address yet is hung up, too.
+// The server also hangs up on a user who has shown the password but has not agreed on an address
+// yet.
 func TestReviseBeforeItIsUp(t *testing.T) {
 	s := newStack(t, nil)
 	c := &testenv.Client{Watch: func(frame []byte) bool {
@@ -283,7 +284,8 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// A user gets address and name servers from the pool that is named, and fixed addresses lie in any.
+// A user gets the address and the name servers from the named pool. A fixed address may be in any
+// pool.
 func TestPools(t *testing.T) {
 	staff := pool(t, "10.98.0.2", "10.98.0.9")
 	dns := []netip.Addr{netip.MustParseAddr("10.98.0.53")}
@@ -311,7 +313,8 @@ func TestPools(t *testing.T) {
 		t.Errorf("got %+v, want the address 10.98.0.7", network)
 	}
 
-	// Other pools: who is in one of them stays, and nobody else gets the address.
+	// The pools change: a user with an address in one of them stays, and nobody else gets the
+	// address.
 	smaller := pool(t, "10.98.0.7", "10.98.0.8")
 	s.m.SetPools(map[string]session.Pool{"": pools[""], "staff": {Addresses: smaller}}, false)
 	<-c.Closed()
@@ -323,7 +326,7 @@ func TestPools(t *testing.T) {
 	s.passes(fixed)
 	fixed.Hangup()
 	s.empty()
-	if n := staff.InUse(); n != 1 { // the one that was moved
+	if n := staff.InUse(); n != 1 { // the moved one
 		t.Errorf("%d addresses of the first pool are in use", n)
 	}
 }
@@ -337,7 +340,8 @@ func pool(t *testing.T, first, last string) *ippool.Pool {
 	return p
 }
 
-// While no user may come by plain L2TP, a call is refused before a password could be sent.
+// While no user may use plain L2TP, the server refuses a call before the client could send a
+// password.
 func TestPlainL2TP(t *testing.T) {
 	s := newStack(t, nil)
 	d := &l2tpclient.Dialer{Local: netip.AddrPortFrom(clientIP, 0)}
