@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// refuse records refusals of a user, one a minute, the last one just now.
+// refuse records refusals of a user, one each minute. The last one is just now.
 func (b *bench) refuse(user string, reasons ...reason.Reason) {
 	b.t.Helper()
 	for i, why := range reasons {
@@ -31,7 +31,8 @@ func (b *bench) refuse(user string, reasons ...reason.Reason) {
 	}
 }
 
-// A locked user's page has Unlock beside the word, the refusals of one cause in one row, and each advice once.
+// The page of a locked user has Unlock beside the word, one row for all refusals with the same
+// cause, and each advice once.
 func TestLockedUser(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.add("alice")
@@ -64,7 +65,7 @@ func TestLockedUser(t *testing.T) {
 	}
 }
 
-// Connection Management leads to the users, and keeps the last refusals with their cause.
+// Connection Management links to the users, and shows the last refusals with their causes.
 func TestLastRefusals(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.administrator()
@@ -89,7 +90,8 @@ func TestLastRefusals(t *testing.T) {
 	}
 }
 
-// Reasons are searched, their times are as all others on the page, and a file has all that was asked for.
+// The history can be searched by reason. Times in reasons look like all others on the page. A file
+// has all the requested entries.
 func TestHistorySearch(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.refuse("alice", reason.New(reason.UserLocked, time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)), reason.New(reason.AccountExpired, "2026-01-02 03:04:05 UTC"), reason.New(reason.Dropped, "=1+1 <i>"))
@@ -127,7 +129,7 @@ func TestHistorySearch(t *testing.T) {
 	}
 }
 
-// A server's name that would be more than a name in a line that is copied is refused.
+// The page refuses a server name that would be more than a name in a copied line.
 func TestServerName(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.add("alice")
@@ -151,7 +153,7 @@ func TestServerName(t *testing.T) {
 	}
 }
 
-// One of a thing is told as one; a daemon that is to end takes no new calls.
+// Texts use the singular for one. A daemon that will end takes no new calls.
 func TestWords(t *testing.T) {
 	for n, want := range map[int]string{0: "0 connections", 1: "1 connection", 2: "2 connections", 11: "11 connections", 21: "21 connections"} {
 		if got := plural(n, "connection"); got != want {

@@ -19,7 +19,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// sessions are connections that a test sets.
+// sessions has the connections that a test sets.
 type sessions struct {
 	mu     sync.Mutex
 	list   []mgmt.Connection
@@ -45,7 +45,7 @@ func (s *sessions) Drop(_ context.Context, id, reason string) bool {
 	return false
 }
 
-// clock is a clock that stands.
+// clock is a clock that does not move.
 type clock struct{}
 
 func (clock) View() timesync.View           { return timesync.View{State: timesync.Right} }
@@ -58,7 +58,7 @@ var (
 	nobody        = access.Identity{}
 )
 
-// bench is pages with what is behind them.
+// bench has the pages and the parts behind them.
 type bench struct {
 	t        testing.TB
 	sessions *sessions
@@ -90,7 +90,7 @@ func setUp(t testing.TB) *bench {
 	return b
 }
 
-// serve makes pages of what is managed.
+// serve makes the pages from managed.
 func (b *bench) serve() {
 	b.api = mgmt.New(b.managed)
 	b.pages = New(Config{API: b.api, Gate: b.gate, Issuer: "gate"})
@@ -111,7 +111,7 @@ func (b *bench) connect(n int) {
 	}
 }
 
-// ask sends a request: a GET, or a POST if there is a form.
+// ask sends a request: a POST if there is a form, and a GET otherwise.
 func (b *bench) ask(who access.Identity, path string, form url.Values, cookies ...*http.Cookie) *httptest.ResponseRecorder {
 	method, body := http.MethodGet, ""
 	if form != nil {
@@ -132,7 +132,7 @@ func (b *bench) ask(who access.Identity, path string, form url.Values, cookies .
 	return w
 }
 
-// askAPI sends a GET of an administrator to the API.
+// askAPI sends a GET to the API as an administrator.
 func (b *bench) askAPI(path string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "https://vpnd"+path, nil)
 	w := httptest.NewRecorder()

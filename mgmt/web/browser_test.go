@@ -20,7 +20,7 @@ import (
 
 const browserAddress = "127.0.0.1:8443"
 
-// window is pages in a browser. Whoever looks is an administrator.
+// window has the pages in a browser. The reader is an administrator.
 type window struct {
 	*bench
 	*browser.Browser
@@ -40,7 +40,7 @@ func openWindow(t *testing.T) *window {
 	return w
 }
 
-// start has the pages answer.
+// start makes the server of the pages answer.
 func (w *window) start() {
 	w.t.Helper()
 	mux := http.NewServeMux()
@@ -61,13 +61,13 @@ func (w *window) start() {
 	w.server.StartTLS()
 }
 
-// stop has the pages answer no more.
+// stop ends the server of the pages.
 func (w *window) stop() {
 	w.server.CloseClientConnections()
 	w.server.Close()
 }
 
-// busy has the longest that pages show: names, addresses, numbers and reasons.
+// busy fills the pages with the longest names, addresses, numbers and reasons.
 func (w *window) busy() {
 	w.t.Helper()
 	const longName = "maximilian.oberhuber-weissenbacher@branch.example.com"
@@ -106,7 +106,8 @@ func (w *window) busy() {
 	}
 }
 
-// Nothing on a page is cut off or beyond its edge, by day, by night, on a phone and on small screens, and axe-core finds no fault.
+// No page cuts anything off or lets it pass its edge, by day, by night, on a phone and on small
+// screens. axe-core finds no fault.
 func TestNothingIsCutOff(t *testing.T) {
 	w := openWindow(t)
 	w.busy()
@@ -142,7 +143,7 @@ func TestNothingIsCutOff(t *testing.T) {
 	}
 }
 
-// cutOff is a script that names what is to be seen in part alone.
+// cutOff is a script that names the elements that are only partly visible.
 const cutOff = `(() => {
 	const found = [];
 	const name = (e) => (e.closest("[id]")?.id ?? "") + " " + e.outerHTML.slice(0, 120);
@@ -164,7 +165,7 @@ const cutOff = `(() => {
 	return [...new Set(found)].slice(0, 12).join("\n");
 })()`
 
-// While the daemon is down a page says so, sends nothing, and comes back by itself.
+// While the daemon is down, a page says so and sends nothing. It comes back by itself.
 func TestDaemonDown(t *testing.T) {
 	w := openWindow(t)
 	w.connect(2)
@@ -182,7 +183,8 @@ func TestDaemonDown(t *testing.T) {
 	w.AwaitGone("#live tbody", "user1")
 	w.AwaitTrue(`![...document.querySelectorAll("[type=submit]")].some(b => b.disabled)`)
 
-	// What is pressed before the page knows is not lost in the browser's own error page.
+	// A button that is pressed before the page notices must not lead to the browser's own error
+	// page.
 	w.Press("Drop user0, 10.99.0.0")
 	w.Await("#dialog", "vpnd will hang up this connection")
 	w.Fill(map[string]string{"reason": "go home"})
@@ -205,7 +207,7 @@ func TestDaemonDown(t *testing.T) {
 	w.Await(".notice[role=status]", "L2TP is off")
 }
 
-// A Drop leaves the page as it is, with what is ticked.
+// A Drop leaves the page and its ticks as they are.
 func TestDropKeepsTicks(t *testing.T) {
 	w := openWindow(t)
 	w.connect(4)
@@ -226,7 +228,7 @@ func TestDropKeepsTicks(t *testing.T) {
 	w.Await("[data-ticked]", "2 ticked")
 }
 
-// On a phone the menu has the account in it, and closes.
+// On a phone the menu contains the account, and closes.
 func TestPhoneMenu(t *testing.T) {
 	w := openWindow(t)
 	w.Appearance(false, 390)
@@ -243,7 +245,8 @@ func TestPhoneMenu(t *testing.T) {
 	w.Await("h1", "Your account")
 }
 
-// All that is wrong in a form is listed with links to the fields, and the first one has the focus.
+// A page lists all faults of a form with links to the fields, and the first such field has the
+// focus.
 func TestFaultsAreListed(t *testing.T) {
 	w := openWindow(t)
 	w.Open("/users/-new")

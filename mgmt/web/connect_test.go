@@ -13,7 +13,7 @@ import (
 	"vpnd/mgmt/guide"
 )
 
-// Each client has its page for a user, with the lines that the API gives.
+// Each client has a page for a user, with the lines that the API gives.
 func TestConnectPages(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.add("alice")
@@ -52,7 +52,7 @@ func (b *bench) administrator() {
 	}
 }
 
-// A user's page, and the history, say why attempts failed and what to do.
+// A user's page and the history say why attempts failed and how to fix that.
 func TestAdvice(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.add("alice")
@@ -75,7 +75,7 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// Administrators, and nobody else, download captures.
+// Only administrators can download captures.
 func TestCaptureForm(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.add("alice")

@@ -13,9 +13,9 @@ import (
 	"vpnd/mgmt/guide"
 )
 
-// settings are those of a daemon that keeps them in memory.
+// settings is the settings of a daemon that keeps them in memory.
 type settings struct {
-	mgmt.Settings // what a test does not reach
+	mgmt.Settings // methods that no test calls
 
 	services mgmt.ServiceSet
 	ppp      mgmt.PPPSettings
@@ -100,7 +100,7 @@ func (s system) Status(context.Context) mgmt.Status {
 	}
 }
 
-// captures knows the connection c00000 and all users.
+// captures accepts the connection c00000 and all users.
 type captures struct{}
 
 func (captures) Begin(_ context.Context, of mgmt.CaptureOf) (mgmt.CaptureWriter, error) {
@@ -120,7 +120,7 @@ func (noCaptures) Begin(context.Context, mgmt.CaptureOf) (mgmt.CaptureWriter, er
 	return nil, mgmt.ErrFull
 }
 
-// measured is a clock that has measured for some hours.
+// measured is a clock with the measurements of some hours.
 type measured struct{ clock }
 
 func (m measured) View() timesync.View {
@@ -141,7 +141,7 @@ func (m measured) View() timesync.View {
 	return v
 }
 
-// setUpDaemon is setUp with all that a daemon has.
+// setUpDaemon is setUp with all parts of a daemon.
 func setUpDaemon(t testing.TB) (*bench, *settings) {
 	t.Helper()
 	b := setUp(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Start address, count, DNS and WINS of each pool are shown as they are, and set.
+// The page shows the start address, count, DNS and WINS of each pool as they are, and sets them.
 func TestSetPools(t *testing.T) {
 	b, s := setUpDaemon(t)
 	before := s.pools
@@ -64,7 +64,7 @@ func TestSetPools(t *testing.T) {
 	}
 }
 
-// Time servers and the interval are set on the page.
+// The page sets the time servers and the interval.
 func TestSetTime(t *testing.T) {
 	b, s := setUpDaemon(t)
 	form := formOf(b.ask(administrator, "/time", nil).Body.String())
@@ -88,7 +88,8 @@ func TestSetTime(t *testing.T) {
 	}
 }
 
-// Each way to authenticate is chosen by itself, and all that is wrong is told at once, in the words of the page.
+// An administrator chooses each authentication method on its own. The page tells all faults at
+// once, in its own words.
 func TestMethods(t *testing.T) {
 	b, s := setUpDaemon(t)
 	for _, only := range allMethods {
@@ -112,7 +113,7 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// Users are picked by how they are, and all that match are changed at once.
+// The list of users can be filtered by their state, and all users that match are changed at once.
 func TestManyUsers(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	for i := range 120 {
@@ -166,7 +167,7 @@ func TestManyUsers(t *testing.T) {
 	}
 }
 
-// A token whose clock cannot be set is brought back by two codes in a row.
+// Two codes in a row bring back a token whose clock cannot be set.
 func TestResyncPage(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	token := motp.Token{Secret: "00112233445566778899aabbccddeeff", PIN: "1234"}

@@ -12,7 +12,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// reads is a store that notes which profiles it reads, and unseals.
+// reads is a store that records the names of the profiles that it reads and unseals.
 type reads struct {
 	*sqlite.Store
 	of []string
@@ -35,7 +35,8 @@ func (r *reads) Sound(ctx context.Context) ([]usermgmt.Profile, map[string]error
 	return r.Store.Sound(ctx)
 }
 
-// A change of a user reads that user once, by the API and by a page. The list that is shown then reads nobody.
+// A change of a user reads that user once, by the API and by a page. The list that follows reads no
+// user.
 func TestChangeReadsOnce(t *testing.T) {
 	b := setUp(t)
 	for _, name := range []string{"alice", "bob"} {

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The guide's third step: the services are seen, and turned on and off.
+// The guide's third step: the page shows the services, and turns them on and off.
 func TestServices(t *testing.T) {
 	b, s := setUpDaemon(t)
 	b.connect(3)
@@ -99,7 +99,7 @@ func TestPPP(t *testing.T) {
 	}
 }
 
-// The guide's fourth step: the server's time is seen, in UTC, and the servers are inquired.
+// The guide's fourth step: the page shows the server's time, in UTC, and asks the time servers.
 func TestTime(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	body := b.ask(administrator, "/time", nil).Body.String()
@@ -158,7 +158,7 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// behind is a clock beyond what it may be off by.
+// behind is a clock that is off by more than the limit.
 type behind struct {
 	clock
 	offset float64
@@ -168,7 +168,7 @@ func (b behind) View() timesync.View {
 	return timesync.View{State: timesync.Off, Measured: true, Offset: b.offset, MaxOffset: 10}
 }
 
-// A clock that is off is told by how much, as something to look at.
+// The page says by how much a clock is off, as a warning.
 func TestClockOff(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	for offset, want := range map[float64]string{
@@ -217,7 +217,8 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// A viewer sees every page, no form that changes anything on it, and is refused what he sends all the same.
+// A viewer sees every page, but no form that changes anything. The server also refuses the forms
+// that a viewer sends.
 func TestViewerOfSettings(t *testing.T) {
 	b, s := setUpDaemon(t)
 	b.add("alice")
@@ -247,7 +248,7 @@ func TestViewerOfSettings(t *testing.T) {
 	}
 }
 
-// Every control has a label, every description that a control names is there, and no id is given twice.
+// Every control has a label. Every description that a control names exists, and each id is unique.
 func TestLabels(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.add("alice")

@@ -29,7 +29,7 @@ var (
 	option1  = regexp.MustCompile(`<option value="([^"]*)" selected>`)
 )
 
-// formOf gives the values of the form of a page, as a browser would send them.
+// formOf gives the values of a page's form, as a browser would send them.
 func formOf(body string) url.Values {
 	form := url.Values{}
 	for _, tag := range inputs.FindAllString(body, -1) {
@@ -61,7 +61,7 @@ func faultOf(body, name string) string {
 	return text
 }
 
-// submit gets a page, changes its form, and sends it.
+// submit gets a page, changes its form and sends it.
 func (b *bench) submit(who access.Identity, path string, change func(url.Values)) *httptest.ResponseRecorder {
 	b.t.Helper()
 	page := b.ask(who, path, nil)
@@ -99,7 +99,8 @@ func (b *bench) profile(name string) usermgmt.Profile {
 	return p
 }
 
-// The guide's first two steps: a secret is made, and a profile with it is filled in, under either menu.
+// The guide's first two steps: the administrator makes a secret and fills in a profile with it,
+// under either menu.
 func TestAddUser(t *testing.T) {
 	for _, base := range []string{"/users", "/profiles"} {
 		b, _ := setUpDaemon(t)
@@ -136,7 +137,7 @@ func TestAddUser(t *testing.T) {
 	}
 }
 
-// All fields of the profile are on the form, and what the form shows is what is stored when nothing is changed.
+// The form has all fields of the profile. If nothing is changed, the stored values stay.
 func TestEveryField(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	p := usertest.Full("alice")
@@ -178,7 +179,7 @@ func TestEveryField(t *testing.T) {
 	}
 }
 
-// Everything that is wrong is told at once, each beside its field.
+// The page shows all faults at once, each beside its field.
 func TestFaults(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	w := b.submit(administrator, "/users/-new", func(f url.Values) {
@@ -214,7 +215,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// Of two administrators the second is told, keeps what he typed, and may store it all the same.
+// The second of two administrators learns of the first one's change. The page keeps the second's
+// input, and can still store it.
 func TestConflict(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.add("alice")
@@ -236,7 +238,8 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-// A new secret is shown to whoever has stored it, until a code of it was verified, and to nobody else.
+// The page shows a new secret only to the administrator who has stored it, until a code of it is
+// verified.
 func TestToken(t *testing.T) {
 	const secret, base32 = "00112233445566778899aabbccddeeff", "ABCDEFGHIJKLMNOPQRSTUVWX"
 	for _, c := range []struct {
@@ -290,7 +293,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// What is shown of secrets is bounded in time and number.
+// The secrets that can be shown have a limit in time and number.
 func TestShownSecrets(t *testing.T) {
 	var s shownSecrets
 	ctx, now := access.With(t.Context(), administrator), time.Unix(1_790_000_000, 0)
@@ -310,7 +313,7 @@ func TestShownSecrets(t *testing.T) {
 	}
 }
 
-// Many users are changed at once; who is removed is asked for first.
+// Many users are changed at once. The page asks before it removes users.
 func TestChangeMany(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	for i := range 5 {
@@ -380,7 +383,7 @@ func TestUserList(t *testing.T) {
 	}
 }
 
-// A user that is damaged is listed with what to do, and can be removed.
+// The list shows a damaged user with advice, and can remove it.
 func TestDamagedUserIsListed(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.add("alice")

@@ -16,7 +16,7 @@ import (
 
 const longPassword = "correct horse battery staple"
 
-// notice is what a redirect leaves for the page that it leads to.
+// notice gives the notice that a redirect leaves for its target page.
 func (b *bench) notice(who access.Identity, to string, cookies []*http.Cookie) string {
 	b.t.Helper()
 	body := b.ask(who, to, nil, cookies...).Body.String()
@@ -27,7 +27,7 @@ func (b *bench) notice(who access.Identity, to string, cookies []*http.Cookie) s
 	return found[1]
 }
 
-// Connections are found, sorted and shown in pages.
+// The page finds, sorts and pages connections.
 func TestConnections(t *testing.T) {
 	b := setUp(t)
 	b.connect(120)
@@ -53,7 +53,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// Dropping takes two steps without a script: what is picked, then why.
+// Dropping takes two steps without a script: first the connections, then the reason.
 func TestDrop(t *testing.T) {
 	b := setUp(t)
 	b.connect(4)
@@ -81,7 +81,7 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// A viewer sees no button that changes something, and is refused.
+// A viewer sees no button that changes something, and the server refuses a change.
 func TestViewer(t *testing.T) {
 	b := setUp(t)
 	b.connect(2)
@@ -101,7 +101,7 @@ func TestViewer(t *testing.T) {
 	}
 }
 
-// Names with HTML in them show as text.
+// Names with HTML in them appear as text.
 func TestEscaping(t *testing.T) {
 	b := setUp(t)
 	b.connect(1)
@@ -117,7 +117,7 @@ func TestEscaping(t *testing.T) {
 	}
 }
 
-// The first administrator comes by a link, logs in, and changes the password.
+// The first administrator follows a link, logs in, and changes the password.
 func TestGettingIn(t *testing.T) {
 	b := setUp(t)
 	if w := b.ask(nobody, "/setup?link=x", nil); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "not valid") {
@@ -190,7 +190,7 @@ func TestPagesAreSound(t *testing.T) {
 	b.sound(nobody, "/setup?link=x")
 }
 
-// A page that has no room for a request says when to try again.
+// A page without room for a request says when to try again.
 func TestRetryAfter(t *testing.T) {
 	b, _ := setUpDaemon(t)
 	b.managed.Captures = noCaptures{}
@@ -291,7 +291,7 @@ func BenchmarkConnectionsPage(b *testing.B) {
 	}
 }
 
-// A number of a page that is beyond all bounds leads to the last page.
+// A page number beyond all bounds leads to the last page.
 func TestPageBeyond(t *testing.T) {
 	b := setUp(t)
 	for _, path := range []string{"/", "/users", "/history"} {
@@ -303,7 +303,7 @@ func TestPageBeyond(t *testing.T) {
 	}
 }
 
-// The history's changes hold what was done by somebody who manages, of whatever kind.
+// The changes in the history include every kind of action of an administrator.
 func TestHistoryOfChanges(t *testing.T) {
 	b := setUp(t)
 	events := []string{
