@@ -9,7 +9,8 @@ GOLANGCI_VERSION := v2.15.0
 
 VERSION := 0.1.0
 
-# The release and the commit in the program. For a source without a repository, set both on the command line.
+# The release and the commit for the program. Set both on the command line for a source without a
+# repository.
 RELEASE ?= $(shell git describe --tags --dirty 2>/dev/null)
 COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
 LDFLAGS = -X vpnd/internal/buildinfo.release=$(RELEASE) -X vpnd/internal/buildinfo.commit=$(COMMIT)
@@ -32,19 +33,19 @@ release: RELEASE = v$(VERSION)
 release:
 	GO='$(GO)' LDFLAGS='$(LDFLAGS)' scripts/release $(VERSION)
 
-# This is not a part of test, because it compiles everything four times.
+# This is not part of test, because it compiles everything four times.
 release-check:
 	scripts/release-check
 
-# -count=1: the daemon that the guests dial is built by the test, which go test's cache does not see.
-# -p 2: the guests of testenv boot beside the other packages, not beside three of them.
+# -count=1: the tests build the daemon that the guests dial, and go test's cache does not see it.
+# -p 2: the guests of testenv boot beside one other package, not beside three.
 test:
 	@scripts/install-test-packages
 	cd examples && VPND_REQUIRE_PRIVILEGED=1 $(GO) test -count=1 ./...
 	VPND_REQUIRE_PRIVILEGED=1 $(GO) test -count=1 -p 2 -timeout 60m ./...
 
-# The guests and browsers of testenv drive a daemon that the race detector does not see, and the tests with
-# Killed in their names begin hundreds of processes of one thread.
+# The race detector does not see the daemon that the guests and browsers of testenv use. The tests
+# with Killed in their names start hundreds of processes of one thread.
 race:
 	$(GO) test -race -count=1 -p 2 -timeout 20m -skip Killed $$($(GO) list ./... | grep -v /testenv)
 
@@ -59,7 +60,8 @@ $(GOLANGCI)-$(GOLANGCI_VERSION):
 bench:
 	VPND_REQUIRE_PRIVILEGED=1 $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
-# Runs each fuzz target for FUZZTIME (a time, or a number of runs such as 5000x), from the committed inputs in testdata/fuzz.
+# Runs each fuzz target for FUZZTIME (a time, or a number of runs such as 5000x). It starts with the
+# committed inputs in testdata/fuzz.
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \

@@ -46,7 +46,8 @@ func TestLinksOfPages(t *testing.T) {
 	}
 }
 
-// hasHeading reports whether a page has the heading of an anchor, as GitHub makes anchors.
+// hasHeading reports whether a page has the heading of an anchor. GitHub makes the anchors in the
+// same way.
 func hasHeading(page, anchor string) bool {
 	for _, m := range heading.FindAllStringSubmatch(page, -1) {
 		text := notInAnchor.ReplaceAllString(strings.ToLower(m[1]), "")

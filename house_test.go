@@ -1,4 +1,4 @@
-// Package vpnd_test checks the rules of the repository: the imports that are allowed, and why.
+// Package vpnd_test checks the rules of the repository: which imports are allowed, and why.
 package vpnd_test
 
 import (
@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// A wall says that the packages below one of from, except those below one of except, must not import
-// anything that matches one of deny.
+// A wall is a rule: the packages below one of from, except those below one of except, must not
+// import anything that matches one of deny.
 type wall struct {
 	why    string
 	from   []string
@@ -194,7 +194,7 @@ func TestWallsRefuse(t *testing.T) {
 	}
 }
 
-// written are the places that may call a function that writes files, and what they write.
+// written lists the places that may call a function that writes files, and what they write.
 // internal/atomicfile writes everything that must survive a crash.
 var written = map[string]map[string]string{
 	"os.Rename(":     {},
@@ -255,7 +255,8 @@ func TestPackagesAreDocumented(t *testing.T) {
 	}
 }
 
-// TestFuzzTargetsHaveInputs checks that each fuzz target has committed inputs, from which a short run begins.
+// TestFuzzTargetsHaveInputs checks that each fuzz target has committed inputs. A short run begins
+// with them.
 func TestFuzzTargetsHaveInputs(t *testing.T) {
 	target := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
 	found := 0
@@ -284,8 +285,8 @@ func TestFuzzTargetsHaveInputs(t *testing.T) {
 	}
 }
 
-// below reports whether path is one of names or lies below one; "=name" is that name alone, and
-// "." is everything.
+// below reports whether path is one of names or lies below one. "=name" is only that name, and "."
+// is everything.
 func below(path string, names []string) bool {
 	for _, name := range names {
 		if exact, ok := strings.CutPrefix(name, "="); ok {
