@@ -23,8 +23,9 @@ func encrypted(t *testing.T) *wireLink {
 	return l
 }
 
-// When packets cannot be decrypted any more CCP begins again, from either end, and both streams are new.
-// That is tried once in a minute; then the link ends, and each end knows why.
+// If packets no longer decrypt, CCP begins again from either end, with new streams in both
+// directions. It does so once in a minute. After a second failure the link ends, and each end knows
+// the reason.
 func TestUndecryptable(t *testing.T) {
 	for _, role := range []ppp.Role{ppp.Server, ppp.Client} {
 		l := encrypted(t)
@@ -39,7 +40,7 @@ func TestUndecryptable(t *testing.T) {
 			if e.up != nil {
 				t.Error("packets may pass before the streams have begun again")
 			}
-			e.Undecryptable(l.now) // once more, while CCP is negotiated
+			e.Undecryptable(l.now) // again, while CCP is negotiated
 			l.run(10 * time.Second)
 			l.wantUp()
 			if e.up.Encrypter == out || e.up.Decrypter == in {
@@ -56,7 +57,7 @@ func TestUndecryptable(t *testing.T) {
 			t.Errorf("role %d: closed %v, the peer %v", role, e.closed, other.closed)
 		}
 	}
-	// On a link that is not encrypted, or not up, there is nothing to begin.
+	// On a link that is not encrypted, or not up, nothing can begin again.
 	r := newRaw(t, papOnly)
 	r.e.Undecryptable(r.now)
 	r.openPAP()
@@ -68,7 +69,7 @@ func TestUndecryptable(t *testing.T) {
 	}
 }
 
-// pppd does not negotiate CCP again: it hangs up. The reason tells what came before.
+// pppd does not negotiate CCP again: it hangs up. The reason names the cause before that.
 func TestPeerHangsUpInsteadOfCCP(t *testing.T) {
 	r := newRaw(t, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
 	r.logIn()
@@ -81,8 +82,9 @@ func TestPeerHangsUpInsteadOfCCP(t *testing.T) {
 	r.wantClosed(reason.New(reason.HungUpUndecryptable, `"MPPE disabled"`))
 }
 
-// A peer that asks for resets of a stateless stream, or rejects protocols that nobody has sent it, decrypts
-// nothing of ours. A single sign of that is by chance, and on a carrier that swaps packets resets are as well.
+// A peer decrypts none of our packets if it asks for resets of a stateless stream or rejects
+// protocols that nobody has sent. A single sign may be chance. On a carrier that swaps packets,
+// resets may be chance too.
 func TestPeerCannotDecrypt(t *testing.T) {
 	reset := frame(wire.CCP, wire.ResetRequest, 9)
 	rejects := frame(wire.LCP, wire.ProtocolReject, 9, 0x12, 0x35, 1, 2, 3)
@@ -121,7 +123,7 @@ func TestPeerCannotDecrypt(t *testing.T) {
 	}
 }
 
-// Only where the carrier may swap packets is a count from the past a late packet.
+// A count from the past is a late packet only if the carrier may swap packets.
 func TestLatePackets(t *testing.T) {
 	for _, reordered := range []bool{false, true} {
 		client := clientConfig()
@@ -138,7 +140,8 @@ func TestLatePackets(t *testing.T) {
 	}
 }
 
-// After a later challenge MPPE's next keys come from that one, as pppd has it, at either end. What is open goes on.
+// After a later challenge, MPPE's next keys come from that challenge at either end, as with pppd.
+// Open streams continue.
 func TestKeysAfterRechallenge(t *testing.T) {
 	r := newRaw(t, ppp.Config{Rechallenge: time.Minute, MPPE: ppp.MPPE{Mode: ppp.MPPERequired}})
 	r.logIn()

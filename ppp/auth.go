@@ -39,8 +39,8 @@ func (k *keys) receive(s mppe.Strength) mppe.MasterKey {
 	return other.send(s)
 }
 
-// keysOf derives the start keys from the password that proof has verified (RFC 3079); nil: the
-// protocol yields none.
+// keysOf derives the start keys from the password that proof has verified (RFC 3079). nil means
+// that the protocol yields none.
 func keysOf(role Role, proof Proof, password string) *keys {
 	k := &keys{server: role == Server}
 	switch p := proof.(type) {
@@ -61,10 +61,10 @@ type authState uint8
 
 const (
 	authIdle    authState = iota
-	authAsking            // server: the peer's proof is awaited; client: the server's verdict
-	authWaiting           // server: the owner's verdict is awaited
+	authAsking            // server: awaits the peer's proof; client: awaits the server's verdict
+	authWaiting           // server: awaits the owner's verdict
 	authDone
-	authAgain // server: the peer of an open link has been challenged again
+	authAgain // server: we have challenged the peer of an open link again
 )
 
 // authentication is the authentication phase of either role.
@@ -74,12 +74,12 @@ type authentication struct {
 	method    Method
 	protocol  wire.Protocol
 	id        uint8
-	retried   bool // the peer has been given another try
+	retried   bool // the peer has one more try
 	challenge [16]byte
 	proof     Proof
-	user      string // server: the user that was let in, and the password, for later challenges
+	user      string // server: the admitted user; for later challenges, like password
 	password  string
-	asked     [sha256.Size]byte // the question of the last answer
+	asked     [sha256.Size]byte // digest of the message that we answered last
 	answer    wire.Packet       // the last answer; a retransmitted question gets it again
 	request   wire.Packet       // repeated until it is answered
 	sends     int
@@ -87,7 +87,7 @@ type authentication struct {
 	endAt     time.Time
 }
 
-// done reports whether the peer of a server was let in, or a client was, by whatever was agreed.
+// done reports whether the agreed authentication has succeeded. It is also true if none was agreed.
 func (a *authentication) done() bool { return a.e.lcp.method == 0 || a.state >= authDone }
 
 func (a *authentication) reset() { *a = authentication{e: a.e} }
@@ -167,12 +167,12 @@ func (a *authentication) sendChallenge(now time.Time) {
 	a.repeat(now)
 }
 
-// receiveProof takes a peer's Authenticate-Request or Response. One that was answered already is a
-// retransmission: it gets the same answer, not another verification.
+// receiveProof takes a peer's Authenticate-Request or Response. A retransmission gets the same
+// answer as before and no second verification.
 func (a *authentication) receiveProof(now time.Time, p wire.Packet) {
 	digest := sha256.Sum256(append([]byte{p.ID}, p.Body...))
 	if a.method == PAP {
-		digest = sha256.Sum256(p.Body) // a retransmission may have an identifier of its own
+		digest = sha256.Sum256(p.Body) // a retransmission may have a new identifier
 	}
 	if a.answer.Code != 0 && digest == a.asked {
 		a.answer.ID = p.ID
@@ -206,7 +206,8 @@ func (a *authentication) parseProof(p wire.Packet) (user string, proof Proof, er
 		return "", nil, err
 	}
 	user = chap.Text(name)
-	another := a.retried && p.ID == a.id+1 // RFC 2759 section 6: a try after a Failure counts on
+	// RFC 2759 section 6: a try after a Failure has the next identifier.
+	another := a.retried && p.ID == a.id+1
 	if p.ID != a.id && !another {
 		return "", nil, wire.ErrNumber
 	}
@@ -221,8 +222,8 @@ func (a *authentication) parseProof(p wire.Packet) (user string, proof Proof, er
 	return user, proof, err
 }
 
-// proveAgain judges the answer to a later challenge by the password that let the peer in. MPPE has new keys from
-// the next CCP on, as pppd has.
+// proveAgain judges the answer to a later challenge by the password that let the peer in. As with
+// pppd, MPPE uses the new keys from the next CCP on.
 func (a *authentication) proveAgain(now time.Time, user string, proof Proof) {
 	if user != a.user || !proof.Verify(a.password) {
 		why := reason.New(reason.FailedAgain)
@@ -235,7 +236,7 @@ func (a *authentication) proveAgain(now time.Time, user string, proof Proof) {
 	a.state, a.repeatAt = authDone, now.Add(a.e.cfg.Rechallenge)
 }
 
-// success is the message of a success; after MS-CHAPv2 it proves that we know the password, too.
+// success is the message of a success. After MS-CHAPv2 it also proves that we know the password.
 func success(proof Proof, password string) string {
 	if v2, ok := proof.(chap.V2); ok {
 		return v2.AuthenticatorResponse(password) + " M=" + welcome
@@ -243,7 +244,8 @@ func success(proof Proof, password string) string {
 	return welcome
 }
 
-// Grant answers Authenticate: the peer is let in. It does nothing if the engine no longer waits for an answer.
+// Grant answers Authenticate and lets the peer in. It does nothing if the engine no longer waits
+// for an answer.
 func (e *Engine) Grant(now time.Time, g Grant) {
 	a := &e.auth
 	if e.phase != phaseAuthenticate || a.state != authWaiting {
@@ -276,8 +278,8 @@ func prefixed(message string) []byte {
 	return append([]byte{byte(len(message))}, message...)
 }
 
-// Refuse answers Authenticate: the peer is told why, as far as r says it, and hung up, unless r lets
-// it try again and its protocol has a way to.
+// Refuse answers Authenticate: it tells the peer the reason, if r has a text for it, and hangs up.
+// It does not hang up if r allows another try and the protocol supports one.
 func (e *Engine) Refuse(now time.Time, r Refusal) {
 	a := &e.auth
 	if e.phase != phaseAuthenticate || a.state != authWaiting {

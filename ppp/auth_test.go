@@ -42,7 +42,7 @@ func TestNakOfAuthentication(t *testing.T) {
 	})
 }
 
-// A client that is asked for EAP names what it takes instead.
+// A client that is asked for EAP names the method that it accepts.
 func TestClientNaksEAP(t *testing.T) {
 	client := clientConfig(ppp.MSCHAPv2, ppp.PAP)
 	client.Role = ppp.Client
@@ -51,7 +51,7 @@ func TestClientNaksEAP(t *testing.T) {
 	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 2, 3, 4, 0xC0, 0x23)), "LCP ConfAck id=0x2 <auth pap>")
 }
 
-// drainFirst makes the first request, sent at Start, the last frame seen.
+// drainFirst stores the first request, sent at Start, as the last frame seen.
 func (r *raw) drainFirst() {
 	r.t.Helper()
 	if len(r.raw) != 1 {
@@ -59,7 +59,8 @@ func (r *raw) drainFirst() {
 	}
 }
 
-// wantClosed lets the timers run out and wants the link over for that reason. Arguments that want has none of are not compared.
+// wantClosed lets the timers run out and checks that the link ends for that reason. It compares
+// arguments only if want has some.
 func (r *raw) wantClosed(want reason.Reason) {
 	r.t.Helper()
 	for range 20 {
@@ -82,7 +83,7 @@ func (r *raw) asked() (n int) {
 	return n
 }
 
-// proof is what a client that knows password sends to a challenge; for PAP no challenge is needed.
+// proof is the answer to a challenge from a client that knows password. PAP needs no challenge.
 func proof(t *testing.T, m ppp.Method, id uint8, challenge []byte, user, password string) []byte {
 	t.Helper()
 	var value []byte
@@ -103,7 +104,7 @@ func proof(t *testing.T, m ppp.Method, id uint8, challenge []byte, user, passwor
 	return frame(wire.CHAP, wire.CHAPResponse, id, append(append([]byte{byte(len(value))}, value...), user...)...)
 }
 
-// challenged gives identifier and value of the challenge that was sent last.
+// challenged returns the identifier and the value of the last challenge.
 func (r *raw) challenged() (id uint8, value []byte) {
 	r.t.Helper()
 	p, ok := r.ask[wire.CHAP]
@@ -114,7 +115,7 @@ func (r *raw) challenged() (id uint8, value []byte) {
 	return p.ID, value
 }
 
-// openAuth opens LCP with m agreed and gives the identifier and the value of the challenge.
+// openAuth opens LCP with m agreed and returns the identifier and the value of the challenge.
 func openAuth(t *testing.T, m ppp.Method, cfg ppp.Config) (r *raw, id uint8, challenge []byte) {
 	t.Helper()
 	cfg.Auth = []ppp.Method{m}
@@ -129,7 +130,7 @@ func openAuth(t *testing.T, m ppp.Method, cfg ppp.Config) (r *raw, id uint8, cha
 
 var methods = []ppp.Method{ppp.PAP, ppp.CHAPMD5, ppp.MSCHAPv1, ppp.MSCHAPv2}
 
-// A proof that comes again gets the first answer, without another verification.
+// A repeated proof gets the first answer, without another verification.
 func TestRetransmittedProof(t *testing.T) {
 	for _, m := range methods {
 		t.Run(m.String(), func(t *testing.T) {
@@ -154,7 +155,7 @@ func TestRetransmittedProof(t *testing.T) {
 	r.want(r.say(papLogin(4)), "PAP AuthAck id=0x4")
 }
 
-// A second try answers the challenge of the Failure, under the same identifier or the next one.
+// A second try answers the challenge of the Failure, with the same identifier or the next one.
 func TestSecondTry(t *testing.T) {
 	for _, m := range []ppp.Method{ppp.MSCHAPv1, ppp.MSCHAPv2} {
 		for _, bump := range []uint8{0, 1} {
@@ -188,7 +189,7 @@ func TestSecondTry(t *testing.T) {
 	}
 }
 
-// A proof is the owner's: what the link does meanwhile does not change it.
+// A proof belongs to the owner: later events on the link do not change it.
 func TestProofStays(t *testing.T) {
 	for _, m := range methods[1:] {
 		r, id, challenge := openAuth(t, m, ppp.Config{})
@@ -234,7 +235,7 @@ func TestRechallenge(t *testing.T) {
 	}
 }
 
-// Who cannot answer a later challenge, or does not, is hung up.
+// A peer that gives no answer, or a wrong one, to a later challenge is hung up.
 func TestRechallengeFails(t *testing.T) {
 	for _, m := range methods[1:] {
 		for name, answer := range map[string][2]string{
@@ -252,7 +253,8 @@ func TestRechallengeFails(t *testing.T) {
 				if again == id || bytes.Equal(fresh, challenge) {
 					t.Error("the challenge is the old one")
 				}
-				r.want(r.say(proof(t, m, id, challenge, "alice", "geheim")), "CHAP Success") // late, and no answer
+				// This is late, and no answer.
+				r.want(r.say(proof(t, m, id, challenge, "alice", "geheim")), "CHAP Success")
 				want := reason.New(reason.NoAuthAnswer)
 				if name != "none" {
 					want = reason.New(reason.FailedAgain)
@@ -280,7 +282,8 @@ func TestFalseServer(t *testing.T) {
 	}
 }
 
-// A client tells a server that has no address left from one that refuses it, whatever the authentication.
+// A client distinguishes a server without a free address from one that refuses it, with any
+// authentication.
 func TestRefusedWithoutAFreeAddress(t *testing.T) {
 	for _, method := range []ppp.Method{ppp.PAP, ppp.CHAPMD5, ppp.MSCHAPv1, ppp.MSCHAPv2} {
 		for code, want := range map[reason.Code]reason.Code{reason.PoolEmpty: reason.ServerNoAddress, reason.TypeNotAllowed: reason.ServerForbidsLogIn} {
@@ -291,7 +294,7 @@ func TestRefusedWithoutAFreeAddress(t *testing.T) {
 			l.start()
 			l.run(10 * time.Second)
 			if want == reason.ServerForbidsLogIn && (method == ppp.PAP || method == ppp.CHAPMD5) {
-				want = reason.ServerRefusesLogIn // there is no code that says more
+				want = reason.ServerRefusesLogIn // no code says more
 			}
 			if l.a.closed == nil || l.a.closed.Reason.Code != want {
 				t.Errorf("%v, %s: %+v, want the code %s", method, code, l.a.closed, want)
@@ -300,7 +303,7 @@ func TestRefusedWithoutAFreeAddress(t *testing.T) {
 	}
 }
 
-// So does one whose server lets it in, and then rejects its question for an address.
+// So does a client whose server lets it in, and then rejects its request for an address.
 func TestNoAddressAtIPCP(t *testing.T) {
 	r := newRaw(t, ppp.Config{Role: ppp.Client, User: "alice", Password: "geheim"})
 	r.ack(wire.LCP)

@@ -20,7 +20,7 @@ func papRequest(id uint8, user, password string) wire.Packet {
 	return wire.Packet{Code: wire.PAPRequest, ID: id, Body: append(prefixed(user), prefixed(password)...)}
 }
 
-// receiveClient takes what a server sends to the client that authenticates.
+// receiveClient takes the packets that a server sends to the client during authentication.
 func (a *authentication) receiveClient(now time.Time, p wire.Packet) {
 	success, failure := wire.CHAPSuccess, wire.CHAPFailure
 	message := string(p.Body)
@@ -38,12 +38,12 @@ func (a *authentication) receiveClient(now time.Time, p wire.Packet) {
 		if a.proven(now, message) {
 			a.succeed(now)
 		}
-	case p.Code == success && a.state == authDone: // to a later challenge
+	case p.Code == success && a.state == authDone: // answers a later challenge
 		a.proven(now, message)
 	}
 }
 
-// refused ends the link with what the server says.
+// refused ends the link with the server's message.
 func (a *authentication) refused(now time.Time, message string) {
 	code, text := 0, message
 	if a.method == MSCHAPv1 || a.method == MSCHAPv2 {
@@ -60,8 +60,8 @@ func (a *authentication) refused(now time.Time, message string) {
 	a.e.hangUp(now, reason.New(refusal, cmp.Or(reason.Denial(code), strconv.QuoteToASCII(message))))
 }
 
-// respond answers a challenge; the same challenge again gets the same answer. One that comes on the
-// open link changes nothing else: the server repeats it until it is answered.
+// respond answers a challenge. The same challenge again gets the same answer. A challenge on the
+// open link changes nothing else: the server repeats it until we answer.
 func (a *authentication) respond(now time.Time, p wire.Packet) {
 	if a.request.Code != 0 && p.ID == a.id {
 		a.say(now)
@@ -82,7 +82,7 @@ func (a *authentication) respond(now time.Time, p wire.Packet) {
 	a.say(now)
 }
 
-// say sends the answer to a challenge; until the server has let us in it is repeated.
+// say sends the answer to a challenge and repeats it until the server lets us in.
 func (a *authentication) say(now time.Time) {
 	if a.state == authDone {
 		a.e.send(a.protocol, a.request)
@@ -116,7 +116,8 @@ func (a *authentication) response(id uint8, challenge []byte) ([]byte, bool) {
 	}
 }
 
-// proven takes the keys of a success. A server that cannot prove that it knows the password is refused.
+// proven takes the keys of a success. It refuses a server that cannot prove that it knows the
+// password.
 func (a *authentication) proven(now time.Time, message string) bool {
 	if v2, ok := a.proof.(chap.V2); ok && !v2.VerifySuccess(message, a.e.cfg.Password) {
 		a.e.hangUp(now, reason.New(reason.ServerUnproven))

@@ -14,17 +14,17 @@ import (
 	"vpnd/testenv/recording"
 )
 
-// recordedPassword is that of the recorded dial-ins.
+// recordedPassword is the password of the recorded dial-ins.
 const recordedPassword = "Correct-Horse9"
 
-// replay says one side of a recorded dial-in to an engine, which is the other. What was an answer to the
-// recorded peer's request becomes one to the engine's.
+// replay plays one side of a recorded dial-in to an engine, which plays the other side. It turns
+// answers to the recorded peer's requests into answers to the engine's.
 type replay struct {
 	t        *testing.T
 	name     string
 	e        *ppp.Engine
 	random   persona.Draws
-	requests map[wire.Protocol]wire.Packet // the engine's last ones
+	requests map[wire.Protocol]wire.Packet // last ones of the engine
 	said     []string                      // by the engine, readable
 	value    []byte                        // of the engine's CHAP response
 	success  string                        // of the engine
@@ -51,7 +51,8 @@ func (r *replay) drain() {
 				r.value, _, _ = wire.ParseCHAP(p.Body)
 			case protocol == wire.CHAP && p.Code == wire.CHAPSuccess:
 				r.success = string(p.Body)
-			case protocol != wire.CHAP && p.Code == wire.ConfigureRequest: // PAP's has the same code
+			// PAP's request has the same code.
+			case protocol != wire.CHAP && p.Code == wire.ConfigureRequest:
 				r.requests[protocol] = p
 			}
 		case ppp.Authenticate:
@@ -75,7 +76,7 @@ func (r *replay) receive(protocol wire.Protocol, p wire.Packet) {
 	r.drain()
 }
 
-// say says a recorded frame.
+// say sends a recorded frame.
 func (r *replay) say(protocol wire.Protocol, p wire.Packet) {
 	ours := r.requests[protocol]
 	switch {
@@ -85,11 +86,11 @@ func (r *replay) say(protocol wire.Protocol, p wire.Packet) {
 	case p.Code == wire.ConfigureReject:
 		return
 	case protocol == wire.IPCP && p.Code == wire.ConfigureRequest:
-		p.Body = without(p.Body, wire.IPCPCompress) // which we reject
+		p.Body = without(p.Body, wire.IPCPCompress) // we reject it
 	case p.Code == wire.ConfigureAck:
 		p.ID, p.Body = ours.ID, ours.Body
 	case p.Code == wire.ConfigureNak:
-		// A peer that gives no more than an address rejects what else we ask for.
+		// A peer that gives only an address rejects the other options that we ask for.
 		if rest := without(ours.Body, wire.IPCPAddress); len(rest) > 0 && len(without(p.Body, wire.IPCPAddress)) == 0 {
 			r.receive(protocol, wire.Packet{Code: wire.ConfigureReject, ID: ours.ID, Body: rest})
 		}
@@ -120,7 +121,7 @@ type recorded struct {
 	dns       []netip.Addr
 }
 
-// dialIns takes a recording apart: a dial-in begins with the first request of a client's LCP.
+// dialIns splits a recording: a dial-in begins with the first request of a client's LCP.
 func dialIns(t *testing.T, name string) (list []*recorded) {
 	t.Helper()
 	var first []byte
@@ -182,7 +183,8 @@ func (d *recorded) play(t *testing.T, name string, cfg ppp.Config) *replay {
 	}
 	r := &replay{t: t, name: name, requests: map[wire.Protocol]wire.Packet{}, given: d.given, dns: d.dns, random: persona.Draws{}}
 	if d.method != ppp.PAP && cfg.Role == ppp.Server {
-		r.random[16] = append(bytes.Clone(d.challenge), make([]byte, 16)...)[:16] // MS-CHAP takes the first 8
+		// MS-CHAP uses the first 8 bytes.
+		r.random[16] = append(bytes.Clone(d.challenge), make([]byte, 16)...)[:16]
 	} else if d.method == ppp.MSCHAPv2 {
 		r.random[16] = d.response[:16]
 	}
@@ -237,14 +239,14 @@ func recordings(t *testing.T) (names []string) {
 	return names
 }
 
-// The clients of the recorded dial-ins get in here with what they said to another server, and our proof of
-// MS-CHAPv2 is the one that they got.
+// The clients of the recorded dial-ins get in here with the frames that they sent to another
+// server, and our proof of MS-CHAPv2 is the one that they got.
 func TestRecordedClients(t *testing.T) {
 	up, refused := map[ppp.Method]int{}, 0
 	for _, name := range recordings(t) {
 		for _, d := range dialIns(t, name) {
 			if d.method == ppp.CHAPMD5 && len(d.challenge) != 16 {
-				continue // we draw no challenge of another length
+				continue // our challenges have no other length
 			}
 			r := d.play(t, name, ppp.Config{})
 			switch {
@@ -265,7 +267,7 @@ func TestRecordedClients(t *testing.T) {
 	}
 }
 
-// Our client gets in at the recorded servers with the very bytes that pppd's proof had.
+// Our client gets in at the recorded servers with the exact bytes of pppd's proof.
 func TestRecordedServers(t *testing.T) {
 	up, refused := map[ppp.Method]int{}, 0
 	for _, name := range recordings(t) {

@@ -24,14 +24,15 @@ const (
 var mppeBits = map[mppe.Strength]uint32{mppe.Bits128: mppe128, mppe.Bits56: mppe56, mppe.Bits40: mppe40}
 
 const (
-	// againAfter is how long packets must have been decrypted before CCP begins again another time.
+	// againAfter is how long packets must decrypt before CCP may begin again once more.
 	againAfter = time.Minute
-	// maxComplaints of the peer in a row, with pauses of at most complaintsWithin, mean that it cannot decrypt.
+	// maxComplaints in a row mean that the peer cannot decrypt. The pause between two of them is at
+	// most complaintsWithin.
 	maxComplaints    = 16
 	complaintsWithin = 10 * time.Second
 )
 
-// stream is what is agreed for one direction; strength 0: packets go in clear.
+// stream is the agreement for one direction. With strength 0 packets go in clear.
 type stream struct {
 	strength  mppe.Strength
 	stateless bool
@@ -46,27 +47,28 @@ func mppeData(bits uint32, stateless bool) []byte {
 	return binary.BigEndian.AppendUint32(nil, bits)
 }
 
-// least is the weakest encryption that each direction may have; 0: packets may go in clear.
+// least is the weakest encryption that each direction may have. 0 means that packets may go in
+// clear.
 type least struct{ in, out mppe.Strength }
 
-// ccp is the Compression Control Protocol, RFC 1962, only for MPPE. A request says what its sender
-// can decrypt: the peer's is about our Encrypter, ours about our Decrypter.
+// ccp is the Compression Control Protocol, RFC 1962, only for MPPE. A request tells what its sender
+// can decrypt: the peer's request is about our Encrypter, our request about our Decrypter.
 type ccp struct {
 	control
-	in, out stream // in: what we ask for
-	least   least  // it grows with each agreement, and stays until the link ends
+	in, out stream // in: the stream that we ask for
+	least   least  // grows with each agreement, and lasts until the link ends
 	beginAt time.Time
 	naks    int
 	open    bool // our request leaves the strength to the peer
 	begun   bool // MPPE is being agreed: the client's request names it, or CCP was open before
-	wished  bool // the peer has been told that stateful streams are preferred
-	over    bool // given up: packets go in clear, if they may
+	wished  bool // we have told the peer that we prefer stateful streams
+	over    bool // we gave up: packets go in clear, if they may
 
-	againAt      time.Time // when CCP was begun again last, for packets that could not be decrypted
-	complaints   int       // of the peer that it cannot decrypt ours, each soon after the one before
+	againAt      time.Time // when CCP last began again because packets did not decrypt
+	complaints   int       // complaints of the peer in a row that it cannot decrypt ours
 	complainedAt time.Time
 
-	// The two streams since CCP opened last: IPCP negotiated again does not begin them again.
+	// The two streams since CCP last opened. A new negotiation of IPCP does not restart them.
 	encrypter *mppe.Encrypter
 	decrypter *mppe.Decrypter
 }
@@ -80,17 +82,17 @@ func (c *ccp) init(e *Engine) {
 	c.in = stream{strength: c.choose(0, c.least.in).strength, stateless: !e.cfg.MPPE.Stateful}
 }
 
-// possible reports whether there is anything to agree about.
+// possible reports whether MPPE can be negotiated at all.
 func (c *ccp) possible() bool { return c.e.keys != nil && c.e.cfg.MPPE.Mode != MPPEOff }
 
-// start begins CCP, or waits for the peer to do so.
+// start begins CCP, or waits until the peer does so.
 func (c *ccp) start(now time.Time) {
 	switch {
 	case !c.possible():
 	case c.e.cfg.MPPE.Passive && c.e.cfg.MPPE.Mode == MPPEOptional:
 		c.state = fsm.Stopped
 	case c.e.cfg.Role == Server:
-		// pppd hangs up on a request for another strength than its own: the client comes first.
+		// pppd hangs up on a request for a strength other than its own, so the client goes first.
 		c.state = fsm.Stopped
 		c.beginAt = now.Add(c.e.cfg.MPPE.Wait)
 	default:
@@ -99,7 +101,7 @@ func (c *ccp) start(now time.Time) {
 	}
 }
 
-// due is when the timer of CCP is.
+// due is when the timer of CCP expires.
 func (c *ccp) due() time.Time { return earliest(c.deadline, c.beginAt) }
 
 func (c *ccp) tick(now time.Time) {
@@ -111,17 +113,17 @@ func (c *ccp) tick(now time.Time) {
 	c.control.tick(now)
 }
 
-// required reports whether packets may not go in clear: by the configuration, or because encryption
-// has been agreed on this link before.
+// required reports whether packets must be encrypted, because the configuration says so or because
+// this link has already agreed on encryption.
 func (c *ccp) required() bool { return c.least != least{} }
 
-// encrypted reports whether packets are encrypted, with the required strength.
+// encrypted reports whether packets are encrypted with at least the required strength.
 func (c *ccp) encrypted() bool {
 	return c.opened() && c.in.strength+c.out.strength != 0 && c.in.strength >= c.least.in && c.out.strength >= c.least.out
 }
 
-// pending reports whether IP has to wait for CCP. A client that has begun with MPPE wants no packet in
-// clear before that is settled, and while CCP is negotiated again the keys are in between.
+// pending reports whether IP has to wait for CCP. A client that has begun with MPPE wants no packet
+// in clear before CCP is settled. While CCP is negotiated again, the keys are not settled either.
 func (c *ccp) pending() bool {
 	if c.required() {
 		return !c.encrypted()
@@ -140,7 +142,7 @@ func (c *ccp) receivePacket(now time.Time, p wire.Packet) {
 		c.terminate(now, p)
 	default:
 		if c.over && p.Code == wire.ConfigureRequest && (c.state == fsm.Closed || c.state == fsm.Stopped) {
-			c.state, c.over, c.begun = fsm.Stopped, false, false // the peer has thought again
+			c.state, c.over, c.begun = fsm.Stopped, false, false // the peer has changed its mind
 		}
 		c.receive(now, p)
 	}
@@ -154,11 +156,12 @@ func (c *ccp) answerReset(now time.Time, id uint8) {
 	if !c.opened() || c.out.strength == 0 {
 		return
 	}
-	// RFC 3078 section 8.2 needs no Reset-Ack, RFC 1962 section 3 does, and Linux decrypts nothing before
-	// it: the flushed packet comes after it.
+	// RFC 3078 section 8.2 needs no Reset-Ack, but RFC 1962 section 3 does. Linux decrypts nothing
+	// before the Reset-Ack, so the flushed packet follows it.
 	c.e.send(wire.CCP, wire.Packet{Code: wire.ResetAck, ID: id})
 	c.e.emit(CryptoReset{})
-	if c.out.stateless && !c.e.cfg.MPPE.Reordered { // there is nothing to reset, and none of ours was late
+	// A stateless stream has nothing to reset, and without reordering no packet of ours was late.
+	if c.out.stateless && !c.e.cfg.MPPE.Reordered {
 		c.complain(now)
 	}
 }
@@ -170,7 +173,8 @@ func (c *ccp) terminate(now time.Time, p wire.Packet) {
 	switch {
 	case was:
 		c.finished()
-	case !c.required(): // Windows ends CCP when its compression is not taken, and wants packets in clear at once
+	// Windows ends CCP when we refuse its compression, and wants packets in clear at once.
+	case !c.required():
 		c.state, c.deadline, c.beginAt = fsm.Stopped, time.Time{}, time.Time{}
 		c.finished()
 	}
@@ -183,7 +187,7 @@ func (c *ccp) request() []wire.Option {
 	if !c.open {
 		return []wire.Option{{Type: optMPPE, Data: c.in.data()}}
 	}
-	var bits uint32 // RFC 3078 section 2.1: the initiator asks for all that it takes
+	var bits uint32 // RFC 3078 section 2.1: the initiator asks for all that it accepts
 	for _, strength := range c.e.cfg.MPPE.Strengths {
 		if strength >= c.least.in {
 			bits |= mppeBits[strength]
@@ -201,9 +205,9 @@ func (c *ccp) check(options []wire.Option) (nak, reject []wire.Option) {
 			continue
 		}
 		bits := binary.BigEndian.Uint32(o.Data)
-		c.begun = c.begun || bits != 0 // without any bit it asks for no encryption, as some do for ever
+		c.begun = c.begun || bits != 0 // 0 asks for no encryption, as some peers do for ever
 		if bits == 0 && !c.required() && c.failures >= c.e.cfg.MaxFailure {
-			continue // it will not be told a strength: no encryption
+			continue // it accepts no strength: no encryption
 		}
 		c.out = c.wish(bits)
 		if binary.BigEndian.Uint32(c.out.data()) != bits {
@@ -220,8 +224,8 @@ func (c *ccp) check(options []wire.Option) (nak, reject []wire.Option) {
 	return nak, reject
 }
 
-// choose takes the strength that we like best among those of bits that are not too weak; without a
-// common one, and when the peer leaves it to us, our first.
+// choose takes our most preferred strength among those in bits that are not too weak. If none is
+// common, or if the peer leaves the choice to us, it takes our first.
 func (c *ccp) choose(bits uint32, weakest mppe.Strength) stream {
 	s := stream{stateless: bits&mppeStateless != 0 || c.e.cfg.MPPE.Stateless}
 	for _, strength := range c.e.cfg.MPPE.Strengths {
@@ -239,7 +243,7 @@ func (c *ccp) choose(bits uint32, weakest mppe.Strength) stream {
 	return s
 }
 
-// wish is choose, but the first time with a stateful stream if those are preferred.
+// wish is like choose, but asks for a stateful stream the first time if we prefer those.
 func (c *ccp) wish(bits uint32) stream {
 	s := c.choose(bits, c.least.out)
 	if s.stateless && c.e.cfg.MPPE.Stateful && !c.wished {
@@ -265,7 +269,7 @@ func (c *ccp) nakked(options []wire.Option) bool {
 }
 
 func (c *ccp) rejected(options []wire.Option) bool {
-	if !c.in.stateless { // pppd has no other answer to a stateful stream that it does not want
+	if !c.in.stateless { // pppd rejects a stateful stream that it does not want
 		c.in.stateless = true
 		return true
 	}
@@ -306,8 +310,8 @@ func (c *ccp) finished() {
 	}
 }
 
-// again begins an open CCP again, with new streams: packets cannot be decrypted, nor will they be. If that comes
-// to nothing the link ends.
+// again restarts an open CCP with new streams, because packets do not decrypt and never will. If
+// this does not help, the link ends.
 func (c *ccp) again(now time.Time) {
 	if c.e.phase != phaseNetwork || !c.opened() {
 		return
@@ -321,10 +325,10 @@ func (c *ccp) again(now time.Time) {
 	c.do(now, fsm.Up)
 }
 
-// renewing reports whether CCP has begun again and is not open yet.
+// renewing reports whether CCP has begun again and has not opened yet.
 func (c *ccp) renewing() bool { return !c.againAt.IsZero() && !c.opened() }
 
-// complain takes a sign of the peer that it cannot decrypt our packets. One may be by chance.
+// complain counts a sign that the peer cannot decrypt our packets. A single one may be chance.
 func (c *ccp) complain(now time.Time) {
 	if now.Sub(c.complainedAt) > complaintsWithin {
 		c.complaints = 0

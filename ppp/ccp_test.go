@@ -9,8 +9,9 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// A server that prefers stateful streams asks a client for them once. One that rejects them, as pppd does that
-// goes on all the same, gets stateless ones, and is told again when it negotiates CCP again.
+// A server that prefers stateful streams asks a client for them once. A client that rejects them
+// and continues, as pppd does, gets stateless ones. The server asks again when the client
+// negotiates CCP again.
 func TestStatefulPreferred(t *testing.T) {
 	const on, off = "<mppe +H -M +S -L -D -C>", "<mppe -H -M +S -L -D -C>"
 	stateless, stateful := []byte{18, 6, 1, 0, 0, 0x40}, []byte{18, 6, 0, 0, 0, 0x40}
@@ -26,7 +27,8 @@ func TestStatefulPreferred(t *testing.T) {
 	if up := r.up(); up == nil || up.Encryption != "MPPE-128 stateless" {
 		t.Fatalf("up: %+v", up)
 	}
-	r.want(r.say(frame(wire.CCP, wire.ConfigureRequest, 3, stateless...)), on, off) // it has rejected the other
+	// The client has rejected the other.
+	r.want(r.say(frame(wire.CCP, wire.ConfigureRequest, 3, stateless...)), on, off)
 	r.want(r.say(frame(wire.CCP, wire.ConfigureRequest, 4, stateful...)), "CCP ConfAck")
 	r.ack(wire.CCP)
 	if up := r.up(); up == nil || up.Encryption != "MPPE-128 stateful" {
@@ -37,7 +39,7 @@ func TestStatefulPreferred(t *testing.T) {
 		t.Errorf("no reset: %T", r.all[len(r.all)-1])
 	}
 
-	// Who rejects MPPE altogether is not asked for ever.
+	// A client that rejects MPPE altogether is not asked for ever.
 	r, id, challenge = openAuth(t, ppp.MSCHAPv2, cfg)
 	r.say(proof(t, ppp.MSCHAPv2, id, challenge, "alice", "geheim"))
 	r.want(r.say(frame(wire.CCP, wire.ConfigureRequest, 1)), "CCP ConfReq", "CCP ConfNak")
@@ -47,7 +49,8 @@ func TestStatefulPreferred(t *testing.T) {
 	r.wantClosed(reason.New(reason.MPPERefused))
 }
 
-// A client that ends CCP before anything is agreed gets on in clear at once, and is not asked. It may think again.
+// A client that ends CCP before any agreement continues in clear at once, and is not asked again.
+// It may change its mind.
 func TestCCPEndedBeforeItIsAgreed(t *testing.T) {
 	for name, begun := range map[string]bool{"begun": true, "not begun": false} {
 		t.Run(name, func(t *testing.T) {

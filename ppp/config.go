@@ -14,7 +14,7 @@ import (
 // Role says which end of the link an engine is.
 type Role uint8
 
-// A Server has the peer authenticate and gives it an address; a Client is the peer.
+// A Server makes the peer authenticate and gives it an address; a Client is the peer.
 const (
 	Server Role = iota
 	Client
@@ -61,32 +61,33 @@ const (
 	MPPERequired
 )
 
-// MPPE is what a link may agree about encryption.
+// MPPE sets which encryption a link may agree on.
 type MPPE struct {
 	Mode      MPPEMode
 	Strengths []mppe.Strength // allowed, the preferred one first; empty: 128, 56 and 40
-	Stateless bool            // stateful streams are refused
-	Stateful  bool            // stateful streams are asked for first, in both directions
+	Stateless bool            // refuse stateful streams
+	Stateful  bool            // ask for stateful streams first, in both directions
 	Reordered bool            // the carrier may deliver packets late (L2TP)
 	Passive   bool            // never begin CCP, only answer it (L2TP: phones break on it)
 	Wait      time.Duration   // server: for the client's first request of CCP; 1 s
 }
 
-// Mutual is the name and password by which the server shows itself, by PAP, to a client that asks for it
-// (RFC 1334). A client with a User asks for it, and has no link with any other server.
+// Mutual is the name and password with which the server authenticates itself by PAP to a client
+// that asks for it (RFC 1334). A client with a User always asks for it, and refuses any server that
+// does not do so.
 type Mutual struct{ User, Password string }
 
-// Config is what an engine is made with. The zero value of a field is the default that its
-// comment gives; those of the counters are RFC 1661's.
+// Config configures an engine. If a field is zero, the engine uses the default in the field's
+// comment. The defaults of the counters are RFC 1661's.
 type Config struct {
 	Role Role
 	Name string // our name in CHAP challenges; "vpnd"
-	MRU  uint16 // what we ask for, in bytes; 1500
+	MRU  uint16 // the MRU that we ask for, in bytes; 1500
 
-	Auth           []Method // server: in the order of offering; client: what it agrees to
+	Auth           []Method // server: in the order of offering; client: those that it accepts
 	User, Password string   // of a client
-	OtherSpelling  bool     // client: a password that is not ASCII is written as by pppd, or in a code page
-	MustProve      bool     // client: a server that asks for no authentication, and so proves nothing, is refused
+	OtherSpelling  bool     // client: write a password beyond ASCII as pppd does, or in a code page
+	MustProve      bool     // client: refuse a server that asks for no authentication
 	Mutual         Mutual
 	MPPE           MPPE
 
@@ -95,10 +96,10 @@ type Config struct {
 	MaxTerminate  int           // 2
 	MaxFailure    int           // 5
 	EchoInterval  time.Duration // 30 s
-	EchoFailures  int           // 4: intervals of silence after which the link is dead; negative: never
-	AuthTimeout   time.Duration // 30 s from the opening of LCP until the peer is authenticated
-	SetupTimeout  time.Duration // 60 s from the start, or from a renegotiation, until packets may pass
-	Rechallenge   time.Duration // server: after which CHAP asks for a proof again, on the open link; 0: never
+	EchoFailures  int           // 4: intervals of silence until the link is dead; negative: never
+	AuthTimeout   time.Duration // 30 s from the opening of LCP until the peer has authenticated
+	SetupTimeout  time.Duration // 60 s from the start or a renegotiation until packets may pass
+	Rechallenge   time.Duration // server: until CHAP challenges the open link again; 0: never
 	Random        io.Reader     // crypto/rand
 	WantedAddress netip.Addr    // client: the address to ask for
 }
@@ -127,8 +128,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// serverMethods is what a server offers: all that it was given, or all that there are, but only
-// those that yield keys where encryption is required.
+// serverMethods are the methods that a server offers: the configured ones, or all by default. If
+// encryption is required, it offers only those that yield keys.
 func (c Config) serverMethods() []Method {
 	methods := c.Auth
 	if len(methods) == 0 {
@@ -140,7 +141,7 @@ func (c Config) serverMethods() []Method {
 	return withKeys(methods)
 }
 
-// withKeys are those of methods that yield keys for MPPE.
+// withKeys returns those of methods that yield keys for MPPE.
 func withKeys(methods []Method) (keyed []Method) {
 	for _, m := range methods {
 		if m == MSCHAPv1 || m == MSCHAPv2 {
@@ -150,7 +151,7 @@ func withKeys(methods []Method) (keyed []Method) {
 	return keyed
 }
 
-// written is a client's password as it goes into the answer of a method.
+// written is a client's password as it goes into the answer of method m.
 func (c Config) written(m Method) string {
 	switch {
 	case !c.OtherSpelling:
@@ -169,7 +170,7 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
-// Proof is what a peer showed instead of its password.
+// Proof is the peer's evidence that it knows a password.
 type Proof interface {
 	// Verify reports whether candidate is the password that the peer knows.
 	Verify(candidate string) bool
@@ -178,9 +179,9 @@ type Proof interface {
 // Grant lets an authenticated peer in.
 type Grant struct {
 	Password    string // the candidate that the proof verified; MPPE's keys come from it
-	OneTime     bool   // it is spent: the peer is not challenged again
+	OneTime     bool   // the password is spent: the peer gets no later challenge
 	Local, Peer netip.Addr
-	DNS, NBNS   []netip.Addr // the first two of each are offered
+	DNS, NBNS   []netip.Addr // the peer is offered the first two of each
 }
 
 // Refusal turns a peer away.
@@ -189,10 +190,10 @@ type Refusal struct {
 	Retry  bool          // MS-CHAP and MS-CHAPv2: the peer may try once more on the same link
 }
 
-// Event is what an engine wants of its owner.
+// Event is a message of an engine to its owner.
 type Event interface{ event() }
 
-// Transmit is a frame to be sent, FF 03 and all.
+// Transmit is a frame to send, including FF 03.
 type Transmit struct{ Frame []byte }
 
 // Authenticate asks for Engine.Grant or Engine.Refuse, now or later.
@@ -202,32 +203,32 @@ type Authenticate struct {
 	Proof  Proof
 }
 
-// NetworkUp says that IP packets may pass. It comes again after encryption was negotiated once more.
+// NetworkUp means that IP packets may pass. It comes again after a new negotiation of encryption.
 type NetworkUp struct {
 	Local, Peer netip.Addr
-	DNS         []netip.Addr    // client: what the server gave
-	PeerMRU     uint16          // the longest information field to send, in bytes: the smaller of both MRUs
+	DNS         []netip.Addr    // client: from the server
+	PeerMRU     uint16          // longest information field to send, in bytes: the smaller MRU
 	Encrypter   *mppe.Encrypter // nil: packets to the peer go in clear
 	Decrypter   *mppe.Decrypter // nil: packets from the peer come in clear
 	Encryption  string          // "MPPE-128 stateless", or "none"
-	Required    bool            // packets of the peer in clear must be dropped
-	PFC, ACFC   bool            // the peer takes short protocol numbers, and frames without FF 03
+	Required    bool            // the owner must drop packets of the peer in clear
+	PFC, ACFC   bool            // the peer accepts short protocol numbers, and frames without FF 03
 }
 
-// NetworkDown says that no packet may pass until the next NetworkUp.
+// NetworkDown means that no packet may pass until the next NetworkUp.
 type NetworkDown struct{}
 
-// CryptoReset says that the peer has lost its place in our encrypted stream: Encrypter.Reset is due, when what was
-// to be transmitted before has left.
+// CryptoReset means that the peer has lost its place in our encrypted stream. The owner calls
+// Encrypter.Reset after it has sent all frames from before.
 type CryptoReset struct{}
 
 // Closed is the last event: the link is over.
 type Closed struct {
 	Reason reason.Reason
-	Peer   bool // the peer ended it
+	Peer   bool // the peer ended the link
 }
 
-// Note is something that the peer said of itself, cleaned: for a debug log.
+// Note is information from the peer about itself, cleaned for a debug log.
 type Note struct{ Text string }
 
 func (Transmit) event()     {}

@@ -8,19 +8,21 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// negotiator is what differs between LCP, CCP and IPCP: the options and what an open layer means.
+// negotiator is the part that differs between LCP, CCP and IPCP: the options, and the effect of an
+// open layer.
 type negotiator interface {
-	// request gives the options that we ask for.
+	// request returns the options that we ask for.
 	request() []wire.Option
-	// check judges the peer's request: which options to Nak, with which values, and which to Reject.
-	// If neither, the request is taken as agreed.
+	// check judges the peer's request. It returns the options to Nak, with our values, and those to
+	// Reject. If both are empty, the request is agreed.
 	check(options []wire.Option) (nak, reject []wire.Option)
-	// nakked and rejected take the peer's answer to our request; a false ends the layer.
+	// nakked and rejected take the peer's answer to our request. They return false to end the
+	// layer.
 	nakked(options []wire.Option) bool
 	rejected(options []wire.Option) bool
 	up()
 	down()
-	// finished is called when the layer is given up, or over.
+	// finished is called when the layer has given up or ended.
 	finished()
 }
 
@@ -33,10 +35,10 @@ type control struct {
 	restart  int // restart counter
 	deadline time.Time
 	id       uint8  // of our last Configure- or Terminate-Request
-	waiting  bool   // the last request has not been answered yet
+	waiting  bool   // the last request has no answer yet
 	sent     []byte // its options
 	ackedID  uint8
-	acked    []byte  // the options of the peer that we have acknowledged last
+	acked    []byte  // the options of the peer that we acknowledged last
 	failures int     // Naks and Rejects sent since the last Ack
 	refused  []uint8 // types of the peer's options that were rejected
 	reply    wire.Packet
@@ -70,7 +72,7 @@ func (c *control) do(now time.Time, event fsm.Event) {
 	}
 }
 
-// setRestart does what actions want of the restart counter.
+// setRestart sets the restart counter as actions say.
 func (c *control) setRestart(now time.Time, actions fsm.Action) {
 	if actions.Has(fsm.IRC) {
 		c.restart = c.e.cfg.MaxConfigure
@@ -84,7 +86,7 @@ func (c *control) setRestart(now time.Time, actions fsm.Action) {
 	}
 }
 
-// send sends what actions want.
+// send sends the packets of actions.
 func (c *control) send(now time.Time, actions fsm.Action) {
 	if actions.Has(fsm.SCR) {
 		c.sendRequest(now)
@@ -142,7 +144,7 @@ func (c *control) tick(now time.Time) {
 	}
 }
 
-// receive takes a packet of codes 1 to 7; anything else is an unknown code.
+// receive takes a packet of codes 1 to 7. Any other code is unknown.
 func (c *control) receive(now time.Time, p wire.Packet) {
 	switch p.Code {
 	case wire.ConfigureRequest:
@@ -174,7 +176,7 @@ func (c *control) receiveRequest(now time.Time, p wire.Packet) {
 		c.do(now, fsm.RCRPlus)
 	case fsm.Opened:
 		if p.ID == c.ackedID && bytes.Equal(p.Body, c.acked) {
-			// Our Ack was lost, or the frame was doubled: nothing new is being asked.
+			// Our Ack was lost, or the frame was doubled: the peer asks for nothing new.
 			c.e.send(c.protocol, wire.Packet{Code: wire.ConfigureAck, ID: p.ID, Body: p.Body})
 			return
 		}
@@ -184,7 +186,7 @@ func (c *control) receiveRequest(now time.Time, p wire.Packet) {
 	}
 }
 
-// answer acknowledges the options of a request, or says which it does not take.
+// answer acknowledges the options of a request, or refuses some of them.
 func (c *control) answer(now time.Time, p wire.Packet, options []wire.Option) {
 	nak, reject := c.n.check(options)
 	if len(reject) == 0 && c.failures >= c.e.cfg.MaxFailure {
@@ -209,7 +211,7 @@ func (c *control) answer(now time.Time, p wire.Packet, options []wire.Option) {
 		return
 	}
 	if c.failures > 2*c.e.cfg.MaxFailure {
-		c.do(now, fsm.Close) // a peer that asks for the same for ever
+		c.do(now, fsm.Close) // the peer would ask for the same for ever
 		return
 	}
 	for _, o := range nak {
@@ -221,14 +223,14 @@ func (c *control) answer(now time.Time, p wire.Packet, options []wire.Option) {
 	c.do(now, fsm.RCRMinus)
 }
 
-// refuse remembers that an option was rejected. At most 256 options exist.
+// refuse records that we rejected an option. At most 256 options exist.
 func (c *control) refuse(option uint8) {
 	if !slices.Contains(c.refused, option) {
 		c.refused = append(c.refused, option)
 	}
 }
 
-// among gives the options of a request of whose types there are some in nak.
+// among returns the options of a request whose types also occur in nak.
 func among(request, nak []wire.Option) (list []wire.Option) {
 	for _, o := range request {
 		if slices.ContainsFunc(nak, func(n wire.Option) bool { return n.Type == o.Type }) {
@@ -238,7 +240,7 @@ func among(request, nak []wire.Option) (list []wire.Option) {
 	return list
 }
 
-// receiveAnswer takes one answer to each request: a doubled frame is not a second answer.
+// receiveAnswer takes one answer to each request. A doubled frame is not a second answer.
 func (c *control) receiveAnswer(now time.Time, p wire.Packet) {
 	if !c.waiting || p.ID != c.id {
 		return
@@ -265,7 +267,7 @@ func (c *control) receiveAnswer(now time.Time, p wire.Packet) {
 	}
 }
 
-// begin brings the layer from wherever it is to its first request.
+// begin brings the layer from any state to its first request.
 func (c *control) begin(now time.Time) {
 	c.do(now, fsm.Open)
 	c.do(now, fsm.Up)

@@ -14,14 +14,14 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// logIn opens LCP and has alice log in by MS-CHAPv2.
+// logIn opens LCP and logs alice in by MS-CHAPv2.
 func (r *raw) logIn() {
 	r.t.Helper()
 	r.openLCP()
 	r.prove()
 }
 
-// prove answers the challenge that was sent last.
+// prove answers the last challenge.
 func (r *raw) prove() chap.V2 {
 	r.t.Helper()
 	id, challenge := r.challenged()
@@ -31,7 +31,7 @@ func (r *raw) prove() chap.V2 {
 	return response
 }
 
-// answers are a kind of answer to each request that an engine may have sent.
+// answers returns one kind of answer to each request that an engine may have sent.
 func answers(code wire.Code, body ...byte) (frames [][]byte) {
 	for id := range 256 {
 		frames = append(frames, frame(wire.CCP, code, uint8(id), body...))
@@ -39,7 +39,8 @@ func answers(code wire.Code, body ...byte) (frames [][]byte) {
 	return frames
 }
 
-// forgeries are frames in clear that anybody can send who sees a link. None of them may end its encryption.
+// forgeries are frames in clear that anybody can send who sees a link. None of them may end its
+// encryption.
 func forgeries() map[string][][]byte {
 	ask := func(body ...byte) []byte { return frame(wire.CCP, wire.ConfigureRequest, 177, body...) }
 	lcp := frame(wire.LCP, wire.ConfigureRequest, 177, 1, 4, 5, 120)
@@ -62,8 +63,8 @@ func forgeries() map[string][][]byte {
 	}
 }
 
-// Encryption that was agreed holds until the link is down, whatever is forged at either end: packets pass
-// with all of its strength, or not at all.
+// Agreed encryption holds until the link is down, whatever frames are forged at either end: packets
+// pass with its full strength, or not at all.
 func TestAgreedEncryptionHolds(t *testing.T) {
 	for name, frames := range forgeries() {
 		for _, role := range []ppp.Role{ppp.Server, ppp.Client} {
@@ -75,7 +76,7 @@ func TestAgreedEncryptionHolds(t *testing.T) {
 				l.run(10 * time.Second)
 				l.wantUp()
 				victim := map[ppp.Role]*end{ppp.Server: l.b, ppp.Client: l.a}[role]
-				for range 15 { // at once, and in the midst of what follows
+				for range 15 { // at once, and between the later frames
 					for _, f := range frames {
 						victim.Receive(l.now, f)
 						l.drain(victim)
@@ -99,7 +100,8 @@ func TestAgreedEncryptionHolds(t *testing.T) {
 	}
 }
 
-// A client that negotiates LCP again after encryption was agreed encrypts again, or does not come in.
+// A client that negotiates LCP again after encryption was agreed encrypts again, or does not get
+// in.
 func TestAgreedEncryptionOutlivesLCP(t *testing.T) {
 	again := func() *raw {
 		r := newRaw(t, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
@@ -142,11 +144,11 @@ func TestAgreedEncryptionOutlivesLCP(t *testing.T) {
 	r.wantClosed(reason.New(reason.MPPEWithoutKeys))
 }
 
-// Where encryption is optional, IP waits for a client that has begun to agree about it, for no other, and
-// not for ever.
+// If encryption is optional, IP waits only for a client that has begun to negotiate it, and not for
+// ever.
 func TestIPWaitsForCCP(t *testing.T) {
 	for name, c := range map[string]struct {
-		asks  []string // the options of its requests
+		asks  []string // options of the client's requests
 		waits bool
 	}{
 		"asks to be asked":   {[]string{"\x12\x06\x01\x00\x00\x00"}, true},
@@ -169,7 +171,7 @@ func TestIPWaitsForCCP(t *testing.T) {
 			if up := r.up(); (up == nil) != c.waits {
 				t.Fatalf("up: %+v", up)
 			}
-			for range 20 { // the client says no more
+			for range 20 { // the client sends nothing more
 				r.now = r.now.Add(3 * time.Second)
 				r.e.Tick(r.now)
 				r.drain()
@@ -189,8 +191,8 @@ func TestIPWaitsForCCP(t *testing.T) {
 	}
 }
 
-// A client that begins with CCP waits for its end, too. Here all of CCP is lost at first, so that IPCP is
-// open long before.
+// A client that begins with CCP also waits until CCP is settled. Here all of CCP is lost at first,
+// so that IPCP opens long before.
 func TestClientWaitsForCCP(t *testing.T) {
 	client := clientConfig()
 	client.MPPE.Mode = ppp.MPPEOptional
@@ -208,8 +210,8 @@ func TestClientWaitsForCCP(t *testing.T) {
 	}
 }
 
-// The initiator asks for all the strengths that it takes (RFC 3078 section 2.1), and then for the one that
-// the responder names.
+// The initiator asks for all strengths that it accepts (RFC 3078 section 2.1), and then for the one
+// that the responder names.
 func TestInitiatorAsksForAll(t *testing.T) {
 	for _, c := range []struct {
 		strengths []mppe.Strength
@@ -246,8 +248,8 @@ func TestInitiatorAsksForAll(t *testing.T) {
 	}
 }
 
-// A client that must have encryption gives its password to no method that yields no keys for it: not at first, and not when
-// somebody in between has the link begin again.
+// A client that requires encryption never gives its password to a method without keys: neither at
+// first, nor when somebody in between restarts the link.
 func TestNoPasswordWithoutKeys(t *testing.T) {
 	keyless := []ppp.Method{ppp.PAP, ppp.CHAPMD5}
 	client := clientConfig()

@@ -12,7 +12,7 @@ import (
 
 const (
 	defaultMRU = 1500 // bytes (RFC 1661 section 6.1)
-	minMRU     = 128  // a smaller one leaves no room for what must be said
+	minMRU     = 128  // with a smaller one, required messages do not fit
 	noteLen    = 64
 )
 
@@ -43,20 +43,20 @@ type Engine struct {
 	keys    *keys
 	up      bool // the last event for the owner was NetworkUp
 	wasUp   bool // there was a NetworkUp
-	changed bool // the data of NetworkUp have changed
+	changed bool // the data of NetworkUp has changed
 	failed  reason.Reason
 	why     reason.Reason
 	byPeer  bool
 
 	setupBy, heard, echoAt time.Time
-	mute                   bool // nothing has come from the peer
+	mute                   bool // the peer has sent nothing yet
 	resetAt                time.Time
-	waiting                wire.Packet // of IPCP, until packets are encrypted
+	waiting                wire.Packet // of IPCP, held until packets are encrypted
 	refused                [4]refusedProtocol
 	events                 []Event
 }
 
-// New makes an engine; it does nothing before Start.
+// New makes an engine. It does nothing before Start.
 func New(cfg Config) *Engine {
 	e := &Engine{cfg: cfg.withDefaults()}
 	e.lcp.init(e)
@@ -66,7 +66,7 @@ func New(cfg Config) *Engine {
 	return e
 }
 
-// Start says that the lower layer is up: LCP begins.
+// Start tells the engine that the lower layer is up. LCP begins.
 func (e *Engine) Start(now time.Time) {
 	if e.phase != phaseDead {
 		return
@@ -77,8 +77,8 @@ func (e *Engine) Start(now time.Time) {
 	e.lcp.begin(now)
 }
 
-// Receive takes a frame of the peer: any but data of an open link, which the owner handles itself.
-// The frame is not kept. A frame that cannot be read is dropped.
+// Receive takes a frame of the peer, except data of an open link, which the owner handles itself.
+// The engine does not keep the frame. It drops a frame that it cannot read.
 func (e *Engine) Receive(now time.Time, frame []byte) {
 	if e.phase == phaseDead || e.phase == phaseClosed {
 		return
@@ -145,7 +145,7 @@ func (e *Engine) Tick(now time.Time) {
 	e.settle(now)
 }
 
-// notUp says what a link that did not come up was waiting for.
+// notUp is the reason why a link did not come up. It names the step that the link was waiting for.
 func (e *Engine) notUp() reason.Reason {
 	limit := e.cfg.SetupTimeout
 	switch {
@@ -168,7 +168,7 @@ func (e *Engine) notUp() reason.Reason {
 	return reason.New(reason.IPTimeout, limit)
 }
 
-// Deadline is when Tick is due; zero: never.
+// Deadline is when Tick is due. Zero means never.
 func (e *Engine) Deadline() time.Time {
 	if e.phase == phaseDead || e.phase == phaseClosed {
 		return time.Time{}
@@ -195,8 +195,8 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// tickEcho asks a peer that has been silent for an interval whether it lives, and gives it up after
-// EchoFailures intervals. Any valid frame is a sign of life.
+// tickEcho sends an Echo-Request to a peer that has been silent for an interval, and gives it up
+// after EchoFailures intervals. Any valid frame is a sign of life.
 func (e *Engine) tickEcho(now time.Time) {
 	if e.echoAt.IsZero() || now.Before(e.echoAt) {
 		return
@@ -213,7 +213,7 @@ func (e *Engine) tickEcho(now time.Time) {
 	}
 }
 
-// Activity says that the data path has taken valid frames of the peer since the last call.
+// Activity tells the engine that the data path has received valid frames since the last call.
 func (e *Engine) Activity(now time.Time) { e.heard = now }
 
 // Close hangs the link up: Terminate-Request, then Closed.
@@ -227,7 +227,7 @@ func (e *Engine) Close(now time.Time, why reason.Reason) {
 	}
 }
 
-// hangUp ends the link. The peer is told why, as far as the reason has a text for it.
+// hangUp ends the link. It tells the peer the reason, if the reason has a text for it.
 func (e *Engine) hangUp(now time.Time, why reason.Reason) {
 	if e.phase == phaseTerminate || e.phase == phaseClosed {
 		return
@@ -239,15 +239,15 @@ func (e *Engine) hangUp(now time.Time, why reason.Reason) {
 	e.settle(now)
 }
 
-// ended notes that a layer without which the link is of no use is over; settle then hangs up, outside
-// of the automaton that has noticed it.
+// ended records that a layer which the link needs has ended. settle then hangs up, outside the
+// automaton that noticed it.
 func (e *Engine) ended(why reason.Reason) {
 	if e.phase == phaseNetwork && e.failed.IsZero() {
 		e.failed = why
 	}
 }
 
-// Down says that the lower layer is gone: Closed follows at once.
+// Down tells the engine that the lower layer is gone. Closed follows at once.
 func (e *Engine) Down(why reason.Reason) {
 	switch {
 	case e.mute:
@@ -258,7 +258,8 @@ func (e *Engine) Down(why reason.Reason) {
 	e.finish(why, true)
 }
 
-// hungUp says of the peer's Terminate-Request what it cut short, and why, if the peer says so.
+// hungUp is the reason for the peer's Terminate-Request: the step that it interrupted, and the
+// peer's own reason if it sends one.
 func (e *Engine) hungUp(text []byte) reason.Reason {
 	said := strconv.QuoteToASCII(string(text[:min(len(text), noteLen)]))
 	if len(text) == 0 || len(said) != min(len(text), noteLen)+2 { // binary, as Windows sends it
@@ -307,8 +308,8 @@ func (e *Engine) Next() (Event, bool) {
 
 func (e *Engine) emit(event Event) { e.events = append(e.events, event) }
 
-// ResetRequest asks the peer to begin its stateful encrypted stream again, once a second at most
-// (RFC 3078 section 7.4). The data path calls for it as long as it cannot decrypt.
+// ResetRequest asks the peer to restart its stateful encrypted stream, at most once a second (RFC
+// 3078 section 7.4). The data path calls it as long as it cannot decrypt.
 func (e *Engine) ResetRequest(now time.Time) {
 	if e.phase != phaseNetwork || !e.ccp.opened() || now.Sub(e.resetAt) < time.Second {
 		return
@@ -317,13 +318,14 @@ func (e *Engine) ResetRequest(now time.Time) {
 	e.send(wire.CCP, wire.Packet{Code: wire.ResetRequest, ID: e.nextID()})
 }
 
-// Undecryptable says that the peer's packets cannot be decrypted, and that no Reset-Request helps.
+// Undecryptable tells the engine that the peer's packets do not decrypt and that no Reset-Request
+// helps.
 func (e *Engine) Undecryptable(now time.Time) {
 	e.ccp.again(now)
 	e.settle(now)
 }
 
-// settle tells the owner whether packets may pass, when that has changed.
+// settle tells the owner whether packets may pass, if that has changed.
 func (e *Engine) settle(now time.Time) {
 	if failed := e.failed; !failed.IsZero() {
 		e.failed = reason.Reason{}
@@ -354,8 +356,8 @@ func (e *Engine) settle(now time.Time) {
 	e.heard = now
 }
 
-// limitSetup says until when packets have to pass. The time runs on when the peer begins some phase again: it
-// could do so for ever.
+// limitSetup sets the time by which packets must pass. A peer that begins a phase again gets no new
+// limit: it could do so for ever.
 func (e *Engine) limitSetup(now time.Time) {
 	if e.setupBy.IsZero() {
 		e.setupBy = now.Add(e.cfg.SetupTimeout)
@@ -369,8 +371,8 @@ func (e *Engine) networkDown() {
 	}
 }
 
-// authenticated is the client's authentication having succeeded, or not being asked for: it is the
-// server's turn.
+// authenticated follows the client's authentication, or LCP if none was agreed. Next the server
+// authenticates itself, if the client asks for it.
 func (e *Engine) authenticated(now time.Time) {
 	if e.lcp.mutual && !e.mutual.done {
 		e.mutual.begin(now)
@@ -393,7 +395,7 @@ func (e *Engine) beginNetwork(now time.Time) {
 	e.settle(now)
 }
 
-// endNetwork is LCP leaving its open state.
+// endNetwork is called when LCP leaves its open state.
 func (e *Engine) endNetwork(now time.Time) {
 	e.networkDown()
 	e.ccp.init(e)
@@ -425,12 +427,12 @@ func (e *Engine) peerMRU() uint16 {
 	return min(e.lcp.peerMRU, defaultMRU)
 }
 
-// cut shortens the body of a packet to what the peer takes.
+// cut shortens the body of a packet to a length that the peer accepts.
 func (e *Engine) cut(body []byte) []byte {
 	return body[:min(len(body), int(e.peerMRU())-wire.HeaderLen)]
 }
 
-// draw fills b with random bytes; without any, the link ends.
+// draw fills b with random bytes. If it cannot, the link ends.
 func (e *Engine) draw(b []byte) bool {
 	if _, err := io.ReadFull(e.cfg.Random, b); err != nil {
 		e.finish(reason.New(reason.NoRandomNumbers, err), false)
@@ -439,7 +441,8 @@ func (e *Engine) draw(b []byte) bool {
 	return true
 }
 
-// plain is what the peer said of itself, for a reason: escaped, cut, and a user without the domain.
+// plain prepares text of the peer for a reason: it escapes and cuts it, and removes the domain of a
+// user.
 func plain(text string) string {
 	if _, user, found := strings.Cut(text, `\`); found {
 		text = user
@@ -447,7 +450,7 @@ func plain(text string) string {
 	return strings.Trim(strconv.QuoteToASCII(text[:min(len(text), noteLen)]), `"`)
 }
 
-// note passes on what the peer said of itself, escaped and cut.
+// note passes on information from the peer about itself, escaped and cut.
 func (e *Engine) note(what string, text []byte) {
 	quoted := strconv.QuoteToASCII(string(text[:min(len(text), noteLen)]))
 	e.emit(Note{Text: what + " " + strings.Trim(quoted, `"`)})

@@ -43,7 +43,7 @@ func TestDialIn(t *testing.T) {
 			client.MPPE = c.client
 			l := newLink(t, client, ppp.Config{MPPE: c.server, MRU: 1400})
 			l.start()
-			l.run(2 * time.Second) // before anything is repeated
+			l.run(2 * time.Second) // before any repetition
 			l.wantUp()
 			if l.a.up.Encryption != c.want || l.b.up.Encryption != c.want {
 				t.Errorf("encryption: client %q, server %q, want %q", l.a.up.Encryption, l.b.up.Encryption, c.want)
@@ -110,7 +110,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// A link that loses, doubles and swaps frames ends open with one view at both ends, or closed.
+// A link that loses, doubles and swaps frames ends open with the same state at both ends, or
+// closed.
 func TestBadLine(t *testing.T) {
 	opened := 0
 	const runs = 600
@@ -130,7 +131,7 @@ func TestBadLine(t *testing.T) {
 		l.rnd, l.loss = rand.New(rand.NewPCG(seed, 1)), 0.05+0.05*float64(seed%5)
 		l.start()
 		l.run(70 * time.Second)
-		l.rnd = nil // what is still open must agree once the line is good
+		l.rnd = nil // open links must agree once the line is good
 		l.run(200 * time.Second)
 		a, b := l.a.up != nil, l.b.up != nil
 		if a != b || !a && (l.a.closed == nil || l.b.closed == nil) {
@@ -184,7 +185,7 @@ func TestEcho(t *testing.T) {
 	l.a.Down(reason.New(reason.ServerHungUp))
 	silentSince := l.now
 	l.run(time.Minute)
-	l.b.Activity(l.now) // data still comes
+	l.b.Activity(l.now) // data still arrives
 	last := l.now
 	for l.b.closed == nil && l.now.Sub(last) < 10*time.Minute {
 		l.run(time.Second)
@@ -208,7 +209,7 @@ func TestSlowOwner(t *testing.T) {
 	l.b.Grant(l.now, goodGrant)
 	l.run(10 * time.Second)
 	l.wantUp()
-	l.b.Grant(l.now, ppp.Grant{}) // too late: nothing happens
+	l.b.Grant(l.now, ppp.Grant{}) // too late: no effect
 	l.b.Refuse(l.now, ppp.Refusal{})
 	l.run(time.Second)
 	l.wantUp()

@@ -9,8 +9,7 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// sequence puts frames behind each other, each behind its length of one byte, as FuzzEngine takes
-// them.
+// sequence joins frames, each after its length in one byte, as FuzzEngine reads them.
 func sequence(frames ...[]byte) (data []byte) {
 	for _, f := range frames {
 		data = append(append(data, byte(len(f))), f...)
@@ -18,8 +17,8 @@ func sequence(frames ...[]byte) (data []byte) {
 	return data
 }
 
-// FuzzEngine gives a server, or a client, frames of a stranger amid a dial-in: to says how far that
-// has come. The seeds are frames by which other servers were brought down.
+// FuzzEngine sends a stranger's frames to a server or a client during a dial-in. to sets how far
+// the dial-in has come. The seeds are frames that crashed other servers.
 func FuzzEngine(f *testing.F) {
 	lcp := frame(wire.LCP, wire.ConfigureRequest, 1, 5, 6, 1, 2, 3, 4)
 	ipcp := frame(wire.IPCP, wire.ConfigureRequest, 1, 3, 6, 0, 0, 0, 0)
@@ -63,7 +62,7 @@ func FuzzEngine(f *testing.F) {
 		}
 		client.Random, cfg.Random = rand.NewChaCha8([32]byte{1}), rand.NewChaCha8([32]byte{2})
 		l := newLink(t, client, cfg)
-		if to&0x80 != 0 { // the one that is tested is the client
+		if to&0x80 != 0 { // the engine under test is the client
 			l.a, l.b = &end{Engine: ppp.New(ppp.Config{Random: client.Random, Mutual: client.Mutual}), password: "geheim"}, &end{Engine: ppp.New(cfg)}
 		}
 		l.start()
@@ -81,17 +80,17 @@ func FuzzEngine(f *testing.F) {
 	})
 }
 
-// FuzzSequence drives a server by messages that are all well-formed, in any order: each byte is one.
-// The owner's answers, the time and the hanging up are among them.
+// FuzzSequence drives a server with well-formed messages in any order: each byte is one. Some bytes
+// are the owner's answers, the passing of time, and hang-ups.
 func FuzzSequence(f *testing.F) {
 	f.Add(uint8(0), []byte{0, 1, 20, 2, 3, 4})                      // a dial-in
-	f.Add(uint8(1), []byte{0, 1, 21, 5, 6, 7, 8, 2, 3, 4, 5, 6, 9}) // CCP is asked for again
+	f.Add(uint8(1), []byte{0, 1, 21, 5, 6, 7, 8, 2, 3, 4, 5, 6, 9}) // the peer asks for CCP again
 	f.Add(uint8(2), []byte{0, 1, 22, 5, 6, 7, 2, 4, 0, 1, 22})      // LCP begins again
-	f.Add(uint8(0), []byte{0, 1, 20, 10, 11, 12})                   // leaves right after the authentication
-	f.Add(uint8(1), []byte{2, 5, 20, 23, 0, 2, 5, 1, 2, 5})         // before its time
+	f.Add(uint8(0), []byte{0, 1, 20, 10, 11, 12})                   // leaves right after log-in
+	f.Add(uint8(1), []byte{2, 5, 20, 23, 0, 2, 5, 1, 2, 5})         // too early
 	f.Add(uint8(1), []byte{0, 1, 22, 24, 22, 23, 5, 6, 2, 4})       // a second try
 	f.Add(uint8(2), []byte{13, 14, 15, 16, 17, 18, 19, 13, 14, 15})
-	f.Add(uint8(0x80), []byte{27, 1, 28, 20, 28, 2, 3, 4}) // we show ourselves
+	f.Add(uint8(0x80), []byte{27, 1, 28, 20, 28, 2, 3, 4}) // we authenticate ourselves
 	f.Add(uint8(0x81), []byte{27, 1, 22, 23, 29, 28})      // and are refused
 	f.Fuzz(func(t *testing.T, mode uint8, moves []byte) {
 		var mutual ppp.Mutual
@@ -125,7 +124,7 @@ func FuzzSequence(f *testing.F) {
 	})
 }
 
-// move makes one of the moves of FuzzSequence and gives what was sent because of it.
+// move makes one move of FuzzSequence and returns the frames that it caused.
 func (r *raw) move(move, id uint8) []string {
 	frames := [][]byte{
 		frame(wire.LCP, wire.ConfigureRequest, id, 5, 6, 9, 9, 9, 9),
@@ -157,7 +156,7 @@ func (r *raw) move(move, id uint8) []string {
 	switch move {
 	case 21: // answers the challenge, and is granted at once
 		return r.respond("alice", id)
-	case 22: // later
+	case 22: // granted later
 		return r.respond("bob", id)
 	case 23:
 		r.e.Grant(r.now, goodGrant)
@@ -179,7 +178,7 @@ func (r *raw) move(move, id uint8) []string {
 	return r.out
 }
 
-// respond answers the challenge that was sent last, rightly if it was MS-CHAP's.
+// respond answers the last challenge. The answer is right if the challenge was MS-CHAP's.
 func (r *raw) respond(user string, id uint8) []string {
 	r.t.Helper()
 	value, _, err := wire.ParseCHAP(r.ask[wire.CHAP].Body)
@@ -192,7 +191,8 @@ func (r *raw) respond(user string, id uint8) []string {
 	return r.say(proof(r.t, ppp.MSCHAPv2, r.ask[wire.CHAP].ID, value, user, "geheim"))
 }
 
-// check wants nothing open and no password told without authentication, and nothing after the end.
+// check checks that without authentication no network is open and no password was sent, and that
+// nothing follows the end.
 func (r *raw) check() {
 	asked := false
 	for i, event := range r.all {

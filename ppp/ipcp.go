@@ -22,11 +22,11 @@ const (
 type ipcp struct {
 	control
 	local, peer netip.Addr
-	ask         bool          // for an address of ours: not after it was rejected
+	ask         bool          // ask for an address of ours; false after the peer rejected it
 	naks        int           // of our options
-	insists     netip.Addr    // server: the address that the peer asked for last, if it is not its own
+	insists     netip.Addr    // server: the last address asked for, if it is not the peer's
 	unnamed     bool          // server: its last request has no address
-	dns         [2]netip.Addr // client: what the server gave
+	dns         [2]netip.Addr // client: from the server
 	askDNS      [2]bool
 }
 
@@ -39,7 +39,7 @@ func (i *ipcp) init(e *Engine) {
 	}
 }
 
-// hurry begins, or asks again at once: a peer that wants encryption has heard nothing of IP before.
+// hurry begins, or repeats the request at once: a peer that wants encryption has ignored IP so far.
 func (i *ipcp) hurry(now time.Time) {
 	switch i.state {
 	case fsm.Initial:
@@ -50,7 +50,7 @@ func (i *ipcp) hurry(now time.Time) {
 	}
 }
 
-// give sets the addresses that a server has for the link.
+// give sets the addresses of the link on a server.
 func (i *ipcp) give(g Grant) { i.local, i.peer = g.Local, g.Peer }
 
 func addressData(a netip.Addr) []byte {
@@ -109,14 +109,14 @@ func (i *ipcp) check(options []wire.Option) (nak, reject []wire.Option) {
 	i.unnamed = true
 	switch {
 	case slices.Contains(i.refused, optAddress):
-		i.e.ended(i.disagreement()) // it keeps an address of its own, from which nothing would pass
+		i.e.ended(i.disagreement()) // it insists on its own address, which cannot work
 	default:
 		nak = append(nak, wire.Option{Type: optAddress, Data: addressData(i.peer)})
 	}
 	return nak, reject
 }
 
-// noteWish remembers an address that the peer asks for and that is not its own.
+// noteWish records an address that the peer asks for and that is not its own.
 func (i *ipcp) noteWish(addr netip.Addr) {
 	i.insists, i.unnamed = addr, !addr.IsValid()
 	if addr == i.peer {
@@ -124,7 +124,7 @@ func (i *ipcp) noteWish(addr netip.Addr) {
 	}
 }
 
-// disagreement is why the two do not come to terms about addresses.
+// disagreement is the reason why the two ends cannot agree on addresses.
 func (i *ipcp) disagreement() reason.Reason {
 	switch {
 	case i.naks > i.e.cfg.MaxFailure && i.e.cfg.Role == Server:
@@ -138,7 +138,8 @@ func (i *ipcp) disagreement() reason.Reason {
 	}
 }
 
-// want is the value that an option of the peer must have; not ok: reject it.
+// want returns the value that an option of the peer must have. If ok is false, the option is
+// rejected.
 func (i *ipcp) want(o wire.Option) (netip.Addr, bool) {
 	if len(o.Data) != 4 {
 		return netip.Addr{}, false
@@ -220,7 +221,7 @@ func (i *ipcp) down() { i.e.networkDown() }
 
 func (i *ipcp) finished() { i.e.ended(i.disagreement()) }
 
-// learned is what the server gave as name servers.
+// learned are the name servers that the server gave us.
 func (i *ipcp) learned() []netip.Addr {
 	var dns []netip.Addr
 	for n, a := range i.dns {

@@ -39,13 +39,13 @@ func methodOf(data []byte) Method {
 type lcp struct {
 	control
 	now    time.Time // of the packet or timer that is being handled
-	mru    uint16    // what we ask for; 0: nothing
+	mru    uint16    // the MRU that we ask for; 0: none
 	magic  uint32    // ours; 0: the peer rejects it
-	method Method    // server: what we ask for; client: what the peer asked for
-	asked  bool      // client: the peer asked for an authentication that is not allowed
-	mutual bool      // the server shows itself: a client asks for it, a server was asked
-	naks   int       // of our authentication
-	wishes []string  // server: authentications that the peer asks for and that are not allowed, by name
+	method Method    // server: the method that we ask for; client: the one that the peer asked for
+	asked  bool      // client: the peer asked for a method that is not allowed
+	mutual bool      // the server authenticates itself: a client asks for it, a server agreed
+	naks   int       // of our authentication option
+	wishes []string  // server: names of the authentications asked for that are not allowed
 	loops  int       // equal magic numbers
 
 	peerMRU           uint16
@@ -93,15 +93,17 @@ func (l *lcp) tick(now time.Time) {
 	l.control.tick(now)
 }
 
-// repeat sends our request again when the peer's first frame is its own request: when ours went out, the peer was most
-// likely not there yet. It goes before our Ack, with which the peer may open its end: there it would be a renegotiation.
+// repeat sends our request again when the peer's first frame is its own request: most likely, the
+// peer was not there yet when ours went out. We repeat it before our Ack. After the Ack the peer
+// may open its end, and would take the repetition for a renegotiation.
 func (l *lcp) repeat(now time.Time) {
 	if l.e.cfg.Role == Server && l.waiting && l.deadline.Before(now.Add(l.e.cfg.RestartTimer)) {
 		l.sendRequest(now)
 	}
 }
 
-// receiveFrame takes the information field of an LCP frame; first says that it is the first frame of the peer.
+// receiveFrame takes the information field of an LCP frame. first is true for the first frame of
+// the peer.
 func (l *lcp) receiveFrame(now time.Time, info []byte, first bool) {
 	p, err := wire.ParsePacket(info)
 	if err != nil {
@@ -150,7 +152,7 @@ func (l *lcp) echo(now time.Time, p wire.Packet) {
 	l.do(now, fsm.RXR)
 }
 
-// codeRejected is fatal for the codes without which there is no LCP.
+// codeRejected ends the link if the peer rejects a code that LCP needs.
 func (l *lcp) codeRejected(now time.Time, body []byte) {
 	if len(body) == 0 || wire.Code(body[0]) > wire.CodeReject {
 		l.do(now, fsm.RXJPlus)
@@ -172,7 +174,7 @@ func (l *lcp) protocolRejected(now time.Time, body []byte) {
 	case wire.LCP, wire.PAP, wire.CHAP:
 		l.e.hangUp(now, reason.New(reason.ProtocolRejected, protocol))
 	case wire.IPv4, wire.Comp:
-	default: // we have sent none: the peer has taken the wrong key for ours
+	default: // we have sent no such protocol: the peer decrypts with the wrong key
 		l.e.ccp.complain(now)
 	}
 }
@@ -216,7 +218,8 @@ func (l *lcp) check(options []wire.Option) (nak, reject []wire.Option) {
 // fixedLengths are the lengths of the options that have one, in bytes without the header.
 var fixedLengths = map[uint8]int{optMRU: 2, optAsyncmap: 4, optMagic: 4, optPFC: 0, optACFC: 0}
 
-// judge takes one option of the peer. Not ok means reject; a value means Nak with this value.
+// judge checks one option of the peer. If ok is false, it is rejected. A value asks for a Nak with
+// this value.
 func (l *lcp) judge(o wire.Option) (value []byte, ok bool) {
 	if n, known := fixedLengths[o.Type]; known && len(o.Data) != n {
 		return nil, false
@@ -245,8 +248,8 @@ func (l *lcp) judge(o wire.Option) (value []byte, ok bool) {
 	return nil, true
 }
 
-// allowed are the methods that may be agreed. Where a client must have encryption, the others would give its password away
-// for a link that ends for want of keys.
+// allowed are the methods that may be agreed. If a client requires encryption, the other methods
+// would give its password away for a link that must end without keys.
 func (l *lcp) allowed() []Method {
 	if l.e.cfg.Role == Client && l.e.ccp.required() {
 		return withKeys(l.e.cfg.Auth)
@@ -254,7 +257,8 @@ func (l *lcp) allowed() []Method {
 	return l.e.cfg.Auth
 }
 
-// judgeAuth takes the method that a peer asks for: a server, or a client that wants to know the server.
+// judgeAuth checks the method that the peer asks for. The peer is a server, or a client that wants
+// the server to authenticate itself.
 func (l *lcp) judgeAuth(data []byte) (value []byte, ok bool) {
 	switch {
 	case l.e.cfg.Role == Client:
@@ -268,7 +272,7 @@ func (l *lcp) judgeAuth(data []byte) (value []byte, ok bool) {
 	return nil, true
 }
 
-// choose takes the method that a server asks for, or names another.
+// choose accepts the method that a server asks for, or names another.
 func (l *lcp) choose(data []byte) (value []byte, ok bool) {
 	m, allowed := methodOf(data), l.allowed()
 	if slices.Contains(allowed, m) {
@@ -317,7 +321,7 @@ func (l *lcp) nakked(options []wire.Option) bool {
 	return true
 }
 
-// wish remembers an authentication that the peer asks for, if it is not allowed.
+// wish records an authentication that the peer asks for, if it is not allowed.
 func (l *lcp) wish(data []byte) {
 	method := methodOf(data)
 	name := method.String()
@@ -334,7 +338,7 @@ func (l *lcp) wish(data []byte) {
 	}
 }
 
-// wished is what the peer asks for, and does not get.
+// wished lists the authentications that the peer asked for and did not get.
 func (l *lcp) wished() string { return strings.Join(l.wishes, ", ") }
 
 func (l *lcp) noCommonAuth() reason.Reason {
@@ -344,9 +348,9 @@ func (l *lcp) noCommonAuth() reason.Reason {
 	return reason.New(reason.OnlyPAP)
 }
 
-// otherMethod answers a Nak of our method: what the peer wishes if that is allowed, else ours once
-// more, and after that each of the others in turn: a peer that would like something unknown best
-// may still take the next one.
+// otherMethod answers a Nak of our method. It takes the method that the peer wishes, if that is
+// allowed. Otherwise it takes ours once more, and then each of the others in turn: a peer that
+// prefers an unknown method may still accept the next one.
 func (l *lcp) otherMethod(wish Method) Method {
 	at := 0
 	for i, m := range l.e.cfg.Auth {
@@ -371,7 +375,8 @@ func (l *lcp) rejected(options []wire.Option) bool {
 		case optMagic:
 			l.magic = 0
 		case optAuth:
-			if l.naks > 0 { // it has sent as many Naks as it wants to (RFC 1661 section 4.6)
+			// The peer has sent as many Naks as it wants to (RFC 1661 section 4.6).
+			if l.naks > 0 {
 				return l.giveUp(l.noCommonAuth())
 			}
 			return l.giveUp(reason.New(reason.AuthRefused))

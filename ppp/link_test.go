@@ -19,23 +19,23 @@ var (
 	goodGrant = ppp.Grant{Password: "geheim", Local: inner, Peer: given, DNS: []netip.Addr{dns}}
 )
 
-// end is one engine and what it has said.
+// end is one engine and its output.
 type end struct {
 	*ppp.Engine
 	up       *ppp.NetworkUp
 	ups      int
-	clear    int // of them without encryption in both directions
+	clear    int // of them without encryption in either direction
 	closed   *ppp.Closed
 	asked    int // Authenticate events
 	resets   int
 	method   ppp.Method
 	notes    []string
 	oneTime  bool
-	password string // a server's; the answer is prompt unless it is empty
+	password string // a server's; empty: it does not answer at once
 	refusal  ppp.Refusal
 }
 
-// wireLink carries frames between two ends; it may lose, double and delay them.
+// wireLink carries frames between two ends. It may lose, double and delay them.
 type wireLink struct {
 	t      testing.TB
 	now    time.Time
@@ -43,7 +43,7 @@ type wireLink struct {
 	rnd    *rand.Rand
 	loss   float64
 	queue  []inFlight
-	frames []string // all that was sent, readable
+	frames []string // all sent frames, readable
 }
 
 type inFlight struct {
@@ -131,7 +131,7 @@ func (l *wireLink) carry(from *end, frame []byte) {
 	}
 }
 
-// run moves time on to until, or to when nothing is left to happen.
+// run advances the time to until, or until nothing is left to do.
 func (l *wireLink) run(d time.Duration) {
 	until := l.now.Add(d)
 	for range 20000 {
@@ -182,7 +182,7 @@ func (l *wireLink) start() {
 	l.b.Start(l.now)
 }
 
-// wantUp asserts that both ends are up and see the same.
+// wantUp asserts that both ends are up and have the same state.
 func (l *wireLink) wantUp() {
 	l.t.Helper()
 	if l.a.up == nil || l.b.up == nil {
@@ -235,8 +235,8 @@ func TestLinkHarnessKeepsOrder(t *testing.T) {
 	}
 }
 
-// IPCP that is negotiated again while CCP stays open does not begin the encrypted streams again: the peer
-// goes on with its own. CCP again does.
+// If IPCP is negotiated again while CCP stays open, the encrypted streams continue, as they do at
+// the peer. If CCP is negotiated again, they restart.
 func TestStreamsLastAsLongAsCCP(t *testing.T) {
 	client := clientConfig()
 	client.MPPE.Mode = ppp.MPPERequired

@@ -7,12 +7,12 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// mutual is the server showing itself to the client by PAP (RFC 1334 section 2), in either role. The
-// server's password goes to nobody who was not let in: it is sent after the client's own proof was granted.
+// mutual is the server's authentication to the client by PAP (RFC 1334 section 2), in either role.
+// The server sends its password only after the client's own proof was granted.
 type mutual struct {
 	e        *Engine
 	done     bool        // the client has accepted the server
-	request  wire.Packet // server: repeated until it is answered
+	request  wire.Packet // server: repeated until the client answers
 	repeatAt time.Time
 	endAt    time.Time
 }
@@ -21,7 +21,7 @@ func (m *mutual) reset() { *m = mutual{e: m.e} }
 
 func (m *mutual) deadline() time.Time { return earliest(m.repeatAt, m.endAt) }
 
-// begin is the client's own authentication having succeeded.
+// begin follows the client's own authentication.
 func (m *mutual) begin(now time.Time) {
 	m.endAt = now.Add(m.e.cfg.AuthTimeout)
 	if m.e.cfg.Role == Server {
@@ -45,7 +45,7 @@ func (m *mutual) tick(now time.Time) {
 	}
 }
 
-// silence is what the other end has not done within limit.
+// silence is the reason when the other end does not answer within limit.
 func (m *mutual) silence(limit time.Duration) reason.Reason {
 	if m.e.cfg.Role == Client {
 		return reason.New(reason.ServerSilent, limit)
@@ -53,8 +53,8 @@ func (m *mutual) silence(limit time.Duration) reason.Reason {
 	return reason.New(reason.MutualTimeout, limit)
 }
 
-// takes reports whether a packet of PAP is one of the server's authentication: its codes go the other
-// way than those of the client's.
+// takes reports whether a packet of PAP belongs to the server's authentication. Its codes go in the
+// opposite direction to those of the client's.
 func (m *mutual) takes(code wire.Code) bool {
 	return m.e.lcp.mutual && (code == wire.PAPRequest) == (m.e.cfg.Role == Client)
 }
@@ -71,7 +71,7 @@ func (m *mutual) receive(now time.Time, p wire.Packet) {
 	}
 }
 
-// judge answers the server's request. One that comes again was answered by an Ack that got lost.
+// judge answers the server's request. If it comes again, our Ack was lost.
 func (m *mutual) judge(now time.Time, p wire.Packet) {
 	user, password, err := wire.ParsePAP(p.Body)
 	if err != nil {

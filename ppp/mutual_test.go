@@ -14,7 +14,7 @@ import (
 
 var vigor = ppp.Mutual{User: "vigor", Password: "schwarz"}
 
-// askPAP is the peer's request that we show ourselves.
+// askPAP is the peer's request that we authenticate ourselves.
 func askPAP(id uint8) []byte { return frame(wire.LCP, wire.ConfigureRequest, id, 3, 4, 0xC0, 0x23) }
 
 func (r *raw) openMutual() {
@@ -25,12 +25,13 @@ func (r *raw) openMutual() {
 
 func mutualServer() ppp.Config { return ppp.Config{Auth: []ppp.Method{ppp.PAP}, Mutual: vigor} }
 
-// at gives the place of the first frame that begins so, or -1.
+// at returns the index of the first frame with this beginning, or -1.
 func (l *wireLink) at(frame string) int {
 	return slices.IndexFunc(l.frames, func(f string) bool { return strings.HasPrefix(f, frame) })
 }
 
-// The server shows itself once the client is let in, and no network protocol begins before that.
+// The server authenticates itself after it has let the client in. No network protocol begins before
+// that.
 func TestMutual(t *testing.T) {
 	for _, m := range methods {
 		for _, mode := range []ppp.MPPEMode{ppp.MPPEOff, ppp.MPPERequired} {
@@ -74,21 +75,22 @@ func TestMutualOption(t *testing.T) {
 	}
 	r.want(r.say(askPAP(9)), "LCP ConfAck id=0x9 <auth pap>")
 
-	// A peer that insists on CHAP is told in the end that there is nothing (RFC 1661 section 4.6).
+	// A peer that insists on CHAP gets a Reject in the end (RFC 1661 section 4.6).
 	r = newRaw(t, mutualServer())
 	for id := range uint8(5) {
 		r.want(r.say(chap(id)), "LCP ConfNak")
 	}
 	r.want(r.say(chap(5)), "LCP ConfRej id=0x5 <auth chap MD5>")
 
-	// What was acknowledged last counts: here, that we do not show ourselves.
+	// The last acknowledged request counts: here, we do not authenticate ourselves.
 	r = newRaw(t, mutualServer())
 	r.say(askPAP(1))
 	r.openLCP()
 	r.want(r.say(papLogin(1)), "PAP AuthAck", "IPCP ConfReq")
 }
 
-// What is answered while the client proves itself, while its verdict is awaited, and afterwards.
+// These are the answers while the client proves itself, while it awaits the verdict, and
+// afterwards.
 func TestMutualPhases(t *testing.T) {
 	const silent, reject = "", "LCP ProtRej"
 	verdict := func(code wire.Code, off uint8) func(*raw) []byte {
@@ -131,7 +133,7 @@ func TestMutualPhases(t *testing.T) {
 	}
 }
 
-// The name and the password go over the wire as they are configured.
+// The name and the password are sent exactly as configured.
 func TestMutualRequest(t *testing.T) {
 	r := newRaw(t, mutualServer())
 	r.openMutual()
@@ -142,7 +144,7 @@ func TestMutualRequest(t *testing.T) {
 	}
 }
 
-// A client that refuses the server, or says nothing, has no link.
+// A client that refuses the server, or does not answer, gets no link.
 func TestMutualRefused(t *testing.T) {
 	t.Run("nak", func(t *testing.T) {
 		r := newRaw(t, mutualServer())
@@ -190,8 +192,8 @@ func TestMutualRefused(t *testing.T) {
 	}
 }
 
-// A request that got lost is repeated; one whose Ack got lost is answered again, even by a client that
-// is in the network phase.
+// A lost request is repeated. If its Ack was lost, the request is answered again, even by a client
+// in the network phase.
 func TestMutualRepeats(t *testing.T) {
 	r := newRaw(t, mutualServer())
 	r.openMutual()
@@ -214,7 +216,8 @@ func TestMutualRepeats(t *testing.T) {
 	r.want(r.say(frame(wire.PAP, wire.PAPRequest, 7, 99)))
 }
 
-// mutualClient is a client whose server the test plays; LCP is open, the client has sent its own log-in.
+// mutualClient is a client whose server the test plays. LCP is open, and the client has sent its
+// own log-in.
 func mutualClient(t *testing.T) *raw {
 	t.Helper()
 	client := clientConfig(ppp.PAP)
@@ -226,14 +229,15 @@ func mutualClient(t *testing.T) *raw {
 	return r
 }
 
-// A client that asks the server to show itself has no link with one that does not, or is another.
+// A client that asks the server to authenticate itself refuses a server that does not do so, or
+// that is another.
 func TestMutualClient(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		server     ppp.Mutual
 		onClient   reason.Code
 		onServer   reason.Code // "": any
-		serverSays bool        // its password
+		serverSays bool        // the server sends its password
 	}{
 		{"wrong password", ppp.Mutual{User: "vigor", Password: "weiss"}, reason.ServerWrongPassword, reason.MutualRefused, true},
 		{"wrong name", ppp.Mutual{User: "draytek", Password: "schwarz"}, reason.ServerWrongPassword, reason.MutualRefused, true},
@@ -282,7 +286,7 @@ func TestMutualClient(t *testing.T) {
 	})
 }
 
-// A client that is refused is not told the server's password.
+// A refused client does not learn the server's password.
 func TestMutualStranger(t *testing.T) {
 	for _, m := range methods {
 		client := clientConfig(m)
@@ -296,7 +300,7 @@ func TestMutualStranger(t *testing.T) {
 	}
 }
 
-// LCP that begins again begins both authentications again, or the client's alone, as it is agreed then.
+// If LCP begins again, both authentications begin again, or only the client's, as LCP then agrees.
 func TestMutualAgain(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		r := newRaw(t, mutualServer())
@@ -343,8 +347,8 @@ func TestMutualRechallenge(t *testing.T) {
 	r.openIPCP()
 }
 
-// Over a line that loses, doubles and swaps frames both ends come up, or neither; never with a server
-// that has a wrong password.
+// Over a line that loses, doubles and swaps frames, both ends come up, or neither. They never come
+// up if the server has a wrong password.
 func TestMutualOnBadLine(t *testing.T) {
 	opened := 0
 	const runs = 400

@@ -7,7 +7,7 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// refusedProtocol is a protocol that was answered with Protocol-Reject, and when.
+// refusedProtocol records which protocol we answered with Protocol-Reject, and when.
 type refusedProtocol struct {
 	protocol wire.Protocol
 	at       time.Time
@@ -37,8 +37,8 @@ func (e *Engine) receiveNetwork(now time.Time, protocol wire.Protocol, info []by
 	}
 }
 
-// hold keeps the peer's last Configure-Request of IPCP while IP waits for encryption: Windows sends it together with
-// that of CCP, and would repeat it after 3 s only.
+// hold keeps the peer's last Configure-Request of IPCP while IP waits for encryption. Windows sends
+// it together with that of CCP, and would repeat it only after 3 s.
 func (e *Engine) hold(p wire.Packet) {
 	switch p.Code {
 	case wire.ConfigureRequest:
@@ -50,7 +50,7 @@ func (e *Engine) hold(p wire.Packet) {
 	}
 }
 
-// release answers the request that was held, when IP may go on.
+// release answers the held request when IP may go on.
 func (e *Engine) release(now time.Time) {
 	if p := e.waiting; p.Code != 0 && e.phase == phaseNetwork && !e.held() {
 		e.waiting = wire.Packet{}
@@ -61,7 +61,8 @@ func (e *Engine) release(now time.Time) {
 // held reports whether IPCP must wait for encryption.
 func (e *Engine) held() bool { return e.ccp.required() && !e.ccp.encrypted() }
 
-// refuseProtocol answers with Protocol-Reject (RFC 1661 section 5.7), once for each protocol and second.
+// refuseProtocol answers with Protocol-Reject (RFC 1661 section 5.7), at most once a second for
+// each protocol.
 func (e *Engine) refuseProtocol(now time.Time, protocol wire.Protocol, info []byte) {
 	if e.phase != phaseNetwork {
 		return

@@ -9,8 +9,8 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// Windows sends a CCP Configure-Request again after CCP is open: data is held, the link stays, and
-// both streams begin again.
+// Windows sends a CCP Configure-Request again after CCP is open. Data is held, the link stays, and
+// both streams restart.
 func TestCCPRequestWhenOpen(t *testing.T) {
 	for _, mode := range []ppp.MPPEMode{ppp.MPPEOptional, ppp.MPPERequired} {
 		client := clientConfig()
@@ -66,7 +66,7 @@ func TestCCPNakHasOneKeyBit(t *testing.T) {
 	}
 }
 
-// A peer that asks for no strength for ever does not keep the link from opening, nor us busy.
+// A peer that asks for no strength for ever neither blocks the link nor keeps us busy.
 func TestCCPForEver(t *testing.T) {
 	l := newLink(t, clientConfig(), ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPEOptional}})
 	l.start()
@@ -81,7 +81,7 @@ func TestCCPForEver(t *testing.T) {
 	}
 }
 
-// IPCP that comes before required encryption is held back in silence.
+// IPCP that comes before required encryption is held without an answer.
 func TestIPCPWaitsForMPPE(t *testing.T) {
 	client := clientConfig()
 	client.MPPE.Mode = ppp.MPPERequired
@@ -110,7 +110,8 @@ func TestStatefulReset(t *testing.T) {
 	l := newLink(t, client, ppp.Config{MPPE: ppp.MPPE{Mode: ppp.MPPERequired, Strengths: []mppe.Strength{mppe.Bits128}}})
 	l.start()
 	l.run(10 * time.Second)
-	l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, 77, 18, 6, 0, 0, 0, 0x40)) // the client wants it stateful
+	// The client wants it stateful.
+	l.b.Receive(l.now, frame(wire.CCP, wire.ConfigureRequest, 77, 18, 6, 0, 0, 0, 0x40))
 	l.run(10 * time.Second)
 	if got := l.b.up; got == nil || got.Encryption != "MPPE-128 stateless" && got.Encryption != "MPPE-128 stateful" {
 		t.Fatalf("up: %v\n%s", got, l.tail())

@@ -20,7 +20,7 @@ func TestIPCPOptions(t *testing.T) {
 		}
 		return frame(wire.IPCP, wire.ConfigureRequest, 7, body...)
 	}
-	// as Windows asks: addresses of a second DNS and of NBNS servers that there are not
+	// Windows asks for the addresses of a second DNS and of NBNS servers, which do not exist.
 	r.want(r.say(ask(3, 129, 130, 131, 132)), "IPCP ConfRej id=0x7 <ms-wins 0.0.0.0> <ms-dns2 0.0.0.0> <ms-wins 0.0.0.0>")
 	r.want(r.say(ask(3, 129)), "IPCP ConfNak id=0x7 <addr 10.99.0.10> <ms-dns1 10.99.0.53>")
 	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 8, 3, 6, 192, 168, 0, 1)), "IPCP ConfNak id=0x8 <addr 10.99.0.10>")
@@ -29,7 +29,8 @@ func TestIPCPOptions(t *testing.T) {
 	r.want(r.say(frame(wire.IPCP, wire.ConfigureRequest, 11, 3, 6, 10, 99, 0, 10, 129, 6, 10, 99, 0, 53)), "IPCP ConfAck id=0xb")
 }
 
-// An address that is not the user's comes to nothing, and both ends are told so. What was rejected is not asked for.
+// An address that is not the user's fails, and both ends learn the reason. We do not ask again for
+// an option that was rejected.
 func TestClientInsistsOnAddress(t *testing.T) {
 	own, none, unset := []byte{3, 6, 192, 168, 5, 77}, []byte(nil), []byte{3, 6, 0, 0, 0, 0}
 	const insists = "client insists on 192.168.5.77; alice's address is 10.99.0.10"
@@ -71,7 +72,7 @@ func TestClientInsistsOnAddress(t *testing.T) {
 	}
 }
 
-// A client that gives in after a Reject gets its address; one that hangs up is told from others.
+// A client that gives in after a Reject gets its address. One that hangs up gets its own reason.
 func TestClientGivesIn(t *testing.T) {
 	for _, giveIn := range []bool{true, false} {
 		r := newRaw(t, papOnly)
@@ -92,7 +93,7 @@ func TestClientGivesIn(t *testing.T) {
 	}
 }
 
-// An open link whose peer begins to negotiate again and never ends is over after the set-up time.
+// If the peer of an open link negotiates again without end, the link ends after the set-up time.
 func TestRepeatedNegotiationEnds(t *testing.T) {
 	r := newRaw(t, papOnly)
 	r.openPAP()

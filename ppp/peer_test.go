@@ -10,7 +10,7 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// raw is a server whose peer the test plays by hand.
+// raw is a server whose peer is the test itself.
 type raw struct {
 	t     *testing.T
 	e     *ppp.Engine
@@ -18,7 +18,7 @@ type raw struct {
 	out   []string
 	raw   [][]byte
 	all   []ppp.Event
-	ask   map[wire.Protocol]wire.Packet // the last request of each protocol; of CHAP, the challenge
+	ask   map[wire.Protocol]wire.Packet // last request of each protocol; of CHAP, the challenge
 	grant ppp.Grant                     // of alice
 }
 
@@ -52,7 +52,7 @@ func (r *raw) drain() {
 	}
 }
 
-// say gives the engine a frame and returns what it answers, readable.
+// say gives the engine a frame and returns its answers, readable.
 func (r *raw) say(f []byte) []string {
 	r.t.Helper()
 	r.out, r.raw = nil, nil
@@ -80,7 +80,7 @@ func (r *raw) ack(p wire.Protocol) []string {
 	return r.say(frame(p, wire.ConfigureAck, r.ask[p].ID, r.ask[p].Body...))
 }
 
-// up is the last NetworkUp; nil if a NetworkDown came after it.
+// up is the last NetworkUp, or nil if a NetworkDown came after it.
 func (r *raw) up() (up *ppp.NetworkUp) {
 	for _, event := range r.all {
 		switch v := event.(type) {
@@ -93,7 +93,7 @@ func (r *raw) up() (up *ppp.NetworkUp) {
 	return up
 }
 
-// openLCP has the peer acknowledge our request and ask for nothing special.
+// openLCP makes the peer acknowledge our request and ask for no options.
 func (r *raw) openLCP() {
 	r.t.Helper()
 	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 1)), "LCP ConfAck id=0x1")
@@ -121,8 +121,8 @@ func (r *raw) openIPCP() {
 
 var papOnly = ppp.Config{Auth: []ppp.Method{ppp.PAP}}
 
-// Every protocol in every phase: what is answered, and what is passed over in silence. In the phases
-// before the start and after the end, there is nothing but silence.
+// The engine answers or ignores every protocol in every phase as listed. Before the start and after
+// the end, it ignores everything.
 func TestPhasesAndProtocols(t *testing.T) {
 	const silent, reject = "", "LCP ProtRej"
 	probes := []struct {
@@ -206,7 +206,7 @@ func inPhase(t *testing.T, phase string) *raw {
 	return r
 }
 
-// A proof of another protocol than the agreed one is not looked at.
+// A proof of another protocol than the agreed one is ignored.
 func TestAgreedAuthentication(t *testing.T) {
 	for _, agreed := range methods {
 		for _, other := range methods {
@@ -230,7 +230,7 @@ func TestAgreedAuthentication(t *testing.T) {
 
 func TestLCPOptions(t *testing.T) {
 	r := newRaw(t, papOnly)
-	// Windows' callback, MRRU and endpoint, with options that are known before, between and after.
+	// Windows sends callback, MRRU and endpoint, with known options before, between and after.
 	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 0,
 		1, 4, 5, 120, 13, 3, 6, 5, 6, 0, 0, 0, 0, 17, 4, 6, 64, 7, 2, 19, 3, 0)),
 		"LCP ConfRej id=0x0 <13 06> <17 06 40> <19 00>")
@@ -241,8 +241,8 @@ func TestLCPOptions(t *testing.T) {
 	r.want(r.say(frame(wire.LCP, wire.ConfigureRequest, 3, 1))) // half an option
 }
 
-// A peer that insists on a name server of its own is told no more than Max-Failure times of ours, and
-// then that there is none for it (RFC 1661 section 4.6).
+// A peer that insists on its own name server gets ours at most Max-Failure times, and then a Reject
+// (RFC 1661 section 4.6).
 func TestMaxFailure(t *testing.T) {
 	r := newRaw(t, papOnly)
 	r.openPAP()
@@ -265,7 +265,7 @@ func TestRepliesAreCut(t *testing.T) {
 	r.say(papLogin(1))
 	big := bytes.Repeat([]byte{1}, 1400)
 	options := bytes.Repeat([]byte{99, 6, 8, 8, 8, 8}, 32)
-	wrong := bytes.Repeat([]byte{129, 6, 8, 8, 8, 8}, 32) // and no address: one is appended
+	wrong := bytes.Repeat([]byte{129, 6, 8, 8, 8, 8}, 32) // without an address: one is appended
 	for name, f := range map[string][]byte{
 		"Echo-Reply": frame(wire.LCP, wire.EchoRequest, 7, big...), "Code-Reject": frame(wire.LCP, 99, 7, big...),
 		"Protocol-Reject": frame(0x1235, 1, 7, big...), "Configure-Reject": frame(wire.IPCP, wire.ConfigureRequest, 7, options...),
@@ -321,10 +321,10 @@ func TestPeerHangsUp(t *testing.T) {
 	r.want(r.say(papLogin(9)))
 }
 
-// A server that says nothing is told from one that does not agree.
+// The reason distinguishes a silent server from one that does not agree.
 func TestSilentServer(t *testing.T) {
 	l := newLink(t, clientConfig(), ppp.Config{})
-	l.a.Start(l.now) // and nobody at the other end
+	l.a.Start(l.now) // with no peer at the other end
 	l.run(5 * time.Minute)
 	if l.a.closed == nil || l.a.closed.Reason.Row().Exit != reason.ExitNoAnswer {
 		t.Errorf("in LCP: %v", l.a.closed)
@@ -378,8 +378,8 @@ func TestLoopedBack(t *testing.T) {
 	t.Error("a looped line never ends")
 }
 
-// A request that went out before the peer was there goes out again with the peer's first frame, in front of the answer to
-// that; and only then. The first answer to it counts, whichever of the two it is for.
+// A request that went out before the peer was there goes out again with the peer's first frame,
+// before the answer to that frame, and only then. The first answer counts, to either request.
 func TestRequestIsRepeatedForALatePeer(t *testing.T) {
 	request := frame(wire.LCP, wire.ConfigureRequest, 1)
 	late := newRaw(t, papOnly)

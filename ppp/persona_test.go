@@ -10,7 +10,7 @@ import (
 	"vpnd/testenv/persona"
 )
 
-// The engine answers real clients as it has to.
+// The engine answers real clients correctly.
 func TestPersonas(t *testing.T) {
 	for _, p := range persona.All(t) {
 		t.Run(p.Name, func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestPersonas(t *testing.T) {
 // dialled is the engine that a persona dials, with a plain data path.
 type dialled struct {
 	*raw
-	said [][]byte // by the engine, and not heard yet
+	said [][]byte // by the engine, and not read yet
 	in   [][]byte
 }
 

@@ -8,7 +8,7 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// A link that does not come up says what it was that the client wanted, or did not do.
+// The reason of a failed link names the client's wish or omission.
 func TestReasonsArePrecise(t *testing.T) {
 	msOnly := ppp.Config{Auth: []ppp.Method{ppp.MSCHAPv2}}
 	ask := func(r *raw, data ...byte) {
@@ -29,7 +29,7 @@ func TestReasonsArePrecise(t *testing.T) {
 		},
 		"peer accepts no allowed authentication": func(r *raw) {
 			for range 5 {
-				ask(r, 0xC2, 0x23, 0x81) // what it is offered
+				ask(r, 0xC2, 0x23, 0x81) // the method that it is offered
 			}
 			r.e.Down(reason.New(reason.ControlClosed))
 		},
@@ -42,7 +42,7 @@ func TestReasonsArePrecise(t *testing.T) {
 			r.ack(wire.LCP)
 			r.say(frame(wire.LCP, wire.TerminateRequest, 5, []byte("no CHAP")...))
 		},
-		"peer hung up during the authentication": func(r *raw) { // as Windows says it
+		"peer hung up during the authentication": func(r *raw) { // in Windows' words
 			r.say(frame(wire.LCP, wire.ConfigureRequest, 1))
 			r.ack(wire.LCP)
 			r.say(frame(wire.LCP, wire.TerminateRequest, 5, 0x4F, 0x1C, 0xA5, 0, 0x3C, 0xCD, 0x74, 0, 0, 2, 0xCE))
@@ -58,7 +58,7 @@ func TestReasonsArePrecise(t *testing.T) {
 	}
 }
 
-// pass lets time go by in seconds.
+// pass lets d pass in steps of a second.
 func (r *raw) pass(d time.Duration) {
 	for end := r.now.Add(d); r.now.Before(end); {
 		r.now = r.now.Add(time.Second)

@@ -9,7 +9,7 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// A peer that begins some phase again and again has no more time than any other until packets pass.
+// A peer that restarts a phase again and again gets no more time than any other until packets pass.
 func TestSetupEndsDespiteRestarts(t *testing.T) {
 	lcp := func(r *raw, id uint8) {
 		r.say(frame(wire.LCP, wire.ConfigureRequest, id, 2, 6, 0, 0, 0, id))
@@ -61,7 +61,7 @@ func (r *raw) closed() bool {
 	return over
 }
 
-// openMSCHAPv2 answers the challenge as alice does.
+// openMSCHAPv2 answers the challenge as alice.
 func (r *raw) openMSCHAPv2() {
 	r.t.Helper()
 	id, challenge := r.challenged()
@@ -69,7 +69,8 @@ func (r *raw) openMSCHAPv2() {
 	r.say(frame(wire.CHAP, wire.CHAPResponse, id, append(append([]byte{49}, value[:]...), "alice"...)...))
 }
 
-// While encryption is agreed, the peer's last request of IPCP is kept, and answered as soon as packets are encrypted.
+// While encryption is negotiated, the engine keeps the peer's last request of IPCP, and answers it
+// as soon as packets are encrypted.
 func TestIPCPWaitsForEncryption(t *testing.T) {
 	zero, right := []byte{3, 6, 0, 0, 0, 0}, append([]byte{3, 6}, given.AsSlice()...)
 	for name, c := range map[string]struct {
@@ -89,7 +90,7 @@ func TestIPCPWaitsForEncryption(t *testing.T) {
 		r.say(frame(wire.CCP, wire.ConfigureRequest, 6, 18, 6, 1, 0, 0, 0))
 		for _, f := range c.held {
 			r.want(r.say(f))
-			clear(f) // the engine has to have a copy
+			clear(f) // the engine must have a copy
 		}
 		r.say(frame(wire.CCP, wire.ConfigureRequest, 9, 18, 6, 1, 0, 0, 0x40))
 		got := r.ack(wire.CCP)
@@ -104,7 +105,7 @@ func TestIPCPWaitsForEncryption(t *testing.T) {
 	}
 }
 
-// What was held does not survive the link that it came by.
+// A held request does not survive its link.
 func TestHeldRequestEndsWithLCP(t *testing.T) {
 	r := newRaw(t, ppp.Config{Auth: []ppp.Method{ppp.MSCHAPv2}, MPPE: ppp.MPPE{Mode: ppp.MPPERequired}})
 	r.openLCP()

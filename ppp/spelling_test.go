@@ -10,7 +10,8 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// A password that is not ASCII: the server takes both spellings by each method, and both ends have the same keys.
+// With a password that is not ASCII, the server accepts both spellings by each method, and both
+// ends have the same keys.
 func TestSpellings(t *testing.T) {
 	const password = "Käse-2026"
 	for _, m := range methods {
@@ -46,7 +47,8 @@ func TestNameInCodePage(t *testing.T) {
 	}
 }
 
-// What a server says of a refusal: its number, and the text behind M= alone tells that no address is free.
+// A client reads the error number of a server's refusal. Only the text after M= can tell that no
+// address is free.
 func TestRefusalOfMSCHAP(t *testing.T) {
 	for message, want := range map[string]reason.Code{
 		"E=691 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=no":                      reason.ServerRefusesLogIn,
@@ -67,7 +69,7 @@ func TestRefusalOfMSCHAP(t *testing.T) {
 	}
 }
 
-// A server that wants another protocol, and then asks for nothing, disagrees about the protocol.
+// If a server wants another protocol, and then asks for none, the two disagree about the protocol.
 func TestServerInsistsOnAnotherProtocol(t *testing.T) {
 	r := newRaw(t, ppp.Config{Role: ppp.Client, Auth: []ppp.Method{ppp.PAP}, User: "alice", Password: "geheim", MustProve: true})
 	r.say(frame(wire.LCP, wire.ConfigureRequest, 1, 3, 5, 0xc2, 0x23, 0x81))
@@ -76,7 +78,7 @@ func TestServerInsistsOnAnotherProtocol(t *testing.T) {
 	r.wantClosed(reason.New(reason.ServerAsksOtherAuth))
 }
 
-// A server that asks for no authentication gets no client that wants one.
+// A client that wants authentication refuses a server that asks for none.
 func TestServerAsksForNothing(t *testing.T) {
 	for _, must := range []bool{false, true} {
 		r := newRaw(t, ppp.Config{Role: ppp.Client, Auth: []ppp.Method{ppp.MSCHAPv2}, User: "alice", Password: "geheim", MustProve: must})

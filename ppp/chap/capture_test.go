@@ -9,8 +9,8 @@ import (
 	"vpnd/testenv/recording"
 )
 
-// The proofs that pppd gave in the recorded dial-ins are right for its password and for no other, and so is
-// its server's own proof.
+// pppd's proofs in the recorded dial-ins are right for its password and for no other. So is the
+// server's own proof.
 func TestCaptures(t *testing.T) {
 	const password = "Correct-Horse9"
 	names, err := filepath.Glob("../wire/testdata/*.pcap")

@@ -2,9 +2,10 @@ package chap
 
 import "strings"
 
-// ParseFailure takes the message of a Failure of MS-CHAP, "E=691 R=0 C=… V=3 M=…" (RFC 2433 section 6, RFC 2759
-// section 6): the error code, and the text for people behind M=, which may be missing. Servers are free with the
-// spaces between. Code 0 means that the message has no code; then all of it is the text.
+// ParseFailure takes the message of a Failure of MS-CHAP, "E=691 R=0 C=… V=3 M=…" (RFC 2433 section
+// 6, RFC 2759 section 6). It returns the error code and the text for people after M=, which may be
+// missing. Servers put any number of spaces between the parts. Code 0 means that the message has no
+// code; then all of it is the text.
 func ParseFailure(message string) (code int, text string) {
 	rest, found := strings.CutPrefix(message, "E=")
 	digits := 0

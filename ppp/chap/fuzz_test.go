@@ -7,7 +7,7 @@ import (
 	"vpnd/ppp/chap"
 )
 
-// Whatever a server says of a refusal is read.
+// Any refusal of a server can be read.
 func FuzzParseFailure(f *testing.F) {
 	for _, message := range []string{"", "E=691 R=0 C=00112233 V=3 M=no", "E=", "E=691", "M=E=691", "E=99999999999 M=\x00"} {
 		f.Add(message)
@@ -20,7 +20,8 @@ func FuzzParseFailure(f *testing.F) {
 	})
 }
 
-// Values of any length are read or refused; a proof takes the password that it was made of, in each spelling.
+// Values of any length are read or refused. A proof accepts the password that it was made of, in
+// each spelling.
 func FuzzProofs(f *testing.F) {
 	f.Add([]byte("0123456789abcdef"), "Käse-2026")
 	f.Add(make([]byte, 49), "")

@@ -37,7 +37,7 @@ func challengeResponse(challenge [8]byte, hash [16]byte) (response [24]byte) {
 	return response
 }
 
-// desEncrypt encrypts one block under the 56 bits of key; the parity bits are left zero.
+// desEncrypt encrypts one block with the 56 bits of key. The parity bits stay zero.
 func desEncrypt(dst, key, block []byte) {
 	var k [8]byte
 	var bits uint64
@@ -49,13 +49,13 @@ func desEncrypt(dst, key, block []byte) {
 	}
 	c, err := des.NewCipher(k[:]) //nolint:gosec // MS-CHAP is made of DES
 	if err != nil {
-		return // cannot be: the key has eight bytes
+		return // impossible: the key has eight bytes
 	}
 	c.Encrypt(dst, block)
 }
 
-// challengeHash is ChallengeHash of RFC 2759 section 8.2. A Windows domain in front of the user's
-// name does not belong to it.
+// challengeHash is ChallengeHash of RFC 2759 section 8.2. It leaves out a Windows domain in front
+// of the user's name.
 func challengeHash(peer, authenticator [16]byte, user string) [8]byte {
 	if _, name, found := strings.Cut(user, `\`); found {
 		user = name
@@ -87,8 +87,8 @@ func authenticatorResponse(hashHash [16]byte, ntResponse [24]byte, challenge [8]
 	return "S=" + strings.ToUpper(hex.EncodeToString(h.Sum(nil)))
 }
 
-// LMHash is LmPasswordHash of RFC 2433 section A.2, from which MPPE of 40 and 56 bits takes its
-// keys after MS-CHAP. Bytes after the fourteenth do not count.
+// LMHash is LmPasswordHash of RFC 2433 section A.2. After MS-CHAP, MPPE of 40 and 56 bits takes its
+// keys from it. Bytes after the fourteenth do not count.
 func LMHash(password string) (hash [16]byte) { return lmHash(oem(password)) }
 
 func lmHash(upper []byte) (hash [16]byte) {

@@ -14,7 +14,7 @@ const (
 	// msResponseLen is the length of a response value of MS-CHAP (RFC 2433 section 4) and
 	// MS-CHAPv2 (RFC 2759 section 4) in bytes.
 	msResponseLen = 49
-	// useNT is the flags byte of MS-CHAP that says that the NT response is there.
+	// useNT is the flags byte of MS-CHAP that announces the NT response.
 	useNT = 0x01
 )
 
@@ -63,15 +63,15 @@ func (p MD5) Verify(candidate string) bool {
 	return right == 1
 }
 
-// V1 is the proof of MS-CHAP, RFC 2433, only by the NT response: the LAN Manager response gives
-// the password away and is not looked at.
+// V1 is the proof of MS-CHAP, RFC 2433, and checks only the NT response. It ignores the LAN Manager
+// response, which gives the password away.
 type V1 struct {
 	Challenge  [8]byte
 	NTResponse [24]byte
 }
 
 // NewV1 takes the value field of a Response: LAN Manager response, NT response, flags. A peer that
-// sends no NT response fails as one with a wrong password does. The error is ErrLength.
+// sends no NT response fails like one with a wrong password. The error is ErrLength.
 func NewV1(challenge [8]byte, value []byte) (V1, error) {
 	if len(value) != msResponseLen {
 		return V1{}, ErrLength
@@ -103,8 +103,8 @@ func (p V1) Hashes(password string) (nt, lm [16]byte) {
 	return md4sum(f.unicode), lmHash(f.oem)
 }
 
-// match finds the form of password that answers challenge with response; if none does, it gives the RFC's. It
-// tries all of them, so that its time tells nothing.
+// match finds the form of password that answers challenge with response. If no form does, it
+// returns the RFC's. It tries all forms, so that its time reveals nothing.
 func match(challenge [8]byte, response [24]byte, password string) (found form, ok bool) {
 	list := forms(password)
 	found = list[0]
@@ -167,14 +167,14 @@ func (p V2) Hash(password string) [16]byte {
 	return md4sum(f.unicode)
 }
 
-// AuthenticatorResponse is what proves to the client that the server knows password too: "S=" and
-// 40 hexadecimal digits, the beginning of the Success message (RFC 2759 section 5).
+// AuthenticatorResponse proves to the client that the server knows password too: "S=" and 40
+// hexadecimal digits, the beginning of the Success message (RFC 2759 section 5).
 func (p V2) AuthenticatorResponse(password string) string {
 	return authenticatorResponse(HashHash(p.Hash(password)), p.NTResponse, p.hashed())
 }
 
-// VerifySuccess is the client's check of the message of a Success: of its first 42 bytes, whatever follows.
-// Windows Server 2019 leaves out the space in front of M=.
+// VerifySuccess is the client's check of the message of a Success. It looks only at the first 42
+// bytes, because Windows Server 2019 leaves out the space in front of M=.
 func (p V2) VerifySuccess(message, password string) bool {
 	want := p.AuthenticatorResponse(password)
 	return len(message) >= len(want) && subtle.ConstantTimeCompare([]byte(message[:len(want)]), []byte(want)) == 1

@@ -10,10 +10,10 @@ import (
 
 // Clients differ in how they write a password that is not ASCII:
 //
-//	MS-CHAP   RFC 2433 and RFC 2759 hash UTF-16, and Windows does so. pppd and what is built on it (Android to
-//	          11, Apple, NetworkManager) hash the bytes that they were given, with a zero byte behind each:
-//	          UTF-8, or Windows-1252 from an old file.
-//	PAP, CHAP bytes: UTF-8 from pppd, the code page of the country from Windows.
+//	MS-CHAP    RFC 2433 and RFC 2759 hash UTF-16, and Windows does so. pppd and its descendants
+//	           (Android to 11, Apple, NetworkManager) hash the bytes of their input, with a zero
+//	           byte after each: UTF-8, or Windows-1252 from an old file.
+//	PAP, CHAP  Clients send bytes: UTF-8 from pppd, the code page of the country from Windows.
 
 // codePages are the code pages of Windows for alphabets, the most frequent one first.
 var codePages = []*charmap.Charmap{
@@ -21,7 +21,7 @@ var codePages = []*charmap.Charmap{
 	charmap.Windows1255, charmap.Windows1256, charmap.Windows1257, charmap.Windows1258, charmap.Windows874,
 }
 
-// Text is what a peer wrote, as text: bytes that are not UTF-8 count as Windows-1252.
+// Text decodes bytes that a peer wrote. Bytes that are not UTF-8 count as Windows-1252.
 func Text(written []byte) string {
 	if utf8.Valid(written) {
 		return string(written)
@@ -32,13 +32,13 @@ func Text(written []byte) string {
 func decode(page *charmap.Charmap, written string) string {
 	text, err := page.NewDecoder().String(written)
 	if err != nil {
-		return written // cannot be: each byte has a meaning
+		return written // impossible: each byte has a meaning
 	}
 	return text
 }
 
-// encode writes a text in a code page, if that has all of its characters. It does so for each password that is tried
-// for a log-in, and an Encoder needs more memory.
+// encode writes text in a code page, if the page has all of its characters. It uses no Encoder,
+// which needs more memory: encode runs for each password that a log-in tries.
 func encode(page *charmap.Charmap, text string) (written string, ok bool) {
 	if !utf8.ValidString(text) {
 		return "", false
@@ -54,8 +54,8 @@ func encode(page *charmap.Charmap, text string) (written string, ok bool) {
 	return string(list), true
 }
 
-// InCodePage is the password in the first code page that has its characters, as Windows sends it by PAP and
-// CHAP. Without such a page the password stays UTF-8.
+// InCodePage is the password in the first code page that has its characters, as Windows sends it by
+// PAP and CHAP. If no page has them, the password stays UTF-8.
 func InCodePage(password string) string {
 	for _, page := range codePages {
 		if written, ok := encode(page, password); ok {
@@ -65,8 +65,8 @@ func InCodePage(password string) string {
 	return password
 }
 
-// AsBytes is a password whose UTF-16 is the UTF-8 of password with a zero byte behind each byte: what a client
-// gives to MS-CHAP to answer as pppd does.
+// AsBytes is a password whose UTF-16 is the UTF-8 of password with a zero byte after each byte. A
+// client gives it to MS-CHAP to answer as pppd does.
 func AsBytes(password string) string { return decode(charmap.ISO8859_1, password) }
 
 // IsASCII reports whether there is only one way to write a password.
@@ -74,7 +74,8 @@ func IsASCII(password string) bool {
 	return !strings.ContainsFunc(password, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
-// spellings are the bytes that a client may send for password. Their number depends only on password.
+// spellings are the bytes that a client may send for password. Their number depends only on
+// password.
 func spellings(password string) []string {
 	list := []string{password}
 	if IsASCII(password) {
@@ -88,13 +89,14 @@ func spellings(password string) []string {
 	return list
 }
 
-// form is what MS-CHAP makes of a password.
+// form is a password as MS-CHAP hashes it.
 type form struct {
 	unicode []byte // for the NT hash
 	oem     []byte // in upper case, for the LAN Manager hash
 }
 
-// forms are those that a client may use for password, the RFC's first: one of ASCII, three of all others.
+// forms are the forms of password that a client may use, the RFC's first. A password in ASCII has
+// one form, any other has three.
 func forms(password string) []form {
 	list := []form{{unicode: utf16le(password), oem: oem(password)}}
 	if IsASCII(password) {
@@ -129,7 +131,7 @@ func oem(password string) []byte {
 	return []byte(upper)
 }
 
-// upperASCII is what pppd does: letters beyond ASCII stay as they are.
+// upperASCII changes letters to upper case as pppd does: letters beyond ASCII stay as they are.
 func upperASCII(written string) []byte {
 	text := []byte(written)
 	for i, b := range text {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 )
 
-// nonASCII is a password that each client writes in its own way, and the bytes of that.
+// nonASCII is a password that each client writes in its own way, and the bytes of each.
 const nonASCII = "Käse-2026 €"
 
 var (
@@ -17,8 +17,8 @@ var (
 	unrelated = []string{"", "Kase-2026 €", "KÄSE-2026 €", "Käse-2026", "K?se-2026 ?", "K\uFFFDse-2026 \uFFFD"}
 )
 
-// What pppd hashes are the bytes of its file, each with a zero byte behind it: OpenSSL gives
-// the same MD4 of these bytes.
+// pppd hashes the bytes of its file, each with a zero byte after it. OpenSSL gives the same MD4 of
+// these bytes.
 func TestAsBytes(t *testing.T) {
 	hash := chap.NTHash(chap.AsBytes("Käse-2026"))
 	if got := hex.EncodeToString(hash[:]); got != "cdd3f176ea8768cc5d5b92c55f9f81dc" {
@@ -26,10 +26,11 @@ func TestAsBytes(t *testing.T) {
 	}
 }
 
-// A proof verifies a password in each spelling that clients use, and gives the hashes of the one that it was made with.
+// A proof verifies a password in each spelling that clients use, and returns the hashes of the
+// spelling that it was made with.
 func TestSpellings(t *testing.T) {
 	c8, c16 := [8]byte{4, 5, 6}, [16]byte{1, 2, 3}
-	for name, written := range map[string]string{ // what RFC 2759 makes UTF-16 of
+	for name, written := range map[string]string{ // RFC 2759 converts these to UTF-16
 		"UTF-16": nonASCII, "bytes of UTF-8": chap.AsBytes(inUTF8), "bytes of Windows-1252": "K\u00E4se-2026 \u0080",
 	} {
 		v2 := chap.RespondV2("alice", written, c16, [16]byte{9})
@@ -72,7 +73,7 @@ func wantRefused(t *testing.T, name string, proofs ...interface{ Verify(string) 
 	}
 }
 
-// The code page is that of the country that Windows was made for.
+// The code page is that of the country of the Windows edition.
 func TestCodePages(t *testing.T) {
 	for password, written := range map[string]string{
 		"geheim": "geheim", "Käse": "K\xE4se", "żółw": "\xBF\xF3\xB3w", "пароль": "\xEF\xE0\xF0\xEE\xEB\xFC",
@@ -87,7 +88,7 @@ func TestCodePages(t *testing.T) {
 	}
 }
 
-// Each character, and what is none, is written as an Encoder does.
+// Each character, and each invalid one, is written as an Encoder writes it.
 func TestCodePagesEncode(t *testing.T) {
 	pages := []*charmap.Charmap{
 		charmap.Windows1252, charmap.Windows1250, charmap.Windows1251, charmap.Windows1253, charmap.Windows1254,
@@ -119,12 +120,12 @@ func TestText(t *testing.T) {
 	}
 }
 
-// LAN Manager hashes: Windows writes the code page of DOS in upper case, pppd its bytes with ASCII letters in upper
-// case.
+// LAN Manager hashes: Windows writes the code page of DOS in upper case. pppd writes its bytes with
+// ASCII letters in upper case.
 func TestLANManagerSpellings(t *testing.T) {
 	c8 := [8]byte{4, 5, 6}
 	for written, same := range map[string]string{
-		"ärger1":               "ÄRGER1", // Windows: the case does not count
+		"ärger1":               "ÄRGER1", // Windows: case does not count
 		chap.AsBytes("ärger1"): "",       // pppd
 	} {
 		value := chap.V1Response(c8, written)

@@ -1,7 +1,7 @@
 // Package fsm is the option negotiation automaton of RFC 1661 section 4, which LCP, CCP and the
 // network control protocols share. It is only a table: timers, counters and frames belong to the
-// caller. It does not use the options Passive and Restart of section 4.1: it gives up a silent peer,
-// and Open in an open state changes nothing.
+// caller. It does not use the options Passive and Restart of section 4.1: it gives up a silent
+// peer, and Open in an open state changes nothing.
 package fsm
 
 // State is a state of the automaton, numbered as in RFC 1661 section 4.1.
@@ -35,7 +35,7 @@ func (s State) String() string {
 	return "invalid"
 }
 
-// Event is what happens to the automaton (RFC 1661 section 4.3).
+// Event is an event of the automaton (RFC 1661 section 4.3).
 type Event uint8
 
 // The events, in the order of the table's rows.
@@ -53,15 +53,15 @@ const (
 	RTR                   // Terminate-Request
 	RTA                   // Terminate-Ack
 	RUC                   // unknown code
-	RXJPlus               // Code-Reject or Protocol-Reject that can be lived with
+	RXJPlus               // Code-Reject or Protocol-Reject that is harmless
 	RXJMinus              // Code-Reject or Protocol-Reject that is fatal
 	RXR                   // Echo-Request, Echo-Reply or Discard-Request
 
 	numEvents
 )
 
-// Action is a set of actions (RFC 1661 section 4.4). Those of one transition are taken in the order
-// in which they are declared here, which is the order of the RFC wherever it matters.
+// Action is a set of actions (RFC 1661 section 4.4). The caller takes the actions of a transition
+// in the order of their declaration here. Where the order matters, it is the RFC's.
 type Action uint16
 
 // The actions of RFC 1661 section 4.4.
@@ -91,8 +91,8 @@ type Transition struct {
 	valid   bool
 }
 
-// Step gives what the automaton does in state s at event e. ok is false for the cells in which
-// the RFC says that the event cannot happen; the caller then stays where it is and does nothing.
+// Step returns the transition of state s at event e. ok is false if the RFC says that the event
+// cannot happen in this state; the caller then stays in the state and does nothing.
 func Step(s State, e Event) (tr Transition, ok bool) {
 	if s >= numStates || e >= numEvents {
 		return Transition{Next: s}, false

@@ -19,7 +19,7 @@ var actions = map[string]fsm.Action{
 	"sca": fsm.SCA, "scn": fsm.SCN, "str": fsm.STR, "sta": fsm.STA, "scj": fsm.SCJ, "ser": fsm.SER,
 }
 
-// TestTable holds every cell of RFC 1661 section 4.1, read from the text, against Step.
+// TestTable compares every cell of RFC 1661 section 4.1, read from the text, with Step.
 func TestTable(t *testing.T) {
 	text, err := os.ReadFile("testdata/rfc1661-table.txt")
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// password is that of the captures.
+// password is the password of the captures.
 const password = "Correct-Horse9"
 
-// TestCaptures decrypts dial-ins of pppd with pptpd and xl2tpd: each proof is right, and everything
+// TestCaptures decrypts dial-ins of pppd with pptpd and xl2tpd. Each proof is right. Everything
 // inside is IPv4, IPv6 of the right length or compressed TCP, in both directions. All checksums of
-// IPv4, ICMP and TCP are right: what pings and transfers carried is there to the last byte.
+// IPv4, ICMP and TCP are right, so pings and transfers are complete to the last byte.
 func TestCaptures(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -107,7 +107,7 @@ func checkPacket(d *mppe.Decrypter, body []byte) error {
 	return nil
 }
 
-// checksum adds bytes to the Internet checksum of what came before.
+// checksum adds bytes to an Internet checksum.
 func checksum(sum uint32, p []byte) uint32 {
 	for i, octet := range p {
 		sum += uint32(octet) << (8 * (1 - i%2))

@@ -44,8 +44,8 @@ const (
 	magicServerSend = "On the client side, this is the receive key; on the server side, it is the send key."
 )
 
-// StartKeyV1 is the start key of both directions after MS-CHAP version 1 for 128 bits, from
-// MD4(MD4(password)) and the challenge (RFC 3079 section 2.4).
+// StartKeyV1 is the start key of both directions after MS-CHAP version 1 for 128 bits. It comes
+// from MD4(MD4(password)) and the challenge (RFC 3079 section 2.4).
 func StartKeyV1(passwordHashHash [16]byte, challenge [8]byte) MasterKey {
 	h := sha1.New() //nolint:gosec // RFC 3079
 	h.Write(passwordHashHash[:])
@@ -54,8 +54,8 @@ func StartKeyV1(passwordHashHash [16]byte, challenge [8]byte) MasterKey {
 	return MasterKey(h.Sum(nil)[:16])
 }
 
-// StartKeysV2 are the start keys after MS-CHAPv2, one for the packets that the client sends and
-// one for those that the server sends (RFC 3079 section 3.4).
+// StartKeysV2 are the start keys after MS-CHAPv2: one for the packets of the client and one for
+// those of the server (RFC 3079 section 3.4).
 func StartKeysV2(passwordHashHash [16]byte, ntResponse [24]byte) (client, server MasterKey) {
 	h := sha1.New() //nolint:gosec // RFC 3079
 	h.Write(passwordHashHash[:])
@@ -73,7 +73,7 @@ func StartKeysV2(passwordHashHash [16]byte, ntResponse [24]byte) (client, server
 	return start(magicClientSend), start(magicServerSend)
 }
 
-// sessionKey is the key of one direction as it changes (RFC 3078 section 7.3).
+// sessionKey is the changing key of one direction (RFC 3078 section 7.3).
 type sessionKey struct {
 	start, current [16]byte
 	strength       Strength
@@ -112,7 +112,7 @@ func (k *sessionKey) reduce() {
 	}
 }
 
-// change goes on to the next key.
+// change moves on to the next key.
 func (k *sessionKey) change() {
 	k.interim()
 	k.rc4.setKey(k.bytes())

@@ -18,8 +18,8 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// TestRFC3079Section35 is the sample derivations of RFC 3079 section 3.5. The last byte of the
-// 56-bit message is printed there as 58; RC4 under the printed key gives B8 (crypto/rc4 as well).
+// TestRFC3079Section35 checks the sample derivations of RFC 3079 section 3.5. The RFC prints the
+// last byte of the 56-bit message as 58; RC4 with the printed key gives B8 (crypto/rc4 as well).
 func TestRFC3079Section35(t *testing.T) {
 	hashHash := chap.HashHash(chap.NTHash("clientPass"))
 	response := [24]byte(unhex(t, "82309ECD8D708B5EA08FAA3981CD83544233114A3D85D6DF"))
@@ -56,9 +56,9 @@ func TestRFC3079Section35(t *testing.T) {
 	}
 }
 
-// TestRFC3079Section25 is the sample derivations of RFC 3079 section 2.5. The initial key of 2.5.3
-// is printed with byte CA in step 3 and with C1 in its copy of step 4: C1 is right, since it gives
-// the key of step 5.
+// TestRFC3079Section25 checks the sample derivations of RFC 3079 section 2.5. The RFC prints the
+// initial key of 2.5.3 with byte CA in step 3 and with C1 in its copy of step 4. C1 is right, since
+// it gives the key of step 5.
 func TestRFC3079Section25(t *testing.T) {
 	const password = "clientPass"
 	lm := chap.LMHash(password)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// ipv4 is a protocol number with the beginning of an IPv4 packet, as long as its header says.
+// ipv4 is a protocol number with the beginning of an IPv4 packet whose header has the right length.
 func ipv4(n int) []byte {
 	p := make([]byte, 2+40)
 	p[1], p[2], p[5] = 0x21, 0x45, 40
@@ -16,11 +16,12 @@ func ipv4(n int) []byte {
 	return p
 }
 
-// Where packets come in order all counts are ahead: so many may be lost in a row, and the next one decrypts.
+// If packets come in order, all counts are ahead: so many packets may be lost in a row, and the
+// next one decrypts.
 func TestLongLoss(t *testing.T) {
 	for _, c := range []struct {
 		late bool
-		most int // that may be lost
+		most int // most packets that may be lost
 	}{{false, 4095}, {true, 4095 - maxLate}} {
 		for _, lost := range []int{1, 255, 256, 2047, 2048, 3000, 3839, 4000, 4094, 4095} {
 			for _, stateless := range []bool{true, false} {
@@ -44,7 +45,7 @@ func TestLongLoss(t *testing.T) {
 					err = d.Open(e.Seal(p), p)
 				}
 				most := c.most
-				if !stateless { // the packet that a reset flushes is up to 256 further ahead
+				if !stateless { // the flushed packet after a reset is up to 256 further ahead
 					most -= 256
 				}
 				if good := err == nil && bytes.Equal(p, ipv4(1)); good != (lost <= c.most) && (stateless || lost <= most) {
@@ -55,7 +56,7 @@ func TestLongLoss(t *testing.T) {
 	}
 }
 
-// KeyChanges tells before a packet is opened how often the key will change for it.
+// KeyChanges tells before Open how often the key will change for a packet.
 func TestKeyChanges(t *testing.T) {
 	for _, stateless := range []bool{true, false} {
 		for _, ahead := range []int{1, 2, 255, 256, 257, 2047, 2048, 4095, 4096} {
@@ -95,8 +96,8 @@ func TestKeyChanges(t *testing.T) {
 	}
 }
 
-// After a loss a peer's next packet is flushed and no flag packet. Linux has changed the key for it, RFC 3078
-// has not: the packet's IPv4 header tells which, for each of many keys.
+// After a loss, a peer's next packet is flushed and is no flag packet. Linux changes the key for
+// it, RFC 3078 does not. The packet's IPv4 header shows which, for each of many keys.
 func TestResyncTakesTheRightKey(t *testing.T) {
 	for _, linux := range []bool{true, false} {
 		wrong := 0
@@ -126,7 +127,7 @@ func TestResyncTakesTheRightKey(t *testing.T) {
 	}
 }
 
-// Neither a short packet nor one whose lengths do not hold is taken for IPv4.
+// A short packet, or one with wrong lengths, does not count as IPv4.
 func TestStartsIPv4(t *testing.T) {
 	compressed := ipv4(0)[1:]
 	for _, c := range []struct {
@@ -153,7 +154,7 @@ func TestStartsIPv4(t *testing.T) {
 	}
 }
 
-// BenchmarkOpen opens what BenchmarkSeal makes: a benchmark of both ends.
+// BenchmarkOpen opens the packets of BenchmarkSeal: a benchmark of both ends.
 func BenchmarkOpen(b *testing.B) {
 	for _, stateless := range []bool{false, true} {
 		b.Run(fmt.Sprintf("stateless=%v", stateless), func(b *testing.B) {

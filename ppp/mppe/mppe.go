@@ -7,7 +7,7 @@ const (
 	encrypted = 0x1000 // bit D
 	countMask = 0x0FFF
 	counts    = countMask + 1
-	// maxLate is how many counts belong to late packets where there may be some.
+	// maxLate is how many counts mean a late packet, if the carrier may deliver packets late.
 	maxLate = 256
 )
 
@@ -15,7 +15,7 @@ const (
 var (
 	// ErrLate is a packet from the past: its key is gone.
 	ErrLate = errors.New("mppe: packet from the past")
-	// ErrLost means that a stateful stream has lost a packet: a CCP Reset-Request is due.
+	// ErrLost means that a stateful stream has lost a packet. A CCP Reset-Request is due.
 	ErrLost = errors.New("mppe: packet lost")
 	// ErrDiscarding is a packet between a loss and the peer's answer to the Reset-Request.
 	ErrDiscarding = errors.New("mppe: waiting for a flushed packet")
@@ -45,9 +45,9 @@ func NewEncrypter(start MasterKey, strength Strength, stateless bool) *Encrypter
 func (e *Encrypter) Seal(p []byte) uint16 {
 	e.count = (e.count + 1) & countMask
 	if e.reset {
-		// The next "flag" packet is sent out of turn: at a flag packet the key changes by one
-		// step in every implementation, while some also change it at any other flushed packet
-		// and some, as RFC 3078 section 8.2 has it, do not.
+		// The next "flag" packet comes early: at a flag packet, every implementation changes the
+		// key by one step. At any other flushed packet some change it, and some do not, as RFC 3078
+		// section 8.2 says.
 		e.reset = false
 		e.count |= 0xFF
 	}
@@ -60,7 +60,7 @@ func (e *Encrypter) Seal(p []byte) uint16 {
 	return header
 }
 
-// Reset answers a CCP Reset-Request of the peer: the next packet is a flushed one.
+// Reset answers a CCP Reset-Request of the peer: it makes the next packet a flushed one.
 func (e *Encrypter) Reset() { e.reset = !e.stateless }
 
 // Decrypter decrypts the packets of one direction. It is not safe for concurrent use.
@@ -69,20 +69,20 @@ type Decrypter struct {
 	count     uint16
 	stateless bool
 	discard   bool
-	late      int // how many counts are those of late packets
+	late      int // how many counts mean a late packet
 }
 
-// NewDecrypter begins a stream with the start key of its direction, whose packets come in order.
+// NewDecrypter begins a stream with the start key of its direction. Its packets come in order.
 func NewDecrypter(start MasterKey, strength Strength, stateless bool) *Decrypter {
 	return &Decrypter{key: newSessionKey(start, strength), stateless: stateless, count: countMask}
 }
 
-// AllowLate is for a carrier that may deliver packets late: they are told from those that are ahead. The fewer
-// counts that takes, the more packets in a row may be lost.
+// AllowLate prepares for a carrier that may deliver packets late, and reserves some counts for late
+// packets. The fewer counts it reserves, the more packets in a row may be lost.
 func (d *Decrypter) AllowLate() { d.late = maxLate }
 
-// ahead is how many packets a header is ahead of the last one, 1 to 4096; 0: it is late. Where packets
-// come in order all counts are ahead (RFC 3078 section 8.1).
+// ahead is how many packets a header is ahead of the last one, 1 to 4096. 0 means that it is late.
+// If packets come in order, all counts are ahead (RFC 3078 section 8.1).
 func (d *Decrypter) ahead(header uint16) int {
 	ahead := int((header-d.count-1)&countMask) + 1
 	if ahead > counts-d.late {
@@ -91,11 +91,11 @@ func (d *Decrypter) ahead(header uint16) int {
 	return ahead
 }
 
-// flags is how many of the packets up to one that is ahead have counts at which a stateful key changes.
+// flags counts the packets, up to the given distance ahead, at which a stateful key changes.
 func (d *Decrypter) flags(ahead int) int { return (int((d.count+1)&0xFF) + ahead) >> 8 }
 
-// KeyChanges is how often Open will change the key for a packet with this header. A peer chooses that, and each
-// change costs as much as a small packet.
+// KeyChanges is how often Open will change the key for a packet with this header. The peer chooses
+// the number, and each change costs as much as a small packet.
 func (d *Decrypter) KeyChanges(header uint16) int {
 	switch {
 	case header&flushed == 0:
@@ -107,7 +107,8 @@ func (d *Decrypter) KeyChanges(header uint16) int {
 	}
 }
 
-// Open decrypts p, what follows the MPPE header, in place. After an error, p has no useful content.
+// Open decrypts p in place. p is the part after the MPPE header. After an error, p has no useful
+// content.
 func (d *Decrypter) Open(header uint16, p []byte) error {
 	if len(p) < 2 {
 		return ErrShort
@@ -157,9 +158,10 @@ func (d *Decrypter) openStateful(header uint16, p []byte) error {
 	return nil
 }
 
-// resync takes a flushed packet: it makes the key changes of the flag packets since the last one
-// taken, this one included. Peers differ in whether a flushed packet that is no flag packet
-// changes the key too (RFC 3078 section 8.2: no; Linux: yes): it is an IPv4 packet by one of the keys.
+// resync takes a flushed packet. It makes the key changes of the flag packets since the last packet
+// that we received, including this one. At a flushed packet that is no flag packet, some peers
+// change the key too (Linux) and some do not (RFC 3078 section 8.2). The right key decrypts it to
+// an IPv4 packet.
 func (d *Decrypter) resync(count uint16, flags int, p []byte) {
 	for range flags {
 		d.key.change()
@@ -172,8 +174,8 @@ func (d *Decrypter) resync(count uint16, flags int, p []byte) {
 	d.key.rc4.xor(p)
 }
 
-// startsIPv4 reports whether p decrypts to a packet of protocol 0021 with a header of version 4 whose lengths
-// are right. It changes nothing. One wrong key in 256 gives the right protocol number.
+// startsIPv4 reports whether p decrypts to a packet of protocol 0021 with a header of version 4 and
+// valid lengths. It changes nothing. One wrong key in 256 gives the right protocol number.
 func (d *Decrypter) startsIPv4(p []byte) bool {
 	trial := d.key.rc4
 	var head [6]byte
@@ -192,6 +194,6 @@ func (d *Decrypter) startsIPv4(p []byte) bool {
 	return h[0]>>4 == 4 && header >= 20 && header <= total && total <= size
 }
 
-// Waiting reports whether a stateful stream has lost a packet and waits for a flushed one: a CCP
-// Reset-Request is due.
+// Waiting reports whether a stateful stream has lost a packet and waits for a flushed one. A CCP
+// Reset-Request is due then.
 func (d *Decrypter) Waiting() bool { return d.discard }

@@ -39,7 +39,7 @@ func TestInOrder(t *testing.T) {
 	})
 }
 
-// TestLoss loses runs of packets of every length up to 600; a stateless stream goes on by itself,
+// TestLoss loses runs of packets of every length up to 600. A stateless stream continues by itself,
 // a stateful one after the Reset-Request that Open asks for.
 func TestLoss(t *testing.T) {
 	modes(t, func(t *testing.T, e *mppe.Encrypter, d *mppe.Decrypter, stateless bool) {

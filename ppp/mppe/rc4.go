@@ -1,7 +1,7 @@
 package mppe
 
-// stream is an RC4 key stream. Unlike crypto/rc4 it is a value that can be keyed again in place:
-// stateless MPPE changes its key with every packet and must not allocate for it.
+// stream is an RC4 key stream. Unlike in crypto/rc4, it is a value that can be keyed again in
+// place: stateless MPPE changes its key with every packet and must not allocate for it.
 type stream struct {
 	s    [256]byte
 	i, j byte

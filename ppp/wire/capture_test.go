@@ -12,7 +12,7 @@ import (
 	"vpnd/testenv/recording"
 )
 
-// captures are the recorded dial-ins by what pppd said of each.
+// captures are the recorded dial-ins, each with pppd's log.
 func captures(t *testing.T) map[string]string {
 	t.Helper()
 	logs, err := filepath.Glob("testdata/*.pppd.txt")
@@ -39,10 +39,10 @@ var (
 	line     = regexp.MustCompile(`^(sent|rcvd) \[(.*)\]$`)
 )
 
-// lastWord is the frame that pppd, about to exit, may or may not have read.
+// lastWord is a frame that an exiting pppd may or may not have read.
 const lastWord = "LCP TermAck"
 
-// TestFormatAsPppd holds Format against what the pppd that took part said of each control frame.
+// TestFormatAsPppd compares Format with pppd's own log of each control frame.
 func TestFormatAsPppd(t *testing.T) {
 	for log, name := range captures(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
@@ -76,20 +76,20 @@ func TestFormatAsPppd(t *testing.T) {
 	}
 }
 
-// match looks for the lines of pppd, in order, among the frames of the recording, which may have
-// those of an earlier dial-in and those that pppd was not there to read as well.
+// match looks for the lines of pppd, in order, among the frames of the recording. The recording may
+// also have frames of an earlier dial-in and frames that pppd was not there to read.
 func match(lines, frames []string) (found int, missing []string) {
 	for _, l := range lines {
 		if at := slices.Index(frames, l); at >= 0 {
 			found, frames = found+1, frames[at+1:]
-		} else if !strings.HasPrefix(l, "LCP TermReq") { // a long recording ends before
+		} else if !strings.HasPrefix(l, "LCP TermReq") { // a long recording ends earlier
 			missing = append(missing, l)
 		}
 	}
 	return found, missing
 }
 
-// TestRoundTrip takes every control frame apart and puts it together again, byte by byte the same.
+// TestRoundTrip parses every control frame and builds it again with the same bytes.
 func TestRoundTrip(t *testing.T) {
 	seen := 0
 	for _, name := range captures(t) {

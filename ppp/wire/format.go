@@ -60,11 +60,11 @@ var (
 	chapNames = []string{"", "Challenge", "Response", "Success", "Failure"}
 )
 
-// Format writes a control frame as pppd's debug log does, for people to read:
+// Format writes a control frame for people to read, as pppd's debug log does:
 //
 //	LCP ConfReq id=0x1 <mru 1400> <auth chap MS-v2>
 //
-// Passwords and responses are hidden, the bytes of a peer's strings escaped and long ones cut.
+// It hides passwords and responses, escapes the bytes of a peer's strings and cuts long ones.
 func Format(frame []byte) string {
 	protocol, info, err := ParseFrame(frame)
 	if err != nil {

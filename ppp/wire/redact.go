@@ -1,16 +1,16 @@
 package wire
 
-// authLayer is the first number of the protocols of LCP's layer, authentication among them (RFC 1661
-// section 2).
+// authLayer is the first number of the protocols of LCP's layer, authentication among them (RFC
+// 1661 section 2).
 const authLayer Protocol = 0xC000
 
-// minHex is the length of the shortest run of hexadecimal digits in a message of MS-CHAP that is a secret: a
-// challenge of eight bytes.
+// minHex is the shortest run of hexadecimal digits in a message of MS-CHAP that counts as a secret:
+// a challenge of eight bytes.
 const minHex = 16
 
-// Redact overwrites in place what of a frame must not be recorded: passwords, and whatever allows guessing one
-// offline, such as the challenges and the responses of CHAP. Lengths stay, and so do names and messages. Of a protocol
-// that it does not know, and of what cannot be read, it leaves nothing.
+// Redact overwrites in place the parts of a frame that must not be recorded: passwords, and all
+// that allows an offline guess, such as the challenges and responses of CHAP. Lengths, names and
+// messages stay. It clears the content of unknown protocols and of packets that it cannot read.
 func Redact(frame []byte) {
 	protocol, info, err := ParseFrame(frame)
 	if err != nil {
@@ -42,7 +42,7 @@ func redact(protocol Protocol, info []byte) {
 	}
 }
 
-// redactLCP looks at the packets that a packet holds.
+// redactLCP redacts the packets inside an LCP packet.
 func redactLCP(p Packet) {
 	switch {
 	case p.Code == CodeReject && len(p.Body) > HeaderLen:

@@ -51,7 +51,7 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// Whatever a frame is, the password of a PAP request in it goes, wherever the frame is cut.
+// In any frame, cut at any place, the password of a PAP request is gone.
 func FuzzRedact(f *testing.F) {
 	f.Add(packed(wire.PAP, wire.PAPRequest, "\x05alice\x06geheim"))
 	f.Add(packed(wire.CHAP, wire.CHAPFailure, "E=691 R=1 C=0123456789ABCDEF V=2"))

@@ -1,6 +1,6 @@
-// Package wire is the format of PPP: frames (RFC 1661 section 2), the packets of LCP and the control
-// protocols (section 5), their options (section 6), and a readable form of them. The results of Parse
-// functions point into the frame. No length field of a peer causes an allocation.
+// Package wire is the format of PPP: frames (RFC 1661 section 2), the packets of LCP and the
+// control protocols (section 5), their options (section 6), and a readable form of them. The
+// results of Parse functions point into the frame. No length field of a peer causes an allocation.
 package wire
 
 import (
@@ -17,7 +17,7 @@ const (
 	VJTCP    Protocol = 0x002D // compressed
 	VJUncomp Protocol = 0x002F
 	IPv6     Protocol = 0x0057
-	Comp     Protocol = 0x00FD // what CCP has agreed: MPPE
+	Comp     Protocol = 0x00FD // agreed by CCP: MPPE
 	IPCP     Protocol = 0x8021
 	IPV6CP   Protocol = 0x8057
 	CCP      Protocol = 0x80FD
@@ -91,8 +91,8 @@ func ParseFrame(frame []byte) (Protocol, []byte, error) {
 	return Protocol(binary.BigEndian.Uint16(frame)), frame[2:], nil
 }
 
-// AppendFrame appends an uncompressed frame header: FF 03 and two bytes of protocol number, as
-// LCP's packets always have it (RFC 1661 section 6.5) and any peer takes it.
+// AppendFrame appends an uncompressed frame header: FF 03 and a protocol number of two bytes. LCP
+// packets always have this form (RFC 1661 section 6.5), and any peer accepts it.
 func AppendFrame(b []byte, p Protocol) []byte {
 	return binary.BigEndian.AppendUint16(append(b, 0xFF, 0x03), uint16(p))
 }
@@ -101,11 +101,11 @@ func AppendFrame(b []byte, p Protocol) []byte {
 type Packet struct {
 	Code Code
 	ID   uint8
-	Body []byte // what the length field covers, without the header
+	Body []byte // the bytes that the length field counts, without the header
 }
 
-// ParsePacket takes the information field of a frame. Octets after the length are padding
-// (RFC 1661 section 5). The error is ErrShort or ErrLength.
+// ParsePacket takes the information field of a frame. It ignores padding after the length (RFC 1661
+// section 5). The error is ErrShort or ErrLength.
 func ParsePacket(p []byte) (Packet, error) {
 	if len(p) < HeaderLen {
 		return Packet{}, ErrShort
@@ -130,11 +130,12 @@ type Option struct {
 	Data []byte
 }
 
-// maxOptions is how many options a packet may have: each is judged while all peers wait. Real ones have ten.
+// maxOptions limits the options of a packet, because all peers wait while one is judged. Real
+// packets have ten.
 const maxOptions = 32
 
-// ParseOptions splits the body of a Configure packet. The error is ErrShort, ErrLength or ErrMany; then
-// the caller must not use the packet.
+// ParseOptions splits the body of a Configure packet. The error is ErrShort, ErrLength or ErrMany;
+// then the caller must not use the packet.
 func ParseOptions(body []byte) ([]Option, error) {
 	var options []Option
 	for len(body) > 0 {
@@ -154,7 +155,7 @@ func ParseOptions(body []byte) ([]Option, error) {
 	return options, nil
 }
 
-// AppendOption appends an option of at most 253 bytes of data; more is cut.
+// AppendOption appends an option with at most 253 bytes of data and cuts the rest.
 func AppendOption(b []byte, o Option) []byte {
 	data := o.Data[:min(len(o.Data), 253)]
 	return append(append(b, o.Type, byte(2+len(data))), data...)

@@ -62,7 +62,7 @@ func TestParseOptionsBroken(t *testing.T) {
 	}
 }
 
-// TestFormatHides wants no password and no response in a log.
+// TestFormatHides checks that no password and no response gets into a log.
 func TestFormatHides(t *testing.T) {
 	pap := wire.Packet{Code: wire.PAPRequest, ID: 1, Body: []byte("\x05alice\x06s3cret")}.Append(wire.AppendFrame(nil, wire.PAP))
 	if got := wire.Format(pap); got != `PAP AuthReq id=0x1 user="alice" password=<hidden>` {
