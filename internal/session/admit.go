@@ -17,8 +17,8 @@ var (
 	errQuota     = reason.New(reason.QuotaUsedUp)
 )
 
-// admit gives a user whose proof was right an address, and lets it in. Whatever can say no is asked before the user's
-// older connections are hung up.
+// admit lets a user in whose proof was right, and gives it an address. It makes all checks before
+// it hangs up the user's older connections.
 func (s *session) admit(out auth.Outcome, question ppp.Authenticate) auth.Outcome {
 	readmitted, err := s.readmits(out.Account.Name)
 	if err == nil && !readmitted {
@@ -41,7 +41,7 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) auth.Outcom
 	case err != nil && !over:
 		s.forgo(out.Account.Name)
 		return auth.Outcome{Reason: reason.Of(err)}
-	case over || !in: // the call has ended, or the peer asks again
+	case over || !in: // the call has ended, or the peer has asked again
 		s.forgo(out.Account.Name)
 		return out
 	}
@@ -53,7 +53,8 @@ func (s *session) admit(out auth.Outcome, question ppp.Authenticate) auth.Outcom
 	return out
 }
 
-// confirmed asks again whether a user is let in, after all that took its time; and has the older connections make way.
+// confirmed asks again whether to let the user in, because the checks took time. It then hangs up
+// the older connections that have to go.
 func (s *session) confirmed(out auth.Outcome, readmitted bool) (auth.Outcome, error) {
 	confirm := func() {
 		if ask := out.Confirm; ask != nil && out.OK {
@@ -67,7 +68,7 @@ func (s *session) confirmed(out auth.Outcome, readmitted bool) (auth.Outcome, er
 		return out, nil
 	}
 	err := s.replace(out.Account)
-	if err == nil && s.lease.heir.IsValid() { // its release was waited for
+	if err == nil && s.lease.heir.IsValid() { // replace waited for the hooks to release it
 		confirm()
 	}
 	return out, err
@@ -81,7 +82,7 @@ func (s *session) letIn(out auth.Outcome, question ppp.Authenticate) {
 		}
 		s.login.verifying, s.account.in = false, true
 		s.account.method, s.account.oneTime = question.Method, out.OneTime
-		if !s.account.revised { // Revise knows newer terms
+		if !s.account.revised { // otherwise Revise has set newer terms
 			s.setTermsLocked(out.Account.Terms)
 		}
 		link.Authenticated(s.link)
@@ -94,8 +95,8 @@ func (s *session) letIn(out auth.Outcome, question ppp.Authenticate) {
 	})
 }
 
-// readmits reports whether the user was let in on this link before: when that is negotiated again, its user
-// authenticates again, too, and keeps the address. Another user does not get in.
+// readmits reports whether this link has let the user in before. If the link is negotiated again,
+// the user authenticates again and keeps its address. Another user does not get in.
 func (s *session) readmits(user string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,8 +107,8 @@ func (s *session) readmits(user string) (bool, error) {
 	return s.account.in, nil
 }
 
-// grant has a user whose proof was right counted as connected, takes an address for it, and asks the hooks.
-// From the beginning Revise finds the session, so that no change of the user is missed.
+// grant counts a user as connected, takes an address for it, and asks the hooks. Revise finds the
+// session from the first step on, so that it misses no change of the user.
 func (s *session) grant(account auth.Account, method ppp.Method) error {
 	if quota := account.Terms.Quota; quota > 0 && s.m.cfg.Used != nil {
 		used, err := s.m.cfg.Used(s.m.ctx, account.Name)
@@ -139,8 +140,8 @@ func (s *session) grant(account auth.Account, method ppp.Method) error {
 	return s.before(account, addr, pool, method)
 }
 
-// replace hangs up the connections that the user has too many with this one, the oldest, and takes the address of one if
-// there was no other.
+// replace hangs up the user's oldest connections, as many as it has too many. If no other address
+// was free, it takes the address of one of them.
 func (s *session) replace(account auth.Account) error {
 	older, err := s.m.settleClaim(s, account.Name, account.Terms)
 	if err != nil {
@@ -156,7 +157,8 @@ func (s *session) replace(account auth.Account) error {
 	return err
 }
 
-// forgo gives up what was granted to a user that is not let in. Of a call that has ended, end has given the address back.
+// forgo gives up everything that was granted to a user that is not let in. If the call has ended,
+// end has already given the address back.
 func (s *session) forgo(user string) {
 	s.m.giveUp(s, user)
 	s.mu.Lock()
@@ -168,7 +170,8 @@ func (s *session) forgo(user string) {
 	s.lease, s.hooks, s.account.user = leased{}, hooked{}, ""
 }
 
-// address takes an address for the user. One that is wanted, and that the hooks have not released yet, is waited for.
+// address takes an address for the user. If the hooks have not released the wanted address yet, it
+// waits for them.
 func (s *session) address(account auth.Account) (netip.Addr, Pool, error) {
 	want := account.Terms.Address
 	if !want.IsValid() {
@@ -192,8 +195,8 @@ func (s *session) address(account auth.Account) (netip.Addr, Pool, error) {
 	}
 }
 
-// take takes an address for the user, without waiting for one. The session has it from the moment that the pool
-// gives it, so that a change of the pools finds it.
+// take takes an address for the user without waiting. It stores the address in the session before
+// it unlocks the pools, so that a change of the pools finds it.
 func (s *session) take(account auth.Account) (netip.Addr, Pool, error) {
 	last, fixed := s.lease.heir, account.Terms.Address
 	if s.m.cfg.Leases != nil && !fixed.IsValid() && !last.IsValid() {
@@ -219,7 +222,8 @@ func (s *session) take(account auth.Account) (netip.Addr, Pool, error) {
 	return addr, pool, nil
 }
 
-// inherits is the address of a connection that s is to replace, if the user may have it; invalid: there is none.
+// inherits returns the address of a connection that s will replace, if the user may have the
+// address. An invalid one means that no such address exists.
 func (m *Manager) inherits(s *session, account auth.Account, pool Pool) netip.Addr {
 	m.mu.Lock()
 	older := m.tooMany(s, account.Name, account.Terms)

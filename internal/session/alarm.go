@@ -6,15 +6,15 @@ import (
 	"vpnd/internal/reason"
 )
 
-// activity is what the counters of the data path have shown.
+// activity is what the session knows from the counters of the data path.
 type activity struct {
-	received   uint64    // frames that had come when the alarm rang last
+	received   uint64    // frames received when the alarm last rang
 	packets    uint64    // user packets that had passed at quietSince
 	quietSince time.Time // since when no user data has passed
-	lookAt     time.Time // when idleness is looked at next; zero: never
+	lookAt     time.Time // when to check for idleness next; zero: never
 }
 
-// arm sets the alarm to what is due next.
+// arm sets the alarm to the next time that is due.
 func (s *session) arm() {
 	next := s.engine.Deadline()
 	limit, _ := s.limit()
@@ -26,7 +26,7 @@ func (s *session) arm() {
 	s.alarm.Set(next)
 }
 
-// limit is when the user's time is up, and why; zero: never.
+// limit returns when the user's time is up, and the reason. Zero means never.
 func (s *session) limit() (time.Time, reason.Reason) {
 	if !s.up {
 		return time.Time{}, reason.Reason{}
@@ -42,7 +42,7 @@ func idleStep(t auth.Terms) time.Duration {
 	return min(max(t.IdleTimeout/10, time.Second), 30*time.Second)
 }
 
-// fire is what the alarm calls. The data path's counters are read here, and only here, for signs of life.
+// fire runs when the alarm rings. Only fire reads the data path's counters for signs of life.
 func (s *session) fire() {
 	defer s.survive()
 	s.do(func(now time.Time) {

@@ -6,8 +6,8 @@ import (
 	"vpnd/ppp"
 )
 
-// ask has a question of the engine answered, one after another, for a peer may negotiate the link again and
-// authenticate again while its log-in waits. The caller holds the lock.
+// ask queues a question of the engine. Questions are answered one after another, because a peer may
+// negotiate the link and authenticate again while its log-in waits. The caller holds the lock.
 func (s *session) ask(question ppp.Authenticate) {
 	s.login.question = &question
 	if !s.login.answering {
@@ -16,7 +16,7 @@ func (s *session) ask(question ppp.Authenticate) {
 	}
 }
 
-// answer answers what is asked, in a goroutine of its own, for the user table may take its time.
+// answer answers all questions. It runs in its own goroutine, because the user table may be slow.
 func (s *session) answer() {
 	defer s.survive()
 	for question := s.next(); question != nil; question = s.next() {
@@ -24,8 +24,8 @@ func (s *session) answer() {
 	}
 }
 
-// next takes the question that must be answered now. Without one, answer has to end, even if the peer asks right after that:
-// ask begins another answer then.
+// next takes the question to answer now. If it returns nil, answer must end, even if the peer asks
+// right after that: ask then starts another answer.
 func (s *session) next() *ppp.Authenticate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +54,7 @@ func (s *session) authenticate(question ppp.Authenticate) {
 	s.do(func(now time.Time) {
 		s.traceUser(question.User)
 		s.name(question.User)
-		if s.login.question != nil { // the peer asks again: this answer is for nobody
+		if s.login.question != nil { // the peer asks again: nobody needs this answer
 			return
 		}
 		s.login.verifying, s.login.refusal = false, out.Reason
@@ -63,7 +63,7 @@ func (s *session) authenticate(question ppp.Authenticate) {
 	s.m.refused(s, Refusal{User: clean(question.User), Auth: question.Method.String(), Reason: out.Reason}, out.Explain)
 }
 
-// unanswered tells of a call that has ended while its log-in was under way, and was not refused for that.
+// unanswered logs a call that ended during its log-in and has no refusal of its own yet.
 func (s *session) unanswered(question ppp.Authenticate) {
 	s.mu.Lock()
 	verifying, why := s.login.verifying, s.login.lost
@@ -74,7 +74,8 @@ func (s *session) unanswered(question ppp.Authenticate) {
 	}
 }
 
-// verify asks the Authenticator when there is a place for that; false: the server or the call has ended before.
+// verify asks the Authenticator when it has a free place. It returns false if the server or the
+// call ends first.
 func (s *session) verify(question ppp.Authenticate) (auth.Outcome, bool) {
 	s.m.waiting.Add(1)
 	defer s.m.waiting.Add(-1)

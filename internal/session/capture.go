@@ -14,8 +14,9 @@ import (
 const (
 	// maxCaptures is how many captures run at once.
 	maxCaptures = 4
-	// maxPendingFrames and maxPendingFrameBytes are how much is kept of a session while its user is not known, and a capture
-	// waits for a user; maxPendingInAll is how much of all sessions.
+	// maxPendingFrames and maxPendingFrameBytes limit the frames that a session keeps while its
+	// user is not known and a capture waits for a user. maxPendingInAll limits those of all
+	// sessions.
 	maxPendingFrames     = 64
 	maxPendingFrameBytes = 8 << 10
 	maxPendingInAll      = 16 << 20
@@ -30,18 +31,20 @@ var (
 	ErrNoConnection = errors.New("there is no such connection: it may have ended already")
 )
 
-// Capture says whose frames are recorded: those of a user, of a connection or of a peer. The negotiation before a
-// user's name is known is kept, and recorded when the name turns out to be the user's.
+// Capture selects the frames to record: those of a user, of a connection or of a peer. The session
+// keeps the negotiation before the user's name is known, and records it if the name is the
+// capture's.
 type Capture struct {
 	User       string
 	Connection string     // id
 	Peer       netip.Addr // outer address
-	All        bool       // user data, too
+	All        bool       // user data too
 	To         *capture.Recording
 }
 
-// Capture begins a capture. Stop, or the Manager's end, ends it; nothing is added to its Recording after stop has
-// returned, but by a packet that is under way. The error may be ErrCaptures or ErrNoConnection.
+// Capture begins a capture. Stop, or the Manager's end, ends it. After stop has returned, only a
+// packet that is already on its way can still enter the Recording. The error may be ErrCaptures or
+// ErrNoConnection.
 func (m *Manager) Capture(c Capture) (stop func(), err error) {
 	if err := m.setCaptures(func(list []*Capture) ([]*Capture, error) {
 		_, found := m.sessions[c.Connection]
@@ -64,7 +67,7 @@ func (m *Manager) Capture(c Capture) (stop func(), err error) {
 	}, nil
 }
 
-// setCaptures changes the list of those that run.
+// setCaptures changes the list of running captures.
 func (m *Manager) setCaptures(change func([]*Capture) ([]*Capture, error)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -105,7 +108,7 @@ const (
 	wanted
 )
 
-// captured is what captures need of a session.
+// captured is the part of a session that captures need.
 type captured struct {
 	user   string // let in or not; "": not known yet
 	source *capture.Source
@@ -138,7 +141,7 @@ func (s *session) record(now time.Time, received bool, frame []byte) {
 		return
 	}
 	if protocol, _, err := wire.ParseFrame(frame); err == nil && protocol < firstControl {
-		return // user data before its time
+		return // user data that comes too early
 	}
 	copied, waited := capture.Control(s.recorded(), now, received, frame), false
 	for _, c := range *captures {
@@ -168,14 +171,14 @@ func (s *session) holdFrame(f capture.Frame) {
 	s.capture.bytes += f.Len()
 }
 
-// release forgets what is kept.
+// release discards the kept frames.
 func (s *session) release() {
 	s.m.pendingFrameBytes.Add(-int64(s.capture.bytes))
 	s.capture.frames, s.capture.bytes = nil, 0
 }
 
-// name takes note of the user, as the account or else the peer has it, and gives what was kept to the captures
-// that wait for that user. The caller holds the lock.
+// name stores the user, as the account or otherwise the peer spells it. It gives the kept frames to
+// the captures that wait for that user. The caller holds the lock.
 func (s *session) name(user string) {
 	if _, after, found := strings.Cut(user, `\`); found {
 		user = after
@@ -195,7 +198,7 @@ func (s *session) name(user string) {
 	s.release()
 }
 
-// recorded is the session as a recording has it.
+// recorded describes the session for a recording.
 func (s *session) recorded() *capture.Source {
 	if s.capture.source == nil {
 		s.capture.source = &capture.Source{Connection: s.id, Type: string(s.info.Type), Peer: s.source()}
@@ -203,7 +206,8 @@ func (s *session) recorded() *capture.Source {
 	return s.capture.source
 }
 
-// tap has the data path record the user's packets, if a capture wants them. The caller holds the lock.
+// tap makes the data path record the user's packets, if a capture wants them. The caller holds the
+// lock.
 func (s *session) tap() {
 	port := s.port.Load()
 	if port == nil {

@@ -5,7 +5,7 @@ import (
 	"vpnd/internal/link"
 )
 
-// Kind is what open connections are counted by.
+// Kind is the class in which an open connection is counted.
 type Kind struct {
 	Type       link.Type
 	Encryption string
@@ -18,15 +18,15 @@ type PoolUse struct{ Size, Used int }
 type Counters struct {
 	Open      map[Kind]int
 	Pending   int                           // sessions that are not up yet
-	Verifying int                           // log-ins that are being verified
-	Waiting   int                           // log-ins that wait for that
-	Moved     map[link.Type]dataplane.Stats // by type, of all sessions, those that are gone included
+	Verifying int                           // log-ins in verification
+	Waiting   int                           // log-ins that wait for verification
+	Moved     map[link.Type]dataplane.Stats // by type, including sessions that are gone
 	Pools     map[string]PoolUse            // by name
-	Panics    uint64                        // sessions that a fault of ours has ended
-	LeftOut   uint64                        // refusals that were over the limits
+	Panics    uint64                        // sessions that ended by a fault of ours
+	LeftOut   uint64                        // refusals over the limits
 }
 
-// Counters gives the counters. No lock is taken that a packet takes.
+// Counters returns the counters. It takes no lock that a packet takes.
 func (m *Manager) Counters() Counters {
 	c := Counters{
 		Open: map[Kind]int{}, Moved: map[link.Type]dataplane.Stats{}, Pools: map[string]PoolUse{}, Verifying: len(m.gate), Panics: m.panics.Load(),
@@ -46,7 +46,7 @@ func (m *Manager) Counters() Counters {
 	return c
 }
 
-// account copies what is counted under the lock, and the sessions of the same moment.
+// account copies the figures that the lock guards, and the sessions of the same moment.
 func (m *Manager) account(c *Counters) []*session {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -66,7 +66,8 @@ func (m *Manager) account(c *Counters) []*session {
 	return all
 }
 
-// count counts s as open as kind; the zero value: as not open. The caller holds the Manager's lock.
+// count counts s as open as kind. The zero value counts it as not open. The caller holds the
+// Manager's lock.
 func (m *Manager) count(s *session, kind Kind) {
 	if s.table.counted != (Kind{}) {
 		m.open[s.table.counted]--
@@ -76,8 +77,8 @@ func (m *Manager) count(s *session, kind Kind) {
 	}
 }
 
-// addMoved adds what a session has moved to what those have that are gone, once. The caller holds the
-// Manager's lock, and the session's port no longer passes packets.
+// addMoved adds the traffic of a session to that of the sessions that are gone, once. The caller
+// holds the Manager's lock, and the session's port no longer passes packets.
 func (m *Manager) addMoved(s *session) {
 	if port := s.port.Load(); port != nil && m.sessions[s.id] == s {
 		m.moved[s.info.Type] = sum(m.moved[s.info.Type], port.Stats())

@@ -7,16 +7,17 @@ import (
 	"vpnd/ppp"
 )
 
-// lease is the address of a connection that is gone, for as long as the hooks need it.
+// lease is the address of a connection that is gone. It lasts as long as the hooks need it.
 type lease struct {
 	user string
 	addr netip.Addr
 	pool Pool
-	over chan struct{} // closed when the address has been given back
+	over chan struct{} // closed when the address goes back
 }
 
-// before asks the hooks whether a user may have an address. Of a call that ends meanwhile it gives the address back: nobody
-// else has it while the hooks may still be at work for this one.
+// before asks the hooks whether a user may have an address. If the call ends meanwhile, before
+// gives the address back after the hooks have answered: nobody else gets it while they may still
+// work for this call.
 func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, method ppp.Method) error {
 	h := s.m.cfg.Hooks
 	if h == nil {
@@ -45,8 +46,8 @@ func (s *session) before(account auth.Account, addr netip.Addr, pool Pool, metho
 	return err
 }
 
-// leave gives the session's address back: at once, or when the hooks that were told of it have released it. The
-// caller holds the session's lock.
+// leave gives the session's address back at once or, if the hooks know of it, when they release it.
+// The caller holds the session's lock.
 func (s *session) leave(why reason.Reason) {
 	release := func() {}
 	if s.lease.addr.IsValid() {
@@ -70,7 +71,7 @@ func (s *session) leave(why reason.Reason) {
 	}
 }
 
-// discard tells the hooks of a connection that they have let in and that does not come up.
+// discard tells the hooks of a connection that they accepted and that does not come up.
 func (s *session) discard(c Connection, release func()) {
 	if d, ok := s.m.cfg.Hooks.(Discarder); ok && s.hooks.allowed {
 		d.Discard(c, release)
@@ -79,7 +80,7 @@ func (s *session) discard(c Connection, release func()) {
 	release()
 }
 
-// lease keeps an address from others until the function that it gives is called.
+// lease keeps an address from others until the caller calls release.
 func (m *Manager) lease(user string, addr netip.Addr, pool Pool) (release func()) {
 	l := &lease{user, addr, pool, make(chan struct{})}
 	m.mu.Lock()
@@ -94,7 +95,7 @@ func (m *Manager) lease(user string, addr netip.Addr, pool Pool) (release func()
 	}
 }
 
-// moveLeases has the addresses that are not released yet held in the pool of pools that has them.
+// moveLeases moves the addresses that are not released yet to the pools that contain them.
 func (m *Manager) moveLeases(pools map[string]Pool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -24,24 +24,24 @@ import (
 )
 
 const (
-	// idLen is the length of a connection's id: 60 bits of chance.
+	// idLen is the length of a connection's id: 60 random bits.
 	idLen = 12
-	// nameLen is how much of a name that a peer gave is shown.
+	// nameLen is the maximum length of a peer's name in logs.
 	nameLen = 64
 )
 
-// Authenticator answers log-ins: auth.Authenticator does.
+// Authenticator answers log-ins. auth.Authenticator implements it.
 type Authenticator interface {
 	Authenticate(ctx context.Context, at auth.Attempt) auth.Outcome
 }
 
-// Leases remembers which address a user had last.
+// Leases remembers the last address of each user.
 type Leases interface {
 	LastAddress(ctx context.Context, user string) (netip.Addr, error)
 	SetLastAddress(ctx context.Context, user string, addr netip.Addr) error
 }
 
-// Recorder is told what becomes of calls. Its methods must not wait.
+// Recorder records connections and refusals. Its methods must not wait.
 type Recorder interface {
 	Connected(c Connection)
 	Disconnected(c Connection, why reason.Reason)
@@ -50,98 +50,100 @@ type Recorder interface {
 
 // ConnectionHooks can refuse connections, and act when connections come and go.
 type ConnectionHooks interface {
-	// Before is asked of a user whose proof was right, before the client is told. It may take its time; an error
-	// refuses, and its text is the reason.
+	// Before is called for a user whose proof was right, before the client gets its answer. It may
+	// be slow. An error refuses the connection, and its text is the reason.
 	Before(ctx context.Context, c Connection) error
-	// Up is told before the first packet passes. It must not wait.
+	// Up is called before the first packet passes. It must not wait.
 	Up(c Connection)
-	// Regroup is told when the group of a connection's user has changed from oldGroup. It must not wait.
+	// Regroup is called when the group of a connection's user has changed from oldGroup. It must
+	// not wait.
 	Regroup(c Connection, oldGroup string)
-	// Down hears of each connection that Up heard of, when no packet passes any longer. It must not wait. Nobody
-	// else gets the address until it calls release, once.
+	// Down is called for each connection that Up was called for, when packets no longer pass. It
+	// must not wait. Nobody else gets the address until it calls release, once.
 	Down(c Connection, why reason.Reason, release func())
 }
 
-// A Discarder are hooks that have something to take back when a connection does not come up that Before has let in.
+// A Discarder is implemented by hooks that must undo something when a connection that Before
+// accepted does not come up.
 type Discarder interface {
 	ConnectionHooks
-	// Discard hears of such a connection. It must not wait. Nobody else gets the address until it calls release,
-	// once.
+	// Discard is called for such a connection. It must not wait. Nobody else gets the address until
+	// it calls release, once.
 	Discard(c Connection, release func())
 }
 
-// Refusal is a log-in that was not let in, or a sum of those that were left out.
+// Refusal is a refused log-in, or a sum of refusals that were left out.
 type Refusal struct {
 	ID, User, Auth string    // User as the peer wrote it, cleaned
-	Type           link.Type // "": it is a sum
+	Type           link.Type // "": a sum
 	Reason         reason.Reason
-	Remote         netip.Addr // of a sum: invalid when it is of several
-	LeftOut        bool       // there are too many: count it, but do not store it
-	Sum            int        // how many were left out, each counted; 0: it is no sum
+	Remote         netip.Addr // of a sum: invalid if it covers several
+	LeftOut        bool       // over the limits: count it, but do not store it
+	Sum            int        // how many were left out, each counted; 0: not a sum
 }
 
-// Pool is where users get their address and their name servers from.
+// Pool gives users their address and their name servers.
 type Pool struct {
 	Addresses *ippool.Pool
 	DNS, NBNS []netip.Addr
-	// DHCP answers a user's DHCP message, as dataplane.PortConfig has it; nil: nobody is answered.
+	// DHCP answers a user's DHCP message, as in dataplane.PortConfig. nil: no answers.
 	DHCP func(reply, request []byte) ([]byte, bool)
 }
 
-// Usage is what a user has moved, in bytes, from the user (Rx) and to the user (Tx).
+// Usage is a user's traffic in bytes, from the user (Rx) and to the user (Tx).
 type Usage struct{ Rx, Tx uint64 }
 
-// Config is what a Manager is made with.
+// Config configures a Manager.
 type Config struct {
-	PPP        ppp.Config // of every session; Role is set here
+	PPP        ppp.Config // of every session; the Manager sets Role
 	Local      netip.Addr // the server's inner address
 	Auth       Authenticator
-	AuthAtOnce int             // log-ins that are verified at the same time; 16
+	AuthAtOnce int             // log-ins in verification at the same time; 16
 	Pools      map[string]Pool // by name; SetPools changes them
 	Leases     Leases
-	Recorder   Recorder // nil: nobody is told
-	// Used gives the bytes that a user has moved in this month, for users with a quota; nil: none.
+	Recorder   Recorder // nil: no records
+	// Used returns the bytes that a user has moved this month, for users with a quota. nil: none.
 	Used        func(ctx context.Context, user string) (uint64, error)
 	Plane       *dataplane.Plane
-	Now         func() time.Time // the clock that auth.Terms.Until goes by; nil: time.Now
+	Now         func() time.Time // the clock of auth.Terms.Until; nil: time.Now
 	MaxSessions int              // 16384
-	LogIns      int              // of one user that are let in within a minute; 600
-	MaxPending  int              // sessions of one outer address that are not up yet; 1024: the sum of the limits of both carriers
+	LogIns      int              // admitted log-ins of one user in a minute; 600
+	MaxPending  int              // pending sessions of an address; 1024: the sum of both carriers'
 	Logger      *slog.Logger
 	Trace       string          // a user's name or a peer's address: its negotiation is logged
-	Hooks       ConnectionHooks // nil: nobody is asked or told
+	Hooks       ConnectionHooks // nil: no hooks
 	Refusals    Refusals
 }
 
-// Manager makes a session of each call, and knows all that there are.
+// Manager makes a session of each call, and knows all sessions.
 type Manager struct {
 	cfg      Config
-	gate     chan struct{} // a place for each log-in that is being verified
+	gate     chan struct{} // a place for each log-in in verification
 	ctx      context.Context
 	stop     context.CancelFunc
 	panics   atomic.Uint64
 	refusals *refusals
-	untaken  *refusals // of what has no session
+	untaken  *refusals // of calls without a session
 
-	waiting atomic.Int64 // log-ins that have a place, or wait for one
+	waiting atomic.Int64 // log-ins that have a place or wait for one
 
 	pools     map[string]Pool
-	poolsLock sync.RWMutex // held while an address is taken from them
+	poolsLock sync.RWMutex // held while a session takes an address from pools
 
 	ppp               atomic.Pointer[ppp.Config]
 	noPlainL2TP       atomic.Bool
-	captures          atomic.Pointer[[]*Capture] // that run; nil: none
+	captures          atomic.Pointer[[]*Capture] // running captures; nil: none
 	pendingFrameBytes atomic.Int64               // bytes of frames that sessions keep for captures
 
 	mu         sync.Mutex
 	sessions   map[string]*session      // by id
-	users      map[string][]*session    // let in, by user, oldest first
+	users      map[string][]*session    // admitted, by user, oldest first
 	logIns     map[string]*rate.Limiter // of each user
 	pending    map[netip.Addr]int       // by outer address
-	unreported map[string]Usage         // of connections that are gone, not yet in an answer of Usage
+	unreported map[string]Usage         // of connections that are gone, for the next Usage
 	leaving    map[netip.Addr]*lease    // addresses that the hooks have not released yet
 	open       map[Kind]int
-	moved      map[link.Type]dataplane.Stats // by sessions that are gone, by type
+	moved      map[link.Type]dataplane.Stats // by type, of sessions that are gone
 	closed     bool
 	empty      chan struct{} // closed when the last session has gone after closed
 }
@@ -179,7 +181,7 @@ func NewManager(cfg Config) *Manager {
 	return m
 }
 
-// SetPPP says what sessions that begin from now on negotiate.
+// SetPPP sets what later sessions negotiate.
 func (m *Manager) SetPPP(cfg ppp.Config) {
 	cfg.Role = ppp.Server
 	m.ppp.Store(&cfg)
@@ -192,15 +194,15 @@ type Connection struct {
 	Group                      string // of the user; "": none
 	Remote                     netip.Addr
 	Virtual                    netip.Addr
-	DNS                        []netip.Addr // that the client was told
+	DNS                        []netip.Addr // that the client got
 	Since                      time.Time
 	Stats                      dataplane.Stats
 }
 
-// services are what user profiles call the types of dial-in.
+// services maps the types of dial-in to their names in user profiles.
 var services = map[link.Type]auth.Service{link.PPTP: auth.PPTP, link.L2TP: auth.L2TP}
 
-// Service is what user profiles call the connection's type.
+// Service is the name of the connection's type in user profiles.
 func (c Connection) Service() auth.Service { return services[c.Type] }
 
 var (
@@ -210,7 +212,7 @@ var (
 	errPlain   = reason.New(reason.NobodyWithout)
 )
 
-// Accept takes a call; it is a link.Accept.
+// Accept takes a call. It is a link.Accept.
 func (m *Manager) Accept(l link.Link) (link.Sink, error) {
 	s := newSession(m, l, strings.ToLower(rand.Text()[:idLen]))
 	if err := m.add(s); err != nil {
@@ -240,7 +242,7 @@ func (m *Manager) add(s *session) error {
 	return nil
 }
 
-// established takes a session off those that are not up yet, and counts it as open.
+// established counts a session as open, and no longer as pending.
 func (m *Manager) established(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -248,7 +250,7 @@ func (m *Manager) established(s *session) {
 	m.count(s, Kind{s.info.Type, s.crypto})
 }
 
-// settle does so, with the lock held.
+// settle counts a session as no longer pending. The caller holds the lock.
 func (m *Manager) settle(s *session) {
 	if !s.table.pending {
 		return
@@ -259,7 +261,7 @@ func (m *Manager) settle(s *session) {
 	}
 }
 
-// gone takes a session out of the table, with what it has moved since Usage was asked last.
+// gone removes a session from the table, and adds its traffic since the last Usage.
 func (m *Manager) gone(s *session, unreported Usage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -287,7 +289,7 @@ func (m *Manager) all() []*session {
 	return all
 }
 
-// Connections lists what is open, oldest first.
+// Connections lists the open connections, oldest first.
 func (m *Manager) Connections() []Connection {
 	all := m.all()
 	open := make([]Connection, 0, len(all))
@@ -305,23 +307,23 @@ func (m *Manager) Connections() []Connection {
 	return open
 }
 
-// Count is how many sessions there are, open or being set up.
+// Count is the number of sessions, open or pending.
 func (m *Manager) Count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.sessions)
 }
 
-// Panics is how many sessions have ended by a fault of ours.
+// Panics is the number of sessions that ended by a fault of ours.
 func (m *Manager) Panics() uint64 { return m.panics.Load() }
 
-// Drop hangs up the connections with the id, or of the user, that which names, and returns how many
-// there were. The clients are told reason.
+// Drop hangs up the connections whose id or user is which, and returns their number. It tells the
+// clients the reason why.
 func (m *Manager) Drop(which string, why reason.Reason) int {
 	return m.DropIf(func(c Connection) bool { return c.ID == which || strings.EqualFold(c.User, which) }, why)
 }
 
-// DropIf hangs up the connections that unwanted picks.
+// DropIf hangs up the connections that unwanted selects.
 func (m *Manager) DropIf(unwanted func(Connection) bool, why reason.Reason) int {
 	n := 0
 	for _, s := range m.all() {
@@ -333,7 +335,7 @@ func (m *Manager) DropIf(unwanted func(Connection) bool, why reason.Reason) int 
 	return n
 }
 
-// DropType hangs up all sessions of a type of dial-in; those that are being set up, too.
+// DropType hangs up all sessions of a type of dial-in, including pending ones.
 func (m *Manager) DropType(kind link.Type, why reason.Reason) {
 	for _, s := range m.all() {
 		if s.info.Type == kind {
@@ -342,8 +344,8 @@ func (m *Manager) DropType(kind link.Type, why reason.Reason) {
 	}
 }
 
-// Shutdown accepts no new calls, hangs up all sessions and waits until they are gone, or for ctx. Then
-// it cuts the rest.
+// Shutdown accepts no new calls, hangs up all sessions and waits until they are gone or ctx is
+// done. Then it cuts the rest.
 func (m *Manager) Shutdown(ctx context.Context, why reason.Reason) {
 	m.mu.Lock()
 	first := !m.closed
@@ -368,7 +370,7 @@ func (m *Manager) Shutdown(ctx context.Context, why reason.Reason) {
 	}
 }
 
-// clean makes a name that a peer gave fit for a log: printable ASCII, not too long.
+// clean prepares a peer's name for a log: printable ASCII of limited length.
 func clean(name string) string {
 	quoted := strconv.QuoteToASCII(name[:min(len(name), nameLen)])
 	return quoted[1 : len(quoted)-1]

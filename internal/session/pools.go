@@ -24,8 +24,8 @@ func (m *Manager) poolFor(terms auth.Terms) (Pool, error) {
 	return p, nil
 }
 
-// SetPools replaces the pools. Connections whose address is in none of them keep it, or are hung up
-// if keep is false.
+// SetPools replaces the pools. A connection whose address is in no pool keeps it, or is hung up if
+// keep is false.
 func (m *Manager) SetPools(pools map[string]Pool, keep bool) {
 	m.poolsLock.Lock()
 	defer m.poolsLock.Unlock()
@@ -38,7 +38,7 @@ func (m *Manager) SetPools(pools map[string]Pool, keep bool) {
 	}
 }
 
-// move has the session's address held in the pool of pools that has it; false: none has.
+// move moves the session's address to the pool that contains it. It returns false if none does.
 func (s *session) move(pools map[string]Pool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +55,7 @@ func (s *session) move(pools map[string]Pool) bool {
 	return false
 }
 
-// Addresses are the inner addresses that connections have.
+// Addresses are the inner addresses of all connections.
 func (m *Manager) Addresses() []netip.Addr {
 	var all []netip.Addr
 	for _, s := range m.all() {

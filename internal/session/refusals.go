@@ -14,19 +14,19 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Refusals are how many refusals are logged and kept one by one in a minute, and at once. The others are counted, and
-// told as a sum.
+// Refusals limits the refusals that are logged and stored one by one: so many in a minute, and so
+// many at once. The others are counted and reported as a sum.
 type Refusals struct {
-	OfSource int // of one source, as auth.Network has it; 0: 30
+	OfSource int // of one source (auth.Network); 0: 30
 	Total    int // 0: 120
 }
 
 const (
 	sumEvery   = time.Minute
-	sumSources = 10 // that have a line of their own in a sum
+	sumSources = 10 // sources with their own line in a sum
 	maxSources = 4096
-	roomStride = 64 // how many sources are looked at to make room for one
-	maxChanges = 10 // of its encryption that a connection has in the log: a peer can change it thousands of times a second
+	roomStride = 64 // how many sources makeRoom compares
+	maxChanges = 10 // logged encryption changes per connection; a peer can cause thousands a second
 )
 
 // refusals keeps a flood of refused calls from filling the log and the history.
@@ -37,12 +37,12 @@ type refusals struct {
 	limits Refusals
 	total  *rate.Limiter
 	by     map[netip.Prefix]*refuser
-	others int // left out, of sources that were forgotten
+	others int // left out, of forgotten sources
 	left   uint64
-	timer  *time.Timer // nil: nothing is left out that is not told
+	timer  *time.Timer // nil: no sum is due
 }
 
-// refuser is a source.
+// refuser is a source of refused calls.
 type refuser struct {
 	*rate.Limiter
 	left int
@@ -54,7 +54,7 @@ func newRefusals(limits Refusals, tell func(source netip.Addr, sources, left int
 	return r
 }
 
-// set begins again with other limits.
+// set starts again with other limits.
 func (r *refusals) set(limits Refusals) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -72,7 +72,7 @@ func perMinute(n int) *rate.Limiter {
 	return rate.NewLimiter(rate.Every(time.Minute/time.Duration(n)), n)
 }
 
-// allow reports whether a refusal may be logged and kept, and counts it if not.
+// allow reports whether a refusal may be logged and stored. If not, it counts the refusal.
 func (r *refusals) allow(source netip.Addr, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,7 +96,7 @@ func (r *refusals) allow(source netip.Addr, now time.Time) bool {
 	return false
 }
 
-// makeRoom forgets, of some sources, the one that was refused least.
+// makeRoom compares some sources and forgets the one with the fewest refusals.
 func (r *refusals) makeRoom(now time.Time) {
 	var victim netip.Prefix
 	best, seen := -1.0, 0
@@ -112,7 +112,8 @@ func (r *refusals) makeRoom(now time.Time) {
 	delete(r.by, victim)
 }
 
-// sum reports the refusals left out since the last sum: each of the sources with the most, and the rest together.
+// sum reports the refusals left out since the last sum: a line for each source with the most, and
+// one for the rest.
 func (r *refusals) sum() {
 	type sum struct {
 		source netip.Addr
@@ -143,7 +144,7 @@ func (r *refusals) sum() {
 	}
 }
 
-// flush tells at once what waits for the next sum.
+// flush reports at once what the next sum would.
 func (r *refusals) flush() {
 	r.mu.Lock()
 	waits := r.timer != nil && r.timer.Stop()
@@ -159,7 +160,8 @@ func (r *refusals) leftOut() uint64 {
 	return r.left
 }
 
-// refused logs a refusal of the session, and has it kept, if that is within the limits. What explain finds is added then.
+// refused logs a refusal of the session, and stores it if the limits allow. Then it also asks
+// explain for the reason.
 func (m *Manager) refused(s *session, f Refusal, explain func() reason.Reason) {
 	f.ID, f.Type, f.Remote = s.id, s.info.Type, s.source()
 	level := slog.LevelInfo
@@ -178,7 +180,8 @@ func (m *Manager) refused(s *session, f Refusal, explain func() reason.Reason) {
 	}
 }
 
-// encryptionChanged takes note of another encryption of a connection that is up. The caller holds the session's lock.
+// encryptionChanged records that the encryption of an open connection has changed. The caller holds
+// the session's lock.
 func (s *session) encryptionChanged(to string) {
 	s.crypto = to
 	s.m.established(s)
@@ -189,17 +192,19 @@ func (s *session) encryptionChanged(to string) {
 	s.log.Log(context.Background(), level, "encryption changed", "user", s.account.user, "encryption", to)
 }
 
-// KeepsRefusal reports whether a refusal of a tunnel or a call without a session may be logged and kept, and counts it if
-// not. These have limits of their own, and a line of their own, which bans nobody: the address of a tunnel may be forged.
+// KeepsRefusal reports whether a refusal of a tunnel or a call without a session may be logged and
+// stored. If not, it counts the refusal. These refusals have their own limits and their own line in
+// the log. That line bans nobody, because the address of a tunnel may be forged.
 func (m *Manager) KeepsRefusal(source netip.Addr) bool { return m.untaken.allow(source, time.Now()) }
 
-// The lines that tell of refusals that were left out: of those with a session, and of those without.
+// The log lines for refusals that were left out: of calls with a session, and of those without.
 const (
 	leftOutLine = "refusals left out"
 	untakenLine = "refused tunnels and calls left out"
 )
 
-// tellLeftOut logs how many refusals were left out: of a source, or with an invalid one of so many.
+// tellLeftOut logs how many refusals of a source were left out. An invalid source means several
+// sources.
 func (m *Manager) tellLeftOut(line string, source netip.Addr, sources, left int) {
 	from := "other addresses"
 	if source.IsValid() {

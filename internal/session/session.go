@@ -18,19 +18,21 @@ import (
 )
 
 const (
-	// startDelay is how long we wait for the peer's first frame until we begin: what we say before
-	// the peer has heard that its call is accepted would be lost, and be repeated 3 s later only.
+	// startDelay is how long we wait for the peer's first frame before we begin. A frame of ours
+	// would be lost if the peer does not know yet that its call is accepted, and would be repeated
+	// only 3 s later.
 	startDelay = 300 * time.Millisecond
-	// confirmDelay is the same where the peer confirms the call, and we begin when it does: it may be far away,
-	// and what it says may have to be repeated.
+	// confirmDelay is the longest delay if the peer confirms the call. We begin when it confirms:
+	// it may be far away, and may have to repeat its confirmation.
 	confirmDelay = 10 * time.Second
-	// readyDelay is how long we wait for the first frame once the call is confirmed. A client that has its PPP ready
-	// speaks at once, and is answered with our request; one that first starts a process would miss that request.
+	// readyDelay is how long we wait for the first frame after the call is confirmed. A client
+	// whose PPP is ready sends at once, and our request follows. A client that first starts a
+	// process would miss that request.
 	readyDelay = 20 * time.Millisecond
 )
 
-// session is one call. Its fields are grouped by what guards them; docs/adr/0002-session-lock.md has the order of the
-// locks.
+// session is one call. Its fields are grouped by the lock that guards them.
+// docs/adr/0002-session-lock.md has the order of the locks.
 type session struct {
 	m    *Manager
 	id   string
@@ -38,21 +40,21 @@ type session struct {
 	info link.Info
 	log  *slog.Logger
 	port atomic.Pointer[dataplane.Port]
-	done chan struct{} // closed when the call has ended: no log-in waits for anything then
+	done chan struct{} // closed when the call has ended, to free a waiting log-in
 
-	// table is the call in the Manager's table, under the Manager's lock.
+	// table is the call in the Manager's table. The Manager's lock guards it.
 	table struct {
 		pending bool // not up yet
-		counted Kind // as what it counts as open; zero: it does not
-		settled bool // it counts as one that the user has, and no longer as a claim
+		counted Kind // the kind under which it counts as open; zero: it does not
+		settled bool // it counts as a connection of the user, no longer as a claim
 	}
 
-	// mu guards all that follows. It is held for as long as the engine works, never while anything waits; user data
-	// does not take it.
+	// mu guards all that follows. It is held while the engine works, never while anything waits.
+	// User data does not take it.
 	mu      sync.Mutex
 	engine  *ppp.Engine
 	alarm   alarm.Alarm
-	startAt time.Time // when we begin, if the peer does not; zero: not by ourselves
+	startAt time.Time // when we begin, if the peer does not; zero: only the peer begins
 	begun   bool
 	over    bool
 
@@ -68,51 +70,51 @@ type session struct {
 	crypto   string
 	changes  int // of crypto while it was up
 	final    dataplane.Stats
-	reported Usage // by Usage
+	reported Usage // the last answer to Usage
 
 	tracing tracing
 	capture captured
 }
 
-// logIn is the log-in that is under way, or the last one.
+// logIn is the current log-in, or the last one.
 type logIn struct {
-	question  *ppp.Authenticate // to be answered next
-	answering bool              // questions are being answered
-	verifying bool              // and one has no answer yet
-	lost      reason.Reason     // why the call ended while it had none
+	question  *ppp.Authenticate // to answer next
+	answering bool              // answer is running
+	verifying bool              // a question has no answer yet
+	lost      reason.Reason     // why the call ended while verifying
 	refusal   reason.Reason
 }
 
-// account is the user's, once it is known.
+// account is the user's account, once it is known.
 type account struct {
 	user    string
 	method  ppp.Method
-	oneTime bool // the password was
+	oneTime bool // the password was a one-time one
 	terms   auth.Terms
-	revised bool // terms are newer than those that the log-in began with
+	revised bool // terms are newer than at the start of the log-in
 	in      bool // the user was let in
 }
 
 // leased is the user's inner address.
 type leased struct {
 	addr    netip.Addr
-	pool    Pool       // that addr is from
-	heir    netip.Addr // to be taken over from an older connection; only answer changes it, and reads it without the lock
-	release func()     // of addr, for the hooks, which had not answered when the call ended
+	pool    Pool       // the pool of addr
+	heir    netip.Addr // of an older connection; only answer changes it and reads it unlocked
+	release func()     // of addr; set if the call ended before the hooks answered
 }
 
-// hooked is what the hooks know.
+// hooked is the state of the hooks for this connection.
 type hooked struct {
-	asked   bool // whether the user may connect; they have not answered yet
-	allowed bool // they have said yes
-	told    bool // that the connection is up
+	asked   bool // Before is running
+	allowed bool // Before has accepted the connection
+	told    bool // Up has been called
 }
 
 func newSession(m *Manager, l link.Link, id string) *session {
 	cfg := *m.ppp.Load()
 	info := l.Info()
 	if info.Type == link.L2TP {
-		cfg.MPPE.Passive = true // phones break on a CCP that they did not begin
+		cfg.MPPE.Passive = true // phones break if we begin CCP
 		cfg.MPPE.Reordered = true
 	}
 	s := &session{m: m, id: id, link: l, info: info, engine: ppp.New(cfg), done: make(chan struct{})}
@@ -129,7 +131,8 @@ func newSession(m *Manager, l link.Link, id string) *session {
 
 func (s *session) source() netip.Addr { return s.info.Remote.Addr() }
 
-// begin is called once, before the call is confirmed to the peer. The Manager may have ended it already.
+// begin is called once, before we confirm the call to the peer. The Manager may have ended the
+// session already.
 func (s *session) begin() {
 	s.do(func(now time.Time) {
 		delay := startDelay
@@ -140,7 +143,7 @@ func (s *session) begin() {
 	})
 }
 
-// Confirmed is told by the carrier that the peer has confirmed the call.
+// Confirmed is called by the carrier when the peer has confirmed the call.
 func (s *session) Confirmed() {
 	defer s.survive()
 	s.do(func(now time.Time) {
@@ -150,7 +153,7 @@ func (s *session) Confirmed() {
 	})
 }
 
-// Frame takes a frame of the peer: user data goes its own way, the rest to the engine.
+// Frame takes a frame of the peer. User data goes to the port, the rest to the engine.
 func (s *session) Frame(b *pktbuf.Buf) {
 	defer s.survive()
 	if port := s.port.Load(); port != nil && port.Inbound(b) {
@@ -165,7 +168,7 @@ func (s *session) Frame(b *pktbuf.Buf) {
 	b.Release()
 }
 
-// Down is told by the carrier that the call is over.
+// Down is called by the carrier when the call is over.
 func (s *session) Down(why reason.Reason) {
 	defer s.survive()
 	s.do(func(time.Time) { s.engine.Down(why) })
@@ -180,7 +183,7 @@ func (s *session) start(now time.Time) {
 	s.engine.Start(now)
 }
 
-// close hangs up properly; cut does so without waiting for the peer.
+// close hangs up properly; cut does not wait for the peer.
 func (s *session) close(why reason.Reason) {
 	defer s.survive()
 	s.do(func(now time.Time) { s.engine.Close(now, why) })
@@ -198,7 +201,7 @@ func (s *session) survive() {
 	}
 }
 
-// faulty is survive's like for the data path, in which nothing waits.
+// faulty is survive for the data path, which must not wait.
 func (s *session) faulty(fault any) {
 	stack := debug.Stack()
 	go s.failed(fault, stack)
@@ -218,7 +221,7 @@ func (s *session) failed(fault any, stack []byte) {
 	s.end(reason.New(reason.ServerFault))
 }
 
-// do runs f on the engine, and then does what the engine wants.
+// do runs f on the engine, and then handles the engine's events.
 func (s *session) do(f func(now time.Time)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -310,7 +313,7 @@ func (s *session) networkUp(now time.Time, v ppp.NetworkUp) {
 	}
 }
 
-// policy is what the data path has to know of a user's terms.
+// policy is the part of a user's terms that the data path needs.
 func policy(t auth.Terms) dataplane.Policy {
 	return dataplane.Policy{BlockNetBIOS: t.BlockNetBIOS, PassMulticast: t.PassMulticast, UpLimit: t.UpLimit, DownLimit: t.DownLimit}
 }
@@ -332,7 +335,8 @@ func (s *session) setTerms(t auth.Terms) {
 	})
 }
 
-// setTermsLocked takes terms over, and tells the hooks of another group. The caller holds the lock.
+// setTermsLocked stores new terms, and tells the hooks if the group changes. The caller holds the
+// lock.
 func (s *session) setTermsLocked(t auth.Terms) {
 	oldGroup := s.account.terms.Group
 	s.account.terms = s.m.toHostClock(t)
@@ -341,7 +345,7 @@ func (s *session) setTermsLocked(t auth.Terms) {
 	}
 }
 
-// Params is what the data path has to know of what an engine has agreed.
+// Params is the part of the engine's agreement that the data path needs.
 func Params(v ppp.NetworkUp) dataplane.Params {
 	p := dataplane.Params{PeerMRU: int(v.PeerMRU), PFC: v.PFC, ACFC: v.ACFC, Required: v.Required}
 	if v.Encrypter != nil {
@@ -353,12 +357,12 @@ func Params(v ppp.NetworkUp) dataplane.Params {
 	return p
 }
 
-// needReset and undecryptable are called by the data path, which holds a lock of its own.
+// needReset and undecryptable are called by the data path, which holds its own lock.
 func (s *session) needReset() { s.soon((*ppp.Engine).ResetRequest) }
 
 func (s *session) undecryptable() { s.soon((*ppp.Engine).Undecryptable) }
 
-// soon has the engine do something, and does not wait for it.
+// soon runs f on the engine later, and does not wait for it.
 func (s *session) soon(f func(e *ppp.Engine, now time.Time)) {
 	go func() {
 		defer s.survive()
@@ -386,13 +390,13 @@ func (s *session) end(why reason.Reason) {
 		if r := s.m.cfg.Recorder; r != nil {
 			r.Disconnected(s.described(), why)
 		}
-	case s.login.verifying: // the log-in tells how it ended
+	case s.login.verifying: // authenticate or unanswered logs the outcome
 		s.login.lost = why
-	case !s.login.refusal.IsZero(): // the refusal has its own line
+	case !s.login.refusal.IsZero(): // the refusal has its own log line
 	default:
 		s.m.refused(s, Refusal{User: s.account.user, Reason: why}, nil)
 	}
-	s.leave(why) // now that nobody hears of the address any longer
+	s.leave(why) // after the last use of the address
 	s.link.Close(why)
 	s.m.gone(s, s.takeUnreported(s.final))
 }
@@ -406,7 +410,7 @@ func (s *session) connection() (Connection, bool) {
 	return s.described(), true
 }
 
-// described is the connection of a user. The caller holds the lock.
+// described describes the connection of a user. The caller holds the lock.
 func (s *session) described() Connection {
 	c := Connection{
 		ID: s.id, User: s.account.user, Group: s.account.terms.Group, Type: s.info.Type, Encryption: s.crypto, Auth: s.account.method.String(),

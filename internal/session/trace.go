@@ -5,7 +5,7 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// traceLen is how many frames are kept for a trace until the user is known.
+// traceLen is how many frames a trace keeps until the user is known.
 const traceLen = 64
 
 type traceState uint8
@@ -16,13 +16,14 @@ const (
 	traceOn
 )
 
-// tracing is what a trace needs of a session.
+// tracing is the state of a session's trace.
 type tracing struct {
 	state traceState
 	lines []string // until the user is known
 }
 
-// trace logs a control frame in readable form, without secrets, if this peer or user is watched.
+// trace logs a control frame in readable form, without secrets, if Config.Trace names this peer or
+// user.
 func (s *session) trace(direction string, frame []byte) {
 	if s.tracing.state == traceOff {
 		return

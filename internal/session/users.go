@@ -8,7 +8,7 @@ import (
 	"vpnd/internal/reason"
 )
 
-// claim counts s as one of the user's connections, before it has an address; or it is refused.
+// claim counts s as one of the user's connections before it has an address, or refuses it.
 func (m *Manager) claim(s *session, user string, terms auth.Terms) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -25,8 +25,8 @@ func (m *Manager) claim(s *session, user string, terms auth.Terms) error {
 	return nil
 }
 
-// logsIn counts a log-in of a user, and reports whether it is within the limit: each one costs others a part of the log, of the
-// disk and of the hooks. The caller holds the lock.
+// logsIn counts a log-in of a user, and reports whether it is within the limit. Each log-in uses
+// log space, disk and time of the hooks. The caller holds the lock.
 func (m *Manager) logsIn(user string) bool {
 	l := m.logIns[user]
 	if l == nil {
@@ -40,8 +40,8 @@ func tooManyFor(terms auth.Terms) error {
 	return reason.New(reason.ConnectedAlready, terms.MaxConnections)
 }
 
-// settleClaim has s count as a connection that the user has. Those that it replaces are the caller's to end; or it is
-// refused.
+// settleClaim counts s as a connection of the user, or refuses it. The caller must end the replaced
+// connections.
 func (m *Manager) settleClaim(s *session, user string, terms auth.Terms) (replaced []*session, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -59,7 +59,8 @@ func (m *Manager) settleClaim(s *session, user string, terms auth.Terms) (replac
 	return replaced, nil
 }
 
-// tooMany are the user's oldest connections, which must end because of s. The caller holds the lock.
+// tooMany are the user's oldest connections, which must end because of s. The caller holds the
+// lock.
 func (m *Manager) tooMany(s *session, user string, terms auth.Terms) []*session {
 	if terms.MaxConnections == 0 {
 		return nil
@@ -80,7 +81,7 @@ func (m *Manager) giveUp(s *session, user string) {
 	m.release(s, user)
 }
 
-// release does so, with the lock held.
+// release undoes claim. The caller holds the lock.
 func (m *Manager) release(s *session, user string) {
 	s.table.settled = false
 	others := slices.DeleteFunc(slices.Clone(m.users[user]), func(other *session) bool { return other == s })
@@ -91,7 +92,7 @@ func (m *Manager) release(s *session, user string) {
 	m.users[user] = others
 }
 
-// addUnreported adds to what Usage tells next, with the lock held.
+// addUnreported adds to the next answer of Usage. The caller holds the lock.
 func (m *Manager) addUnreported(user string, u Usage) {
 	if u == (Usage{}) {
 		return
@@ -100,7 +101,7 @@ func (m *Manager) addUnreported(user string, u Usage) {
 	m.unreported[user] = Usage{sum.Rx + u.Rx, sum.Tx + u.Tx}
 }
 
-// Usage tells what users have moved since it was asked last.
+// Usage returns the users' traffic since the last call.
 func (m *Manager) Usage() map[string]Usage {
 	for _, s := range m.all() {
 		user, u := s.usage()
@@ -115,7 +116,7 @@ func (m *Manager) Usage() map[string]Usage {
 	return unreported
 }
 
-// usage is what the session has moved since it was asked last.
+// usage is the session's traffic since the last call.
 func (s *session) usage() (string, Usage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,15 +126,16 @@ func (s *session) usage() (string, Usage) {
 	return s.account.user, s.takeUnreported(s.port.Load().Stats())
 }
 
-// takeUnreported gives what of the counters has not been told yet, and counts it as told. The caller holds the lock.
+// takeUnreported returns the traffic that was not reported yet, and marks it as reported. The
+// caller holds the lock.
 func (s *session) takeUnreported(now dataplane.Stats) Usage {
 	u := Usage{now.RxBytes - s.reported.Rx, now.TxBytes - s.reported.Tx}
 	s.reported = Usage{now.RxBytes, now.TxBytes}
 	return u
 }
 
-// Revise holds every connection whose user is known, open or not yet, against what judge finds of it: new
-// terms, or a reason to hang it up.
+// Revise shows judge every connection whose user is known, open or not yet. judge returns new
+// terms, or a reason to hang up.
 func (m *Manager) Revise(judge func(Connection) (auth.Terms, reason.Reason)) {
 	for _, s := range m.all() {
 		c, ok := s.admitted()
@@ -149,7 +151,7 @@ func (m *Manager) Revise(judge func(Connection) (auth.Terms, reason.Reason)) {
 	}
 }
 
-// toHostClock gives terms whose end goes by the host's clock.
+// toHostClock converts the end of the terms to the host's clock.
 func (m *Manager) toHostClock(t auth.Terms) auth.Terms {
 	if !t.Until.IsZero() {
 		t.Until = t.Until.Add(time.Since(m.cfg.Now())).Round(0)
@@ -167,5 +169,5 @@ func (s *session) admitted() (Connection, bool) {
 	return s.described(), true
 }
 
-// RefusePlainL2TP has calls by L2TP refused before a peer can send a password, or not.
+// RefusePlainL2TP sets whether calls by L2TP are refused before a peer can send a password.
 func (m *Manager) RefusePlainL2TP(refuse bool) { m.noPlainL2TP.Store(refuse) }
