@@ -17,10 +17,11 @@ import (
 	"vpnd/testenv"
 )
 
-// moody is a server's end of a call. It negotiates again when the test wants that, and may give other addresses then.
+// moody is a server's end of a call. It negotiates again when the test asks for it, and may then
+// give other addresses.
 type moody struct {
 	link    link.Link
-	up      chan struct{} // once for each time that the link is up
+	up      chan struct{} // one token each time the link is up
 	packets chan struct{} // holds a token after a packet of the user
 
 	mu          sync.Mutex
@@ -28,7 +29,7 @@ type moody struct {
 	server, you netip.Addr
 }
 
-// negotiate begins with LCP. The link gets these addresses.
+// negotiate restarts LCP. The link gets these addresses.
 func (m *moody) negotiate(serverAddr, you netip.Addr) {
 	m.do(func(now time.Time) {
 		m.server, m.you = serverAddr, you
@@ -77,7 +78,7 @@ func (m *moody) Frame(b *pktbuf.Buf) {
 // Down implements link.Sink.
 func (m *moody) Down(reason.Reason) {}
 
-// serve has m take the calls by L2TP in a lab.
+// serve makes m take the calls by L2TP in a lab.
 func (m *moody) serve(t *testing.T, lab *testenv.Lab, serverAddr, you netip.Addr) {
 	t.Helper()
 	var s *server.Server
@@ -102,8 +103,8 @@ func (m *moody) serve(t *testing.T, lab *testenv.Lab, serverAddr, you netip.Addr
 	})
 }
 
-// A server may negotiate again on a connection that is up. It goes on if the addresses stay the same. It is lost if
-// they do not: the interface has the old ones.
+// A server may negotiate again on an open connection. If the addresses stay the same, the
+// connection continues. Otherwise it is lost, because the interface has the old ones.
 func TestServerNegotiatesAgain(t *testing.T) {
 	t.Parallel()
 	ours, client, other := netip.MustParseAddr("10.99.0.1"), netip.MustParseAddr("10.99.0.10"), netip.MustParseAddr("10.99.0.11")

@@ -15,33 +15,33 @@ import (
 	"vpnd/ppp/wire"
 )
 
-// Carrier dials calls, as the Dialers of pptp/client and l2tp/client do.
+// Carrier dials calls, like the Dialers of pptp/client and l2tp/client.
 type Carrier interface {
 	Dial(ctx context.Context, server netip.AddrPort, accept link.Accept) (link.Link, error)
 }
 
-// Data is where user data goes. Its methods must not wait.
+// Data is the path of user data. Its methods must not wait.
 type Data interface {
 	// Inbound takes a frame that carries user data.
 	Inbound(b *pktbuf.Buf) (taken bool)
-	// Up lets packets pass, as it was agreed; Hold does not, until the next Up.
+	// Up lets packets pass under the agreement v. Hold lets none pass until the next Up.
 	Up(v ppp.NetworkUp)
 	Hold()
-	// ResetCipher has the stream towards the server begin again.
+	// ResetCipher restarts the stream towards the server.
 	ResetCipher()
-	// Received counts the frames that have come.
+	// Received counts the received frames.
 	Received() uint64
 }
 
-// Conn is a dial-in as its client has it: a link and the engine on it.
+// Conn is the client's side of a dial-in: a link and the engine on it.
 type Conn struct {
 	cfg  ppp.Config
 	data Data
 	link link.Link
 
-	up     chan struct{} // packets may pass, for the first time
+	up     chan struct{} // closed when packets may pass for the first time
 	closed chan struct{}
-	over   chan struct{} // the carrier has ended the call
+	over   chan struct{} // closed when the carrier has ended the call
 
 	overOnce sync.Once
 	mu       sync.Mutex
@@ -51,10 +51,10 @@ type Conn struct {
 	end      ppp.Closed
 	alarm    alarm.Alarm
 	received uint64
-	heard    bool // a control frame of the server
+	heard    bool // the server has sent a control frame
 }
 
-// New makes a Conn, which Dial then dials.
+// New makes a Conn. Dial then dials it.
 func New(cfg ppp.Config, data Data) *Conn {
 	cfg.Role = ppp.Client
 	c := &Conn{cfg: cfg, data: data, engine: ppp.New(cfg), up: make(chan struct{}), closed: make(chan struct{}), over: make(chan struct{})}
@@ -62,8 +62,8 @@ func New(cfg ppp.Config, data Data) *Conn {
 	return c
 }
 
-// Dial has the carrier dial a server and begins with PPP; it does not wait for the link to be up. wrap, if
-// not nil, is between the carrier and PPP.
+// Dial makes the carrier dial a server and starts PPP. It does not wait until the link is up. wrap,
+// if not nil, goes between the carrier and PPP.
 func (c *Conn) Dial(ctx context.Context, carrier Carrier, server netip.AddrPort, wrap func(link.Link, link.Sink) (link.Link, link.Sink)) error {
 	_, err := carrier.Dial(ctx, server, func(l link.Link) (link.Sink, error) {
 		var sink link.Sink = c
@@ -71,7 +71,8 @@ func (c *Conn) Dial(ctx context.Context, carrier Carrier, server netip.AddrPort,
 		if wrap != nil {
 			c.link, sink = wrap(l, c)
 		}
-		c.do(func(now time.Time) { c.engine.Start(now) }) // the server's first frame may come at once
+		// The server's first frame may come at once.
+		c.do(func(now time.Time) { c.engine.Start(now) })
 		return sink, nil
 	})
 	return err
@@ -92,7 +93,7 @@ func (c *Conn) Frame(b *pktbuf.Buf) {
 	})
 }
 
-// Down is called by the carrier, or by the owner that gives up the link, when the call is over.
+// Down is called when the call is over, by the carrier or by an owner that gives up the link.
 func (c *Conn) Down(why reason.Reason) {
 	c.do(func(time.Time) { c.engine.Down(why) })
 	c.overOnce.Do(func() { close(c.over) })
@@ -142,7 +143,7 @@ func (c *Conn) handle(event ppp.Event, out *link.Batch) {
 	}
 }
 
-// fire is what the alarm calls. Packets that have come are signs of life.
+// fire runs when the alarm rings. Received packets are signs of life.
 func (c *Conn) fire() {
 	c.do(func(now time.Time) {
 		if n := c.data.Received(); n != c.received {
@@ -153,17 +154,18 @@ func (c *Conn) fire() {
 	})
 }
 
-// NeedReset asks the server to begin its encrypted stream again. It does not wait.
+// NeedReset asks the server to restart its encrypted stream. It does not wait.
 func (c *Conn) NeedReset() {
 	go c.do(func(now time.Time) { c.engine.ResetRequest(now) })
 }
 
-// Undecryptable says that the server's packets do not decrypt, for good. It does not wait.
+// Undecryptable tells the engine that the server's packets do not decrypt, for good. It does not
+// wait.
 func (c *Conn) Undecryptable() {
 	go c.do(func(now time.Time) { c.engine.Undecryptable(now) })
 }
 
-// Link is the call; nil before Dial.
+// Link is the call. It is nil before Dial.
 func (c *Conn) Link() link.Link { return c.link }
 
 // Up is closed when packets may pass for the first time.
@@ -172,31 +174,31 @@ func (c *Conn) Up() <-chan struct{} { return c.up }
 // Closed is closed when the link is.
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
 
-// Over is closed when the carrier has ended the call, too.
+// Over is closed when the carrier has also ended the call.
 func (c *Conn) Over() <-chan struct{} { return c.over }
 
-// End is why the link is closed; the zero value before.
+// End is why the link is closed. Before that it is the zero value.
 func (c *Conn) End() ppp.Closed {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.end
 }
 
-// Heard reports whether the server has said anything of PPP.
+// Heard reports whether the server has sent any PPP control frame.
 func (c *Conn) Heard() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.heard
 }
 
-// Network is what was agreed; ok is false while packets may not pass.
+// Network is the agreement of the two ends. ok is false while packets may not pass.
 func (c *Conn) Network() (network ppp.NetworkUp, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.network, c.isUp
 }
 
-// Renegotiate begins with LCP again on the same call, as a client does that has lost its state.
+// Renegotiate starts LCP again on the same call, like a client that has lost its state.
 func (c *Conn) Renegotiate() {
 	c.mu.Lock()
 	c.engine = ppp.New(c.cfg)
@@ -205,7 +207,7 @@ func (c *Conn) Renegotiate() {
 	c.do(func(now time.Time) { c.engine.Start(now) })
 }
 
-// Hangup ends the link properly; Closed tells when that is done.
+// Hangup ends the link properly. Closed is closed when the link has ended.
 func (c *Conn) Hangup(why reason.Reason) {
 	c.do(func(now time.Time) { c.engine.Close(now, why) })
 }

@@ -11,10 +11,11 @@ import (
 	"vpnd/internal/reason"
 )
 
-// hasty is a carrier whose server sends the first frame before Dial has come back, and sends it once. It is the link, too.
+// hasty is a carrier whose server sends its first frame before Dial has returned, and sends it
+// once. It is also the link.
 type hasty struct {
 	first []byte
-	said  [][]byte // by the client
+	said  [][]byte // from the client
 }
 
 func (h *hasty) Dial(_ context.Context, _ netip.AddrPort, accept link.Accept) (link.Link, error) {
@@ -36,14 +37,14 @@ func (h *hasty) Send(b *pktbuf.Buf, _ *link.Batch) {
 func (*hasty) Close(reason.Reason) {}
 func (*hasty) Info() link.Info     { return link.Info{} }
 
-// nowhere takes no user data; the link does not come up.
+// nowhere takes no user data. The link does not come up.
 type nowhere struct{ dial.Data }
 
 func (nowhere) Inbound(*pktbuf.Buf) bool { return false }
 func (nowhere) Received() uint64         { return 0 }
 
-// The server's first LCP Configure-Request may come with the call's first breath. It is answered: some servers do not
-// repeat it.
+// The server's first LCP Configure-Request may come together with the call. The client must answer
+// it, because some servers do not repeat it.
 func TestFirstFrameAtOnce(t *testing.T) {
 	request := []byte{0xFF, 0x03, 0xC0, 0x21, 1, 77, 0, 10, 5, 6, 0x55, 0x66, 0x77, 0x88}
 	carrier := &hasty{first: request}

@@ -12,7 +12,7 @@ import (
 	"vpnd/testenv"
 )
 
-// routes are those of a host, but for the one of its wire.
+// routes are the routes of a host except the one of its wire.
 func routes(t *testing.T, h *testenv.Host) []string {
 	t.Helper()
 	out, err := h.Command("ip", "-4", "route", "show").CombinedOutput()
@@ -29,8 +29,8 @@ func routes(t *testing.T, h *testenv.Host) []string {
 	return all
 }
 
-// The way to the server stays outside of the tunnel; what a killed dial-in leaves of it goes with the next one,
-// and one beside it keeps its own.
+// The route to the server stays outside the tunnel. The next dial-in removes the route of a killed
+// one. A dial-in that runs beside it keeps its own.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -69,7 +69,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Secrets come from files; no password is spent when this machine cannot dial in.
+// Secrets come from files. No password is used if this machine cannot dial in.
 func TestSecretFiles(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -94,7 +94,7 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
-// The exit status tells what PPTP fails by before there is PPP.
+// The exit status tells why PPTP fails before PPP begins.
 func TestControlConnectionFails(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)
@@ -143,7 +143,7 @@ func TestControlConnectionFails(t *testing.T) {
 	}
 }
 
-// A firewall that lets TCP 1723 through, but not GRE, is what PPTP fails by most often.
+// The most frequent obstacle for PPTP is a firewall that lets TCP 1723 through, but not GRE.
 func TestNoGRE(t *testing.T) {
 	t.Parallel()
 	lab := testenv.New(t)

@@ -11,18 +11,18 @@ import (
 	"vpnd/ppp"
 )
 
-// path is the way of user data through a TUN device. There is none until attach.
+// path carries user data through a TUN device. It does nothing before attach.
 type path struct {
 	port atomic.Pointer[dataplane.Port]
 
 	mu      sync.Mutex
-	network *ppp.NetworkUp // nil: nothing passes
+	network *ppp.NetworkUp // nil: no packet passes
 	conn    *Conn
-	device  ppp.NetworkUp // by which the device was configured
+	device  ppp.NetworkUp // the agreement that configured the device
 }
 
-// attach opens the way: everything that the system sends into the plane's device goes to the link. The device was
-// configured by configured.
+// attach opens the path: all packets from the plane's device go to the link. configured is the
+// agreement that configured the device.
 func (p *path) attach(plane *dataplane.Plane, c *Conn, configured ppp.NetworkUp) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,8 +42,8 @@ func (p *path) attach(plane *dataplane.Plane, c *Conn, configured ppp.NetworkUp)
 	return nil
 }
 
-// open lets packets pass. A server may negotiate again and give other addresses. The device keeps the old ones, so the
-// connection ends. The caller holds mu.
+// open lets packets pass. If the server negotiates again and gives other addresses, the device
+// keeps the old ones, so the connection ends. The caller holds mu.
 func (p *path) open(port *dataplane.Port, v ppp.NetworkUp) {
 	if v.Local == p.device.Local && v.Peer == p.device.Peer {
 		port.Up(session.Params(v))
@@ -53,7 +53,7 @@ func (p *path) open(port *dataplane.Port, v ppp.NetworkUp) {
 	go p.conn.Hangup(why) // not now: this may be within an event of conn
 }
 
-// detach closes the way.
+// detach closes the path.
 func (p *path) detach() {
 	if port := p.port.Load(); port != nil {
 		port.Remove()
@@ -86,7 +86,7 @@ func (p *path) Hold() {
 	}
 }
 
-// ResetCipher implements Data. A stream that has not been used needs nothing.
+// ResetCipher implements Data. An unused stream needs no reset.
 func (p *path) ResetCipher() {
 	if port := p.port.Load(); port != nil {
 		port.ResetCipher()

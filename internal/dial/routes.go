@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keptProtocol marks the routes to servers as ours (rtnetlink(7), rtm_protocol). The metric of each is the
-// index of the interface that it serves: without that, a dial-in was killed.
+// keptProtocol marks the routes to servers as ours (rtnetlink(7), rtm_protocol). The metric of each
+// route is the index of its dial-in's interface. If that interface is gone, the dial-in was killed.
 const keptProtocol = 0xD1
 
-// routesFor gives the routes of the interface, each once. When they cover the server's outer address, the way
-// to it is kept by a route of its own, which undo removes. A default route goes in two halves: the system's
-// own stays as it is.
+// routesFor returns the routes of the interface, each once. If they cover the server's outer
+// address, it adds a separate route to the server, which undo removes. It splits a default route
+// into two halves, so that the system's own stays as it is.
 func routesFor(wanted []netip.Prefix, server, peer netip.Addr, name string) (routes []netip.Prefix, undo func(), err error) {
 	undo = func() {}
 	covered := false
@@ -44,7 +44,7 @@ func routesFor(wanted []netip.Prefix, server, peer netip.Addr, name string) (rou
 	return routes, undo, err
 }
 
-// keepRoute makes a route of the way that there is to an address, for as long as the interface is there.
+// keepRoute turns the current path to an address into a route of its own, until undo removes it.
 func keepRoute(to netip.Addr, name string) (undo func(), err error) {
 	found, err := netlink.RouteGet(to.AsSlice())
 	if err != nil || len(found) == 0 {
@@ -67,7 +67,7 @@ func keepRoute(to netip.Addr, name string) (undo func(), err error) {
 	return func() { _ = netlink.RouteDel(route) }, nil
 }
 
-// forgetRoutes removes the routes to servers that dial-ins have left which were killed.
+// forgetRoutes removes the routes to servers that killed dial-ins have left.
 func forgetRoutes() error {
 	kept, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: keptProtocol}, netlink.RT_FILTER_PROTOCOL)
 	if err != nil {

@@ -16,13 +16,14 @@ import (
 	pptpclient "vpnd/pptp/client"
 )
 
-// Error says by what a dial-in failed.
+// Error is why a dial-in failed.
 type Error struct {
 	Status int // exit status of vpnd dial
 	reason.Reason
 }
 
-// Error says that a connection was lost, which the reason alone may not.
+// Error returns the reason. For a lost connection it says so first, because the reason may not
+// tell.
 func (e *Error) Error() string {
 	if e.Status == reason.ExitLost {
 		return "connection lost: " + e.String()
@@ -30,10 +31,11 @@ func (e *Error) Error() string {
 	return e.String()
 }
 
-// Unwrap is the reason.
+// Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Reason }
 
-// failed is the error of a dial-in that failed before it was up; usual is the status of a reason that has none for that.
+// failed is the error of a dial-in that failed before it was up. usual is the exit status if the
+// reason has none for that case.
 func failed(why reason.Reason, usual int) error {
 	status := why.Row().Exit
 	if status == 0 || status == reason.ExitLost {
@@ -43,25 +45,25 @@ func failed(why reason.Reason, usual int) error {
 }
 
 const (
-	// hangUpTime is how long a proper good-bye may take.
+	// hangUpTime is the time limit of a proper hang-up.
 	hangUpTime = 5 * time.Second
-	// connectTime is how long the carrier may take to dial.
+	// connectTime is the time limit of the carrier to dial.
 	connectTime = 30 * time.Second
 )
 
-// Options say where and how to dial in.
+// Options are the settings of a dial-in.
 type Options struct {
 	Type      link.Type
 	Server    netip.AddrPort
-	PPP       ppp.Config // Password comes from the function
+	PPP       ppp.Config // Run sets its Password
 	Password  func(ctx context.Context) (string, error)
 	Secret    string         // of the L2TP tunnel
 	Interface string         // name of the TUN interface
-	Routes    []netip.Prefix // reached through the connection, in addition to the server itself
-	Report    time.Duration  // between two transfer figures; 0: at the end only
+	Routes    []netip.Prefix // networks behind the connection, besides the server itself
+	Report    time.Duration  // interval of the transfer figures; 0: only at the end
 }
 
-// Kinds of events, in the order in which they come; the last two are of those who call Run.
+// Kinds of events, in the order in which they come. The last two come from the caller of Run.
 const (
 	Connecting     = "connecting"
 	Authenticating = "authenticating"
@@ -72,7 +74,7 @@ const (
 	Failed         = "failed"
 )
 
-// Event tells how a dial-in goes.
+// Event is a step of a dial-in.
 type Event struct {
 	Kind       string         `json:"event"`
 	Time       time.Time      `json:"time"`
@@ -87,12 +89,12 @@ type Event struct {
 	Routes     []netip.Prefix `json:"routes,omitempty"`
 	Cause      reason.Code    `json:"cause,omitempty"` // code of the reason
 	Reason     string         `json:"reason,omitempty"`
-	Status     int            `json:"status,omitempty"` // with which the command ends
+	Status     int            `json:"status,omitempty"` // exit status of the command
 	Seconds    float64        `json:"seconds,omitempty"`
 	*Figures
 }
 
-// Figures are what Transfer and Disconnected tell of IP packets.
+// Figures are the counters of IP packets in Transfer and Disconnected.
 type Figures struct {
 	RxBytes   uint64 `json:"rx_bytes"`
 	TxBytes   uint64 `json:"tx_bytes"`
@@ -100,9 +102,10 @@ type Figures struct {
 	TxPackets uint64 `json:"tx_packets"`
 }
 
-// Run dials in once, and carries packets until the connection ends or ctx is done; then it hangs up
-// properly, and that is no error. tell hears of each step as it happens. A password that is not ASCII and that the
-// server refuses is tried once more in its other spelling; the one that was taken stays in o.
+// Run dials in once, and carries packets until the connection ends or ctx is done. If ctx is done,
+// it hangs up properly, which is no error. It calls tell at each step. If the server refuses a
+// password that is not ASCII, Run tries it once more in its other spelling. The spelling that
+// worked stays in o.
 func Run(ctx context.Context, o *Options, tell func(Event)) error {
 	d := newDialIn(o, tell)
 	refused := d.run(ctx)
@@ -119,7 +122,7 @@ func Run(ctx context.Context, o *Options, tell func(Event)) error {
 	return err
 }
 
-// dialIn is one of them.
+// dialIn is one attempt to dial in.
 type dialIn struct {
 	o        *Options
 	tell     func(Event)
@@ -150,7 +153,7 @@ func (d *dialIn) run(ctx context.Context) error {
 	if err := forgetRoutes(); err != nil {
 		return err
 	}
-	// Before any password is spent: this may fail for reasons of this machine.
+	// Make the device before the password is used, because it may fail for local reasons.
 	if d.device, err = tun.Make(d.o.Interface); err != nil {
 		return err
 	}
@@ -190,7 +193,7 @@ func (d *dialIn) carrier() (Carrier, func(), error) {
 	return dialer, dialer.Close, nil
 }
 
-// whyNot tells the carriers' errors from one another.
+// whyNot converts the carriers' errors into those of dial-ins.
 func whyNot(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -204,7 +207,7 @@ func whyNot(ctx context.Context, err error) error {
 	return err
 }
 
-// carry makes the interface and carries packets.
+// carry configures the interface and carries packets.
 func (d *dialIn) carry(ctx context.Context) error {
 	since := time.Now()
 	network, _ := d.conn.Network()
@@ -238,7 +241,7 @@ func (d *dialIn) carry(ctx context.Context) error {
 	return err
 }
 
-// wait returns why the connection has ended; an error if nobody here wanted that.
+// wait returns why the connection has ended. The error is nil if we ended it.
 func (d *dialIn) wait(ctx context.Context, since time.Time) (why reason.Reason, err error) {
 	var tick <-chan time.Time
 	if d.o.Report > 0 {
@@ -267,7 +270,7 @@ func (d *dialIn) figures(kind string, since time.Time, why reason.Reason) Event 
 	}
 }
 
-// hangUp ends the link and the call, and waits for that.
+// hangUp ends the link and the call, and waits until both have ended.
 func (d *dialIn) hangUp() {
 	d.conn.Hangup(reason.New(reason.HangsUp))
 	limit := time.After(hangUpTime)
