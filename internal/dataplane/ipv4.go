@@ -12,7 +12,7 @@ const (
 	icmpFragmentationNeeded = 4
 	icmpTimeExceeded        = 11
 	icmpLen                 = 8
-	icmpQuote               = 8 // bytes quoted behind the header (RFC 792)
+	icmpQuote               = 8 // bytes quoted after the header (RFC 792)
 
 	protoICMP = 1
 	protoTCP  = 6
@@ -24,10 +24,11 @@ const (
 	offsetMask = 0x1FFF
 )
 
-// ipv4 is an IPv4 packet (RFC 791) whose header has been checked.
+// ipv4 is an IPv4 packet (RFC 791) with a checked header.
 type ipv4 []byte
 
-// header checks that p begins with a whole IPv4 header whose lengths are true; nil: it does not.
+// header checks that p begins with a whole IPv4 header whose lengths are right. Otherwise it
+// returns nil.
 func header(p []byte) ipv4 {
 	if len(p) < minHeader || p[0]>>4 != 4 {
 		return nil
@@ -61,8 +62,8 @@ func (p ipv4) decrementTTL() {
 	binary.BigEndian.PutUint16(p[10:], update(sum, old, binary.BigEndian.Uint16(p[8:])))
 }
 
-// fragment writes the fragment whose data begins at byte at of the packet's data into f, which is
-// empty, and gives where the next one begins; below 0: this was the last one.
+// fragment writes into f, which is empty, the fragment that begins at byte at of the packet's data.
+// It returns where the next one begins, or a negative number after the last one.
 func (p ipv4) fragment(f *pktbuf.Buf, at, limit int) (next int) {
 	n := p.headerLen()
 	data := p[n:p.totalLen()]
@@ -88,8 +89,8 @@ func (p ipv4) fragment(f *pktbuf.Buf, at, limit int) (next int) {
 	return at + size
 }
 
-// icmp writes a message about the packet into b, which is empty. There is none about ICMP errors, nor
-// about fragments but the first (RFC 1122 section 3.2.2).
+// icmp writes a message about the packet into b, which is empty. It writes none about ICMP errors
+// and later fragments (RFC 1122 section 3.2.2).
 func (p ipv4) icmp(b *pktbuf.Buf, from [4]byte, kind, code byte, mtu int) bool {
 	n := p.headerLen()
 	if p.fragmentBits()&offsetMask != 0 || p[9] == protoICMP && (len(p) <= n || p[n] != 8 && p[n] != 0) {
@@ -119,7 +120,7 @@ func checksumHeader(h []byte) {
 	binary.BigEndian.PutUint16(h[10:], checksum(h))
 }
 
-// checksum is that of RFC 1071.
+// checksum is the Internet checksum of RFC 1071.
 func checksum(p []byte) uint16 {
 	var sum uint32
 	for ; len(p) >= 2; p = p[2:] {
@@ -152,7 +153,7 @@ const (
 	optMSSLen = 4
 )
 
-// clampMSS lowers the MSS option of a TCP SYN to what fits into a packet of mtu bytes.
+// clampMSS lowers the MSS option of a TCP SYN so that segments fit into mtu bytes.
 func clampMSS(p []byte, mtu int) {
 	ip := ipv4(p)
 	n := ip.headerLen()
@@ -181,8 +182,7 @@ func clampMSS(p []byte, mtu int) {
 	}
 }
 
-// setMSS lowers the value at byte at, which may be odd: then the checksum sees its bytes the other
-// way round.
+// setMSS lowers the value at byte at. If at is odd, the checksum sees its bytes in reverse order.
 func setMSS(tcp []byte, at, limit int) {
 	old := binary.BigEndian.Uint16(tcp[at:])
 	if int(old) <= limit || limit <= 0 {

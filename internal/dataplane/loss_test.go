@@ -11,7 +11,7 @@ import (
 	"vpnd/ppp/mppe"
 )
 
-// lossy is alice's port with MPPE, and the stream that the peer has.
+// lossy is alice's port with MPPE, and the peer's stream.
 type lossy struct {
 	*bench
 	port           *dataplane.Port
@@ -38,7 +38,7 @@ func newLossy(t testing.TB, stateless bool) *lossy {
 	return l
 }
 
-// up has the streams begin.
+// up starts the streams.
 func (l *lossy) up(stateless bool) {
 	l.port.Up(dataplane.Params{
 		PeerMRU: 1400, Cipher: mppe.NewEncrypter(lossyKey, mppe.Bits128, stateless), Decipher: mppe.NewDecrypter(lossyKey, mppe.Bits128, stateless),
@@ -51,22 +51,22 @@ func (l *lossy) seal(inner string, packet []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, l.peer.Seal(p)), p...)
 }
 
-// send has the peer send a packet, which arrives, and reports whether it passes.
+// send makes the peer send a packet, which arrives, and reports whether it passes.
 func (l *lossy) send(inner string, packet []byte) bool {
 	before := len(l.dev.written)
 	l.fromUser("\x00\xfd", l.seal(inner, packet))
 	return len(l.dev.written) > before
 }
 
-// lose has the peer send packets that do not arrive.
+// lose makes the peer send packets that do not arrive.
 func (l *lossy) lose(n int) {
 	for range n {
 		l.seal("\x00\x21", nil)
 	}
 }
 
-// Up to 4,095 packets may be lost in a row. With more the counts begin again, and the stream is lost for good:
-// that is told, and new streams pass.
+// Up to 4,095 packets may be lost in a row. After more, the counts begin again, and the stream is
+// lost for good. The port reports that, and new streams pass.
 func TestLongLoss(t *testing.T) {
 	packet := udp(alice, local, 100)
 	for _, lost := range []int{1, 100, 2000, 2048, 4000, 4095} {
@@ -92,7 +92,8 @@ func TestLongLoss(t *testing.T) {
 				t.Errorf("%d lost: passes", lost)
 			}
 		}
-		if n < dataplane.MaxLost || n > dataplane.MaxLost+4 { // few look like another protocol by chance
+		// A few look like another protocol by chance.
+		if n < dataplane.MaxLost || n > dataplane.MaxLost+4 {
 			t.Errorf("%d lost: told after %d packets", lost, n)
 		}
 		l.up(true)
@@ -102,7 +103,8 @@ func TestLongLoss(t *testing.T) {
 	}
 }
 
-// A stream is told as lost once, however many of its packets still come: the new one must not be taken for lost as well.
+// A lost stream is reported once, however many of its packets still come. Otherwise they would make
+// the new stream count as lost too.
 func TestLostToldOnce(t *testing.T) {
 	packet := udp(alice, local, 100)
 	l := newLossy(t, true)
@@ -121,7 +123,8 @@ func TestLostToldOnce(t *testing.T) {
 	}
 }
 
-// A stateful stream whose peer answers no Reset-Request is lost for good as well; one that goes on is not.
+// A stateful stream whose peer answers no Reset-Request is lost for good too. A stream that
+// continues is not.
 func TestResetWithoutEffect(t *testing.T) {
 	packet := udp(alice, local, 100)
 	for _, answered := range []bool{true, false} {
@@ -137,7 +140,8 @@ func TestResetWithoutEffect(t *testing.T) {
 					t.Fatal("a reset does not help")
 				}
 			} else {
-				l.peer = mppe.NewEncrypter(lossyKey, mppe.Bits128, false) // and never comes to a flag packet
+				// It never comes to a flag packet.
+				l.peer = mppe.NewEncrypter(lossyKey, mppe.Bits128, false)
 				l.lose(10)
 			}
 		}
@@ -147,7 +151,8 @@ func TestResetWithoutEffect(t *testing.T) {
 	}
 }
 
-// Packets of other protocols, which nobody takes, are no sign of a loss; garbage is, and few in a row are not.
+// Packets of other protocols, which nobody reads, are no sign of a loss. Garbage is, but a few in a
+// row are not.
 func TestLostPackets(t *testing.T) {
 	good := udp(alice, local, 100)
 	for _, c := range []struct {
@@ -183,7 +188,8 @@ func TestLostPackets(t *testing.T) {
 	}
 }
 
-// What a peer makes us compute by counts that are far ahead is bounded; packets in order cost nothing of that.
+// The work that a peer can cause by counts that are far ahead is limited. Packets in order use none
+// of the limit.
 func TestKeyChanges(t *testing.T) {
 	packet := udp(alice, local, 100)
 	l := newLossy(t, true)
@@ -193,7 +199,7 @@ func TestKeyChanges(t *testing.T) {
 		l.lose(2046)
 		l.send("\x00\x21", packet)
 	}
-	// Two at once, and two in each second that the machine took.
+	// Two at once, and two for each second that the machine needed.
 	most := 3 + int(2*time.Since(start).Seconds()*dataplane.DefaultKeyChanges/4094)
 	if n := len(l.dev.written); n < 2 || n > most {
 		t.Errorf("%d of %d packets that were 2,047 ahead passed, want 2 to %d", n, jumps, most)
@@ -209,7 +215,7 @@ func TestKeyChanges(t *testing.T) {
 	}
 }
 
-// The limit is for each second, and lets the longest loss that MPPE takes pass at once.
+// The limit is per second, and lets the longest loss that MPPE allows pass at once.
 func TestKeyBucket(t *testing.T) {
 	for _, perSecond := range []int64{100, dataplane.DefaultKeyChanges, 100_000} {
 		now := time.Unix(1000, 0)
@@ -233,7 +239,8 @@ func TestKeyBucket(t *testing.T) {
 	}
 }
 
-// BenchmarkInbound is a packet of 1,400 bytes in MPPE-128 from the user to the system, its encryption included.
+// BenchmarkInbound passes a packet of 1,400 bytes in MPPE-128 from the user to the system. It
+// includes the encryption.
 func BenchmarkInbound(b *testing.B) {
 	for _, stateless := range []bool{true, false} {
 		b.Run(fmt.Sprintf("stateless=%v", stateless), func(b *testing.B) {

@@ -17,37 +17,39 @@ import (
 
 // TUN is the device towards the system.
 type TUN interface {
-	// ReadBatch waits for a packet and takes it and what else is there into bufs. The error is
+	// ReadBatch waits for a packet and reads all that are ready into bufs. The error is
 	// fs.ErrClosed after Close.
 	ReadBatch(bufs []*pktbuf.Buf) (int, error)
-	// WritePacket gives the system a packet and does not keep it. It is safe for concurrent use.
+	// WritePacket passes a packet to the system and does not keep it. It is safe for concurrent
+	// use.
 	WritePacket(p []byte) error
-	// MTU is the interface's, in bytes.
+	// MTU is the MTU of the interface in bytes.
 	MTU() int
 }
 
 // Cipher encrypts the packets of one direction, in place.
 type Cipher interface {
-	// Seal encrypts a protocol number with its payload and gives the header that goes in front.
+	// Seal encrypts a protocol number with its payload and returns the header for it.
 	Seal(p []byte) uint16
-	// Reset begins the stream again, as the peer has asked.
+	// Reset restarts the stream at the peer's request.
 	Reset()
 }
 
 // Decipher decrypts the packets of one direction, in place.
 type Decipher interface {
-	// Open decrypts what follows header. On an error p holds nothing of use.
+	// Open decrypts p, the part after header. After an error, p has no useful content.
 	Open(header uint16, p []byte) error
-	// KeyChanges is how often Open will change the key for a packet with this header: the peer chooses that.
+	// KeyChanges is how often Open will change the key for a packet with this header. The peer
+	// chooses the number.
 	KeyChanges(header uint16) int
-	// Waiting reports whether the stream has lost its place, and the peer is to begin it again.
+	// Waiting reports whether the stream has lost its place and the peer has to restart it.
 	Waiting() bool
 }
 
-// Config is what a Plane is made with.
+// Config configures a Plane.
 type Config struct {
 	Local      netip.Addr // the server's inner address
-	UserToUser bool       // users reach each other
+	UserToUser bool       // users can reach each other
 }
 
 // Plane connects the ports of all sessions with the TUN device.
@@ -59,33 +61,33 @@ type Plane struct {
 
 	keyChanges atomic.Int64 // for a new port
 
-	// ports finds a port by its address: a map of the networks of 256 addresses, which is copied
-	// when one is added, and never shrinks; in each, a pointer for each address.
+	// ports finds a port by its address: a map of networks of 256 addresses, each with a pointer
+	// for each address. The map is copied for a new network, and never shrinks.
 	ports  atomic.Pointer[map[uint32]*leaf]
 	uplink atomic.Pointer[Port]
-	groups atomic.Pointer[[]*Port] // those that multicast packets go to
+	groups atomic.Pointer[[]*Port] // those that get multicast packets
 	mu     sync.Mutex              // held while ports come and go
 }
 
 type leaf [256]atomic.Pointer[Port]
 
-// Drop is a reason for which a packet is not passed on.
+// Drop is a reason to drop a packet.
 type Drop uint8
 
 // The reasons.
 const (
 	DropHold      Drop = iota + 1 // the link is not up
-	DropClear                     // not encrypted, and that is required, or was agreed
-	DropCipher                    // cannot be decrypted
-	DropMalformed                 // no IPv4 packet
+	DropClear                     // in clear, but encryption is required or agreed
+	DropCipher                    // does not decrypt
+	DropMalformed                 // not an IPv4 packet
 	DropSource                    // not from the user's address
-	DropMulticast                 // to a group, or to all
-	DropUser                      // from user to user, which is off
+	DropMulticast                 // to a group, or to everyone
+	DropUser                      // from user to user, but that is off
 	DropNobody                    // to an address that nobody has
-	DropTooBig                    // may not be fragmented: answered by ICMP
-	DropTTL                       // has travelled too far: answered by ICMP
-	DropTUN                       // the system does not take it
-	DropNetBIOS                   // kept back by the user's policy
+	DropTooBig                    // too big and not to be fragmented: answered by ICMP
+	DropTTL                       // time to live has expired: answered by ICMP
+	DropTUN                       // the system does not accept it
+	DropNetBIOS                   // the user's policy blocks it
 	DropRate                      // over the user's limit
 	DropKeys                      // over the limit of MPPE key changes
 
@@ -106,11 +108,10 @@ func New(tun TUN, cfg Config) *Plane {
 	return p
 }
 
-// SetKeyChanges says how often in a second a port that is added from now on changes MPPE's key for packets
-// that were lost.
+// SetKeyChanges sets how often in a second each later port may change MPPE's key for lost packets.
 func (p *Plane) SetKeyChanges(perSecond int) { p.keyChanges.Store(int64(perSecond)) }
 
-// Drops counts the packets that were not passed on, by reason.
+// Drops counts the dropped packets by reason.
 func (p *Plane) Drops() map[string]uint64 {
 	by := make(map[string]uint64, numDrops)
 	for i := 1; i < len(p.drops); i++ {
@@ -121,7 +122,7 @@ func (p *Plane) Drops() map[string]uint64 {
 
 func (p *Plane) drop(why Drop) { p.drops[why].Add(1) }
 
-// find gives the port of an address, or nil.
+// find returns the port of an address, or nil.
 func (p *Plane) find(addr [4]byte) *Port {
 	n := binary.BigEndian.Uint32(addr[:])
 	l := (*p.ports.Load())[n>>8]
@@ -134,7 +135,7 @@ func (p *Plane) find(addr [4]byte) *Port {
 // ErrInUse is the error of Add for an address that another port has.
 var ErrInUse = errors.New("address is in use")
 
-// Add makes a port for a session. Nothing passes it until Port.Up.
+// Add makes a port for a session. No packet passes it until Port.Up.
 func (p *Plane) Add(cfg PortConfig) (*Port, error) {
 	if !cfg.Addr.Is4() {
 		return nil, fmt.Errorf("%v is no IPv4 address", cfg.Addr)
@@ -172,7 +173,7 @@ func (p *Plane) remove(port *Port) {
 	p.setMulticast(port, false)
 }
 
-// setMulticast has a port among those that multicast packets go to, or not.
+// setMulticast adds a port to those that get multicast packets, or removes it.
 func (p *Plane) setMulticast(port *Port, member bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -186,7 +187,7 @@ func (p *Plane) setMulticast(port *Port, member bool) {
 	p.groups.Store(&members)
 }
 
-// multicast gives a packet of the system to all ports that have multicast, and releases b.
+// multicast sends a packet of the system to all ports that get multicast, and releases b.
 func (p *Plane) multicast(b *pktbuf.Buf, out *link.Batch) {
 	defer b.Release()
 	members := p.groups.Load()
@@ -251,7 +252,7 @@ func (p *Plane) outbound(b *pktbuf.Buf, out *link.Batch) {
 	}
 }
 
-// write gives the system a packet.
+// write passes a packet to the system.
 func (p *Plane) write(packet []byte) {
 	if err := p.tun.WritePacket(packet); err != nil {
 		p.drop(DropTUN)

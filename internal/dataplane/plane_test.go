@@ -52,7 +52,7 @@ func (d *device) WritePacket(p []byte) error {
 
 func (d *device) MTU() int { return 1400 }
 
-// wire is a link that keeps the frames that are sent.
+// wire is a link that keeps the sent frames.
 type wire struct {
 	frames [][]byte
 	keep   bool
@@ -95,7 +95,7 @@ func setUp(t testing.TB, userToUser bool, params dataplane.Params) *bench {
 
 var plain = dataplane.Params{PeerMRU: 1400}
 
-// fromUser gives alice's port a frame; header comes before the packet.
+// fromUser gives alice's port a frame. header comes before the packet.
 func (b *bench) fromUser(header string, packet []byte) (taken bool) {
 	buf := pktbuf.Get()
 	buf.Append([]byte(header))
@@ -281,13 +281,13 @@ func TestEncrypted(t *testing.T) {
 		b.fromUser("\x00\xfd", seal("\x00\x21", packet))
 		b.fromUser("\xfd", seal("\x21", packet))
 		b.fromUser("\x21", packet)                      // in clear, after encryption was agreed
-		b.fromUser("\xfd", seal("\xc0\x21", []byte{1})) // LCP has no business in there
+		b.fromUser("\xfd", seal("\xc0\x21", []byte{1})) // LCP must not come inside
 		b.fromUser("\xfd", nil)
 		if len(dev.written) != 2 || !bytes.Equal(dev.written[0], packet) || !bytes.Equal(dev.written[1], packet) {
 			t.Errorf("stateless %v: %x", stateless, dev.written)
 		}
 		b.wantDrops(map[string]uint64{"not encrypted": 1, "cannot be decrypted": 2})
-		seal("", packet) // is lost
+		seal("", packet) // lost
 		for range 10 {
 			b.fromUser("\xfd", seal("\x21", packet))
 		}
@@ -311,7 +311,7 @@ func TestEncrypted(t *testing.T) {
 	}
 }
 
-// Where encryption is required, nothing in clear is taken before it is agreed either.
+// If encryption is required, nothing in clear passes before it is agreed either.
 func TestRequired(t *testing.T) {
 	b := setUp(t, false, dataplane.Params{PeerMRU: 1400, Required: true})
 	b.fromUser("\x21", udp(alice, local, 100))
@@ -350,7 +350,7 @@ func (faulty) Seal([]byte) uint16 { panic("a fault") }
 
 func (faulty) Reset() {}
 
-// A fault on the way to one user ends neither the plane nor the user who has sent the packet.
+// A fault on the way to one user ends neither the plane nor the user who sent the packet.
 func TestFault(t *testing.T) {
 	b := setUp(t, true, plain)
 	var faults []any
@@ -362,7 +362,7 @@ func TestFault(t *testing.T) {
 	broken := dataplane.Params{PeerMRU: 1400, Cipher: faulty{}}
 	port.Up(broken)
 	b.fromUser("\x21", udp(alice, bob, 100))
-	b.fromUser("\x21", udp(alice, bob, 100)) // is held
+	b.fromUser("\x21", udp(alice, bob, 100)) // held
 	port.Up(broken)
 	b.fromSystem(udp(world, bob, 100), udp(world, alice, 100))
 	if len(faults) != 2 || faults[0] != "a fault" {
@@ -372,7 +372,7 @@ func TestFault(t *testing.T) {
 		t.Errorf("%d frames to alice, %d to bob", len(b.links[alice].frames), len(b.links[bob].frames))
 	}
 	b.wantDrops(map[string]uint64{"link not up": 1})
-	port.Remove() // no lock is left held
+	port.Remove() // all locks are free
 }
 
 func TestNoAllocations(t *testing.T) {

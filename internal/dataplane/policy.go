@@ -7,22 +7,23 @@ import (
 	"vpnd/internal/pktbuf"
 )
 
-// Policy is what of a user's packets is kept back, either way. The zero value passes all but multicast.
+// Policy sets which packets of a user are dropped, in both directions. The zero value drops only
+// multicast.
 type Policy struct {
-	BlockNetBIOS  bool   // NetBIOS over TCP/IP (RFC 1002): names, datagrams and sessions, ports 137 to 139
-	PassMulticast bool   // packets to groups; those of the system go to all users who have it
+	BlockNetBIOS  bool   // NetBIOS over TCP/IP (RFC 1002): ports 137 to 139
+	PassMulticast bool   // packets to groups; those of the system go to all users with it
 	UpLimit       uint64 // from the user, in bits per second; 0: none
 	DownLimit     uint64 // to the user, in bits per second; 0: none
 }
 
-// A check looks at a packet of a user and says why it is not to pass; 0: it is.
+// A check returns the reason to drop a user's packet, or 0 to let it pass.
 type check func(ipv4) Drop
 
-// A Tap is shown a user's packets: what has come from the user, and what is about to go to the user. It must not
-// wait, and may not keep ip.
+// A Tap sees a user's packets: those that have come from the user, and those that are about to go
+// to the user. It must not wait, and must not keep ip.
 type Tap func(received bool, ip []byte)
 
-// chain is a policy as the data path uses it: a check that nobody asked for costs nothing.
+// chain is a policy in the form that the data path uses. A check that is off costs nothing.
 type chain struct {
 	policy    Policy
 	multicast bool
@@ -30,7 +31,7 @@ type chain struct {
 	tap       Tap
 }
 
-// SetPolicy says what is kept back from now on. It may be called while packets pass.
+// SetPolicy replaces the policy. It may be called while packets pass.
 func (t *Port) SetPolicy(p Policy) {
 	t.policyLock.Lock()
 	defer t.policyLock.Unlock()
@@ -57,7 +58,8 @@ func (t *Port) SetPolicy(p Policy) {
 	t.plane.setMulticast(t, p.PassMulticast)
 }
 
-// SetTap shows a tap all packets from now on; nil: nobody. It may be called while packets pass.
+// SetTap shows all later packets to a tap. nil removes the tap. It may be called while packets
+// pass.
 func (t *Port) SetTap(tap Tap) {
 	t.policyLock.Lock()
 	defer t.policyLock.Unlock()
@@ -83,8 +85,8 @@ func (c *chain) tapped(received bool, b *pktbuf.Buf) {
 	}
 }
 
-// netBIOS finds packets of NetBIOS over TCP/IP by their ports; fragments but the first pass, and come to
-// nothing without the first.
+// netBIOS finds packets of NetBIOS over TCP/IP by their ports. It lets later fragments pass, which
+// are useless without the first.
 func netBIOS(ip ipv4) Drop {
 	n := ip.headerLen()
 	if p := ip[9]; p != protoTCP && p != protoUDP || ip.fragmentBits()&offsetMask != 0 || ip.totalLen() < n+4 {
@@ -99,28 +101,30 @@ func netBIOS(ip ipv4) Drop {
 }
 
 const (
-	// burstTime is how much of a limit may pass at once, after a pause. It is longer than the 200 ms and more
-	// for which TCP pauses when what it has sent is lost: a shorter one would go to waste meanwhile, and TCP
-	// over a short way would reach half of the limit.
+	// burstTime is how much of a limit may pass at once after a pause. It exceeds the 200 ms and
+	// more for which TCP pauses after a loss. With a shorter time, part of the limit would be lost
+	// during the pause, and TCP over a short path would reach only half of the limit.
 	burstTime = 400 * time.Millisecond
 	// minBurst is the smallest depth in bytes: some packets of the largest size.
 	minBurst = 16 << 10
 )
 
 const (
-	// DefaultKeyChanges is more than a busy line loses: 1,000 packets a second at a loss of one in four.
+	// DefaultKeyChanges exceeds the losses of a busy line: 1,000 packets a second at a loss of one
+	// in four.
 	DefaultKeyChanges = 4096
-	// minKeyBurst lets a line that has lost the most that MPPE takes go on at once.
+	// minKeyBurst lets a line continue at once after the longest loss that MPPE allows.
 	minKeyBurst = 4096
 )
 
-// newKeyBucket bounds what a peer makes us compute by packets whose counts are far ahead.
+// newKeyBucket limits the work that a peer can cause by packets whose counts are far ahead.
 func newKeyBucket(perSecond int64) *bucket {
 	burst := max(float64(perSecond), minKeyBurst)
 	return &bucket{rate: float64(perSecond) / float64(time.Second), burst: burst, tokens: burst}
 }
 
-// bucket is a token bucket, in bytes or in key changes. It looks at the clock when it is asked, and has no timer.
+// bucket is a token bucket, in bytes or in key changes. It reads the clock when it is used, and has
+// no timer.
 type bucket struct {
 	rate  float64 // per nanosecond
 	burst float64

@@ -32,7 +32,8 @@ func port(src, dst netip.Addr, tcp bool, from, to uint16) []byte {
 	return serialize(ip, u, gopacket.Payload("x"))
 }
 
-// A tap is shown what comes and what goes, decrypted, also when policies change; without one there is no chain left.
+// A tap sees all packets in both directions, decrypted, even when policies change. Without a tap no
+// chain is left.
 func TestTap(t *testing.T) {
 	b := setUp(t, false, plain)
 	var seen []string
@@ -50,7 +51,7 @@ func TestTap(t *testing.T) {
 	b.fromUser("\x21", udp(alice, world, 101))
 	b.fromUser("\x21", udp(bob, world, 102)) // a false source
 	alices.SetPolicy(dataplane.Policy{BlockNetBIOS: true})
-	b.fromUser("\x21", port(alice, world, true, 139, 1000)) // it has come, and is kept back
+	b.fromUser("\x21", port(alice, world, true, 139, 1000)) // it has come, and is dropped
 	alices.SetPolicy(dataplane.Policy{})
 	b.fromUser("\x21", udp(alice, world, 103))
 	b.fromSystem(udp(world, alice, 104), udp(world, bob, 105))
@@ -97,8 +98,8 @@ func TestMulticast(t *testing.T) {
 	b.fromUser("\x21", udp(alice, group, 100))
 	b.ports[alice].SetPolicy(dataplane.Policy{PassMulticast: true})
 	b.fromUser("\x21", udp(alice, group, 100))
-	b.fromUser("\x21", udp(alice, netip.MustParseAddr("255.255.255.255"), 100)) // is none
-	b.fromUser("\x21", udp(alice, netip.MustParseAddr("240.0.0.1"), 100))       // nor is that
+	b.fromUser("\x21", udp(alice, netip.MustParseAddr("255.255.255.255"), 100)) // not a group
+	b.fromUser("\x21", udp(alice, netip.MustParseAddr("240.0.0.1"), 100))       // nor is this
 	b.ports[bob].SetPolicy(dataplane.Policy{PassMulticast: true})
 	b.ports[bob].SetPolicy(dataplane.Policy{})
 	b.fromSystem(udp(world, group, 100))
@@ -112,15 +113,15 @@ func TestMulticast(t *testing.T) {
 	b.wantDrops(map[string]uint64{"multicast": 4})
 }
 
-// Over ten simulated seconds, whatever the packets, the rate is what was asked for, within one hundredth
-// and a first burst; a limit that is used less is not exceeded later by more than a burst.
+// Over ten simulated seconds, the rate of any packets is the limit, within one hundredth and a
+// first burst. Unused rate adds at most a burst later.
 func TestBucket(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, rate := range []uint64{64_000, 1_000_000, 100_000_000} {
 		take := dataplane.NewBucket(rate)
 		now := time.Unix(1_790_000_000, 0)
 		burst := max(float64(rate)/8*0.4, 16<<10)
-		for _, share := range []float64{3, 0, 2} { // of the rate that is offered
+		for _, share := range []float64{3, 0, 2} { // offered, as a multiple of the rate
 			var passed float64
 			end := now.Add(10 * time.Second)
 			for now.Before(end) {
@@ -142,7 +143,7 @@ func TestBucket(t *testing.T) {
 	}
 }
 
-// A sender that fills the bucket and then pauses, as TCP does whose packets were lost, reaches the limit.
+// A sender that fills the bucket and then pauses, like TCP after a loss, reaches the limit.
 func TestBucketAllowsPauses(t *testing.T) {
 	const rate, size = 8_000_000, 1400
 	take := dataplane.NewBucket(rate)
@@ -170,7 +171,8 @@ func TestLimits(t *testing.T) {
 		out = append(out, udp(world, alice, 1000))
 	}
 	b.fromSystem(out...)
-	if in, out := len(b.dev.written), len(b.links[alice].frames); in != 16 || out != 16 { // the burst
+	// The burst has passed.
+	if in, out := len(b.dev.written), len(b.links[alice].frames); in != 16 || out != 16 {
 		t.Errorf("%d in, %d out", in, out)
 	}
 	b.wantDrops(map[string]uint64{"over the user's limit": 28})

@@ -18,41 +18,42 @@ const (
 )
 
 const (
-	// mppeLen is by how much the longest IP packet is shorter when it is encrypted: the inner
-	// protocol number and the MPPE header.
+	// mppeLen is how much shorter the longest IP packet is when it is encrypted: the inner protocol
+	// number and the MPPE header.
 	mppeLen = 4
-	// resetEvery, icmpEvery and dhcpEvery bound what bad packets make us do.
+	// resetEvery, icmpEvery and dhcpEvery limit the work that bad packets can cause.
 	resetEvery = 500 * time.Millisecond
 	icmpEvery  = 10 * time.Millisecond
 	dhcpEvery  = 100 * time.Millisecond
-	// maxLost packets in a row that do not decrypt, or as many Reset-Requests without an effect, are no loss that
-	// passes: the stream has lost its place for good.
+	// maxLost packets in a row that do not decrypt, or as many Reset-Requests without an effect,
+	// mean that the stream has lost its place for good.
 	maxLost = 16
 )
 
-// PortConfig says whose a port is.
+// PortConfig configures a port.
 type PortConfig struct {
 	Addr      netip.Addr // the peer's inner address
 	Link      link.Link
-	Uplink    bool   // a client's port: packets come from any address, and all that no port has goes to it
-	NeedReset func() // the Decipher is Waiting; called with a lock of the port held: it must not wait
-	// Undecryptable is told, if not nil, that what the peer sends does not decrypt, for good. It must not wait either.
+	Uplink    bool   // a client's port: it accepts all sources, and gets packets that no port has
+	NeedReset func() // the Decipher is Waiting; called under a lock: it must not wait
+	// Undecryptable, if not nil, is called when the peer's packets do not decrypt, for good. It
+	// must not wait either.
 	Undecryptable func()
-	// DHCP answers a DHCP message of the peer, an IPv4 packet, by another, which it may append to reply; false:
-	// there is no answer. nil: nobody is answered.
+	// DHCP answers a DHCP message of the peer, which is an IPv4 packet. It may append the answer to
+	// reply. It returns false for no answer. A nil DHCP answers nothing.
 	DHCP func(reply, request []byte) ([]byte, bool)
-	// Fault, if not nil, is told of a fault of ours on the way to the peer, after which nothing passes.
-	// It must not wait either.
+	// Fault, if not nil, is called after a fault of ours on the way to the peer. After the fault no
+	// packet passes. Fault must not wait either.
 	Fault func(fault any)
 }
 
-// Params are what the two ends of a link have agreed.
+// Params are the agreement of the two ends of a link.
 type Params struct {
-	PeerMRU   int  // the longest information field that the peer takes, in bytes
-	PFC, ACFC bool // the peer takes short protocol numbers, and frames without FF 03
+	PeerMRU   int  // longest information field that the peer accepts, in bytes
+	PFC, ACFC bool // the peer accepts short protocol numbers, and frames without FF 03
 	Cipher    Cipher
 	Decipher  Decipher
-	Required  bool // packets in clear are dropped, as they are whenever there is a Decipher
+	Required  bool // drop packets in clear, as always if there is a Decipher
 }
 
 func (p *Params) maxIP() int {
@@ -68,13 +69,13 @@ type Port struct {
 	cfg   PortConfig
 	addr  [4]byte
 
-	params atomic.Pointer[Params] // nil: nothing passes
-	chain  atomic.Pointer[chain]  // nil: nothing is kept back but multicast
+	params atomic.Pointer[Params] // nil: no packet passes
+	chain  atomic.Pointer[chain]  // nil: the zero policy
 	gone   atomic.Bool
-	rx, tx sync.Mutex // held while a packet is on its way in, or out
+	rx, tx sync.Mutex // held while a packet is on its way in or out
 
-	lost       int     // packets in a row that were not decrypted; under rx
-	told       *Params // those of which Undecryptable was told last; under rx
+	lost       int     // packets in a row that did not decrypt; under rx
+	told       *Params // the params of the last call of Undecryptable; under rx
 	keyChanges *bucket
 
 	policyLock sync.Mutex // held while the chain changes
@@ -82,16 +83,16 @@ type Port struct {
 	received                atomic.Uint64
 	rxPackets, rxBytes      atomic.Uint64
 	txPackets, txBytes      atomic.Uint64
-	resetAt, icmpAt, dhcpAt atomic.Int64 // when there was the last one, in Unix nanoseconds
+	resetAt, icmpAt, dhcpAt atomic.Int64 // time of the last one, in Unix nanoseconds
 }
 
 // Stats are a port's counters: IP packets and their bytes, from the user (Rx) and to the user (Tx).
 type Stats struct {
 	RxPackets, RxBytes, TxPackets, TxBytes uint64
-	Received                               uint64 // frames with user data, passed on or not: signs of life
+	Received                               uint64 // user data frames, even dropped: signs of life
 }
 
-// Stats gives the counters.
+// Stats returns the counters.
 func (t *Port) Stats() Stats {
 	return Stats{
 		RxPackets: t.rxPackets.Load(), RxBytes: t.rxBytes.Load(),
@@ -107,10 +108,10 @@ func (t *Port) Up(p Params) {
 	}
 }
 
-// Hold lets nothing pass until the next Up.
+// Hold lets no packet pass until the next Up.
 func (t *Port) Hold() { t.params.Store(nil) }
 
-// ResetCipher has the stream towards the peer begin again.
+// ResetCipher restarts the stream towards the peer.
 func (t *Port) ResetCipher() {
 	t.tx.Lock()
 	defer t.tx.Unlock()
@@ -119,8 +120,8 @@ func (t *Port) ResetCipher() {
 	}
 }
 
-// Remove ends the port. After it has returned, no packet is sent or written for it. The link and the
-// TUN device must not call it while they handle a packet.
+// Remove ends the port. After it returns, no packet is sent or written for the port. The link and
+// the TUN device must not call it while they handle a packet.
 func (t *Port) Remove() {
 	t.gone.Store(true)
 	t.params.Store(nil)
@@ -131,7 +132,7 @@ func (t *Port) Remove() {
 	t.rx.Unlock()
 }
 
-// Inbound takes a PPP frame of the peer that carries user data. Anything else it leaves as it is.
+// Inbound takes a PPP frame of the peer that carries user data. It leaves any other frame alone.
 func (t *Port) Inbound(b *pktbuf.Buf) (taken bool) {
 	protocol, n := frameProtocol(b.Bytes())
 	if protocol != protoIPv4 && protocol != protoMPPE {
@@ -162,8 +163,9 @@ func (t *Port) Inbound(b *pktbuf.Buf) (taken bool) {
 	return true
 }
 
-// frameProtocol finds the protocol number of a frame, with or without FF 03 and of one or two bytes,
-// and how much of the frame comes before the information field; 0: there is none.
+// frameProtocol returns the protocol number of a frame, and how many bytes precede the information
+// field. FF 03 may be absent, and the number may have one or two bytes. 0 means that no number was
+// found.
 func frameProtocol(f []byte) (protocol uint16, n int) {
 	if len(f) >= 2 && f[0] == 0xFF && f[1] == 0x03 {
 		n = 2
@@ -177,7 +179,7 @@ func frameProtocol(f []byte) (protocol uint16, n int) {
 	return binary.BigEndian.Uint16(f[n:]), n + 2
 }
 
-// decrypt leaves the IP packet in b.
+// decrypt leaves the decrypted IP packet in b.
 func (t *Port) decrypt(p *Params, b *pktbuf.Buf) bool {
 	f := b.Bytes()
 	if p.Decipher == nil || len(f) < 2 {
@@ -214,7 +216,8 @@ func (t *Port) decrypt(p *Params, b *pktbuf.Buf) bool {
 	return true
 }
 
-// trimIPv4 takes the protocol number of IPv4, of one or two bytes, off the front of b; false: there is another.
+// trimIPv4 removes the protocol number of IPv4, of one or two bytes, from the front of b. It
+// returns false if b has another number.
 func trimIPv4(b *pktbuf.Buf) bool {
 	f := b.Bytes()
 	switch {
@@ -228,14 +231,14 @@ func trimIPv4(b *pktbuf.Buf) bool {
 	return true
 }
 
-// isOther reports whether decrypted bytes look like a packet of another protocol than IPv4: with the whole
-// protocol number in front, or IPv6. By chance that comes out of one wrong key in 500.
+// isOther reports whether decrypted bytes look like a packet of another protocol than IPv4: with
+// the whole protocol number in front, or IPv6. One wrong key in 500 gives that by chance.
 func isOther(inner []byte) bool {
 	return len(inner) > 1 && (inner[0] == 0 && inner[1]&1 == 1 || inner[0] == protoIPv6 && inner[1]>>4 == 6)
 }
 
-// notDecrypted counts what shows that the stream may have lost its place. Undecryptable is told once of a stream: what it
-// does takes time, and a second call could come when there is a new stream already.
+// notDecrypted counts signs that the stream may have lost its place. It calls Undecryptable once
+// for each stream: the call takes time, and a second call could hit the next stream.
 func (t *Port) notDecrypted(p *Params) {
 	if t.told == p {
 		return
@@ -249,7 +252,7 @@ func (t *Port) notDecrypted(p *Params) {
 	}
 }
 
-// due reports whether every has passed since the last time that it did.
+// due reports whether every has passed since due last returned true.
 func due(last *atomic.Int64, every time.Duration) bool {
 	now := time.Now().UnixNano()
 	at := last.Load()
@@ -300,7 +303,7 @@ func (t *Port) inbound(p *Params, b *pktbuf.Buf) {
 
 var broadcast = [4]byte{255, 255, 255, 255}
 
-// dhcp answers a DHCP message of the user, not too often, and releases b.
+// dhcp answers a DHCP message of the user at a limited rate, and releases b.
 func (t *Port) dhcp(b *pktbuf.Buf) {
 	defer b.Release()
 	if !due(&t.dhcpAt, dhcpEvery) {
@@ -318,7 +321,7 @@ func (t *Port) dhcp(b *pktbuf.Buf) {
 	out.Done()
 }
 
-// toUser routes a packet to another user, or to this one itself, as a router does.
+// toUser routes a packet to another user, or back to this one, as a router does.
 func (t *Port) toUser(other *Port, b *pktbuf.Buf) {
 	if !t.plane.cfg.UserToUser {
 		t.plane.drop(DropUser)
@@ -338,8 +341,8 @@ func (t *Port) toUser(other *Port, b *pktbuf.Buf) {
 	out.Done()
 }
 
-// outbound takes an IP packet for the user, and ownership of b. It comes from the device or from another
-// user: a fault of ours in it must not end either.
+// outbound takes an IP packet for the user, and ownership of b. The packet comes from the device or
+// from another user. A fault of ours in outbound must not end those.
 func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
 	defer t.survive()
 	p := t.params.Load()
@@ -362,7 +365,7 @@ func (t *Port) outbound(b *pktbuf.Buf, out *link.Batch) {
 	t.send(b, out)
 }
 
-// filtered takes a packet that one of the checks does not let pass.
+// filtered drops a packet that one of the checks does not let pass.
 func (t *Port) filtered(checks []check, ip ipv4, b *pktbuf.Buf) (taken bool) {
 	for _, check := range checks {
 		if why := check(ip); why != 0 {
@@ -374,10 +377,10 @@ func (t *Port) filtered(checks []check, ip ipv4, b *pktbuf.Buf) (taken bool) {
 	return false
 }
 
-// passesGroup reports whether packets to a are multicast that the user may send.
+// passesGroup reports whether a is a multicast address to which the user may send.
 func (c *chain) passesGroup(a [4]byte) bool { return c != nil && c.multicast && isMulticast(a) }
 
-// isMulticast tells a group (RFC 1112 section 4) from what else is no host's address.
+// isMulticast reports whether a is a group (RFC 1112 section 4).
 func isMulticast(a [4]byte) bool { return a[0] >= 224 && a[0] < 240 }
 
 func (t *Port) survive() {
@@ -391,7 +394,7 @@ func (t *Port) survive() {
 	}
 }
 
-// tooBig fragments a packet, or says that it cannot.
+// tooBig fragments a packet, or answers that it must not be fragmented.
 func (t *Port) tooBig(b *pktbuf.Buf, limit int, out *link.Batch) {
 	defer b.Release()
 	ip := header(b.Bytes())
@@ -407,8 +410,9 @@ func (t *Port) tooBig(b *pktbuf.Buf, limit int, out *link.Batch) {
 	}
 }
 
-// send puts the PPP header in front of an IP packet, encrypted if that was agreed. Order matters to
-// the cipher and to the link alike: both are served under one lock of the port's own.
+// send puts the PPP header in front of an IP packet and encrypts it if that was agreed. Both the
+// cipher and the link need the packets in the same order, so send holds one lock of the port for
+// both.
 func (t *Port) send(b *pktbuf.Buf, out *link.Batch) {
 	size := uint64(b.Len())
 	t.tx.Lock()
@@ -441,7 +445,7 @@ func prependProtocol(b *pktbuf.Buf, protocol byte, short bool) {
 	}
 }
 
-// answer sends the source of a packet an ICMP message about it, at a limited rate. It uses mtu only
+// answer sends an ICMP message about a packet to its source, at a limited rate. It uses mtu only
 // for "fragmentation needed".
 func (t *Port) answer(about ipv4, kind, code byte, mtu int) {
 	if !due(&t.icmpAt, icmpEvery) {
@@ -450,7 +454,7 @@ func (t *Port) answer(about ipv4, kind, code byte, mtu int) {
 	other := t.plane.find(about.src())
 	from := t.plane.local
 	if other == nil {
-		from = about.dst() // the system takes no packet through the device that comes from itself
+		from = about.dst() // the system accepts no packet from itself through the device
 	}
 	reply := pktbuf.Get()
 	defer reply.Release()

@@ -11,7 +11,7 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// decode reads an ICMP packet, whose checksums it verifies.
+// decode reads an ICMP packet and verifies its checksums.
 func decode(t *testing.T, packet []byte) *layers.ICMPv4 {
 	t.Helper()
 	p := gopacket.NewPacket(packet, layers.LayerTypeIPv4, gopacket.Default)
@@ -42,7 +42,8 @@ func TestTooBig(t *testing.T) {
 			t.Errorf("%v, next MTU %d, %x", icmp.TypeCode, icmp.Seq, icmp.Payload)
 		}
 		from, to := netip.AddrFrom4([4]byte(answer[12:16])), netip.AddrFrom4([4]byte(answer[16:20]))
-		if to != src || from != alice { // from the server's own address the system would take none of it
+		// The system would accept none from the server's own address.
+		if to != src || from != alice {
 			t.Errorf("from %v to %v", from, to)
 		}
 		b.wantDrops(map[string]uint64{"too big": 1})
