@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Each cause has advice of its own.
+// Each cause has its own advice.
 func TestNoDevice(t *testing.T) {
 	for _, c := range []struct {
 		err        error

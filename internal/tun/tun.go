@@ -24,18 +24,18 @@ type Config struct {
 	Name    string         // of the interface, at most 15 bytes
 	Address netip.Addr     // the server's inner address
 	MTU     int            // bytes
-	Routes  []netip.Prefix // what is reached through the device
-	Beside  bool           // others may have routes to the same
+	Routes  []netip.Prefix // networks behind the device
+	Beside  bool           // other interfaces may have routes to the same networks
 }
 
-// Device is an open TUN device. Reading is for one goroutine, writing for any number.
+// Device is an open TUN device. Only one goroutine may read, any number may write.
 type Device struct {
 	file *os.File
 	raw  syscall.RawConn
 	name string
-	cfg  Config // as it is in force
+	cfg  Config // in force
 
-	bufs []*pktbuf.Buf // of the ReadBatch under way
+	bufs []*pktbuf.Buf // of the current ReadBatch
 	n    int
 	err  error
 	read func(fd uintptr) bool
@@ -43,8 +43,8 @@ type Device struct {
 	writers sync.Pool // of *writer
 }
 
-// writer writes one packet at a time. The device does not keep a writer waiting, so that there is no need
-// of the lock that the writers of a file share.
+// writer writes one packet at a time. The device never keeps a writer waiting, so writers do not
+// need the lock that the writers of a file share.
 type writer struct {
 	packet []byte
 	err    error
@@ -61,7 +61,7 @@ func newWriter() any {
 	return w
 }
 
-// Open is Make and Configure.
+// Open calls Make and Configure.
 func Open(cfg Config) (*Device, error) {
 	d, err := Make(cfg.Name)
 	if err != nil {
@@ -74,8 +74,8 @@ func Open(cfg Config) (*Device, error) {
 	return d, nil
 }
 
-// Make makes an interface, which is down. It goes with Close, or with the process. An error says what is
-// in the way and how to fix it.
+// Make makes an interface, which is down. The interface ends with Close or with the process. An
+// error names the obstacle and the fix.
 func Make(name string) (*Device, error) {
 	if _, err := net.InterfaceByName(name); err == nil {
 		return nil, fault.New(fmt.Sprintf("the interface %s exists already", name), "stop the program that uses it, or choose another name")
@@ -94,7 +94,7 @@ func Make(name string) (*Device, error) {
 	return d, nil
 }
 
-// notMade says why an interface cannot be made.
+// notMade explains why an interface cannot be made.
 func notMade(name string, err error) error {
 	if deviceErr := CheckDevice(); deviceErr != nil {
 		return deviceErr
@@ -107,7 +107,8 @@ func notMade(name string, err error) error {
 
 const devicePath = "/dev/net/tun"
 
-// CheckDevice reports why the device that interfaces are made with cannot be opened. The error is a fault.Error.
+// CheckDevice reports why the device for making interfaces cannot be opened. The error is a
+// fault.Error.
 func CheckDevice() error {
 	file, err := os.OpenFile(devicePath, os.O_RDWR, 0)
 	if err != nil {
@@ -116,7 +117,7 @@ func CheckDevice() error {
 	return file.Close()
 }
 
-// noDevice has advice for each cause why the device cannot be opened.
+// noDevice gives advice for each reason why the device cannot be opened.
 func noDevice(err error) error {
 	const load = "load the module tun (modprobe tun)"
 	f := &fault.Error{Wrong: err.Error(), Fix: "make sure that " + devicePath + " is the device of the module tun", Err: err}
@@ -147,7 +148,8 @@ func open(ifce *water.Interface) (*Device, error) {
 	return d, nil
 }
 
-// Configure gives the interface address, MTU and routes, and brings it up, before the first use of d.
+// Configure sets the interface's address, MTU and routes, and brings it up. It must be called
+// before the first use of d.
 func (d *Device) Configure(cfg Config) error {
 	d.cfg = cfg
 	if err := configure(d.name, cfg); err != nil {
@@ -217,8 +219,8 @@ func (d *Device) SetRoutes(routes []netip.Prefix) error {
 	return nil
 }
 
-// RouteTo names the interface by which the system reaches exactly the prefix; empty: there is none. Open
-// fails for such a route.
+// RouteTo names the interface through which the system reaches exactly the prefix. The name is
+// empty if no interface does. Open fails if such a route exists.
 func RouteTo(p netip.Prefix) (string, error) {
 	found, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Dst: ipNet(p)}, netlink.RT_FILTER_DST)
 	if err != nil || len(found) == 0 {
@@ -235,12 +237,12 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
 }
 
-// ReadBatch waits for a packet and takes it and what else is there, up to len(bufs), into bufs. The
-// error is fs.ErrClosed after Close.
+// ReadBatch waits for a packet and reads all that are ready, up to len(bufs), into bufs. The error
+// is fs.ErrClosed after Close.
 func (d *Device) ReadBatch(bufs []*pktbuf.Buf) (int, error) {
 	d.bufs, d.n, d.err = bufs, 0, nil
 	if d.raw.Read(d.read) != nil {
-		return 0, fs.ErrClosed // nothing else can be wrong with waiting
+		return 0, fs.ErrClosed // waiting cannot fail otherwise
 	}
 	return d.n, d.err
 }
@@ -264,7 +266,7 @@ func (d *Device) readAll(fd uintptr) bool {
 	return true
 }
 
-// WritePacket gives the system one IP packet. It does not keep p.
+// WritePacket passes one IP packet to the system. It does not keep p.
 func (d *Device) WritePacket(p []byte) error {
 	w, ok := d.writers.Get().(*writer)
 	if !ok {
@@ -280,10 +282,10 @@ func (d *Device) WritePacket(p []byte) error {
 	return err
 }
 
-// MTU is the interface's, in bytes.
+// MTU is the MTU of the interface.
 func (d *Device) MTU() int { return d.cfg.MTU }
 
-// Name is the interface's.
+// Name is the name of the interface.
 func (d *Device) Name() string { return d.name }
 
 // Close takes the interface down; ReadBatch returns.

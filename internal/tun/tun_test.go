@@ -19,7 +19,7 @@ var config = tun.Config{
 	Routes: []netip.Prefix{netip.MustParsePrefix("10.99.0.0/25")},
 }
 
-// inside opens the device in a namespace of its own.
+// inside opens the device in its own namespace.
 func inside(t *testing.T, f func(d *tun.Device) error) {
 	t.Helper()
 	lab := testenv.New(t)
@@ -62,7 +62,7 @@ func TestPackets(t *testing.T) {
 				return err
 			}
 			for _, b := range bufs[:n] {
-				if b.Bytes()[0]>>4 == 4 { // and not what IPv6 says by itself
+				if b.Bytes()[0]>>4 == 4 { // the system also sends IPv6 by itself
 					packets = append(packets, bytes.Clone(b.Bytes()))
 				}
 			}
@@ -72,7 +72,7 @@ func TestPackets(t *testing.T) {
 				t.Errorf("packet %d: %x", i, p)
 			}
 		}
-		// and in: an echo request from a user is answered by the system
+		// The system answers an echo request from a user.
 		request := append([]byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0}, 10, 99, 0, 77, 10, 99, 0, 1, 8, 0, 0xF7, 0xFF, 0, 0, 0, 0)
 		sum := uint32(0)
 		for i := 0; i < 20; i += 2 {
@@ -98,7 +98,7 @@ func TestPackets(t *testing.T) {
 	})
 }
 
-// A packet costs no allocation, and none is written after the end.
+// A packet costs no allocation, and none is written after Close.
 func TestWrite(t *testing.T) {
 	inside(t, func(d *tun.Device) error {
 		packet := append([]byte{0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0}, 10, 99, 0, 77, 10, 99, 0, 1)
