@@ -1,4 +1,4 @@
-// Package ippool assigns inner addresses to dial-in users: each to one connection at a time. It
+// Package ippool assigns inner addresses to dial-in users, each to one connection at a time. It
 // prefers the user's fixed or last address, and never assigns the client's own outer address.
 package ippool
 
@@ -14,25 +14,25 @@ import (
 	"vpnd/internal/reason"
 )
 
-// Errors of New and Take; those of Take are the reason for which a dial-in is refused.
+// Errors of New and Take. Those of Take are the reasons of refused dial-ins.
 var (
 	// ErrEmpty means that no address is free.
 	ErrEmpty = reason.New(reason.PoolEmpty)
 	// ErrTaken means that another connection has the user's fixed address.
 	ErrTaken = reason.New(reason.AddressInUse)
-	// ErrOutside means that the user's fixed address is not in the pool, or is kept out of it.
+	// ErrOutside means that the user's fixed address is not in the pool or is excluded from it.
 	ErrOutside = reason.New(reason.AddressOutside)
-	// ErrOuter means that the user's fixed address is the one from which his client dials.
+	// ErrOuter means that the user's fixed address is the outer address of the client.
 	ErrOuter = reason.New(reason.AddressIsOuter)
-	// ErrRange is a range that is not one of IPv4 addresses, first to last.
+	// ErrRange is an invalid range of IPv4 addresses.
 	ErrRange = errors.New("not a range of IPv4 addresses")
 )
 
-// Range is the addresses First to Last, both included.
+// Range holds the addresses First to Last, both included.
 type Range struct{ First, Last netip.Addr }
 
-// Prefix is the range of p's host addresses: the network's own address and the broadcast address
-// are left out of a prefix of 30 bits or fewer.
+// Prefix is the range of p's host addresses. It leaves out the network's own address and the
+// broadcast address of a prefix of 30 bits or fewer.
 func Prefix(p netip.Prefix) Range {
 	if !p.IsValid() || !p.Addr().Is4() {
 		return Range{}
@@ -45,7 +45,7 @@ func Prefix(p netip.Prefix) Range {
 	return Range{address(first), address(last)}
 }
 
-// span is a merged range; base is the index of its first address in the bitmaps.
+// span is a merged range. base is the index of its first address in the bitmaps.
 type span struct {
 	first, last uint32
 	base        int
@@ -53,14 +53,14 @@ type span struct {
 
 // Pool is a set of addresses, each free or in use. It is safe for concurrent use.
 type Pool struct {
-	spans []span // sorted, apart from each other; never changed
+	spans []span // sorted, not adjacent; never changed
 	size  int
 
 	mu       sync.Mutex
-	closed   []uint64 // bitmap: in use, excluded, or behind the end
-	reserved []uint64 // bitmap: somebody's fixed address
+	closed   []uint64 // bitmap: in use, excluded, or beyond the end
+	reserved []uint64 // bitmap: fixed addresses of users
 	holders  map[int]string
-	next     int // where the search begins, so that an address given back rests for a while
+	next     int // where the search begins, so that a returned address rests for a while
 }
 
 // New makes a pool of ranges, which may overlap, without the addresses of exclude.
@@ -108,9 +108,9 @@ func merge(ranges []Range) ([]span, error) {
 	return merged, nil
 }
 
-// Take gives user an address. A valid fixed is the one, or else an error is returned; without it
-// last is preferred when it is free. outer, the address that the client dials from, is never given. The
-// errors are ErrEmpty, ErrTaken, ErrOutside or ErrOuter.
+// Take gives user an address. If fixed is valid, Take returns this address or an error. Otherwise
+// it prefers last, if that is free. It never returns outer, the address that the client dials from.
+// The errors are ErrEmpty, ErrTaken, ErrOutside or ErrOuter.
 func (p *Pool) Take(user string, fixed, last, outer netip.Addr) (netip.Addr, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,8 +128,8 @@ func (p *Pool) Take(user string, fixed, last, outer netip.Addr) (netip.Addr, err
 	return netip.Addr{}, reason.New(reason.PoolEmpty, len(p.holders))
 }
 
-// search finds the first free address from p.next on, around the end; the word of p.next is
-// looked at twice, its upper bits first and its lower bits last.
+// search finds the first free address from p.next on and wraps around at the end. It looks at the
+// word of p.next twice: first at its upper bits, last at its lower bits.
 func (p *Pool) search(outside int, avoid bool) (int, bool) {
 	words := len(p.closed)
 	if words == 0 {
@@ -177,8 +177,8 @@ func (p *Pool) hold(i int, user string) netip.Addr {
 	return p.address(i)
 }
 
-// Adopt has user hold an address that a connection has already, of which this pool does not know yet.
-// Outside of the pool it changes nothing.
+// Adopt makes user the holder of an address that a connection already has and that this pool does
+// not know yet. It ignores an address outside the pool.
 func (p *Pool) Adopt(user string, addr netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -187,7 +187,7 @@ func (p *Pool) Adopt(user string, addr netip.Addr) {
 	}
 }
 
-// Give returns an address that Take gave. Any other address changes nothing.
+// Give returns an address that Take gave. It ignores any other address.
 func (p *Pool) Give(addr netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -198,8 +198,8 @@ func (p *Pool) Give(addr netip.Addr) {
 	}
 }
 
-// Reserve says which addresses are fixed ones of users: only a user who has one as his fixed
-// address gets it. The list replaces the one before; connections keep what they have.
+// Reserve sets the fixed addresses of users. Only a user with such a fixed address gets it. The
+// list replaces the previous one. Connections keep their addresses.
 func (p *Pool) Reserve(fixed []netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -224,7 +224,7 @@ func (p *Pool) InUse() int {
 	return len(p.holders)
 }
 
-// Size is the number of addresses of all ranges, excluded ones included.
+// Size is the number of addresses of all ranges, including excluded ones.
 func (p *Pool) Size() int { return p.size }
 
 func (p *Pool) index(addr netip.Addr) (int, bool) {
