@@ -1,5 +1,5 @@
-// Package dhcp answers the DHCPINFORM that Windows sends over an open link (RFC 2131 section 3.4) to
-// ask for settings that IPCP does not have, mainly routes.
+// Package dhcp answers the DHCPINFORM that Windows sends over an open link (RFC 2131 section 3.4)
+// to ask for settings that IPCP does not have, mainly routes.
 package dhcp
 
 import (
@@ -18,7 +18,7 @@ const (
 	msRoutes = dhcpv4.GenericOptionCode(249)
 )
 
-// Config is what clients are told.
+// Config is the content of the answers.
 type Config struct {
 	Server    netip.Addr // our inner address, the gateway of the routes
 	DNS, NBNS []netip.Addr
@@ -26,8 +26,8 @@ type Config struct {
 	Routes    []netip.Prefix
 }
 
-// Answer appends the answer to a client's DHCPINFORM, whole IPv4 packets both, to reply. It answers false
-// for any other message, and for what cannot be read.
+// Answer appends the answer to a client's DHCPINFORM to reply. Both are whole IPv4 packets. It
+// returns false for any other message and for one that it cannot read.
 func (c Config) Answer(reply, request []byte) ([]byte, bool) {
 	packet := gopacket.NewPacket(request, layers.LayerTypeIPv4, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
 	ip, isIP := packet.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
@@ -40,7 +40,7 @@ func (c Config) Answer(reply, request []byte) ([]byte, bool) {
 		return nil, false
 	}
 	inform.ClientIPAddr = ip.SrcIP
-	// There is no relay on a link: an answer to one would only come back to the client.
+	// A link has no relay. An answer to a relay would only come back to the client.
 	inform.GatewayIPAddr = net.IPv4zero
 	inform.Options.Del(dhcpv4.OptionRelayAgentInformation)
 	ack, err := c.ack(inform)
@@ -62,7 +62,7 @@ func (c Config) Answer(reply, request []byte) ([]byte, bool) {
 	return append(reply, out.Bytes()...), true
 }
 
-// ack is what RFC 2131 section 4.3.5 has for an answer: parameters, but no address and no lease.
+// ack is the answer of RFC 2131 section 4.3.5: parameters, but no address and no lease.
 func (c Config) ack(inform *dhcpv4.DHCPv4) (*dhcpv4.DHCPv4, error) {
 	server := net.IP(c.Server.AsSlice())
 	with := []dhcpv4.Modifier{

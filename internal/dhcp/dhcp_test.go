@@ -82,7 +82,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// Forty routes, the most that the configuration takes, fit in a packet.
+// Forty routes, the most that the configuration allows, fit into a packet.
 func TestManyRoutes(t *testing.T) {
 	c := dhcp.Config{Server: netip.MustParseAddr("10.99.0.1")}
 	for n := range 40 {
@@ -96,7 +96,7 @@ func TestManyRoutes(t *testing.T) {
 	}
 }
 
-// A client is no relay: nothing of what it says of one comes back.
+// A client is no relay: the answer repeats nothing that it sends about one.
 func TestNoRelay(t *testing.T) {
 	c := dhcp.Config{Server: netip.MustParseAddr("10.99.0.1")}
 	plain, _ := c.Answer(nil, inform(t, dhcpv4.MessageTypeInform))
@@ -107,7 +107,7 @@ func TestNoRelay(t *testing.T) {
 	}
 }
 
-// Whatever else comes to the port gets no answer.
+// Any other packet to the port gets no answer.
 func TestNoAnswer(t *testing.T) {
 	c := dhcp.Config{Server: netip.MustParseAddr("10.99.0.1")}
 	for _, kind := range []dhcpv4.MessageType{dhcpv4.MessageTypeDiscover, dhcpv4.MessageTypeRequest, dhcpv4.MessageTypeAck} {
