@@ -1,5 +1,5 @@
 // Package capture records PPP frames as pcapng, for Wireshark, without secrets. Callers never wait:
-// a frame that finds the queue full is dropped and counted.
+// if the queue is full, the frame is dropped and counted.
 package capture
 
 import (
@@ -18,19 +18,21 @@ import (
 )
 
 const (
-	// queueLen is how many frames may wait for the reader of the recording: at most 1.5 MiB.
+	// queueLen is how many frames may wait for the reader of the recording. They take at most 1.5
+	// MiB.
 	queueLen = 1024
-	// maxSources is how many connections one recording tells from one another.
+	// maxSources is how many connections one recording can distinguish.
 	maxSources = 1024
-	// sourceLen is how many bytes the description of one takes, at most.
+	// sourceLen is the maximum length of a connection's description in bytes.
 	sourceLen = 128
-	// linkType is LINKTYPE_PPP_WITH_DIR: an byte that is 0 for a frame that came in, then the frame.
+	// linkType is LINKTYPE_PPP_WITH_DIR: a byte that is 0 for a received frame, then the frame.
 	linkType layers.LinkType = 204
-	// headLen is how long what comes before the first frame is, and what follows the last one, at most.
+	// headLen is the maximum length of the file's parts before the first frame and after the last
+	// one.
 	headLen = 1024
-	// blockLen is by how much a frame's block is longer than the frame, at most.
+	// blockLen is the maximum length of a frame's block without the frame.
 	blockLen = 40
-	// statsEvery is how often the count of dropped frames is written, if it has grown.
+	// statsEvery is the shortest interval between two counts of dropped frames in the file.
 	statsEvery = time.Second
 )
 
@@ -67,13 +69,13 @@ func Packet(s *Source, at time.Time, received bool, ip []byte) Frame {
 // Len is the length of the frame in bytes.
 func (f Frame) Len() int { return len(f.data) }
 
-// Recording is a capture that runs.
+// Recording is a running capture.
 type Recording struct {
 	queue   chan Frame
 	dropped atomic.Uint64
 }
 
-// New makes a Recording; Write writes what is added.
+// New makes a Recording. Write writes the frames that are added to it.
 func New() *Recording { return &Recording{queue: make(chan Frame, queueLen)} }
 
 // Add records a frame. It does not wait.
@@ -85,11 +87,12 @@ func (r *Recording) Add(f Frame) {
 	}
 }
 
-// Dropped is how many frames were not recorded, because the reader was slow.
+// Dropped is how many frames were not recorded because the reader was slow.
 func (r *Recording) Dropped() uint64 { return r.dropped.Load() }
 
-// Write writes what is added, about whom is said by about, until ctx is done or limit bytes are written: a whole
-// file. A FlushError method that w has is called when nothing more waits.
+// Write writes the added frames as a whole file until ctx is done or limit bytes are written. about
+// describes the recorded connections. If w has a FlushError method, Write calls it when no frame
+// waits.
 func (r *Recording) Write(ctx context.Context, w io.Writer, about string, limit int64) error {
 	ng, err := pcapgo.NewNgWriterInterface(w, pcapgo.NgInterface{Name: "vpnd", Description: about, LinkType: linkType},
 		pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{Application: "vpnd", Comment: comment}})
@@ -127,19 +130,19 @@ func (r *Recording) Write(ctx context.Context, w io.Writer, about string, limit 
 	}
 }
 
-// file is a pcapng file that is being written.
+// file is an open pcapng file.
 type file struct {
 	ng      *pcapgo.NgWriter
 	out     io.Writer
-	size    int64 // in bytes, at most
+	size    int64 // upper bound in bytes
 	began   time.Time
 	sources map[*Source]int // numbers of interfaces
 	frames  uint64
-	told    uint64 // of the dropped frames
+	told    uint64 // dropped frames that the file already counts
 	toldAt  time.Time
 }
 
-// add writes a frame, if it fits below limit.
+// add writes a frame if it fits below limit.
 func (f *file) add(frame Frame, limit int64) (full bool, err error) {
 	if f.size+int64(blockLen+frame.Len()) > limit {
 		return true, nil
@@ -169,7 +172,7 @@ func (f *file) add(frame Frame, limit int64) (full bool, err error) {
 	return false, f.ng.WritePacket(gopacket.CaptureInfo{Timestamp: frame.At, CaptureLength: len(data), Length: len(data), InterfaceIndex: n}, data)
 }
 
-// between is called when nothing waits.
+// between is called when no frame waits.
 func (f *file) between(dropped uint64) error {
 	if now := time.Now(); dropped != f.told && now.Sub(f.toldAt) >= statsEvery {
 		f.told, f.toldAt = dropped, now

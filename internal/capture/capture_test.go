@@ -23,7 +23,7 @@ func pap(password string) []byte {
 	return wire.Packet{Code: wire.PAPRequest, ID: 1, Body: append(body, password...)}.Append(wire.AppendFrame(nil, wire.PAP))
 }
 
-// read reads a file to its end, which is a proper one.
+// read reads a file to its end, which must be a proper one.
 func read(t *testing.T, file []byte) (*pcapgo.NgReader, [][]byte) {
 	t.Helper()
 	r, err := pcapgo.NewNgReader(bytes.NewReader(file), pcapgo.NgReaderOptions{})
@@ -78,7 +78,7 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// A file is no longer than it may be, and a whole one all the same.
+// A file never exceeds its size limit, and is complete all the same.
 func TestSizeIsBounded(t *testing.T) {
 	r := capture.New()
 	for range 500 {
@@ -95,7 +95,7 @@ func TestSizeIsBounded(t *testing.T) {
 	}
 }
 
-// stuck is a reader that reads nothing until it is let go.
+// stuck is a reader that reads nothing until it is released.
 type stuck struct {
 	bytes.Buffer
 	free chan struct{}
@@ -106,7 +106,7 @@ func (s *stuck) Write(p []byte) (int, error) {
 	return s.Buffer.Write(p)
 }
 
-// A reader that stands still costs frames, which are counted in the file, and no time.
+// A reader that stops costs frames, which the file counts, but no time.
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, out := capture.New(), &stuck{free: make(chan struct{})}
