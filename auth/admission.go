@@ -7,8 +7,8 @@ import (
 	"vpnd/internal/reason"
 )
 
-// Refuses checks a dial-in against what the account allows at the time now. The zero value lets it in. L2TP counts as
-// plain, without IPsec.
+// Refuses checks a dial-in against the limits of the account at the time now. The zero Reason
+// admits it. L2TP means plain L2TP, without IPsec.
 func (a Account) Refuses(s Service, source netip.Addr, now time.Time) reason.Reason {
 	switch {
 	case a.Fault != "":
@@ -31,8 +31,8 @@ func (a Account) Refuses(s Service, source netip.Addr, now time.Time) reason.Rea
 	return reason.Reason{}
 }
 
-// TermsAt gives the terms of a connection at the time now, with the end that the schedule or the
-// expiry date sets.
+// TermsAt gives the terms of a connection at the time now. The schedule or the expiry date sets its
+// end.
 func (a Account) TermsAt(now time.Time) Terms {
 	t := a.Terms
 	if _, end := a.Schedule.Open(now); !end.IsZero() {

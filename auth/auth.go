@@ -19,7 +19,7 @@ const (
 	L2TP Service = "l2tp"
 )
 
-// Proof is what a peer showed instead of its password.
+// Proof is the answer that a peer sends instead of its password.
 type Proof interface {
 	// Verify reports whether candidate is the password that the peer knows.
 	Verify(candidate string) bool
@@ -33,28 +33,28 @@ type Attempt struct {
 	Source  netip.Addr // outer address of the peer
 }
 
-// Token computes one-time passwords. Time is counted in steps of motp.StepSeconds.
+// Token computes one-time passwords. It counts time in steps of motp.StepSeconds.
 type Token interface {
-	// Code is the one-time password that begins with step, a multiple of Stride.
+	// Code is the one-time password that is valid from step, a multiple of Stride.
 	Code(step int64) string
 	// Stride is the number of steps for which a one-time password is valid.
 	Stride() int64
 }
 
-// Account is what a user may do and how it is known. A password and a token may both be set: either
-// lets the user in.
+// Account holds a user's rights and the means to verify the user. A password and a token may both
+// be set: either of them lets the user in.
 type Account struct {
 	Name       string
 	Enabled    bool
-	Password   string // empty: none
+	Password   string // "": none
 	Token      Token  // nil: none
 	Services   []Service
 	IPsecMust  bool         // plain L2TP is refused
 	RemoteNode netip.Prefix // the outer addresses that may dial; invalid: all
 	Schedule   Schedule     // when the user may be connected
-	Expires    time.Time    // from when on the user may not; zero: never
+	Expires    time.Time    // from when the user is refused; zero: never
 	Terms      Terms
-	Fault      string // the part of the account that cannot be understood, so that it is refused; "": none
+	Fault      string // the unreadable part of the account, which is then refused; "": none
 }
 
 // Terms are the limits of a user's connections.
@@ -65,84 +65,86 @@ type Terms struct {
 	IdleTimeout    time.Duration // of user data; 0: none
 	SessionTime    time.Duration // 0: unlimited
 	MaxConnections int           // at once; 0: unlimited
-	RefuseFurther  bool          // a connection over MaxConnections is refused; else it replaces the oldest
+	RefuseFurther  bool          // a connection over MaxConnections is refused; otherwise it replaces the oldest
 	BlockNetBIOS   bool
 	PassMulticast  bool
 	UpLimit        uint64    // from the user, in bits per second; 0: none
 	DownLimit      uint64    // to the user, in bits per second; 0: none
 	Quota          uint64    // bytes in a calendar month (UTC), both ways together; 0: unlimited
-	Until          time.Time // when the connection is to end; zero: never
+	Until          time.Time // when the connection must end; zero: never
 	UntilReason    reason.Reason
 }
 
 // Users finds accounts. Names are compared without regard to case.
 type Users interface {
-	// Account gives the account of name; not ok: there is none.
+	// Account gives the account of name; not ok: the user is unknown.
 	Account(ctx context.Context, name string) (account Account, ok bool, err error)
 }
 
-// A Reader is Users that reads at once what a log-in needs.
+// A Reader is a Users that reads all data for a log-in at once.
 type Reader interface {
-	// Read gives the record of name; not ok: there is none.
+	// Read gives the record of name; not ok: the user is unknown.
 	Read(ctx context.Context, name string) (r Record, ok bool, err error)
 }
 
-// Record is an account with the state of its token, as both are stored at one moment.
+// Record is an account with the state of its token, both as stored at one moment.
 type Record struct {
 	Account Account
 	Token   TokenState
-	// Unchanged reports for less than another Read that no program has written to the user table since. Nil: it cannot be told.
+	// Unchanged reports whether no program has written to the user table since Read. It costs less
+	// than another Read. Nil: there is no such check.
 	Unchanged func(ctx context.Context) (bool, error)
 }
 
-// ErrNoUser is the error of a Ledger that is told of a user who is not there.
+// ErrNoUser is the error of a Ledger for an unknown user.
 var ErrNoUser = errors.New("no such user")
 
-// TokenState is what is remembered of a user's token. Offsets are how many steps the token's clock is
-// ahead of ours.
+// TokenState is the stored state of a user's token. An offset is the number of steps by which the
+// token's clock is ahead of ours.
 type TokenState struct {
-	LastStep int64 // the step of the code accepted last; 0: none
-	Offset   int64 // that code's: the search begins there
-	Centre   int64 // the offset that the window lies around; 0 but for what Resync has set
+	LastStep int64 // the step of the last accepted code; 0: none
+	Offset   int64 // the offset of that code, where the search begins
+	Centre   int64 // the offset in the middle of the window; 0 unless Resync has set it
 }
 
-// Failures is what is remembered of wrong log-ins.
+// Failures is the record of failed log-ins.
 type Failures struct {
 	Count       int       // in a row
-	Locks       int       // in a row, each twice as long as the one before
+	Locks       int       // in a row; each lock is twice as long as the one before
 	LockedUntil time.Time // zero: not locked
 }
 
-// UsualAddresses is how many addresses of a user's last log-ins are remembered.
+// UsualAddresses is the number of a user's last addresses that are kept.
 const UsualAddresses = 8
 
-// Standing is what is remembered of a user's log-ins. Wrong ones from the addresses that the user has
-// got in from are counted apart: a stranger who knows the name locks all others, but not those.
+// Standing is the record of a user's log-ins. Failures from the usual addresses, where the user has
+// logged in, count separately. So a stranger who knows the name locks out all addresses except the
+// usual ones.
 type Standing struct {
 	Strangers Failures                     // from other addresses
 	Usual     Failures                     // from those of Addresses
-	Addresses [UsualAddresses]netip.Prefix // where the user got in from, the latest first; see Network
+	Addresses [UsualAddresses]netip.Prefix // of the user's log-ins, the latest first; see Network
 }
 
-// Ledger remembers across restarts. Names are those of Account.
+// Ledger stores data across restarts. Names are those of Account.
 type Ledger interface {
-	// Token gives the state of a user's token; zero: nothing is known.
+	// Token gives the state of a user's token; zero: none is stored.
 	Token(ctx context.Context, user string) (TokenState, error)
-	// Advance stores LastStep and Offset if LastStep is greater than what is stored, and reports whether
-	// it was. What it has stored is on the disk when it returns.
+	// Advance stores LastStep and Offset if LastStep is greater than the stored one, and reports
+	// whether it was. The data is on the disk when Advance returns.
 	Advance(ctx context.Context, user string, state TokenState) (bool, error)
-	// Recentre is Advance with the Centre, too, and forgets the user's failures.
+	// Recentre does the same as Advance, and also stores Centre and deletes the user's failures.
 	Recentre(ctx context.Context, user string, state TokenState) (bool, error)
-	// Standing gives a user's standing; zero: nothing is known.
+	// Standing gives a user's standing; zero: none is stored.
 	Standing(ctx context.Context, user string) (Standing, error)
-	// ChangeStanding stores what change makes of a user's standing, with nothing in between, and gives
-	// what it stored. Change may be called more than once.
+	// ChangeStanding replaces a user's standing by the result of change in one atomic step, and
+	// gives the stored result. It may call change more than once.
 	ChangeStanding(ctx context.Context, user string, change func(Standing) Standing) (Standing, error)
 }
 
-// A Rewinder is a Ledger that can forget a LastStep that was stored while the clock was ahead. Without it the
-// user's codes count as used until then.
+// A Rewinder is a Ledger that can delete a LastStep that was stored while the clock was ahead.
+// Otherwise the user's codes count as used until the clock reaches that step.
 type Rewinder interface {
-	// Rewind forgets a user's LastStep if it is the one given.
+	// Rewind deletes a user's LastStep if it equals step.
 	Rewind(ctx context.Context, user string, step int64) error
 }

@@ -21,7 +21,7 @@ var (
 	token = motp.Token{Secret: "0123456789abcdef0123456789abcdef", PIN: "1234"}
 )
 
-// memory is a user table and ledger that lasts as long as a test.
+// memory is a user table and a ledger in memory.
 type memory struct {
 	mu       sync.Mutex
 	users    map[string]auth.Account
@@ -176,7 +176,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// The window holds 37 codes, and all are tried, each once in a round, from the offset outwards.
+// The window holds 37 codes. All are tried, each once in a round, from the offset outwards.
 func TestWindow(t *testing.T) {
 	for _, offset := range []int64{0, 3, -18, 18, 500, -500} {
 		a, m, _ := setUp(t)
@@ -206,7 +206,8 @@ func (s spy) Verify(candidate string) bool {
 	return false
 }
 
-// Unknown, wrong, disabled, locked: the same answer, after the same work.
+// An unknown user, a wrong proof, a disabled and a locked user get the same answer after the same
+// work.
 func TestNoDifferenceIsVisible(t *testing.T) {
 	a, m, c := setUp(t)
 	m.standing["dave"] = auth.Standing{Strangers: auth.Failures{LockedUntil: c.now.Add(time.Hour)}}
@@ -221,7 +222,8 @@ func TestNoDifferenceIsVisible(t *testing.T) {
 	}
 }
 
-// Passwords that are ASCII and those that are not cost the same work: a proof works longer on the latter.
+// Passwords with and without characters beyond ASCII cost the same work, though a proof takes
+// longer for such characters.
 func TestPasswordsCostTheSame(t *testing.T) {
 	a, m, _ := setUp(t)
 	for _, password := range []string{"geheim", "Käse-2026", "пароль"} {
@@ -259,7 +261,7 @@ func TestOnce(t *testing.T) {
 	if m.tokens["alice"].Offset != 3 {
 		t.Errorf("offset %d", m.tokens["alice"].Offset)
 	}
-	for range 20 { // a client that redials by itself locks nobody
+	for range 20 { // the automatic redials of a client lock nobody out
 		want(first, false, "one-time password already used")
 	}
 	c.add(10 * time.Second)
@@ -269,7 +271,7 @@ func TestOnce(t *testing.T) {
 	want(code(c.now, 30*time.Second), false, "could not store the one-time password as used: context deadline exceeded")
 }
 
-// Of 200 log-ins at once with one code exactly one is let in, whatever the protocol.
+// Of 200 concurrent log-ins with one code exactly one succeeds, with each protocol.
 func TestRace(t *testing.T) {
 	for _, protocol := range []string{"PAP", "CHAP", "MS-CHAP", "MS-CHAPv2"} {
 		a, _, c := setUp(t)

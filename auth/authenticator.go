@@ -13,15 +13,16 @@ import (
 	"vpnd/internal/reason"
 )
 
-// farSteps is how far a code outside of the window is searched for, for the log or an administrator: a day.
+// farSteps is how far outside the window a code is searched, for the log or an administrator: a
+// day.
 const farSteps = 24 * 60 * 60 / motp.StepSeconds
 
-// decoy stands in for what a user lacks, so that a refusal costs the same work for every user.
+// decoy replaces missing data of a user, so that a refusal costs the same work for every user.
 var decoy = Account{Password: "\x00no password", Token: motp.Token{Secret: "00000000000000000000000000000000", PIN: "0000"}}
 
-// Config is what an Authenticator is made with.
+// Config configures an Authenticator.
 type Config struct {
-	Window      time.Duration    // to either side of our time in which a one-time password counts; 0: 3 minutes
+	Window      time.Duration    // one-time passwords count this long before and after our time; 0: 3 minutes
 	MaxFailures int              // in a row until a user is locked; 0: 5
 	Now         func() time.Time // nil: time.Now
 }
@@ -30,17 +31,18 @@ type Config struct {
 type Outcome struct {
 	OK        bool
 	Account   Account
-	Candidate string        // the password that the proof verified
+	Candidate string        // the password that matched the proof
 	OneTime   bool          // it was a one-time password
 	Reason    reason.Reason // of a refusal
-	// Explain, if not nil, searches for a more precise Reason. It takes up to a second: call it after the peer has its
-	// answer.
+	// Explain, if not nil, searches for a more precise Reason. It takes up to a second: call it
+	// after the answer to the peer.
 	Explain func() reason.Reason
-	// Confirm, of one that is OK, gives the outcome by the user table as it is by now: the user may have been
-	// disabled, removed or given another password. The caller must call it last, before it lets the user in.
+	// Confirm gives the outcome again, by the user table as it is now. The user may have been
+	// disabled, removed or given another password meanwhile. Only an outcome that is OK has
+	// Confirm. The caller must call it as the last step before it lets the user in.
 	Confirm func(ctx context.Context) Outcome
 
-	told bool // the refusal itself tells the peer that the password is right, such as of a disabled account
+	told bool // the refusal itself tells the peer that the password is right, for example of a disabled account
 }
 
 // Authenticator answers attempts. It is safe for concurrent use.
@@ -50,10 +52,10 @@ type Authenticator struct {
 	ledger    Ledger
 	sources   sources
 	standings *standings
-	far       sync.Mutex // one search for the log at a time
+	far       sync.Mutex // allows one search for the log at a time
 }
 
-// New makes an Authenticator; Close ends it.
+// New makes an Authenticator. Close ends it.
 func New(cfg Config, users Users, ledger Ledger) *Authenticator {
 	if cfg.Window == 0 {
 		cfg.Window = 3 * time.Minute
@@ -67,10 +69,10 @@ func New(cfg Config, users Users, ledger Ledger) *Authenticator {
 	return &Authenticator{cfg: cfg, users: users, ledger: ledger, standings: newStandings(ledger)}
 }
 
-// Close writes what is still to be remembered and ends the Authenticator.
+// Close writes the remaining changes and ends the Authenticator.
 func (a *Authenticator) Close() { a.standings.close() }
 
-// match is what a proof was found to be.
+// match is the candidate that matched a proof.
 type match struct {
 	ok        bool
 	candidate string
@@ -78,11 +80,11 @@ type match struct {
 	step      int64
 }
 
-// Authenticate answers one attempt. A one-time password that it accepts is stored as used, on the
-// disk, before it returns. Every refusal costs the same work, and counts against the source alike: else a
-// guesser could tell a right password, though the user is locked, from a wrong one. A refusal that says so
-// itself does not count: the client of a disabled account that dials again and again keeps nobody else at its
-// address out.
+// Authenticate answers one attempt. It stores an accepted one-time password as used, on the disk,
+// before it returns. All refusals cost the same work and count equally against the source.
+// Otherwise an attacker could tell a right password of a locked user from a wrong one. A refusal
+// that itself says that the password is right does not count: if the client of a disabled account
+// redials again and again, others at its address can still log in.
 func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	now, source := a.cfg.Now(), Network(at.Source)
 	if !a.sources.allowed(source, now) {
@@ -110,7 +112,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) Outcome {
 	return out
 }
 
-// claim is who a peer says that it is.
+// claim is the user that a peer claims to be.
 type claim struct {
 	name  string
 	known bool
@@ -138,7 +140,7 @@ func (a *Authenticator) claimed(ctx context.Context, user string) (*claim, error
 	return c, err
 }
 
-// judge gives the verdict on a proof that was found to be m, and stores a one-time password as used.
+// judge gives the verdict on a proof with the match m, and stores a one-time password as used.
 func (a *Authenticator) judge(ctx context.Context, at Attempt, c *claim, m match, now time.Time) Outcome {
 	if !m.ok {
 		if !c.known {
@@ -176,7 +178,7 @@ func (a *Authenticator) judge(ctx context.Context, at Attempt, c *claim, m match
 	return admitted(c.Account, m, now)
 }
 
-// again gives the account of a claim by the user table as it is now.
+// again gives the account of a claim, by the user table as it is now.
 func (a *Authenticator) again(ctx context.Context, c *claim) (Account, bool, error) {
 	if c.Unchanged != nil {
 		if unchanged, err := c.Unchanged(ctx); unchanged || err != nil {
@@ -186,7 +188,7 @@ func (a *Authenticator) again(ctx context.Context, c *claim) (Account, bool, err
 	return a.users.Account(ctx, c.name)
 }
 
-// confirm holds the outcome of a claim that was OK against the user table as it is now.
+// confirm checks an OK outcome of a claim against the user table as it is now.
 func (a *Authenticator) confirm(ctx context.Context, at Attempt, c *claim, m match) Outcome {
 	account, known, err := a.again(ctx, c)
 	switch {
@@ -214,8 +216,8 @@ func admitted(account Account, m match, now time.Time) Outcome {
 func denied(why reason.Reason) Outcome { return Outcome{Reason: why} }
 
 // search tries the user's candidates: the password, the codes of the window from the learned offset
-// outwards, then those in upper case. What the account lacks is tried with a decoy. It gives how many were
-// tried, too.
+// outwards, then the same codes in upper case. A decoy replaces a missing candidate. Tried is the
+// number of candidates that it tried.
 func (a *Authenticator) search(c *claim, proof Proof, now time.Time) (m match, tried int) {
 	password := c.Account.Password
 	if !c.known || password == "" {
@@ -255,7 +257,7 @@ func (a *Authenticator) searchCodes(c *claim, proof Proof, now time.Time) (m mat
 	return match{}, tried
 }
 
-// finish does the work that search was spared by a match.
+// finish does the work that search saved by a match.
 func (a *Authenticator) finish(proof Proof, tried int) {
 	all := 1 + 2*(2*a.width()+1)
 	for step := range all - int64(tried) {
@@ -263,8 +265,9 @@ func (a *Authenticator) finish(proof Proof, tried int) {
 	}
 }
 
-// counterpart is a decoy for a password: a proof works longer on characters beyond ASCII, which clients write in
-// different ways. Both together cost the same work for every password.
+// counterpart is a decoy for a password. A proof takes longer for characters beyond ASCII, because
+// clients encode them in different ways. Every password and its counterpart together cost the same
+// work.
 func counterpart(password string) string {
 	if strings.ContainsFunc(password, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return decoy.Password
@@ -272,19 +275,19 @@ func counterpart(password string) string {
 	return "\x00no pässword"
 }
 
-// window yields the steps of the window, both ends included, from the learned offset outwards.
+// window yields the steps of the window, including both ends, from the learned offset outwards.
 func (a *Authenticator) window(state TokenState, now time.Time) iter.Seq[int64] {
 	current, width := motp.Step(now), a.width()
 	return motp.Outwards(current+state.Offset, current+state.Centre-width, current+state.Centre+width)
 }
 
-// fromWrongClock reports whether the LastStep was stored while the clock was ahead, by more than a lock lasts: such a
-// code would not be accepted now.
+// fromWrongClock reports whether the LastStep was stored while the clock was ahead by more than the
+// longest lock. Such a code would not be accepted now.
 func (a *Authenticator) fromWrongClock(state TokenState, now time.Time) bool {
 	return state.LastStep > motp.Step(now)+state.Centre+a.width()+int64(longLock/(motp.StepSeconds*time.Second))
 }
 
-// width is that of the window to either side, in steps.
+// width is the width of the window to either side, in steps.
 func (a *Authenticator) width() int64 { return int64(a.cfg.Window / (motp.StepSeconds * time.Second)) }
 
 // fail counts a wrong proof of a known user.
@@ -310,7 +313,7 @@ func (a *Authenticator) fail(at Attempt, account Account, state TokenState, now 
 	return out
 }
 
-// explain looks for the code outside of the window, up to a day to either side.
+// explain looks for the code outside the window, up to a day to either side.
 func (a *Authenticator) explain(token Token, state TokenState, proof Proof, now time.Time) string {
 	if !a.far.TryLock() {
 		return ""

@@ -7,10 +7,10 @@ import (
 
 // EnrolError says why a code does not prove a token.
 type EnrolError struct {
-	Off string // how far the token's clock is off; "": the code is none of the token's, within a day
+	Off string // how far the token's clock is off; "": the token has no such code within a day
 }
 
-// Error says what to look at.
+// Error says what to check.
 func (e *EnrolError) Error() string {
 	if e.Off != "" {
 		return "the code is right, but the token's clock is " + e.Off + ": set the clock of the token, or of this machine"
@@ -18,8 +18,8 @@ func (e *EnrolError) Error() string {
 	return "this is not a code of the token: the secret or the PIN differs, or the code is mistyped"
 }
 
-// Enrol holds a code of a new token against what the server has of it, by up to window to either side of
-// now. It returns what to remember of the token, so that the code counts as used. The error is an
+// Enrol checks a code of a new token against the stored token, by up to window to either side of
+// now. It returns the token's state, with which the code counts as used. The error is an
 // EnrolError.
 func Enrol(token Token, code string, now time.Time, window time.Duration) (TokenState, error) {
 	current, width := motp.Step(now), int64(window/(motp.StepSeconds*time.Second))

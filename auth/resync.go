@@ -17,10 +17,10 @@ var (
 	ErrUsed     = errors.New("a code of this or a later time was used already, and vpnd accepts no earlier one; nothing was changed")
 )
 
-// Resync brings a token back whose clock is outside of the window, by up to a day: when first and second
-// are two of its codes in a row, they count as used, the user's window lies around their offset from then
-// on, and the user's failures are forgotten. It gives by how much the token's clock is ahead. The error
-// may be ErrNoUser, ErrNoToken, ErrNotInRow or ErrUsed.
+// Resync resynchronises a token whose clock is outside the window by up to a day. First and second
+// must be two consecutive codes of it. They then count as used, the user's window moves to their
+// offset, and the user's failures are deleted. Resync gives how far the token's clock is ahead. The
+// error may be ErrNoUser, ErrNoToken, ErrNotInRow or ErrUsed.
 func Resync(ctx context.Context, users Users, ledger Ledger, user, first, second string, now time.Time) (time.Duration, error) {
 	account, ok, err := users.Account(ctx, user)
 	switch {
@@ -58,7 +58,7 @@ func isCode(token Token, step int64, text string) bool {
 	return subtle.ConstantTimeCompare([]byte(token.Code(step)), []byte(strings.ToLower(text))) == 1
 }
 
-// rewind forgets a LastStep that was stored while the clock was ahead, if the ledger can do so.
+// rewind deletes a LastStep that was stored while the clock was ahead, if the ledger supports that.
 func rewind(ctx context.Context, ledger Ledger, user string, state TokenState) error {
 	if r, ok := ledger.(Rewinder); ok {
 		return r.Rewind(ctx, user, state.LastStep)

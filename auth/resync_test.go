@@ -8,14 +8,14 @@ import (
 	"vpnd/auth"
 )
 
-// A token that drifts by a second a day gets in until it leaves the window, is then refused with the
-// reason, and gets in again once it is resynchronised: until it has left the window again.
+// A token that drifts by a second a day works until it leaves the window. Then it is refused with
+// the reason. After a resync it works until it leaves the window again.
 func TestDrift(t *testing.T) {
 	for _, drift := range []time.Duration{time.Second, -time.Second} {
 		a, m, c := setUp(t)
 		var off time.Duration
 		logIn := func() auth.Outcome { return a.Authenticate(t.Context(), pap("alice", code(c.now, off))) }
-		// days gives how many the token gets in for.
+		// days gives the number of days for which the token works.
 		days := func() int {
 			for day := range 400 {
 				if got := logIn(); !got.OK {
@@ -82,7 +82,8 @@ func TestResync(t *testing.T) {
 	}
 }
 
-// After a resync the window is as wide as ever, around the offset, and codes of the server's time are out of it.
+// After a resync the window has the same width, around the offset. Codes of the server's time are
+// outside it.
 func TestWindowAfterResync(t *testing.T) {
 	const hour = time.Hour
 	for off, ok := range map[time.Duration]bool{
@@ -93,7 +94,7 @@ func TestWindowAfterResync(t *testing.T) {
 		if _, err := auth.Resync(t.Context(), m, m, "alice", code(c.now, hour-10*time.Second), code(c.now, hour), c.now); err != nil {
 			t.Fatal(err)
 		}
-		c.add(time.Hour) // so that no code of the window is used already
+		c.add(time.Hour) // so that no code of the window has been used
 		got := a.Authenticate(t.Context(), pap("alice", code(c.now, off)))
 		if got.OK != ok {
 			t.Errorf("%v: %v %q", off, got.OK, got.Reason.String())
@@ -104,7 +105,7 @@ func TestWindowAfterResync(t *testing.T) {
 	}
 }
 
-// A code in capitals that is out of the window is explained, too.
+// A code in capitals outside the window is explained, too.
 func TestExplainCapitals(t *testing.T) {
 	a, _, c := setUp(t)
 	off := 7 * time.Minute

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// Schedule is the times of a week at which a user may be connected. The zero value is always.
+// Schedule is the times of a week when a user may be connected. The zero value is always open.
 type Schedule struct {
 	text  string
 	zone  *time.Location
-	spans []span // in order; never overlapping or touching
+	spans []span // in order; they never overlap or touch
 }
 
-// span is minutes of the week, counted from Monday 00:00, the end not included.
+// span is a range of minutes of the week, counted from Monday 00:00. It excludes its end.
 type span struct{ from, to int }
 
 const (
@@ -24,15 +24,15 @@ const (
 	maxSchedule = 500 // bytes
 )
 
-// ErrSchedule is the error of ParseSchedule, with what is wrong.
+// ErrSchedule is the error of ParseSchedule, followed by the fault.
 var ErrSchedule = errors.New("not a schedule such as \"Mon-Fri 08:00-18:00, Sat 09:00-12:00 Europe/Berlin\"")
 
 var dayNames = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 
-// ParseSchedule takes entries of days and hours, separated by commas, and a time zone's name behind
-// them (none: UTC). Days are names of three letters or ranges of them; hours that end at or before they
-// begin reach into the next day; an entry without hours is the whole day. "" is always. The error is
-// ErrSchedule.
+// ParseSchedule reads entries of days and hours, separated by commas, and then a time zone's name
+// (none: UTC). Days are names of three letters or ranges of them. Hours that end at or before their
+// beginning reach into the next day. An entry without hours is the whole day. "" is always. The
+// error is ErrSchedule.
 func ParseSchedule(text string) (Schedule, error) {
 	s, err := parseSchedule(text)
 	if err != nil {
@@ -85,7 +85,7 @@ func parseSchedule(text string) (Schedule, error) {
 	return s, nil
 }
 
-// merge brings spans into order, within the week, none touching another.
+// merge sorts the spans, cuts them at the end of the week, and joins those that touch.
 func (s *Schedule) merge() {
 	var cut []span
 	for _, p := range s.spans {
@@ -118,7 +118,7 @@ func parseDays(text string) (first, last int, err error) {
 	return first, last, nil
 }
 
-// parseHours gives minutes of the day; to may reach into the next one.
+// parseHours gives minutes of the day. To may reach into the next day.
 func parseHours(text string) (from, to int, err error) {
 	a, b, isRange := strings.Cut(text, "-")
 	from, okFrom := parseClock(a)
@@ -150,8 +150,9 @@ func parseClock(text string) (int, bool) {
 // String is the text that was parsed.
 func (s Schedule) String() string { return s.text }
 
-// Open reports whether the schedule is open at t, and if so when it closes; a zero end: never. It goes by what the clock on
-// the wall shows: hours that are left out when summer time begins are over at once, and those that come twice count twice.
+// Open reports whether the schedule is open at t, and if so when it closes; a zero end: never. It
+// follows the wall clock. Hours that are skipped when summer time begins are over immediately, and
+// hours that come twice count twice.
 func (s Schedule) Open(t time.Time) (open bool, end time.Time) {
 	if len(s.spans) == 0 {
 		return true, time.Time{}
@@ -165,7 +166,7 @@ func (s Schedule) Open(t time.Time) (open bool, end time.Time) {
 	}
 	to := s.spans[i].to
 	if to == weekMinutes && s.spans[0].from == 0 {
-		to += s.spans[0].to // on into Monday
+		to += s.spans[0].to // continue into Monday
 		if to-s.spans[i].from >= weekMinutes {
 			return true, time.Time{}
 		}

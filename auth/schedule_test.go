@@ -17,7 +17,8 @@ func at(t *testing.T, text string) time.Time {
 	return v
 }
 
-// 2026-11-23 is a Monday; Berlin is at +0100 in winter, and its clocks change on 2026-03-29 and 2026-10-25.
+// 2026-11-23 is a Monday. Berlin is at +0100 in winter. Its clocks change on 2026-03-29 and
+// 2026-10-25.
 func TestScheduleOpen(t *testing.T) {
 	for _, c := range []struct {
 		schedule, now, end string // end "": closed; "never": open for good
@@ -42,7 +43,7 @@ func TestScheduleOpen(t *testing.T) {
 		{"Sun 01:00-04:00 Europe/Berlin", "2026-10-25 00:30:00 +0000", "2026-10-25 03:00:00 +0000"},    // 02:00 comes twice
 		{"Sun 01:00-02:30 Europe/Berlin", "2026-10-25 01:15:00 +0000", "2026-10-25 01:30:00 +0000"},    // the second 02:15
 		{"Sun 01:00-02:30 Europe/Berlin", "2026-10-25 00:15:00 +0000", "2026-10-25 00:30:00 +0000"},    // the first
-		{"Sun 01:00-02:30 Europe/Berlin", "2026-03-29 00:03:20 +0000", "2026-03-29 01:00:00 +0000"},    // 02:30 is left out
+		{"Sun 01:00-02:30 Europe/Berlin", "2026-03-29 00:03:20 +0000", "2026-03-29 01:00:00 +0000"},    // 02:30 is skipped
 		{"Sat 08:00-24:00 America/Santiago", "2026-09-05 12:00:00 +0000", "2026-09-06 04:00:00 +0000"}, // Sunday has no 00:00
 		{"Sat 08:00-24:00 America/Santiago", "2026-04-04 12:00:00 +0000", "2026-04-05 04:00:00 +0000"}, // Saturday has two 23:00
 	} {
@@ -71,8 +72,8 @@ func TestScheduleOpen(t *testing.T) {
 	}
 }
 
-// TestScheduleAroundChanges has each connection end in the first minute in which nobody could dial in, on the days on which
-// clocks change.
+// TestScheduleAroundChanges checks that each connection ends in the first minute in which nobody
+// could dial in, on the days of clock changes.
 func TestScheduleAroundChanges(t *testing.T) {
 	for _, day := range []string{"2026-03-29 01:00:00 +0000", "2026-10-25 01:00:00 +0000"} { // in Berlin and on the Azores
 		for _, zone := range []string{"Europe/Berlin", "Atlantic/Azores"} {
@@ -106,7 +107,7 @@ func TestScheduleFaults(t *testing.T) {
 	}
 }
 
-// Whatever is open closes later, within a week, and is closed then or open for good.
+// A schedule that is open closes later, within a week, and is closed then, or it is open for good.
 func FuzzSchedule(f *testing.F) {
 	f.Add("Mon-Fri 08:00-18:00, Sat 09:00-12:00 Europe/Berlin", int64(1_790_000_000))
 	f.Add("Sun 20:00-06:00", int64(0))

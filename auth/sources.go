@@ -12,10 +12,11 @@ const (
 	sourceBurst  = 30 // failures that one address may make at once
 	sourceEvery  = 10 * time.Second
 	maxSources   = 8192
-	sourceStride = 64 // how many are looked at to make room for one
+	sourceStride = 64 // how many sources are compared to remove one
 )
 
-// sources limits the failures of each source address, as Network has them. The zero value is ready.
+// sources limits the failures of each source address, as in Network. The zero value is ready for
+// use.
 type sources struct {
 	mu     sync.Mutex
 	by     map[netip.Prefix]*rate.Limiter
@@ -45,10 +46,11 @@ func (s *sources) failed(source netip.Prefix, now time.Time) {
 		l = rate.NewLimiter(rate.Every(sourceEvery), sourceBurst)
 		s.by[source] = l
 	}
-	l.ReserveN(now, 1) // more than there are: what failed at the same moment is waited for later
+	l.ReserveN(now, 1) // even beyond the limit, so that each failure at the same moment adds to the wait
 }
 
-// follow forgets all when the clock was put back: a limiter gives nothing until its own time has come again.
+// follow forgets all sources if the clock was put back: a limiter gives nothing until its own time
+// comes again.
 func (s *sources) follow(now time.Time) {
 	if s.latest.Sub(now) > sourceEvery {
 		clear(s.by)
@@ -59,7 +61,7 @@ func (s *sources) follow(now time.Time) {
 	}
 }
 
-// makeRoom forgets, of some sources, the one that has failed least.
+// makeRoom removes one of some sources: the one with the fewest failures.
 func (s *sources) makeRoom(now time.Time) {
 	var victim netip.Prefix
 	best, seen := -1.0, 0

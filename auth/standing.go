@@ -14,17 +14,17 @@ const (
 	longLock  = time.Hour
 	// lockMemory is how long after its end a lock still makes the next one longer.
 	lockMemory = 24 * time.Hour
-	// maxChanges is how many changes may wait for the disk before the address of another success is
-	// left out. Failures are never left out; the locks keep them few.
+	// maxChanges is how many changes may wait for the disk. After that, the addresses of further
+	// successes are left out. Failures are never left out; the locks keep them few.
 	maxChanges = 64
-	// retryAfter is when changes are written again that could not be, such as to a full disk.
+	// retryAfter is the time after which failed writes are repeated, for example to a full disk.
 	retryAfter = 10 * time.Second
 	// writers is how many standings are written at once; the ledger may store them together.
 	writers = 64
 )
 
-// Network is the address that failures and log-ins are counted by: an IPv4 address, or the /64 that an
-// IPv6 host chooses its addresses from.
+// Network is the address by which failures and log-ins count: an IPv4 address, or the /64 from
+// which an IPv6 host chooses its addresses.
 func Network(source netip.Addr) netip.Prefix {
 	source = source.Unmap().WithZone("")
 	bits := source.BitLen()
@@ -33,12 +33,12 @@ func Network(source netip.Addr) netip.Prefix {
 	}
 	network, err := source.Prefix(bits)
 	if err != nil {
-		return netip.Prefix{} // no address
+		return netip.Prefix{} // not an address
 	}
 	return network
 }
 
-// failures are those that an attempt from source is counted with.
+// failures are the failures with which an attempt from source counts.
 func (s *Standing) failures(source netip.Prefix) *Failures {
 	if source.IsValid() && slices.Contains(s.Addresses[:], source) {
 		return &s.Usual
@@ -46,10 +46,10 @@ func (s *Standing) failures(source netip.Prefix) *Failures {
 	return &s.Strangers
 }
 
-// fromWrongClock reports whether the lock was set while the clock was ahead: none is that long.
+// fromWrongClock reports whether the lock was set while the clock was ahead: no lock is that long.
 func (f *Failures) fromWrongClock(now time.Time) bool { return f.LockedUntil.Sub(now) > longLock }
 
-// failed is s after a wrong log-in: the limit-th in a row locks.
+// failed is s after a failed log-in. The failure number limit in a row locks.
 func (s Standing) failed(source netip.Prefix, now time.Time, limit int) Standing {
 	f := s.failures(source)
 	if !f.LockedUntil.IsZero() && (now.Sub(f.LockedUntil) > lockMemory || f.fromWrongClock(now)) {
@@ -66,8 +66,8 @@ func (s Standing) failed(source netip.Prefix, now time.Time, limit int) Standing
 	return s
 }
 
-// succeeded is s after a right log-in. It resets only the failures of such addresses: a log-in of the
-// user gives an attacker elsewhere no new guesses.
+// succeeded is s after a successful log-in. It resets only the failures of such addresses: a log-in
+// of the user gives no new guesses to an attacker elsewhere.
 func (s Standing) succeeded(source netip.Prefix) Standing {
 	*s.failures(source) = Failures{}
 	if !source.IsValid() {
@@ -82,24 +82,24 @@ func (s Standing) succeeded(source netip.Prefix) Standing {
 	return s
 }
 
-// standings holds what attempts under way know of their users, so that they count each other's
-// failures, and writes the changes outside of the answers' way: how long an answer takes must not tell
-// whether there is such a user.
+// standings holds the standings of users with attempts under way, so that these attempts count each
+// other's failures. It writes changes apart from the answers: the time of an answer must not reveal
+// whether a user exists.
 type standings struct {
 	ledger Ledger
 
 	mu     sync.Mutex
 	by     map[string]*standing
-	write  chan struct{} // there is something to write
+	write  chan struct{} // signals changes to write
 	done   chan struct{}
 	closed chan struct{}
 	once   sync.Once
 }
 
-// A standing is that of a user with an attempt under way or with changes to be written.
+// A standing is the standing of a user with an attempt under way or with unwritten changes.
 type standing struct {
 	Standing
-	changes  []func(Standing) Standing // that the ledger lacks
+	changes  []func(Standing) Standing // not yet in the ledger
 	revision int                       // of Standing
 	attempts int                       // under way
 }
@@ -118,7 +118,7 @@ func (s *standings) close() {
 	<-s.closed
 }
 
-// enter begins an attempt. The caller must end it by leave, even after an error.
+// enter begins an attempt. The caller must end it with leave, even after an error.
 func (s *standings) enter(ctx context.Context, user string) error {
 	s.mu.Lock()
 	st := s.by[user]
@@ -151,7 +151,7 @@ func (s *standings) tidy(user string) {
 	}
 }
 
-// lockedUntil gives the end of the lock that keeps source out; zero: none does.
+// lockedUntil gives the end of the lock for source; zero: there is none.
 func (s *standings) lockedUntil(user string, source netip.Prefix, now time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,7 +165,7 @@ func (s *Standing) locked(source netip.Prefix, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// fail counts a failure, unless the user is locked already, and gives the end of the lock before and
+// fail counts a failure, unless the user is locked already. It gives the end of the lock before and
 // after.
 func (s *standings) fail(user string, source netip.Prefix, now time.Time, limit int) (before, after time.Time) {
 	s.mu.Lock()
@@ -213,7 +213,8 @@ func (s *standings) run() {
 	}
 }
 
-// flush writes the changes. It keeps those that it cannot write for the next time, and gives the number of their users.
+// flush writes the changes. It keeps changes that it cannot write for the next time, and gives the
+// number of their users.
 func (s *standings) flush() (left int) {
 	s.mu.Lock()
 	var users []string
@@ -245,7 +246,7 @@ func (s *standings) flush() (left int) {
 
 func (s *standings) store(user string) {
 	s.mu.Lock()
-	st := s.by[user] // with changes it is not forgotten
+	st := s.by[user] // not deleted while it has changes
 	changes := slices.Clone(st.changes)
 	s.mu.Unlock()
 	stored, err := s.ledger.ChangeStanding(context.Background(), user, func(v Standing) Standing {

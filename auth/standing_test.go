@@ -36,8 +36,8 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-// Who knows a user's name locks him out elsewhere, but not where he has got in from; and a guesser
-// there is locked, too. The address outlasts a restart.
+// A stranger who knows a user's name locks the user out elsewhere, but not at the user's usual
+// address. Guesses from that address lock it, too. The address survives a restart.
 func TestStrangersLockNobodyOutAtHome(t *testing.T) {
 	a, m, c := setUp(t)
 	try := func(source netip.Addr, password string) auth.Outcome {
@@ -79,7 +79,7 @@ func TestStrangersLockNobodyOutAtHome(t *testing.T) {
 	}
 }
 
-// The addresses of the last log-ins are kept, as many as UsualAddresses.
+// The addresses of the last log-ins are kept, up to UsualAddresses.
 func TestUsualAddresses(t *testing.T) {
 	a, m, _ := setUp(t)
 	host := func(n int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(n)}) }
@@ -100,8 +100,8 @@ func TestUsualAddresses(t *testing.T) {
 	}
 }
 
-// However many guess at once, a user is locked after the fifth; the rest is not even let in with the
-// right password.
+// Concurrent guesses lock a user after the fifth. The others do not succeed even with the right
+// password.
 func TestGuessesAtOnce(t *testing.T) {
 	a, m, _ := setUp(t)
 	var wg sync.WaitGroup
@@ -125,8 +125,8 @@ func TestGuessesAtOnce(t *testing.T) {
 	}
 }
 
-// A stranger who never pauses has 145 guesses on the first day, and 120 on each further one, as
-// docs/security.md reckons.
+// A stranger who never pauses has 145 guesses on the first day, and 120 on each further day, as
+// docs/security.md says.
 func TestGuessesOfADay(t *testing.T) {
 	a, _, c := setUp(t)
 	guesses, n := [3]int{}, 0
@@ -151,7 +151,7 @@ func TestGuessesOfADay(t *testing.T) {
 	}
 }
 
-// Two daemons add up what fails with each.
+// Two daemons add up their failures.
 func TestFailuresAddUp(t *testing.T) {
 	a, m, c := setUp(t)
 	b := auth.New(auth.Config{Now: c.Now}, m, m)
@@ -167,7 +167,7 @@ func TestFailuresAddUp(t *testing.T) {
 	}
 }
 
-// An address that fails with many at once does not gain by it.
+// An address gains nothing by many failures at once.
 func TestSourceFailsAtOnce(t *testing.T) {
 	a, _, c := setUp(t)
 	var wg sync.WaitGroup
@@ -208,7 +208,7 @@ func TestLocksAreForgotten(t *testing.T) {
 	}
 }
 
-// While the disk is full failures count all the same, and are stored when there is room.
+// Failures count while the disk is full, and are stored when it has room.
 func TestFailuresWaitForRoom(t *testing.T) {
 	a, m, c := setUp(t)
 	m.fsyncErr = errors.New("disk full")
@@ -229,7 +229,8 @@ func TestFailuresWaitForRoom(t *testing.T) {
 	}
 }
 
-// Once there is room again, failures are stored without another attempt, so that an administrator can unlock the user.
+// When the disk has room again, failures are stored without another attempt, so that an
+// administrator can unlock the user.
 func TestFailuresAreStoredOnceThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, m, _ := setUp(t)

@@ -13,7 +13,7 @@ import (
 	"vpnd/internal/reason"
 )
 
-// counting is a proof that counts how often it is verified.
+// counting counts the verifications of a proof.
 type counting struct {
 	auth.Proof
 	n *int
@@ -24,15 +24,15 @@ func (c counting) Verify(candidate string) bool {
 	return c.Proof.Verify(candidate)
 }
 
-// Every refusal costs as much work as any other, and counts against the source alike: nothing but the verdict itself
-// tells a right password from a wrong one.
+// Every refusal costs the same work and counts equally against the source. Only the verdict itself
+// distinguishes a right password from a wrong one.
 func TestRefusalsCostTheSame(t *testing.T) {
 	const all = 2 + 2*37 // the password and a decoy; the codes of six minutes, in lower case and in upper case
 	for name, c := range map[string]struct {
 		user, password string
 		before         func(a *auth.Authenticator, m *memory)
 		cause          reason.Code
-		told           bool // that the password is right: guessing has an end, and nothing is counted
+		told           bool // that the password is right: it cannot be guessed further, so nothing is counted
 	}{
 		"wrong password":  {user: "bob", password: "x", cause: reason.WrongPassword},
 		"unknown user":    {user: "mallory", password: "x", cause: reason.UnknownUser},
@@ -85,8 +85,8 @@ func lock(_ *auth.Authenticator, m *memory) {
 	m.standing["dave"] = auth.Standing{Strangers: auth.Failures{Locks: 1, LockedUntil: noon.Add(time.Minute)}}
 }
 
-// A clock that was a year ahead and is right again locks nobody: not by a lock, not by the last code used, and not by
-// the limit of a source.
+// A clock that was a year ahead and is right again locks nobody out: not by a lock, not by the last
+// code used, and not by the limit of a source.
 func TestClockWasAhead(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	a, m, c := setUp(t)
@@ -121,7 +121,7 @@ func TestClockWasAhead(t *testing.T) {
 	}
 }
 
-// A log-in that was right is held against the user table again before the user is let in.
+// A successful log-in is checked against the user table again before the user is let in.
 func TestConfirm(t *testing.T) {
 	for name, c := range map[string]struct {
 		user, password, reason string
@@ -160,7 +160,7 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// checked can tell whether an account has changed.
+// checked is a memory that reports whether an account has changed.
 type checked struct {
 	*memory
 	err error
@@ -172,8 +172,8 @@ func (c *checked) Read(ctx context.Context, name string) (auth.Record, bool, err
 	return auth.Record{Account: was, Unchanged: unchanged}, ok, err
 }
 
-// An account that has not changed is not read again, though it is held against the clock; one of which nobody can tell
-// is refused.
+// An unchanged account is not read again, but checked against the clock. An account whose state
+// cannot be told is refused.
 func TestConfirmByCheck(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(m *checked, c *clock)
