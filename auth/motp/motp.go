@@ -31,13 +31,14 @@ var (
 	ErrPIN    = errors.New("a mOTP PIN has 4 to 7 decimal digits")
 )
 
-// Token is what a user's token knows: the secret in lower-case hexadecimal digits, and the PIN.
+// Token is the data in a user's token: the secret in lower-case hexadecimal digits, and the PIN.
 type Token struct {
 	Secret, PIN string
 }
 
-// NewToken checks a secret and a PIN by the limits of the user table. The secret is taken as Clean takes it.
-// The error is ErrSecret or ErrPIN, or says why the secret of a link is not taken.
+// NewToken checks a secret and a PIN against the rules of the user table. It accepts the secret in
+// each form that Clean accepts. The error is ErrSecret or ErrPIN, or says why the secret of a link
+// cannot be used.
 func NewToken(secret, pin string) (Token, error) {
 	secret = Clean(secret)
 	if otplink.Is(secret) {
@@ -53,8 +54,8 @@ func NewToken(secret, pin string) (Token, error) {
 	return Token{Secret: secret, PIN: pin}, nil
 }
 
-// Clean puts a secret as people paste it, in either case, in groups or as a motp link, into the form of a
-// Token. What it cannot take it leaves for NewToken to tell.
+// Clean converts a pasted secret to the form of a Token. People paste it in either case, in groups,
+// or as a motp link. Clean leaves a wrong secret for NewToken to report.
 func Clean(secret string) string {
 	if secret = otplink.Clean(secret, secretOf); otplink.Is(secret) {
 		return secret
@@ -75,7 +76,7 @@ func secretOf(link string) (string, error) {
 	return parameters["secret"], nil
 }
 
-// Step is the number of the 10-second step (counted from 1970, UTC) that t lies in.
+// Step is the number of the 10-second step of t, counted from 1970 (UTC).
 func Step(t time.Time) int64 { return t.Unix() / StepSeconds }
 
 // Code is the one-time password of step in lower case: the first six hexadecimal digits of
@@ -92,7 +93,8 @@ func (t Token) Code(step int64) string {
 // Stride is the number of steps for which a code is valid: one.
 func (t Token) Stride() int64 { return 1 }
 
-// URL is the link that token apps read, as text or as a QR code. The PIN is not in it: the user types it.
+// URL is the link that token apps read, as text or as a QR code. It does not contain the PIN: the
+// user types it.
 func (t Token) URL(issuer, user string) string {
 	return "motp://" + otplink.Label(issuer, user) + "?secret=" + t.Secret
 }
@@ -107,8 +109,8 @@ func NewSecret(random io.Reader) (string, error) {
 	return hex.EncodeToString(raw[:]), nil
 }
 
-// Weak reports whether a secret was visibly typed by hand: few different digits, a pattern that
-// repeats, doubled digits, or a run such as 0123456789abcdef.
+// Weak reports whether a secret was obviously typed by hand: few different digits, a repeated
+// pattern, doubled digits, or a run such as 0123456789abcdef.
 func Weak(secret string) bool {
 	const digits, few = "0123456789abcdef", 4
 	secret = strings.ToLower(secret)

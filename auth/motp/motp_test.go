@@ -9,7 +9,7 @@ import (
 	"vpnd/auth/motp"
 )
 
-// The vectors are those published with the otpn900 library and used by privacyIDEA's tests.
+// The vectors were published with the otpn900 library. privacyIDEA's tests use them, too.
 func TestCodeVectors(t *testing.T) {
 	for _, v := range []struct {
 		step        int64
@@ -75,7 +75,7 @@ func TestNewTokenRules(t *testing.T) {
 	}
 }
 
-// TestLinks wants the reason told when a link is not taken, and no secret.
+// TestLinks checks that the error says why a link is refused, and reveals no secret.
 func TestLinks(t *testing.T) {
 	for link, why := range map[string]string{
 		"otpauth://totp/E:a?secret=GEZDGNBVGY3TQOJQ": "use it as the TOTP secret",

@@ -2,8 +2,8 @@ package motp
 
 import "iter"
 
-// Outwards yields each step from first to last once: centre, or what of the range is nearest to it,
-// and from there outwards, the later of two first.
+// Outwards yields each step from first to last once. It begins at centre, or at the nearest step of
+// the range, and goes outwards, with the later one of two steps first.
 func Outwards(centre, first, last int64) iter.Seq[int64] {
 	centre = min(max(centre, first), last)
 	return func(yield func(int64) bool) {

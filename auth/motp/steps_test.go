@@ -23,6 +23,6 @@ func TestOutwards(t *testing.T) {
 		}
 	}
 	for range motp.Outwards(0, -5, 5) {
-		break // what stops early is not called again: that would panic
+		break // after an early stop the function is not called again: that would panic
 	}
 }
