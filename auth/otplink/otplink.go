@@ -1,5 +1,5 @@
-// Package otplink reads and writes the links that bring a secret into apps for one-time passwords. It also
-// reads secrets as people paste them: in groups, or as the whole link.
+// Package otplink reads and writes the links that bring a secret into apps for one-time passwords.
+// It also reads pasted secrets: in groups, or as the whole link.
 package otplink
 
 import (
@@ -13,7 +13,7 @@ import (
 // ErrIssuer is the error of CheckIssuer.
 var ErrIssuer = errors.New("the name of the server in the app must not contain a colon: apps read the text after it as the user")
 
-// CheckIssuer holds the name of a server in an app against the rules.
+// CheckIssuer checks the name of a server in an app.
 func CheckIssuer(issuer string) error {
 	if strings.Contains(issuer, ":") {
 		return ErrIssuer
@@ -21,22 +21,23 @@ func CheckIssuer(issuer string) error {
 	return nil
 }
 
-// Label is the part of a link that names a user at a server. Colons of the issuer are left out.
+// Label is the part of a link that names a user at a server. It omits colons of the issuer.
 func Label(issuer, user string) string {
 	return Quote(strings.ReplaceAll(issuer, ":", "")) + ":" + Quote(user)
 }
 
-// Quote writes a space as %20, in a query, too: not all apps take a plus sign for one.
+// Quote writes a space as %20, also in a query, because not all apps read a plus sign as a space.
 func Quote(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// Clean is a secret without what people put between its groups: spaces, dashes, colons, and characters that
-// cannot be seen, such as a byte order mark. A link becomes its secret, if secretOf gives it.
+// Clean is a secret without the characters between its groups: spaces, dashes, colons, and
+// invisible characters, such as a byte order mark. It replaces a link by its secret, if secretOf
+// gives one.
 func Clean(text string, secretOf func(link string) (string, error)) string {
 	text = strings.TrimFunc(text, unseen)
 	if Is(text) {
 		secret, err := secretOf(text)
 		if err != nil {
-			return text // which is no secret: the check tells why
+			return text // not a secret: the check says why
 		}
 		text = secret
 	}
@@ -53,8 +54,8 @@ func unseen(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r
 // Is reports whether a text is a link.
 func Is(text string) bool { return strings.Contains(text, "://") }
 
-// Parse takes a link apart: scheme and kind, such as otpauth and totp, and its parameters by their names in
-// lower case. An error tells nothing of the secret.
+// Parse splits a link into its scheme and kind, such as otpauth and totp, and its parameters, by
+// their names in lower case. An error does not reveal the secret.
 func Parse(link string) (scheme, kind string, parameters map[string]string, err error) {
 	scheme, rest, _ := strings.Cut(link, "://")
 	label, query, _ := strings.Cut(rest, "?")
