@@ -1,5 +1,5 @@
-// Package totp computes time-based one-time passwords of six digits that are valid for 30 seconds, by
-// HMAC-SHA-1, as authenticator apps do (RFC 6238). It reads no clock.
+// Package totp computes time-based one-time passwords of six digits that are valid for 30 seconds,
+// by HMAC-SHA-1, as authenticator apps do (RFC 6238). It reads no clock.
 package totp
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// period is how many seconds a code is valid.
+// period is how long a code is valid, in seconds.
 const period = 30
 
 const (
@@ -28,13 +28,13 @@ var ErrSecret = errors.New("a TOTP secret has 16 to 103 letters A to Z and digit
 
 var encoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// Token is what a user's authenticator app knows: the secret in base32 without padding.
+// Token is the data in a user's authenticator app: the secret in base32 without padding.
 type Token struct {
 	Secret string
 }
 
-// Clean puts a secret as people paste it, in groups or as an otpauth link, into the form that Check takes.
-// What it cannot take it leaves for Check to tell.
+// Clean converts a pasted secret to the form that Check accepts. People paste it in groups or as an
+// otpauth link. Clean leaves a wrong secret for Check to report.
 func Clean(secret string) string {
 	if secret = otplink.Clean(secret, secretOf); otplink.Is(secret) {
 		return secret
@@ -42,7 +42,7 @@ func Clean(secret string) string {
 	return strings.TrimRight(strings.ToUpper(secret), "=")
 }
 
-// Check holds a secret against the rules. The error is ErrSecret, or says why the secret of a link is not taken.
+// Check checks a secret. The error is ErrSecret, or says why the secret of a link cannot be used.
 func Check(secret string) error {
 	if otplink.Is(secret) {
 		if _, err := secretOf(secret); err != nil {
@@ -56,7 +56,7 @@ func Check(secret string) error {
 	return nil
 }
 
-// secretOf is the secret of a link whose codes are those of this package.
+// secretOf is the secret of a link, if this package can compute the link's codes.
 func secretOf(link string) (string, error) {
 	scheme, kind, p, err := otplink.Parse(link)
 	switch {
@@ -77,7 +77,7 @@ func secretOf(link string) (string, error) {
 	return p["secret"], nil
 }
 
-// otherThan tells in what the codes of a link are other than those of this package.
+// otherThan describes how the codes of a link differ from those of this package.
 func otherThan(parameters map[string]string) (others []string) {
 	algorithm := strings.NewReplacer("-", "", "HMAC", "").Replace(strings.ToUpper(parameters["algorithm"]))
 	if algorithm != "" && algorithm != "SHA1" {
@@ -95,7 +95,7 @@ func otherThan(parameters map[string]string) (others []string) {
 // Stride is the number of steps of motp.StepSeconds for which a code is valid.
 func (t Token) Stride() int64 { return period / motp.StepSeconds }
 
-// Code is the one-time password that begins with step; "" for a secret that Check does not take.
+// Code is the one-time password that is valid from step; "" for a secret that Check refuses.
 func (t Token) Code(step int64) string {
 	code, err := totp.GenerateCode(t.Secret, time.Unix(step*motp.StepSeconds, 0))
 	if err != nil {

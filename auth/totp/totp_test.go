@@ -11,8 +11,8 @@ import (
 	"github.com/pquerna/otp"
 )
 
-// The times and codes of RFC 6238 appendix B for SHA-1, whose secret is the text
-// 12345678901234567890, cut to six digits.
+// The times and codes are those of RFC 6238 appendix B for SHA-1, cut to six digits. The secret is
+// the text 12345678901234567890.
 func TestVectors(t *testing.T) {
 	token := totp.Token{Secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}
 	if err := totp.Check(token.Secret); err != nil {
@@ -70,7 +70,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// Another implementation reads the link, and so does this one.
+// Another implementation reads the link, and so does this package.
 func TestURL(t *testing.T) {
 	for issuer, want := range map[string]string{"vpn.example.net": "vpn.example.net", "ACME VPN": "ACME VPN", "A+B & C: 50 %": "A+B & C 50 %"} {
 		link := totp.Token{Secret: "GEZDGNBVGY3TQOJQ"}.URL(issuer, "alice@office")
