@@ -11,7 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Administrator is somebody who may manage the daemon; a viewer may look.
+// Administrator is a person who may manage the daemon or, as a viewer, only look at it.
 type Administrator struct {
 	Name      string     `json:"name"`
 	Role      string     `json:"role" enum:"administrator,viewer"`
@@ -20,7 +20,8 @@ type Administrator struct {
 	LastLogIn *time.Time `json:"last_login" doc:"Null: none"`
 }
 
-// AdministratorInput is what is changed of an administrator; what is left out stays. Each change ends the sessions.
+// AdministratorInput holds the changes to an administrator. A field that is left out stays as it
+// is. Each change ends the administrator's sessions.
 type AdministratorInput struct {
 	Role       *string `json:"role,omitempty" enum:"administrator,viewer"`
 	Password   *string `json:"password,omitempty" doc:"At least 10 characters"`
@@ -46,7 +47,7 @@ func orNull(t time.Time) *time.Time {
 	return &t
 }
 
-// onlyAdministrators keeps viewers, and who is not known, away from an operation.
+// onlyAdministrators refuses an operation to viewers and to unknown callers.
 func onlyAdministrators(api huma.API, op huma.Operation) huma.Operation {
 	op.Errors = append(op.Errors, http.StatusForbidden)
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
@@ -177,7 +178,7 @@ func (a *API) ifAdministrator(ctx context.Context, name string, provided Precond
 	return change()
 }
 
-// accountTag is the state of an account, whoever logs in.
+// accountTag is the tag of an account's state. A log-in does not change it.
 func accountTag(account access.Account) string {
 	account.LastLogIn = time.Time{}
 	return StateTag(account)

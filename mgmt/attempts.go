@@ -9,7 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Attempt is a dial-in with what its outcome means.
+// Attempt is a dial-in with the meaning of its outcome.
 type Attempt struct {
 	Event
 	Meaning string `json:"meaning,omitempty" doc:"What the reason means"`
@@ -18,7 +18,8 @@ type Attempt struct {
 	OnPage []guide.Part `json:"-"` // Fix, with links for commands
 }
 
-// AttemptOf is an event with what it means, if it is a dial-in that failed or ended.
+// AttemptOf is an event as an Attempt. It has advice if the event is a dial-in that failed or
+// ended.
 func AttemptOf(e Event) Attempt {
 	a := Attempt{Event: e}
 	if e.Event != state.EventRefused && e.Event != state.EventDisconnected {
@@ -30,8 +31,8 @@ func AttemptOf(e Event) Attempt {
 	return a
 }
 
-// Attempts gives the last dial-ins of a user, the newest first, and among them what was refused before any
-// name was said to the addresses that the user usually comes from. "" is every user.
+// Attempts gives the last dial-ins of a user, the newest first. They include attempts without a
+// user name that came from the addresses of the user's last log-ins. The user "" means every user.
 func Attempts(ctx context.Context, users Users, history History, user string, limit int) ([]Attempt, error) {
 	q := state.HistoryQuery{User: user, Events: state.Attempts, Limit: limit}
 	if user != "" {
@@ -79,7 +80,7 @@ func (a *API) registerAttempts(api huma.API) {
 		})
 }
 
-// Attempts gives the last dial-ins of a user, or of every user, as the function does.
+// Attempts gives the last dial-ins of a user, or of every user, as the function Attempts does.
 func (a *API) Attempts(ctx context.Context, user string, limit int) ([]Attempt, error) {
 	return Attempts(ctx, a.cfg.Users, a.cfg.History, user, limit)
 }

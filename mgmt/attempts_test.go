@@ -13,7 +13,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// A user's attempts have advice, and include what an address of the user's did before it said a name.
+// A user's attempts have advice. They include attempts without a name from an address of the user.
 func TestAttempts(t *testing.T) {
 	b := setUp(t)
 	home := netip.MustParseAddr("203.0.113.9")
@@ -59,7 +59,7 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// How a client is set up depends on the user's profile and the server.
+// The set-up of a client depends on the user's profile and the server.
 func TestConnectClient(t *testing.T) {
 	b := setUp(t)
 	anna := usermgmt.New("anna")

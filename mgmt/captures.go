@@ -18,29 +18,30 @@ import (
 const (
 	// maxCaptureTime bounds a capture.
 	maxCaptureTime = time.Hour
-	// writeTime is how long who reads a capture may not read.
+	// writeTime is how long the reader of a capture may stop reading.
 	writeTime = 30 * time.Second
 )
 
 // CaptureType is the media type of a pcapng file.
 const CaptureType = "application/x-pcapng"
 
-// CaptureOf says whose frames are recorded, one of User, Connection and Peer, and how long.
+// CaptureOf selects the frames to record, by one of User, Connection and Peer, and bounds the
+// capture.
 type CaptureOf struct {
 	User, Connection string
 	Peer             netip.Addr
-	All              bool // user data, too
+	All              bool // with user data
 	Time             time.Duration
 	Size             int64 // of the file, in bytes
 }
 
-// CaptureWriter writes the file of a capture, to its end.
+// CaptureWriter writes the file of a capture until the capture ends.
 type CaptureWriter func(ctx context.Context, w io.Writer) error
 
 // Captures records PPP frames.
 type Captures interface {
-	// Begin begins a capture; write ends it when ctx is done, or time or size are up, and has to be called. The
-	// error may be ErrNotFound or ErrFull.
+	// Begin begins a capture. The caller must call write, which ends the capture when ctx is done,
+	// or when the time or the size is reached. The error may be ErrNotFound or ErrFull.
 	Begin(ctx context.Context, of CaptureOf) (write CaptureWriter, err error)
 }
 
@@ -59,7 +60,7 @@ type captureInput struct {
 	Size       int64  `query:"size" minimum:"1" maximum:"1024" default:"16" doc:"Size limit of the file in MiB"`
 }
 
-// of is what the input asks for; an error names the parameter.
+// of gives the capture that the input asks for. An error names the parameter.
 func (in *captureInput) of() (CaptureOf, error) {
 	of := CaptureOf{User: in.User, Connection: in.Connection, All: in.Frames == "all", Size: in.Size << 20}
 	given := 0
@@ -116,29 +117,29 @@ func (a *API) registerCaptures(api huma.API) {
 	})
 }
 
-// BeginCapture begins a capture as Captures do.
+// BeginCapture begins a capture as Captures.Begin does.
 func (a *API) BeginCapture(ctx context.Context, of CaptureOf) (CaptureWriter, error) {
 	return a.cfg.Captures.Begin(ctx, of)
 }
 
-// streamed writes an answer that goes on, and ends it if the reader stops reading.
+// streamed writes a long answer, and ends it if the reader stops reading.
 type streamed struct {
 	io.Writer
 	c *http.ResponseController
 }
 
-// SendCapture answers with the file that write makes, as it is made.
+// SendCapture answers with the file of a capture while write writes it.
 func SendCapture(ctx context.Context, w http.ResponseWriter, of CaptureOf, write CaptureWriter) {
 	h := w.Header()
 	h.Set("Content-Type", CaptureType)
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": of.file(time.Now())}))
 	h.Set("X-Accel-Buffering", "no")
 	s := &streamed{w, http.NewResponseController(w)}
-	_ = write(ctx, s) // the reader has left, or sees a short answer
+	_ = write(ctx, s) // the reader has left, or gets a short answer
 	_ = s.extend()    // for the end of the answer, after a silence
 }
 
-// file is a name for the file.
+// file is the name of the capture's file.
 func (of CaptureOf) file(at time.Time) string {
 	name := "vpnd"
 	switch {
@@ -158,7 +159,7 @@ func (of CaptureOf) file(at time.Time) string {
 	return name + at.UTC().Format("-20060102-150405") + ".pcapng"
 }
 
-// extend gives the reader time from now on.
+// extend gives the reader writeTime from now on.
 func (s *streamed) extend() error {
 	if err := s.c.SetWriteDeadline(time.Now().Add(writeTime)); !errors.Is(err, http.ErrNotSupported) {
 		return err
@@ -174,7 +175,7 @@ func (s *streamed) Write(p []byte) (int, error) {
 	return s.Writer.Write(p)
 }
 
-// FlushError sends what is written.
+// FlushError sends the bytes that are buffered.
 func (s *streamed) FlushError() error {
 	if err := s.c.Flush(); !errors.Is(err, http.ErrNotSupported) {
 		return err

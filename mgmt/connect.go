@@ -12,7 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// GuidePerson is what of a profile a client's set-up depends on.
+// GuidePerson gives the parts of a profile that the set-up of a client depends on.
 func GuidePerson(p usermgmt.Profile) guide.Person {
 	return guide.Person{
 		Name: p.Name, Password: p.Password != "", MOTP: p.MOTPSecret != "", TOTP: p.TOTPSecret != "",
@@ -20,11 +20,11 @@ func GuidePerson(p usermgmt.Profile) guide.Person {
 	}
 }
 
-// Guide is what clients have to know of the server.
+// Guide gives the server's data for the set-up of clients.
 func (a *API) Guide() guide.Server { return a.cfg.Guide() }
 
-// ConnectPage is the page for a user's client. The server is at the address, or where the daemon knows, if that is
-// empty.
+// ConnectPage is the page for a user's client. An empty address means the address that the daemon
+// knows.
 func (a *API) ConnectPage(ctx context.Context, user, client, address string) (guide.Page, error) {
 	p, err := a.cfg.Users.Get(ctx, user)
 	if err != nil {

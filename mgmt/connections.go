@@ -12,7 +12,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Connection is an open connection. Tx and Rx are the server's view: to the user, and from the user.
+// Connection is an open connection. Tx is the traffic to the user, and Rx the traffic from the
+// user.
 type Connection struct {
 	ID         string     `json:"id" doc:"The same in the log, the history and captures"`
 	User       string     `json:"user"`
@@ -31,7 +32,7 @@ type Connection struct {
 	Uptime     int64      `json:"uptime_seconds"`
 }
 
-// Encrypted reports whether what passes is encrypted, by MPPE or by the IPsec below.
+// Encrypted reports whether the traffic is encrypted, by MPPE or by IPsec below L2TP.
 func (c *Connection) Encrypted() bool { return c.Encryption != "none" || c.Type == "L2TP/IPsec" }
 
 // Paging picks a page of a list.
@@ -40,20 +41,20 @@ type Paging struct {
 	Limit  int `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
 }
 
-// Page cuts a list.
+// Page gives the part of the list that p picks.
 func Page[T any](p Paging, list []T) []T {
 	from := min(p.Offset, len(list))
 	return list[from:min(from+p.Limit, len(list))]
 }
 
-// ConnectionQuery picks connections, and their order.
+// ConnectionQuery picks and sorts connections.
 type ConnectionQuery struct {
 	User   string `query:"user" doc:"Only of this user"`
 	Search string `query:"q" maxLength:"100" doc:"A part of the user, the type, or an address"`
 	Sort   string `query:"sort" enum:"since,-since,uptime,-uptime,user,-user,type,-type,remote_ip,-remote_ip,virtual_ip,-virtual_ip,tx_packets,-tx_packets,rx_packets,-rx_packets,tx_rate,-tx_rate,rx_rate,-rx_rate,tx_bytes,-tx_bytes,rx_bytes,-rx_bytes" default:"since"`
 }
 
-// DropReason is that of a drop without one.
+// DropReason is the reason of a drop that gives none.
 const DropReason = "dropped by the administrator"
 
 type listConnections struct {
@@ -85,12 +86,12 @@ func (a *API) registerConnections(api huma.API) {
 		})
 }
 
-// Drop hangs up a connection as Sessions do.
+// Drop hangs up a connection as Sessions.Drop does.
 func (a *API) Drop(ctx context.Context, id, reason string) bool {
 	return a.cfg.Sessions.Drop(ctx, id, reason)
 }
 
-// Connections lists the connections that are asked for, with their rates.
+// Connections lists the connections that match the query, with their rates.
 func (a *API) Connections(q ConnectionQuery) []Connection {
 	now, search := time.Now(), strings.ToLower(q.Search)
 	all := slices.DeleteFunc(a.cfg.Sessions.Connections(), func(c Connection) bool {
@@ -111,7 +112,8 @@ func (a *API) Connections(q ConnectionQuery) []Connection {
 	return all
 }
 
-// Trace gives the rates of a connection in the last minute, the oldest first, one for every two seconds.
+// Trace gives the rates of a connection in the last minute, one for every two seconds, the oldest
+// first.
 func (a *API) Trace(id string) []Rate { return a.rates.trace(id) }
 
 func (c *Connection) matches(text string) bool {

@@ -1,6 +1,6 @@
 // Package mgmt is Connection Management: the API of a daemon, /api/v1, with JSON over HTTP.
 // /api/v1/openapi.json describes it. It uses the parts that it manages through the small interfaces
-// below. The server of its Handler controls the access.
+// below. The HTTP server in front of the API controls access.
 package mgmt
 
 import (
@@ -14,19 +14,20 @@ import (
 
 // Sessions are the connections of the daemon.
 type Sessions interface {
-	// Connections lists what is open, oldest first.
+	// Connections lists the open connections, the oldest first.
 	Connections() []Connection
-	// Drop hangs up the connection with the id, telling its client reason, and notes in the history who did; false: there is none.
+	// Drop hangs up the connection with the id, tells its client the reason, and notes in the
+	// history who did it. It gives false if no connection has the id.
 	Drop(ctx context.Context, id, reason string) bool
 }
 
 // Clock is the clock that one-time passwords are verified by.
 type Clock interface {
-	// View is what is known of it.
+	// View gives the state of the clock.
 	View() timesync.View
 	// Inquire asks the time servers now.
 	Inquire(ctx context.Context) error
-	// Corrected is the time that counts.
+	// Corrected gives the host's time, corrected by the offset that was measured.
 	Corrected() time.Time
 }
 
@@ -44,7 +45,7 @@ type Users interface {
 	Unlock(ctx context.Context, names ...string) error
 }
 
-// History is what happened.
+// History is the history of log-ins, connections and changes.
 type History interface {
 	History(ctx context.Context, q state.HistoryQuery) ([]state.Entry, error)
 	HistorySum(ctx context.Context, q state.HistoryQuery) (state.HistorySum, error)

@@ -43,7 +43,7 @@ var tags = []*huma.Tag{
 	{Name: tagTokens, Description: "Secrets with which programs manage the daemon."},
 }
 
-// describe writes what the document says of the API as a whole.
+// describe writes the parts of the document that describe the API as a whole.
 func describe(d *huma.OpenAPI) {
 	d.Info.Description = "Connection Management of a VPN concentrator for PPTP and L2TP dial-in."
 	d.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
@@ -57,7 +57,7 @@ func describe(d *huma.OpenAPI) {
 	d.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 }
 
-// operation is what all operations have.
+// operation makes an operation with the members that all operations have.
 func operation(id, method, path, summary, tag string, errors ...int) huma.Operation {
 	errors = append(errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusUnprocessableEntity)
 	description := summary + "."
@@ -72,7 +72,7 @@ func operation(id, method, path, summary, tag string, errors ...int) huma.Operat
 	}
 }
 
-// complete writes into the document what holds of all operations of a kind, however they are registered.
+// complete adds the parts that all operations of a kind share, however they are registered.
 func complete(d *huma.OpenAPI) {
 	for _, item := range d.Paths {
 		for _, op := range []*huma.Operation{item.Post, item.Patch} {
@@ -91,7 +91,7 @@ func complete(d *huma.OpenAPI) {
 	}
 }
 
-// viewed has an operation tell of the tag of what it answers.
+// viewed documents the tag of an operation's answer.
 func viewed(op *huma.Operation) {
 	text := &huma.Schema{Type: huma.TypeString}
 	good := op.Responses["200"]

@@ -18,40 +18,42 @@ import (
 
 const (
 	maxListeners = 100
-	maxOfOne     = 20   // of them, of one administrator or token
+	maxOfOne     = 20   // listeners of one administrator or token
 	listenerRoom = 256  // events that a slow listener may be behind
 	maxReplayed  = 1000 // events that are kept for listeners that come back
 	aliveEvery   = 20 * time.Second
 	comeBack     = 3000 // milliseconds until a listener that was cut off comes back
 )
 
-// Why somebody may not listen.
+// Reasons to refuse a listener.
 var (
 	errListeners = fmt.Errorf("too many listeners: at most %d, and %d of one administrator or token; close one, or try again later", maxListeners, maxOfOne)
 	errEnding    = errors.New("the daemon is shutting down: try again later")
 )
 
-// live are the events that listeners get. Changes of users and administrators are only in the history, because
-// other processes make them, too.
+// live are the events that listeners get. Changes of users and administrators are only in the
+// history, because other processes make them, too.
 var live = []string{
 	state.EventStarted, state.EventConnected, state.EventDisconnected, state.EventRefused, state.EventDropped,
 	state.EventCaptured, state.EventSettings, state.EventShutdown, state.EventResumed,
 }
 
-// numbered is an event with the number that a listener names when it comes back. Numbers grow, beyond a restart, too.
+// numbered is an event with the number that a listener names when it comes back. The numbers also
+// grow across a restart.
 type numbered struct {
 	id int64
 	Event
 }
 
-// listener is somebody who listens.
+// listener is a client that listens.
 type listener struct {
 	who    access.Identity
 	wanted func(*Event) bool // nil: nothing yet
 	c      chan numbered
 }
 
-// bus gives events to all who listen. A listener that is too slow loses its place, and may come back.
+// bus gives events to all listeners. A listener that is too slow loses its place, but may come
+// back.
 type bus struct {
 	mu        sync.Mutex
 	listeners map[*listener]bool
@@ -62,7 +64,7 @@ type bus struct {
 
 func newBus(now time.Time) *bus { return &bus{listeners: map[*listener]bool{}, next: now.UnixMicro()} }
 
-// enter gives somebody the place of a listener, who gets nothing before listen.
+// enter gives a caller the place of a listener. The listener gets no events before listen.
 func (b *bus) enter(who access.Identity) (*listener, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,9 +85,10 @@ func (b *bus) enter(who access.Identity) (*listener, error) {
 	return l, nil
 }
 
-// listen has l get the events that are wanted from now on, until its channel is closed. If it comes back, after is the last
-// event that it has had, and missed are those since then; gap tells that there were others, which are kept no more. At is
-// the event after which it listens, to be named when it comes back before it has had one.
+// listen sends l the wanted events from now on, until its channel is closed. A listener that comes
+// back gives its last event as after, and gets the wanted events since then as missed. Gap tells
+// that further events were not kept. At is the event before the first one that l gets: l names it
+// if it comes back before it has had an event.
 func (b *bus) listen(l *listener, wanted func(*Event) bool, after int64) (missed []numbered, gap bool, at int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,7 +106,7 @@ func (b *bus) listen(l *listener, wanted func(*Event) bool, after int64) (missed
 	return missed, gap, b.next - 1
 }
 
-// leave is the end of listening. Further calls do nothing.
+// leave takes the listener off the bus. Further calls do nothing.
 func (b *bus) leave(l *listener) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -147,17 +150,17 @@ func (b *bus) close() {
 	}
 }
 
-// Publish tells all who listen of an event. It does not wait.
+// Publish sends an event to all listeners. It does not wait.
 func (a *API) Publish(e state.Entry) { a.events.publish(EventOf(e)) }
 
-// Listeners is how many listen.
+// Listeners is the number of listeners.
 func (a *API) Listeners() int {
 	a.events.mu.Lock()
 	defer a.events.mu.Unlock()
 	return len(a.events.listeners)
 }
 
-// alive is sent while nothing happens, so that a connection that is gone is noticed.
+// alive is sent while nothing happens, so that a lost connection is noticed.
 type alive struct {
 	At time.Time `json:"at"`
 }
@@ -192,7 +195,8 @@ func (a *API) registerEvents(api huma.API) {
 // seat is the key of a request's listener in its context.
 type seat struct{}
 
-// seated gives a request the place of a listener, or refuses it: a stream that has begun can refuse nothing.
+// seated gives a request the place of a listener, or refuses it. A stream that has begun could not
+// be refused.
 func (a *API) seated(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		who, _ := access.Of(ctx.Context())
@@ -206,7 +210,7 @@ func (a *API) seated(api huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// tellEvents sends what a listener has missed, and then what happens.
+// tellEvents sends the events that a listener has missed, and then new events as they happen.
 func (a *API) tellEvents(ctx context.Context, in *listenInput, send sse.Sender) {
 	l := ctx.Value(seat{}).(*listener)
 	missed, tooLate, at := a.events.listen(l, in.wants, in.After)

@@ -7,7 +7,7 @@ import (
 	"vpnd/mgmt/access"
 )
 
-// One who listens often keeps nobody else from listening.
+// A client with many listeners does not keep others from listening.
 func TestListenersOfOne(t *testing.T) {
 	b := newBus(time.Now())
 	one, other := access.Identity{Name: "one", Role: access.Viewer}, access.Identity{Name: "other", Role: access.Viewer}
@@ -24,7 +24,7 @@ func TestListenersOfOne(t *testing.T) {
 	}
 }
 
-// Who comes back gets what was missed, of what is wanted, and is told when that is not all.
+// A listener that comes back gets the wanted events that it missed, and learns if some are lost.
 func TestComeBack(t *testing.T) {
 	b := newBus(time.UnixMicro(5_000_000))
 	back := func(user string, after int64) (users []string, gap bool) {
@@ -53,7 +53,7 @@ func TestComeBack(t *testing.T) {
 		{"", 5_000_001, []string{"alice", "carl"}, false},
 		{"ALICE", 5_000_000, []string{"alice"}, false},
 		{"", 4_999_999, []string{"alice", "bob", "alice", "carl"}, false},
-		{"", 4_000_000, []string{"alice", "bob", "alice", "carl"}, true}, // of a daemon before
+		{"", 4_000_000, []string{"alice", "bob", "alice", "carl"}, true}, // of an earlier daemon
 		{"", 6_000_000, []string{"alice", "bob", "alice", "carl"}, true}, // of a clock that was ahead
 	} {
 		if got, gap := back(c.user, c.after); !slices.Equal(got, c.want) || gap != c.gap {

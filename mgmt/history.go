@@ -50,7 +50,8 @@ func EventOf(e state.Entry) Event {
 	return v
 }
 
-// History gives the entries that are asked for, the newest first, and how many there are without offset and limit.
+// History gives the entries that match the query, the newest first. The sum counts all that match,
+// without offset and limit.
 func (a *API) History(ctx context.Context, q state.HistoryQuery) ([]Event, state.HistorySum, error) {
 	sum, err := a.cfg.History.HistorySum(ctx, q)
 	if err != nil {
@@ -60,7 +61,7 @@ func (a *API) History(ctx context.Context, q state.HistoryQuery) ([]Event, state
 	return events, sum, err
 }
 
-// Events gives the entries of the history that are asked for, the newest first.
+// Events gives the entries of the history that match the query, the newest first.
 func (a *API) Events(ctx context.Context, q state.HistoryQuery) ([]Event, error) {
 	entries, err := a.cfg.History.History(ctx, q)
 	events := make([]Event, len(entries))
@@ -70,7 +71,7 @@ func (a *API) Events(ctx context.Context, q state.HistoryQuery) ([]Event, error)
 	return events, err
 }
 
-// knownEvents reports events that are not among all.
+// knownEvents gives an error for each event that is not among all.
 func knownEvents(events, all []string) (wrong []error) {
 	for _, e := range events {
 		if !slices.Contains(all, e) {

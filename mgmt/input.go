@@ -13,7 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// NumberText is a field that is shown as a number and written as a text with a unit. Either is taken.
+// NumberText is a field that is shown as a number and written as a number or as a text with a unit.
 type NumberText string
 
 // Schema implements huma.SchemaProvider.
@@ -54,7 +54,8 @@ func (t *YesNoText) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// ListText is a field that is shown as a list of words and written as a text with commas. Either is taken.
+// ListText is a field that is shown as a list of words and written as a list or as a text with
+// commas.
 type ListText string
 
 // Schema implements huma.SchemaProvider.
@@ -74,7 +75,7 @@ func (t *ListText) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// NullText is a text field that null takes away.
+// NullText is a text field that null clears.
 type NullText struct{ text *string }
 
 // Schema implements huma.SchemaProvider.
@@ -84,11 +85,12 @@ func (NullText) Schema(huma.Registry) *huma.Schema {
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *NullText) UnmarshalJSON(data []byte) error {
-	t.text = new(string) // which null leaves empty
+	t.text = new(string) // null leaves it empty
 	return json.Unmarshal(data, t.text)
 }
 
-// shown is a field that an answer has and a request need not: what is read can be written back whole.
+// shown is a field that answers have and requests may repeat, so that clients can write back a
+// whole answer.
 type shown struct{}
 
 // Schema implements huma.SchemaProvider.
@@ -99,8 +101,8 @@ func (shown) Schema(huma.Registry) *huma.Schema {
 // UnmarshalJSON implements json.Unmarshaler.
 func (*shown) UnmarshalJSON([]byte) error { return nil }
 
-// nullsIn finds the fields of an object, and of those in it, that are null and can be set, but to something else: in a change some clients mean
-// "leave it" by that, and others "take it away".
+// nullsIn finds the null fields of an object, at any depth, that can be set, but not to null. In a
+// change, some clients mean "leave it" by a null, and others mean "remove it".
 func nullsIn(api huma.API, schema *huma.Schema, data []byte, where string) (nulls []error) {
 	if schema.Ref != "" {
 		schema = api.OpenAPI().Components.Schemas.SchemaFromRef(schema.Ref)
@@ -112,7 +114,7 @@ func nullsIn(api huma.API, schema *huma.Schema, data []byte, where string) (null
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		field := schema.Properties[name]
 		switch at := where + "." + name; {
-		case field == nil || field.ReadOnly || field.Nullable && field.Type == huma.TypeString: // of NullText; huma has all lists nullable
+		case field == nil || field.ReadOnly || field.Nullable && field.Type == huma.TypeString: // a NullText; huma makes all lists nullable
 		case string(fields[name]) == "null":
 			nulls = append(nulls, &huma.ErrorDetail{Location: at, Message: "must not be null: omit the field, or give a value, such as an empty one"})
 		default:
@@ -122,10 +124,10 @@ func nullsIn(api huma.API, schema *huma.Schema, data []byte, where string) (null
 	return nulls
 }
 
-// humaContext is embedded: huma.Context has a method of its own name.
+// humaContext renames huma.Context for embedding: the interface has a method Context.
 type humaContext = huma.Context
 
-// bodyContext is a request whose body was read, and can be read again.
+// bodyContext is a request whose body was read and can be read again.
 type bodyContext struct {
 	humaContext
 	body io.Reader
@@ -134,5 +136,5 @@ type bodyContext struct {
 // BodyReader implements huma.Context.
 func (c bodyContext) BodyReader() io.Reader { return c.body }
 
-// Unwrap is for adapters of huma.
+// Unwrap gives huma's adapters the context below.
 func (c bodyContext) Unwrap() huma.Context { return c.humaContext }

@@ -14,7 +14,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// A user that is damaged is listed by name, with what to do, and the others as they are.
+// The list shows a damaged user by name, with the fix, and the others as they are.
 func TestDamagedUserIsListed(t *testing.T) {
 	b := setUp(t)
 	for _, name := range []string{"alice", "bob", "carol"} {
@@ -61,7 +61,8 @@ func TestDamagedUserIsListed(t *testing.T) {
 	}
 }
 
-// BenchmarkUsersOfAStatus lists those that are locked of 2,000 users, and BenchmarkUsers the first thousand of all.
+// BenchmarkUsersOfAStatus lists the locked ones of 2,000 users, and BenchmarkUsers the first
+// thousand of all.
 func BenchmarkUsersOfAStatus(b *testing.B) { benchmarkUsers(b, "?show=locked") }
 
 func BenchmarkUsers(b *testing.B) { benchmarkUsers(b, "") }

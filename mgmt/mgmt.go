@@ -17,7 +17,7 @@ import (
 // maxBody is the longest body of a request, in bytes.
 const maxBody = 64 << 10
 
-// Config is what an API is made with.
+// Config configures an API.
 type Config struct {
 	Sessions Sessions
 	Users    Users
@@ -27,7 +27,7 @@ type Config struct {
 	System   System
 	Window   time.Duration // of one-time passwords, to either side of the clock
 	Captures Captures
-	Guide    func() guide.Server // what clients have to know of the server
+	Guide    func() guide.Server // the server's data for the set-up of clients
 	Version  string
 	Ready    func() bool  // nil: always
 	Access   *access.Gate // nil: administrators and tokens are not managed
@@ -45,7 +45,7 @@ type API struct {
 	admins   sync.Mutex // held from reading an administrator, or a token, to writing it
 }
 
-// New makes an API. Run has to run for rates and events.
+// New makes an API. The caller must call Run, which measures rates and ends the events.
 func New(cfg Config) *API {
 	a := &API{cfg: cfg, rates: newRates(), events: newBus(time.Now()), mux: http.NewServeMux()}
 	h := huma.DefaultConfig("vpnd", cfg.Version)
@@ -84,10 +84,10 @@ func (a *API) Version() string { return a.cfg.Version }
 // Clock is the clock that one-time passwords are verified by.
 func (a *API) Clock() Clock { return a.cfg.Clock }
 
-// System is the daemon and its machine; nil: it tells no status.
+// System is the daemon and its machine; nil: the API has no status.
 func (a *API) System() System { return a.cfg.System }
 
-// Settings say what is set now; nil: nothing can be changed while the daemon serves.
+// Settings are the current settings; nil: nothing can be changed while the daemon serves.
 func (a *API) Settings() CurrentSettings {
 	if a.cfg.Settings == nil {
 		return nil
@@ -95,7 +95,7 @@ func (a *API) Settings() CurrentSettings {
 	return a.cfg.Settings
 }
 
-// Run measures rates until ctx is done.
+// Run measures rates until ctx is done. Then it ends the events.
 func (a *API) Run(ctx context.Context) {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
@@ -127,7 +127,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.end()
 }
 
-// nothingHere answers, for the handler of a path or a method that there is not, with a problem document.
+// nothingHere answers with a problem document if the handler has no such path or method.
 func (a *API) nothingHere(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 	found := &headOnly{header: http.Header{}}
 	handler.ServeHTTP(found, r)
@@ -151,7 +151,7 @@ func refuse(w http.ResponseWriter, status int, text string) {
 	_ = json.NewEncoder(w).Encode(newProblem(status, text))
 }
 
-// headOnly takes an answer without its body.
+// headOnly keeps the header of an answer and drops its body.
 type headOnly struct {
 	header http.Header
 	status int
@@ -171,7 +171,7 @@ func location(collection, name string) string {
 	return "/api/v1/" + collection + "/" + url.PathEscape(name)
 }
 
-// registerProbes answers probes: whether the daemon lives, and whether it accepts calls.
+// registerProbes registers the probes: is the daemon alive, and does it accept calls?
 func (a *API) registerProbes() {
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	a.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

@@ -48,7 +48,7 @@ func (s *sessions) Drop(_ context.Context, id, _ string) bool {
 	return false
 }
 
-// clock is a clock that stands.
+// clock is a clock that never advances.
 type clock struct{ fails bool }
 
 func (c clock) View() timesync.View  { return timesync.View{State: timesync.Right} }
@@ -108,7 +108,7 @@ func setUp(t *testing.T) *bench {
 	return b
 }
 
-// answer is what of a response a test looks at.
+// answer holds the parts of a response that tests check.
 type answer struct {
 	StatusCode int
 	Status     string
@@ -234,7 +234,7 @@ func TestUsers(t *testing.T) {
 	}
 	var events []mgmt.Event
 	b.do("GET", "/api/v1/history?user=alice", "", &events)
-	// To unlock a user that is not locked changes nothing, and is no entry.
+	// Unlock of an unlocked user changes nothing and adds no entry.
 	if len(events) != 2 || events[0].Reason != "enabled: yes -> no, comment: none -> <b>" {
 		t.Errorf("got the history %+v, want a change and an addition", events)
 	}
@@ -249,7 +249,7 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// Nothing that was written comes back, whatever is asked.
+// No answer repeats a secret that was written.
 func TestSecretsAreNotReadBack(t *testing.T) {
 	b := setUp(t)
 	const secret = "f3a1c09d5be2478890aa1b2c3d4e5f60"
@@ -321,7 +321,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// A token is enrolled by API: a wrong code is told, and a right one counts as used.
+// The API enrols a token: a wrong code is reported, and a right one counts as used.
 func TestVerify(t *testing.T) {
 	b := setUp(t)
 	b.do("POST", "/api/v1/users", `{"name":"alice","password":"x"}`, nil)
@@ -381,7 +381,7 @@ func TestUsersInOrder(t *testing.T) {
 	}
 }
 
-// A list shows a change by whoever makes it at once.
+// A list shows each change immediately, whoever made it.
 func TestListIsFresh(t *testing.T) {
 	b := setUp(t)
 	for _, c := range []struct{ method, path, body, want string }{

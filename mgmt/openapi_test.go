@@ -14,8 +14,8 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// documented is a client that knows the API by its document alone: where an operation is, what it takes
-// and what it answers. What the document does not say is a fault.
+// documented is a client that knows the API only by its document: the paths, the requests and the
+// answers. Anything that is not in the document is a fault.
 type documented struct {
 	*bench
 	document *openapi3.T
@@ -57,8 +57,8 @@ func (d *documented) find(id string) *routers.Route {
 	return nil
 }
 
-// call does the operation with the id. Of args, those that its path names go there, the others into the
-// query. The answer's body is read into out, if it is not nil.
+// call does the operation with the id. Of args, those in its path go there, and the others into the
+// query. It reads the answer's body into out, if that is not nil.
 func (d *documented) call(id string, args map[string]string, body any, status int, out any) http.Header {
 	d.t.Helper()
 	route := d.find(id)
@@ -112,7 +112,7 @@ func (d *documented) call(id string, args map[string]string, body any, status in
 	return resp.Header
 }
 
-// The document holds what Redocly and Spectral recommend.
+// The document meets the recommendations of Redocly and Spectral.
 func TestDocumentIsComplete(t *testing.T) {
 	d := newDocumented(t).document
 	if i := d.Info; i.Description == "" || i.Contact == nil || i.Contact.Name == "" || i.License == nil || i.License.Name == "" {
@@ -187,7 +187,7 @@ func TestDocumentIsComplete(t *testing.T) {
 	}
 }
 
-// Whatever is sent, the document tells of the status that comes back, and of the headers of an answer.
+// For every request the document names the status of the answer and its headers.
 func TestStatusesAreDocumented(t *testing.T) {
 	d := newDocumented(t)
 	d.furnish()
@@ -226,7 +226,8 @@ func TestStatusesAreDocumented(t *testing.T) {
 	}
 }
 
-// Who has read the document alone adds a user, sees him connected, and drops him.
+// A client that knows only the document adds a user, sees the user connected, and drops the
+// connection.
 func TestByDocument(t *testing.T) {
 	d := newDocumented(t)
 	type object = map[string]any

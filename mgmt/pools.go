@@ -8,7 +8,7 @@ import (
 )
 
 type (
-	// PoolsView is what GET /pools tells.
+	// PoolsView is the answer of GET /pools.
 	PoolsView struct {
 		PoolSettings
 		Overridden []string `json:"overridden" doc:"Keys of the configuration file that these settings override"`
@@ -54,12 +54,12 @@ func (a *API) changePools(ctx context.Context, in *changePools) (*onePoolsView, 
 	return a.pools(), nil
 }
 
-// ChangePools changes the address pools as ChangeServices does services.
+// ChangePools changes the address pools as ChangeServices changes services.
 func (a *API) ChangePools(ctx context.Context, provided Precondition, change func(*PoolSettings) error) error {
 	return changed(a, provided, a.cfg.Settings.Pools, change, func(to PoolSettings) error { return a.cfg.Settings.SetPools(ctx, to) })
 }
 
-// apply puts what is given into the settings.
+// apply puts the given fields into the settings.
 func (c *PoolsChange) apply(p *PoolSettings) {
 	if c.Ranges != nil {
 		p.Ranges = c.Ranges

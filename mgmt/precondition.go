@@ -15,25 +15,26 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// An entity tag has two parts, "STATE-VIEW": what is set, which changes when somebody sets it, and all that the answer
-// shows, such as counters. If-Match compares only the first part: a counter is no reason to refuse a change.
+// An entity tag has two parts, "STATE-VIEW". STATE covers what is set, and changes when somebody
+// sets it. VIEW covers all that the answer shows, such as counters. If-Match compares only STATE: a
+// counter is no reason to refuse a change.
 
-// Precondition is what a resource has to be for a change to be made (RFC 9110 section 13.1).
+// Precondition is the state that a resource must have for a change (RFC 9110 section 13.1).
 type Precondition struct {
 	IfMatch     []string `header:"If-Match" doc:"Entity tags from the ETag of earlier answers. If none matches, the answer is 412 and nothing changes"`
 	IfNoneMatch []string `header:"If-None-Match" doc:"Entity tags. If one matches, the answer is 412 and nothing changes"`
 }
 
-// AsSeen requires that a resource still has a tag of StateTag.
+// AsSeen requires that a resource still has the tag, which StateTag gave.
 func AsSeen(tag string) Precondition { return Precondition{IfMatch: []string{quoted(tag)}} }
 
-// ErrChanged tells that somebody else has changed a user, or a setting, meanwhile.
+// ErrChanged means that somebody else has changed a user or a setting meanwhile.
 var ErrChanged = errors.New("somebody else has made a change meanwhile: look again")
 
-// errUnchanged tells that a resource still has a tag that it must not have.
+// errUnchanged means that a resource still has a tag that it must not have.
 var errUnchanged = errors.New("a tag of If-None-Match matches")
 
-// holds reports, by ErrChanged or errUnchanged, that a resource with the state is not as it has to be.
+// holds gives ErrChanged or errUnchanged if the state of a resource does not meet the precondition.
 func (p *Precondition) holds(state string) error {
 	is := func(tag string) bool {
 		tag = strings.TrimSpace(tag)
@@ -48,7 +49,7 @@ func (p *Precondition) holds(state string) error {
 	return nil
 }
 
-// stateOf is the first part of a strong entity tag; "": it has none.
+// stateOf gives the first part of a strong entity tag; "": the tag is not a strong one.
 func stateOf(tag string) string {
 	if len(tag) < 2 || tag[0] != '"' || tag[len(tag)-1] != '"' {
 		return ""
@@ -60,8 +61,8 @@ func stateOf(tag string) string {
 // quoted is the entity tag of a state.
 func quoted(state string) string { return `"` + state + `"` }
 
-// StateTag is the fingerprint of what is set, of settings or a user's profile: another one for each
-// change, secrets included. It tells nothing of secrets.
+// StateTag is the fingerprint of settings or of a user's profile. It changes with each field,
+// secrets included, and reveals no secret.
 func StateTag(set any) string {
 	if p, ok := set.(*usermgmt.Profile); ok {
 		texts := make([]string, len(usermgmt.Fields))
@@ -85,8 +86,8 @@ func digest(parts ...[]byte) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// taglessChange refuses the change of something that has no tag, if If-Match wants one: none can be right. Those whose
-// input has a Precondition look at it themselves.
+// taglessChange refuses a change of a resource without a tag if If-Match names a tag: no tag can
+// match. An operation whose input has a Precondition checks it itself.
 func taglessChange(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		op := ctx.Operation()
@@ -99,7 +100,7 @@ func taglessChange(api huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// RetryAfter has an answer for which there was no room say after how many seconds to try again.
+// RetryAfter sets the time to try again, in seconds, on an answer that refuses for lack of room.
 func RetryAfter(h http.Header, status int) {
 	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && h.Get("Retry-After") == "" {
 		h.Set("Retry-After", "10")
@@ -108,13 +109,13 @@ func RetryAfter(h http.Header, status int) {
 
 func looks(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
-// tagging completes the tags of answers in JSON, and answers 304 (Not Modified) to If-None-Match. It says when to try again
-// what there was no room for.
+// tagging completes the tags of JSON answers, and answers 304 (Not Modified) to If-None-Match. It
+// also adds Retry-After to answers that refuse for lack of room.
 type tagging struct {
 	http.ResponseWriter
 	r      *http.Request
 	status int
-	body   *bytes.Buffer // nil: what is answered is no view of a resource, and goes straight on
+	body   *bytes.Buffer // nil: the answer is not the view of a resource, and is sent at once
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -143,10 +144,10 @@ func (t *tagging) Write(p []byte) (int, error) {
 	return t.ResponseWriter.Write(p)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap gives http.ResponseController the writer below.
 func (t *tagging) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
-// end sends what was kept back.
+// end sends the answer that was kept back.
 func (t *tagging) end() {
 	if t.body == nil {
 		return

@@ -13,8 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// ProblemError is an answer that something is wrong (RFC 9457). It repeats nothing of the request's body: that
-// may hold a secret.
+// ProblemError is an answer that reports an error (RFC 9457). It repeats nothing of the request's
+// body, which may hold a secret.
 type ProblemError struct {
 	Title  string         `json:"title" doc:"What the status means"`
 	Status int            `json:"status" doc:"The HTTP status"`
@@ -22,7 +22,7 @@ type ProblemError struct {
 	Errors []ProblemField `json:"errors,omitempty" doc:"What is wrong with each field or parameter"`
 }
 
-// ProblemField is what is wrong with one field or parameter.
+// ProblemField is the fault of one field or parameter.
 type ProblemField struct {
 	Location string `json:"location,omitempty" doc:"Such as body.motp_secret or query.limit"`
 	Message  string `json:"message" doc:"What is wrong, and how to fix it"`
@@ -37,7 +37,8 @@ func (p *ProblemError) GetStatus() int { return p.Status }
 // ContentType implements huma.ContentTypeFilter.
 func (p *ProblemError) ContentType(string) string { return "application/problem+json" }
 
-// newProblem makes a ProblemError of what huma finds: huma's own repeats the values that are wrong.
+// newProblem makes a ProblemError of the faults that huma finds. Huma's own error repeats the wrong
+// values.
 func newProblem(status int, text string, errs ...error) huma.StatusError {
 	p := &ProblemError{Title: http.StatusText(status), Status: status, Detail: text}
 	for _, err := range errs {
@@ -52,8 +53,8 @@ func newProblem(status int, text string, errs ...error) huma.StatusError {
 	return p
 }
 
-// problemField is what huma finds wrong with a field. What is wrong with a body that cannot be read at all is told in
-// words of our own: those of the decoder repeat parts of it.
+// problemField is the fault that huma finds in a field. If the body cannot be read at all, the text
+// is our own, because the decoder's text repeats parts of the body.
 func problemField(status int, d *huma.ErrorDetail) ProblemField {
 	f := ProblemField{d.Location, d.Message}
 	if f.Location != "body" {
@@ -71,11 +72,11 @@ func problemField(status int, d *huma.ErrorDetail) ProblemField {
 	return f
 }
 
-// The names of fields are those of the document, to the letter: huma takes others for them otherwise, and a null of such a
-// field is passed over.
+// Field names must match the document exactly. Otherwise huma accepts another spelling, and
+// overlooks a null in that field.
 func init() { huma.NewError, huma.ValidateStrictCasing = newProblem, true }
 
-// problem makes a problem document (RFC 9457) of an error: which field is wrong, and the fix.
+// problem makes a problem document (RFC 9457) of an error. It names the wrong field and the fix.
 func problem(err error) error {
 	if err == nil {
 		return nil

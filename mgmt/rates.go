@@ -7,18 +7,18 @@ import (
 
 const (
 	sampleEvery = 2 * time.Second
-	// rateTime is over how long a rate is taken.
+	// rateTime is the time over which a rate is measured.
 	rateTime = 10 * time.Second
 	samples  = int(rateTime / sampleEvery)
-	// traceTime is for how long the rates are remembered.
+	// traceTime is how long rates are remembered.
 	traceTime = time.Minute
 	kept      = int(traceTime/sampleEvery) + 1
 )
 
-// Rate is what passes in a second, in bits: from the user, and to the user.
+// Rate is the traffic in bits per second, from the user and to the user.
 type Rate struct{ Rx, Tx float64 }
 
-// point is a connection's counters at a time.
+// point holds a connection's counters at a time.
 type point struct {
 	at     time.Duration // since the first sample
 	rx, tx uint64        // bytes
@@ -33,7 +33,8 @@ func rateBetween(a, b point) Rate {
 	return Rate{float64(b.rx-a.rx) * 8 / seconds, float64(b.tx-a.tx) * 8 / seconds}
 }
 
-// rates keeps the last counters of each connection: rates are those of the last seconds, for every caller.
+// rates keeps the last counters of each connection, so that every caller gets the rates of the last
+// seconds.
 type rates struct {
 	mu    sync.Mutex
 	start time.Time          // of the first sample

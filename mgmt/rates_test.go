@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A rate is that of the last ten seconds, and is 0 once nothing passes.
+// A rate is that of the last ten seconds, and is 0 when there is no traffic.
 func TestRates(t *testing.T) {
 	r := newRates()
 	now := time.Unix(1_790_000_000, 0)

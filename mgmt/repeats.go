@@ -15,14 +15,15 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// A name that is there twice has two meanings, and a reader takes one of them without a word. Such a request is refused.
+// A name that occurs twice has two meanings, and readers silently take one of them. Such a request
+// is refused.
 
-// maxDepth is how far in a body is looked at. Nothing that a request sets is as deep.
+// maxDepth is how deep a body is checked. No setting is nested as deep.
 const maxDepth = 16
 
 var errDeep = errors.New("too deep")
 
-// checkedQuery refuses a query that has a parameter twice.
+// checkedQuery refuses a query that repeats a parameter.
 func checkedQuery(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		at := ctx.URL()
@@ -41,7 +42,7 @@ func checkedQuery(api huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// checkedBody refuses a body that has a key twice, and a change to null.
+// checkedBody refuses a body that repeats a key, and a change to null.
 func checkedBody(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		op := ctx.Operation()
@@ -53,7 +54,7 @@ func checkedBody(api huma.API) func(huma.Context, func(huma.Context)) {
 		body, _ := io.ReadAll(io.LimitReader(ctx.BodyReader(), op.MaxBodyBytes+1))
 		schema := op.RequestBody.Content["application/json"].Schema
 		twice, err := keyTwice(api, schema, json.NewDecoder(bytes.NewReader(body)), "body", maxDepth)
-		if err == nil && twice != "" { // huma says what is wrong with other than JSON
+		if err == nil && twice != "" { // huma reports a body that is not JSON
 			_ = huma.WriteErr(api, ctx, http.StatusBadRequest, "a key appears twice", &huma.ErrorDetail{
 				Location: twice, Message: "appears twice: give it once, in lower case",
 			})
@@ -67,9 +68,10 @@ func checkedBody(api huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// keyTwice finds a key that the next value has twice, itself or further in. Names of the schema are the same in upper and
-// lower case, as package json takes them; keys of a map, such as names of pools, are not. It looks depth levels in. "":
-// there is none. The error is that of what is no JSON.
+// keyTwice finds a key that the next value repeats, in itself or in the values inside it, down to
+// depth levels. It gives "" if there is none. Upper and lower case make no difference to names of
+// the schema, as in package json, but they do to keys of a map, such as names of pools. The error
+// is that of invalid JSON.
 func keyTwice(api huma.API, schema *huma.Schema, dec *json.Decoder, at string, depth int) (string, error) {
 	token, err := dec.Token()
 	if err != nil || token != json.Delim('{') && token != json.Delim('[') {
@@ -111,7 +113,7 @@ func items(schema *huma.Schema) *huma.Schema {
 	return schema.Items
 }
 
-// member is the schema of a key of an object, by the name in the schema.
+// member gives the schema of an object's key, and the key's name in the schema.
 func member(schema *huma.Schema, key string) (string, *huma.Schema) {
 	if schema == nil {
 		return key, nil

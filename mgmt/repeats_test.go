@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What a request has twice is refused by its name, and changes nothing.
+// A repeated name in a request is refused by name, and nothing changes.
 func TestTwice(t *testing.T) {
 	d := newDocumented(t)
 	d.furnish()
@@ -65,7 +65,7 @@ func TestTwice(t *testing.T) {
 			t.Errorf("%s %s %s changed something: %s", c.method, c.path, c.body, diff)
 		}
 	}
-	// Names in a map are of their own: two pools may have the same but for the case.
+	// Names in a map are independent: two pools may differ only by case.
 	var got json.RawMessage
 	if resp := d.do("PATCH", "/api/v1/pools", `{"pools":{"a":{"ranges":[]},"A":{"ranges":[]}}}`, &got); resp.StatusCode == http.StatusBadRequest {
 		t.Errorf("two pools: %s %s", resp.Status, got)

@@ -14,10 +14,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// lists are the headers that hold lists: they may come in several lines (RFC 9110 section 5.3).
+// lists are the headers that hold lists, which may come in several lines (RFC 9110 section 5.3).
 var lists = []string{"Accept", "Content-Encoding", "If-Match", "If-None-Match"}
 
-// joinLists makes one line of each of them: huma reads only the first line.
+// joinLists joins the lines of each of these headers, because huma reads only the first line.
 func joinLists(h http.Header) {
 	for _, name := range lists {
 		if lines := h.Values(name); len(lines) > 1 {
@@ -26,7 +26,8 @@ func joinLists(h http.Header) {
 	}
 }
 
-// unreadable says why a request cannot be read as it is meant: what net/http and huma would pass over. Status 0: it can.
+// unreadable says why a request cannot be read as it is meant. net/http and huma would overlook
+// these faults. Status 0 means that the request can be read.
 func unreadable(r *http.Request) (status int, text string) {
 	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 		return http.StatusBadRequest, "the query cannot be read, " + err.Error() + ": write % as %25 and ; as %3B in values"
@@ -39,11 +40,11 @@ func unreadable(r *http.Request) (status int, text string) {
 	}
 }
 
-// errNotText is the error of a body that is no text. Without it each wrong byte would become a character of its own, and a
-// password another one.
+// errNotText is the error of a body that is not text. Otherwise each wrong byte would become a
+// replacement character, and a password would become another one.
 var errNotText = errors.New("is not text in UTF-8")
 
-// textFormats are those of huma, but they accept only bodies of text.
+// textFormats are huma's formats, except that they accept only bodies of text.
 func textFormats() map[string]huma.Format {
 	formats := maps.Clone(huma.DefaultFormats)
 	for name, f := range formats {
@@ -58,7 +59,8 @@ func textFormats() map[string]huma.Format {
 	return formats
 }
 
-// halfCharacter reports whether JSON has an escape such as \udcfc that is half of a surrogate pair without its other half.
+// halfCharacter reports whether JSON has half of a surrogate pair, such as the escape \udcfc,
+// without the other half.
 func halfCharacter(data []byte) bool {
 	for i := 0; i < len(data); i++ {
 		if data[i] != '\\' {
@@ -67,7 +69,7 @@ func halfCharacter(data []byte) bool {
 		first := escaped(data[i:])
 		switch {
 		case first == 0:
-			i++ // what is escaped is one character
+			i++ // skip the escaped character
 		case !utf16.IsSurrogate(first):
 			i += 5
 		case utf16.DecodeRune(first, escaped(data[i+6:])) == utf8.RuneError:
@@ -79,7 +81,7 @@ func halfCharacter(data []byte) bool {
 	return false
 }
 
-// escaped is the code unit that data begins with as \uXXXX; 0: it does not.
+// escaped is the code unit of the \uXXXX that data begins with; 0: it begins with something else.
 func escaped(data []byte) rune {
 	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
 		return 0

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// furnish has one of each resource there.
+// furnish adds one of each resource.
 func (b *bench) furnish() {
 	b.t.Helper()
 	for path, body := range map[string]string{
@@ -36,7 +36,7 @@ func (b *bench) furnish() {
 	}
 }
 
-// resources are those that can be read and changed.
+// resources are the resources that can be read and changed.
 var resources = map[string]string{
 	"/users/{name}": "/users/alice", "/administrators/{name}": "/administrators/anna", "/services": "/services", "/ppp": "/ppp",
 	"/time/settings": "/time/settings", "/pools": "/pools",
@@ -73,7 +73,7 @@ func TestNull(t *testing.T) {
 	}
 }
 
-// Each field of a profile is set by the API and shown, but for secrets.
+// The API sets and shows each field of a profile, except secrets.
 func TestEachFieldOfAUser(t *testing.T) {
 	b := setUp(t)
 	alice := map[string]any{"name": "alice"}
@@ -91,7 +91,7 @@ func TestEachFieldOfAUser(t *testing.T) {
 	b.do("POST", "/api/v1/users", `{"name":"bob","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`, nil)
 	for _, f := range usermgmt.Fields {
 		user, want := "alice", usertest.Texts[f.Name]
-		if f.Name == "totp-secret" { // nobody has two tokens
+		if f.Name == "totp-secret" { // a user cannot have two tokens
 			user, want = "bob", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 		}
 		p, err := b.store.Get(t.Context(), user)
@@ -109,7 +109,7 @@ func TestEachFieldOfAUser(t *testing.T) {
 	}
 }
 
-// Null in a user's expires means never, as GET shows it, and what is left out stays.
+// Null in a user's expires means never, as GET shows it. A field that is left out stays as it is.
 func TestNeverExpires(t *testing.T) {
 	d := newDocumented(t)
 	d.furnish()
@@ -136,7 +136,7 @@ func TestNeverExpires(t *testing.T) {
 	}
 }
 
-// What GET returns is taken by PATCH, whole and each field for itself, and changes nothing.
+// PATCH accepts the answer of GET, whole and each field separately, and changes nothing.
 func TestRoundTrip(t *testing.T) {
 	d := newDocumented(t)
 	d.furnish()
@@ -179,7 +179,7 @@ func TestRoundTrip(t *testing.T) {
 		d.do("GET", "/api/v1/"+path+"/"+name, "", &made)
 		made["name"] = "copy"
 		delete(made, "index")
-		delete(made, "address") // of one user alone
+		delete(made, "address") // only one user can have it
 		if path != "tokens" {
 			made["password"] = "correct horse battery"
 		}
@@ -195,7 +195,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// changes are the entries of the history about a user.
+// changes gives the entries of the history about a user.
 func (b *bench) changes(user string) (list []string) {
 	b.t.Helper()
 	entries, err := b.store.History(b.t.Context(), state.HistoryQuery{User: user})
@@ -208,7 +208,7 @@ func (b *bench) changes(user string) (list []string) {
 	return list
 }
 
-// A number is taken in each way of writing it.
+// A number is accepted in each notation.
 func TestNumbers(t *testing.T) {
 	b := setUp(t)
 	b.do("POST", "/api/v1/users", `{"name":"alice","password":"x"}`, nil)
@@ -226,7 +226,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// To unlock a user that is not locked writes nothing into the history.
+// Unlock of an unlocked user adds nothing to the history.
 func TestUnlockNobody(t *testing.T) {
 	b := setUp(t)
 	b.furnish()
@@ -240,7 +240,8 @@ func TestUnlockNobody(t *testing.T) {
 	}
 }
 
-// What there is not, or is not to be done, is a problem document that says what is.
+// An unknown path, method or parameter gets a problem document. For an unknown method it comes with
+// the allowed ones.
 func TestUnknown(t *testing.T) {
 	b := setUp(t)
 	b.furnish()
@@ -267,7 +268,7 @@ func TestUnknown(t *testing.T) {
 		{"GET", "/api/v1/history?since=yesterday", 422, ""},
 		{"GET", "/api/v1/attempts?user=alice", 422, ""},
 		{"GET", "/api/v1/events?type=SSTP", 422, ""},
-		{"GET", "/api/v1/events?event=changed", 422, ""}, // which only the history has
+		{"GET", "/api/v1/events?event=changed", 422, ""}, // an event that only the history has
 		{"DELETE", "/api/v1/connections/x?why=so", 422, ""},
 		{"POST", "/api/v1/time/inquire?servers=x", 422, ""},
 		{"DELETE", "/api/v1/administrators/anna?force=perhaps", 422, ""},
@@ -284,7 +285,7 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// What is made is answered as it is shown afterwards, with its tag.
+// The answer to a POST shows the new resource as GET shows it, with its tag.
 func TestMade(t *testing.T) {
 	b := setUp(t)
 	for path, body := range map[string]string{
@@ -307,7 +308,7 @@ func TestMade(t *testing.T) {
 	}
 }
 
-// A path with // or .. leads to the one without.
+// A path with // or .. leads to the path without them.
 func TestPathIsCleaned(t *testing.T) {
 	b := setUp(t)
 	for path, want := range map[string]string{"/api/v1//users?limit=1": "/api/v1/users?limit=1", "/api/v1//nothing": "/api/v1/nothing"} {
@@ -318,7 +319,7 @@ func TestPathIsCleaned(t *testing.T) {
 	}
 }
 
-// A body that cannot be read as it is meant is refused, and nothing of it is taken.
+// A body that cannot be read as it is meant is refused, and nothing of it is used.
 func TestUnreadable(t *testing.T) {
 	b := setUp(t)
 	b.furnish()
@@ -336,7 +337,7 @@ func TestUnreadable(t *testing.T) {
 		{`{"Password":"geheim-2026"}`, 422, nil},                       // is no field
 		{`{"PASSWORD":null}`, 422, nil},                                //
 		{`{"comment":"x","Expires":null}`, 422, nil},                   //
-		{`{"comment":"x"}`, 415, []string{"Content-Encoding", "gzip"}}, // which it is not
+		{`{"comment":"x"}`, 415, []string{"Content-Encoding", "gzip"}}, // the body is not gzip
 	} {
 		var p struct{ Status int }
 		if resp := b.do("PATCH", "/api/v1/users/alice", c.body, &p, c.header...); resp.StatusCode != c.status || p.Status != c.status {
@@ -353,13 +354,14 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// Events have ids. Who comes back with one gets what was missed of what is asked for; with one too old, a word about that, too.
+// Events have ids. A listener that comes back with an id gets the wanted events since then. If the
+// id is too old, the listener learns that, too.
 func TestEventsAgain(t *testing.T) {
 	b := setUp(t)
 	for _, user := range []string{"alice", "bob", "alice"} {
 		b.api.Publish(state.Entry{Event: state.EventRefused, User: user, Type: "PPTP"})
 	}
-	// read gives the messages up to the one with so many ids.
+	// read gives the messages up to the one with the given number of ids.
 	read := func(after string, ids int) (messages, seen []string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://vpnd/api/v1/events?user=ALICE&type=PPTP&event=refused", nil)
 		if err != nil {
@@ -389,7 +391,7 @@ func TestEventsAgain(t *testing.T) {
 		t.Errorf("%q, ids %q, want only %s", messages, again, ids[1])
 	}
 
-	// Who was cut off before the first event has an id to come back with, too.
+	// A listener that was cut off before the first event also has an id to come back with.
 	for _, after := range []string{"", "0"} {
 		_, none := read(after, 1)
 		b.api.Publish(state.Entry{Event: state.EventRefused, User: "alice", Type: "PPTP"})

@@ -17,7 +17,7 @@ func (noCaptures) Begin(context.Context, mgmt.CaptureOf) (mgmt.CaptureWriter, er
 	return nil, mgmt.ErrFull
 }
 
-// wantNoRoom checks that an answer says that there is no room, and when to try again.
+// wantNoRoom checks that an answer refuses for lack of room, and says when to try again.
 func wantNoRoom(t *testing.T, resp *http.Response) {
 	t.Helper()
 	var p mgmt.ProblemError
@@ -28,7 +28,7 @@ func wantNoRoom(t *testing.T, resp *http.Response) {
 	}
 }
 
-// A stream for which there is no room is refused before it begins.
+// A stream without room is refused before it begins.
 func TestNoRoomForAStream(t *testing.T) {
 	b := setUp(t)
 	events := func() (status int) {

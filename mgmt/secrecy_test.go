@@ -12,7 +12,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// marker is what no answer may hold. It breaks the rules of each secret.
+// marker must be in no answer. It breaks the rules of each secret.
 const marker = "Marker-\x07-4711"
 
 // secretWords are in the names of the fields that hold secrets.
@@ -35,7 +35,7 @@ func fieldsOf(s *openapi3.Schema) [][]string {
 	return paths
 }
 
-// within puts a value where the path says.
+// within puts a value at the path.
 func within(path []string, value any) any {
 	for _, name := range slices.Backward(path) {
 		value = map[string]any{name: value}
@@ -43,7 +43,7 @@ func within(path []string, value any) any {
 	return value
 }
 
-// An answer that something is wrong repeats no secret and no body, and of no field the value as such.
+// An answer that reports an error repeats no secret and no body, and has no member "value".
 func TestFaultsAreNotEchoed(t *testing.T) {
 	d := newDocumented(t)
 	send := func(op, method, path, contentType string, body []byte, secret bool) {
@@ -90,7 +90,7 @@ func TestFaultsAreNotEchoed(t *testing.T) {
 	}
 }
 
-// Rules that are broken are told without the secrets that break them.
+// The answer names broken rules without the secrets that break them.
 func TestBrokenRulesAreNotEchoed(t *testing.T) {
 	b := setUp(t)
 	b.do("POST", "/api/v1/users", `{"name":"alice","password":"x"}`, nil)

@@ -9,7 +9,7 @@ import (
 )
 
 type (
-	// ServiceView is what GET /services tells.
+	// ServiceView is the answer of GET /services.
 	ServiceView struct {
 		ServiceSet
 		Overridden []string `json:"overridden" doc:"Keys of the configuration file that these settings override"`
@@ -22,7 +22,7 @@ type (
 
 		Overridden shown `json:"overridden,omitzero"`
 	}
-	// PPPView is what GET /ppp tells.
+	// PPPView is the answer of GET /ppp.
 	PPPView struct {
 		PPPSettings
 		Overridden []string `json:"overridden" doc:"Keys of the configuration file that these settings override"`
@@ -39,7 +39,7 @@ type (
 
 		Overridden shown `json:"overridden,omitzero"`
 	}
-	// MutualPAPChange is what PPPChange has of mutual_pap.
+	// MutualPAPChange is the member mutual_pap of PPPChange.
 	MutualPAPChange struct {
 		User     *string `json:"user,omitempty" doc:"Empty: the server does not authenticate itself"`
 		Password *string `json:"password,omitempty"`
@@ -113,13 +113,14 @@ func (a *API) changeServices(ctx context.Context, in *changeServices) (*oneServi
 	return a.services(), nil
 }
 
-// ChangeServices turns services on and off as change says, if the precondition holds. Change sees them as
-// they are, and nobody else changes them meanwhile; its error stops it.
+// ChangeServices turns services on and off as change says, if the precondition holds. Change gets
+// the current services, and nobody else changes them meanwhile. If change gives an error, nothing
+// changes.
 func (a *API) ChangeServices(ctx context.Context, provided Precondition, drop bool, change func(*ServiceSet) error) error {
 	return changed(a, provided, a.cfg.Settings.Services, change, func(to ServiceSet) error { return a.cfg.Settings.SetServices(ctx, to, drop) })
 }
 
-// changed is how ChangeServices and its like work.
+// changed does the work of ChangeServices and of the methods like it.
 func changed[S any](a *API, provided Precondition, now func() S, change func(*S) error, set func(S) error) error {
 	a.settings.Lock()
 	defer a.settings.Unlock()
@@ -134,7 +135,7 @@ func changed[S any](a *API, provided Precondition, now func() S, change func(*S)
 	return set(s)
 }
 
-// sets is a change that cannot fail.
+// sets makes a change of a function that cannot fail.
 func sets[S any](apply func(*S)) func(*S) error {
 	return func(s *S) error {
 		apply(s)
@@ -142,7 +143,7 @@ func sets[S any](apply func(*S)) func(*S) error {
 	}
 }
 
-// apply puts what is given into the services.
+// apply puts the given fields into the services.
 func (c *ServiceChange) apply(set *ServiceSet) {
 	apply(&set.PPTP, c.PPTP)
 	apply(&set.L2TP, c.L2TP)
@@ -161,12 +162,12 @@ func (a *API) changePPP(ctx context.Context, in *changePPP) (*onePPPView, error)
 	return a.ppp(), nil
 }
 
-// ChangePPP changes PPP General Setup as ChangeServices does services.
+// ChangePPP changes PPP General Setup as ChangeServices changes services.
 func (a *API) ChangePPP(ctx context.Context, provided Precondition, change func(*PPPSettings) error) error {
 	return changed(a, provided, a.cfg.Settings.PPP, change, func(to PPPSettings) error { return a.cfg.Settings.SetPPP(ctx, to) })
 }
 
-// apply puts what is given into the settings.
+// apply puts the given fields into the settings.
 func (c *PPPChange) apply(p *PPPSettings) {
 	if c.Authentication != nil {
 		p.Authentication = c.Authentication
@@ -187,7 +188,8 @@ func (a *API) shutdown() *oneShutdown {
 	return &oneShutdown{quoted(shutdownTag(s)), s}
 }
 
-// shutdownTag is the state of what was asked for; the connections go by themselves.
+// shutdownTag is the tag of the requested shutdown. It leaves out the number of connections, which
+// changes by itself.
 func shutdownTag(s ShutdownState) string {
 	s.Connections = 0
 	return StateTag(s)
@@ -197,7 +199,8 @@ func (a *API) cancelShutdown(ctx context.Context, in *Precondition) (*struct{}, 
 	return nil, problem(a.CancelShutdown(ctx, *in))
 }
 
-// CancelShutdown has the daemon take calls again, if the precondition holds.
+// CancelShutdown cancels a pending shutdown, if the precondition holds: the daemon takes calls
+// again.
 func (a *API) CancelShutdown(ctx context.Context, provided Precondition) error {
 	a.settings.Lock()
 	defer a.settings.Unlock()
@@ -218,7 +221,7 @@ func (a *API) shutDown(ctx context.Context, in *shutDown) (*oneShutdown, error) 
 	return a.shutdown(), nil
 }
 
-// ShutDown ends the daemon as Settings do, if the precondition holds.
+// ShutDown ends the daemon as Settings.ShutDown does, if the precondition holds.
 func (a *API) ShutDown(ctx context.Context, provided Precondition, within time.Duration) error {
 	a.settings.Lock()
 	defer a.settings.Unlock()
@@ -228,7 +231,7 @@ func (a *API) ShutDown(ctx context.Context, provided Precondition, within time.D
 	return a.cfg.Settings.ShutDown(ctx, within)
 }
 
-// within is the time that connections have.
+// within is how long open connections may stay.
 func (r *ShutdownRequest) within() (time.Duration, error) {
 	switch {
 	case !r.WhenEmpty && r.Within != "":
@@ -245,7 +248,7 @@ func (r *ShutdownRequest) within() (time.Duration, error) {
 	return within, nil
 }
 
-// apply sets what is given.
+// apply sets *to to the given value, if there is one.
 func apply[T any](to, given *T) {
 	if given != nil {
 		*to = *given

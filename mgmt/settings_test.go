@@ -24,11 +24,11 @@ type settings struct {
 	ppp      mgmt.PPPSettings
 	time     mgmt.TimeSettings
 	pools    mgmt.PoolSettings
-	password string // of mutual PAP, as it was written last
+	password string // of mutual PAP, as last written
 	within   time.Duration
 	pending  bool
 	by       string
-	err      error // of what is asked next
+	err      error // of the next call
 }
 
 func newSettings() *settings {
@@ -47,7 +47,7 @@ func addressPool(start string, count int) mgmt.AddressPool {
 	return mgmt.AddressPool{Ranges: []mgmt.PoolRange{{Start: netip.MustParseAddr(start), Count: count}}, DNS: []string{"10.99.0.1"}, WINS: []string{}}
 }
 
-// asked gives the error that is to be given, and notes who asks.
+// asked gives the error for the call, and records the caller.
 func (s *settings) asked(ctx context.Context) error {
 	err := s.err
 	s.err, s.by = nil, state.Actor(ctx)

@@ -11,13 +11,13 @@ import (
 
 // System is the daemon and its machine.
 type System interface {
-	// Status is what is known of them now.
+	// Status gives their current state.
 	Status(ctx context.Context) Status
-	// Pools are the addresses that clients get, by the names of the pools.
+	// Pools gives the address pools, in the order of their names.
 	Pools() []Pool
 }
 
-// Status is what is known of the daemon and its machine.
+// Status is the state of the daemon and its machine.
 type Status struct {
 	Version     string      `json:"version" doc:"The release, such as v1.2.0"`
 	Commit      string      `json:"commit" doc:"Commit of the source"`
@@ -42,7 +42,7 @@ type Interface struct {
 	Role      string         `json:"role" doc:"Use by the daemon: VPN, masquerade, proxy ARP; empty: none"`
 }
 
-// Pool is addresses that clients get.
+// Pool is a pool of addresses for clients.
 type Pool struct {
 	Name   string      `json:"name" doc:"Empty: the pool of users without a named pool"`
 	Ranges []PoolRange `json:"ranges"`
@@ -61,7 +61,7 @@ type PoolRange struct {
 	Count int        `json:"count" doc:"Number of addresses"`
 }
 
-// Warning is what is wrong, and the fix.
+// Warning is a fault and its fix.
 type Warning struct {
 	What  string `json:"what"`
 	Wrong string `json:"wrong"`

@@ -13,7 +13,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// table keeps the profiles as they were read last, since reading ten thousand unseals as many secrets. It
+// table caches the profiles, because a read of ten thousand profiles unseals as many secrets. It
 // reads them again after a change by another process.
 type table struct {
 	mu         sync.Mutex
@@ -24,16 +24,16 @@ type table struct {
 // StoredUser is a user's profile.
 type StoredUser struct {
 	*usermgmt.Profile
-	damaged error // why there is none but for the name
+	damaged error // why the profile has only a name; nil: it is sound
 }
 
-// Record is what is known of the user beside the profile, and whether either is damaged.
+// Record adds the damage of the profile to the user's record.
 func (s StoredUser) Record(r usermgmt.Record) usermgmt.Record {
 	r.Damaged = cmp.Or(s.damaged, r.Damaged)
 	return r
 }
 
-// ReadUsers reads all users, those that are damaged, too, in the order of their names.
+// ReadUsers reads all users, damaged ones included, in the order of their names.
 func ReadUsers(ctx context.Context, users Users) ([]StoredUser, error) {
 	sound, damaged, err := users.Sound(ctx)
 	if err != nil {
@@ -50,11 +50,11 @@ func ReadUsers(ctx context.Context, users Users) ([]StoredUser, error) {
 	return all, nil
 }
 
-// profiles gives them in a slice of the caller's own.
+// profiles gives the profiles in a slice that the caller owns.
 func (t *table) profiles(ctx context.Context, users Users) ([]StoredUser, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	generation, err := users.Generation(ctx) // before the list, which is then as new at least
+	generation, err := users.Generation(ctx) // before the list, so that the list is at least as new
 	if err != nil {
 		return nil, err
 	}
@@ -68,15 +68,16 @@ func (t *table) profiles(ctx context.Context, users Users) ([]StoredUser, error)
 	return slices.Clone(t.all), nil
 }
 
-// UsersChanged tells the API of a change of users by this process, so that it need not read all users again.
+// UsersChanged tells the API of a change of users by this process. The API then need not read all
+// users again.
 func (a *API) UsersChanged(c usermgmt.Change) { a.table.change(c) }
 
-// change makes a change in the profiles, if they are of the generation before it.
+// change applies a change to the profiles, if they are of the generation before it.
 func (t *table) change(c usermgmt.Change) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.all == nil || c.Before != t.generation {
-		return // they are read when they are asked for
+		return // the next reader reads them
 	}
 	gone := map[string]bool{}
 	for _, name := range c.Removed {
@@ -97,7 +98,7 @@ func byName(x, y StoredUser) int {
 	return cmp.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name))
 }
 
-// UserQuery picks users, and their order.
+// UserQuery picks and sorts users.
 type UserQuery struct {
 	Search string   `query:"q" maxLength:"100" doc:"A part of the name or the comment"`
 	Show   string   `query:"show" enum:"disabled,expired,locked,damaged,connected,never" doc:"Only users with this status, connected users, or users that have never connected; missing: all"`
@@ -105,13 +106,13 @@ type UserQuery struct {
 	Sort   string   `query:"sort" enum:"name,-name,index,-index,enabled,-enabled,connections,-connections,comment,-comment" default:"name"`
 }
 
-// What Show of a UserQuery may be, beside the statuses.
+// Values of UserQuery.Show, in addition to the statuses.
 const (
 	ShowConnected = "connected"
 	ShowNever     = "never" // connected
 )
 
-// Users gives a page of the users that are asked for; and how many there are in all pages.
+// Users gives a page of the users that match the query, and the number of users on all pages.
 func (a *API) Users(ctx context.Context, q UserQuery, p Paging) ([]User, int, error) {
 	profiles, err := a.table.profiles(ctx, a.cfg.Users)
 	if err != nil {
@@ -148,7 +149,7 @@ func (a *API) Users(ctx context.Context, q UserQuery, p Paging) ([]User, int, er
 	return users, len(profiles), nil
 }
 
-// named are the users of the names.
+// named gives the users with the names.
 func named(users []StoredUser, names []string) []StoredUser {
 	wanted := map[string]bool{}
 	for _, name := range names {
@@ -157,7 +158,7 @@ func named(users []StoredUser, names []string) []StoredUser {
 	return slices.DeleteFunc(users, func(u StoredUser) bool { return !wanted[usermgmt.Fold(u.Name)] })
 }
 
-// shows reports whether a user is among those that a query wants.
+// shows reports whether a query with show picks a user.
 func shows(show string, p StoredUser, r usermgmt.Record, open int, now time.Time) bool {
 	switch show {
 	case ShowConnected:
@@ -191,14 +192,14 @@ func truth(b bool) int {
 	return 0
 }
 
-// AddUser adds a user, and gives it as it is stored. The error may be usermgmt.ErrExists, or hold
+// AddUser adds a user and gives it as it is stored. The error may be usermgmt.ErrExists or hold
 // RuleErrors.
 func (a *API) AddUser(ctx context.Context, p usermgmt.Profile) (usermgmt.Profile, error) {
 	return a.edit(ctx, usermgmt.How{Add: true}, p.Name, func(to *usermgmt.Profile) error { *to = p; return nil })
 }
 
-// ChangeUser changes a user as change does, if the precondition holds, and gives it as it is stored then.
-// The error may be ErrChanged or auth.ErrNoUser, or hold RuleErrors.
+// ChangeUser changes a user as change does, if the precondition holds. It gives the user as it is
+// stored then. The error may be ErrChanged or auth.ErrNoUser, or hold RuleErrors.
 func (a *API) ChangeUser(ctx context.Context, name string, provided Precondition, change func(*usermgmt.Profile) error) (usermgmt.Profile, error) {
 	return a.edit(ctx, usermgmt.How{Change: true}, name, func(p *usermgmt.Profile) error {
 		if err := provided.holds(StateTag(p)); err != nil {
@@ -208,7 +209,7 @@ func (a *API) ChangeUser(ctx context.Context, name string, provided Precondition
 	})
 }
 
-// edit makes one edit, and gives the user as it is stored then.
+// edit makes one edit and gives the user as it is stored then.
 func (a *API) edit(ctx context.Context, how usermgmt.How, name string, change func(*usermgmt.Profile) error) (usermgmt.Profile, error) {
 	outcomes, err := a.cfg.Users.Apply(ctx, []usermgmt.Edit{{Name: name, Change: change}}, how)
 	if one := (*usermgmt.EditError)(nil); errors.As(err, &one) {
@@ -235,12 +236,13 @@ func (a *API) RemoveUsers(ctx context.Context, provided Precondition, names ...s
 	return a.cfg.Users.Remove(provided.ofUsers(ctx), names...)
 }
 
-// UnlockUsers lets users in again that too many failures locked, as RemoveUsers removes them.
+// UnlockUsers unlocks users after too many failures, all of them or none, if the precondition holds
+// for each.
 func (a *API) UnlockUsers(ctx context.Context, provided Precondition, names ...string) error {
 	return a.cfg.Users.Unlock(provided.ofUsers(ctx), names...)
 }
 
-// ofUsers has the Users act only if the precondition holds.
+// ofUsers gives a context with which Users acts only if the precondition holds.
 func (p *Precondition) ofUsers(ctx context.Context) context.Context {
 	if len(p.IfMatch)+len(p.IfNoneMatch) == 0 {
 		return ctx // a user that is damaged, and has no tag, can be removed
@@ -248,22 +250,22 @@ func (p *Precondition) ofUsers(ctx context.Context) context.Context {
 	return usermgmt.Provided(ctx, func(stored *usermgmt.Profile) error { return p.holds(StateTag(stored)) })
 }
 
-// Profile gives what is set for a user, secrets included, with the tag that AsSeen takes.
+// Profile gives a user's profile, secrets included, with the tag that AsSeen takes.
 func (a *API) Profile(ctx context.Context, name string) (p usermgmt.Profile, tag string, err error) {
 	p, err = a.cfg.Users.Get(ctx, name)
 	return p, StateTag(&p), err
 }
 
-// User gives a user as it is shown, by the profile.
+// User gives the user of a profile as it is shown.
 func (a *API) User(ctx context.Context, p usermgmt.Profile) (User, error) {
 	now := a.cfg.Clock.Corrected()
 	r, err := a.cfg.Users.RecordOf(ctx, p.Name, usermgmt.Month(now))
 	return ViewUser(&p, r, a.open()[p.Name], now), err
 }
 
-// Verify holds a code of a user's token, as it shows it now, against what is stored of it: the last step of
-// an enrolment. A right code counts as used. The error may be ErrChanged, auth.ErrNoUser, auth.ErrNoToken
-// or an auth.EnrolError.
+// Verify checks the current code of a user's token against the stored token: the last step of an
+// enrolment. A right code counts as used. The error may be ErrChanged, auth.ErrNoUser,
+// auth.ErrNoToken or an auth.EnrolError.
 func (a *API) Verify(ctx context.Context, name string, provided Precondition, code string) error {
 	p, tag, err := a.Profile(ctx, name)
 	if err == nil {
@@ -280,12 +282,12 @@ func (a *API) Verify(ctx context.Context, name string, provided Precondition, co
 	if err != nil {
 		return err
 	}
-	_, err = a.cfg.Users.Advance(ctx, p.Name, state) // not stored: a later code was accepted already, which holds on
+	_, err = a.cfg.Users.Advance(ctx, p.Name, state) // stores nothing if a later code was accepted already
 	return err
 }
 
-// Resync brings a user's token back whose clock is out of the window, by two codes in a row, and gives by how much
-// its clock is ahead. The errors are those of auth.Resync.
+// Resync resynchronises a user's token whose clock is outside the window. It takes two consecutive
+// codes, and gives how far the clock is ahead. The errors are those of auth.Resync.
 func (a *API) Resync(ctx context.Context, name, first, second string) (time.Duration, error) {
 	return auth.Resync(ctx, a.cfg.Users, a.cfg.Users, name, first, second, a.cfg.Clock.Corrected())
 }

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A change of what has changed meanwhile is refused with 412, whatever the operation, and nothing happens.
+// A change of a resource that has changed meanwhile is refused with 412, for each operation, and
+// nothing changes.
 func TestIfMatch(t *testing.T) {
 	d := newDocumented(t)
 	d.furnish()
@@ -78,7 +79,8 @@ func TestTagsInLines(t *testing.T) {
 	}
 }
 
-// The tag of what has a secret is another one with each secret: of two who set one, the later one is told of the other.
+// The tag of a resource with a secret changes with each secret. If two people set one, the later
+// one learns of the other.
 func TestTagOfSecrets(t *testing.T) {
 	b := setUp(t)
 	b.furnish()
@@ -96,7 +98,7 @@ func TestTagOfSecrets(t *testing.T) {
 	}
 }
 
-// A counter that goes on is another view, and no change of what is set.
+// A new value of a counter is another view, but not a change of what is set.
 func TestTagOfView(t *testing.T) {
 	b := setUp(t)
 	b.furnish()

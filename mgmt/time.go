@@ -9,7 +9,7 @@ import (
 )
 
 type (
-	// TimeSettingsView is what GET /time/settings tells.
+	// TimeSettingsView is the answer of GET /time/settings.
 	TimeSettingsView struct {
 		TimeSettings
 		Overridden []string `json:"overridden" doc:"Keys of the configuration file that these settings override"`
@@ -66,12 +66,12 @@ func (a *API) changeTime(ctx context.Context, in *changeTime) (*timeSettingsView
 	return a.timeSettings(), nil
 }
 
-// ChangeTime changes the watch over the clock as ChangeServices does services.
+// ChangeTime changes the watch over the clock as ChangeServices changes services.
 func (a *API) ChangeTime(ctx context.Context, provided Precondition, change func(*TimeSettings) error) error {
 	return changed(a, provided, a.cfg.Settings.Time, change, func(to TimeSettings) error { return a.cfg.Settings.SetTime(ctx, to) })
 }
 
-// apply puts what is given into the settings.
+// apply puts the given fields into the settings.
 func (c *TimeChange) apply(t *TimeSettings) {
 	if c.Servers != nil {
 		t.Servers = c.Servers

@@ -12,7 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Token is an API token, as it is shown.
+// Token is an API token as it is shown.
 type Token struct {
 	Name    string     `json:"name"`
 	Role    string     `json:"role" enum:"administrator,viewer"`
@@ -21,14 +21,14 @@ type Token struct {
 	By      string     `json:"by" doc:"The person who added it"`
 }
 
-// TokenInput is a token to be made.
+// TokenInput describes the token to make.
 type TokenInput struct {
 	Name    string     `json:"name"`
 	Role    string     `json:"role" enum:"administrator,viewer"`
 	Expires *time.Time `json:"expires,omitempty" doc:"Missing: never"`
 }
 
-// NewToken is a token that was made.
+// NewToken is a new token with its secret.
 type NewToken struct {
 	TokenInput
 	Secret string `json:"secret" doc:"For the header Authorization: Bearer. Only this answer shows it"`

@@ -11,7 +11,8 @@ import (
 
 //go:generate go run ./userfields user_fields.go
 
-// User is a dial-in user as it is shown: passwords, secrets and PINs are written, and never read back.
+// User is a dial-in user as it is shown. Passwords, secrets and PINs can be written, but are never
+// shown.
 type User struct {
 	Name        string `json:"name"`
 	Index       int    `json:"index" doc:"Number of the profile"`
@@ -44,14 +45,15 @@ type UserConnection struct {
 	Since     time.Time  `json:"since"`
 }
 
-// UserTraffic is what a user has moved in a month.
+// UserTraffic is a user's traffic in a month.
 type UserTraffic struct {
 	Month   string `json:"month" doc:"Month in UTC, such as 2026-11"`
 	RxBytes uint64 `json:"rx_bytes" doc:"From the user"`
 	TxBytes uint64 `json:"tx_bytes" doc:"To the user"`
 }
 
-// UserInput is what is set of a user; what is left out stays as it is, or is as a new user has it.
+// UserInput has the fields to set. A field that is left out stays as it is, or has the value of a
+// new user.
 type UserInput struct {
 	UserFieldsInput
 
@@ -69,7 +71,8 @@ type UserInput struct {
 	Traffic        shown `json:"traffic,omitzero"`
 }
 
-// apply puts the input into a profile. The error joins a RuleError for each field that cannot be read.
+// apply puts the input into a profile. The error joins a RuleError for each field that cannot be
+// read.
 func (in *UserInput) apply(p *usermgmt.Profile) error {
 	var errs []error
 	texts := in.texts()
@@ -81,17 +84,17 @@ func (in *UserInput) apply(p *usermgmt.Profile) error {
 	return errors.Join(errs...)
 }
 
-// What Status of a User may be.
+// Values of User.Status.
 const (
 	StatusEnabled  = "enabled"
 	StatusDisabled = "disabled"
 	StatusExpired  = "expired"
-	StatusLocked   = "locked"  // at some addresses at least
-	StatusDamaged  = "damaged" // the user's row of the table: the user is refused
+	StatusLocked   = "locked"  // at least at some addresses
+	StatusDamaged  = "damaged" // the user's row of the table is damaged: the user is refused
 )
 
-// ViewUser is a user as it is shown, in the API and by the command line: what is set, what is known of the user, and
-// the connections that are open.
+// ViewUser is a user as the API and the command line show it: the profile, the record, and the open
+// connections.
 func ViewUser(p *usermgmt.Profile, r usermgmt.Record, open []UserConnection, now time.Time) User {
 	u := User{
 		Name: p.Name, Index: p.Index, Enabled: p.Enabled, HasPassword: p.Password != "", HasMOTP: p.MOTPSecret != "", HasTOTP: p.TOTPSecret != "",
@@ -115,14 +118,14 @@ func ViewUser(p *usermgmt.Profile, r usermgmt.Record, open []UserConnection, now
 	return u
 }
 
-// shownAs is a field as an answer has it.
+// shownAs gives a field as answers have it.
 func shownAs[T any](p *usermgmt.Profile, name string) T {
 	f, _ := usermgmt.FieldNamed(name)
 	v, _ := f.JSON(p).(T)
 	return v
 }
 
-// statusOf says whether a user gets in.
+// statusOf gives the status: it says whether the user gets in.
 func statusOf(p *usermgmt.Profile, r usermgmt.Record, now time.Time) string {
 	switch {
 	case r.Damaged != nil:

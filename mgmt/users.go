@@ -109,7 +109,7 @@ func (a *API) listUsers(ctx context.Context, in *listUsers) (*userList, error) {
 func (a *API) changeUser(ctx context.Context, in *changeUser) (*oneUser, error) {
 	p, err := a.ChangeUser(ctx, in.Name, in.Precondition, func(p *usermgmt.Profile) error {
 		if in.Body.Name != "" && !strings.EqualFold(in.Body.Name, p.Name) {
-			p.Name = in.Body.Name // which the table refuses, and says why
+			p.Name = in.Body.Name // the table refuses it, and says why
 		}
 		return in.Body.apply(p)
 	})
@@ -121,7 +121,7 @@ func (a *API) getUser(ctx context.Context, name string) (*oneUser, error) {
 	return a.oneUser(ctx, p, err)
 }
 
-// oneUser answers with a user, or with the error of what was asked for.
+// oneUser answers with a user, or with the error of the request.
 func (a *API) oneUser(ctx context.Context, p usermgmt.Profile, err error) (*oneUser, error) {
 	if err != nil {
 		return nil, problem(err)
