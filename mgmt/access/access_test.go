@@ -49,13 +49,13 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-// slow has the gate work as it does outside of tests.
+// slow has the gate work as it does outside tests.
 func (h *house) slow() {
 	now := func() time.Time { return *h.now.Load() }
 	h.Gate = access.New(access.Config{Store: h.store, Now: now})
 }
 
-// pass lets time pass.
+// pass advances the clock.
 func (h *house) pass(d time.Duration) {
 	now := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 	if before := h.now.Load(); before != nil {
@@ -64,7 +64,7 @@ func (h *house) pass(d time.Duration) {
 	h.now.Store(&now)
 }
 
-// valid reports whether a set-up link counts.
+// valid reports whether a set-up link is valid.
 func (h *house) valid(link string) bool {
 	_, err := h.LinkName(h.t.Context(), link)
 	return err == nil
@@ -77,7 +77,7 @@ func (h *house) must(err error) {
 	}
 }
 
-// logIn gives the cookie of somebody who is added first.
+// logIn adds an account and gives the cookie of its log-in.
 func (h *house) logIn(name string, role access.Role) *http.Cookie {
 	h.t.Helper()
 	h.must(h.Add(h.t.Context(), name, password, role))
@@ -86,7 +86,7 @@ func (h *house) logIn(name string, role access.Role) *http.Cookie {
 	return c
 }
 
-// ask sends a request through the gate, and gives the answer with who it was from: "" for nobody, "-" when it was turned away.
+// ask sends a request. It gives the answer and the caller's name: "": unknown, "-": turned away.
 func (h *house) ask(method, path string, edit ...func(*http.Request)) (answer, string) {
 	h.t.Helper()
 	from := "-"
@@ -102,7 +102,7 @@ func (h *house) ask(method, path string, edit ...func(*http.Request)) (answer, s
 	return answer{w.Code, w.Header()}, from
 }
 
-// answer is what of a response a test looks at.
+// answer holds the parts of a response that tests check.
 type answer struct {
 	StatusCode int
 	Header     http.Header
@@ -141,7 +141,7 @@ func TestNobody(t *testing.T) {
 	if to := resp.Header.Get("Location"); to != "/login?to=%2Fusers%3Fsort%3Dname" {
 		t.Errorf("leads to %s", to)
 	}
-	// Secrets that are made up.
+	// These secrets are invented.
 	for _, c := range []string{"", "x", strings.Repeat("A", 43), strings.Repeat("A", 1000)} {
 		if _, from := h.ask("GET", "/api/v1/users", header("Cookie", "__Host-vpnd="+c)); from != "-" {
 			t.Errorf("the session %q is taken", c)
@@ -192,7 +192,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// A page of another site can neither write nor log in.
+// A page of another site can neither change anything nor log in.
 func TestForeignOrigin(t *testing.T) {
 	h := newHouse(t)
 	root := with(h.logIn("root", access.Administrator))
@@ -288,7 +288,7 @@ func TestLogIn(t *testing.T) {
 	}
 }
 
-// An unknown name is found out neither by the answer nor by how long it takes.
+// Neither the answer nor its time shows that a name is unknown.
 func TestUnknownNameCostsTheSame(t *testing.T) {
 	h := newHouse(t)
 	h.slow()
@@ -306,7 +306,7 @@ func TestUnknownNameCostsTheSame(t *testing.T) {
 			}
 		}
 	}
-	// Without the hash it is a hundred times less; a busy machine makes a difference, too.
+	// Without the hash the time is a hundredth. A busy machine makes a difference, too.
 	if least["stranger"] < least["root"]/8 {
 		t.Errorf("%v", least)
 	}
@@ -315,7 +315,7 @@ func TestUnknownNameCostsTheSame(t *testing.T) {
 func TestLimits(t *testing.T) {
 	h := newHouse(t)
 	h.must(h.Add(t.Context(), "root", password, access.Administrator))
-	_, err := h.LogIn(t.Context(), home, "root", password, "") // he is usually there
+	_, err := h.LogIn(t.Context(), home, "root", password, "") // it is now a usual address
 	h.must(err)
 	attempts := func(name string, source func(i int) netip.Addr) (refused int) {
 		for i := range 100 {
@@ -362,7 +362,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A flood of log-ins from everywhere waits in a short line; who finds it full is told so at once.
+// Many log-ins wait in a short queue. If the queue is full, the answer says so immediately.
 func TestFlood(t *testing.T) {
 	h := newHouse(t)
 	h.slow()
@@ -454,7 +454,7 @@ func TestTokens(t *testing.T) {
 	if _, from := h.ask("GET", "/api/v1/users", bearer(forged)); from != "-" {
 		t.Error("a forged token is taken")
 	}
-	// A token that does not count is not made up for by a session.
+	// A session does not replace an invalid token.
 	if _, from := h.ask("GET", "/api/v1/users", bearer(forged), with(h.logIn("root", access.Administrator))); from != "-" {
 		t.Error("a forged token is accepted together with a session")
 	}
@@ -480,7 +480,7 @@ func errorsOf(err error) []error {
 	return all
 }
 
-// What is asked for long ends with the session.
+// A long request ends with the session.
 func TestLongRequestEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

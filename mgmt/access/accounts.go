@@ -33,10 +33,11 @@ func accountOf(a state.Administrator) Account {
 	return Account{Name: a.Name, Role: Role(a.Role), TOTP: a.TOTPSecret != "", Added: a.Added, LastLogIn: a.LastLogIn, Proof: Proof(a.Password, a.TOTPSecret)}
 }
 
-// proofKey makes proofs that nobody can try secrets against.
+// proofKey keys the proofs, so that nobody can test guesses of a secret against them.
 var proofKey = []byte(newSecret())
 
-// Proof is another one for each other secrets, of which it tells nothing. It changes with each start.
+// Proof is a fingerprint of secrets. It changes with each of them and with each start, and reveals
+// none of them.
 func Proof(secrets ...string) string {
 	mac := hmac.New(sha256.New, proofKey)
 	for _, secret := range secrets {
@@ -45,7 +46,7 @@ func Proof(secrets ...string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// Any reports whether there is somebody with the role of an administrator.
+// Any reports whether an account has the role of an administrator.
 func (g *Gate) Any(ctx context.Context) (bool, error) { return g.store.AnyAdministrator(ctx) }
 
 // Add adds an account. The error may join usermgmt.RuleErrors, or be state.ErrAdministratorExists.
@@ -59,18 +60,20 @@ func (g *Gate) Add(ctx context.Context, name, password string, role Role) error 
 	return g.changed(ctx, err, "administrator added", "user", name, "role", role)
 }
 
-// Change is what is changed of an account; nil leaves a thing as it is.
+// Change holds the changes to an account. A nil field stays as it is.
 type Change struct {
 	Role     *Role
 	Password *string
-	// TOTPSecret is that of the account's app, in base32, and Code what the app shows now; a secret of "" ends TOTP.
+	// TOTPSecret is the secret of the account's app, in base32, and Code is the app's current code.
+	// The secret "" ends TOTP.
 	TOTPSecret *string
 	Code       string
 }
 
-// Change changes an account, all that is asked for or nothing, and ends its sessions, unless it is so already: not
-// changed. A password is always a change. The error may be state.ErrNoAdministrator,
-// state.ErrLastAdministrator, or join a usermgmt.RuleError for each of "role", "password", "totp-secret" and "code" that is wrong.
+// Change makes all changes to an account or none, and ends its sessions. If the account is so
+// already, nothing changes. A password is always a change. The error may be
+// state.ErrNoAdministrator or state.ErrLastAdministrator, or join a usermgmt.RuleError for each
+// wrong field of "role", "password", "totp-secret" and "code".
 func (g *Gate) Change(ctx context.Context, name string, c Change) (changed bool, err error) {
 	before, err := g.store.Administrator(ctx, name)
 	if err != nil {
@@ -117,7 +120,7 @@ func (g *Gate) Change(ctx context.Context, name string, c Change) (changed bool,
 	return err == nil, g.changed(ctx, err, "administrator changed", "user", name, "what", text)
 }
 
-// secret checks a new secret of TOTP, and gives it clean with the step of the code.
+// secret checks a new secret of TOTP. It gives the clean secret with the step of the code.
 func (g *Gate) secret(secret, code string) (string, int64, error) {
 	if secret = totp.Clean(secret); secret == "" {
 		return "", 0, nil
@@ -132,8 +135,8 @@ func (g *Gate) secret(secret, code string) (string, int64, error) {
 	return secret, step, nil
 }
 
-// Remove removes an account with its sessions; the last administrator only if evenLast, and else the error is
-// state.ErrLastAdministrator.
+// Remove removes an account and its sessions. It removes the last administrator only if evenLast is
+// true. Otherwise the error is state.ErrLastAdministrator.
 func (g *Gate) Remove(ctx context.Context, name string, evenLast bool) error {
 	return g.changed(ctx, g.store.RemoveAdministrator(ctx, name, evenLast), "administrator removed", "user", name)
 }
@@ -148,8 +151,9 @@ func (g *Gate) Tokens(ctx context.Context) ([]Token, error) {
 	return all, err
 }
 
-// NewToken makes an API token that is valid until expires (zero: for ever), and returns its secret, which is not
-// stored. The error may join usermgmt.RuleErrors about "name", "role" or "expires", or be state.ErrTokenExists.
+// NewToken makes an API token that is valid until expires (zero: for ever). It returns the secret,
+// which is not stored. The error may be state.ErrTokenExists, or join usermgmt.RuleErrors about
+// "name", "role" or "expires".
 func (g *Gate) NewToken(ctx context.Context, name string, role Role, expires time.Time) (string, error) {
 	role, err := ParseRole(string(role))
 	if !expires.IsZero() && !g.now().Before(expires) {
@@ -166,12 +170,12 @@ func (g *Gate) NewToken(ctx context.Context, name string, role Role, expires tim
 	return secret, nil
 }
 
-// RemoveToken ends an API token. The error may be state.ErrNoToken.
+// RemoveToken removes an API token. The error may be state.ErrNoToken.
 func (g *Gate) RemoveToken(ctx context.Context, name string) error {
 	return g.changed(ctx, g.store.RemoveAdminToken(ctx, name), "API token removed", "token", name)
 }
 
-// changed logs a change, with who made it, if it was made.
+// changed logs a successful change and the administrator who made it.
 func (g *Gate) changed(ctx context.Context, err error, what string, attrs ...any) error {
 	if err == nil {
 		if id, ok := Of(ctx); ok {

@@ -16,13 +16,14 @@ import (
 
 const totpSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
-// totpCode is what the app of totpSecret shows now.
+// totpCode is the current code of the app with totpSecret.
 func (h *house) totpCode() string {
 	step := motp.Step(*h.now.Load())
 	return totp.Token{Secret: totpSecret}.Code(step - step%3)
 }
 
-// What was stored while the clock was a year ahead counts for nobody when the clock is right again, and keeps nobody out.
+// Entries that were stored while the clock was a year ahead are not valid when the clock is right
+// again, and lock nobody out.
 func TestClockWasAhead(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	h := newHouse(t)
@@ -66,7 +67,7 @@ func TestClockWasAhead(t *testing.T) {
 	}
 }
 
-// A clock that is put back by less than a minute ends no session.
+// A clock that is set back by less than a minute ends no session.
 func TestClockIsPutRight(t *testing.T) {
 	h := newHouse(t)
 	cookie := h.logIn("anna", access.Administrator)
@@ -76,7 +77,7 @@ func TestClockIsPutRight(t *testing.T) {
 	}
 }
 
-// changing is a store in which an account changes once it was read.
+// changing is a store in which an account changes after it was read.
 type changing struct {
 	*sqlite.Store
 	then func()
@@ -88,7 +89,7 @@ func (m *changing) Administrator(ctx context.Context, name string) (state.Admini
 	return a, err
 }
 
-// A log-in that is under way while the account changes gets no session.
+// A log-in gets no session if the account changes during it.
 func TestChangedDuringLogIn(t *testing.T) {
 	for name, change := range map[string]func(h *house) error{
 		"TOTP on":  func(h *house) error { return h.SetTOTP(t.Context(), "anna", totpSecret, h.totpCode()) },
@@ -106,7 +107,7 @@ func TestChangedDuringLogIn(t *testing.T) {
 	}
 }
 
-// Refused log-ins that are too many to be kept one by one are told with the next one that is kept.
+// The next entry counts the refused log-ins that had none.
 func TestRefusalsLeftOut(t *testing.T) {
 	h := newHouse(t)
 	refuse := func(n int) {

@@ -1,6 +1,7 @@
-// Package access controls the access over HTTPS: administrators with their passwords, roles and TOTP, their
-// sessions, API tokens for programs, and one-time set-up links. It keeps only the limits of log-ins itself.
-// Everything else is in a Store, so a change by any process takes effect with the next request.
+// Package access controls the access over HTTPS: administrators with their passwords, roles and
+// TOTP, their sessions, API tokens for programs, and one-time set-up links. It keeps only the
+// limits of log-ins itself. Everything else is in a Store, so a change by any process takes effect
+// with the next request.
 package access
 
 import (
@@ -11,16 +12,16 @@ import (
 	"vpnd/usermgmt"
 )
 
-// Role is what somebody may do.
+// Role says what an account or a token may do.
 type Role string
 
 // The roles.
 const (
 	Administrator Role = state.RoleAdministrator // everything
-	Viewer        Role = "viewer"                // look
+	Viewer        Role = "viewer"                // may only look
 )
 
-// ParseRole takes the name of a role. The error is a usermgmt.RuleError.
+// ParseRole reads the name of a role. The error is a usermgmt.RuleError.
 func ParseRole(name string) (Role, error) {
 	if r := Role(name); r == Administrator || r == Viewer {
 		return r, nil
@@ -28,7 +29,7 @@ func ParseRole(name string) (Role, error) {
 	return "", &usermgmt.RuleError{Field: "role", Text: fmt.Sprintf("%.20q is not one of %s, %s", name, Administrator, Viewer)}
 }
 
-// Identity is who asks.
+// Identity is the sender of a request.
 type Identity struct {
 	Name  string
 	Role  Role
@@ -37,7 +38,7 @@ type Identity struct {
 
 type identityKey struct{}
 
-// With gives a context of requests of id. Changes of users made with it are ascribed to id.
+// With gives a context for requests of id. The history names id as the author of changes of users.
 func With(ctx context.Context, id Identity) context.Context {
 	who := id.Name
 	if id.Token {
@@ -46,20 +47,20 @@ func With(ctx context.Context, id Identity) context.Context {
 	return state.By(context.WithValue(ctx, identityKey{}, id), who)
 }
 
-// Of gives whose request the context is of; false: nobody's that is known.
+// Of gives the identity that With put into the context; false: there is none.
 func Of(ctx context.Context) (Identity, bool) {
 	id, ok := ctx.Value(identityKey{}).(Identity)
 	return id, ok
 }
 
-// Account is somebody who may manage the daemon, without secrets.
+// Account is an administrator or a viewer, without secrets.
 type Account struct {
 	Name      string
 	Role      Role
-	TOTP      bool      // log-ins take a code, too
+	TOTP      bool      // log-ins need a code, too
 	Added     time.Time // when
 	LastLogIn time.Time // zero: none
-	Proof     string    // another one with each password and each secret of TOTP, of which it tells nothing
+	Proof     string    // a fingerprint of the password and the secret of TOTP; it reveals neither
 }
 
 // Token is an API token, without its secret.

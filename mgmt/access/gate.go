@@ -18,7 +18,7 @@ import (
 const (
 	secretOctets = 32
 	linkLife     = 24 * time.Hour
-	seenEvery    = time.Minute // how exactly it is stored when a session was used
+	seenEvery    = time.Minute // how precisely the last use of a session is stored
 )
 
 var sessionLives = state.Lifetimes{Idle: time.Hour, Whole: 12 * time.Hour, Most: 16}
@@ -29,14 +29,14 @@ type Store interface {
 	Record(ctx context.Context, entries ...state.Entry) error
 }
 
-// Config is what a Gate is made with.
+// Config configures a Gate.
 type Config struct {
 	Store  Store
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: nothing is logged
 }
 
-// Gate lets those in who may manage the daemon. It is safe for concurrent use.
+// Gate admits the people and programs that may manage the daemon. It is safe for concurrent use.
 type Gate struct {
 	store   Store
 	now     func() time.Time
@@ -46,8 +46,8 @@ type Gate struct {
 	hasher  *hasher
 	hashing argon2id.Params
 	nobody  string        // hash for unknown names
-	refused *rate.Limiter // entries of the history about refused log-ins
-	leftOut atomic.Int64  // refused log-ins without an entry, since the last one that has one
+	refused *rate.Limiter // limits the history's entries about refused log-ins
+	leftOut atomic.Int64  // refused log-ins without an entry, since the last entry
 }
 
 // New makes a Gate.
@@ -73,13 +73,15 @@ func newSecret() string {
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// hashOf is what of a secret is stored. With 256 bits of chance it takes no salt, and no work.
+// hashOf is the stored form of a secret. A random secret of 256 bits needs no salt and no slow
+// hash.
 func hashOf(secret string) []byte {
 	sum := sha256.Sum256([]byte(secret))
 	return sum[:]
 }
 
-// likeSecret reports whether s has the form of what newSecret makes, so that other texts cost nothing.
+// likeSecret reports whether s looks like a secret of newSecret. Other texts are refused at no
+// cost.
 func likeSecret(s string) bool {
 	return len(s) == base64.RawURLEncoding.EncodedLen(secretOctets)
 }

@@ -14,20 +14,20 @@ import (
 const (
 	cookieName  = "__Host-vpnd"
 	tokenPrefix = "vpnd_"
-	// watchEvery is how often it is looked at, while a request is answered, whether who asks may still ask: events go on
-	// for hours.
+	// watchEvery is how often the caller's rights are checked while a request is answered: events
+	// go on for hours.
 	watchEvery = 10 * time.Second
 )
 
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// Guard lets requests through to next, with an Identity, and refuses the others.
+// Guard passes requests with an Identity to next, and refuses the others.
 //
-// The session's cookie, or "Authorization: Bearer" with an API token, identifies a caller. /login, /setup,
-// /static/, /healthz and /readyz need neither. For other paths, the API and /metrics answer 401, and pages lead
-// to /login?to=PATH. A viewer may look, log out, and make changes below /account. Other changes get 403, and so
-// do requests from pages of other sites.
+// The session's cookie, or "Authorization: Bearer" with an API token, identifies a caller. /login,
+// /setup, /static/, /healthz and /readyz need neither. For other paths, the API and /metrics answer
+// 401, and pages lead to /login?to=PATH. A viewer may look, log out, and make changes below
+// /account. Other changes get 403, and so do requests from pages of other sites.
 func (g *Gate) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setHeaders(w, r)
@@ -65,7 +65,7 @@ func (g *Gate) Guard(next http.Handler) http.Handler {
 	})
 }
 
-// open reports whether a path is for everybody.
+// open reports whether a path needs no log-in.
 func open(p string) bool {
 	switch p {
 	case "/login", "/setup", "/healthz", "/readyz":
@@ -74,14 +74,14 @@ func open(p string) bool {
 	return strings.HasPrefix(p, "/static/") && path.Clean(p) == p
 }
 
-// own reports whether a path is only about the caller.
+// own reports whether a path concerns only the caller.
 func own(p string) bool {
 	return p == "/logout" || p == "/account" || strings.HasPrefix(p, "/account/") && path.Clean(p) == p
 }
 
 func looks(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
-// forPrograms reports whether an answer is read by a program rather than by a person.
+// forPrograms reports whether a program reads the answer, not a person.
 func forPrograms(r *http.Request) bool {
 	return strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/metrics"
 }
@@ -99,7 +99,7 @@ func setHeaders(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// turnAway answers who is not known.
+// turnAway answers an unknown caller.
 func (g *Gate) turnAway(w http.ResponseWriter, r *http.Request, c credential) {
 	if forPrograms(r) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="vpnd"`)
@@ -117,7 +117,8 @@ func (g *Gate) turnAway(w http.ResponseWriter, r *http.Request, c credential) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// LocalPath is a path of this server that a log-in may lead to; "/" for all else.
+// LocalPath gives the path if it is one of this server, to which a log-in may lead, and otherwise
+// "/".
 func LocalPath(to string) string {
 	u, err := url.Parse(to)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n\t") {
@@ -126,7 +127,7 @@ func LocalPath(to string) string {
 	return to
 }
 
-// refuse answers with a problem document (RFC 9457), or text for a person.
+// refuse answers a program with a problem document (RFC 9457), and a person with a text.
 func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	if !forPrograms(r) {
 		http.Error(w, text, status)
@@ -137,13 +138,13 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": text})
 }
 
-// credential is what a request shows of who asks.
+// credential identifies the caller of a request.
 type credential struct {
 	secret string // "": nothing
 	token  bool
 }
 
-// credentialOf takes the token of a request, or else the session.
+// credentialOf gives the token of a request, or else its session.
 func credentialOf(r *http.Request) credential {
 	if scheme, secret, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return credential{strings.TrimSpace(secret), true}
@@ -154,7 +155,8 @@ func credentialOf(r *http.Request) credential {
 	return credential{}
 }
 
-// identify says whose a credential is, and of a session when its use was stored last; false: nobody's.
+// identify gives the owner of a credential, and when the last use of a session was stored; false:
+// it has no owner.
 func (g *Gate) identify(ctx context.Context, c credential) (Identity, time.Time, bool, error) {
 	now := g.now()
 	if c.token {
@@ -178,18 +180,21 @@ func (g *Gate) identify(ctx context.Context, c credential) (Identity, time.Time,
 	return Identity{s.Name, Role(s.Role), false}, s.Seen, true, nil
 }
 
-// counts reports whether a token has not expired. One that expires, and was added while the clock was ahead, does not count.
+// counts reports whether a token is valid now. A token that expires is not valid if it was added
+// while the clock was ahead.
 func counts(t state.AdminToken, now time.Time) bool {
 	return t.Expires.IsZero() || now.Before(t.Expires) && now.Sub(t.Added) >= -state.ClockSlack
 }
 
-// within reports whether it is less than life since a stored time. One in the future does not count: the clock was ahead then.
+// within reports whether less than life has passed since a stored time. A time in the future does
+// not count: the clock was ahead when it was stored.
 func within(now, stored time.Time, life time.Duration) bool {
 	since := now.Sub(stored)
 	return since < life && since >= -state.ClockSlack
 }
 
-// watch ends the request when its caller loses the right to it. The function that it returns is called after the answer.
+// watch ends the request when its caller loses the right to it. The caller must call done after the
+// answer.
 func (g *Gate) watch(ctx context.Context, end func(), c credential, id Identity) (done func()) {
 	var timer *time.Timer
 	started := make(chan struct{})

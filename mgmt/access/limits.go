@@ -11,9 +11,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Log-ins are limited by where they come from and by the name they are for. Where a name has logged in before, it has a limit of its
-// own: neither a stranger who uses the name up, nor one at the same address with other names, keeps its owner out there. Behind a tunnel or a proxy all
-// are at one address.
+// Log-ins are limited by source address and by name. A name has a separate limit at each address
+// from which it has logged in. So nobody can lock a name's owner out there, neither by guesses for
+// that name from elsewhere, nor by other names from the same address. All clients behind a tunnel
+// or a proxy have one address.
 const (
 	sourceEvery, sourceBurst = 6 * time.Second, 10
 	nameEvery, nameBurst     = 30 * time.Second, 10
@@ -21,20 +22,21 @@ const (
 	nameBuckets              = 1024
 	maxUsual                 = 256
 
-	// refusedEvery and refusedBurst bound what refused log-ins write into the history and the log.
+	// refusedEvery and refusedBurst limit the entries about refused log-ins in the history and the
+	// log.
 	refusedEvery, refusedBurst = 10 * time.Second, 30
 )
 
-// limits count attempts to log in.
+// limits counts log-in attempts.
 type limits struct {
 	mu      sync.Mutex
 	sources map[netip.Prefix]*rate.Limiter
-	names   [nameBuckets]*rate.Limiter // by a hash of the name, so that names that are made up cost nothing
+	names   [nameBuckets]*rate.Limiter // by a hash of the name, so that invented names use no memory
 	seed    maphash.Seed
 	usual   map[usual]*rate.Limiter
 }
 
-// usual is from where a name has logged in.
+// usual is a source from which a name has logged in.
 type usual struct {
 	source netip.Prefix
 	name   string
@@ -44,7 +46,7 @@ func newLimits() *limits {
 	return &limits{sources: map[netip.Prefix]*rate.Limiter{}, seed: maphash.MakeSeed(), usual: map[usual]*rate.Limiter{}}
 }
 
-// prefixOf is what counts as one source: an IPv4 address, or an IPv6 /64.
+// prefixOf is the source for the limits: an IPv4 address, or an IPv6 /64.
 func prefixOf(source netip.Addr) netip.Prefix {
 	source = source.Unmap()
 	bits := source.BitLen()
@@ -55,7 +57,7 @@ func prefixOf(source netip.Addr) netip.Prefix {
 	return p
 }
 
-// allow counts an attempt, and reports whether it may be made.
+// allow counts an attempt and reports whether it is within the limits.
 func (l *limits) allow(now time.Time, source netip.Addr, name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,7 +75,8 @@ func (l *limits) allow(now time.Time, source netip.Addr, name string) bool {
 	return (*bucket).AllowN(now, 1)
 }
 
-// source gives the limiter of a source. For a new one, those make room that have recovered, or else any.
+// source gives the limiter of a source. A new source takes the place of sources that have
+// recovered, or else of any.
 func (l *limits) source(now time.Time, from netip.Prefix) *rate.Limiter {
 	if known, ok := l.sources[from]; ok {
 		return known
@@ -91,7 +94,7 @@ func (l *limits) source(now time.Time, from netip.Prefix) *rate.Limiter {
 	return limiter
 }
 
-// succeeded remembers where a name has logged in from.
+// succeeded remembers the source of a successful log-in.
 func (l *limits) succeeded(source netip.Addr, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -118,8 +121,8 @@ const (
 	waitTime   = 10 * time.Second
 )
 
-// hasher lets one password be hashed at a time: each takes a processor and 32 MiB for a while, which the users' packets are not to
-// feel however many log in.
+// hasher hashes one password at a time. Each hash takes a processor and 32 MiB for a while, and
+// many log-ins must not slow down the users' packets.
 type hasher struct {
 	waiting, working chan struct{}
 }
@@ -128,7 +131,8 @@ func newHasher() *hasher {
 	return &hasher{waiting: make(chan struct{}, maxWaiting), working: make(chan struct{}, 1)}
 }
 
-// do runs f when it is its turn. The error is ErrLimited when too many wait, or that of ctx.
+// do runs f in its turn. The error is ErrLimited if too many wait or the wait is too long, or the
+// error of ctx.
 func (h *hasher) do(ctx context.Context, f func()) error {
 	select {
 	case h.waiting <- struct{}{}:

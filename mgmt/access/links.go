@@ -7,18 +7,18 @@ import (
 	"vpnd/usermgmt"
 )
 
-// ErrLink is the error of SetUp and LinkName for a link that does not count.
+// ErrLink is the error of SetUp and LinkName for a link that is not valid.
 var ErrLink = errors.New("this set-up link is not valid or has expired: 'vpnd admin link' makes a new one")
 
-// FirstLink makes the set-up link of the first administrator, in place of an earlier one, and gives its secret part. It counts for 24
-// hours, and while there is no administrator.
+// FirstLink makes the set-up link of the first administrator and returns its secret part. The link
+// replaces an earlier one. It is valid for 24 hours, and only while there is no administrator.
 func (g *Gate) FirstLink(ctx context.Context) (string, error) {
 	return g.addLink(ctx, state.SetUpLink{Role: string(Administrator), First: true})
 }
 
-// NewLink makes a set-up link that works once, within 24 hours, and returns its secret part. With a name it is for that
-// account and replaces an earlier link: it adds the account, or sets a new password. Without a name, the person
-// who uses it chooses one.
+// NewLink makes a set-up link that works once, within 24 hours, and returns its secret part. A link
+// with a name is for that account and replaces an earlier link: it adds the account, or sets a new
+// password. The user of a link without a name chooses the name.
 func (g *Gate) NewLink(ctx context.Context, name string, role Role) (string, error) {
 	role, err := ParseRole(string(role))
 	if err != nil {
@@ -36,7 +36,8 @@ func (g *Gate) addLink(ctx context.Context, l state.SetUpLink) (string, error) {
 	return secret, nil
 }
 
-// LinkName is the name of the account that a set-up link is for; "": the person who uses it chooses one. The error may be ErrLink.
+// LinkName gives the account's name of a set-up link; "": the user of the link chooses the name.
+// The error may be ErrLink.
 func (g *Gate) LinkName(ctx context.Context, link string) (string, error) {
 	if !likeSecret(link) {
 		return "", ErrLink
@@ -48,8 +49,9 @@ func (g *Gate) LinkName(ctx context.Context, link string) (string, error) {
 	return l.Name, err
 }
 
-// SetUp uses a set-up link up. The name is that of LinkName, if that has one. The error may be ErrLink or state.ErrAdministratorExists, or join a
-// usermgmt.RuleError for each field, "name" and "password", that is wrong; the link counts as before then.
+// SetUp uses a set-up link up. A name of the link overrides name. The error may be ErrLink or
+// state.ErrAdministratorExists, or join a usermgmt.RuleError for each wrong field, "name" and
+// "password". After a RuleError the link stays valid.
 func (g *Gate) SetUp(ctx context.Context, link, name, password string) error {
 	of, err := g.LinkName(ctx, link)
 	if err != nil {

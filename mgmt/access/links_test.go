@@ -27,7 +27,7 @@ func TestLinks(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	// Wrong fields do not use it up.
+	// Wrong fields do not use up the link.
 	if err := h.SetUp(ctx, first, "no name", "short"); len(errorsOf(err)) != 2 || !h.valid(first) {
 		t.Errorf("%v", err)
 	}
@@ -38,7 +38,7 @@ func TestLinks(t *testing.T) {
 	if _, err := h.FirstLink(ctx); err != nil {
 		t.Error(err)
 	}
-	// The other makes a viewer, of another name.
+	// The other link makes a viewer with another name.
 	if err := h.SetUp(ctx, spare, "Root", password); !errors.Is(err, state.ErrAdministratorExists) {
 		t.Errorf("%v", err)
 	}
@@ -47,7 +47,7 @@ func TestLinks(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].Role != access.Viewer || list[1].Role != access.Administrator {
 		t.Errorf("%+v, %v", list, err)
 	}
-	// A new password by a link, whatever name is sent with it.
+	// A link with a name sets a new password, and ignores the name in the form.
 	c, err := h.LogIn(ctx, home, "eve", password, "")
 	h.must(err)
 	link, err := h.NewLink(ctx, "Eve", access.Administrator)
@@ -62,7 +62,7 @@ func TestLinks(t *testing.T) {
 	if list, _ := h.Administrators(ctx); list[0].Role != access.Viewer {
 		t.Error("a new password has changed the role")
 	}
-	// Expired.
+	// The link has expired.
 	link, err = h.NewLink(ctx, "", access.Administrator)
 	h.must(err)
 	h.pass(24 * time.Hour)
@@ -71,7 +71,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// Who is no administrator any more has no set-up link left by which to come back.
+// A former administrator has no set-up link left to come back.
 func TestLinksEndWithTheirMaker(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()
@@ -102,7 +102,7 @@ func TestLinksEndWithTheirMaker(t *testing.T) {
 	}
 }
 
-// A link for the first administrator is worth nothing once there is one, however that came.
+// A link for the first administrator is invalid after the first account, however that was made.
 func TestFirstLinkAfterTheFirst(t *testing.T) {
 	h := newHouse(t)
 	link, err := h.FirstLink(t.Context())
@@ -113,7 +113,7 @@ func TestFirstLinkAfterTheFirst(t *testing.T) {
 	}
 }
 
-// Two who use one link at once: one of them gets in.
+// If two people use a link at the same time, one of them gets in.
 func TestLinkOnce(t *testing.T) {
 	h := newHouse(t)
 	link, err := h.NewLink(t.Context(), "", access.Administrator)

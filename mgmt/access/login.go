@@ -22,7 +22,7 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Errors of LogIn. Their texts are fit to be shown.
+// Errors of LogIn. Their texts can be shown to users.
 var (
 	ErrRefused = errors.New("name, password or code is wrong")
 	ErrLimited = errors.New("too many attempts to log in: wait a minute and try again")
@@ -33,11 +33,12 @@ const (
 	maxName                  = 64      // bytes
 )
 
-// hashing is the work of one password: RFC 9106 section 4 has 64 MiB for its second choice; half of it is kind to small machines, and
-// over what OWASP asks for.
+// hashing is the work for one password. The second choice of RFC 9106 section 4 has 64 MiB. Half of
+// that suits small machines, and is more than OWASP asks for.
 var hashing = argon2id.Params{Memory: 32 << 10, Iterations: 3, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
-// nobodyOf is the hash that a password for an unknown name is held against: the same work, and nothing matches.
+// nobodyOf is the hash for an unknown name. A check against it costs the same work, and never
+// matches.
 func nobodyOf(p argon2id.Params) string {
 	raw := make([]byte, p.SaltLength+p.KeyLength)
 	_, _ = rand.Read(raw) // it does not fail
@@ -45,8 +46,8 @@ func nobodyOf(p argon2id.Params) string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.Memory, p.Iterations, p.Parallelism, text(raw[:p.SaltLength]), text(raw[p.SaltLength:]))
 }
 
-// LogIn makes a session for who knows name and password, and the code if the account has TOTP. The error is
-// ErrRefused, ErrLimited, or the store's.
+// LogIn makes a session if the name and the password are right, and the code if the account has
+// TOTP. The error is ErrRefused, ErrLimited, or the store's.
 func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, code string) (*http.Cookie, error) {
 	if !g.limits.allow(g.now(), source, name) {
 		g.leftOut.Add(1)
@@ -98,7 +99,8 @@ func (g *Gate) LogIn(ctx context.Context, source netip.Addr, name, password, cod
 	return cookie(secret, 0), nil
 }
 
-// LogOut ends the session of a request, and gives the cookie that makes the browser forget it.
+// LogOut ends the session of a request. It gives a cookie that deletes the session's cookie in the
+// browser.
 func (g *Gate) LogOut(ctx context.Context, r *http.Request) *http.Cookie {
 	if c := credentialOf(r); !c.token && likeSecret(c.secret) {
 		if err := g.store.RemoveAdminSession(ctx, hashOf(c.secret)); err != nil {
@@ -108,12 +110,14 @@ func (g *Gate) LogOut(ctx context.Context, r *http.Request) *http.Cookie {
 	return cookie("", -1)
 }
 
-// cookie is that of a session, of __Host- so that no other site of the domain sets it; maxAge is in seconds, 0 for as long as the browser runs.
+// cookie is a session's cookie. The prefix __Host- keeps other sites of the domain from setting it.
+// MaxAge is in seconds; 0: until the browser ends.
 func cookie(value string, maxAge int) *http.Cookie {
 	return &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 }
 
-// refusal logs a refused log-in, as often as the limit lets it, and gives ErrRefused. The next one that is logged tells how many were not.
+// refusal logs a refused log-in within the limits and gives ErrRefused. The next one that is logged
+// counts those that were left out.
 func (g *Gate) refusal(ctx context.Context, source netip.Addr, name, reason string) error {
 	now := g.now()
 	if !g.refused.AllowN(now, 1) {
@@ -134,7 +138,7 @@ func (g *Gate) refusal(ctx context.Context, source netip.Addr, name, reason stri
 	return ErrRefused
 }
 
-// verify holds a password against a hash.
+// verify checks a password against a hash.
 func (g *Gate) verify(ctx context.Context, password, hash string) (bool, error) {
 	var match bool
 	var err error
@@ -174,7 +178,8 @@ func checkPassword(name, password string) error {
 	return &usermgmt.RuleError{Field: "password", Text: text}
 }
 
-// stepOf finds the step of a code, from the one before that of now to the one after; false: it is none of them.
+// stepOf finds the step of a code among the previous, the current and the next one; false: the code
+// is wrong.
 func stepOf(secret, code string, now time.Time) (int64, bool) {
 	token := totp.Token{Secret: secret}
 	code = strings.ReplaceAll(code, " ", "")
