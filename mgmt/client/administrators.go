@@ -7,7 +7,7 @@ import (
 	"vpnd/mgmt"
 )
 
-// Administrators lists who may manage the daemon.
+// Administrators lists the administrators and viewers.
 func (c *Client) Administrators(ctx context.Context) ([]mgmt.Administrator, error) {
 	return answer[[]mgmt.Administrator](ctx, c, http.MethodGet, "/administrators", nil)
 }
@@ -18,12 +18,12 @@ func (c *Client) AddAdministrator(ctx context.Context, name, role, password stri
 	return c.ask(ctx, http.MethodPost, "/administrators", in, nil)
 }
 
-// ChangeAdministrator changes what the input names.
+// ChangeAdministrator changes the fields that the input has.
 func (c *Client) ChangeAdministrator(ctx context.Context, name string, in mgmt.AdministratorInput) error {
 	return c.ask(ctx, http.MethodPatch, "/administrators/"+url.PathEscape(name), in, nil)
 }
 
-// RemoveAdministrator removes one, with force even the last.
+// RemoveAdministrator removes an administrator. With force it removes even the last one.
 func (c *Client) RemoveAdministrator(ctx context.Context, name string, force bool) error {
 	path := "/administrators/" + url.PathEscape(name)
 	if force {
@@ -37,14 +37,14 @@ func (c *Client) Tokens(ctx context.Context) ([]mgmt.Token, error) {
 	return answer[[]mgmt.Token](ctx, c, http.MethodGet, "/tokens", nil)
 }
 
-// AddToken makes an API token, and gives its secret.
+// AddToken makes an API token and gives its secret.
 func (c *Client) AddToken(ctx context.Context, in mgmt.TokenInput) (string, error) {
 	var made mgmt.NewToken
 	err := c.ask(ctx, http.MethodPost, "/tokens", in, &made)
 	return made.Secret, err
 }
 
-// RemoveToken ends an API token.
+// RemoveToken removes an API token.
 func (c *Client) RemoveToken(ctx context.Context, name string) error {
 	return c.ask(ctx, http.MethodDelete, "/tokens/"+url.PathEscape(name), nil, nil)
 }

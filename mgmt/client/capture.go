@@ -10,7 +10,8 @@ import (
 	"net/url"
 )
 
-// Blocks of a pcapng file (draft-ietf-opsawg-pcapng section 3.1): type, length, body, and the length again.
+// Blocks of a pcapng file (draft-ietf-opsawg-pcapng section 3.1): type, length, body, and the
+// length again.
 const (
 	blockHead   = 8
 	minBlock    = 12
@@ -18,9 +19,9 @@ const (
 	packetBlock = 6
 )
 
-// Capture records PPP frames into w, as the query of /captures says, until ctx is done or the daemon ends it. What is
-// written is a whole file in each case: one block is written at a time. It calls begun when the capture runs, and gives
-// how many frames there are.
+// Capture records PPP frames into w, as the query of /captures says, until ctx is done or the
+// daemon ends it. It writes whole blocks, so that the file is valid in each case. It calls begun
+// when the capture runs, and gives the number of frames.
 func (c *Client) Capture(ctx context.Context, query url.Values, w io.Writer, begun func()) (frames int, err error) {
 	body, err := c.do(ctx, http.MethodPost, "/captures?"+query.Encode(), nil)
 	if err != nil {

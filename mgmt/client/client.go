@@ -21,14 +21,14 @@ import (
 
 const (
 	timeout = 30 * time.Second
-	// maxAnswer is the longest answer that is read, in bytes: 10,000 connections take 5 MiB.
+	// maxAnswer is the longest answer in bytes: 10,000 connections take 5 MiB.
 	maxAnswer = 64 << 20
 )
 
 // ErrNotRunning means that no daemon listens on the socket.
 var ErrNotRunning = errors.New("the daemon is not running")
 
-// ProblemError is an answer that something is wrong (RFC 9457).
+// ProblemError is an answer that reports an error (RFC 9457).
 type ProblemError struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
@@ -38,7 +38,7 @@ type ProblemError struct {
 	} `json:"errors"`
 }
 
-// Error says what is wrong, and of each field.
+// Error gives the fault, and that of each field.
 func (p *ProblemError) Error() string {
 	text := p.Detail
 	for _, e := range p.Errors {
@@ -50,7 +50,7 @@ func (p *ProblemError) Error() string {
 // Client asks one daemon. It is safe for concurrent use.
 type Client struct {
 	http   http.Client
-	base   string // URL before /api/v1
+	base   string // URL up to /api/v1
 	socket string
 	token  string
 }
@@ -101,7 +101,7 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (io.ReadCl
 	}
 	defer func() { _ = resp.Body.Close() }()
 	p := &ProblemError{Status: resp.StatusCode, Detail: resp.Status}
-	_ = json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(p) // no problem document: the status says enough
+	_ = json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(p) // without a problem document the status says enough
 	return nil, p
 }
 
@@ -120,14 +120,14 @@ func (c *Client) ask(ctx context.Context, method, path string, in, out any) erro
 	return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(out)
 }
 
-// answer sends a request and gives what the daemon answers.
+// answer sends a request and reads the daemon's answer.
 func answer[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
 	var out T
 	err := c.ask(ctx, method, path, in, &out)
 	return out, err
 }
 
-// Connections lists what is open, oldest first.
+// Connections lists the open connections, the oldest first.
 func (c *Client) Connections(ctx context.Context) ([]mgmt.Connection, error) {
 	return answer[[]mgmt.Connection](ctx, c, http.MethodGet, "/connections?limit=10000", nil)
 }
@@ -141,12 +141,12 @@ func (c *Client) Drop(ctx context.Context, id, reason string) error {
 	return c.ask(ctx, http.MethodDelete, path, nil, nil)
 }
 
-// Status says what is known of the daemon and its machine.
+// Status gives the state of the daemon and its machine.
 func (c *Client) Status(ctx context.Context) (mgmt.Status, error) {
 	return answer[mgmt.Status](ctx, c, http.MethodGet, "/status", nil)
 }
 
-// HasUser reports whether there is a user of the name.
+// HasUser reports whether a user has the name.
 func (c *Client) HasUser(ctx context.Context, name string) (bool, error) {
 	err := c.ask(ctx, http.MethodGet, "/users/"+url.PathEscape(name), nil, nil)
 	if p := (*ProblemError)(nil); errors.As(err, &p) && p.Status == http.StatusNotFound {
@@ -155,7 +155,8 @@ func (c *Client) HasUser(ctx context.Context, name string) (bool, error) {
 	return err == nil, err
 }
 
-// Events calls f with each event as it happens, until ctx is done, f gives an error, or the daemon ends.
+// Events calls f with each event as it happens, until ctx is done, f gives an error, or the daemon
+// ends.
 func (c *Client) Events(ctx context.Context, f func(mgmt.Event) error) error {
 	body, err := c.do(ctx, http.MethodGet, "/events", nil)
 	if err != nil {

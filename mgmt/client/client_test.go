@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// daemon is what an API is made of; what a test does not reach is nil.
+// daemon holds the parts of an API. Parts that a test does not reach are nil.
 type daemon struct {
 	mgmt.Settings
 	mgmt.Users
@@ -84,7 +84,7 @@ func (d *daemon) ShutdownState() mgmt.ShutdownState {
 	return mgmt.ShutdownState{Pending: d.pending, Connections: len(d.Connections())}
 }
 
-// serve has an API answer on a socket.
+// serve serves an API on a socket.
 func serve(t *testing.T) (*daemon, *client.Client) {
 	t.Helper()
 	d := &daemon{on: mgmt.ServiceSet{PPTP: true}, ppp: mgmt.PPPSettings{Authentication: []string{"pap"}, MPPE: "optional"}}
@@ -173,7 +173,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// The events come until the caller, or what it calls, has enough, or the daemon ends.
+// Events come until the caller or its function stops, or the daemon ends.
 func TestEvents(t *testing.T) {
 	d, c := serve(t)
 	enough := errors.New("enough")

@@ -6,47 +6,47 @@ import (
 	"vpnd/mgmt"
 )
 
-// Services says what is on.
+// Services says which services are on.
 func (c *Client) Services(ctx context.Context) (mgmt.ServiceView, error) {
 	return answer[mgmt.ServiceView](ctx, c, http.MethodGet, "/services", nil)
 }
 
-// ChangeServices turns services on and off, and says what is on then.
+// ChangeServices turns services on and off, and gives the new state.
 func (c *Client) ChangeServices(ctx context.Context, change mgmt.ServiceChange) (mgmt.ServiceView, error) {
 	return answer[mgmt.ServiceView](ctx, c, http.MethodPatch, "/services", change)
 }
 
-// PPP is PPP General Setup.
+// PPP gives PPP General Setup.
 func (c *Client) PPP(ctx context.Context) (mgmt.PPPView, error) {
 	return answer[mgmt.PPPView](ctx, c, http.MethodGet, "/ppp", nil)
 }
 
-// ChangePPP changes it, and says what it is then.
+// ChangePPP changes PPP General Setup and gives the new settings.
 func (c *Client) ChangePPP(ctx context.Context, change mgmt.PPPChange) (mgmt.PPPView, error) {
 	return answer[mgmt.PPPView](ctx, c, http.MethodPatch, "/ppp", change)
 }
 
-// TimeSettings says how the daemon's clock is watched.
+// TimeSettings says how the daemon watches the host's clock.
 func (c *Client) TimeSettings(ctx context.Context) (mgmt.TimeSettingsView, error) {
 	return answer[mgmt.TimeSettingsView](ctx, c, http.MethodGet, "/time/settings", nil)
 }
 
-// ChangeTime changes that, and says what it is then.
+// ChangeTime changes the settings of the watch, and gives the new ones.
 func (c *Client) ChangeTime(ctx context.Context, change mgmt.TimeChange) (mgmt.TimeSettingsView, error) {
 	return answer[mgmt.TimeSettingsView](ctx, c, http.MethodPatch, "/time/settings", change)
 }
 
-// Pools are the addresses that clients get.
+// Pools gives the address pools.
 func (c *Client) Pools(ctx context.Context) (mgmt.PoolsView, error) {
 	return answer[mgmt.PoolsView](ctx, c, http.MethodGet, "/pools", nil)
 }
 
-// ChangePools changes them, and says what they are then.
+// ChangePools changes the address pools and gives the new ones.
 func (c *Client) ChangePools(ctx context.Context, change mgmt.PoolsChange) (mgmt.PoolsView, error) {
 	return answer[mgmt.PoolsView](ctx, c, http.MethodPatch, "/pools", change)
 }
 
-// Shutdown says whether the daemon is to end.
+// Shutdown says whether a shutdown is pending.
 func (c *Client) Shutdown(ctx context.Context) (mgmt.ShutdownState, error) {
 	return answer[mgmt.ShutdownState](ctx, c, http.MethodGet, "/shutdown", nil)
 }
@@ -56,7 +56,7 @@ func (c *Client) ShutDown(ctx context.Context, how mgmt.ShutdownRequest) (mgmt.S
 	return answer[mgmt.ShutdownState](ctx, c, http.MethodPost, "/shutdown", how)
 }
 
-// CancelShutdown has the daemon take calls again.
+// CancelShutdown cancels a pending shutdown: the daemon takes calls again.
 func (c *Client) CancelShutdown(ctx context.Context) error {
 	return c.ask(ctx, http.MethodDelete, "/shutdown", nil, nil)
 }
