@@ -2,21 +2,21 @@ package guide
 
 import "vpnd/internal/reason"
 
-// Attempt is what the history says of a dial-in.
+// Attempt is a dial-in from the history.
 type Attempt struct {
 	User   string // "": not known
 	Type   string // PPTP, L2TP, L2TP/IPsec
 	Reason reason.Reason
 }
 
-// Advice is what a reason means, and how to fix it.
+// Advice is the meaning of a reason, and the fix.
 type Advice struct {
 	Meaning string
-	Fix     string // with commands; "": there is nothing to fix
+	Fix     string // with commands; "": nothing needs a fix
 	OnPage  []Part // Fix, with links for commands
 }
 
-// For gives the advice for an attempt; false: nothing is known of its reason.
+// For gives the advice for an attempt; false: its reason is unknown.
 func For(a Attempt) (Advice, bool) {
 	row, ok := a.Reason.Advice(a.Type)
 	if !ok {

@@ -10,7 +10,7 @@ const (
 	policyAgent = `HKLM:\SYSTEM\CurrentControlSet\Services\PolicyAgent`
 )
 
-// addVPN is the line that makes a connection of Windows.
+// addVPN is the command that adds a connection to Windows.
 func (b *builder) addVPN(name, kind, encryption string) string {
 	method := ""
 	for _, m := range []struct{ name, option string }{{"mschapv2", "MSChapv2"}, {"chap", "Chap"}, {"pap", "Pap"}} {

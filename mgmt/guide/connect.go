@@ -9,22 +9,22 @@ import (
 	"unicode"
 )
 
-// placeholder replaces the server's address where it is not known.
+// placeholder replaces the server's address if that is unknown.
 const placeholder = "SERVER"
 
-// Server is what a client has to know of the server.
+// Server is the server's data for the set-up of clients.
 type Server struct {
 	Address        string   // name or address; "": not known
 	PPTP, L2TP     bool     // the services that are on
-	Authentication []string // what is allowed: mschapv2, mschap, chap, pap
+	Authentication []string // allowed methods: mschapv2, mschap, chap, pap
 	MPPE           string   // off, optional, required or maximum
 	TunnelSecret   bool     // L2TP tunnels need one
 }
 
-// Person is what of a user's profile a client's set-up depends on.
+// Person is the part of a user's profile that the set-up of a client depends on.
 type Person struct {
 	Name                 string
-	Password, MOTP, TOTP bool // what the user has
+	Password, MOTP, TOTP bool // the user's means to log in
 	PPTP, L2TP           bool // the allowed dial-in types
 	IPsecMust            bool // L2TP without IPsec is refused
 }
@@ -32,7 +32,7 @@ type Person struct {
 // Kind is a kind of client.
 type Kind struct{ Name, Title string }
 
-// Kinds are the clients that there are pages for.
+// Kinds are the clients that have a page.
 var Kinds = []Kind{
 	{"windows", "Windows 10 and 11"},
 	{"smart-vpn", "DrayTek Smart VPN Client"},
@@ -42,7 +42,7 @@ var Kinds = []Kind{
 	{"linux", "Linux"},
 }
 
-// Page tells how a client is set up for a user.
+// Page describes the set-up of a client for a user.
 type Page struct {
 	Client   string    `json:"client"`
 	Title    string    `json:"title"`
@@ -72,7 +72,7 @@ type Step struct {
 	Code string `json:"code,omitempty"`
 }
 
-// Connect makes the page of a client. The error names the clients that there are, or is ErrServer.
+// Connect makes the page of a client. The error names the known clients, or is ErrServer.
 func Connect(client string, s Server, p Person) (Page, error) {
 	at := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == client })
 	if at < 0 {
@@ -114,7 +114,7 @@ func Connect(client string, s Server, p Person) (Page, error) {
 type builder struct {
 	Server
 	Person
-	pptp, l2tp bool // this user may come that way, with this server
+	pptp, l2tp bool // this user may dial in that way on this server
 	page       Page
 }
 
@@ -131,7 +131,7 @@ func (b *builder) way(title string, steps ...Step) {
 	b.page.Ways = append(b.page.Ways, Way{title, steps, onPage})
 }
 
-// settings are what all clients ask for.
+// settings adds the settings that all clients ask for.
 func (b *builder) settings() {
 	set := func(name, value string) { b.page.Settings = append(b.page.Settings, Setting{name, value}) }
 	set("Server", b.Address)
@@ -173,7 +173,7 @@ var mppeTitles = map[string]string{
 	"off": "off", "optional": "optional", "required": "required, 40 to 128 bits", "maximum": "required, 128 bits",
 }
 
-// secret says what goes into the field for the password.
+// secret is the text for the password field.
 func (b *builder) secret() string {
 	var ways []string
 	if b.MOTP {
@@ -191,7 +191,7 @@ func (b *builder) secret() string {
 // oneTime reports whether the user has a token.
 func (b *builder) oneTime() bool { return b.MOTP || b.TOTP }
 
-// closed says why a type of dial-in is not among the ways.
+// closed adds notes about the types of dial-in that are not among the ways, and about other limits.
 func (b *builder) closed() {
 	for _, t := range []struct {
 		title, option string
@@ -217,10 +217,10 @@ func (b *builder) closed() {
 	}
 }
 
-// allows reports whether the server takes a way to authenticate.
+// allows reports whether the server allows an authentication method.
 func (b *builder) allows(method string) bool { return slices.Contains(b.Authentication, method) }
 
-// encrypted reports whether PPTP is, with MS-CHAPv2.
+// encrypted reports whether PPTP with MS-CHAPv2 is encrypted.
 func (b *builder) encrypted() bool { return b.MPPE != "off" && b.allows("mschapv2") }
 
 // powerShell quotes a text for PowerShell.
@@ -237,10 +237,11 @@ func shell(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// ErrServer tells that a server's name or address is none, and would not do in a line that is copied.
+// ErrServer means that the server's name or address is invalid, and would be unsafe in a line that
+// people copy.
 var ErrServer = errors.New("is neither a host name nor an address: write it as vpn.example.org or 203.0.113.7")
 
-// checkServer holds an address against what a host name or an IP address may be.
+// checkServer checks that an address is a host name or an IP address.
 func checkServer(address string) error {
 	if _, err := netip.ParseAddr(address); err == nil || address == "" {
 		return nil

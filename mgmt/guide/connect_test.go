@@ -80,7 +80,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// The numbers that people ask about are there, with all that belongs to them, and in order.
+// The error numbers that people ask about are complete and in order.
 func TestNumbers(t *testing.T) {
 	before, all := "", map[string]bool{}
 	for _, n := range guide.Numbers("") {

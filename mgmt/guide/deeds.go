@@ -8,13 +8,15 @@ import (
 	"strings"
 )
 
-// Part is a piece of a text on a page. It leads to Link, if that is not empty.
+// Part is a piece of a text on a page. It is a link if Link is not empty.
 type Part struct{ Text, Link string }
 
-// A deed is what a text tells a reader to do, in braces. In a terminal it is a command, on the pages a link to where it is done.
+// A deed is an action that a text recommends, in braces. A terminal shows it as a command, and a
+// page as a link to the place for it.
 type deed struct{ command, label, link string }
 
-// deeds are all of them, by what the texts call them. NAME is replaced by the user, and QUERY by the user in a query.
+// deeds are all actions, by their names in the texts. The user replaces NAME, and the user as part
+// of a query replaces QUERY.
 var deeds = map[string]deed{
 	"user":            {"vpnd user show NAME", "the profile", "/users/NAME"},
 	"unlock":          {"vpnd user unlock NAME", "Unlock", "/users/NAME#status"},
@@ -60,7 +62,7 @@ var deeds = map[string]deed{
 
 var braces = regexp.MustCompile(`\{[a-z_.-]+\}`)
 
-// said is a text with its deeds, for a terminal and for the pages. An empty user is one who is not known.
+// said gives a text with its deeds, for a terminal and for the pages. An empty user is unknown.
 func said(text, user string) (terminal string, page []Part) {
 	var b strings.Builder
 	words := func(text string) {
@@ -86,7 +88,7 @@ func said(text, user string) (terminal string, page []Part) {
 	return b.String(), page
 }
 
-// commands are those of deeds that take no user, in a text that was written for a terminal.
+// commands finds the commands of deeds without a user in a text for a terminal.
 var commands = func() *regexp.Regexp {
 	var all []string
 	for _, d := range deeds {
@@ -95,11 +97,11 @@ var commands = func() *regexp.Regexp {
 		}
 	}
 	slices.Sort(all)
-	slices.Reverse(all) // the longer of two first
+	slices.Reverse(all) // so that the longer of two matches first
 	return regexp.MustCompile("`?(" + strings.Join(all, "|") + ")`?")
 }()
 
-// Linked is a text for a terminal as pages show it: with links for its commands.
+// Linked gives a text for a terminal as pages show it, with links for its commands.
 func Linked(text string) []Part {
 	var page []Part
 	last := 0

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// In a terminal a deed is a command with the user's name, and on the pages a link.
+// A terminal shows a deed as a command with the user's name, and the pages show a link.
 func TestDeeds(t *testing.T) {
 	why := reason.New(reason.UserLocked, time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC))
 	for user, want := range map[string]struct {
@@ -31,7 +31,7 @@ func TestDeeds(t *testing.T) {
 	}
 }
 
-// No text for the pages names a command of this server, and no deed is one that nobody knows.
+// No text for the pages names a command of this server, and no text names an unknown deed.
 func TestPagesNameNoCommand(t *testing.T) {
 	pages := map[string][]guide.Part{}
 	for _, row := range reason.Table() {

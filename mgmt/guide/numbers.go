@@ -2,7 +2,7 @@ package guide
 
 import "vpnd/internal/reason"
 
-// Number is an error number that a client shows, with what it means for this server.
+// Number is an error number that a client shows, with its meaning for this server.
 type Number struct {
 	Number  string `json:"number"`
 	Says    string `json:"says"`
@@ -11,7 +11,8 @@ type Number struct {
 	OnPage  []Part `json:"-"` // Fix, with links for commands
 }
 
-// Numbers are the error numbers of Windows and of the Smart VPN Client, which is built on it, for a user; "" is anybody.
+// Numbers are the error numbers of Windows and of the Smart VPN Client, which is built on it, for a
+// user; "": for any user.
 func Numbers(user string) []Number {
 	all := make([]Number, len(numbers))
 	for i, n := range numbers {
@@ -21,7 +22,7 @@ func Numbers(user string) []Number {
 	return all
 }
 
-// numbers are number, text, meaning and fix.
+// numbers holds number, text, meaning and fix.
 var numbers = [][4]string{
 	{"619", "A connection to the remote computer could not be established", "PPTP: TCP 1723 arrives, but GRE (IP protocol 47) does not.", reason.OpenGRE},
 	{

@@ -31,7 +31,7 @@ func Reasons() string {
 	return b.String()
 }
 
-// describe writes what there is to say about a row.
+// describe writes the section of a row.
 func describe(b *strings.Builder, row reason.Row) {
 	fmt.Fprintf(b, "\n### %s\n\n", row.Code)
 	item := func(name, text string) {
@@ -53,13 +53,13 @@ func describe(b *strings.Builder, row reason.Row) {
 	}
 }
 
-// advice writes what a reason means and how to fix it, for a terminal.
+// advice writes the meaning of a reason and its fix, for a terminal.
 func advice(item func(name, text string), kind string, a reason.Advice) {
 	item("Means"+kind, a.Means)
 	item("Fix"+kind, braces.ReplaceAllStringFunc(a.Fix, func(task string) string { return "`" + deeds[task[1:len(task)-1]].command + "`" }))
 }
 
-// told is what the peer gets: text, error code of MS-CHAP, results of L2TP.
+// told lists the parts of the answer to the peer: text, MS-CHAP error code, L2TP results.
 func told(row reason.Row) string {
 	var all []string
 	switch r := (reason.Reason{Code: row.Code}); {

@@ -20,7 +20,7 @@ func sample(row reason.Row) reason.Reason {
 	return r
 }
 
-// Every reason has advice, for each type of dial-in, with all arguments and tasks filled in.
+// Every reason has advice for each type of dial-in, with all arguments and tasks filled in.
 func TestEveryReasonHasAdvice(t *testing.T) {
 	for _, row := range reason.Table() {
 		for _, kind := range kinds {
