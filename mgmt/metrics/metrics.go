@@ -1,5 +1,6 @@
-// Package metrics writes the daemon's metrics in Prometheus's exposition format. Its labels have few values, fixed
-// by the program or the configuration: never a user's name, an address, or a text of a peer.
+// Package metrics writes the daemon's metrics in Prometheus's exposition format. Its labels have
+// few values, which the program or the configuration fixes: never a user's name, an address, or a
+// text of a peer.
 package metrics
 
 import (
@@ -18,26 +19,27 @@ const (
 	scrapeTime    = 10 * time.Second
 )
 
-// types are those of connections.
+// types are the types of connections.
 var types = []string{"PPTP", "L2TP", "L2TP/IPsec"}
 
-// encryptions are those of connections.
+// encryptions are the encryptions of connections.
 var encryptions = []string{
 	"none", "MPPE-40 stateless", "MPPE-40 stateful", "MPPE-56 stateless", "MPPE-56 stateful", "MPPE-128 stateless", "MPPE-128 stateful",
 }
 
-// other replaces values of a label that are not in the fixed set.
+// other replaces a value that is not in the fixed set of its label.
 const other = "other"
 
-// Config is what Metrics are made with.
+// Config configures Metrics.
 type Config struct {
 	Version string // of the program
 	Commit  string
-	Causes  []string       // of refusals, the whole set
-	Read    func() Reading // called for each scrape, by several at once
+	Causes  []string       // all causes of refusals
+	Read    func() Reading // called for each scrape, also concurrently
 }
 
-// Metrics counts log-ins as they happen, and reads the rest when it is asked. It is safe for concurrent use.
+// Metrics counts log-ins as they happen, and reads the other figures for each scrape. It is safe
+// for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 	causes   []string
@@ -58,7 +60,7 @@ func New(cfg Config) *Metrics {
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
 		}),
 	}
-	for _, t := range types { // so that the first one counts in a rate
+	for _, t := range types { // so that a rate counts the first one
 		m.logIns.WithLabelValues(t, "accepted", "")
 		for _, c := range m.causes {
 			m.logIns.WithLabelValues(t, "refused", c)
@@ -78,17 +80,17 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapesAtOnce, Timeout: scrapeTime})
 }
 
-// Accepted counts a log-in that has become a connection.
+// Accepted counts a successful log-in.
 func (m *Metrics) Accepted(kind string) {
 	m.logIns.WithLabelValues(known(types, kind), "accepted", "").Inc()
 }
 
-// Refused counts one that was not let in.
+// Refused counts a refused log-in.
 func (m *Metrics) Refused(kind, cause string) {
 	m.logIns.WithLabelValues(known(types, kind), "refused", known(m.causes, cause)).Inc()
 }
 
-// Verified notes how long it took to verify a log-in.
+// Verified records how long the verification of a log-in took.
 func (m *Metrics) Verified(d time.Duration) { m.verify.Observe(d.Seconds()) }
 
 func known(set []string, value string) string {

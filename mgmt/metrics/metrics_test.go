@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// reading has something in each field.
+// reading sets each field.
 func reading() metrics.Reading {
 	return metrics.Reading{
 		Ready: true, Open: map[metrics.Kind]int{{Type: "PPTP", Encryption: "MPPE-128 stateless"}: 3}, Pending: 2,
@@ -29,7 +29,7 @@ func reading() metrics.Reading {
 	}
 }
 
-// scrape gives what a scrape gives.
+// scrape gives the output of a scrape.
 func scrape(tb testing.TB, m *metrics.Metrics) string {
 	tb.Helper()
 	w := httptest.NewRecorder()
@@ -72,7 +72,7 @@ func TestScrape(t *testing.T) {
 	}
 }
 
-// An offset that no measurement stands for is not shown as 0.
+// An offset without a measurement is not shown as 0.
 func TestClockNotMeasured(t *testing.T) {
 	text := scrape(t, metrics.New(metrics.Config{Read: func() metrics.Reading { return metrics.Reading{} }}))
 	if strings.Contains(text, "\nvpnd_clock_offset_seconds ") || !strings.Contains(text, "\nvpnd_clock_measured 0\n") {
@@ -80,7 +80,7 @@ func TestClockNotMeasured(t *testing.T) {
 	}
 }
 
-// All series of fixed sets are there before anything has happened.
+// All series of fixed sets exist before the first event.
 func TestSeriesFromTheStart(t *testing.T) {
 	text := scrape(t, metrics.New(metrics.Config{Causes: []string{"wrong_password"}, Read: func() metrics.Reading { return metrics.Reading{} }}))
 	var want []string
@@ -109,14 +109,14 @@ func TestSeriesFromTheStart(t *testing.T) {
 	}
 }
 
-// exists says whether a metric is in the output of a scrape.
+// exists reports whether a metric is in the output of a scrape.
 func exists(text, name string) bool {
 	return regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `[ {]`).MatchString(text)
 }
 
 var metricName = regexp.MustCompile(`\b(?:vpnd|go|process)_[a-z0-9_]+`)
 
-// What the dashboard shows and the alerts look at exists.
+// The metrics of the dashboard and of the alerts exist.
 func TestContrib(t *testing.T) {
 	text := scrape(t, metrics.New(metrics.Config{Read: reading}))
 	var dashboard struct {
@@ -186,7 +186,7 @@ func TestContrib(t *testing.T) {
 	}
 }
 
-// BenchmarkScrape is a scrape without the daemon's own part, Config.Read.
+// BenchmarkScrape measures a scrape without the daemon's own part, Config.Read.
 func BenchmarkScrape(b *testing.B) {
 	m := metrics.New(metrics.Config{Causes: []string{"wrong_password", "wrong_code", "used_code"}, Read: reading})
 	var text string

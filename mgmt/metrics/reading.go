@@ -7,25 +7,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Kind is what open connections are counted by.
+// Kind groups open connections.
 type Kind struct{ Type, Encryption string }
 
 // Traffic counts IP packets and their bytes, from the users (Rx) and to the users (Tx).
 type Traffic struct{ RxPackets, RxBytes, TxPackets, TxBytes uint64 }
 
-// Pool is how many addresses there are, and how many are in use.
+// Pool has the number of addresses of a pool, and how many are in use.
 type Pool struct{ Size, Used int }
 
 // Clock is the host's clock as time servers see it.
 type Clock struct {
 	State     string // one of States
 	States    []string
-	Measured  bool          // Offset is that of a measurement that counts
-	Offset    time.Duration // the right time less the host's
+	Measured  bool          // Offset was measured and is still valid
+	Offset    time.Duration // the right time minus the host's
 	MaxOffset time.Duration
 }
 
-// Reading has the figures of one moment. Counters count from the start of the daemon and never decrease.
+// Reading has the figures of one moment. Counters count from the start of the daemon and never
+// decrease.
 type Reading struct {
 	Ready           bool
 	Open            map[Kind]int
@@ -35,22 +36,22 @@ type Reading struct {
 	Pools           map[string]Pool
 	Clock           Clock
 	Verifying       int // log-ins that are being verified
-	Waiting         int // log-ins that wait for that
-	HistoryWaiting  int // entries that are not written yet
+	Waiting         int // log-ins that wait for verification
+	HistoryWaiting  int // entries that are not yet written
 	HistoryLost     uint64
-	RefusalsLeftOut uint64 // of the history and the log, over the limits
+	RefusalsLeftOut uint64 // refusals over the limits of the history and the log
 	EventListeners  int
 	ControlPPTP     int // control connections
-	Tunnels         int // of L2TP, those that are half-open included
+	Tunnels         int // L2TP tunnels, half-open ones included
 	HalfOpenTunnels int
-	Unauthenticated map[string]map[string]int // on which no user has logged in, by type and what they are
+	Unauthenticated map[string]map[string]int // without a log-in, by type and kind
 	HooksRunning    int
 	HooksWaiting    int
 	HookFailures    map[string]uint64 // by hook
-	Panics          uint64            // sessions that a fault of the daemon has ended
+	Panics          uint64            // sessions that a fault of the daemon ended
 }
 
-// complete has each value of a label there that is of a fixed set, so that its series begins with 0 and not
+// complete adds each value of the labels with fixed values. Their series then begin with 0 and not
 // with the first event, which a rate would miss.
 func (r *Reading) complete() {
 	open, traffic := map[Kind]int{}, map[string]Traffic{}
@@ -69,7 +70,7 @@ func (r *Reading) complete() {
 	r.Open, r.Traffic, r.HookFailures, r.Unauthenticated = open, traffic, failures, strangers
 }
 
-// defaultPool is the label of the pool that has no name; no name may have brackets.
+// defaultPool is the label of the pool without a name. No name may have brackets.
 const defaultPool = "(default)"
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
