@@ -1,4 +1,4 @@
-// Userfields writes the members of the API's types that follow from the fields of a user.
+// Userfields writes the members of the API's types that follow from usermgmt.Fields.
 package main
 
 import (
@@ -55,7 +55,8 @@ func (in *UserFieldsInput) texts() map[string]*string {
 }
 `
 
-// forms are how the API has values of a type: the type in a request, and notes on both.
+// forms are the API's forms of a type: the type in a request, and notes for the answer and the
+// request.
 var forms = map[string]struct{ input, shownNote, inputNote string }{
 	"string":     {"*string", "", ""},
 	"bool":       {"*YesNoText", "", ""},
@@ -69,7 +70,7 @@ var forms = map[string]struct{ input, shownNote, inputNote string }{
 // member is a field of a user as a member of the API's types.
 type member struct {
 	usermgmt.Field
-	Shown, Input         string // types; no Shown: an answer does not have it
+	Shown, Input         string // types; Shown "": answers do not have it
 	ShownNote, InputNote string
 }
 
@@ -93,7 +94,7 @@ func (m member) Go() string {
 	return strings.Join(words, "")
 }
 
-// InputKey is the member's key in a request, with how it is left out.
+// InputKey is the member's key in a request, with the option for its absence.
 func (m member) InputKey() string {
 	if m.Input == "NullText" {
 		return m.Key() + ",omitzero"
@@ -101,7 +102,7 @@ func (m member) InputKey() string {
 	return m.Key() + ",omitempty"
 }
 
-// Tag is the member's tag.
+// Tag is the member's struct tag.
 func (m member) Tag(key, note string) string {
 	doc := []string{m.Label + "."}
 	if m.Hint != "" {
@@ -147,7 +148,7 @@ func generate() ([]byte, error) {
 			return nil, fmt.Errorf("the API has no form for a %s, the type of %s", shown, f.Name)
 		}
 		m := member{f, shown, form.input, form.shownNote, form.inputNote}
-		if f.Secret || slices.Contains([]string{"index", "enabled"}, f.Name) { // User has those in another place
+		if f.Secret || slices.Contains([]string{"index", "enabled"}, f.Name) { // User has them elsewhere
 			m.Shown = ""
 		}
 		members = append(members, m)
