@@ -27,7 +27,7 @@ type appData struct {
 	Controls []control
 }
 
-// own is the account of who asks.
+// own gives the caller's account.
 func (p *Pages) own(r *http.Request) (access.Account, error) {
 	who, _ := access.Of(r.Context())
 	if who.Token {
@@ -44,7 +44,7 @@ func (p *Pages) administratorNamed(ctx context.Context, name string) (access.Acc
 	return a, err
 }
 
-// account shows the own account.
+// account shows the caller's account.
 func (p *Pages) account(w http.ResponseWriter, r *http.Request) error {
 	return p.showAccount(w, r, form{}, form{})
 }
@@ -64,7 +64,7 @@ func (p *Pages) showAccount(w http.ResponseWriter, r *http.Request, password, of
 	return p.render(w, r, "account.html", v)
 }
 
-// distinct has controls that two forms of a page share differ by their ids.
+// distinct gives controls ids with a prefix, so that two forms of a page can share the controls.
 func distinct(prefix string, controls []control) []control {
 	for i := range controls {
 		controls[i].ID = prefix + controls[i].Name
@@ -72,7 +72,7 @@ func distinct(prefix string, controls []control) []control {
 	return controls
 }
 
-// proof is the controls in which who asks shows to be the owner of the account.
+// proof gives the controls with which callers prove that they own the account.
 func (p *Pages) proof(a access.Account) []control {
 	controls := []control{{Name: "current", Label: "Current password", Type: "password", Complete: "current-password", Required: true}}
 	if a.TOTP {
@@ -81,7 +81,7 @@ func (p *Pages) proof(a access.Account) []control {
 	return controls
 }
 
-// proves holds the proof of a form against the account, by a log-in that ends at once; false: f says what is wrong.
+// proves checks the proof of a form by a log-in that ends immediately; false: f has the fault.
 func (p *Pages) proves(r *http.Request, a access.Account, f *form) (bool, error) {
 	cookie, err := p.cfg.Gate.LogIn(r.Context(), source(r), a.Name, password(r, "current"), strings.TrimSpace(r.PostForm.Get("current-code")))
 	switch {
@@ -101,15 +101,15 @@ func (p *Pages) proves(r *http.Request, a access.Account, f *form) (bool, error)
 	return err == nil, nil
 }
 
-// changeAccount changes an account, whatever its tag is.
+// changeAccount changes an account without a check of its tag.
 func (p *Pages) changeAccount(r *http.Request, name string, change access.Change) error {
 	return p.cfg.API.ChangeAdministrator(r.Context(), name, mgmt.Precondition{}, change)
 }
 
-// withoutApp is a change after which log-ins take no code of an app.
+// withoutApp is a change that ends the use of the authenticator app.
 func withoutApp() access.Change { return access.Change{TOTPSecret: new(string)} }
 
-// changePassword changes the own password.
+// changePassword changes the caller's password.
 func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) error {
 	a, err := p.own(r)
 	if err != nil {
@@ -136,7 +136,7 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) error {
 	return p.showAccount(w, r, f, form{})
 }
 
-// app shows a secret for the own authenticator app.
+// app shows a secret for the caller's authenticator app.
 func (p *Pages) app(w http.ResponseWriter, r *http.Request) error {
 	secret, err := totp.NewSecret(rand.Reader)
 	if err != nil {
@@ -167,7 +167,7 @@ func (p *Pages) showApp(w http.ResponseWriter, r *http.Request, f form, secret s
 	return p.render(w, r, "app.html", v)
 }
 
-// setApp has log-ins to the own account take a code of the app from now on.
+// setApp has log-ins to the caller's account require a code of the app from now on.
 func (p *Pages) setApp(w http.ResponseWriter, r *http.Request) error {
 	a, err := p.own(r)
 	if err != nil {
@@ -194,7 +194,7 @@ func (p *Pages) setApp(w http.ResponseWriter, r *http.Request) error {
 	return p.showApp(w, r, f, secret)
 }
 
-// dropApp removes the authenticator app of the own account.
+// dropApp removes the authenticator app of the caller's account.
 func (p *Pages) dropApp(w http.ResponseWriter, r *http.Request) error {
 	a, err := p.own(r)
 	if err != nil {

@@ -19,9 +19,9 @@ type administratorsData struct {
 	Tokens   []access.Token
 	Invite   []control
 	Token    []control
-	Link     string // that was made: shown once
+	Link     string // a new link, shown once
 	LinkFor  string
-	Secret   string // of a token that was made: shown once
+	Secret   string // the secret of a new token, shown once
 	Change   bool
 	Now      time.Time
 }
@@ -33,12 +33,12 @@ type administratorData struct {
 	Sure    control
 }
 
-// lifeChoices are for how many days a token counts; 0: for good.
+// lifeChoices are the days for which a token is valid; 0: for good.
 var lifeChoices = []int{30, 90, 365, 0}
 
 const defaultLife = 90
 
-// administrators lists who may manage the daemon, people and programs.
+// administrators lists the people and programs that may manage the daemon.
 func (p *Pages) administrators(w http.ResponseWriter, r *http.Request) error {
 	return p.showAdministrators(w, r, administratorsData{}, form{}, form{})
 }
@@ -115,7 +115,7 @@ func (p *Pages) showLink(w http.ResponseWriter, r *http.Request, name string, ro
 	return p.showAdministrators(w, r, administratorsData{Link: link.String(), LinkFor: name}, form{}, form{})
 }
 
-// administrator shows the account of somebody else, or the own one.
+// administrator shows an account, which may be the caller's own.
 func (p *Pages) administrator(w http.ResponseWriter, r *http.Request) error {
 	return p.showAdministrator(w, r, form{})
 }
@@ -135,7 +135,7 @@ func (p *Pages) showAdministrator(w http.ResponseWriter, r *http.Request, f form
 	return p.render(w, r, "administrator.html", v)
 }
 
-// resetAdministrator makes a link by which somebody sets a new password, and shows it once.
+// resetAdministrator makes a link to set a new password, and shows it once.
 func (p *Pages) resetAdministrator(w http.ResponseWriter, r *http.Request) error {
 	a, err := p.administratorNamed(r.Context(), r.PathValue("name"))
 	if err != nil {
@@ -144,14 +144,14 @@ func (p *Pages) resetAdministrator(w http.ResponseWriter, r *http.Request) error
 	return p.showLink(w, r, a.Name, a.Role, &form{})
 }
 
-// setRole changes what somebody may do.
+// setRole changes the role of an account.
 func (p *Pages) setRole(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	role := access.Role(r.PostForm.Get("role"))
 	return p.changed(w, r, p.changeAccount(r, name, access.Change{Role: &role}), "The role of "+name+" is changed.")
 }
 
-// dropOtherApp turns the authenticator app of somebody off, who has lost it.
+// dropOtherApp turns off the authenticator app of an administrator who has lost it.
 func (p *Pages) dropOtherApp(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	return p.changed(w, r, p.changeAccount(r, name, withoutApp()), "Log-ins of "+name+" no longer ask for a code.")
@@ -210,12 +210,12 @@ func (p *Pages) newToken(w http.ResponseWriter, r *http.Request) error {
 	return p.showAdministrators(w, r, administratorsData{Secret: secret}, form{}, f)
 }
 
-// askToken asks whether an API token shall be removed.
+// askToken asks whether to remove an API token.
 func (p *Pages) askToken(w http.ResponseWriter, r *http.Request) error {
 	return p.render(w, r, "apitoken.html", view{Title: "Remove a token", Data: r.PathValue("name")})
 }
 
-// removeToken ends an API token.
+// removeToken removes an API token.
 func (p *Pages) removeToken(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	return p.changed(w, r, p.cfg.API.RemoveToken(r.Context(), name, mgmt.Precondition{}), "The token "+name+" is removed.")

@@ -12,17 +12,17 @@ import (
 // captureSize bounds a file, in bytes.
 const captureSize = 64 << 20
 
-// captureMinutes are how long a capture may go on.
+// captureMinutes are the choices for the length of a capture.
 var captureMinutes = []int{1, 10}
 
 // captureForm asks for a capture of a user or of a connection.
 type captureForm struct {
 	User, Connection string
-	Who              string // for people
+	Who              string // the subject of the capture, for people
 	Frames, Minutes  control
 }
 
-// captureOf is the form; user or connection is empty.
+// captureOf makes the form. Either user or connection is empty.
 func captureOf(user, connection, who string) captureForm {
 	f := captureForm{User: user, Connection: connection, Who: who}
 	f.Frames = control{Name: "frames", ID: "capture-frames", Label: "Frames", Type: "select", Options: []option{
@@ -39,7 +39,7 @@ func captureOf(user, connection, who string) captureForm {
 	return f
 }
 
-// askCapture asks how a connection shall be captured.
+// askCapture asks how to capture a connection.
 func (p *Pages) askCapture(w http.ResponseWriter, r *http.Request) error {
 	id := r.URL.Query().Get("connection")
 	for _, c := range p.cfg.API.Connections(mgmt.ConnectionQuery{}) {
@@ -51,7 +51,7 @@ func (p *Pages) askCapture(w http.ResponseWriter, r *http.Request) error {
 	return fault{http.StatusNotFound, "This connection has ended. A user's page captures the next one from its first frame."}
 }
 
-// capture answers with a file that goes on for as long as the form says.
+// capture answers with a file that grows for as long as the form says.
 func (p *Pages) capture(w http.ResponseWriter, r *http.Request) error {
 	form := r.PostForm
 	of := mgmt.CaptureOf{User: form.Get("user"), Connection: form.Get("connection"), All: form.Get("frames") == "all", Size: captureSize}

@@ -66,7 +66,7 @@ func (p *Pages) showTime(w http.ResponseWriter, r *http.Request, f form, v view)
 	return p.render(w, r, "time.html", v)
 }
 
-// setTime changes how the host's clock is watched.
+// setTime changes the settings of the watch over the host's clock.
 func (p *Pages) setTime(w http.ResponseWriter, r *http.Request) error {
 	if _, err := p.settings(); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (p *Pages) inquire(w http.ResponseWriter, r *http.Request) error {
 	return done(w, r, "/time", "Inquired: "+offsetWords(v.Offset)+".")
 }
 
-// beyondLimit says by how much the host's clock is off, which is more than it may be.
+// beyondLimit describes an offset of the host's clock that is over the limit.
 func beyondLimit(v timesync.View) string {
 	way := "behind"
 	if v.Offset < 0 {
@@ -121,7 +121,7 @@ func apart(duration string) string {
 	return duration[:at] + " " + duration[at:]
 }
 
-// offsetText is an offset in seconds with its sign, no finer than one reads it.
+// offsetText writes an offset in seconds with its sign, rounded for readers.
 func offsetText(seconds float64) string {
 	if text := secondsText(seconds); seconds > 0 && text != "0s" {
 		return "+" + text
@@ -129,7 +129,7 @@ func offsetText(seconds float64) string {
 	return secondsText(seconds)
 }
 
-// secondsText is a duration of so many seconds, no finer than one reads it.
+// secondsText writes a duration in seconds, rounded for readers.
 func secondsText(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	switch {
@@ -162,8 +162,8 @@ const (
 	graphTop, graphBottom   = 14, 26
 )
 
-// offsetGraph draws measurements over time; the band is what the host's clock may be off by without a
-// warning, if that is not much more than what was measured.
+// offsetGraph draws measurements over time. The band shows the offsets without a warning, if it is
+// smaller than the graph.
 func offsetGraph(all []timesync.MeasurementView, most float64) template.HTML {
 	if len(all) < 2 {
 		return ""

@@ -12,11 +12,11 @@ import (
 	"vpnd/usermgmt"
 )
 
-// anybody is the user where none is named.
+// anybody is the user of pages without a named user.
 var anybody = guide.Person{Name: "USER", Password: true, PPTP: true, L2TP: true}
 
 type connectData struct {
-	User, Server string // as they were asked for
+	User, Server string // as the request gives them
 	Fault        string // of the user
 	ServerFault  string
 	Clients      []clientLink
@@ -32,7 +32,7 @@ type clientLink struct {
 	Current     bool
 }
 
-// connectWay is a way to connect whose lines can be copied.
+// connectWay is a way to connect. Its lines can be copied.
 type connectWay struct {
 	Title string
 	Steps []connectStep
@@ -41,10 +41,10 @@ type connectWay struct {
 type connectStep struct {
 	guide.Step
 	Parts []guide.Part
-	ID    string // of the element with the line; "": there is no line
+	ID    string // of the element with the line; "": the step has no line
 }
 
-// connect says how a client is set up, for a user or for anybody.
+// connect shows the set-up of a client, for a user or for anybody.
 func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	asked := func(key string, longest int) string {
@@ -82,7 +82,8 @@ func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 	return p.render(w, r, "connect.html", v)
 }
 
-// connectPage puts the steps into d, for the user if there is one, with the server at the address if it may be one.
+// connectPage puts the steps into d, for the user if the request names one. It uses the address if
+// that is valid.
 func (p *Pages) connectPage(ctx context.Context, d *connectData, address string) error {
 	var err error
 	if d.User != "" {
@@ -107,7 +108,7 @@ func (p *Pages) connectPage(ctx context.Context, d *connectData, address string)
 	return err
 }
 
-// copied are ways whose lines have names of their own.
+// copied gives ways whose lines have ids of their own.
 func copied(ways []guide.Way) []connectWay {
 	all, n := make([]connectWay, len(ways)), 0
 	for i, way := range ways {

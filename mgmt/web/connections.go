@@ -20,7 +20,7 @@ const (
 	maxReason = 100  // bytes
 )
 
-// connectionColumns are those of a Vigor.
+// connectionColumns are the columns of a Vigor.
 var connectionColumns = []column{
 	{Key: "user", Name: "VPN", Title: "Index of the profile, and user name"},
 	{Key: "type", Name: "Type"},
@@ -34,7 +34,7 @@ var connectionColumns = []column{
 	{Key: "uptime", Name: "UpTime", Title: "Hours, minutes and seconds", Number: true},
 }
 
-// refreshChoices are in seconds; 0: never.
+// refreshChoices are the choices of Refresh in seconds; 0: never.
 var refreshChoices = []int{2, 5, 10, 30, 60, 0}
 
 const defaultRefresh = 10
@@ -46,7 +46,7 @@ type connectionsData struct {
 	Refresh int
 	Auto    bool // the reader has chosen Refresh
 	Change  bool
-	Open    int // connections that the search finds, and what they are
+	Open    int // connections that match the search, with these sums
 	Secure  int
 	Plain   int
 	Tx, Rx  float64 // bits per second
@@ -55,10 +55,10 @@ type connectionsData struct {
 
 const (
 	lastRefusals = 5              // rows on the page
-	refusedFor   = 24 * time.Hour // that they stay there
+	refusedFor   = 24 * time.Hour // for which refusals stay there
 )
 
-// refusals are the last ones of all users.
+// refusals gives the last refusals of all users.
 func (p *Pages) refusals(ctx context.Context) (attemptTable, error) {
 	events, err := p.cfg.API.Events(ctx, state.HistoryQuery{
 		Events: []string{state.EventRefused}, Since: time.Now().Add(-refusedFor), Limit: lastAttempts,
@@ -75,7 +75,7 @@ func (p *Pages) refusals(ctx context.Context) (attemptTable, error) {
 	return attemptTable{Rows: rows, People: true}, err
 }
 
-// Refreshes are for a select.
+// Refreshes are the options of Refresh.
 func (d connectionsData) Refreshes() []option {
 	options := make([]option, len(refreshChoices))
 	for i, n := range refreshChoices {
@@ -87,10 +87,10 @@ func (d connectionsData) Refreshes() []option {
 	return options
 }
 
-// connectionRow is a connection with what the page shows beside it.
+// connectionRow is a connection with the further values of its row.
 type connectionRow struct {
 	mgmt.Connection
-	Index int // of the profile; 0: there is none any more
+	Index int // of the profile; 0: the user has none by now
 	Spark template.HTML
 }
 
@@ -144,8 +144,7 @@ type dropData struct {
 	Back        string
 }
 
-// drop asks whether the connections that were picked shall be dropped and why, and drops them when that is
-// answered.
+// drop asks whether to drop the picked connections and why. After the answer it drops them.
 func (p *Pages) drop(w http.ResponseWriter, r *http.Request) error {
 	ids := r.PostForm["id"]
 	if one := r.PostForm.Get("one"); one != "" {
@@ -202,7 +201,7 @@ func (p *Pages) dropAll(w http.ResponseWriter, r *http.Request, ids []string, re
 	case 1:
 		text = "1 connection is dropped."
 	}
-	if r.PostForm.Get("fragment") == "dialog" { // of a script, which stays on the page
+	if r.PostForm.Get("fragment") == "dialog" { // from a script, which stays on the page
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, err := io.WriteString(w, text)
 		return err

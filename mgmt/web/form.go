@@ -10,25 +10,26 @@ import (
 	"vpnd/mgmt"
 )
 
-// form is what was written into a form, and what is wrong with it.
+// form holds the values that a form sent, and their faults.
 type form struct {
 	values url.Values
 	faults map[string]string // by the name of the control
-	listed []faultLink       // of the controls that were filled
+	listed []faultLink       // of the controls that fill has seen
 }
 
-// faultLink leads to a control that is wrong.
+// faultLink leads to a control with a fault.
 type faultLink struct {
 	Name, ID string
 	Label    string
 	Text     string
 }
 
-// control is one field of a form. The template "control" writes it with its label, its hint and its fault.
+// control is a field of a form. The template "control" writes it with its label, its hint and its
+// fault.
 type control struct {
 	Name, Label string
-	ID          string // of the element; "": made of the name
-	Type        string // as of an input; select, textarea or checkbox
+	ID          string // of the element; "": made from the name
+	Type        string // of the input, or select, textarea or checkbox
 	Value       string
 	Hint        string
 	Fault       string
@@ -38,18 +39,18 @@ type control struct {
 	Complete    string // autocomplete; "": off
 	Mode        string // inputmode
 	Pattern     string
-	MaxLength   int // 0: as long as a form may be
+	MaxLength   int // 0: unlimited
 	Placeholder string
 	Focus       bool
 	Wide        bool   // it has a row of its own
-	Generate    string // the token for which a button next to it makes a secret
+	Generate    string // the kind of token for which a button beside it makes a secret
 	For         string // the choice of another control that it belongs to
-	Stored      string // what those who only look see in place of the value
-	Overtaken   bool   // somebody else has stored another value meanwhile, as the hint says
-	Write       bool   // it only makes sense to those who may change something
+	Stored      string // a viewer sees it in place of the value
+	Overtaken   bool   // somebody else has stored another value meanwhile; the hint gives it
+	Write       bool   // only for callers who may make changes
 }
 
-// Shown is the value for those who only look.
+// Shown is the value that a viewer sees.
 func (c control) Shown() string {
 	switch {
 	case c.Stored != "":
@@ -70,13 +71,13 @@ func (c control) Shown() string {
 	return strings.Join(chosen, ", ")
 }
 
-// option is one that a select offers.
+// option is an option of a select.
 type option struct {
 	Value, Text string
 	Selected    bool
 }
 
-// mark gives a control its fault, if it has one. The first one that is wrong gets the focus.
+// mark gives a control its fault, if it has one. The first control with a fault gets the focus.
 func (f *form) mark(c *control) {
 	if len(f.faults) == 0 {
 		return
@@ -87,7 +88,7 @@ func (f *form) mark(c *control) {
 	}
 }
 
-// fill gives controls the values that were sent and the faults that were found.
+// fill gives controls the values that were sent and their faults.
 func (f *form) fill(controls ...control) []control {
 	for i := range controls {
 		c := &controls[i]
@@ -112,7 +113,7 @@ func (f *form) fill(controls ...control) []control {
 	return controls
 }
 
-// faulty has a page list all that is wrong in its forms.
+// faulty has a page list all faults of its forms.
 func (v *view) faulty(forms ...*form) {
 	for _, f := range forms {
 		if len(f.faults) == 0 {
@@ -123,13 +124,13 @@ func (v *view) faulty(forms ...*form) {
 		v.Faults = append(v.Faults, f.listed...)
 		for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 			if !slices.ContainsFunc(f.listed, func(l faultLink) bool { return l.Name == name }) {
-				v.Faults = append(v.Faults, faultLink{Name: name, Text: f.faults[name]}) // of no control of the page
+				v.Faults = append(v.Faults, faultLink{Name: name, Text: f.faults[name]}) // a fault without a control on the page
 			}
 		}
 	}
 }
 
-// wrong notes a fault of a field.
+// wrong records a fault of a field.
 func (f *form) wrong(field, text string) {
 	if f.faults == nil {
 		f.faults = map[string]string{}
@@ -137,7 +138,7 @@ func (f *form) wrong(field, text string) {
 	f.faults[field] = text
 }
 
-// broken notes each RuleError in err by its field, and gives back err if there is none in it.
+// broken records each RuleError in err under its field. It returns err if it holds none.
 func (f *form) broken(err error) error {
 	found := false
 	for _, rule := range mgmt.Rules(err) {

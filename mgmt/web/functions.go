@@ -10,7 +10,7 @@ import (
 	"vpnd/mgmt/guide"
 )
 
-// functions are what templates may call.
+// functions are the functions that templates can call.
 var functions = template.FuncMap{
 	"asset":  func(name string) string { return assets[name].path },
 	"when":   when,
@@ -31,7 +31,7 @@ var functions = template.FuncMap{
 	"zoneOffset":  func(t time.Time) int { _, seconds := t.Zone(); return seconds },
 }
 
-// when is an instant, in UTC; a script turns it to the reader's zone.
+// when writes an instant in UTC. A script changes it to the reader's time zone.
 func when(t time.Time) template.HTML {
 	if t.IsZero() {
 		return "–"
@@ -40,10 +40,10 @@ func when(t time.Time) template.HTML {
 	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s UTC</time>`, t.Format(time.RFC3339), t.Format(time.DateTime))) //nolint:gosec // digits
 }
 
-// instants are as reasons have them.
+// instants matches the instants in reasons.
 var instants = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:Z| UTC)`)
 
-// saidOf is a reason, whose instants are like all others on the page.
+// saidOf writes a reason. Its instants look like all others on the page.
 func saidOf(reason string) template.HTML {
 	var b strings.Builder
 	last := 0
@@ -59,7 +59,7 @@ func saidOf(reason string) template.HTML {
 	return template.HTML(b.String() + template.HTMLEscapeString(reason[last:])) //nolint:gosec // escaped
 }
 
-// plural is a number with its word, such as 1 connection or 2 connections.
+// plural writes a number with its word, such as 1 connection or 2 connections.
 func plural(n any, word string) string {
 	if text := count(n); text != "1" {
 		return text + " " + word + "s"
@@ -67,7 +67,7 @@ func plural(n any, word string) string {
 	return "1 " + word
 }
 
-// count is a number with its thousands apart.
+// count writes a number with its thousands apart.
 func count(n any) string {
 	digits := fmt.Sprint(n)
 	var b strings.Builder

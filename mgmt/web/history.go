@@ -11,7 +11,7 @@ import (
 	"vpnd/mgmt"
 )
 
-// eventChoices are what of the history may be picked.
+// eventChoices are the choices for the events of the history.
 var eventChoices = []struct {
 	key, text string
 	events    []string
@@ -25,7 +25,7 @@ var eventChoices = []struct {
 	{"administrators", "Administrators", []string{state.EventAdminLogIn, state.EventAdminRefused, state.EventAdminChanged}},
 }
 
-// dayChoices are how far back a reader looks; 0: to the beginning.
+// dayChoices are the choices for the days of the history; 0: all.
 var dayChoices = []int{1, 7, 30, 90, 0}
 
 var historyColumns = []column{
@@ -42,20 +42,20 @@ type historyData struct {
 	Columns []column
 	Rows    []historyRow
 	User    string
-	File    string // address of all of it as CSV
+	File    string // address of the whole history as CSV
 	Events  []option
 	Days    []option
 	Sum     state.HistorySum
 }
 
-// historyRow is an event with the words for it.
+// historyRow is an event with its words.
 type historyRow struct {
 	mgmt.Attempt
 	Word, Kind string    // Kind: of the badge
 	Count      int       // of the events in the row
 	First      time.Time // the oldest of them
-	Advised    bool      // the advice is shown
-	Known      bool      // there is such a user
+	Advised    bool      // the row shows the advice
+	Known      bool      // the user exists
 }
 
 func rowOf(a mgmt.Attempt) historyRow {
@@ -63,13 +63,14 @@ func rowOf(a mgmt.Attempt) historyRow {
 	return historyRow{Attempt: a, Word: word, Kind: kind, Count: 1, First: a.At}
 }
 
-// attemptTable is dial-ins for the template "attempts".
+// attemptTable holds dial-ins for the template "attempts".
 type attemptTable struct {
 	Rows   []historyRow
-	People bool // they are of more than one user
+	People bool // the rows are of more than one user
 }
 
-// together puts refusals in a row for the same cause into one, and gives each advice once. Attempts are the newest first.
+// together joins consecutive refusals with the same cause into one row, and gives each advice once.
+// Attempts are the newest first.
 func together(attempts []mgmt.Attempt, most int) []historyRow {
 	var rows []historyRow
 	advised := map[string]bool{}
@@ -95,19 +96,19 @@ func together(attempts []mgmt.Attempt, most int) []historyRow {
 	return rows
 }
 
-// goesOn reports whether an attempt belongs to those of the row.
+// goesOn reports whether an attempt belongs to the row.
 func (row *historyRow) goesOn(a mgmt.Attempt) bool {
 	last := &row.Attempt
 	return a.Event.Event == state.EventRefused && last.Event.Event == a.Event.Event && last.User == a.User && last.Type == a.Type &&
 		last.RemoteIP == a.RemoteIP && cmp.Or(last.Meaning, last.Reason) == cmp.Or(a.Meaning, a.Reason)
 }
 
-// userChanges are what is done to a profile, and captures.
+// userChanges are the changes of a profile, and captures.
 var userChanges = []string{
 	state.EventAdded, state.EventChanged, state.EventRemoved, state.EventUnlocked, state.EventResynced, state.EventRekeyed, state.EventCaptured,
 }
 
-// history says who did what, when, for how long, and why it ended.
+// history shows the author, the time, the duration and the end of each event.
 func (p *Pages) history(w http.ResponseWriter, r *http.Request) error {
 	l := listOf(r, nil, "")
 	q, d := historyOf(r, l.Search)
@@ -116,7 +117,7 @@ func (p *Pages) history(w http.ResponseWriter, r *http.Request) error {
 		events []mgmt.Event
 		err    error
 	)
-	for q.Offset = -1; q.Offset != l.paging().Offset; { // once more for a page beyond the last
+	for q.Offset = -1; q.Offset != l.paging().Offset; { // a second time for a page beyond the last
 		q.Offset, q.Limit = l.paging().Offset, l.Rows
 		if events, d.Sum, err = p.cfg.API.History(r.Context(), q); err != nil {
 			return err
@@ -129,7 +130,7 @@ func (p *Pages) history(w http.ResponseWriter, r *http.Request) error {
 	return p.render(w, r, "history.html", view{Title: "History", Data: d})
 }
 
-// historyOf is what a request asks of the history, and what the page shows of that.
+// historyOf gives the query of a request, and the choices that the page shows.
 func historyOf(r *http.Request, search string) (state.HistoryQuery, historyData) {
 	d := historyData{User: strings.ToValidUTF8(strings.TrimSpace(r.URL.Query().Get("user")), "")}
 	q := state.HistoryQuery{User: d.User, Search: search}
@@ -160,10 +161,10 @@ func historyOf(r *http.Request, search string) (state.HistoryQuery, historyData)
 	return q, d
 }
 
-// historyRead is how many entries are read at once for a file.
+// historyRead is how many entries of a file are read at a time.
 const historyRead = 1000
 
-// historyFile is what a request asks of the history as CSV, the newest first.
+// historyFile writes the history that a request asks for as CSV, the newest first.
 func (p *Pages) historyFile(w http.ResponseWriter, r *http.Request) error {
 	q, _ := historyOf(r, listOf(r, nil, "").Search)
 	q.Limit = historyRead
@@ -187,12 +188,12 @@ func (p *Pages) historyFile(w http.ResponseWriter, r *http.Request) error {
 		rows, q.Before = rows[:0], events[len(events)-1].ID
 		if events, err = p.cfg.API.Events(r.Context(), q); err != nil {
 			p.cfg.Log.Error("page", "path", r.URL.Path, "error", err)
-			panic(http.ErrAbortHandler) // the reader learns that the file is not whole
+			panic(http.ErrAbortHandler) // the reader learns that the file is incomplete
 		}
 	}
 }
 
-// cellsOf is an event as a row of a file. No cell is a formula for those who open the file with a spreadsheet.
+// cellsOf gives an event as a row of a file. No cell is a formula in a spreadsheet.
 func cellsOf(e mgmt.Event) []string {
 	cells := []string{
 		e.At.Format(time.RFC3339), e.Event, e.User, e.Connection, e.Type, e.RemoteIP, e.VirtualIP, e.Auth, e.Encryption,
@@ -206,7 +207,7 @@ func cellsOf(e mgmt.Event) []string {
 	return cells
 }
 
-// eventWord is the word for an event, and the kind of badge that it gets.
+// eventWord gives the word for an event, and the kind of its badge.
 func eventWord(event string) (word, kind string) {
 	switch event {
 	case state.EventConnected:

@@ -15,13 +15,13 @@ const (
 	maxPage     = 1_000_000
 )
 
-// rowChoices are how many rows a page may have.
+// rowChoices are the choices for the rows of a page.
 var rowChoices = []int{10, 50, 100, 500}
 
-// list is what the address of a page says of the list on it: what is searched, the order, and the part that is shown.
+// list is the list of a page as the address says: its search, its order, and the part to show.
 type list struct {
 	Search string
-	Sort   string // the key of a column; after "-" downwards
+	Sort   string // the key of a column; with "-" before it: descending
 	Rows   int    // of a page
 	Page   int    // from 1
 	Total  int    // rows in all pages; set by fit
@@ -29,7 +29,7 @@ type list struct {
 	query  url.Values
 }
 
-// listOf reads a request. It ignores what it does not understand.
+// listOf reads a request. It ignores invalid values.
 func listOf(r *http.Request, columns []column, sort string) list {
 	q := r.URL.Query()
 	q.Del("fragment")
@@ -47,27 +47,27 @@ func listOf(r *http.Request, columns []column, sort string) list {
 	return l
 }
 
-// fit sets the number of rows there are: a page beyond the last is the last.
+// fit sets the total of rows. A page beyond the last becomes the last.
 func (l *list) fit(total int) {
 	l.Total = total
 	l.Page = min(l.Page, l.Pages())
 }
 
-// paging is the part that is shown.
+// paging is the part to show.
 func (l *list) paging() mgmt.Paging {
 	return mgmt.Paging{Offset: (l.Page - 1) * l.Rows, Limit: l.Rows}
 }
 
-// Pages is how many there are, at least one.
+// Pages is the number of pages, at least one.
 func (l *list) Pages() int { return max(1, (l.Total+l.Rows-1)/l.Rows) }
 
-// First is the number of the first row that is shown, from 1; 0: there is none.
+// First is the number of the first row of the page, from 1; 0: there is none.
 func (l *list) First() int { return min((l.Page-1)*l.Rows+1, l.Total) }
 
-// Last is the number of the last row that is shown.
+// Last is the number of the last row of the page.
 func (l *list) Last() int { return min(l.Page*l.Rows, l.Total) }
 
-// RowChoices are for a select.
+// RowChoices are the options for the rows of a page.
 func (l *list) RowChoices() []option {
 	options := make([]option, len(rowChoices))
 	for i, n := range rowChoices {
@@ -101,7 +101,7 @@ func (l *list) At(page int) string {
 	return l.link("page", strconv.Itoa(page))
 }
 
-// Around are the numbers of the pages to offer; 0 stands for those left out.
+// Around gives the numbers of the pages to offer; 0: a gap.
 func (l *list) Around() []int {
 	var pages []int
 	for n := 1; n <= l.Pages(); n++ {
@@ -125,21 +125,21 @@ func (l *list) Next() int {
 	return l.Page + 1
 }
 
-// column is one of a table.
+// column is a column of a table.
 type column struct {
-	Key    string // what it sorts by; "": it does not
+	Key    string // the sort key; "": the list cannot be sorted by it
 	Name   string
-	Title  string // says more
-	Number bool   // set to the right
+	Title  string // a longer name
+	Number bool   // aligned to the right
 	Class  string // of its cells
-	Hidden bool   // the name is only for screen readers
+	Hidden bool   // only screen readers get the name
 
 	// heads fills these.
 	Link  string // sorts by it
 	Order string // as aria-sort; "": the list is not sorted by it
 }
 
-// heads are columns with their links.
+// heads gives the columns with their links.
 func (l *list) heads(columns []column) []column {
 	heads := slices.Clone(columns)
 	for i := range heads {

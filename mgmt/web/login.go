@@ -9,17 +9,17 @@ import (
 	"vpnd/mgmt/access"
 )
 
-// maxPassword is the longest password that is looked at, in bytes.
+// maxPassword is the longest password that is checked, in bytes.
 const maxPassword = 1024
 
 type entryData struct {
 	Controls []control
-	To       string // where a log-in leads
+	To       string // where the log-in leads
 	Link     string // secret part of a set-up link
-	Name     string // whose link it is; "": who uses it chooses
+	Name     string // of the link's account; "": the user of the link chooses it
 }
 
-// logIn shows the page on which people log in.
+// logIn shows the log-in page.
 func (p *Pages) logIn(w http.ResponseWriter, r *http.Request) error {
 	if _, ok := access.Of(r.Context()); ok {
 		http.Redirect(w, r, access.LocalPath(r.Form.Get("to")), http.StatusSeeOther) //nolint:gosec // LocalPath lets paths of these pages alone through
@@ -86,7 +86,7 @@ func (p *Pages) showSetUp(w http.ResponseWriter, r *http.Request, f form) error 
 	return p.render(w, r, "setup.html", v)
 }
 
-// newPassword is the controls in which a password is chosen.
+// newPassword gives the controls for a new password.
 func newPassword() []control {
 	return []control{
 		{Name: "password", Label: "New password", Type: "password", Complete: "new-password", Required: true, Hint: "A long password is better than a complicated one. Use four or more words."},
@@ -114,7 +114,7 @@ func (p *Pages) doSetUp(w http.ResponseWriter, r *http.Request) error {
 	return p.showSetUp(w, r, f)
 }
 
-// same holds a new password against its repetition.
+// same checks that a new password equals its repetition.
 func same(f *form, r *http.Request) bool {
 	if r.PostForm.Get("password") != r.PostForm.Get("again") {
 		f.wrong("again", "The two passwords differ. Enter the new password twice.")
@@ -123,7 +123,7 @@ func same(f *form, r *http.Request) bool {
 	return true
 }
 
-// password takes a password of a form; one that is too long is none.
+// password gives a password of a form; "" if it is too long.
 func password(r *http.Request, field string) string {
 	if s := r.PostForm.Get(field); len(s) <= maxPassword {
 		return s
@@ -131,13 +131,13 @@ func password(r *http.Request, field string) string {
 	return ""
 }
 
-// source is from where a request comes.
+// source is the address that a request comes from.
 func source(r *http.Request) netip.Addr {
 	at, _ := netip.ParseAddrPort(r.RemoteAddr) // invalid: unknown
 	return at.Addr().Unmap()
 }
 
-// sentence is an error's text for a reader.
+// sentence writes an error's text as a sentence.
 func sentence(err error) string {
 	text := err.Error()
 	return strings.ToUpper(text[:1]) + text[1:] + "."

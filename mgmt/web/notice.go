@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// noticeCookie carries a notice from a form to the page that it leads to. It is a cookie and no part of
-// the address, so that nobody makes a link with words of his own in it.
+// noticeCookie carries a notice from a form to the page that it leads to. The notice is not in the
+// address, so that nobody can make a link with a notice of their own.
 const noticeCookie = "__Host-notice"
 
 const maxNotice = 2000 // bytes
@@ -19,15 +19,15 @@ func done(w http.ResponseWriter, r *http.Request, to, notice string) error {
 	return nil
 }
 
-// failed leads from a form to a page, which says what went wrong. Where a field is wrong, show the form
-// again instead.
+// failed leads from a form to a page, which says what went wrong. If a field is wrong, show the
+// form again instead.
 func failed(w http.ResponseWriter, r *http.Request, to, notice string) error {
 	setNotice(w, "-"+notice)
 	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // a path of these pages
 	return nil
 }
 
-// warned leads from a form to a page, which says what was done, and that it wants a look.
+// warned leads from a form to a page, which says what was done, and that it needs attention.
 func warned(w http.ResponseWriter, r *http.Request, to, notice string) error {
 	setNotice(w, "!"+notice)
 	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // a path of these pages
@@ -41,7 +41,7 @@ func setNotice(w http.ResponseWriter, text string) {
 	})
 }
 
-// takeNotice is what the last redirect left, which is shown once.
+// takeNotice gives the notice of the last redirect and deletes it.
 func takeNotice(w http.ResponseWriter, r *http.Request) (text string, wrong, warn bool) {
 	c, err := r.Cookie(noticeCookie)
 	if err != nil {

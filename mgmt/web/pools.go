@@ -11,7 +11,7 @@ import (
 	"vpnd/mgmt"
 )
 
-// poolPrefix is how the names of a pool's controls begin, as mgmt.FieldError has them.
+// poolPrefix begins the names of a pool's controls, as in mgmt.FieldError.
 func poolPrefix(name string) string {
 	if name == "" {
 		return ""
@@ -19,7 +19,8 @@ func poolPrefix(name string) string {
 	return "pools." + name + "."
 }
 
-// rangeName is the name of a control of a pool's range; that of the first is what faults of all of them go to.
+// rangeName is the name of a control of a pool's range. The faults of all ranges belong to the
+// first one.
 func rangeName(prefix, part string, n int) string {
 	if n == 0 {
 		return prefix + part
@@ -27,7 +28,7 @@ func rangeName(prefix, part string, n int) string {
 	return prefix + part + "." + strconv.Itoa(n)
 }
 
-// poolNames are those of all pools, the one without a name first.
+// poolNames gives the names of all pools; the pool without a name comes first.
 func poolNames(p mgmt.PoolSettings) []string {
 	names := []string{""}
 	for name := range p.Pools {
@@ -44,7 +45,7 @@ func poolOf(p mgmt.PoolSettings, name string) mgmt.AddressPool {
 	return p.Pools[name]
 }
 
-// poolGroups are the controls of all pools. Each has room for one range more than there are.
+// poolGroups gives the controls of all pools. Each pool has controls for one more range.
 func poolGroups(p mgmt.PoolSettings, f *form) []group {
 	var groups []group
 	for _, name := range poolNames(p) {
@@ -77,12 +78,12 @@ func poolGroups(p mgmt.PoolSettings, f *form) []group {
 	return groups
 }
 
-// words are the parts of a text that commas and spaces separate.
+// words gives the parts of a text between commas and spaces.
 func words(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' })
 }
 
-// readPool takes a pool from a form, and notes in it what cannot be read.
+// readPool reads a pool from a form, and records its faults there.
 func readPool(f *form, prefix string) mgmt.AddressPool {
 	pool := mgmt.AddressPool{DNS: words(f.values.Get(prefix + "dns")), WINS: words(f.values.Get(prefix + "wins"))}
 	for i := 0; f.values.Has(rangeName(prefix, "ranges", i)); i++ {
@@ -106,7 +107,7 @@ func readPool(f *form, prefix string) mgmt.AddressPool {
 	return pool
 }
 
-// readPools takes all pools from a form, and notes in it what cannot be read.
+// readPools reads all pools from a form, and records their faults there.
 func readPools(f *form, now mgmt.PoolSettings) mgmt.PoolSettings {
 	to := mgmt.PoolSettings{AddressPool: readPool(f, ""), Pools: map[string]mgmt.AddressPool{}}
 	for name := range now.Pools {
@@ -115,7 +116,7 @@ func readPools(f *form, now mgmt.PoolSettings) mgmt.PoolSettings {
 	return to
 }
 
-// errFaulty stops a change by a form that has faults.
+// errFaulty stops a change if the form has faults.
 var errFaulty = errors.New("the form has faults")
 
 // setPools changes the addresses that clients get.

@@ -12,8 +12,8 @@ import (
 // profileForm is the form of a user's profile, in the words of a Vigor.
 type profileForm struct {
 	form
-	profile usermgmt.Profile // what is stored, or what a new user has
-	added   bool             // the user is yet to be added
+	profile usermgmt.Profile // the stored one, or that of a new user
+	added   bool             // the user does not exist yet
 	typed   *usermgmt.Profile
 	pools   []string // names
 }
@@ -24,7 +24,7 @@ type group struct {
 	Controls []control
 }
 
-// What the control "token" says of one-time passwords.
+// Values of the control "token".
 const (
 	noToken   = "none"
 	motpToken = "motp"
@@ -42,7 +42,7 @@ func tokenOf(p *usermgmt.Profile) string {
 	}
 }
 
-// formText is what a form says of a field of the profile; false: nothing.
+// formText gives the text of a field of the profile in a form; false: the form has none.
 func formText(values url.Values, name string) (string, bool) {
 	switch name {
 	case "enabled":
@@ -92,12 +92,13 @@ func apply(values url.Values, p *usermgmt.Profile) error {
 		secret(&p.TOTPSecret, "totp-secret", "Generate makes one")
 	}
 	if err := errors.Join(errs...); err != nil {
-		return errors.Join(p.Check(), err) // all that is wrong at once
+		return errors.Join(p.Check(), err) // all faults at once
 	}
 	return nil
 }
 
-// text is the value of a field's control: the typed one, or the stored one, but no stored secret.
+// text is the value of a field's control: the typed text, or the stored value unless it is a
+// secret.
 func (f *profileForm) text(name string) string {
 	if f.values != nil {
 		if text, ok := formText(f.values, name); ok {
@@ -110,7 +111,8 @@ func (f *profileForm) text(name string) string {
 	return ""
 }
 
-// storedNow is what the table has of a field where that is not what was typed; "": the same.
+// storedNow describes the stored value of a field if it differs from the typed one; "": it does
+// not.
 func (f *profileForm) storedNow(name string) string {
 	field, ok := usermgmt.FieldNamed(name)
 	if !ok || f.typed == nil || field.Get(f.typed) == field.Get(&f.profile) {
@@ -123,7 +125,7 @@ func (f *profileForm) storedNow(name string) string {
 	return "Stored now: " + cmp.Or(stored.text(name), "nothing") + "."
 }
 
-// groups are the controls, with their faults.
+// groups gives the controls with their faults.
 func (f *profileForm) groups() []group {
 	var groups []group
 	for _, d := range usermgmt.Fields {
@@ -151,7 +153,7 @@ func (f *profileForm) groups() []group {
 	return groups
 }
 
-// controls are that of a field, and those beside it that belong to no field alone.
+// controls gives the control of a field, and the further controls beside it.
 func (f *profileForm) controls(d usermgmt.Field) []control {
 	all := []control{f.control(d)}
 	switch d.Name {
@@ -174,7 +176,7 @@ func (f *profileForm) controls(d usermgmt.Field) []control {
 	return all
 }
 
-// control is the control of a field.
+// control makes the control of a field.
 func (f *profileForm) control(d usermgmt.Field) control {
 	c := control{Name: d.Name, Label: d.Label, Type: "text", Value: f.text(d.Name), Hint: d.Hint, MaxLength: d.MaxLength}
 	if d.Number {
@@ -199,7 +201,7 @@ func (f *profileForm) control(d usermgmt.Field) control {
 	return c
 }
 
-// offer has the control offer choices.
+// offer gives the control its choices.
 func (c *control) offer(kind string, chosen []string, choices []usermgmt.Choice) {
 	c.Type = kind
 	for _, o := range choices {
@@ -207,7 +209,7 @@ func (c *control) offer(kind string, chosen []string, choices []usermgmt.Choice)
 	}
 }
 
-// conceal has the control of a secret show what was typed or generated, and never what is stored.
+// conceal has the control of a secret show a typed or generated value, but never the stored one.
 func (f *profileForm) conceal(c *control, d usermgmt.Field) {
 	c.Stored = "not set"
 	if d.Get(&f.profile) != "" {
@@ -215,7 +217,7 @@ func (f *profileForm) conceal(c *control, d usermgmt.Field) {
 	}
 	switch d.Name {
 	case "password":
-		c.Type, c.Complete, c.MaxLength = "password", "new-password", 0 // a browser cuts what is pasted
+		c.Type, c.Complete, c.MaxLength = "password", "new-password", 0 // a browser would cut off a pasted text
 		return
 	case "motp-secret":
 		c.For, c.Wide, c.Generate = motpToken, true, motpToken
@@ -227,7 +229,7 @@ func (f *profileForm) conceal(c *control, d usermgmt.Field) {
 	c.Write = c.For != f.tokenChosen()
 }
 
-// token is the control that says which one-time passwords there are.
+// token is the control for the kind of one-time passwords.
 func (f *profileForm) token() control {
 	c := control{Name: "token", Label: "One-Time Passwords"}
 	c.offer("radio", []string{f.tokenChosen()}, []usermgmt.Choice{

@@ -18,7 +18,7 @@ import (
 //go:embed templates
 var templates embed.FS
 
-// shared are the templates that every page may use.
+// shared are the templates for all pages.
 var shared = []string{"templates/layout.html", "templates/controls.html", "templates/fields.html", "templates/lists.html"}
 
 // parse reads the templates of all pages. Each has its own set, together with the shared ones.
@@ -37,15 +37,15 @@ func parse() map[string]*template.Template {
 	return pages
 }
 
-// view is what a page shows.
+// view is the content of a page.
 type view struct {
 	Title  string
 	Data   any    // for the page's own template
 	Status int    // 0: 200
 	Plain  bool   // no navigation: nobody is logged in
-	Notice string // what happened to a form that was sent; "": what the last redirect left
-	Wrong  bool   // the notice tells of a failure
-	Warn   bool   // the notice tells of something to look at
+	Notice string // what happened to the form; "": the notice of the last redirect
+	Wrong  bool   // the notice reports a failure
+	Warn   bool   // the notice needs attention
 	Faults []faultLink
 
 	// render fills these.
@@ -56,8 +56,8 @@ type view struct {
 	Version string
 }
 
-// render writes a page: the layout, and in it what the file's template "main" makes of v. A request with
-// fragment=NAME gets what the file's template of that name makes of v, if there is one, and nothing around it.
+// render writes a page: the layout, with the template "main" of the file inside it, both for v. For
+// a request with fragment=NAME it writes only the file's template of that name, if there is one.
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, file string, v view) error {
 	v.Who, _ = access.Of(r.Context())
 	v.Change, v.Path, v.Version = mayChange(r), r.URL.Path, p.cfg.API.Version()
@@ -81,10 +81,11 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, file string, v vi
 	return nil
 }
 
-// fragments are the parts of pages that scripts ask for: what is refreshed, and what a dialog shows.
+// fragments are the parts of pages that scripts ask for: the part to refresh, and the content of a
+// dialog.
 var fragments = []string{"live", "dialog"}
 
-// send writes a body, packed if the client takes that.
+// send writes a body, compressed if the client accepts that.
 func send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	w.Header().Add("Vary", "Accept-Encoding")
 	if len(body) >= minPacked && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
@@ -99,19 +100,19 @@ func send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	_, _ = w.Write(body) // a reader who has gone needs no page
 }
 
-// minPacked is the shortest body that is packed, in bytes: a packet's worth.
+// minPacked is the shortest body to compress, in bytes: about one packet.
 const minPacked = 1400
 
 func pack(body []byte) []byte {
 	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is a right one
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is valid
 	_, _ = z.Write(body)                            // into memory
 	_ = z.Close()
 	return b.Bytes()
 }
 
-// menu is the navigation with the page at a path, or the page that it lies below, as the current one. Change has the pages in it
-// that are only for administrators.
+// menu is the navigation. The current entry is the page at the path, or the page above it. With
+// change it includes the pages for administrators.
 func menu(at string, change bool) []section {
 	all := make([]section, len(sections))
 	for i, s := range sections {

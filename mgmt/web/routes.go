@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// route is what answers a method and a path.
+// route maps a method and a path to a handler.
 type route struct {
 	pattern string
 	handle  func(http.ResponseWriter, *http.Request) error
 }
 
-// routes are all pages, and the forms on them.
+// routes gives all pages and their forms.
 func (p *Pages) routes() []route {
 	return slices.Concat([]route{
 		{"GET /{$}", p.connections},
@@ -24,7 +24,7 @@ func (p *Pages) routes() []route {
 	}, p.userRoutes(), p.settingRoutes(), p.accessRoutes())
 }
 
-// accessRoutes are the pages about who may manage the daemon.
+// accessRoutes gives the pages for the access to the management.
 func (p *Pages) accessRoutes() []route {
 	return []route{
 		{"GET /login", p.logIn},

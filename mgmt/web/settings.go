@@ -11,7 +11,7 @@ import (
 	"vpnd/mgmt"
 )
 
-// settingRoutes are the pages of what is set for all users, and of the daemon itself.
+// settingRoutes gives the pages for the settings of all users and of the daemon.
 func (p *Pages) settingRoutes() []route {
 	return []route{
 		{"GET /services", p.services},
@@ -27,7 +27,7 @@ func (p *Pages) settingRoutes() []route {
 	}
 }
 
-// settings are those that can be changed. A daemon may have none.
+// settings gives the settings that can be changed. A daemon may have none.
 func (p *Pages) settings() (mgmt.CurrentSettings, error) {
 	settings := p.cfg.API.Settings()
 	if settings == nil {
@@ -36,10 +36,10 @@ func (p *Pages) settings() (mgmt.CurrentSettings, error) {
 	return settings, nil
 }
 
-// overtaken is the notice of a form that began with other settings than there are now.
+// overtaken is the notice if other settings were stored since the form was shown.
 const overtaken = "Somebody else changed these settings while you did. Your changes are not stored. Press OK again to store them."
 
-// pageWords has what is wrong said in the words of the pages, not in those of the configuration file.
+// pageWords replaces the words of the configuration file by those of the pages.
 var pageWords = strings.NewReplacer(
 	"offer mschapv2 in ppp.authentication", "tick MS-CHAPv2", "set ppp.mppe to off", "choose No MPPE", "ppp.authentication", "Dial-In PPP Authentication",
 	"ppp.mppe", "Dial-In PPP Encryption (MPPE)", "ppp.mutual_pap.password", "the password", "ppp.mutual_pap.user", "the user name",
@@ -47,7 +47,7 @@ var pageWords = strings.NewReplacer(
 	"network.pools", "the pools", "network.pool", "the pool",
 )
 
-// missed notes each FieldError in err by its field, and gives back err if there is none in it.
+// missed records each FieldError in err under its field. It returns err if it holds none.
 func (f *form) missed(err error) error {
 	fields := mgmt.FieldErrors(err)
 	for _, e := range fields {
@@ -70,15 +70,15 @@ type settingsData struct {
 	PoolTag    string
 }
 
-// serviceRun is how a service does.
+// serviceRun is the state of a service.
 type serviceRun struct {
 	Name        string
 	On          bool
-	Leaving     bool // it takes no new calls, since the daemon is to end
+	Leaving     bool // it accepts no new calls, because the daemon is shutting down
 	Connections int
 }
 
-// running says how the services do.
+// running gives the state of the services.
 func (p *Pages) running(settings mgmt.CurrentSettings) []serviceRun {
 	now, leaving := settings.Services(), settings.ShutdownState().Pending
 	all := []serviceRun{{Name: "PPTP", On: now.PPTP}, {Name: "L2TP", On: now.L2TP}}
@@ -123,7 +123,7 @@ func (p *Pages) showServices(w http.ResponseWriter, r *http.Request, settings mg
 // asSeen requires that nobody has made a change since the form was shown.
 func asSeen(r *http.Request) mgmt.Precondition { return mgmt.AsSeen(r.PostForm.Get("tag")) }
 
-// replaced is a change to what a form sets.
+// replaced is a change to the values of a form.
 func replaced[S any](to S) func(*S) error {
 	return func(now *S) error {
 		*now = to
@@ -131,7 +131,7 @@ func replaced[S any](to S) func(*S) error {
 	}
 }
 
-// overridden are the keys below a prefix that a change was laid over.
+// overridden gives the keys below a prefix that a change overrides.
 func overridden(settings mgmt.CurrentSettings, prefix string) []string {
 	return slices.DeleteFunc(slices.Clone(settings.Overridden()), func(key string) bool { return !strings.HasPrefix(key, prefix) })
 }
@@ -164,10 +164,11 @@ func (p *Pages) ppp(w http.ResponseWriter, r *http.Request) error {
 	return p.showPPP(w, r, settings, form{}, form{}, view{})
 }
 
-// allMethods are the ways to authenticate, the strongest first.
+// allMethods are the authentication methods, the strongest first.
 var allMethods = []string{"mschapv2", "mschap", "chap", "pap"}
 
-// methods are those that are ticked: in the order that there is if they are the same, or else the strongest first.
+// methods gives the ticked methods. If they are the current ones they keep their order. Otherwise
+// the strongest comes first.
 func methods(ticked, now []string) []string {
 	chosen := slices.DeleteFunc(slices.Clone(allMethods), func(m string) bool { return !slices.Contains(ticked, m) })
 	if slices.Equal(chosen, slices.DeleteFunc(slices.Clone(allMethods), func(m string) bool { return !slices.Contains(now, m) })) {
@@ -220,19 +221,19 @@ func (p *Pages) showPPP(w http.ResponseWriter, r *http.Request, settings mgmt.Cu
 	return p.render(w, r, "settings.html", v)
 }
 
-// setPPP changes what is negotiated with connections that begin from now on.
+// setPPP changes what new connections negotiate.
 func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 	settings, err := p.settings()
 	if err != nil {
 		return err
 	}
 	f := form{values: r.PostForm}
-	var own map[string]string // faults that the page finds
+	var own map[string]string // faults that only the page finds
 	err = p.cfg.API.ChangePPP(r.Context(), asSeen(r), func(now *mgmt.PPPSettings) error {
 		readPPP(&f, now)
 		own = maps.Clone(f.faults)
 		if len(own) > 0 {
-			now.EchoFailures = -1 // which is refused, so that nothing is stored and all else that is wrong is told, too
+			now.EchoFailures = -1 // an invalid value, so that nothing is stored and all other faults are reported, too
 		}
 		return nil
 	})
@@ -252,7 +253,7 @@ func (p *Pages) setPPP(w http.ResponseWriter, r *http.Request) error {
 	return done(w, r, "/ppp", "PPP General Setup is changed. New connections use it.")
 }
 
-// readPPP takes PPP General Setup from a form, and notes in it what is wrong.
+// readPPP reads PPP General Setup from a form, and records its faults there.
 func readPPP(f *form, to *mgmt.PPPSettings) {
 	text := func(name string) string { return strings.TrimSpace(f.values.Get(name)) }
 	to.Authentication, to.MPPE = methods(f.values["authentication"], to.Authentication), f.values.Get("mppe")

@@ -14,8 +14,8 @@ const (
 	sparkHeight = 10 // to each side of the middle
 )
 
-// spark draws rates as a small graph: to the user upwards, from the user downwards. Its height is the
-// highest rate; nothing has passed: nothing is drawn.
+// spark draws rates as a small graph: to the user upwards, from the user downwards. The highest
+// rate sets the scale. Without traffic it draws nothing.
 func spark(trace []mgmt.Rate) template.HTML {
 	highest := 0.0
 	for _, r := range trace {

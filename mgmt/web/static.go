@@ -14,13 +14,14 @@ import (
 //go:embed static
 var staticFiles embed.FS
 
-// asset is a file that pages refer to. Its name holds a part of its hash, so that it never changes.
+// asset is a file that pages refer to. Its name contains a part of its hash, so that the content of
+// a name never changes.
 type asset struct {
 	path    string // of its URL
 	content []byte
 }
 
-// assets are all of them, by their names in static/.
+// assets are all files, by their names in static/.
 var assets = loadAssets()
 
 func loadAssets() map[string]asset {
@@ -41,7 +42,7 @@ func loadAssets() map[string]asset {
 	return all
 }
 
-// static answers with an asset, which may be kept for good.
+// static answers with an asset. Browsers may keep it for good.
 func static(w http.ResponseWriter, r *http.Request) {
 	for name, a := range assets {
 		if a.path == r.URL.Path {

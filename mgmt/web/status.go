@@ -39,7 +39,7 @@ func (p *Pages) showStatus(w http.ResponseWriter, r *http.Request, f form) error
 	return p.render(w, r, "status.html", v)
 }
 
-// shutDown ends the daemon when it is empty, or takes that back.
+// shutDown ends the daemon after its last connection, or cancels that.
 func (p *Pages) shutDown(w http.ResponseWriter, r *http.Request) error {
 	settings, err := p.settings()
 	if err != nil {

@@ -21,12 +21,12 @@ import (
 )
 
 const (
-	showFor  = 15 * time.Minute // how long its author can see a new secret
-	maxShown = 256              // secrets that are shown at once
+	showFor  = 15 * time.Minute // how long the author can see a new secret
+	maxShown = 256              // secrets that are shown at a time
 )
 
-// shownSecrets are the secrets that were stored just now. Only its author can see a secret, until its time
-// is over, its user has proved it, or there are too many.
+// shownSecrets are secrets that were stored recently. Only the author can see a secret, until its
+// time is over, its user has proved it, or there are too many.
 type shownSecrets struct {
 	mu   sync.Mutex
 	open []shownSecret // oldest first
@@ -40,7 +40,7 @@ type shownSecret struct {
 
 func secretOf(p *usermgmt.Profile) string { return p.MOTPSecret + p.TOTPSecret }
 
-// allow lets the author of the request with the context see the secret of a profile.
+// allow lets the author of the request see the secret of a profile.
 func (s *shownSecrets) allow(ctx context.Context, p usermgmt.Profile, now time.Time) {
 	who, _ := access.Of(ctx)
 	s.mu.Lock()
@@ -71,7 +71,7 @@ func (s *shownSecrets) tidy(now time.Time) {
 	}
 }
 
-// forget ends the showing of a user's secret.
+// forget stops showing a user's secret.
 func (s *shownSecrets) forget(user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +88,7 @@ type tokenData struct {
 	At     string
 	User   string
 	Kind   string // mOTP or TOTP
-	Shown  bool   // what follows
+	Shown  bool   // the following fields are shown
 	Secret string
 	Link   template.URL
 	QR     template.HTML
@@ -97,7 +97,7 @@ type tokenData struct {
 	Clock  time.Time
 }
 
-// token shows a new token, to be given to its user, and asks for a code of it.
+// token shows a new token for its user, and asks for a code of it.
 func (t userTable) token(w http.ResponseWriter, r *http.Request) error {
 	return t.showToken(w, r, form{}, form{})
 }
@@ -139,7 +139,7 @@ func (t userTable) showToken(w http.ResponseWriter, r *http.Request, f, codes fo
 	return t.render(w, r, "token.html", v)
 }
 
-// verify holds a code of a user's token against what is stored.
+// verify checks a code of a user's token.
 func (t userTable) verify(w http.ResponseWriter, r *http.Request) error {
 	name, f := r.PathValue("name"), form{values: r.PostForm}
 	err := t.cfg.API.Verify(r.Context(), name, mgmt.Precondition{}, strings.TrimSpace(r.PostForm.Get("code")))
@@ -157,7 +157,7 @@ func (t userTable) verify(w http.ResponseWriter, r *http.Request) error {
 	return done(w, r, t.base, "The token of "+name+" is right: the code was verified.")
 }
 
-// resync brings a token back whose clock is out of the window.
+// resync resynchronises a token whose clock is outside the window.
 func (t userTable) resync(w http.ResponseWriter, r *http.Request) error {
 	name, f := r.PathValue("name"), form{values: r.PostForm}
 	ahead, err := t.cfg.API.Resync(r.Context(), name, strings.TrimSpace(r.PostForm.Get("first")), strings.TrimSpace(r.PostForm.Get("second")))
@@ -192,7 +192,7 @@ func newSecret(kind string) (string, error) {
 	}
 }
 
-// generate shows the form again, with a new secret in it that is not stored yet.
+// generate shows the form again, with a new secret that is not stored yet.
 func (t userTable) generate(w http.ResponseWriter, r *http.Request, f *profileForm, tag, kind string) error {
 	secret, err := newSecret(kind)
 	if err != nil {
@@ -203,7 +203,7 @@ func (t userTable) generate(w http.ResponseWriter, r *http.Request, f *profileFo
 	return t.showProfile(w, r, f, tag, view{Notice: "The form has a new secret. OK stores it."})
 }
 
-// drawSecret gives a new secret to a script, which puts it into the form.
+// drawSecret gives a script a new secret for the form.
 func (p *Pages) drawSecret(w http.ResponseWriter, r *http.Request) error {
 	secret, err := newSecret(r.PostForm.Get("kind"))
 	if err != nil {

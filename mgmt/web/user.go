@@ -13,28 +13,28 @@ import (
 )
 
 const (
-	lastEvents   = 10  // rows of a kind, of a user on its page
-	lastAttempts = 100 // that the rows are made of
+	lastEvents   = 10  // rows of each kind on a user's page
+	lastAttempts = 100 // attempts from which the rows are made
 )
 
 type userData struct {
 	Base, At string
-	User     mgmt.User // of a new one, nothing
+	User     mgmt.User // empty for a new user
 	Groups   []group
-	Tag      string // of the profile that the form began with; empty: a new user
+	Tag      string // of the profile when the form was shown; "": a new user
 	Change   bool
-	Token    bool // the user has one
+	Token    bool // the user has a token
 	Attempts attemptTable
 	Changes  []historyRow
 	Capture  captureForm
 }
 
-// newUser is the form of a profile that is yet to be added.
+// newUser shows the form for a new user.
 func (t userTable) newUser(w http.ResponseWriter, r *http.Request) error {
 	return t.showProfile(w, r, &profileForm{profile: usermgmt.New(""), added: true}, "", view{})
 }
 
-// user is the page of a user: the profile, as a form or only to read, and the latest events.
+// user shows the page of a user: the profile, as a form or only to read, and the latest events.
 func (t userTable) user(w http.ResponseWriter, r *http.Request) error {
 	profile, tag, err := t.cfg.API.Profile(r.Context(), r.PathValue("name"))
 	if err != nil {
@@ -93,7 +93,7 @@ func (p *Pages) pools() []mgmt.Pool {
 	return system.Pools()
 }
 
-// addUser adds a user as the form says.
+// addUser adds the user of the form.
 func (t userTable) addUser(w http.ResponseWriter, r *http.Request) error {
 	f := &profileForm{form: form{values: r.PostForm}, profile: usermgmt.New(""), added: true}
 	if kind := r.PostForm.Get("generate"); kind != "" {
@@ -115,7 +115,7 @@ func (t userTable) addUser(w http.ResponseWriter, r *http.Request) error {
 	return t.stored(w, r, usermgmt.Profile{}, profile, "is added")
 }
 
-// changeUser stores what the form says, unless somebody else has stored something meanwhile.
+// changeUser stores the form, unless somebody else has changed the user meanwhile.
 func (t userTable) changeUser(w http.ResponseWriter, r *http.Request) error {
 	name, tag := r.PathValue("name"), r.PostForm.Get("tag")
 	f := &profileForm{form: form{values: r.PostForm}}
@@ -136,7 +136,7 @@ func (t userTable) changeUser(w http.ResponseWriter, r *http.Request) error {
 			return notThere(err)
 		}
 		typed := f.profile
-		_ = apply(r.PostForm, &typed) // its faults are told when it is stored
+		_ = apply(r.PostForm, &typed) // its faults are reported when it is stored
 		f.typed = &typed
 		return t.showProfile(w, r, f, now, view{Status: http.StatusConflict, Notice: t.whoChanged(r.Context(), name), Wrong: true})
 	}
@@ -149,7 +149,7 @@ func (t userTable) changeUser(w http.ResponseWriter, r *http.Request) error {
 	return t.stored(w, r, f.profile, profile, "is changed")
 }
 
-// stored leads on: to the enrolment of a new token, or to the list.
+// stored leads to the enrolment of a new token, or else to the list.
 func (t userTable) stored(w http.ResponseWriter, r *http.Request, before, profile usermgmt.Profile, what string) error {
 	if profile.MOTPSecret != before.MOTPSecret && profile.MOTPSecret != "" || profile.TOTPSecret != before.TOTPSecret && profile.TOTPSecret != "" {
 		t.shown.allow(r.Context(), profile, time.Now())
@@ -158,7 +158,7 @@ func (t userTable) stored(w http.ResponseWriter, r *http.Request, before, profil
 	return done(w, r, t.base, profile.Name+" "+what+".")
 }
 
-// whoChanged says who was faster.
+// whoChanged names the author of the last change.
 func (t userTable) whoChanged(ctx context.Context, name string) string {
 	who := "Somebody else"
 	events, err := t.cfg.API.Events(ctx, state.HistoryQuery{User: name, Limit: lastEvents})
@@ -173,7 +173,7 @@ func (t userTable) whoChanged(ctx context.Context, name string) string {
 	return who + " changed this profile while you did. Your changes are not stored. Compare the values marked “Stored now”, and press OK again to store yours."
 }
 
-// notThere is the fault of a user that is not there.
+// notThere is the fault of a user that does not exist.
 func notThere(err error) error {
 	if errors.Is(err, usermgmt.ErrNoUser) {
 		return fault{http.StatusNotFound, "This user does not exist. Somebody may have removed the profile: look in the list."}

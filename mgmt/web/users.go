@@ -15,7 +15,8 @@ import (
 
 const maxPicked = 1000 // users that one form changes
 
-// userTable is a way to the table of users: a Vigor with DrayOS and a Vigor2960 have it in different places.
+// userTable is a path to the user table: a Vigor with DrayOS and a Vigor2960 have it in different
+// menus.
 type userTable struct {
 	*Pages
 	base string // path of the list
@@ -23,7 +24,7 @@ type userTable struct {
 	one  string // title of a profile
 }
 
-// userTables are the ways there are.
+// userTables gives both paths.
 func (p *Pages) userTables() []userTable {
 	return []userTable{
 		{p, "/users", "Remote Dial-in Users", "Remote Dial-in User"},
@@ -31,7 +32,7 @@ func (p *Pages) userTables() []userTable {
 	}
 }
 
-// userRoutes are the pages of the users. A name never begins with "-".
+// userRoutes gives the pages of the users. A name never begins with "-".
 func (p *Pages) userRoutes() []route {
 	var all []route
 	for _, t := range p.userTables() {
@@ -74,7 +75,7 @@ type usersData struct {
 	Shows   []option
 }
 
-// showChoices are which users may be picked.
+// showChoices are the choices for the users of the list.
 var showChoices = []option{
 	{"", "All", false},
 	{mgmt.StatusLocked, "Locked", false},
@@ -85,7 +86,7 @@ var showChoices = []option{
 	{mgmt.ShowNever, "Never connected", false},
 }
 
-// showOf is a choice of a request; what it cannot make sense of is all.
+// showOf gives the choice of a request. An invalid choice becomes all.
 func showOf(text string) string {
 	if slices.ContainsFunc(showChoices, func(o option) bool { return o.Value == text }) {
 		return text
@@ -93,7 +94,8 @@ func showOf(text string) string {
 	return ""
 }
 
-// picked are the names that a form is about: those that are ticked, or all that match the list's search.
+// picked gives the names that a form concerns: the ticked ones, or all that match the list's
+// search.
 func (t userTable) picked(r *http.Request) ([]string, error) {
 	if r.PostForm.Get("match") != "yes" {
 		return slices.Compact(slices.Sorted(slices.Values(r.PostForm["id"]))), nil
@@ -107,13 +109,13 @@ func (t userTable) picked(r *http.Request) ([]string, error) {
 	return names, err
 }
 
-// userRow is a user with what the page shows of it.
+// userRow is a user with the further values of its row.
 type userRow struct {
 	mgmt.User
 	At string
 }
 
-// Proofs are what the user logs in by.
+// Proofs are the user's means to log in.
 func (u userRow) Proofs() string {
 	var all []string
 	for _, p := range []struct {
@@ -136,7 +138,7 @@ func (u userRow) Types() string {
 	return types
 }
 
-// users is the list.
+// users shows the list.
 func (t userTable) users(w http.ResponseWriter, r *http.Request) error {
 	l := listOf(r, userColumns, "index")
 	d := usersData{Base: t.base, List: &l, Columns: l.heads(userColumns), Change: mayChange(r)}
@@ -163,15 +165,15 @@ func (t userTable) users(w http.ResponseWriter, r *http.Request) error {
 
 type removeData struct {
 	Base, Back   string
-	Match        bool // all that match Search and Show, of which Users are the first
+	Match        bool // all users that match Search and Show; Users are the first of them
 	Search, Show string
 	Total        int
 	Users        []mgmt.User
 }
 
-const mostNamed = 50 // users that the question names, if all that match are removed
+const mostNamed = 50 // users that the question names, if it is about all that match
 
-// changeMany does what a button of the list says to the users that are ticked.
+// changeMany applies a button of the list to the ticked users.
 func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
 	names, err := t.picked(r)
 	if err != nil {
@@ -216,7 +218,7 @@ func (t userTable) changeMany(w http.ResponseWriter, r *http.Request) error {
 	return done(w, r, back, fmt.Sprintf("%d users are %s.", len(names), what))
 }
 
-// askRemove asks whether the users shall be removed.
+// askRemove asks whether to remove the users.
 func (t userTable) askRemove(w http.ResponseWriter, r *http.Request, names []string, back string) error {
 	d := removeData{
 		Base: t.base, Back: back, Total: len(names),

@@ -16,7 +16,7 @@ import (
 // maxForm is the longest body of a form, in bytes.
 const maxForm = 64 << 10
 
-// Config is what pages are made with.
+// Config configures Pages.
 type Config struct {
 	API    *mgmt.API
 	Gate   Gate
@@ -24,7 +24,7 @@ type Config struct {
 	Log    *slog.Logger // nil: none
 }
 
-// Gate is who may manage the daemon, and how they get in: an access.Gate.
+// Gate holds the accounts that may manage the daemon, and their log-ins: an access.Gate.
 type Gate interface {
 	LogIn(ctx context.Context, source netip.Addr, name, password, code string) (*http.Cookie, error)
 	LogOut(ctx context.Context, r *http.Request) *http.Cookie
@@ -37,7 +37,7 @@ type Gate interface {
 	NewToken(ctx context.Context, name string, role access.Role, expires time.Time) (string, error)
 }
 
-// Pages answers requests for pages and what belongs to them. It is safe for concurrent use.
+// Pages answers requests for pages and their files. It is safe for concurrent use.
 type Pages struct {
 	cfg       Config
 	mux       *http.ServeMux
@@ -45,7 +45,7 @@ type Pages struct {
 	shown     shownSecrets
 }
 
-// New makes pages.
+// New makes Pages.
 func New(cfg Config) *Pages {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -67,16 +67,16 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mux.ServeHTTP(w, r)
 }
 
-// fault is an error with its HTTP status and a text fit to be shown.
+// fault is an error with its HTTP status and a text for users.
 type fault struct {
 	status int
 	text   string
 }
 
-// Error is the text.
+// Error gives the text.
 func (f fault) Error() string { return f.text }
 
-// handler answers by handle; its error becomes a page. A form is parsed before handle is called.
+// handler answers with handle. An error of handle becomes a page. The form is parsed before.
 func (p *Pages) handler(handle func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := parseForm(r)
@@ -114,7 +114,7 @@ func mayChange(r *http.Request) bool {
 	return who.Role == access.Administrator
 }
 
-// change wraps a handler that changes something: none but administrators get to it.
+// change wraps a handler that changes something: only administrators get to it.
 func change(handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if !mayChange(r) {

@@ -1,11 +1,11 @@
-// What makes the pages livelier. Each of them does its work without.
+// This script makes the pages livelier. Each page works without it.
 "use strict";
 
 (() => {
 	const root = document.documentElement;
 	const themes = ["auto", "light", "dark"];
 
-	// stored reads and writes the choice of the theme; a browser may keep nothing.
+	// stored reads and writes the chosen theme. A browser may store nothing.
 	const stored = (value) => {
 		try {
 			if (value !== undefined) localStorage.setItem("theme", value);
@@ -35,7 +35,7 @@
 		});
 	};
 
-	// localTimes writes instants in the reader's zone: the one chosen on Time and Date, or the browser's.
+	// zone is the reader's time zone: the one chosen on Time and Date, or the browser's.
 	const zone = () => {
 		try {
 			return localStorage.getItem("zone") || undefined;
@@ -54,7 +54,8 @@
 		}
 	};
 
-	// morph makes the element like another one, and keeps what is alike: ticks, focus and selection stay.
+	// morph changes the element into another one, and keeps the equal parts: ticks, focus and
+	// selection stay.
 	const morph = (from, to) => {
 		if (from.dataset && "all" in from.dataset) return;
 		for (const { name } of [...from.attributes]) if (!to.hasAttribute(name)) from.removeAttribute(name);
@@ -90,7 +91,7 @@
 		if (from.nodeName === "TBODY") from.dataset.settled = "yes";
 	};
 
-	// prepareLive refreshes a part of the page, every so many seconds and when something happens.
+	// prepareLive refreshes a part of the page, at an interval and after events.
 	const prepareLive = () => {
 		const live = document.querySelector("[data-live]");
 		if (!live) return;
@@ -140,7 +141,7 @@
 			clearTimeout(timer);
 			if (seconds() > 0 && !document.hidden) timer = setTimeout(refresh, seconds() * 1000);
 		};
-		// soon refreshes at once, but not more often than every two seconds.
+		// soon refreshes immediately, but at most every two seconds.
 		const soon = () => {
 			clearTimeout(timer);
 			if (!document.hidden) timer = setTimeout(refresh, Math.max(150, last + 2000 - Date.now()));
@@ -166,8 +167,8 @@
 		plan();
 	};
 
-	// The daemon may be down, or the way to it: the page says since when, lets nothing be sent that would be lost,
-	// and comes back by itself.
+	// If the daemon cannot be reached, the page says since when, disables its buttons so that no
+	// input is lost, and recovers by itself.
 	const patience = 10000;
 	let down = false, retry, asked;
 	const shown = (up) => {
@@ -188,7 +189,7 @@
 		try {
 			up = (await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(patience) })).ok;
 		} catch {
-			// it is down
+			// the daemon cannot be reached
 		}
 		shown(up);
 		retry = setTimeout(() => (document.hidden ? null : reach()), down ? 2000 : patience);
@@ -210,13 +211,14 @@
 		reach();
 	};
 
-	// listen waits for what happens.
+	// listen waits for events.
 	const listen = (soon) => {
 		const latest = document.getElementById("latest");
 		const source = new EventSource("/api/v1/events");
 		source.addEventListener("error", () => {
 			reach();
-			// Refused, such as for want of room: a browser comes back by itself only to what was cut off.
+			// The daemon refused the stream, for example for lack of room. Browsers reconnect by
+			// themselves only after a stream was cut off.
 			if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(soon), patience);
 		});
 		const words = { connected: "is connected", disconnected: "is disconnected" };
@@ -237,7 +239,7 @@
 		addEventListener("pagehide", () => source.close());
 	};
 
-	// Uptimes run on between refreshes.
+	// Uptimes continue between refreshes.
 	let counted = performance.now();
 	const uptime = (s) => Math.floor(s / 3600) + ":" + String(Math.floor(s / 60) % 60).padStart(2, "0") + ":" + String(s % 60).padStart(2, "0");
 	const runUptimes = () => {
@@ -246,7 +248,7 @@
 		for (const cell of document.querySelectorAll("[data-uptime]")) cell.textContent = uptime(Number(cell.dataset.uptime) + passed);
 	};
 
-	// prepareTicks has one box that ticks all of the page, and says how many are ticked.
+	// prepareTicks has one box tick all boxes of the page, and shows how many are ticked.
 	const prepareTicks = () => {
 		const all = document.querySelector("[data-all]");
 		if (!all) return;
@@ -269,7 +271,7 @@
 		});
 	};
 
-	// prepareDialogs shows what a form leads to in a dialog over the page, if the page has one.
+	// prepareDialogs shows the next page of a form in a dialog over the page, if the page has one.
 	const prepareDialogs = () => {
 		const dialog = document.getElementById("dialog");
 		if (!dialog || !dialog.showModal) return;
@@ -307,7 +309,7 @@
 		});
 	};
 
-	// say is a notice of what was done.
+	// say shows a notice.
 	const say = (text) => {
 		const notice = document.createElement("p");
 		notice.className = "notice";
@@ -317,7 +319,7 @@
 		notice.textContent = text;
 	};
 
-	// prepareCopies has buttons that copy what another element holds.
+	// prepareCopies has buttons copy the text of another element.
 	const prepareCopies = () => {
 		if (!navigator.clipboard) return;
 		for (const button of document.querySelectorAll("[data-copy]")) {

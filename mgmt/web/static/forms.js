@@ -1,8 +1,9 @@
-// Forms of users and settings, livelier: a secret without a new page, clocks that go, the reader's zone.
+// This script makes the forms livelier: a new secret without a new page, running clocks, the
+// reader's time zone.
 "use strict";
 
 (() => {
-	// A new secret comes into the field at once.
+	// prepareGenerate puts a new secret into the field immediately.
 	const prepareGenerate = () => {
 		for (const button of document.querySelectorAll("[data-generate]")) {
 			button.addEventListener("click", async (e) => {
@@ -22,7 +23,7 @@
 		}
 	};
 
-	// Clocks show what the server's clocks do, by how much time has passed here.
+	// The clocks show the server's clocks, and advance by the time that has passed here.
 	const began = performance.now();
 	const pad = (n) => String(n).padStart(2, "0");
 	const inUTC = (d) => `${d.getUTCFullYear()}-${pad(d.getUTCMonth() + 1)}-${pad(d.getUTCDate())} ${pad(d.getUTCHours())}:${pad(d.getUTCMinutes())}:${pad(d.getUTCSeconds())}`;
@@ -35,7 +36,7 @@
 		}
 	};
 
-	// The zone of the reader is kept in the browser; app.js shows times by it.
+	// The browser keeps the reader's time zone, and app.js shows times in it.
 	const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 	const zone = () => {
 		try {
@@ -62,7 +63,7 @@
 				if (select.value) localStorage.setItem("zone", select.value);
 				else localStorage.removeItem("zone");
 			} catch {
-				// the browser keeps nothing: the choice holds for nothing
+				// the browser stores nothing, so the choice has no effect
 			}
 			location.reload();
 		});
