@@ -7,29 +7,29 @@ import (
 	"strings"
 )
 
-// Field is a field of a profile: an option of the command line, a column or a key of a file, a
-// member of the API's JSON, a control of the form, and a column of the database.
+// Field is a field of a profile. It is an option of the command line, a column or a key of a file,
+// a member of the API's JSON, a control of the form, and a column of the database.
 type Field struct {
 	Name    string // such as motp-pin
 	Usage   string // of the option; the word for its value is between backquotes
-	Secret  bool   // it is written, and shown to nobody
-	Default string // as Set takes it: what a new user has; "": nothing
+	Secret  bool   // it can be written, but is never shown
+	Default string // the value of a new user, as Set takes it; "": none
 
 	Part    string   // of the form
 	Label   string   // of the control
 	Hint    string   // below the control
 	Zero    string   // the word for 0
 	Unit    string   // of a number in the form
-	Choices []Choice // of the control; none: it takes a text
+	Choices []Choice // of the control; none: it is a text field
 
-	// These follow from the kind where the declaration does not set them.
-	Values    []string // the texts that it may be, where they can be listed
+	// The kind gives these values if the declaration does not.
+	Values    []string // all valid texts, if they can be listed
 	MaxLength int      // of the text in the form, in characters; 0: any
-	Number    bool     // the text is digits
+	Number    bool     // the text has only digits
 
 	Column string // of the database; "": as Key
-	// What the column holds of the profile, and where to scan the column to: load takes it from there
-	// into the profile. A secret has neither, since its column is sealed.
+	// The value of the column, and a target to scan the column into: load then sets the field. A
+	// secret has neither, because its column is sealed.
 	Value func(*Profile) any
 	Scan  func(*Profile) (to any, load func() error)
 
@@ -41,16 +41,16 @@ type Field struct {
 	check func(*Profile) error
 }
 
-// Choice is one of the values that a control offers.
+// Choice is a value that a control offers.
 type Choice struct{ Value, Text string }
 
 // Key is the field's name in the API's JSON, such as motp_pin.
 func (f Field) Key() string { return strings.ReplaceAll(f.Name, "-", "_") }
 
-// Get is the field's text; "" is nothing, never or unlimited.
+// Get is the field's text; "" means nothing, never or unlimited.
 func (f Field) Get(p *Profile) string { return f.get(p) }
 
-// ZeroWord is the word for the field's value if that is 0, and else "".
+// ZeroWord is the word for the value 0, and otherwise "".
 func (f Field) ZeroWord(p *Profile) string {
 	if text := f.get(p); text == "0" || text == "0s" {
 		return f.Zero
@@ -58,14 +58,14 @@ func (f Field) ZeroWord(p *Profile) string {
 	return ""
 }
 
-// Typed is the field's text as people type it into a form.
+// Typed is the field's text in a form.
 func (f Field) Typed(p *Profile) string { return f.typed(p) }
 
 // JSON is the field's value as the API shows it.
 func (f Field) JSON(p *Profile) any { return f.json(p) }
 
-// Set puts a text into the field. The error is a RuleError. What only the whole profile can tell is
-// checked by the Table.
+// Set sets the field to a text. The error is a RuleError. The Table checks the rules about several
+// fields.
 func (f Field) Set(p *Profile, text string) error {
 	if err := f.set(p, text); err != nil {
 		return &RuleError{f.Name, err.Error()}
@@ -73,7 +73,8 @@ func (f Field) Set(p *Profile, text string) error {
 	return nil
 }
 
-// field completes the declaration of a field of a kind, which is at a place in the profile.
+// field completes the declaration of a field: it adds the functions of the kind for the value at a
+// place of the profile.
 func field[T, C any](k kind[T, C], at func(*Profile) *T, f Field) Field {
 	f.Column = cmp.Or(f.Column, f.Key())
 	f.Values, f.MaxLength, f.Number = k.values, cmp.Or(f.MaxLength, k.maxLength), f.Number || k.number
@@ -113,10 +114,10 @@ func field[T, C any](k kind[T, C], at func(*Profile) *T, f Field) Field {
 	return f
 }
 
-// Secrets are the fields that are sealed.
+// Secrets are the fields whose columns are sealed.
 var Secrets = slices.DeleteFunc(slices.Clone(Fields), func(f Field) bool { return !f.Secret })
 
-// FieldNamed finds a field.
+// FieldNamed finds a field by its name.
 func FieldNamed(name string) (Field, bool) {
 	i := slices.IndexFunc(Fields, func(f Field) bool { return f.Name == name })
 	if i < 0 {
@@ -128,7 +129,7 @@ func FieldNamed(name string) (Field, bool) {
 // Differences names the fields in which b differs from a.
 func Differences(a, b *Profile) string { return differ(a, b, func(f Field) string { return f.Name }) }
 
-// Changes says how b differs from a, without the values of secrets.
+// Changes describes the differences of b from a, without the values of secrets.
 func Changes(a, b *Profile) string {
 	return differ(a, b, func(f Field) string {
 		switch after := f.Get(b); {
@@ -152,7 +153,7 @@ func differ(a, b *Profile, tell func(Field) string) string {
 	return strings.Join(all, ", ")
 }
 
-// short is a value in the history, within bounds.
+// short cuts a value to the length for the history.
 func short(value string) string {
 	const most = 64
 	switch runes := []rune(value); {

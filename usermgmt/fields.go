@@ -26,22 +26,22 @@ type IPsec string
 // The policies.
 const (
 	IPsecNone IPsec = "none"
-	IPsecNice IPsec = "nice" // wanted, not needed
+	IPsecNice IPsec = "nice" // preferred, but not required
 	IPsecMust IPsec = "must"
 )
 
-// Further says what a connection over the user's number of connections does.
+// Further says how to treat a connection over the user's limit.
 type Further string
 
-// What it does.
+// Values of Further.
 const (
 	Replace Further = "replace" // it replaces the oldest
 	Refuse  Further = "refuse"
 )
 
-// Profile is what is set for a user.
+// Profile holds the settings of a user.
 type Profile struct {
-	Index          int // the profile's number, from 1; 0 in Add: the lowest that is free; 0 in Update: the one that it has
+	Index          int // the number from 1; 0: the lowest free one in Add, unchanged in Update
 	Name           string
 	Enabled        bool
 	Password       string // "": none
@@ -57,7 +57,7 @@ type Profile struct {
 	IdleTimeout    time.Duration // whole seconds; 0: none
 	SessionTime    time.Duration // whole seconds; 0: unlimited
 	MaxConnections int           // at once; 0: unlimited
-	Further        Further       // what one over MaxConnections does; "": Replace
+	Further        Further       // for connections over MaxConnections; "": Replace
 	Schedule       string        // as auth.ParseSchedule takes it; "": always
 	Expires        time.Time     // whole seconds; zero: never
 	BlockNetBIOS   bool
@@ -68,7 +68,7 @@ type Profile struct {
 	Comment        string
 }
 
-// The parts of the form, in the words of a Vigor.
+// The parts of the form, with the names of a Vigor.
 const (
 	partAccount  = "User account"
 	partProofs   = "Authentication"
@@ -79,9 +79,9 @@ const (
 	partTraffic  = "Traffic"
 )
 
-// Fields are all fields but the name: the one declaration of each. Options of the command line, files,
-// the API (by go generate ./mgmt), the form and the columns follow from it. A new field takes its place
-// in Profile, too, and a migration for its column.
+// Fields are all fields except the name. Each field is declared only here. Options of the command
+// line, files, the API (by go generate ./mgmt), the form and the columns follow from it. A new
+// field also needs a member of Profile, and a migration for its column.
 var Fields = []Field{
 	field(count(maxIndex, ""), func(p *Profile) *int { return &p.Index }, Field{
 		Name: "index", Column: "idx",

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Each field is declared completely, and its default is as a new user has it.
+// Each field has a complete declaration. Its default is the value of a new user.
 func TestDeclarations(t *testing.T) {
 	fresh := usermgmt.New("anna")
 	var columns []string
@@ -45,7 +45,7 @@ func TestDeclarations(t *testing.T) {
 	}
 }
 
-// Each field's text says the same when it is set again.
+// A field does not change if its own text is set again.
 func TestFields(t *testing.T) {
 	from, to := statetest.Full("alice"), usermgmt.Profile{Name: "alice"}
 	from.TOTPSecret = "GEZDGNBVGY3TQOJQ"
@@ -84,7 +84,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// Each field of the user for tests is set, to another value than a new user has.
+// The user for tests sets each field to another value than that of a new user.
 func TestUserForTests(t *testing.T) {
 	fresh, full := usermgmt.New("anna"), usertest.Full("anna")
 	for _, f := range usermgmt.Fields {

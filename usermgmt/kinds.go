@@ -16,8 +16,8 @@ import (
 	"vpnd/internal/amount"
 )
 
-// kind is how values of a type are written as text and in a column of the database, and which of
-// them are valid.
+// kind describes the values of a type: their text, their form in a column of the database, and the
+// rules.
 type kind[T, C any] struct {
 	text  func(T) string
 	parse func(*T, string) error
@@ -26,15 +26,15 @@ type kind[T, C any] struct {
 
 	typed func(T) string // in a form; nil: as text
 	json  func(T) any    // in the API; nil: as text
-	clean func(T) T      // into the form that is stored; nil: as it is
-	check func(T) error  // of a clean value; nil: all are valid
+	clean func(T) T      // converts to the stored form; nil: as it is
+	check func(T) error  // checks a clean value; nil: all are valid
 
-	values    []string // the texts, where they can be listed
+	values    []string // all valid texts, if they can be listed
 	maxLength int      // of the text, in characters; 0: any
-	number    bool     // the text is digits
+	number    bool     // the text has only digits
 }
 
-// The kinds of fields that take any value, or have one rule for all fields.
+// Kinds for fields of any value, or with one rule for all fields.
 var (
 	anyText     = word[string]()
 	serviceList = kind[[]auth.Service, string]{
@@ -57,19 +57,20 @@ var (
 	schedule = anyText.cleaned(cleanSchedule).checked(func(s string) error { _, err := auth.ParseSchedule(s); return err })
 )
 
-// cleaned is the kind with another form that is stored.
+// cleaned gives the kind with another clean function.
 func (k kind[T, C]) cleaned(clean func(T) T) kind[T, C] {
 	k.clean = clean
 	return k
 }
 
-// checked is the kind with another rule.
+// checked gives the kind with another rule.
 func (k kind[T, C]) checked(check func(T) error) kind[T, C] {
 	k.check = check
 	return k
 }
 
-// word is a text of a type of its own, one of values where there are some: the first if it is empty.
+// word is a text of its own type. If values are given, it must be one of them; the empty text is
+// the first.
 func word[T ~string](values ...T) kind[T, string] {
 	k := kind[T, string]{
 		text: func(v T) string { return string(v) }, parse: func(to *T, s string) error { *to = T(s); return nil },
@@ -90,7 +91,7 @@ func word[T ~string](values ...T) kind[T, string] {
 	})
 }
 
-// plainText is a text of at most so many characters.
+// plainText is a text whose limit is most characters.
 func plainText(most int) kind[string, string] {
 	k := anyText
 	k.maxLength = most
@@ -114,14 +115,14 @@ func choice(yes, no string) kind[bool, bool] {
 	}
 }
 
-// yesNo is a choice that the API has as true and false.
+// yesNo is a choice that is true or false in the API.
 func yesNo() kind[bool, bool] {
 	k := choice("yes", "no")
 	k.json = asIs[bool]
 	return k
 }
 
-// count is a number up to most; zero is the text of 0.
+// count is a number up to most; zero is the text for 0.
 func count(most int, zero string) kind[int, int] {
 	return kind[int, int]{
 		text: func(n int) string { return number(n, zero) }, parse: parseNumber, store: same[int], load: assign[int],
@@ -135,14 +136,14 @@ func count(most int, zero string) kind[int, int] {
 	}
 }
 
-// seconds is a duration that a form has as a number.
+// seconds is a duration that is a number of seconds in a form.
 func seconds() kind[time.Duration, int64] {
 	k := duration
 	k.typed = func(d time.Duration) string { return strconv.FormatInt(storeSeconds(d), 10) }
 	return k
 }
 
-// quantity is a number that may have a unit of a thousand and more: 0, or from least to most.
+// quantity is a number that may have a unit such as k or M. It is 0, or from least to most.
 func quantity(least, most uint64, unit string) kind[uint64, int64] {
 	return kind[uint64, int64]{
 		text: size, parse: parseSize, store: storeAmount, load: loadAmount, json: asIs[uint64],

@@ -11,7 +11,7 @@ import (
 
 const maxName = 64
 
-// New is a profile as a new user has it: as on a Vigor, by the defaults of Fields.
+// New is the profile of a new user: as on a Vigor, with the defaults of Fields.
 func New(name string) Profile {
 	p := Profile{Name: name}
 	for _, f := range Fields {
@@ -22,31 +22,31 @@ func New(name string) Profile {
 	return p
 }
 
-// RuleError is one rule that a profile breaks.
+// RuleError is a broken rule.
 type RuleError struct {
-	Field string // as the option of vpnd user set, such as motp-pin
+	Field string // the name of the option of vpnd user set, such as motp-pin
 	Text  string
 }
 
-// Error writes the field and the rule.
+// Error gives the field and the rule.
 func (e *RuleError) Error() string { return e.Field + ": " + e.Text }
 
-// Clean puts the profile into the form that is stored.
+// Clean converts the profile to the stored form.
 func (p *Profile) Clean() {
 	for _, f := range Fields {
 		f.clean(p)
 	}
 }
 
-// Check holds the profile against the rules that need no look at other users, as a Table does. The error
-// joins RuleErrors.
+// Check checks the profile against the rules that concern no other users. The error joins
+// RuleErrors.
 func (p Profile) Check() error {
 	p.Clean()
 	return p.check()
 }
 
-// check holds a cleaned profile against the rules that need no look at other users: those of several
-// fields together, and those of each. The error joins one RuleError for each that is broken.
+// check checks a clean profile against the rules for several fields and for each field. It ignores
+// other users. The error joins one RuleError for each broken rule.
 func (p *Profile) check() error {
 	errs := []error{CheckName(p.Name)}
 	broken := func(field, text string) { errs = append(errs, &RuleError{field, text}) }
@@ -110,7 +110,7 @@ func checkGroup(name string) error {
 	return nil
 }
 
-// CheckName holds a name of a user, an administrator or a token against the rules. The error is a RuleError.
+// CheckName checks a name of a user, an administrator or a token. The error is a RuleError.
 func CheckName(name string) error {
 	const signs = "._-@+"
 	good := func(r rune) bool {
@@ -125,15 +125,15 @@ func CheckName(name string) error {
 	return nil
 }
 
-// notInGroup tells what the name of an nftables set does not have.
+// notInGroup reports whether the name of an nftables set cannot have the character.
 func notInGroup(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.'
 }
 
-// Fold is the form of a name that is compared.
+// Fold is the form of a name for comparisons.
 func Fold(name string) string { return strings.ToLower(name) }
 
-// Account is the profile as authentication sees it.
+// Account is the profile in the form for authentication.
 func (p *Profile) Account() auth.Account {
 	schedule, err := auth.ParseSchedule(p.Schedule)
 	a := auth.Account{
@@ -149,7 +149,8 @@ func (p *Profile) Account() auth.Account {
 	if p.Address.IsValid() {
 		a.Terms.MaxConnections = 1
 	}
-	// The values were valid when they were stored. Since then a time zone may be gone, or a row damaged.
+	// The values were valid when they were stored. Since then a time zone may have disappeared, or
+	// the row may have been damaged.
 	if err != nil {
 		a.Fault = "schedule: " + err.Error()
 	}

@@ -53,7 +53,7 @@ func loadPrefix(to *netip.Prefix, s string) (err error) {
 	return err
 }
 
-// nullable is an address as its column has it: no address is NULL, since the column is unique.
+// nullable is an address for its column. No address is NULL, because the column is unique.
 func nullable(a netip.Addr) sql.NullString {
 	return sql.NullString{String: text(a), Valid: a.IsValid()}
 }
@@ -90,7 +90,7 @@ func loadTime(to *time.Time, n int64) error {
 	return nil
 }
 
-// storeAmount fits: the rules keep amounts small.
+// storeAmount does not overflow: the rules keep amounts small.
 func storeAmount(n uint64) int64 { return int64(n) }
 
 func loadAmount(to *uint64, n int64) error { return assign(to, uint64(n)) }
@@ -225,7 +225,7 @@ func parseAddress(to *netip.Addr, s string) error {
 	return nil
 }
 
-// parseDuration takes "300s", or "300" for seconds as a Vigor's page has it.
+// parseDuration reads "300s", or "300" for seconds as on a Vigor's page.
 func parseDuration(to *time.Duration, s string) error {
 	if s == "" {
 		s = "0"
@@ -270,7 +270,7 @@ func checkYear(t time.Time) error {
 	return nil
 }
 
-// cleanSchedule writes a schedule as auth does. One that is wrong stays as it is.
+// cleanSchedule writes a schedule in auth's form. A wrong schedule stays as it is.
 func cleanSchedule(s string) string {
 	if schedule, err := auth.ParseSchedule(s); err == nil {
 		return schedule.String()
