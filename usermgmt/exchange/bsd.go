@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// readMPD reads lines of login, password and address as FreeBSD's mpd5 does (its manual, mpd.secret).
+// readMPD reads lines of login, password and address as FreeBSD's mpd5 does (its manual,
+// mpd.secret).
 func (r *reader) readMPD(data []byte) {
 	for _, l := range logicalLines(data, " ") {
 		text := strings.TrimLeft(l.text, spaces)
@@ -22,8 +23,8 @@ func (r *reader) readMPD(data []byte) {
 	}
 }
 
-// mpdWords splits a line: a word that begins with a quote ends with the next one, and another one with white space,
-// even behind a backslash.
+// mpdWords splits a line. A word that begins with a quote ends at the next quote. Other words end
+// at white space, even after a backslash.
 func mpdWords(text string) (words []string) {
 	for {
 		text = strings.TrimLeft(text, spaces)
@@ -48,7 +49,8 @@ func mpdWords(text string) (words []string) {
 	}
 }
 
-// mpdByte appends the byte that text has at a place, and gives the next place. A backslash at the end is none.
+// mpdByte appends the byte at a place of text, and gives the next place. It drops a backslash at
+// the end.
 func mpdByte(word []byte, text string, at int) ([]byte, int) {
 	b := text[at]
 	at++
@@ -61,7 +63,7 @@ func mpdByte(word []byte, text string, at int) ([]byte, int) {
 	return append(word, b), at
 }
 
-// readPPP reads lines of name, key, address, label and number to call back as BSD's ppp does (ppp(8),
+// readPPP reads lines of name, key, address, label and call-back number as BSD's ppp does (ppp(8),
 // ppp.secret).
 func (r *reader) readPPP(data []byte) {
 	number := 0
@@ -91,7 +93,7 @@ func (r *reader) readPPP(data []byte) {
 	}
 }
 
-// pppWords splits a line between white space outside of quotes, up to #; not ok: a quote is not closed.
+// pppWords splits a line at white space outside quotes, up to #; not ok: a quote is not closed.
 func pppWords(text string) (words []string, ok bool) {
 	var word []byte
 	begun, quoted := false, false
@@ -118,7 +120,7 @@ func pppWords(text string) (words []string, ok bool) {
 	return words, !quoted
 }
 
-// bsdAccount takes name, password and address.
+// bsdAccount adds the user of a line with name, password and address.
 func (r *reader) bsdAccount(line int, words []string) {
 	switch {
 	case len(words) < 2 || len(words) > 3:
@@ -138,7 +140,7 @@ func (r *reader) bsdAccount(line int, words []string) {
 	}
 }
 
-// readNPPPD reads the users of OpenBSD's npppd (npppd-users(5)), in the manner of getcap(3).
+// readNPPPD reads the users of OpenBSD's npppd (npppd-users(5)) in the format of getcap(3).
 func (r *reader) readNPPPD(data []byte) {
 	for _, l := range logicalLines(data, "") {
 		text := strings.TrimLeft(l.text, spaces)
@@ -158,7 +160,7 @@ func (r *reader) readNPPPD(data []byte) {
 	}
 }
 
-// capabilities takes the fields of a user of npppd.
+// capabilities adds the fields of a user of npppd to the account.
 func (r *reader) capabilities(a *account, parts []string) bool {
 	seen := map[string]bool{}
 	for _, part := range parts {
@@ -191,7 +193,8 @@ func (r *reader) capabilities(a *account, parts []string) bool {
 	return true
 }
 
-// capability is the text of a field, in which \c is a colon, \E the escape sign and ^A a control character.
+// capability is the text of a field, in which \c is a colon, \E the escape character, and ^A a
+// control character.
 func capability(text string) string {
 	var out []byte
 	for at := 0; at < len(text); {

@@ -7,8 +7,8 @@ import (
 	"vpnd/auth"
 )
 
-// readChapSecrets reads lines of client, server, secret and addresses as pppd does (pppd(8), AUTHENTICATION).
-// accel-ppp writes a rate behind the address.
+// readChapSecrets reads lines of client, server, secret and addresses as pppd does (pppd(8),
+// AUTHENTICATION). accel-ppp adds a rate after the address.
 func (r *reader) readChapSecrets(data []byte) {
 	s := scanner{data: string(data), line: 1}
 	for s.more() {
@@ -52,7 +52,8 @@ func (r *reader) chapAccount(line int, words []string) {
 	}
 	if len(rest) == 2 && rateSign.MatchString(rest[1]) {
 		rates := rateSign.FindStringSubmatch(rest[1])
-		// In kbit/s, to the user before from the user; one is for both.
+		// In kbit/s. The first rate is to the user, the second from the user. A single rate is for
+		// both.
 		a.fields["down-limit"], a.fields["up-limit"] = kilobits(rates[1]), kilobits(rates[1])
 		if rates[2] != "" {
 			a.fields["up-limit"] = kilobits(rates[2])
@@ -74,7 +75,7 @@ func kilobits(digits string) string {
 	return digits + "k"
 }
 
-// servicesOf are the dial-in types that the name of a server means, such as l2tpd; none: any.
+// servicesOf are the dial-in types in a server's name, such as l2tpd; none: any type.
 func servicesOf(server string) (list []auth.Service) {
 	server = strings.ToLower(server)
 	for _, s := range []auth.Service{auth.L2TP, auth.PPTP} {
@@ -85,13 +86,14 @@ func servicesOf(server string) (list []auth.Service) {
 	return list
 }
 
-// Secrets in pap-secrets that are hashes of crypt(3): those that say so, and the oldest, which may be a password as well.
+// Secrets in pap-secrets that are hashes of crypt(3). The oldest form of a hash could also be a
+// password.
 var (
 	hashSign    = regexp.MustCompile(`^\$(1|2[abxy]?|5|6|7|gy|y|md5|sha1)[$,]|^_[./0-9A-Za-z]{19}$`)
 	oldHashSign = regexp.MustCompile(`^[./0-9A-Za-z]{13}$`)
 )
 
-// chapSecret is the secret of a line, or that in the file that it names.
+// chapSecret is the secret of a line, or of the file that the line names.
 func (r *reader) chapSecret(line int, name, word string) (string, bool) {
 	switch {
 	case word == "@login":
@@ -126,7 +128,7 @@ func (r *reader) chapSecret(line int, name, word string) (string, bool) {
 	return "", false
 }
 
-// chapAddress makes a fixed address of the addresses of a line; "": any of the pool.
+// chapAddress gives the fixed address of a line; "": any address of the pool.
 func (r *reader) chapAddress(line int, words []string) (string, bool) {
 	switch {
 	case len(words) == 0 || len(words) == 1 && words[0] == "*":

@@ -12,11 +12,12 @@ import (
 	"vpnd/usermgmt"
 )
 
-// separators are between the columns of a CSV file. Spreadsheets of some countries write semicolons, and
-// "Unicode text" has tabs.
+// separators are the separators of columns in CSV files. Spreadsheets of some countries write
+// semicolons, and "Unicode text" has tabs.
 const separators = ",;\t"
 
-// separator is what the line "sep=;" tells, with which Excel begins some files; 0: it is another line.
+// separator is the separator of a line such as "sep=;", with which Excel begins some files; 0: it
+// is another line.
 func separator(line string) rune {
 	text, ok := strings.CutPrefix(strings.Trim(line, "\" \r\n"), "sep=")
 	if !ok || text == "" {
@@ -25,7 +26,7 @@ func separator(line string) rune {
 	return rune(text[0])
 }
 
-// header splits the first line of a CSV file by the separator with which it has a column name.
+// header splits the first line of a CSV file by the separator that gives it a column "name".
 func header(line string) (columns []string, comma rune) {
 	split := func(comma rune) (columns []string) {
 		for column := range strings.SplitSeq(line, string(comma)) {
@@ -41,11 +42,11 @@ func header(line string) (columns []string, comma rune) {
 	return split(','), ','
 }
 
-// table is a CSV file whose header is read.
+// table is a CSV file after its header.
 type table struct {
 	file   *csv.Reader
 	lines  [][]byte
-	fields []usermgmt.Field // by column; without a name: the column has none
+	fields []usermgmt.Field // by column; without a name: the column is no field
 	nameAt int
 }
 
@@ -58,8 +59,8 @@ func (r *reader) readCSV(data []byte) {
 		_, comma = header(string(first))
 	}
 	file := csv.NewReader(bytes.NewReader(data))
-	// No Comment: a password may begin with any character. Spaces before a value are left out, but not a tab
-	// that is the separator.
+	// No Comment: a password may begin with any character. Spaces before a value are dropped, but
+	// not a tab that is the separator.
 	file.Comma, file.FieldsPerRecord, file.TrimLeadingSpace = comma, -1, comma != '\t'
 	if !strings.ContainsRune(separators+"|", comma) {
 		r.fault(1, "%q cannot separate columns: use a comma, a semicolon, a tab or |", string(comma))
@@ -84,7 +85,8 @@ func (r *reader) readHeader(file *csv.Reader, names []string) (table, bool) {
 	t := table{file: file, fields: make([]usermgmt.Field, len(names))}
 	isName := func(column string) bool { return strings.EqualFold(strings.TrimSpace(column), "name") }
 	if !slices.ContainsFunc(names, isName) {
-		// No word of the line is told: without a header it is a user with a password.
+		// The fault repeats no word of the line: without a header the line is a user with a
+		// password.
 		r.fault(line, "the header has no column \"name\": write the names of the columns into this line, such as name,password,dial-in")
 		return t, false
 	}
@@ -160,10 +162,10 @@ func (r *reader) readRecord(line int, record []string, t table) {
 	r.user(line, strings.TrimSpace(record[t.nameAt]), values)
 }
 
-// shortened is a long number as spreadsheets show it, and then write it.
+// shortened is a long number in the form in which spreadsheets show and then save it.
 var shortened = regexp.MustCompile(`^\d([.,]\d+)?E[+-]\d+$`)
 
-// doubt tells when a name or a password may be another one than was meant.
+// doubt adds a note if the file may hold another name or password than was meant.
 func (r *reader) doubt(line int, name string, column int, text string, t table) {
 	if shortened.MatchString(text) {
 		r.note(line, "%.64q: the %s looks like a long number that a spreadsheet has shortened: check it, and format the column as text",

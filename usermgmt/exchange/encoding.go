@@ -13,7 +13,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// encodings are what a file may be in besides UTF-8, which a file is in unless it says otherwise.
+// encodings are the encodings of files besides UTF-8, which is the default.
 var encodings = map[string]encoding.Encoding{
 	"utf-8":        unicode.UTF8,
 	"utf-16":       unicode.UTF16(unicode.LittleEndian, unicode.UseBOM),
@@ -30,13 +30,13 @@ var encodings = map[string]encoding.Encoding{
 	"macintosh":    charmap.Macintosh,
 }
 
-// Encodings are the names that Decode takes.
+// Encodings are the names of encodings that Decode accepts.
 func Encodings() []string { return slices.Sorted(maps.Keys(encodings)) }
 
 const bom = "\ufeff"
 
-// Decode gives a file's text in UTF-8, without a byte order mark. With encoding "" the file is UTF-8, or
-// UTF-16 that begins with its mark; the error says what else it seems to be, and the line.
+// Decode gives a file's text in UTF-8, without a byte order mark. With encoding "" the file is
+// UTF-8, or UTF-16 that begins with its mark. The error names a likely encoding, and the line.
 func Decode(encoding string, data []byte) ([]byte, error) {
 	if encoding == "" {
 		encoding = "utf-8"
@@ -66,7 +66,7 @@ func Decode(encoding string, data []byte) ([]byte, error) {
 	return lineEnds(bytes.TrimLeft(text, bom)), nil
 }
 
-// lineEnds makes ends of lines of those of a Macintosh, which Excel still writes.
+// lineEnds replaces the line ends of old Macintoshes, which Excel still writes.
 func lineEnds(text []byte) []byte {
 	if bytes.IndexByte(text, '\n') >= 0 {
 		return text
@@ -74,7 +74,7 @@ func lineEnds(text []byte) []byte {
 	return bytes.ReplaceAll(text, []byte("\r"), []byte("\n"))
 }
 
-// checkUTF8 says of data that is not UTF-8 what it seems to be.
+// checkUTF8 gives an error for data that is not UTF-8. It names a likely encoding.
 func checkUTF8(data []byte) error {
 	if at := bytes.IndexByte(data, 0); at >= 0 {
 		return &LineError{

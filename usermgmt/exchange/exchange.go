@@ -1,5 +1,5 @@
-// Package exchange reads and writes files of users: CSV and YAML, whose columns and keys are name and
-// those of usermgmt.Fields. It reads the files of other servers, too.
+// Package exchange reads and writes files of users: CSV and YAML, whose columns and keys are name
+// and those of usermgmt.Fields. It also reads the files of other servers.
 package exchange
 
 import (
@@ -14,7 +14,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// LineError is what is wrong in a line of a file. It tells no secret.
+// LineError is a fault in a line of a file. It reveals no secret.
 type LineError struct {
 	Line int // 0: the whole file
 	Text string
@@ -23,18 +23,18 @@ type LineError struct {
 // Error is the fault without the line.
 func (e *LineError) Error() string { return e.Text }
 
-// Content is what a file holds of users.
+// Content holds the users of a file.
 type Content struct {
 	Edits   []usermgmt.Edit
-	Records int          // the users that the file writes down, read or not
-	Skipped []*LineError // records that give no user, and are no fault
-	Notes   []*LineError // what is left out of users, because vpnd has nothing like it
+	Records int          // the users in the file, read or not
+	Skipped []*LineError // records that give no user but are not faults
+	Notes   []*LineError // user data that vpnd has no place for
 }
 
-// Read gives what a file in UTF-8 wants users to become. What it says nothing of stays as it is, and a new
-// user gets it from usermgmt.New; an empty value is that of usermgmt.New, too. The error joins one LineError
-// for each line that cannot be read; the edits are those of the others. Open reads another file that the
-// file names; nil: there are none.
+// Read gives the edits that a file wants. A field that the file does not have stays as it is; a new
+// user gets it from usermgmt.New. An empty value is that of usermgmt.New, too. The error joins one
+// LineError for each line that cannot be read; the edits are those of the other lines. Open reads
+// other files that the file names; nil: there are none.
 func Read(format Format, data []byte, open func(path string) ([]byte, error)) (Content, error) {
 	r := reader{open: open, seen: map[string]int{}}
 	read, ok := readers[format]
@@ -48,14 +48,14 @@ func Read(format Format, data []byte, open func(path string) ([]byte, error)) (C
 	return r.Content, errors.Join(r.faults...)
 }
 
-// reader gathers what a file says, and what is wrong with it.
+// reader gathers the content and the faults of a file.
 type reader struct {
 	Content
 
 	faults   []error
 	open     func(path string) ([]byte, error)
 	accounts []account
-	seen     map[string]int // the accounts by name
+	seen     map[string]int // index of accounts by name
 }
 
 func (r *reader) fault(line int, format string, args ...any) {
@@ -98,7 +98,7 @@ func (r *reader) user(line int, name string, values []value) {
 	}})
 }
 
-// field finds a field that a file names.
+// field finds the field that a file names.
 func (r *reader) field(line int, name string) (usermgmt.Field, bool) {
 	f, ok := usermgmt.FieldNamed(name)
 	if !ok {
@@ -111,15 +111,15 @@ func (r *reader) field(line int, name string) (usermgmt.Field, bool) {
 	return f, ok
 }
 
-// account is a user of another server, whose file may have one several times.
+// account is a user of another server. Its file may have a user several times.
 type account struct {
 	line     int
 	name     string
-	services []auth.Service    // that this line is for; none: it does not say
+	services []auth.Service    // of this line; none: the line does not say
 	fields   map[string]string // by the names of usermgmt.Fields
 }
 
-// account takes a user of another server. Lines that differ in nothing but the service are one user.
+// account adds a user of another server. Lines that differ only in the service are one user.
 func (r *reader) account(a account) {
 	switch {
 	case a.name == "":
@@ -150,7 +150,7 @@ func (r *reader) account(a account) {
 	}
 }
 
-// add makes an edit of an account.
+// add makes the edit of an account.
 func (a *account) add(r *reader) {
 	if len(a.services) > 0 {
 		slices.Sort(a.services)
@@ -169,7 +169,8 @@ func (a *account) add(r *reader) {
 	r.user(a.line, a.name, values)
 }
 
-// oneAddress is the address that a word is, which may have the prefix length of a single one; "": it is none.
+// oneAddress is the address in a word, which may have the prefix length of a single address; "": it
+// is not one address.
 func oneAddress(word string) string {
 	if p, err := netip.ParsePrefix(word); err == nil && p.IsSingleIP() {
 		return p.Addr().String()
@@ -180,7 +181,7 @@ func oneAddress(word string) string {
 	return word
 }
 
-// Write writes users; passwords, secrets and PINs only with secrets.
+// Write writes users. It writes passwords, secrets and PINs only if secrets is true.
 func Write(w io.Writer, format Format, users []usermgmt.Profile, secrets bool) error {
 	var fields []usermgmt.Field
 	for _, f := range usermgmt.Fields {

@@ -36,8 +36,7 @@ func newStore(t *testing.T) *sqlite.Store {
 	return s
 }
 
-// full has no field as New has it, and texts that formats could trip over.
-// full is the user for tests, with texts that formats of files may take for something else.
+// full is the user for tests, with texts that a format of files may misread.
 func full(name string) usermgmt.Profile {
 	p := usertest.Full(name)
 	p.Password, p.MOTPSecret, p.MOTPPIN = ` "p;a,s's' #wörd: yes `, secret, "0123"
@@ -45,7 +44,7 @@ func full(name string) usermgmt.Profile {
 	return p
 }
 
-// TestRoundTrip exports users and imports them elsewhere, and over users that are there.
+// TestRoundTrip exports users. It imports them elsewhere, and over existing users.
 func TestRoundTrip(t *testing.T) {
 	ctx := t.Context()
 	from := newStore(t)
@@ -71,7 +70,8 @@ func TestRoundTrip(t *testing.T) {
 			to := newStore(t)
 			how := usermgmt.How{Add: true}
 			if !secrets {
-				// The users are there, with other fields: they become as exported, and keep their secrets.
+				// The users exist, with other fields. They become as exported, but keep their
+				// secrets.
 				how.Change = true
 				for _, p := range want {
 					changed := p
@@ -100,7 +100,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// read reads a file without faults.
+// read reads a file, which must have no faults.
 func read(t *testing.T, format exchange.Format, file string) exchange.Content {
 	t.Helper()
 	c, err := exchange.Read(format, []byte(file), nil)
@@ -108,7 +108,7 @@ func read(t *testing.T, format exchange.Format, file string) exchange.Content {
 	return c
 }
 
-// imported are the users that a file makes, as text.
+// imported gives the users of a file as text.
 func imported(t *testing.T, c exchange.Content) []string {
 	t.Helper()
 	s := newStore(t)
@@ -162,7 +162,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestFaults wants every fault told with its line, and no secret.
+// TestFaults checks that every fault is reported with its line, and without secrets.
 func TestFaults(t *testing.T) {
 	for _, c := range []struct {
 		format exchange.Format
@@ -221,7 +221,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestDoubts wants names and passwords told that a spreadsheet, or the reader, has changed.
+// TestDoubts checks for notes about names and passwords that a spreadsheet or the reader has
+// changed.
 func TestDoubts(t *testing.T) {
 	for file, want := range map[string][]string{
 		"sep=;\nname;password\nanna;1,2E+10\n1E+12;x\nben;1.5e3\n":                                            {`3 "anna": the password looks like`, `4 "1E+12": the name looks like`},

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Format is how a file is written.
+// Format is the format of a file.
 type Format string
 
-// The formats. CSV and YAML are vpnd's own; the others are read and not written.
+// The formats. CSV and YAML are vpnd's own. The others can only be read.
 const (
 	CSV         Format = "csv"
 	YAML        Format = "yaml"
@@ -23,7 +23,7 @@ const (
 	PfSense     Format = "pfsense"      // config.xml of pfSense or OPNsense
 )
 
-// Formats are all of them.
+// Formats are all formats.
 var Formats = []Format{CSV, YAML, ChapSecrets, MPDSecret, PPPSecret, NPPPDUsers, RouterOS, PfSense}
 
 var readers = map[Format]func(*reader, []byte){
@@ -31,11 +31,11 @@ var readers = map[Format]func(*reader, []byte){
 	PPPSecret: (*reader).readPPP, NPPPDUsers: (*reader).readNPPPD, RouterOS: (*reader).readRouterOS, PfSense: (*reader).readPfSense,
 }
 
-// ErrFormat is the error for a format that is not there.
+// ErrFormat is the error for an unknown format.
 var ErrFormat = errors.New("unknown format of users")
 
-// names are parts of the names of files that have a format of their own. Their contents do not tell them
-// apart: a line of three words may be name, server and secret, or name, secret and address.
+// names are parts of the file names of some formats. The content does not distinguish them: a line
+// of three words may be name, server and secret, or name, secret and address.
 var names = []struct {
 	part   string
 	format Format
@@ -47,7 +47,7 @@ var names = []struct {
 	{"npppd-users", NPPPDUsers},
 }
 
-// Guess tells a file's format by its name, or else by how it begins; "": it cannot.
+// Guess gives a file's format by its name, or else by its beginning; "": it cannot tell.
 func Guess(name string, data []byte) Format {
 	if format := guessByName(strings.ToLower(filepath.Base(name))); format != "" {
 		return format
@@ -82,7 +82,7 @@ func guessByName(base string) Format {
 	return ""
 }
 
-// guessByLine tells it by the first line that is no comment.
+// guessByLine gives the format by the first line that is not a comment.
 func guessByLine(text string, data []byte) Format {
 	switch columns, _ := header(text); {
 	case separator(text) != 0, slices.Contains(columns, "name"):

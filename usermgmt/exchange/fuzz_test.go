@@ -8,8 +8,8 @@ import (
 	"vpnd/usermgmt/exchange"
 )
 
-// fuzz wants an answer to whatever a file holds: edits that can be tried, and each record a user, skipped
-// or a fault. The seeds besides are in testdata.
+// fuzz checks that any file gets an answer: edits that can be tried, with each record as a user,
+// skipped or a fault. Further seeds are in testdata.
 func fuzz(f *testing.F, format exchange.Format, seeds ...string) {
 	f.Helper()
 	for _, text := range seeds {
@@ -76,7 +76,7 @@ func FuzzPfSense(f *testing.F) {
 	fuzz(f, exchange.PfSense, "<pfsense><l2tp><user><name>a</name><ip/><password>x</password></user></l2tp></pfsense>", "<pptpd><user></pptpd>")
 }
 
-// FuzzDecode wants UTF-8 or a fault.
+// FuzzDecode checks that the result is UTF-8 or a fault.
 func FuzzDecode(f *testing.F) {
 	for _, text := range []string{"name\n", "\xff\xfen\x00", "\xef\xbb\xbfname", "Gr\xfcn\n"} {
 		f.Add("", []byte(text))

@@ -6,7 +6,7 @@ import (
 	"vpnd/usermgmt"
 )
 
-// JSON is written for programs. It is YAML, too, and read as that.
+// JSON is written for programs. It is also YAML, and is read as such.
 const JSON Format = "json"
 
 // writeJSON writes the same keys and texts as writeYAML, so that the YAML reader reads them.

@@ -9,11 +9,11 @@ import (
 	"vpnd/auth"
 )
 
-// readPfSense reads the users of the L2TP and PPTP servers in config.xml of pfSense or OPNsense, whatever
-// else is in it.
+// readPfSense reads the users of the L2TP and PPTP servers in config.xml of pfSense or OPNsense. It
+// ignores all other parts.
 func (r *reader) readPfSense(data []byte) {
 	d := xml.NewDecoder(bytes.NewReader(data))
-	d.CharsetReader = func(_ string, text io.Reader) (io.Reader, error) { return text, nil } // Decode has made it UTF-8
+	d.CharsetReader = func(_ string, text io.Reader) (io.Reader, error) { return text, nil } // Decode has converted it to UTF-8
 	var path []string
 	for {
 		line, _ := d.InputPos()
@@ -39,7 +39,7 @@ func (r *reader) readPfSense(data []byte) {
 				return
 			}
 		case xml.EndElement:
-			path = path[:len(path)-1] // the decoder has seen it begin
+			path = path[:len(path)-1] // the decoder has checked that it began
 		}
 	}
 	if r.Records == 0 {
@@ -47,7 +47,7 @@ func (r *reader) readPfSense(data []byte) {
 	}
 }
 
-// xmlFault is what is wrong, without a part of a password.
+// xmlFault describes an error of XML without parts of a password.
 func xmlFault(err error) string {
 	if strings.Contains(err.Error(), "invalid character entity") {
 		return "an & is not written as &amp;"

@@ -8,7 +8,8 @@ import (
 	"vpnd/auth"
 )
 
-// A command of RouterOS is a path of menus, a verb and arguments, as "export" of MikroTik's routers writes it:
+// A command of RouterOS is a path of menus, a verb and arguments, as "export" of MikroTik's
+// routers writes it:
 //
 //	/ppp secret
 //	add comment="Anna's \"laptop\"" name=anna password=Winter26 \
@@ -22,20 +23,20 @@ type command struct {
 	scripts  []string // commands in brackets, which run on conditions
 }
 
-// secretMenu is where the users are.
+// secretMenu is the menu of the users.
 var secretMenu = []string{"ppp", "secret"}
 
 var (
 	verbs     = []string{"add", "set", "remove", "enable", "disable", "comment", "unset", "edit", "find", "print", "export", "reset", "get"}
 	harmless  = []string{"find", "print", "export", "get"}
-	bodies    = []string{"do", "else", "on-error"}                 // whose values are commands
-	unmatched = []string{"pppoe", "ovpn", "sstp", "async", "isdn"} // services that vpnd has not
+	bodies    = []string{"do", "else", "on-error"}                 // arguments whose values are commands
+	unmatched = []string{"pppoe", "ovpn", "sstp", "async", "isdn"} // services that vpnd does not have
 )
 
 func menuSign(r rune) bool { return r == '/' || strings.ContainsRune(spaces, r) }
 
-// readRouterOS reads the commands "/ppp secret add" of an export, whatever else is in it. Lines without a menu
-// before them count as those of /ppp secret.
+// readRouterOS reads the commands "/ppp secret add" of an export, and ignores others. Lines without
+// a menu before them count as lines of /ppp secret.
 func (r *reader) readRouterOS(data []byte) {
 	s := scanner{data: string(data), line: 1}
 	menu := secretMenu
@@ -55,7 +56,7 @@ func (r *reader) readRouterOS(data []byte) {
 	}
 }
 
-// routerCommand takes a command that was given in menu, and gives the menu of the next one.
+// routerCommand processes a command that was given in menu, and gives the menu of the next command.
 func (r *reader) routerCommand(c command, menu []string) []string {
 	path, verb, behind := c.resolve(menu)
 	switch {
@@ -81,27 +82,29 @@ func (r *reader) routerCommand(c command, menu []string) []string {
 	return menu
 }
 
-// isSecretMenu reports whether a path leads to the users. A terminal takes names that are shortened.
+// isSecretMenu reports whether a path leads to the users. A terminal accepts shortened names.
 func isSecretMenu(path []string) bool {
 	return slices.EqualFunc(path, secretMenu, func(part, whole string) bool {
 		return part != "" && strings.HasPrefix(whole, part)
 	})
 }
 
-// Commands of a script that make or change users, by their path and in the menu of the users.
+// Commands of a script that add or change users, by their path and inside the users' menu.
 var (
 	absolute = regexp.MustCompile(`\bppp[\s/]+s\w*[\s/]+(add|set|unset|remove|enable|disable|comment|edit)\b`)
 	relative = regexp.MustCompile(`(^|[\[{;\s])(add|set|unset|remove|enable|disable|comment|edit)\s`)
 )
 
-// changesInScript reports whether the command, which leads to menu, has others in it that make or change users.
+// changesInScript reports whether the command contains commands that add or change users. The
+// command leads to menu.
 func (c *command) changesInScript(menu []string) bool {
 	return slices.ContainsFunc(c.scripts, func(text string) bool {
 		return absolute.MatchString(text) || isSecretMenu(menu) && relative.MatchString(text)
 	})
 }
 
-// resolve is the menu of a command that was given in menu, its verb, and the words behind that; "": it goes to that menu.
+// resolve gives the menu of a command that was given in menu, its verb, and the words after the
+// verb. A command with the verb "" only goes to that menu.
 func (c *command) resolve(menu []string) (path []string, verb string, behind []string) {
 	prompt, words := cutPrompt(c.words)
 	if len(prompt) > 0 {
@@ -129,7 +132,8 @@ func (c *command) resolve(menu []string) (path []string, verb string, behind []s
 	return path, "", nil
 }
 
-// cutPrompt takes away the prompt of a terminal, such as [admin@MikroTik] /ppp/secret>, and gives its menu.
+// cutPrompt cuts off the prompt of a terminal, such as [admin@MikroTik] /ppp/secret>, and gives its
+// menu.
 func cutPrompt(words []string) (menu, rest []string) {
 	end := slices.IndexFunc(words, func(word string) bool { return strings.HasSuffix(word, ">") })
 	if end < 0 || !strings.HasPrefix(words[0], "[") {
@@ -139,7 +143,7 @@ func cutPrompt(words []string) (menu, rest []string) {
 	return strings.FieldsFunc(path, menuSign), words[end+1:]
 }
 
-// routerSecret takes one user.
+// routerSecret adds one user.
 func (r *reader) routerSecret(c command) {
 	a := account{line: c.line, name: c.args["name"], fields: map[string]string{}}
 	if !r.routerService(c, &a) {
@@ -161,7 +165,7 @@ func (r *reader) routerSecret(c command) {
 	r.account(a)
 }
 
-// routerService takes the user's service; false: the user cannot be taken.
+// routerService reads the user's service; false: vpnd cannot have this user.
 func (r *reader) routerService(c command, a *account) bool {
 	name, service := a.name, c.args["service"]
 	_, shown := c.args["password"]
@@ -185,7 +189,7 @@ func (r *reader) routerService(c command, a *account) bool {
 	return true
 }
 
-// routerField takes an argument of the user; false: vpnd has nothing like it.
+// routerField reads an argument of the user; false: vpnd has nothing like it.
 func (a *account) routerField(key, text string) bool {
 	switch {
 	case key == "name" || key == "service" || text == "":
@@ -198,15 +202,15 @@ func (a *account) routerField(key, text string) bool {
 	case key == "caller-id":
 		a.fields["remote-node"] = oneAddress(text)
 	case key == "local-address" || key == "profile" && strings.HasPrefix(text, "default"):
-		// The server's own address, and a profile that says nothing of a user.
+		// These are the server's own address, and a profile without settings of a user.
 	default:
 		return false
 	}
 	return true
 }
 
-// command takes the next command; without words and keys: there is none; not ok: a quote or a bracket is
-// not closed.
+// command reads the next command. A command without words and keys is the end of the file; not ok:
+// a quote or a bracket is not closed.
 func (s *scanner) command() (c command, ok bool) {
 	c.args = map[string]string{}
 	for s.more() {
@@ -240,8 +244,8 @@ func (s *scanner) command() (c command, ok bool) {
 	return c, true
 }
 
-// continued passes over a backslash at the end of a line and the white space that the next line begins with,
-// up to the last of it.
+// continued skips a backslash at the end of a line, and the white space at the beginning of the
+// next line up to its last character.
 func (s *scanner) continued() bool {
 	rest, ok := strings.CutPrefix(s.data[s.at:], `\`)
 	if !ok {
@@ -256,7 +260,7 @@ func (s *scanner) continued() bool {
 	return true
 }
 
-// argument takes a word, or a key with its value.
+// argument reads a word, or a key with its value.
 func (s *scanner) argument(c *command) bool {
 	a := argument{}
 	for s.more() {
@@ -286,18 +290,18 @@ func (s *scanner) argument(c *command) bool {
 	return true
 }
 
-// argument is one that is being read.
+// argument is an argument while it is read.
 type argument struct {
 	key      string
 	text     []byte
-	valued   bool // key is read
+	valued   bool // the key is complete
 	quoted   bool // within quotes
 	depth    int  // of brackets
 	computed bool // the value has a variable or an expression
 	script   bool // the text has brackets
 }
 
-// take takes a character that no backslash is before.
+// take adds a character without a backslash before it.
 func (a *argument) take(b byte) {
 	switch {
 	case b == '"':
@@ -322,7 +326,7 @@ func (a *argument) take(b byte) {
 	a.text = append(a.text, b)
 }
 
-// end adds what was read to the command.
+// end adds the argument to the command.
 func (a *argument) end(c *command) {
 	text := string(a.text)
 	if a.script && (!a.valued || slices.Contains(bodies, a.key)) {
@@ -341,8 +345,8 @@ func (a *argument) end(c *command) {
 	c.args[a.key] = text
 }
 
-// routerEscape is the byte that the text behind a backslash means, and where what follows begins: a
-// letter, two hexadecimal digits in upper case, _ for a space, or else the byte itself.
+// routerEscape is the byte for the text after a backslash, and the place after that text. The text
+// is a letter, two hexadecimal digits in upper case, _ for a space, or else the byte itself.
 func routerEscape(data string, at int) (byte, int) {
 	const letters, meant = "abfnrtv_", "\a\b\f\n\r\t\v "
 	if n := strings.IndexByte(letters, data[at]); n >= 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// told are lines with their numbers.
+// told gives the texts of lines with their numbers.
 func told(list []*exchange.LineError) (lines []string) {
 	for _, e := range list {
 		lines = append(lines, fmt.Sprintf("%d %s", e.Line, e.Text))
@@ -19,18 +19,18 @@ func told(list []*exchange.LineError) (lines []string) {
 	return lines
 }
 
-// begins reports whether each of got begins as want says.
+// begins reports whether each text of got begins with that of want.
 func begins(got, want []string) bool {
 	return slices.EqualFunc(got, want, strings.HasPrefix)
 }
 
-// TestServers reads what the manuals of other servers show, and what is in the wild. Each file has its
-// users, and all else in it is told.
+// TestServers reads examples from manuals of other servers and from real files. Each file gives its
+// users. All other parts are reported.
 func TestServers(t *testing.T) {
 	for _, c := range []struct {
 		format      exchange.Format
 		name, file  string
-		users, told []string // told: skipped, then notes
+		users, told []string // told: skipped parts, then notes
 	}{
 		{
 			format: exchange.ChapSecrets, name: "/etc/ppp/chap-secrets",
@@ -57,7 +57,7 @@ ida * @/etc/ida *`,
 			told: []string{`7 "dora": ignored pppd's options`, `15 "hans": the secret ends before #`},
 		},
 		{
-			format: exchange.ChapSecrets, name: "chap-secrets.old", // OpenWrt, and one server beside another
+			format: exchange.ChapSecrets, name: "chap-secrets.old", // OpenWrt, and one server next to another
 			file:  "anna\tpptp-server\tWinter26\t*\nanna\tpptp-server\tWinter26\t*\nben pptpd x *\nben l2tpd x\ncarl pptpd x *\ncarl * x *\n",
 			users: []string{"anna password=Winter26 dial-in=pptp", "ben password=x", "carl password=x"},
 			told:  []string{`2 "anna" is in line 1 already`, `4 "ben" is in line 3 already`, `6 "carl" is in line 5 already`},
@@ -151,7 +151,7 @@ add name=evil password=x
 		}
 		content, err := exchange.Read(c.format, []byte(c.file), open)
 		must(t, err)
-		if i := slices.Index(edited(content), "gina"); i >= 0 { // her password has an end of a line, which the table refuses
+		if i := slices.Index(edited(content), "gina"); i >= 0 { // her password has a line end, which the table refuses
 			content.Edits = slices.Delete(content.Edits, i, i+1)
 		}
 		if diff := cmp.Diff(c.users, imported(t, content)); diff != "" {
@@ -170,7 +170,7 @@ func edited(c exchange.Content) (names []string) {
 	return names
 }
 
-// TestServerFaults wants each user that cannot be read told with its line, and no secret.
+// TestServerFaults checks that each unreadable user is reported with its line, and without secrets.
 func TestServerFaults(t *testing.T) {
 	for _, c := range []struct {
 		format exchange.Format
@@ -245,7 +245,7 @@ func TestServerFaults(t *testing.T) {
 	}
 }
 
-// TestGuess wants no format of a file whose words could be another's.
+// TestGuess checks that Guess gives no format if the words of a file could have another one.
 func TestGuess(t *testing.T) {
 	for name, want := range map[string]exchange.Format{
 		"x": "", "-": "", "l2tp-secrets": "", "users.txt": "", "Chap-Secrets~": exchange.ChapSecrets, "a.CSV": exchange.CSV, "a.yml": exchange.YAML, "/usr/local/etc/mpd5/mpd.secret": exchange.MPDSecret,

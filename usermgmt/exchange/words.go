@@ -7,26 +7,26 @@ import (
 
 const (
 	spaces    = " \t\r\n\f\v"
-	pppdSigns = "abfnrtsx" // what pppd makes one character of, behind a backslash
-	mpdSigns  = "nrtsx"    // what mpd5 does
-	capSigns  = "bfnrt"    // what getcap(3) does
+	pppdSigns = "abfnrtsx" // that pppd takes for one character after a backslash
+	mpdSigns  = "nrtsx"    // the same for mpd5
+	capSigns  = "bfnrt"    // the same for getcap(3)
 )
 
 var signs = map[byte]byte{'a': '\a', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 's': ' '}
 
-// scanner takes words as pppd does (getword in its options.c): between white space, with quotes and
+// scanner reads words as pppd does (getword in its options.c): between white space, with quotes and
 // backslashes, up to # or the end of the line.
 type scanner struct {
 	data string
 	at   int
 	line int
-	cut  bool // # has ended the last word of the line, without a space before it
+	cut  bool // # ended the last word of the line, without a space before it
 }
 
 func (s *scanner) more() bool { return s.at < len(s.data) }
 
-// words are those of one line, and the line where they begin. A backslash before the end of a line
-// continues it; not ok: a quote is not closed.
+// words gives the words of one line, and the line where they begin. A backslash at the end of a
+// line continues the line; not ok: a quote is not closed.
 func (s *scanner) words() (words []string, line int, ok bool) {
 	line, s.cut = s.line, false
 	for s.more() {
@@ -60,7 +60,8 @@ func (s *scanner) words() (words []string, line int, ok bool) {
 	return words, line, true
 }
 
-// word is one word, whose quoted parts may have white space and ends of lines; not ok: a quote is not closed.
+// word reads one word. Its quoted parts may have white space and line ends; not ok: a quote is not
+// closed.
 func (s *scanner) word() (string, bool) {
 	var word strings.Builder
 	var quote byte
@@ -87,7 +88,7 @@ func (s *scanner) word() (string, bool) {
 	return word.String(), quote == 0
 }
 
-// escape takes what follows a backslash. The end of a line is no part of the word.
+// escape reads the text after a backslash. A line end is not part of the word.
 func (s *scanner) escape(word *strings.Builder) {
 	if s.data[s.at] == '\n' {
 		s.at++
@@ -99,8 +100,9 @@ func (s *scanner) escape(word *strings.Builder) {
 	word.WriteByte(b)
 }
 
-// escaped is the byte that the text behind a backslash means, and where what follows begins: one of
-// letters, up to three octal digits, or else the byte itself. Among letters x has up to two hexadecimal digits.
+// escaped is the byte for the text after a backslash, and the place after that text. The text is
+// one of letters, up to three octal digits, or else the byte itself. If letters has x, x takes up
+// to two hexadecimal digits.
 func escaped(data string, at int, letters string) (byte, int) {
 	c := data[at]
 	sign := strings.IndexByte(letters, c) >= 0
@@ -120,7 +122,7 @@ func escaped(data string, at int, letters string) (byte, int) {
 		n, _ := strconv.ParseUint(data[from:end], base, 16) // only digits
 		return byte(n), end
 	case sign:
-		return 0, end // as the programs have it, in which no password can hold it
+		return 0, end // as in these programs; no password can contain it
 	default:
 		return c, at + 1
 	}
@@ -132,8 +134,8 @@ type line struct {
 	text   string
 }
 
-// logicalLines are the lines of a file, those that a backslash at the end continues as one. The backslash
-// becomes instead.
+// logicalLines gives the lines of a file. A line that ends in a backslash and the next one become
+// one line, with instead in place of the backslash.
 func logicalLines(data []byte, instead string) (lines []line) {
 	open := false
 	number := 0

@@ -15,7 +15,7 @@ import (
 const yamlHead = `Users of vpnd: vpnd user import --replace reads them. Fields that are missing stay as they are.
 An empty value is the default of a new user.`
 
-// readYAML reads all documents of a file: a line --- begins another one.
+// readYAML reads all documents of a file. A line --- begins the next one.
 func (r *reader) readYAML(data []byte) {
 	for file := yaml.NewDecoder(bytes.NewReader(data)); ; {
 		var doc yaml.Node
@@ -37,7 +37,7 @@ func (r *reader) faultInYAML(err error) {
 	if n, _ := fmt.Sscanf(text, "line %d:", &line); n == 1 {
 		_, text, _ = strings.Cut(text, ": ")
 	}
-	if strings.HasPrefix(text, "unknown anchor") { // and then its name, which may be a password
+	if strings.HasPrefix(text, "unknown anchor") { // the name follows, and may be a password
 		text = "a value that begins with * needs quotes"
 	}
 	r.fault(line, "this is not YAML: %s", text)
@@ -114,10 +114,11 @@ func (r *reader) readUser(user *yaml.Node) {
 	}
 }
 
-// plainTags are of values whose text is the value. A !!binary, for one, is written in base64.
+// plainTags are the tags of values that equal their text. A !!binary, for example, is written in
+// base64.
 var plainTags = []string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp"}
 
-// scalar is the text of a value, or with list that of several.
+// scalar is the text of a value. With list the value may be a list of texts.
 func scalar(node *yaml.Node, list bool) (string, bool) {
 	switch {
 	case node.Kind == yaml.ScalarNode && node.Tag == "!!null":
